@@ -1,0 +1,1 @@
+"""genolift: which bases made the model say that."""

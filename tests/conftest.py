@@ -1,0 +1,24 @@
+"""Fixtures that several test modules use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real models and data beside the checkout; a test that needs it skips without it.
+
+    CI has the folder, so that there its absence is a failure.
+    """
+    if not SHARED.is_dir():
+        message = f"needs the real models and data in {SHARED.name}/ beside the checkout"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return SHARED
