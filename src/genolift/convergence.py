@@ -1,0 +1,21 @@
+"""How far contributions are from what they must sum to, as one number. Knows nothing of files or models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def relative_error(
+    output: NDArray[Any], reference_output: NDArray[Any], convergence_error: NDArray[Any]
+) -> NDArray[Any]:
+    """Return the convergence error, (n, r), over the size of the difference that is explained.
+
+    The size is abs(output - reference output), but at least a hundredth of the larger of the two: where a
+    reference happens to give the sequence's own output, rounding has nothing else to be relative to.
+    """
+    difference = np.abs(output[:, None] - reference_output)
+    scale = np.maximum(np.abs(output)[:, None], np.abs(reference_output))
+    return convergence_error / np.maximum(np.maximum(difference, 0.01 * scale), 1e-12)

@@ -1,0 +1,235 @@
+"""The backward pass: multipliers from the output to the input, each operation by its kind and rule.
+
+Knows nothing of batches, bases or files. Sources: Shrikumar et al. 2017 (arXiv 1704.02685), sections 3.3 to
+3.5; the multipliers of a value's positive and negative parts are carried as their mean and half difference.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genolift.engine.graph import Name, apply, execute, fill_in, names_in
+from genolift.engine.operations import Elementwise, Linear, Product, Selection
+from genolift.engine.plan import Step
+from genolift.engine.rules import Function, RevealCancel
+from genolift.engine.run import Pairs, Runner, as_leaf
+
+
+def multipliers(runner: Runner, pairs: Pairs, seed: Tensor, *, again: bool = False) -> Tensor:
+    """Return the multipliers of the input, (pairs, *event).
+
+    Parameters
+    ----------
+    runner, pairs
+        The plan, and the activations of the sequences and references that are compared.
+    seed
+        Multipliers of the output, (pairs, ...), of the shape of the output's rows.
+    again
+        Keep the carrying pass for another backward.
+    """
+    return _Backward(runner, pairs, again).run(seed)
+
+
+class _Backward:
+    """One pass: of every value a = (m+ + m-) / 2, and b = (m+ - m-) / 2 where its spread is kept."""
+
+    def __init__(self, runner: Runner, pairs: Pairs, again: bool) -> None:
+        self.runner, self.pairs, self.again = runner, pairs, again
+        self.plan = runner.plan
+        self.n, self.r = pairs.sequences.rows, pairs.r
+        self.waiting: dict[str, tuple[Tensor, Tensor | None]] = {}
+        self.spread: dict[str, Tensor] = {}
+        self.spread_transposes: dict[str, tuple[dict[str, Tensor], Tensor]] = {}
+
+    def run(self, seed: Tensor) -> Tensor:
+        """Return the multipliers of the input."""
+        for step in self.plan.steps:
+            if step.operation.name in self.plan.carries_spread:
+                self._spread_forward(step)
+        output, start = self.plan.graph.output, self.plan.graph.input
+        self.waiting[output] = seed, None
+        for step in reversed(self.plan.steps):
+            arrived = self.waiting.pop(step.operation.name, None)
+            if arrived is None:
+                continue
+            passing = {
+                Linear: self._linear,
+                Elementwise: self._elementwise,
+                Product: self._product,
+                Selection: self._selection,
+            }[type(step.entry)]
+            passing(step, *arrived)
+        return self.waiting[start][0]
+
+    def _send(self, name: str, a: Tensor, b: Tensor | None = None) -> None:
+        """Add to the multipliers of ``name``; where its spread is not kept, its one part is dx itself."""
+        if b is not None and name not in self.plan.carries_spread:
+            a, b = a + torch.sign(self.runner.difference(self.pairs, name)) * b, None
+        if name in self.waiting:
+            before_a, before_b = self.waiting[name]
+            a = before_a + a
+            b = before_b if b is None else b if before_b is None else before_b + b
+        self.waiting[name] = a, b
+
+    def _spread_of(self, name: str) -> Tensor:
+        return self.spread[name] if name in self.spread else self._size_of_difference(name)
+
+    def _size_of_difference(self, name: str) -> Tensor:
+        return self.runner.difference(self.pairs, name).abs()
+
+    def _spread_forward(self, step: Step) -> None:
+        operation, entry = step.operation, step.entry
+        if isinstance(entry, Elementwise):
+            self.spread[operation.name] = self._elementwise_spread(step)
+            return
+        assert isinstance(entry, Linear)
+        assert entry.absolute is not None
+        # A weighted layer splits its net difference afresh: the parts of dx are not used (section 3.5.1).
+        source = self._size_of_difference if entry.weighted else self._spread_of
+        names = self.runner.dependent(operation)
+        leaves: dict[str, Tensor] = {name: as_leaf(source(name)) for name in names}
+        values: dict[str, Any] = {**self.runner.constants, **self.pairs.carrier.values, **leaves}
+        depends = tuple(any(name in names for name in names_in([argument])) for argument in operation.args)
+        with torch.enable_grad():
+            args = entry.absolute(fill_in(operation.args, values), depends)
+            result = apply(operation, args, fill_in(operation.kwargs, values))
+        self.spread_transposes[operation.name] = leaves, result
+        self.spread[operation.name] = result.detach()
+
+    def _linear(self, step: Step, a: Tensor, b: Tensor | None) -> None:
+        name = step.operation.name
+        transposes = self.pairs.carrier.transposes
+        leaves, result = transposes[name] if self.again else transposes.pop(name)
+        back = torch.autograd.grad(result, list(leaves.values()), a, retain_graph=self.again)
+        back_b: tuple[Tensor | None, ...] = (None,) * len(back)
+        if b is not None:
+            spread_leaves, spread_result = self.spread_transposes.pop(name)
+            back_b = torch.autograd.grad(spread_result, list(spread_leaves.values()), b)
+        weighted = isinstance(step.entry, Linear) and step.entry.weighted is not None
+        for source, a_in, b_in in zip(leaves, back, back_b, strict=True):
+            if b_in is not None and weighted:
+                a_in, b_in = a_in + torch.sign(self.runner.difference(self.pairs, source)) * b_in, None
+            self._send(source, a_in, b_in)
+
+    def _compared(self, step: Step) -> tuple[Name, Function, Tensor, Tensor, Tensor, Tensor]:
+        operation, runner, pairs = step.operation, self.runner, self.pairs
+        (name,) = runner.dependent(operation)
+        x, y = runner.sequence(pairs, name), runner.sequence(pairs, operation.name)
+        if self.plan.uses_reference:
+            x0, y0 = runner.reference(pairs, name), runner.reference(pairs, operation.name)
+        else:
+            x0, y0 = x, y
+        return name, self._function(step, name), x, x0, y, y0
+
+    def _function(self, step: Step, name: Name) -> Function:
+        entry, operation = step.entry, step.operation
+        assert isinstance(entry, Elementwise)
+
+        def value(z: Tensor) -> Tensor:
+            # On rows, as the model computes it, since its constants broadcast against those.
+            count = z.shape[self.runner.axis[name]], z.shape[self.runner.axis[name] + 1]
+            values = {
+                **self.runner.constants,
+                **self.pairs.carrier.values,
+                name: self.runner.rows(z, name, *count),
+            }
+            return self.runner.facing(execute(operation, values), operation.name, *count)
+
+        def slope(z: Tensor) -> Tensor:
+            if entry.derivative is not None:
+                return entry.derivative(z)
+            with torch.enable_grad():
+                leaf = as_leaf(z)
+                return torch.autograd.grad(value(leaf).sum(), leaf)[0]
+
+        return Function(value, slope, entry.curved, entry.kinks)
+
+    def _elementwise_spread(self, step: Step) -> Tensor:
+        name, function, x, x0, y, y0 = self._compared(step)
+        spread = self.runner.facing(self._spread_of(name), name, self.n, self.r)
+        if isinstance(step.rule, RevealCancel):
+            _, _, plus, minus = step.rule.parts(function, x, x0, y, y0, spread)
+            result = plus - minus
+        else:
+            result = spread * self._ratio(step, function, x, x0, y, y0).abs()
+        return self.runner.rows(result, step.operation.name, self.n, self.r)
+
+    def _ratio(self, step: Step, function: Function, *values: Tensor) -> Tensor:
+        assert step.rule is not None
+        x, x0, y, y0 = values
+        return step.rule.multiply(function, x, x0, y, y0, torch.ones((), dtype=x.dtype, device=x.device))
+
+    def _elementwise(self, step: Step, a: Tensor, b: Tensor | None) -> None:
+        name, function, x, x0, y, y0 = self._compared(step)
+        output, n, r = step.operation.name, self.n, self.r
+        a = self.runner.facing(a, output, n, r)
+        b = None if b is None else self.runner.facing(b, output, n, r)
+        assert step.rule is not None
+        if isinstance(step.rule, RevealCancel):
+            spread = self.runner.facing(self._spread_of(name), name, n, r)
+            m_plus, m_minus, *_ = step.rule.parts(function, x, x0, y, y0, spread)
+            m_plus, m_minus = m_plus * (a if b is None else a + b), m_minus * (a if b is None else a - b)
+            a, b = (m_plus + m_minus) / 2, (m_plus - m_minus) / 2
+        else:
+            a = step.rule.multiply(function, x, x0, y, y0, a)
+            b = None if b is None else b * self._ratio(step, function, x, x0, y, y0).abs()
+        self._send(
+            name, self.runner.rows(a, name, n, r), None if b is None else self.runner.rows(b, name, n, r)
+        )
+
+    def _product(self, step: Step, a: Tensor, b: Tensor | None) -> None:
+        """d(u v) = (u + u0)/2 dv + (v + v0)/2 du: the derivative half way, exact for what is bilinear."""
+        runner, pairs, operation = self.runner, self.pairs, step.operation
+        leaves: dict[str, Tensor] = {}
+        for source in runner.dependent(operation):
+            x = runner.sequence(pairs, source)
+            middle = (x + runner.reference(pairs, source)) / 2 if self.plan.uses_reference else x
+            leaves[source] = as_leaf(runner.rows(middle, source, self.n, self.r))
+        values: dict[str, Any] = {**runner.constants, **pairs.carrier.values, **leaves}
+        with torch.enable_grad():
+            result = execute(operation, values)
+        for name, a_in in zip(leaves, torch.autograd.grad(result, list(leaves.values()), a), strict=True):
+            self._send(name, a_in)
+
+    def _selection(self, step: Step, a: Tensor, b: Tensor | None) -> None:
+        """Credit the input's maximum with what raises the output, the reference's with what lowers it.
+
+        With i the input's maximum and j the reference's, y - y0 = [max(y, y0) - y0] + [y - max(y, y0)]; the
+        first bracket goes to i, where dx is at least as large, the second to j (Lundberg & Lee 2017,
+        DeepExplainer). Where i is j both are the whole of dx.
+        """
+        entry, operation, runner, pairs = step.entry, step.operation, self.runner, self.pairs
+        assert isinstance(entry, Selection)
+        (name,) = runner.dependent(operation)
+        args = (None, *fill_in(operation.args[1:], runner.constants))
+
+        def chosen(facing: Tensor, output: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            x = runner.rows(facing, name, self.n, self.r)
+            y = entry.flatten_output(runner.rows(output, operation.name, self.n, self.r), x, args)
+            return x, entry.window(x, args), y
+
+        x, flat, y = chosen(runner.sequence(pairs, name), runner.sequence(pairs, operation.name))
+        back = entry.flatten_output(a, x, args)
+        i = entry.choose(x, args)
+        if self.plan.uses_reference:
+            x0, flat0, y0 = chosen(runner.reference(pairs, name), runner.reference(pairs, operation.name))
+            j = entry.choose(x0, args)
+            higher = torch.maximum(y, y0)
+            gained = _share(higher - y0, (flat - flat0).gather(-1, i))
+            lost = _share(y - higher, (flat - flat0).gather(-1, j))
+            gained = torch.where(i == j, torch.ones_like(gained), gained)
+            lost = torch.where(i == j, torch.zeros_like(lost), lost)
+            result = (
+                torch.zeros_like(flat).scatter_add_(-1, i, back * gained).scatter_add_(-1, j, back * lost)
+            )
+        else:
+            result = torch.zeros_like(flat).scatter_add_(-1, i, back)
+        self._send(name, entry.unwindow(result, x, args).contiguous())
+
+
+def _share(part: Tensor, dx: Tensor) -> Tensor:
+    none = part == 0
+    return torch.where(none, torch.zeros_like(part), part / torch.where(none, torch.ones_like(dx), dx))

@@ -1,0 +1,210 @@
+"""Which rule each operation of a graph gets, and why. Computes nothing; knows nothing of files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from genolift.engine.graph import Graph, Name, Operation, aten, with_dependence
+from genolift.engine.operations import Elementwise, Entry, Linear, Product, Selection, entry_of
+from genolift.engine.rules import GRADIENT, RESCALE, REVEALCANCEL, Deconvnet, GuidedBackprop, Rule
+from genolift.errors import InputError
+
+GENOMICS_DEFAULT = "genomics-default"
+RULES: Mapping[str, Rule | None] = {
+    GENOMICS_DEFAULT: None,
+    "rescale": RESCALE,
+    "revealcancel": REVEALCANCEL,
+    "gradient": GRADIENT,
+    "guided-backprop": GuidedBackprop(),
+    "deconvnet": Deconvnet(),
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One operation that depends on the input, and how multipliers pass through it."""
+
+    operation: Operation
+    entry: Entry
+    rule: Rule | None
+    """The rule of an elementwise function; None for the other kinds."""
+    reason: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The operations of a model, what each is, and the rule it gets. ``print(plan)`` shows the table."""
+
+    graph: Graph
+    rule: str
+    steps: tuple[Step, ...]
+    carries_spread: frozenset[Name]
+    """The values whose positive and negative parts are kept apart, for a RevealCancel further on."""
+    uses_reference: bool
+    """Whether multipliers depend on the reference."""
+
+    def table(self) -> list[dict[str, str]]:
+        """Return a row for each operation: name, operation, kind, rule, why, line of the model."""
+        rows = []
+        for step in self.steps:
+            weighted = getattr(step.entry, "weighted", None)
+            rows.append(
+                {
+                    "value": str(step.operation.name),
+                    "operation": step.operation.title,
+                    "kind": step.entry.kind.value + (f" ({weighted})" if weighted else ""),
+                    "rule": step.rule.name if step.rule else _RULE_OF_KIND[type(step.entry)],
+                    "why": step.reason,
+                    "line": step.operation.source,
+                }
+            )
+        return rows
+
+    def __str__(self) -> str:
+        rows = self.table()
+        columns = ["value", "operation", "kind", "rule", "why", "line"]
+        widths = {column: max([len(column), *(len(row[column]) for row in rows)]) for column in columns}
+        lines = ["  ".join(column.ljust(widths[column]) for column in columns)]
+        lines += ["  ".join(row[column].ljust(widths[column]) for column in columns) for row in rows]
+        return "\n".join(line.rstrip() for line in lines)
+
+
+_RULE_OF_KIND = {Linear: "transpose", Product: "symmetric split", Selection: "maximum of each"}
+
+
+def make_plan(graph: Graph, rule: str) -> Plan:
+    """Give every operation of ``graph`` that depends on the input its rule.
+
+    Raises
+    ------
+    UnsupportedOperation
+        If no exact rule is known for an operation.
+    InputError
+        If there is no rule of that name, or the output does not depend on the input.
+    """
+    if rule not in RULES:
+        raise InputError(f"{rule!r} is no rule", where="rule", remedy=f"choose one of {', '.join(RULES)}")
+    if graph.output not in graph.dependent:
+        raise InputError("the model's output does not depend on its first input", where="model")
+    entries = {
+        operation.name: entry_of(operation, graph.dependent)
+        for operation in graph.operations
+        if operation.name in graph.dependent
+    }
+    steps = []
+    for operation in graph.operations:
+        if operation.name not in graph.dependent:
+            continue
+        entry = entries[operation.name]
+        chosen, reason = (
+            (None, "") if not isinstance(entry, Elementwise) else _choose(rule, operation, graph, entries)
+        )
+        steps.append(Step(operation, entry, chosen, reason))
+    fixed = RULES[rule]
+    uses_reference = fixed is None or fixed.uses_reference
+    return Plan(graph, rule, tuple(steps), _carriers(graph, steps), uses_reference)
+
+
+def _choose(rule: str, operation: Operation, graph: Graph, entries: Mapping[Name, Entry]) -> tuple[Rule, str]:
+    fixed = RULES[rule]
+    if fixed is not None:
+        return fixed, "everywhere"
+    fed_by = weighted_layers_before(operation, graph, entries)
+    if fed_by == {"dense"}:
+        return REVEALCANCEL, "fed by a dense layer"
+    if not fed_by:
+        return RESCALE, "fed by no weighted layer"
+    return RESCALE, "fed by a " + " and a ".join(sorted(fed_by))
+
+
+def weighted_layers_before(operation: Operation, graph: Graph, entries: Mapping[Name, Entry]) -> set[str]:
+    """Return the kinds of weighted layer that feed an activation, looking through what only moves,
+    scales or adds values (batch norm, dropout, reshapes, pooling by the mean).
+    """
+    by_name = {op.name: op for op in graph.operations}
+    found: set[str] = set()
+    ahead, seen = list(operation.inputs), set()
+    while ahead:
+        name = ahead.pop()
+        if name in seen or name not in entries:
+            continue
+        seen.add(name)
+        entry = entries[name]
+        if isinstance(entry, Linear) and entry.weighted:
+            found.add(entry.weighted)
+        elif isinstance(entry, Linear):
+            ahead.extend(by_name[name].inputs)
+    return found
+
+
+def _carriers(graph: Graph, steps: list[Step]) -> frozenset[Name]:
+    """Return the values that need their spread: those between a weighted layer and a RevealCancel."""
+    by_name = {step.operation.name: step for step in steps}
+    carriers: set[Name] = set()
+    ahead = [name for step in steps if step.rule and step.rule.uses_spread for name in step.operation.inputs]
+    while ahead:
+        name = ahead.pop()
+        step = by_name.get(name)
+        if step is None or name in carriers:
+            continue
+        if isinstance(step.entry, Linear) and step.entry.absolute is not None:
+            carriers.add(name)
+            if not step.entry.weighted:
+                ahead.extend(step.operation.inputs)
+        elif isinstance(step.entry, Elementwise):
+            carriers.add(name)
+            ahead.extend(step.operation.inputs)
+    return frozenset(carriers)
+
+
+_FINAL: Mapping[Any, str] = {
+    aten.sigmoid.default: "sigmoid",
+    aten._softmax.default: "softmax",
+    aten._log_softmax.default: "log-softmax",
+}
+
+
+def step_over_final_activation(graph: Graph) -> tuple[Graph, str]:
+    """Return the graph with the logit in place of a final sigmoid or softmax, and what was stepped over.
+
+    The logit is what is explained, not the probability (section 3.6). The logits of a softmax are
+    mean-centred over its classes, so that what adds to every class counts for none.
+    """
+    by_name = {operation.name: operation for operation in graph.operations}
+    name = graph.output
+    while name in by_name and by_name[name].target not in _FINAL:
+        operation = by_name[name]
+        if operation.target not in _LOOKED_THROUGH:
+            return graph, ""
+        name = operation.inputs[0]
+    if name not in by_name or len(graph.consumers(name)) > 1:
+        return graph, ""
+    final = by_name[name]
+    operations: list[Operation] = []
+    for operation in graph.operations:
+        if operation.name != name:
+            operations.append(operation)
+        elif final.target is aten.sigmoid.default:
+            operations.append(replace(final, target=aten.alias.default))
+        else:
+            mean = replace(
+                final,
+                name=Name(f"{name}_mean"),
+                target=aten.mean.dim,
+                args=(final.args[0], [final.args[1]], True),
+                row_numel=1,
+            )
+            operations += [mean, replace(final, target=aten.sub.Tensor, args=(final.args[0], mean.name))]
+    return with_dependence(replace(graph, operations=tuple(operations))), _FINAL[final.target]
+
+
+_LOOKED_THROUGH = {
+    aten.alias.default,
+    aten.clone.default,
+    aten.view.default,
+    aten.squeeze.dims,
+    aten.squeeze.dim,
+    aten.unsqueeze.default,
+}

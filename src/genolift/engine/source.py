@@ -1,0 +1,32 @@
+"""Where in the user's code an operation or an error comes from. Knows nothing of graphs."""
+
+from __future__ import annotations
+
+import linecache
+import re
+import traceback
+
+_FRAME = re.compile(r'File "(?P<file>.+)", line (?P<line>\d+), in (?P<function>.+)')
+
+
+def source_line(trace: str) -> str:
+    """Return "file:line `text`" of the innermost line of a trace that is not torch's or genolift's own."""
+    for match in reversed(list(_FRAME.finditer(trace))):
+        file, line = match["file"], int(match["line"])
+        if "/torch/" in file or "/genolift/engine/" in file:
+            continue
+        text = linecache.getline(file, line).strip()
+        return f"{file}:{line}" + (f" `{text}`" if text else "")
+    return ""
+
+
+def model_line(error: BaseException) -> str:
+    """Return the line of the user's code that an error was raised in or under."""
+    lines = traceback.format_tb(error.__traceback__)
+    return source_line("".join(lines)) or "model"
+
+
+def first_line(error: BaseException) -> str:
+    """Return an error's type and the first line of its message, cut to 200 letters."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
