@@ -1,0 +1,5 @@
+"""``python -m genolift``: the command line."""
+
+from genolift.cli import main
+
+main()

@@ -1,0 +1,313 @@
+"""The attribute step: a model run over a store of sequences, in pieces, to go on where it stopped.
+
+Joins models, references and the engine with the files. Prints nothing.
+
+Every piece of the work, `PIECE_ROWS` sequences, is written beside the output when it is done. A run that was
+killed finds the pieces of the same work and computes the rest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import platform
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from genolift.alphabet import onehot_of_codes
+from genolift.attribution import Attribution, Explainer
+from genolift.convergence import relative_error
+from genolift.errors import InputError
+from genolift.files import make_folder, sha256, whole_file
+from genolift.models import ModelSpec, input_length, load_model
+from genolift.reference_store import References, open_references
+from genolift.sequences import Sequences, read_sequences
+from genolift.store import LAYOUT, Block, write_contributions
+from genolift.targets import task_number
+
+_LOG = logging.getLogger("genolift")
+PIECE_ROWS = 64
+
+
+@dataclass(frozen=True)
+class AttributeSummary:
+    """What `attribute` did: sequences, pairs, rows taken over from a run that was stopped, the largest
+    relative convergence error, and seconds.
+    """
+
+    n_sequences: int
+    n_pairs: int
+    n_resumed: int
+    largest_error: float
+    seconds: float
+    device: str
+
+
+def attribute(
+    *,
+    sequences: Path,
+    references: Path,
+    model: ModelSpec,
+    out: Path,
+    target: int | str = 0,
+    rule: str = "genomics-default",
+    tolerance: float = 1e-3,
+    batch_size: int | None = None,
+    memory: int | None = None,
+    device: str | None = None,
+    precision: str = "float32",
+    shard: tuple[int, int] = (0, 1),
+    progress: Callable[[int, int], None] | None = None,
+) -> AttributeSummary:
+    """Write the contributions of a shard of the sequences.
+
+    Parameters
+    ----------
+    sequences, references
+        ``sequences.h5`` and ``references.h5``.
+    model
+        What to explain.
+    out
+        The shard's file, of the layout of contributions.h5.
+    target, rule, batch_size, device, precision
+        As in `genolift.deeplift`.
+    tolerance
+        The largest relative convergence error of a pair that is let pass.
+    memory
+        Bytes to stay under when the batch size is chosen.
+    shard
+        (i, k): the i-th of k nearly equal runs of rows, i from 0.
+    progress
+        Called with the numbers of pairs done and to do.
+
+    Raises
+    ------
+    InputError
+        If files do not belong together, the model does not take the sequences, an output is NaN, a pair
+        misses the tolerance, or the output cannot be written.
+    """
+    started = time.monotonic()
+    stored = read_sequences(sequences)
+    rows = _rows_of_shard(len(stored.key), shard)
+    with open_references(references) as compared:
+        _check_references(stored, compared, references)
+        loaded = load_model(model)
+        _check_length(stored, input_length(loaded, model), sequences)
+        number = target if isinstance(target, int) else task_number(loaded, target)
+        example = torch.from_numpy(onehot_of_codes(stored.codes[:1])).float()
+        explainer = Explainer(loaded, example, rule=rule, target=number, device=device, precision=precision)
+        provenance = {
+            **_versions(),
+            "model": model.path,
+            "model_sha256": sha256(model.path),
+            "model_class": model.class_name,
+            "model_arguments": dict(model.arguments),
+            "model_trusted": model.trust,
+            "target": target,
+            "stepped_over": explainer.stepped_over,
+            "rule": rule,
+            "reference_kind": compared.kind,
+            "reference_number": compared.number,
+            "reference_seed": compared.seed,
+            "device": str(explainer.device),
+            "precision": precision,
+            "tolerance": tolerance,
+        }
+        work = _fingerprint(provenance, stored, references, rows)
+        pieces = _Pieces(out, work)
+        _LOG.info("pieces of the work are kept in %s", pieces.folder)
+        run = _Run(explainer, stored, compared, tolerance, batch_size, memory)
+        total = len(rows) * compared.number
+        largest, resumed, done = 0.0, 0, 0
+        for start in range(rows.start, rows.stop, PIECE_ROWS):
+            piece = range(start, min(start + PIECE_ROWS, rows.stop))
+            block = pieces.read(piece)
+            if block is None:
+                block = run.piece(piece, partial(_advance, progress, done, total))
+                pieces.write(piece, block)
+            else:
+                resumed += len(piece)
+            largest = max(largest, float(_error(block).max()))
+            done += len(piece) * compared.number
+            if progress is not None:
+                progress(done, total)
+        seconds = time.monotonic() - started
+        write_contributions(
+            out,
+            pieces.blocks(rows),
+            n=len(rows),
+            length=stored.codes.shape[1],
+            r=compared.number,
+            provenance={**provenance, "seconds": round(seconds, 3), "shard": f"{shard[0]}/{shard[1]}"},
+            chromosomes=stored.chromosomes,
+        )
+        pieces.remove()
+    return AttributeSummary(len(rows), total, resumed, largest, seconds, str(explainer.device))
+
+
+class _Run:
+    """The work of one call, a piece at a time."""
+
+    def __init__(
+        self,
+        explainer: Explainer,
+        stored: Sequences,
+        compared: References,
+        tolerance: float,
+        batch_size: int | None,
+        memory: int | None,
+    ) -> None:
+        self.explainer, self.stored, self.compared = explainer, stored, compared
+        self.tolerance, self.batch_size, self.memory = tolerance, batch_size, memory
+        self.shared = torch.from_numpy(compared.shared_onehot()) if compared.shared else None
+
+    def piece(self, rows: range, progress: Callable[[int], Any]) -> dict[str, NDArray[Any]]:
+        """Return the block of some sequences, checked against the tolerance."""
+        codes = self.stored.codes[rows.start : rows.stop]
+        onehot = onehot_of_codes(codes)
+        references = self.shared
+        if references is None:
+            references = torch.from_numpy(self.compared.onehot(rows.start, rows.stop))
+        done = 0
+
+        def advance(pairs: int) -> None:
+            nonlocal done
+            done += pairs
+            progress(done)
+
+        result = self.explainer.explain(
+            torch.from_numpy(onehot).float(),
+            references,
+            batch_size=self.batch_size,
+            memory=self.memory,
+            progress=advance,
+            names=[f"{self.stored.id[row]} (key {self.stored.key[row]})" for row in rows],
+        )
+        block = self._block(rows, onehot, result)
+        self._check(block)
+        return block
+
+    def _block(self, rows: range, onehot: NDArray[np.uint8], result: Attribution) -> dict[str, NDArray[Any]]:
+        assert result.hypothetical is not None
+        hypothetical = result.hypothetical.numpy()
+        return {
+            "raw/seq": onehot.astype(np.int8),
+            "shap/seq": hypothetical.astype(np.float32),
+            "projected_shap/seq": (hypothetical * onehot).astype(np.float32),
+            "genolift/key": self.stored.key[rows.start : rows.stop],
+            "genolift/id": np.array(self.stored.id[rows.start : rows.stop], dtype=np.str_),
+            "genolift/output": result.output.numpy(),
+            "genolift/reference_output": result.reference_output.numpy(),
+            "genolift/convergence_error": result.convergence_error.numpy(),
+            "genolift/standard_error": result.standard_error.numpy(),
+        }
+
+    def _check(self, block: Block) -> None:
+        error = _error(block)
+        if error.max() <= self.tolerance:
+            return
+        row, reference = np.unravel_index(int(error.argmax()), error.shape)
+        raise InputError(
+            f"contributions miss the output difference by {error[row, reference]:.2g} of it with reference "
+            f"{reference}, over the tolerance of {self.tolerance:g}",
+            where=f"sequence {block['genolift/id'][row]} (key {block['genolift/key'][row]})",
+            remedy="use precision: float64, or raise attribution.tolerance",
+        )
+
+
+def _advance(progress: Callable[[int, int], None] | None, before: int, total: int, pairs: int) -> None:
+    if progress is not None:
+        progress(before + pairs, total)
+
+
+def _error(block: Block) -> NDArray[Any]:
+    return relative_error(
+        block["genolift/output"], block["genolift/reference_output"], block["genolift/convergence_error"]
+    )
+
+
+class _Pieces:
+    """The finished pieces of a work, in a folder beside its output, one for each work."""
+
+    def __init__(self, out: Path, work: str) -> None:
+        self.folder = out.with_name(f"{out.name}.pieces")
+        self.work = work
+        mark = self.folder / "work"
+        if self.folder.is_dir() and not (mark.is_file() and mark.read_text() == work):
+            shutil.rmtree(self.folder)  # the pieces of another work
+        make_folder(self.folder)
+        with whole_file(mark) as beside:
+            beside.write_text(work)
+
+    def _path(self, rows: range) -> Path:
+        return self.folder / f"{rows.start:09d}-{rows.stop:09d}.npz"
+
+    def read(self, rows: range) -> dict[str, NDArray[Any]] | None:
+        """Return a finished piece, None where it is not."""
+        path = self._path(rows)
+        if not path.is_file():
+            return None
+        with np.load(path, allow_pickle=False) as stored:
+            return {name: stored[name] for name in LAYOUT}
+
+    def write(self, rows: range, block: Block) -> None:
+        with whole_file(self._path(rows)) as beside, beside.open("wb") as file:
+            np.savez(file, **block)  # type: ignore[arg-type]
+
+    def blocks(self, rows: range) -> Iterator[Block]:
+        for start in range(rows.start, rows.stop, PIECE_ROWS):
+            block = self.read(range(start, min(start + PIECE_ROWS, rows.stop)))
+            assert block is not None
+            yield block
+
+    def remove(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _fingerprint(provenance: Mapping[str, Any], stored: Sequences, references: Path, rows: range) -> str:
+    """Return what tells one work from another: all that its numbers depend on."""
+    digest = hashlib.sha256(json.dumps([provenance, rows.start, rows.stop], sort_keys=True).encode())
+    digest.update(stored.key.tobytes())
+    digest.update(stored.codes.tobytes())
+    digest.update(sha256(references).encode())
+    return digest.hexdigest()
+
+
+def _rows_of_shard(n: int, shard: tuple[int, int]) -> range:
+    i, k = shard
+    if k < 1 or not 0 <= i < k:
+        raise InputError(f"{i}/{k} is no shard", where="shard", remedy="give i/k with i from 0 to k - 1")
+    return range(n * i // k, n * (i + 1) // k)
+
+
+def _check_references(stored: Sequences, compared: References, path: Path) -> None:
+    if not np.array_equal(stored.key, compared.key) or compared.length != stored.codes.shape[1]:
+        raise InputError(
+            "was made for other sequences", where=str(path), remedy="make it anew with genolift reference"
+        )
+
+
+def _check_length(stored: Sequences, wanted: int | None, path: Path) -> None:
+    length = stored.codes.shape[1]
+    if wanted is not None and wanted != length:
+        raise InputError(
+            f"its sequences have {length} bases, the model takes {wanted}",
+            where=str(path),
+            remedy="encode sequences of the model's input length",
+        )
+
+
+def _versions() -> dict[str, str]:
+    from genolift import __version__
+
+    return {"genolift": __version__, "torch": torch.__version__, "python": platform.python_version()}

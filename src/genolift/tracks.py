@@ -1,0 +1,67 @@
+"""Contributions along the genome, as bigWig. Knows nothing of models or of the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyBigWig
+from numpy.typing import NDArray
+
+from genolift.files import whole_file
+from genolift.store import Contributions
+
+
+def write_bigwig(path: Path, contributions: Contributions, table: pd.DataFrame) -> int:
+    """Write the contribution of each base of the genome that a window covers; return how many there are.
+
+    Where windows overlap, a base's value is the mean of its contributions in them: it does not depend on the
+    windows' order. A window on the minus strand is turned back. Coordinates are 0-based half-open; the format
+    is bigWig (Kent et al. 2010), the header holds every chromosome of the genome.
+    """
+    kept = table[table["kept"]].set_index("key")
+    row_of = {int(key): row for row, key in enumerate(contributions.key)}
+    covered = 0
+    with whole_file(path) as beside:
+        # pyBigWig chooses by the name's end and wants chromosomes in the header's order.
+        file = pyBigWig.open(str(beside), "w")
+        try:
+            file.addHeader(list(contributions.chromosomes.items()))
+            for chrom in contributions.chromosomes:
+                windows = kept[kept["chrom"] == chrom].sort_values(["start", "end"])
+                for position, value in _runs(windows, contributions, row_of):
+                    file.addEntries(chrom, int(position), values=value.tolist(), span=1, step=1)
+                    covered += len(value)
+        finally:
+            file.close()
+    return covered
+
+
+def _runs(
+    windows: pd.DataFrame, contributions: Contributions, row_of: dict[int, int]
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Yield start and mean values of each stretch of a chromosome that windows cover without a gap."""
+    stretch: list[tuple[int, NDArray[np.float32]]] = []
+    end = 0
+    for key, window in windows.iterrows():
+        start = int(window["start"])
+        if stretch and start > end:
+            yield _mean(stretch)
+            stretch = []
+        score = contributions["projected_shap/seq"][row_of[int(str(key))]].sum(0)
+        stretch.append((start, score[::-1] if window["strand"] == "-" else score))
+        end = max(end, int(window["end"])) if len(stretch) > 1 else int(window["end"])
+    if stretch:
+        yield _mean(stretch)
+
+
+def _mean(stretch: list[tuple[int, NDArray[np.float32]]]) -> tuple[int, NDArray[np.float32]]:
+    first = stretch[0][0]
+    length = max(start + len(score) for start, score in stretch) - first
+    total, count = np.zeros(length), np.zeros(length)
+    for start, score in stretch:
+        total[start - first : start - first + len(score)] += score
+        count[start - first : start - first + len(score)] += 1
+    return first, (total / count).astype(np.float32)
