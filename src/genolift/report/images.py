@@ -1,0 +1,73 @@
+"""Logos from ``logos/`` as data URIs, so that the page needs no other file. Knows nothing of motifs."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from genolift.errors import InputError
+
+# With 30 motifs of four logos each, and 10 sequences, the page stays under 12 MB (base64 adds a third).
+_LARGEST_SVG_BYTES = {"motif": 50_000, "sequence": 250_000}
+_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
+
+
+@dataclass(frozen=True)
+class Logo:
+    """A picture that stands in the page itself: ``uri`` is its data URI, ``text`` says all that it shows."""
+
+    uri: str
+    text: str
+    caption: str
+
+
+class Logos:
+    """The logos of an analysis, by what they show.
+
+    Parameters
+    ----------
+    folder
+        ``logos/``, which the index's paths are relative to.
+    index
+        ``logos/index.tsv``.
+    """
+
+    def __init__(self, folder: Path, index: pd.DataFrame) -> None:
+        self._folder = folder
+        columns = index[["kind", "name", "orientation", "matrix"]]
+        files = zip(index["svg"], index["png"], strict=True)
+        self._files = dict(zip(columns.itertuples(index=False, name=None), files, strict=True))
+
+    def sequence_names(self) -> list[str]:
+        """Return the names of the sequences that have a logo, in the index's order."""
+        return list(dict.fromkeys(name for kind, name, _, _ in self._files if kind == "sequence"))
+
+    def find(
+        self, kind: str, name: str, orientation: str, matrix: str, *, text: str, caption: str
+    ) -> Logo | None:
+        """Return the logo, or None if the index has none: the SVG, or the PNG where the SVG is large.
+
+        Raises
+        ------
+        InputError
+            If the index names a file that is not there.
+        """
+        svg, png = self._files.get((kind, name, orientation, matrix), ("", ""))
+        found = [self._folder / file for file in (svg, png) if file]
+        if not found:
+            return None
+        for file in found:
+            if not file.is_file():
+                raise InputError(
+                    f"there is no {file}, which the index names",
+                    where=str(self._folder / "index.tsv"),
+                    remedy="run genolift logos again",
+                )
+        chosen = found[0]
+        if chosen.suffix == ".svg" and chosen.stat().st_size > _LARGEST_SVG_BYTES.get(kind, 0):
+            chosen = min(found, key=lambda file: file.stat().st_size)
+        payload = base64.b64encode(chosen.read_bytes()).decode("ascii")
+        return Logo(f"data:{_TYPES[chosen.suffix]};base64,{payload}", text, caption)

@@ -1,0 +1,150 @@
+"""The quality of the contributions: each check as a plot and a sentence. Knows nothing of motifs or files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+
+from genolift.report import figures, words
+
+_EXACT_RULES = ("rescale", "revealcancel", "genomics-default")
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check: its heading, what the plot shows, how to read it here, and the plot, if there is one."""
+
+    heading: str
+    shows: str
+    reading: str
+    plot: Markup | None
+
+
+def checks(scored: pd.DataFrame, n_references: int, provenance: Mapping[str, Any]) -> tuple[Check, ...]:
+    """Return the checks of ``per_sequence.tsv``, in the order in which they are worth reading."""
+    return (
+        _convergence(scored, n_references, provenance),
+        _totals(scored, exact=str(provenance.get("rule", "")) in _EXACT_RULES),
+        _references(scored, n_references),
+        _standard_error(scored, n_references),
+    )
+
+
+def _convergence(scored: pd.DataFrame, n_references: int, provenance: Mapping[str, Any]) -> Check:
+    errors = scored["convergence_error_relative_max"].to_numpy()
+    tolerance = _number(provenance.get("tolerance"))
+    largest = float(np.nanmax(errors)) if np.isfinite(errors).any() else float("nan")
+    pairs = words.count(len(scored) * n_references, "sequence-reference pair")
+    if np.isnan(largest):
+        reading = "No convergence error is recorded."
+    elif tolerance is None:
+        reading = (
+            f"The largest relative error of {pairs} is {words.figure(largest, 2)}; no tolerance is recorded."
+        )
+    else:
+        over = int((errors > tolerance).sum())
+        verdict = (
+            f"all {pairs} pass" if not over else f"{words.count(over, 'sequence')} of {len(scored)} exceed it"
+        )
+        error, allowed = words.figure(largest, 2), words.figure(tolerance, 1)
+        reading = f"Largest relative error {error}, tolerance {allowed}: {verdict}."
+    guide = None if tolerance is None or tolerance <= 0 else figures.Guide(tolerance, "tolerance")
+    plot = figures.histogram(
+        errors,
+        description=f"Histogram of each sequence's largest relative convergence error. {reading}",
+        x_label="largest relative error of a sequence",
+        logarithmic=True,
+        guide=guide,
+    )
+    shows = (
+        "How far the sum of the contributions is from the difference of the outputs that it should explain, "
+        "relative to that difference; for each sequence, the largest over its references."
+    )
+    return Check("Convergence", shows, reading, plot)
+
+
+def _totals(scored: pd.DataFrame, *, exact: bool) -> Check:
+    explained = (scored["output"] - scored["reference_output_mean"]).to_numpy()
+    total = scored["contribution_sum"].to_numpy()
+    finite = np.isfinite(explained) & np.isfinite(total)
+    if finite.any():
+        off = float(np.abs(total - explained)[finite].max())
+        reach = float(np.ptp(explained[finite]))
+        share = f" ({words.percent(off / reach)} of the range of differences)" if reach > 0 else ""
+        reading = f"The largest distance from the diagonal is {words.figure(off, 2)}{share}."
+    else:
+        reading = "No contribution totals are recorded."
+    expected = "on the diagonal where they are exact" if exact else "this rule does not promise the diagonal"
+    plot = figures.scatter(
+        explained,
+        total,
+        description=f"Contribution totals against differences of output. {reading}",
+        x_label="output − mean reference output",
+        y_label="sum of contributions",
+        diagonal=True,
+    )
+    shows = f"Each sequence's contributions, summed, against the difference that they explain: {expected}."
+    return Check("Totals against predictions", shows, reading, plot)
+
+
+def _references(scored: pd.DataFrame, n_references: int) -> Check:
+    spread = scored["reference_output_sd"].to_numpy()
+    output = scored["output"].to_numpy()
+    if np.isfinite(spread).any():
+        middle = float(np.nanmedian(spread))
+        difference = float(np.nanmedian(np.abs(output - scored["reference_output_mean"].to_numpy())))
+        reading = (
+            f"The references' outputs spread by {words.figure(middle, 2)} (median standard deviation), where "
+            f"the median difference to be explained is {words.figure(difference, 2)}."
+        )
+    else:
+        reading = _single(n_references)
+    plot = figures.scatter(
+        output,
+        spread,
+        description=f"Standard deviation of the references' outputs against the output. {reading}",
+        x_label="output",
+        y_label="sd of reference outputs",
+    )
+    shows = "How much the model's output differs between the references of a sequence."
+    return Check("Spread of the references", shows, reading, plot)
+
+
+def _standard_error(scored: pd.DataFrame, n_references: int) -> Check:
+    error = scored["standard_error_mean"].to_numpy()
+    peak = np.abs(scored["peak_contribution"].to_numpy())
+    ratio = np.divide(error, peak, out=np.full(len(peak), np.nan), where=peak > 0)
+    if np.isfinite(ratio).any():
+        middle, most = float(np.nanmedian(ratio)), float(np.nanmax(ratio))
+        reading = (
+            f"In half of the sequences it is under {words.percent(middle)} of the peak, at most "
+            f"{words.percent(most)} (over {words.count(n_references, 'reference')})."
+        )
+    else:
+        reading = _single(n_references)
+    plot = figures.histogram(
+        100 * ratio,
+        description=f"Histogram of the mean standard error relative to the peak contribution. {reading}",
+        x_label="standard error (% of the peak contribution)",
+    )
+    shows = (
+        "The standard error of a base's contribution over references, averaged over a sequence's positions, "
+        "relative to the sequence's largest contribution."
+    )
+    return Check("Standard error over references", shows, reading, plot)
+
+
+def _single(n_references: int) -> str:
+    return "With one reference there is no spread." if n_references == 1 else "No spread is recorded."
+
+
+def _number(value: object) -> float | None:
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return None

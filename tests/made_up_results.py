@@ -1,0 +1,203 @@
+"""An analysis folder by the formats of docs/architecture.md, small and made up, for what reads it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import h5py
+import logomaker
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+N, LENGTH, R = 40, 200, 20
+SITES = {"GATA1": ("MA0035.5", "TTATCTGCA"), "TAL1": ("MA0091.2", "ACCATATGTT")}
+NASTY = "<script>alert('id')</script>"
+MOTIF_COLUMNS = ["motif", "sign", "n_seqlets", "n_hits", "trim_start", "trim_end", "consensus"] + [
+    f"match{rank}{end}" for rank in (1, 2, 3) for end in ("", "_name", "_qvalue", "_pvalue", "_strand")
+]
+PROVENANCE = {
+    "genolift": "0.1.0",
+    "torch": "2.13.0",
+    "python": "3.11.2",
+    "model": "models/demo.pt2",
+    "model_sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "model_class": "genolift.simulate.DemoModel",
+    "model_arguments": {"n_filters": 32},
+    "target": "GATA1",
+    "rule": "genomics-default",
+    "reference_kind": "dinucleotide_shuffle",
+    "reference_number": R,
+    "reference_seed": 7,
+    "device": "cpu",
+    "precision": "float32",
+    "tolerance": 1e-3,
+    "seconds": 12.4,
+}
+
+
+def write_table(path: Path, frame: pd.DataFrame) -> None:
+    frame.to_csv(path, sep="\t", index=False)
+
+
+def make_results(folder: Path, *, windows: bool = True, motifs: bool = True) -> Path:
+    """Make an analysis folder by the formats of docs/architecture.md: record 3 is dropped."""
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(1)
+    table = pd.DataFrame({"key": range(N + 1), "id": [f"peak_{key}" for key in range(N + 1)]})
+    table.loc[0, "id"] = NASTY
+    table["chrom"] = "chr22" if windows else ""
+    table["start"] = 16_000_000 + 1000 * table["key"] if windows else ""
+    table["end"] = table["start"] + LENGTH if windows else ""
+    table["strand"] = np.where(table["key"] % 2 == 1, "-", "+") if windows else "."
+    table = table.assign(length=LENGTH, gc=0.42, n_count=0, kept="true", reason="")
+    table.loc[3, ["kept", "reason"]] = ["false", "has 150 bases, not 200"]
+    write_table(folder / "sequences.tsv", table)
+    kept = table[table["kept"] == "true"].reset_index(drop=True)
+    placed = write_contributions(folder, kept, random)
+    write_motifs(folder, kept, placed, motifs=motifs)
+    write_logos(folder, kept, placed, motifs=motifs)
+    return folder
+
+
+def write_contributions(folder: Path, kept: pd.DataFrame, random: np.random.Generator) -> np.ndarray:
+    """Write contributions.h5, references.h5 and per_sequence.tsv; return where each site begins."""
+    codes = random.integers(0, 4, (N, LENGTH))
+    placed = random.normal(95, 20, N).astype(int).clip(10, 180)
+    strength = random.gamma(4, 0.4, N)
+    scores = random.normal(0, 0.01, (N, LENGTH))
+    for row, start in enumerate(placed):
+        site = list(SITES.values())[row % 2][1]
+        codes[row, start : start + len(site)] = ["ACGT".index(base) for base in site]
+        scores[row, start : start + len(site)] += strength[row] / len(site)
+    onehot = np.eye(4, dtype=np.int8)[codes].transpose(0, 2, 1)
+    reference_output = random.normal(-1, 0.2, (N, R))
+    output = scores.sum(1) + reference_output.mean(1)
+    error = np.abs(random.normal(0, 1e-6, (N, R)))
+    with h5py.File(folder / "contributions.h5", "w") as file:
+        file.attrs.update(
+            format="genolift-contributions", version=1, provenance=json.dumps(PROVENANCE), chromosomes="{}"
+        )
+        file["raw/seq"], file["projected_shap/seq"] = onehot, (onehot * scores[:, None]).astype("f4")
+        file["shap/seq"] = file["projected_shap/seq"][:]
+        file["genolift/key"] = kept["key"].to_numpy(dtype="i8")
+        file["genolift/id"] = kept["id"].astype(object).to_numpy()
+        file["genolift/output"], file["genolift/reference_output"] = (
+            output.astype("f4"),
+            reference_output.astype("f4"),
+        )
+        file["genolift/convergence_error"] = error.astype("f4")
+        file["genolift/standard_error"] = np.full((N, LENGTH), 0.004, dtype="f4")
+    with h5py.File(folder / "references.h5", "w") as file:
+        file.attrs.update(
+            format="genolift-references", version=1, kind="dinucleotide_shuffle", number=R, seed=7
+        )
+        file.attrs["provenance"] = json.dumps({"genolift": "0.1.0"})
+        file["key"] = kept["key"].to_numpy(dtype="i8")
+    peak = np.abs(scores).argmax(1)
+    scored = kept[["key", "id", "chrom", "start", "end", "strand"]].assign(
+        output=output,
+        reference_output_mean=reference_output.mean(1),
+        reference_output_sd=reference_output.std(1, ddof=1),
+        contribution_sum=scores.sum(1),
+        convergence_error_max=error.max(1),
+        convergence_error_relative_max=error.max(1) / np.abs(scores.sum(1)),
+        standard_error_mean=0.004,
+        peak_position=peak,
+        peak_base=[("ACGT")[codes[row, at]] for row, at in enumerate(peak)],
+        peak_contribution=scores[np.arange(N), peak],
+    )
+    write_table(folder / "per_sequence.tsv", scored)
+    np.save(folder / "scores.npy", onehot * scores[:, None])
+    return placed
+
+
+def write_motifs(folder: Path, kept: pd.DataFrame, placed: np.ndarray, *, motifs: bool) -> None:
+    """Write motifs.h5 and the tables of motifs, seqlets and hits: one at each site."""
+    names = ["pos_patterns.pattern_0", "neg_patterns.pattern_0"]
+    seqlets = kept[["key", "id", "chrom", "strand"]].copy()
+    windows = bool(kept["chrom"].iloc[0])
+    seqlets["motif"] = [names[row % 2] if motifs else "" for row in range(N)]
+    seqlets["start"], seqlets["end"] = placed, placed + 10
+    offset = kept["start"].astype(int) if windows else 0
+    turned = kept["strand"] == "-"
+    starts = np.where(turned, offset + LENGTH - placed - 10, offset + placed)
+    seqlets["genome_start"], seqlets["genome_end"] = (starts, starts + 10) if windows else ("", "")
+    seqlets["contribution"] = np.linspace(2, 0.5, N) * np.where(np.arange(N) % 2, -1, 1)
+    for column, value in (("match1", "MA0139.2"), ("match1_name", "CTCF"), ("match1_pvalue", "2.1e-07")):
+        seqlets[column] = ["" if motifs or row >= 22 else value for row in range(N)]
+    seqlets.loc[[0, 1], "match1_name"] = seqlets.loc[[0, 1], "match1_name"].replace("CTCF", "CTCFL")
+    write_table(folder / "seqlets.tsv", seqlets)
+    rows = []
+    for number, (name, (accession, site)) in enumerate(SITES.items()):
+        matches = [
+            accession,
+            name,
+            1.2e-5,
+            3e-8,
+            "+",
+            "MA0140.3",
+            "GATA1::TAL1",
+            0.004,
+            1e-5,
+            "-",
+            "",
+            "",
+            "",
+            "",
+            "",
+        ]
+        rows.append([names[number], ("pos", "neg")[number], N // 2, N // 2, 8, 8 + len(site), site, *matches])
+    write_table(folder / "motifs.tsv", pd.DataFrame(rows if motifs else [], columns=MOTIF_COLUMNS))
+    write_table(folder / "motif_matrices.tsv", pd.DataFrame(columns=["motif", "kind", "position", *"ACGT"]))
+    lines = []
+    for row, (key, start) in enumerate(zip(kept["key"], starts, strict=True)):
+        chrom = "chr22" if windows else kept["id"][row]
+        strand = "-" if turned[row] else "+"
+        lines.append(f"{chrom}\t{start}\t{start + 10}\tsite\t900\t{strand}\t{names[row % 2]}\t0.9\t{key}\n")
+    with gzip.open(folder / "hits.bed.gz", "wt") as file:
+        file.writelines(lines if motifs else [])
+    with h5py.File(folder / "motifs.h5", "w") as file:
+        file.attrs["provenance"] = json.dumps(
+            {"modisco": "2.5.2", "finemo": "0.41", "database": "JASPAR2026 vertebrates"}
+        )
+        file.attrs["note"] = (
+            "" if motifs else "25 seqlets are too few for TF-MoDISco, which asks for 100 of a kind."
+        )
+
+
+def write_logos(folder: Path, kept: pd.DataFrame, placed: np.ndarray, *, motifs: bool) -> None:
+    """Draw every logo that the index names, plainly."""
+    (folder / "logos").mkdir()
+    rows: list[list[str]] = []
+
+    def draw(matrix: np.ndarray, size: tuple[float, float], *row: str) -> None:
+        stem = f"{row[0]}_{len(rows)}"
+        logo = logomaker.Logo(pd.DataFrame(matrix, columns=list("ACGT")), figsize=size, show_spines=False)
+        logo.ax.axhline(0, color="#888888", linewidth=0.5)
+        for suffix in ("png", "svg"):
+            logo.ax.figure.savefig(folder / "logos" / f"{stem}.{suffix}", dpi=80, bbox_inches="tight")
+        plt.close(logo.ax.figure)
+        rows.append([*row, f"{stem}.png", f"{stem}.svg"])
+
+    for number, (_, site) in enumerate(SITES.values()) if motifs else ():
+        name = ("pos_patterns.pattern_0", "neg_patterns.pattern_0")[number]
+        onehot = np.eye(4)[["ACGT".index(base) for base in site]]
+        signed = onehot * np.linspace(0.4, 1, len(site))[:, None] * (1 - 2 * number)
+        for orientation, matrix, values in (
+            ("forward", "cwm", signed),
+            ("reverse", "cwm", signed[::-1, ::-1]),
+            ("forward", "hcwm", signed - signed.mean(1, keepdims=True)),
+            ("forward", "ppm", onehot * 1.6),
+        ):
+            draw(values, (5, 1.5), "motif", name, orientation, matrix)
+    scores = np.load(folder / "scores.npy")
+    (folder / "scores.npy").unlink()
+    for row in (0, 5):
+        draw(scores[row].T[60:140], (14, 1.6), "sequence", str(kept["key"][row]), "forward", "contribution")
+    write_table(
+        folder / "logos" / "index.tsv",
+        pd.DataFrame(rows, columns=["kind", "name", "orientation", "matrix", "png", "svg"]),
+    )
