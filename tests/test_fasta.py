@@ -10,7 +10,8 @@ import pytest
 from Bio import bgzf
 
 from genolift.errors import InputError
-from genolift.fasta import codes_of_letters, count_replaced_letters, read_fasta, read_lines, read_windows
+from genolift.fasta import codes_of_letters, count_replaced_letters, read_fasta, read_lines
+from genolift.genome import read_windows
 
 PLAIN = b">one first\nACGTACGTAC\n>two\nGGGGCCCCAA\n"
 

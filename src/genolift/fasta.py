@@ -1,9 +1,4 @@
-"""Records of a FASTA file, plain, gzip or BGZF. Knows nothing of intervals, tables or models.
-
-Genomes too are read as a stream. On a 12 Mb BGZF genome that takes half the time that pyfaidx takes to make
-its index, leaves nothing behind, and reads what an index cannot: plain gzip and lines of unequal length.
-(pyfaidx 0.9.2 also fails on a window that starts with a 65,536-byte block, the size Biopython writes.)
-"""
+"""Records of a FASTA file, plain, gzip or BGZF. Knows nothing of intervals, tables or models."""
 
 from __future__ import annotations
 
@@ -12,7 +7,7 @@ import io
 import os
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -165,40 +160,6 @@ def _name_of_header(
             remedy="give every record its own first word",
         )
     return name
-
-
-def read_windows(
-    path: str | os.PathLike[str], places: Sequence[tuple[str, int, int]]
-) -> tuple[list[bytes | None], dict[str, int]]:
-    """Return the letters at ``places`` in a genome, and the length of each of its chromosomes in bases.
-
-    The genome is read once, whatever the order of the places, with one chromosome in memory at a time.
-
-    Parameters
-    ----------
-    path
-        The genome's FASTA, plain, gzip or BGZF.
-    places
-        Chromosome, start and end, 0-based half-open. Where a place is not wholly on its chromosome, or the
-        genome does not have the chromosome, its letters are None.
-
-    Raises
-    ------
-    InputError
-        As `read_fasta`.
-    """
-    numbers_on: dict[str, list[int]] = {}
-    for number, (chrom, _, _) in enumerate(places):
-        numbers_on.setdefault(chrom, []).append(number)
-    letters: list[bytes | None] = [None] * len(places)
-    lengths = {}
-    for chromosome in read_fasta(path):
-        lengths[chromosome.name] = len(chromosome.letters)
-        for number in numbers_on.get(chromosome.name, ()):
-            _, start, end = places[number]
-            if start >= 0 and end <= len(chromosome.letters):
-                letters[number] = chromosome.letters[start:end]
-    return letters, lengths
 
 
 def codes_of_letters(letters: bytes, *, where: str, first: int = 0) -> NDArray[np.uint8]:

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from genolift.alphabet import N_CODE, reverse_complement_codes
 from genolift.errors import InputError
-from genolift.fasta import codes_of_letters, count_replaced_letters, read_fasta, read_windows
+from genolift.fasta import codes_of_letters, count_replaced_letters, read_fasta
 from genolift.files import existing_file, whole_file
+from genolift.genome import read_windows
 from genolift.intervals import CENTERS, Window, check_chromosomes, read_intervals, windows_around
 
 _LOG = logging.getLogger("genolift")
