@@ -138,7 +138,7 @@ def test_hits_are_placed_along_the_window_as_the_model_read_it(results: Path, tm
 
 def test_without_motifs_the_page_says_so_and_shows_the_seqlets(without_motifs: Path, tmp_path: Path) -> None:
     text = words_of(report(without_motifs, tmp_path / "report.html"))
-    assert "TF-MoDISco found no motif. 25 seqlets are too few for TF-MoDISco" in text
+    assert "25 seqlets are too few for TF-MoDISco" in text
     assert "20 of 40 seqlets match CTCF best; then 2 match CTCFL." in text
     assert "The 25 strongest seqlets and their best matches" in text
 
