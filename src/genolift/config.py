@@ -1,0 +1,380 @@
+"""The workflow's config, checked once at the edge: from nested mappings to types. Knows nothing of Snakemake.
+
+What keys there are, their types, defaults and choices is said in ``config.schema.yaml`` beside this module,
+and here by types; what no schema can say, such as that a file is there, is checked here.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from genolift.config_schema import check_schema, config_schema, kinds_of, range_of
+from genolift.errors import InputError
+from genolift.files import existing_file
+
+# YAML 1.1, which Snakemake reads, takes 1e-3 for text, since it has no point.
+_NUMBER_WITHOUT_POINT = re.compile(r"[+-]?[0-9]+[eE][+-]?[0-9]+")
+_FREQUENCIES_ROUNDING = 1e-3
+
+
+@dataclass(frozen=True)
+class Model:
+    """The ``model`` section: the weights, and the class that they are put in."""
+
+    path: str
+    class_name: str | None
+    arguments: Mapping[str, Any]
+    input_length: int | None
+    trust: bool
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files that the model is made from."""
+        location = (self.class_name or "").rpartition(":")[0]
+        return (self.path, location) if location.endswith(".py") else (self.path,)
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """The ``sequences`` section: one of ``fasta``, or ``bed`` with ``genome``; ``length`` in bases."""
+
+    fasta: str | None
+    bed: str | None
+    genome: str | None
+    length: int | None
+    center: str
+    use_strand: bool
+    max_n_fraction: float
+    missing_chromosomes: str
+
+
+@dataclass(frozen=True)
+class References:
+    """The ``references`` section; ``frequencies`` are of A C G T."""
+
+    kind: str
+    number: int
+    seed: int
+    fasta: str | None
+    frequencies: tuple[float, ...] | None
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """The ``attribution`` section; ``tolerance`` is the largest relative convergence error."""
+
+    shards: int
+    batch_size: int | str
+    memory: str | None
+    device: str
+    precision: str
+    tolerance: float
+
+
+@dataclass(frozen=True)
+class Motifs:
+    """The ``motifs`` section; ``window`` in bases, around the middle of a sequence."""
+
+    database: str
+    max_seqlets: int
+    window: int | None
+    seed: int
+
+
+@dataclass(frozen=True)
+class Logos:
+    """The ``logos`` section."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """The ``report`` section."""
+
+    title: str | None
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """One analysis with every default filled in. Paths are relative to the working directory."""
+
+    model: Model
+    sequences: Sequences
+    target: int | str
+    rule: str
+    references: References
+    attribution: Attribution
+    motifs: Motifs
+    logos: Logos
+    report: Report
+
+
+@dataclass(frozen=True)
+class Config:
+    """A whole config: the folder of results, and the analyses by name."""
+
+    results: str
+    analyses: Mapping[str, Analysis]
+
+
+_SECTIONS: dict[str, type[Any]] = {
+    "model": Model,
+    "sequences": Sequences,
+    "references": References,
+    "attribution": Attribution,
+    "motifs": Motifs,
+    "logos": Logos,
+    "report": Report,
+}
+
+
+def resolve_config(config: Mapping[str, Any], where: str) -> Config:
+    """Check a config and fill in its defaults.
+
+    Parameters
+    ----------
+    config
+        The config as YAML gives it; it is not changed.
+    where
+        What messages name as its place, such as the config's file.
+
+    Raises
+    ------
+    InputError
+        For the first mistake: an unknown key (with the nearest right one), a value of a wrong type or out of
+        its choices, a key or file that is missing, or keys that contradict each other.
+    """
+    schema = config_schema()
+    given = _tidy(config, schema)
+    check_schema(given, schema, "", where)
+    for key, value in _leaves(given, schema, ""):
+        _check_value(key, value, _schema_of(key), where)
+    analyses = {}
+    for name, own in given["analyses"].items():
+        merged = _merge(given.get("defaults", {}), own)
+        key = f"analyses.{name}"
+        check_schema(merged, schema["$defs"]["required"], key, where)
+        full = _with_defaults(merged, schema["$defs"]["analysis"])
+        analyses[name] = _analysis(full, f"{where}: {key}")
+    return Config(given.get("results", schema["properties"]["results"]["default"]), analyses)
+
+
+def check_config_file(path: Path) -> list[str]:
+    """Return what a config file would run, a line for each analysis.
+
+    Raises
+    ------
+    InputError
+        If the file is no YAML or holds a mistake, as `resolve_config`.
+    """
+    text = existing_file(path).read_text(encoding="utf-8")
+    try:
+        loaded = yaml.load(text, Loader=_LoaderOfUniqueKeys)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f", line {mark.line + 1}" if mark else ""
+        raise InputError(f"is not valid YAML: {error.problem}", where=f"{path}{line}") from error
+    if not isinstance(loaded, dict):
+        raise InputError("holds no keys", where=str(path), remedy="see config/README.md for an example")
+    config = resolve_config(loaded, str(path))
+    return [_line(name, analysis, config.results) for name, analysis in config.analyses.items()]
+
+
+def _line(name: str, analysis: Analysis, results: str) -> str:
+    references, sequences = analysis.references, analysis.sequences
+    number = f"{references.number} " if references.kind.endswith("_shuffle") else ""
+    source = sequences.fasta or f"{sequences.bed} on {sequences.genome}"
+    return (
+        f"{name}: {analysis.rule} for target {analysis.target} of {analysis.model.path}, {source}, "
+        f"{number}{references.kind} references, named by {analysis.motifs.database} -> {results}/{name}"
+    )
+
+
+class _LoaderOfUniqueKeys(yaml.SafeLoader):
+    """Refuses a key that is written twice, of which YAML would silently take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = key_node.value
+            if key in seen and key != "<<":
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} is written twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def _tidy(value: Any, schema: Mapping[str, Any]) -> Any:
+    """Copy ``value``: keys as text, numbers that YAML took for text as numbers, empty sections as such."""
+    schema = _follow(schema)
+    kinds = kinds_of(schema)
+    if isinstance(value, Mapping):
+        inside = schema.get("properties", {})
+        others = schema.get("additionalProperties")
+        others = others if isinstance(others, dict) else {}
+        return {str(key): _tidy(item, inside.get(str(key), others)) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_tidy(item, schema.get("items", {})) for item in value]
+    if value is None and kinds == ["object"]:
+        return {}
+    if isinstance(value, str) and "number" in kinds and _NUMBER_WITHOUT_POINT.fullmatch(value):
+        return float(value)
+    return value
+
+
+def _follow(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    if "$ref" in schema:
+        found: dict[str, Any] = config_schema()["$defs"][schema["$ref"].rpartition("/")[2]]
+        return found
+    return schema
+
+
+def _leaves(value: Mapping[str, Any], schema: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    """Every key with a value of its own, as its full path, and the value."""
+    schema = _follow(schema)
+    for name, item in value.items():
+        key = f"{prefix}.{name}" if prefix else name
+        inside = _follow(schema.get("properties", {}).get(name) or schema.get("additionalProperties") or {})
+        if isinstance(item, Mapping) and ("properties" in inside or "additionalProperties" in inside):
+            yield from _leaves(item, inside, key)
+        else:
+            yield key, item
+
+
+def _schema_of(key: str) -> Mapping[str, Any]:
+    """The schema of a leaf; names of analyses may hold points, keys do not."""
+    properties = config_schema()["$defs"]["analysis"]["properties"]
+    *_, section, leaf = ("", *key.split("."))
+    return properties.get(section, {}).get("properties", {}).get(leaf) or properties.get(leaf, {})
+
+
+def _check_value(key: str, value: Any, schema: Mapping[str, Any], where: str) -> None:
+    """Check what a JSON schema has no word for: that a file exists, and choices of some types."""
+    place = f"{where}: {key}"
+    if value is None:
+        return
+    if schema.get("format") == "file":
+        existing_file(value, where=place)
+    elif schema.get("format") == "motifs":
+        _check_database(value, schema["groups"], place)
+    elif isinstance(value, str) and value not in schema.get("enum_of_text", [value]):
+        choices = ", ".join(schema["enum_of_text"])
+        raise InputError(
+            f"'{value}' is no choice", where=place, remedy=f"give {range_of(schema)}, or {choices}"
+        )
+    elif key.endswith("model.arguments"):
+        _check_json(value, place)
+
+
+def _check_database(value: str, groups: list[str], place: str) -> None:
+    if not value.startswith("jaspar:"):
+        existing_file(value, where=place)
+    elif value.removeprefix("jaspar:") not in groups:
+        near = difflib.get_close_matches(value.removeprefix("jaspar:"), groups, 1)
+        remedy = f"did you mean 'jaspar:{near[0]}'?" if near else f"JASPAR has {', '.join(groups)}"
+        raise InputError(f"'{value}' is no group of JASPAR's", where=place, remedy=remedy)
+
+
+def _check_json(value: Any, place: str) -> None:
+    try:
+        json.dumps(value)
+    except TypeError as error:
+        raise InputError(
+            f"holds a value that is not plain ({error})",
+            where=place,
+            remedy="put dates and the like in quotes",
+        ) from error
+
+
+def _merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``under`` with what ``over`` sets, section by section."""
+    merged = dict(under)
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping) and key != "arguments"
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def _with_defaults(value: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    full = dict(value)
+    for name, inside in schema["properties"].items():
+        if "properties" in inside:
+            full[name] = _with_defaults(value.get(name, {}), inside)
+        elif "default" in inside:
+            full.setdefault(name, inside["default"])
+    return full
+
+
+def _analysis(full: dict[str, Any], where: str) -> Analysis:
+    """Return an analysis whose keys agree with each other."""
+    model = {("class_name" if key == "class" else key): value for key, value in full["model"].items()}
+    frequencies = full["references"]["frequencies"]
+    references = {**full["references"], "frequencies": frequencies and tuple(frequencies)}
+    made = {
+        name: section(**{"model": model, "references": references}.get(name, full[name]))
+        for name, section in _SECTIONS.items()
+    }
+    analysis = Analysis(target=full["target"], rule=full["rule"], **made)
+    _check_model(analysis.model, where)
+    _check_sequences(analysis.sequences, where)
+    _check_references(analysis.references, where)
+    return analysis
+
+
+def _check_model(model: Model, where: str) -> None:
+    for file in model.files[1:]:
+        existing_file(file, where=f"{where}.model.class")
+    if model.class_name is None and model.path.endswith(".safetensors"):
+        raise InputError(
+            f"{model.path} holds weights but no model",
+            where=f"{where}.model",
+            remedy="name the class to put them in, class: path/to/model.py:Class",
+        )
+
+
+def _check_sequences(sequences: Sequences, where: str) -> None:
+    place = f"{where}.sequences"
+    if sequences.fasta is not None and sequences.bed is not None:
+        raise InputError(
+            "both 'fasta' and 'bed' are given", where=place, remedy="give one; the other can be null"
+        )
+    if sequences.fasta is None and sequences.bed is None:
+        raise InputError(
+            "there are no sequences", where=place, remedy="give 'fasta', or 'bed' together with 'genome'"
+        )
+    if sequences.bed is not None and sequences.genome is None:
+        raise InputError(
+            "'bed' is given without 'genome'", where=place, remedy="give the genome's FASTA as 'genome'"
+        )
+
+
+def _check_references(references: References, where: str) -> None:
+    place = f"{where}.references"
+    for key, kind in (("fasta", "fasta"), ("frequencies", "base_frequencies")):
+        value = getattr(references, key)
+        if value is not None and references.kind != kind:
+            raise InputError(
+                f"'{key}' is given, but the kind is '{references.kind}'",
+                where=place,
+                remedy=f"leave '{key}' out, or set kind: {kind}",
+            )
+    if references.kind == "fasta" and references.fasta is None:
+        raise InputError(
+            "the kind is 'fasta', but no file is given", where=place, remedy="give the references as 'fasta'"
+        )
+    if references.frequencies and abs(sum(references.frequencies) - 1) > _FREQUENCIES_ROUNDING:
+        raise InputError(
+            f"the frequencies add up to {sum(references.frequencies):g}",
+            where=f"{place}.frequencies",
+            remedy="give fractions of A, C, G and T that add up to 1",
+        )

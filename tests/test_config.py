@@ -1,0 +1,343 @@
+"""What the config promises: defaults filled in, and each mistake one line with its key and its remedy."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from genolift.config import Config, check_config_file, resolve_config
+from genolift.config_schema import config_schema
+from genolift.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[1]
+FILES = ("weights.pt", "model.py", "sequences.fa", "peaks.bed", "genome.fa", "mine.meme", "references.fa")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, with the files that the configs name."""
+    for name in FILES:
+        (tmp_path / name).write_text("")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+SMALLEST: dict[str, Any] = {
+    "analyses": {
+        "mine": {
+            "model": {"path": "weights.pt", "class": "model.py:Model"},
+            "sequences": {"fasta": "sequences.fa"},
+        }
+    }
+}
+
+
+def smallest(**changes: Any) -> dict[str, Any]:
+    """The smallest config, with keys of its analysis ("section__key") set."""
+    config = copy.deepcopy(SMALLEST)
+    for name, value in changes.items():
+        place = config["analyses"]["mine"]
+        *sections, key = name.split("__")
+        for section in sections:
+            place = place.setdefault(section, {})
+        place[key] = value
+    return config
+
+
+def resolve(config: dict[str, Any]) -> Config:
+    return resolve_config(config, "my.yaml")
+
+
+def message_of(config: dict[str, Any]) -> str:
+    with pytest.raises(InputError) as raised:
+        resolve(config)
+    message = str(raised.value)
+    assert "\n" not in message
+    return message
+
+
+def test_the_smallest_config_gets_every_default() -> None:
+    config = resolve(smallest())
+    mine = config.analyses["mine"]
+    assert config.results == "results"
+    assert (mine.target, mine.rule) == (0, "genomics-default")
+    references = mine.references
+    assert (references.kind, references.number, references.seed) == ("dinucleotide_shuffle", 20, 0)
+    assert (mine.attribution.shards, mine.attribution.batch_size, mine.attribution.tolerance) == (
+        1,
+        "auto",
+        1e-3,
+    )
+    assert mine.motifs.database == "jaspar:vertebrates"
+    assert mine.model.files == ("weights.pt", "model.py")
+    assert mine.report.title is None
+
+
+def test_the_config_that_was_given_is_not_changed() -> None:
+    config = smallest(references__number=3)
+    before = copy.deepcopy(config)
+    resolve(config)
+    assert config == before
+
+
+def test_an_analysis_overrides_the_defaults_key_by_key() -> None:
+    config = smallest(references__number=3, target="GATA1")
+    config["defaults"] = {"references": {"number": 5, "seed": 7}, "rule": "rescale", "target": 2}
+    mine = resolve(config).analyses["mine"]
+    assert (mine.references.number, mine.references.seed) == (3, 7)
+    assert (mine.rule, mine.target) == ("rescale", "GATA1")
+
+
+def test_arguments_of_the_model_are_replaced_as_a_whole() -> None:
+    config = smallest(model__arguments={"channels": 8})
+    config["defaults"] = {"model": {"arguments": {"hidden": 16}}}
+    assert resolve(config).analyses["mine"].model.arguments == {"channels": 8}
+
+
+def test_a_number_that_yaml_takes_for_text_is_a_number() -> None:
+    written = yaml.safe_load("tolerance: 1e-4")["tolerance"]
+    assert written == "1e-4"
+    assert resolve(smallest(attribution__tolerance=written)).analyses["mine"].attribution.tolerance == 1e-4
+
+
+def test_a_section_that_is_left_empty_is_as_one_that_is_left_out() -> None:
+    config = smallest(references=None)
+    config["defaults"] = None
+    assert resolve(config) == resolve(smallest())
+
+
+def test_a_name_that_yaml_takes_for_a_number_is_a_name() -> None:
+    config = {"analyses": {2024: SMALLEST["analyses"]["mine"]}}
+    assert list(resolve(config).analyses) == ["2024"]
+
+
+MISTAKES = {
+    "mistyped key": (
+        {"model__pth": "weights.pt"},
+        "my.yaml: analyses.mine.model.pth: unknown key; did you mean 'path'?",
+    ),
+    "key of another section": (
+        {"tolerance": 0.1},
+        "my.yaml: analyses.mine.tolerance: unknown key; did you mean 'attribution.tolerance'?",
+    ),
+    "key like no other": (
+        {"logos__xyz": 1},
+        "my.yaml: analyses.mine.logos.xyz: unknown key; the keys here are number",
+    ),
+    "mistyped choice": (
+        {"rule": "rescal"},
+        "my.yaml: analyses.mine.rule: \"rescal\" is no choice; did you mean 'rescale'? "
+        "It is one of genomics-default, rescale, revealcancel",
+    ),
+    "text for a number": (
+        {"references__number": "many"},
+        'my.yaml: analyses.mine.references.number: "many" is text; give a whole number',
+    ),
+    "too small": (
+        {"attribution__shards": 0},
+        "my.yaml: analyses.mine.attribution.shards: 0 is less than 1; give a whole number of 1 or more",
+    ),
+    "too large": (
+        {"sequences__max_n_fraction": 5},
+        "my.yaml: analyses.mine.sequences.max_n_fraction: 5 is more than 1; give a number from 0 to 1",
+    ),
+    "tolerance of nothing": (
+        {"attribution__tolerance": 0},
+        "my.yaml: analyses.mine.attribution.tolerance: 0 is not more than 0; give a number above 0",
+    ),
+    "negative target": (
+        {"target": -1},
+        "my.yaml: analyses.mine.target: -1 is less than 0; give a whole number of 0 or more",
+    ),
+    "empty value": (
+        {"model__path": None},
+        "my.yaml: analyses.mine.model.path: is empty; give text",
+    ),
+    "batch size in words": (
+        {"attribution__batch_size": "atuo"},
+        "my.yaml: analyses.mine.attribution.batch_size: 'atuo' is no choice; "
+        "give a whole number of 1 or more, or auto",
+    ),
+    "memory without unit": (
+        {"attribution__memory": "lots"},
+        'my.yaml: analyses.mine.attribution.memory: "lots" cannot be read; write it like 4GB, 500MB',
+    ),
+    "no such device": (
+        {"attribution__device": "gpu"},
+        'my.yaml: analyses.mine.attribution.device: "gpu" cannot be read; '
+        "write it like auto, cpu, cuda, cuda:1",
+    ),
+    "class without a class": (
+        {"model__class": "model.py"},
+        'my.yaml: analyses.mine.model.class: "model.py" cannot be read; '
+        "write it like path/to/model.py:Class, package.module:Class",
+    ),
+    "missing weights": (
+        {"model__path": "wieghts.pt"},
+        "my.yaml: analyses.mine.model.path: wieghts.pt: no such file; check the path",
+    ),
+    "missing class file": (
+        {"model__class": "modle.py:Model"},
+        "my.yaml: analyses.mine.model.class: modle.py: no such file; check the path",
+    ),
+    "missing sequences": (
+        {"sequences__fasta": "nothing.fa"},
+        "my.yaml: analyses.mine.sequences.fasta: nothing.fa: no such file; check the path",
+    ),
+    "both sources": (
+        {"sequences__bed": "peaks.bed", "sequences__genome": "genome.fa"},
+        "my.yaml: analyses.mine.sequences: both 'fasta' and 'bed' are given; give one; the other can be null",
+    ),
+    "no source": (
+        {"sequences__fasta": None},
+        "my.yaml: analyses.mine.sequences: there are no sequences; "
+        "give 'fasta', or 'bed' together with 'genome'",
+    ),
+    "bed without genome": (
+        {"sequences": {"bed": "peaks.bed"}},
+        "my.yaml: analyses.mine.sequences: 'bed' is given without 'genome'; "
+        "give the genome's FASTA as 'genome'",
+    ),
+    "no such JASPAR group": (
+        {"motifs__database": "jaspar:vertebrate"},
+        "my.yaml: analyses.mine.motifs.database: 'jaspar:vertebrate' is no group of JASPAR's; "
+        "did you mean 'jaspar:vertebrates'?",
+    ),
+    "missing motifs": (
+        {"motifs__database": "no.meme"},
+        "my.yaml: analyses.mine.motifs.database: no.meme: no such file; check the path",
+    ),
+    "reference file for shuffles": (
+        {"references__fasta": "references.fa"},
+        "my.yaml: analyses.mine.references: 'fasta' is given, but the kind is 'dinucleotide_shuffle'; "
+        "leave 'fasta' out, or set kind: fasta",
+    ),
+    "no reference file": (
+        {"references__kind": "fasta"},
+        "my.yaml: analyses.mine.references: the kind is 'fasta', but no file is given; "
+        "give the references as 'fasta'",
+    ),
+    "three frequencies": (
+        {"references": {"kind": "base_frequencies", "frequencies": [0.2, 0.3, 0.5]}},
+        "my.yaml: analyses.mine.references.frequencies: [0.2, 0.3, 0.5] has 3 values; give 4",
+    ),
+    "frequencies of more than all": (
+        {"references": {"kind": "base_frequencies", "frequencies": [0.5, 0.5, 0.5, 0.5]}},
+        "my.yaml: analyses.mine.references.frequencies: the frequencies add up to 2; "
+        "give fractions of A, C, G and T that add up to 1",
+    ),
+    "weights without class": (
+        {"model": {"path": "weights.safetensors"}},
+        "my.yaml: analyses.mine.model: weights.safetensors holds weights but no model; "
+        "name the class to put them in, class: path/to/model.py:Class",
+    ),
+    "missing key": (
+        {"model": {"class": "model.py:Model"}},
+        "my.yaml: analyses.mine.model: the key 'path' is missing; "
+        "give the weights, a state dict (.pt, .pth), .safetensors, or an exported program (.pt2)",
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "message"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_is_one_line_with_key_and_remedy(
+    folder: Path, changes: dict[str, Any], message: str
+) -> None:
+    (folder / "weights.safetensors").write_text("")
+    assert message_of(smallest(**changes)) == message
+
+
+def test_a_mistake_in_the_defaults_is_named_there() -> None:
+    config = smallest() | {"defaults": {"motifs": {"sede": 3}}}
+    assert message_of(config) == "my.yaml: defaults.motifs.sede: unknown key; did you mean 'seed'?"
+
+
+def test_mistakes_at_the_top_are_named() -> None:
+    analysis = SMALLEST["analyses"]["mine"]
+    assert message_of({"analysis": {"mine": analysis}}) == (
+        "my.yaml: analysis: unknown key; did you mean 'analyses'?"
+    )
+    assert (
+        message_of({})
+        == "my.yaml: the key 'analyses' is missing; give the analyses by name, which is a folder's name too"
+    )
+    assert message_of({"analyses": {}}) == (
+        "my.yaml: analyses: no analysis is named; give one or more, each with a model and sequences"
+    )
+    assert message_of(smallest() | {"rule": "rescale"}) == (
+        "my.yaml: rule: unknown key; did you mean 'rule' of an analysis, or under 'defaults'?"
+    )
+
+
+@pytest.mark.parametrize("name", ["my peaks", "a/b", "../up", ".hidden", ""])
+def test_a_name_that_is_no_folder_is_refused(name: str) -> None:
+    message = message_of({"analyses": {name: SMALLEST["analyses"]["mine"]}})
+    assert message.startswith(f'my.yaml: analyses: "{name}" is no name for an analysis; begin with a letter')
+
+
+def test_an_analysis_without_a_model_is_refused() -> None:
+    config = {"analyses": {"mine": {"sequences": {"fasta": "sequences.fa"}}}}
+    assert message_of(config) == "my.yaml: analyses.mine: the key 'model' is missing; give the trained model"
+
+
+def test_a_config_file_is_said_in_a_line_for_each_analysis(folder: Path) -> None:
+    file = folder / "my.yaml"
+    file.write_text(yaml.safe_dump(smallest(motifs__database="mine.meme")))
+    assert check_config_file(file) == [
+        "mine: genomics-default for target 0 of weights.pt, sequences.fa, "
+        "20 dinucleotide_shuffle references, named by mine.meme -> results/mine"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("analyses:\n  a:\n    target: 0\n    target: 1\n", ", line 4: is not valid YAML: the key 'target'"),
+        ("analyses:\n  a: b: c\n", ", line 2: is not valid YAML"),
+        ("", ": holds no keys; see config/README.md"),
+    ],
+    ids=["key written twice", "no YAML", "empty"],
+)
+def test_a_config_file_that_cannot_be_read_says_where(folder: Path, text: str, message: str) -> None:
+    file = folder / "my.yaml"
+    file.write_text(text)
+    with pytest.raises(InputError) as raised:
+        check_config_file(file)
+    assert str(raised.value).startswith(f"{file}{message}")
+
+
+def test_the_demo_config_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    (line,) = check_config_file(Path("config/config.yaml"))
+    assert line.startswith("demo: genomics-default for target 0 of data/demo/model.safetensors")
+
+
+def test_every_key_is_explained_in_the_config_readme() -> None:
+    readme = (ROOT / "config" / "README.md").read_text(encoding="utf-8")
+    properties = config_schema()["$defs"]["analysis"]["properties"]
+    keys = list(config_schema()["properties"])
+    for name, section in properties.items():
+        keys += [f"{name}.{key}" for key in section["properties"]] if "properties" in section else [name]
+    missing = [key for key in keys if f"| `{key}` |" not in readme]
+    assert missing == []
+
+
+def test_the_workflow_has_the_package_s_schema_and_no_copy() -> None:
+    link = ROOT / "workflow" / "schemas" / "config.schema.yaml"
+    assert link.is_symlink()
+    assert link.resolve() == ROOT / "src" / "genolift" / "config.schema.yaml"
+
+
+def test_every_jaspar_group_is_one_that_pyjaspar_has() -> None:
+    import pyjaspar
+
+    database = pyjaspar.jaspardb()
+    rows = database.conn.execute("select distinct val from MATRIX_ANNOTATION where tag = 'tax_group'")
+    groups = {row[0] for row in rows}
+    database.conn.close()
+    motifs = config_schema()["$defs"]["analysis"]["properties"]["motifs"]
+    assert set(motifs["properties"]["database"]["groups"]) == groups

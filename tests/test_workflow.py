@@ -1,0 +1,291 @@
+"""What the workflow promises: the right jobs from a config, one line for a mistake, a run from end to end."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+import pyBigWig
+import pytest
+import torch
+import yaml
+from safetensors.torch import save_file
+
+ROOT = Path(__file__).resolve().parents[1]
+STEPS = {"encode", "reference", "attribute", "motifs", "logos", "report"}
+SITE = "TGACTCATCG"
+WINDOW, SITES = 60, 30
+MODEL = """
+import torch
+from torch import nn
+
+
+class Tiny(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.filter = nn.Conv1d(4, 1, width)
+        self.hidden = nn.Linear(1, 2)
+        self.out = nn.Linear(2, 1)
+
+    def forward(self, onehot):
+        match = torch.relu(self.filter(onehot)).amax(-1)
+        return self.out(torch.relu(self.hidden(match)))
+"""
+
+
+def snakemake(*arguments: str, folder: Path, snakefile: Path = ROOT / "Snakefile") -> tuple[int, str]:
+    """Run snakemake in ``folder`` as a user does; return its exit code, and what it says."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    process = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile), *arguments],
+        cwd=folder,
+        env=os.environ | {"PATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+    )
+    return process.returncode, process.stdout
+
+
+def numbers_of_jobs(said: str) -> dict[str, int]:
+    table = said.split("Job stats:")[1].split("total")[0]
+    return {name: int(number) for name, number in re.findall(r"^(\w+)\s+(\d+)$", table, re.MULTILINE)}
+
+
+def write_inputs(folder: Path) -> dict[str, Any]:
+    """Write a genome with sites, windows on them and a model that looks for them; return their config."""
+    letters = random.Random(0).choices("ACGT", k=SITES * 100)
+    lines = []
+    for site in range(SITES):
+        start = site * 100 + 45
+        letters[start : start + len(SITE)] = SITE
+        lines.append(f"chr1\t{start}\t{start + len(SITE)}\tsite{site}\n")
+    (folder / "genome.fa").write_text(">chr1\n" + "".join(letters) + "\n")
+    (folder / "sites.bed").write_text("".join(lines))
+    (folder / "tiny.py").write_text(MODEL)
+    onehot = torch.stack([torch.tensor([float(base == letter) for letter in SITE]) for base in "ACGT"])
+    weights = {
+        "filter.weight": onehot[None],
+        "filter.bias": torch.tensor([-6.0]),
+        "hidden.weight": torch.tensor([[1.0], [-1.0]]),
+        "hidden.bias": torch.tensor([0.0, 1.0]),
+        "out.weight": torch.tensor([[2.0, -1.0]]),
+        "out.bias": torch.tensor([0.5]),
+    }
+    save_file(weights, folder / "weights.safetensors")
+    columns = "\n".join(" ".join(f"{0.91 if b == s else 0.03}" for b in "ACGT") for s in SITE)
+    (folder / "motifs.meme").write_text(
+        "MEME version 4\n\nALPHABET= ACGT\n\nMOTIF M1 SITE\n"
+        f"letter-probability matrix: alength= 4 w= {len(SITE)}\n{columns}\n"
+    )
+    return {
+        "analyses": {
+            "tiny": {
+                "model": {
+                    "path": "weights.safetensors",
+                    "class": "tiny.py:Tiny",
+                    "arguments": {"width": len(SITE)},
+                    "input_length": WINDOW,
+                },
+                "sequences": {"bed": "sites.bed", "genome": "genome.fa"},
+                "references": {"number": 3},
+                "attribution": {"shards": 2, "device": "cpu"},
+                "motifs": {"database": "motifs.meme"},
+                "logos": {"number": 2},
+            }
+        }
+    }
+
+
+def write_config(folder: Path, config: dict[str, Any]) -> None:
+    (folder / "my.yaml").write_text(yaml.safe_dump(config))
+
+
+@pytest.fixture
+def inputs(tmp_path: Path) -> dict[str, Any]:
+    config = write_inputs(tmp_path)
+    write_config(tmp_path, config)
+    return config
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A folder with a finished run (its name has a space), and what the run said."""
+    folder = tmp_path_factory.mktemp("a run")
+    write_config(folder, write_inputs(folder))
+    code, said = snakemake("--cores", "2", "--configfile", "my.yaml", folder=folder)
+    assert code == 0, said
+    return folder, said
+
+
+def test_the_demo_is_what_runs_by_default(tmp_path: Path) -> None:
+    code, said = snakemake("-n", "-p", "--config", f"results={tmp_path}", folder=ROOT)
+    assert code == 0, said
+    assert numbers_of_jobs(said) == dict.fromkeys(STEPS | {"aggregate", "all"}, 1)
+    assert "--fasta data/demo/sequences.fa.gz" in said
+    assert "--model-class genolift.simulate:DemoModel" in said
+    assert "contributions.bw" not in said
+    assert "profiles/default" in said
+
+
+def test_a_config_of_ones_own_leaves_the_demo_out(tmp_path: Path, inputs: dict[str, Any]) -> None:
+    inputs["analyses"]["tiny"]["attribution"]["shards"] = 3
+    write_config(tmp_path, inputs)
+    code, said = snakemake("-n", "-p", "--configfile", "my.yaml", folder=tmp_path)
+    assert code == 0, said
+    once = dict.fromkeys(STEPS | {"aggregate_windows", "all"}, 1)
+    assert numbers_of_jobs(said) == once | {"attribute": 3}
+    assert "demo" not in said
+    assert "results/tiny/contributions.bw" in said
+    assert "--shard 2/3" in said
+    assert """--model-arguments '{"width": 10}'""" in said
+
+
+def test_the_workflow_s_own_snakefile_does_the_same(tmp_path: Path, inputs: dict[str, Any]) -> None:
+    snakefile = ROOT / "workflow" / "Snakefile"
+    code, said = snakemake("-n", "--configfile", "my.yaml", folder=tmp_path, snakefile=snakefile)
+    assert code == 0, said
+    assert numbers_of_jobs(said)["all"] == 1
+
+
+def test_a_mistyped_key_is_one_line_and_stops_the_run(tmp_path: Path, inputs: dict[str, Any]) -> None:
+    inputs["analyses"]["tiny"]["model"]["pth"] = inputs["analyses"]["tiny"]["model"].pop("path")
+    write_config(tmp_path, inputs)
+    code, said = snakemake("-n", "--configfile", "my.yaml", folder=tmp_path)
+    assert code != 0
+    _, *lines = said.splitlines()  # the first names the profile
+    assert lines == ["genolift: error: my.yaml: analyses.tiny.model.pth: unknown key; did you mean 'path'?"]
+
+
+def test_a_single_key_can_be_changed_on_the_command_line(tmp_path: Path) -> None:
+    changes = ["defaults={rule: rescale}", f"results={tmp_path}"]
+    code, said = snakemake("-n", "-p", "--config", *changes, folder=ROOT)
+    assert code == 0, said
+    assert "--rule rescale" in said
+
+
+def test_the_workflow_is_lint_clean() -> None:
+    code, said = snakemake("--lint", folder=ROOT)
+    assert code == 0, said
+
+
+def test_a_step_s_mistake_is_on_the_terminal_and_in_the_log(tmp_path: Path, inputs: dict[str, Any]) -> None:
+    (tmp_path / "sites.bed").write_text("chr1\t20\t10\tbackwards\n")
+    code, said = snakemake("--cores", "1", "--configfile", "my.yaml", folder=tmp_path)
+    assert code != 0
+    (line,) = [line for line in said.splitlines() if line.startswith("genolift: error: ")]
+    assert "sites.bed" in line
+    assert "Traceback" not in said
+    results = tmp_path / "results" / "tiny"
+    assert line in (results / "logs" / "encode.log").read_text()
+    assert [path.name for path in results.iterdir()] == ["logs"]
+
+
+def test_a_run_ends_with_every_file_that_is_promised(finished: tuple[Path, str]) -> None:
+    results = finished[0] / "results" / "tiny"
+    promised = ["sequences.tsv", "references.h5", "contributions.h5", "contributions.bw", "per_base.parquet"]
+    promised += ["per_sequence.tsv", "motifs.h5", "motifs.meme", "motifs.tsv", "hits.bed.gz", "report.html"]
+    assert [name for name in promised if not (results / name).is_file()] == []
+    assert list((results / "logos").glob("*.png"))
+    assert list((results / "logos").glob("*.svg"))
+    assert [path.name for path in results.iterdir() if "partial" in path.name] == []
+
+
+def test_every_sequence_keeps_its_key_through_a_run(finished: tuple[Path, str]) -> None:
+    results = finished[0] / "results" / "tiny"
+    keys = list(range(SITES))
+    assert pd.read_csv(results / "sequences.tsv", sep="\t")["key"].tolist() == keys
+    assert pd.read_csv(results / "per_sequence.tsv", sep="\t")["key"].tolist() == keys
+    with h5py.File(results / "contributions.h5") as file:
+        assert file["genolift/key"][:].tolist() == keys
+        assert file["genolift/reference_output"].shape == (SITES, 3)
+
+
+def test_a_run_puts_the_contributions_where_the_sites_are(finished: tuple[Path, str]) -> None:
+    results = finished[0] / "results" / "tiny"
+    with h5py.File(results / "contributions.h5") as file:
+        contributions = file["projected_shap/seq"][:].sum(axis=1)
+    middle = slice(WINDOW // 2 - len(SITE) // 2, WINDOW // 2 + len(SITE) // 2)
+    assert contributions[:, middle].sum() > 0.9 * contributions.sum() > 0
+    table = pd.read_csv(results / "sequences.tsv", sep="\t")
+    with pyBigWig.open(str(results / "contributions.bw")) as track:
+        for row in (0, SITES - 1):
+            start, end = int(table["start"][row]), int(table["end"][row])
+            np.testing.assert_allclose(track.values("chr1", start, end), contributions[row], atol=1e-6)
+
+
+def test_a_finished_run_has_nothing_left_to_do(finished: tuple[Path, str]) -> None:
+    code, said = snakemake("-n", "--configfile", "my.yaml", folder=finished[0])
+    assert code == 0
+    assert "Nothing to be done" in said
+
+
+def test_a_changed_setting_runs_what_depends_on_it_and_no_more(finished: tuple[Path, str]) -> None:
+    change = "defaults={report: {title: Another}}"
+    code, said = snakemake("-n", "--configfile", "my.yaml", "--config", change, folder=finished[0])
+    assert code == 0, said
+    assert numbers_of_jobs(said) == {"report": 1, "all": 1}
+
+
+def test_snakemake_s_own_report_has_the_captions(finished: tuple[Path, str]) -> None:
+    folder = finished[0]
+    code, said = snakemake("--report", "report.zip", "--configfile", "my.yaml", folder=folder)
+    assert code == 0, said
+    with zipfile.ZipFile(folder / "report.zip") as archive:
+        text = "\n".join(
+            archive.read(name).decode("utf-8", "replace")
+            for name in archive.namelist()
+            if name.endswith((".html", ".js"))
+        )
+    for caption in ("DeepLIFT", "TF-MoDISco", "Fi-NeMo", "coordinates (0-based, half-open)"):
+        assert caption in text
+
+
+def test_environments_have_the_same_versions() -> None:
+    pinned = dict(
+        line.lower().split("==")
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if line and not line.startswith("#")
+    )
+    dependencies = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    by_pip = next(item["pip"] for item in dependencies if isinstance(item, dict))
+    versions = dict(item.split(" =") for item in dependencies if isinstance(item, str) and " =" in item)
+    versions |= dict(item.split("==") for item in by_pip if "==" in item)
+    del versions["python"]
+    other_names = {"pytorch": "torch", "matplotlib-base": "matplotlib", "snakemake-minimal": "snakemake"}
+    assert len(versions) > 20
+    for name, version in versions.items():
+        assert pinned[other_names.get(name, name)] == version, name
+
+
+def test_every_dependency_has_a_pinned_version() -> None:
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = project["dependencies"] + [
+        name for extra in project["optional-dependencies"].values() for name in extra
+    ]
+    pinned = {
+        line.split("==")[0].lower().replace("_", "-")
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+    }
+    names = {re.split(r"[<>=\[; ]", name)[0].lower().replace("_", "-") for name in wanted}
+    assert names - pinned == set()
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_make_says_what_it_can_do() -> None:
+    said = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for target in ("demo", "test", "lint", "benchmark", "clean"):
+        assert f"make {target}" in said

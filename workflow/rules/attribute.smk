@@ -1,0 +1,25 @@
+rule attribute:
+    input:
+        sequences=of_analysis("sequences.h5"),
+        references=of_analysis("references.h5"),
+        model=model_files,
+    output:
+        of_analysis("attribution/shard-{shard}-of-{shards}.h5"),
+    log:
+        log_of("attribute-{shard}-of-{shards}"),
+    conda:
+        "../envs/genolift.yaml"
+    threads: 4
+    resources:
+        mem=attribute_memory,
+        runtime=240,
+        gpu=attribute_gpus,
+    params:
+        model=model_flags,
+        flags=attribute_flags,
+    message:
+        "{wildcards.analysis}: DeepLIFT, shard {wildcards.shard} of {wildcards.shards}, counted from 0"
+    shell:
+        "genolift attribute --sequences {input.sequences:q} --references {input.references:q}"
+        " {params.model} {params.flags} --shard {wildcards.shard}/{wildcards.shards} --out {output:q}"
+        " 2>&1 | tee {log:q}"

@@ -1,0 +1,196 @@
+# The checked config, and from it the files and the command-line flags of each step. No rules.
+import json
+import os
+import re
+import shlex
+import sys
+from pathlib import Path
+
+from genolift.config import resolve_config
+from genolift.errors import InputError
+
+HERE = f"{Path.cwd()}{os.sep}"
+CONFIG_FILES = [str(file).removeprefix(HERE) for file in workflow.configfiles]
+
+try:
+    CONFIG = resolve_config(config, where=" and ".join(CONFIG_FILES) or "--config")
+except InputError as error:
+    # A mistake in the config is one line, without the place in this file that Snakemake would add.
+    print(f"genolift: error: {error}", file=sys.stderr)
+    sys.exit(2)
+
+ANALYSES = CONFIG.analyses
+WITH_GENOME = [name for name in ANALYSES if ANALYSES[name].sequences.bed]
+WITHOUT_GENOME = [name for name in ANALYSES if name not in WITH_GENOME]
+
+# `genolift` of the activated environment, or else of the one that snakemake runs in. pipefail, so that a
+# step's exit code is genolift's and not tee's, which shows a user on the terminal what goes to the log.
+shell.executable("bash")
+shell.prefix(f'set -euo pipefail; export PATH="$PATH:{Path(sys.executable).parent}"; ')
+
+
+def any_of(names):
+    """The wildcard's pattern for these analyses; one that nothing matches where there are none."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
+wildcard_constraints:
+    analysis=any_of(ANALYSES),
+    shard=r"\d+",
+    shards=r"\d+",
+
+
+def of_analysis(file):
+    """The path of one of an analysis's files, with the wildcard in it."""
+    return f"{CONFIG.results}/{{analysis}}/{file}"
+
+
+def log_of(step):
+    return of_analysis(f"logs/{step}.log")
+
+
+def final_files(name):
+    """What is made of an analysis."""
+    files = [
+        "sequences.tsv",
+        "references.h5",
+        "contributions.h5",
+        "per_base.parquet",
+        "per_sequence.tsv",
+        "motifs.h5",
+        "motifs.meme",
+        "motifs.tsv",
+        "hits.bed.gz",
+        "logos",
+        "report.html",
+    ]
+    if name in WITH_GENOME:
+        files.append("contributions.bw")
+    return [of_analysis(file).format(analysis=name) for file in files]
+
+
+def settings(wildcards):
+    return ANALYSES[wildcards.analysis]
+
+
+def flags(**values):
+    """Command-line flags, quoted for the shell; without those that are None or False."""
+    words = []
+    for name, value in values.items():
+        if value is None or value is False:
+            continue
+        words.append(f"--{name.replace('_', '-')}")
+        if value is not True:
+            words += map(str, value if isinstance(value, (list, tuple)) else [value])
+    return shlex.join(words)
+
+
+def model_files(wildcards):
+    return settings(wildcards).model.files
+
+
+def model_flags(wildcards):
+    model = settings(wildcards).model
+    return flags(
+        model=model.path,
+        model_class=model.class_name,
+        model_arguments=json.dumps(model.arguments) if model.arguments else None,
+        input_length=model.input_length,
+        trust_pickle=model.trust,
+    )
+
+
+def known_length(wildcards):
+    """The sequences' length in bases where the config says it, so that encode need not read the model."""
+    return (
+        settings(wildcards).sequences.length or settings(wildcards).model.input_length
+    )
+
+
+def sequence_files(wildcards):
+    sequences = settings(wildcards).sequences
+    return [sequences.fasta] if sequences.fasta else [sequences.bed, sequences.genome]
+
+
+def files_that_say_length(wildcards):
+    return [] if known_length(wildcards) else model_files(wildcards)
+
+
+def encode_flags(wildcards):
+    sequences = settings(wildcards).sequences
+    source = flags(fasta=sequences.fasta)
+    if sequences.bed:
+        source = flags(
+            bed=sequences.bed,
+            genome=sequences.genome,
+            center=sequences.center,
+            use_strand=sequences.use_strand,
+            missing_chromosomes=sequences.missing_chromosomes,
+        )
+    length = flags(length=known_length(wildcards)) or model_flags(wildcards)
+    return f"{source} {flags(max_n_fraction=sequences.max_n_fraction)} {length}"
+
+
+def reference_files(wildcards):
+    references = settings(wildcards).references
+    return [references.fasta] if references.fasta else []
+
+
+def reference_flags(wildcards):
+    references = settings(wildcards).references
+    drawn = references.kind.endswith("_shuffle")
+    return flags(
+        kind=references.kind,
+        number=references.number if drawn else None,
+        seed=references.seed if drawn else None,
+        fasta=references.fasta,
+        frequencies=references.frequencies,
+    )
+
+
+def attribute_flags(wildcards):
+    analysis = settings(wildcards)
+    attribution = analysis.attribution
+    others = flags(
+        target=analysis.target,
+        tolerance=attribution.tolerance,
+        batch_size=attribution.batch_size,
+        memory=attribution.memory,
+        device=attribution.device,
+        precision=attribution.precision,
+    )
+    # the rule apart, since Snakemake takes `rule` at the beginning of a line for its own
+    return f"--rule {analysis.rule} {others}"
+
+
+def attribute_memory(wildcards):
+    return settings(wildcards).attribution.memory or "8GB"
+
+
+def attribute_gpus(wildcards):
+    return 1 if settings(wildcards).attribution.device.startswith("cuda") else 0
+
+
+def shard_files(wildcards):
+    number = settings(wildcards).attribution.shards
+    return [
+        of_analysis(f"attribution/shard-{shard}-of-{number}.h5").format(
+            analysis=wildcards.analysis
+        )
+        for shard in range(number)
+    ]
+
+
+def motif_files(wildcards):
+    database = settings(wildcards).motifs.database
+    return [] if database.startswith("jaspar:") else [database]
+
+
+def motif_flags(wildcards):
+    motifs = settings(wildcards).motifs
+    return flags(
+        database=motifs.database,
+        max_seqlets=motifs.max_seqlets,
+        window=motifs.window,
+        seed=motifs.seed,
+    )

@@ -1,0 +1,29 @@
+rule logos:
+    input:
+        matrices=of_analysis("motif_matrices.tsv"),
+        motifs=of_analysis("motifs.tsv"),
+        contributions=of_analysis("contributions.h5"),
+        per_sequence=of_analysis("per_sequence.tsv"),
+    output:
+        report(
+            directory(of_analysis("logos")),
+            patterns=["{name}.png"],
+            caption="../report/logos.rst",
+            category="{analysis}",
+            subcategory="Logos",
+        ),
+    log:
+        log_of("logos"),
+    conda:
+        "../envs/genolift.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        flags=lambda wildcards: flags(number=settings(wildcards).logos.number),
+        folder=subpath(input.contributions, parent=True),
+    message:
+        "{wildcards.analysis}: logos of the motifs and the strongest sequences"
+    shell:
+        "genolift logos --results {params.folder:q} {params.flags} --out {output:q} 2>&1 | tee {log:q}"

@@ -1,0 +1,39 @@
+rule motifs:
+    input:
+        contributions=of_analysis("contributions.h5"),
+        sequences=of_analysis("sequences.tsv"),
+        database=motif_files,
+    output:
+        modisco=of_analysis("motifs.h5"),
+        ppm=of_analysis("motifs.meme"),
+        cwm=of_analysis("motifs_cwm.meme"),
+        matrices=of_analysis("motif_matrices.tsv"),
+        table=report(
+            of_analysis("motifs.tsv"),
+            caption="../report/motifs.rst",
+            category="{analysis}",
+            subcategory="Motifs",
+        ),
+        seqlets=of_analysis("seqlets.tsv"),
+        hits=report(
+            of_analysis("hits.bed.gz"),
+            caption="../report/hits.rst",
+            category="{analysis}",
+            subcategory="Motifs",
+        ),
+    log:
+        log_of("motifs"),
+    conda:
+        "../envs/genolift.yaml"
+    threads: 8
+    resources:
+        mem_mb=16000,
+        runtime=240,
+    params:
+        flags=motif_flags,
+        folder=subpath(output.modisco, parent=True),
+    message:
+        "{wildcards.analysis}: motifs, their names and their occurrences"
+    shell:
+        "NUMBA_NUM_THREADS={threads} genolift motifs --contributions {input.contributions:q}"
+        " --sequences {input.sequences:q} {params.flags} --out {params.folder:q} 2>&1 | tee {log:q}"

@@ -1,0 +1,35 @@
+rule report:
+    input:
+        sequences=of_analysis("sequences.tsv"),
+        references=of_analysis("references.h5"),
+        contributions=of_analysis("contributions.h5"),
+        per_sequence=of_analysis("per_sequence.tsv"),
+        per_base=of_analysis("per_base.parquet"),
+        modisco=of_analysis("motifs.h5"),
+        matrices=of_analysis("motif_matrices.tsv"),
+        motifs=of_analysis("motifs.tsv"),
+        seqlets=of_analysis("seqlets.tsv"),
+        hits=of_analysis("hits.bed.gz"),
+        logos=of_analysis("logos"),
+    output:
+        report(
+            of_analysis("report.html"),
+            caption="../report/report.rst",
+            category="{analysis}",
+            subcategory="Report",
+        ),
+    log:
+        log_of("report"),
+    conda:
+        "../envs/genolift.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        flags=lambda wildcards: flags(title=settings(wildcards).report.title),
+        folder=subpath(input.contributions, parent=True),
+    message:
+        "{wildcards.analysis}: one page of what was run and found"
+    shell:
+        "genolift report --results {params.folder:q} {params.flags} --out {output:q} 2>&1 | tee {log:q}"
