@@ -1,0 +1,56 @@
+# demo, test, lint and benchmark: each sets itself up, with nothing needed but Python 3.11+, git and make.
+SHELL := /bin/bash
+VENV := .venv
+STAMP := $(VENV)/.installed
+CORES ?= 2
+PYTEST_ARGS ?=
+PAPER ?= ../shared/paper
+BENCHMARK_ARGS ?=
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.PHONY: help demo test lint benchmark clean
+.DEFAULT_GOAL := help
+
+help: ## Say what there is
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## /make \1\t/'
+
+demo: $(STAMP) ## Run the demo's analysis and say where its report is (CORES=2)
+	@start=$$(date +%s) && snakemake --cores $(CORES) && \
+	echo && echo "The report: $(CURDIR)/results/demo/report.html (after $$(($$(date +%s) - start)) s)"
+
+test: $(STAMP) ## Run the tests (PYTEST_ARGS="-k workflow")
+	python -m pytest $(PYTEST_ARGS)
+
+lint: $(STAMP) ## Check style, types and the workflow
+	ruff check .
+	ruff format --check .
+	mypy
+	snakefmt --check Snakefile workflow
+	snakemake --lint
+
+benchmark: $(STAMP) ## The paper's figure 5b again, from its model and data (PAPER=folder)
+	python benchmarks/paper_figure5.py --data $(PAPER) $(BENCHMARK_ARGS)
+
+clean: ## Remove what these targets made; results of other analyses stay
+	rm -rf $(VENV) results/demo .snakemake build dist src/genolift.egg-info
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMP): pyproject.toml constraints.txt
+	@if [ ! -x $(VENV)/bin/python ] || ! $(VENV)/bin/python -m pip --version >/dev/null 2>&1; then \
+	  found=; \
+	  for python in python3.11 python3.12 python3.13 python3 python; do \
+	    if $$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; \
+	    then found=$$python; break; fi; \
+	  done; \
+	  if [ -z "$$found" ]; then \
+	    echo "genolift needs Python 3.11 or later with its venv module (Debian: apt install python3-venv);" \
+	      "none of python3.11, python3.12, python3.13, python3 and python is" >&2; exit 1; \
+	  fi; \
+	  echo "Making $(VENV) with $$found"; \
+	  $$found -m venv --clear $(VENV) || exit 1; \
+	fi
+	@echo "Installing genolift into $(VENV) (a few minutes the first time)"
+	@$(VENV)/bin/python -m pip install -qq --disable-pip-version-check \
+	  -c constraints.txt -e '.[test,workflow]'
+	@touch $@
