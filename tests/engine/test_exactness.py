@@ -186,3 +186,43 @@ def test_bfloat16_is_near_float32() -> None:
     single = genolift.deeplift(network(), x, references).contributions
     half = genolift.deeplift(network(), x, references, precision="bfloat16").contributions
     assert 0 < float((half - single).abs().max() / single.abs().max()) < 0.05
+
+
+def test_a_batch_that_does_not_fit_the_device_is_split_and_nothing_is_counted_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    x, references = onehot(4), onehot(20, seed=1).view(4, 5, 4, -1)
+    explainer = Explainer(network(), x)
+    shared, own = explainer.explain(x, references[0]), explainer.explain(x, references)
+    forward = Runner.forward
+
+    def small(self, inputs, *, carry):  # type: ignore[no-untyped-def]
+        if carry and len(inputs[0]) > 3:
+            raise torch.OutOfMemoryError("out of memory")
+        return forward(self, inputs, carry=carry)
+
+    monkeypatch.setattr(Runner, "forward", small)
+    for compared, expected in ((references[0], shared), (references, own)):
+        result = explainer.explain(x, compared, batch_size=100)
+        torch.testing.assert_close(result.contributions, expected.contributions, rtol=0, atol=1e-6)
+        torch.testing.assert_close(result.reference_output, expected.reference_output)
+
+    def never(self, inputs, *, carry):  # type: ignore[no-untyped-def]
+        raise torch.OutOfMemoryError("out of memory")
+
+    monkeypatch.setattr(Runner, "forward", never)
+    with pytest.raises(genolift.InputError, match="do not fit the device's memory; free memory"):
+        explainer.explain(x, references)
+
+
+def test_references_from_a_function_are_made_once_for_each_sequence() -> None:
+    x = onehot(2)
+    calls = []
+
+    def make(inputs: torch.Tensor) -> torch.Tensor:
+        calls.append(len(inputs))
+        return torch.rand(len(inputs), 5, 4, inputs.shape[2])
+
+    result = genolift.deeplift(network(), x, make, batch_size=2)
+    assert calls == [1, 1, 1]  # the first for its shape
+    assert largest_error(result) < 1e-4

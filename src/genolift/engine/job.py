@@ -94,6 +94,7 @@ class Job:
         self.r = given.shape[1] if self.per_sequence else given.shape[0]
         # With one sequence, or arguments that differ between sequences, nothing is saved by sharing.
         self.share = not self.per_sequence and len(inputs) > 1 and not self.held
+        self._made: tuple[slice, Tensor] | None = None
         self._last: tuple[slice, Activations] | None = None
         self._shared: Activations | None = None
 
@@ -153,7 +154,10 @@ class Job:
     def _references(self, rows: slice, references: slice) -> Tensor:
         """Return the references of some sequences, (n or 1, r, *event)."""
         if self.make is not None:
-            return self.runner.placed(as_tensor(self.make(self.inputs[rows]), "references")[:, references])
+            # Made once for each sequence, however many batches its references take.
+            if self._made is None or self._made[0] != rows:
+                self._made = rows, as_tensor(self.make(self.inputs[rows]), "references")
+            return self.runner.placed(self._made[1][:, references])
         given = self.given[rows] if self.per_sequence else self.given[None]
         return self.runner.placed(given[:, references])
 
