@@ -180,7 +180,7 @@ def write_logos(folder: Path, kept: pd.DataFrame, placed: np.ndarray, *, motifs:
         for suffix in ("png", "svg"):
             logo.ax.figure.savefig(folder / "logos" / f"{stem}.{suffix}", dpi=80, bbox_inches="tight")
         plt.close(logo.ax.figure)
-        rows.append([*row, f"{stem}.png", f"{stem}.svg"])
+        rows.append([*row, f"{stem}.png", f"{stem}.svg", "0.9" if row[0] == "sequence" else ""])
 
     for number, (_, site) in enumerate(SITES.values()) if motifs else ():
         name = ("pos_patterns.pattern_0", "neg_patterns.pattern_0")[number]
@@ -199,5 +199,5 @@ def write_logos(folder: Path, kept: pd.DataFrame, placed: np.ndarray, *, motifs:
         draw(scores[row].T[60:140], (14, 1.6), "sequence", str(kept["key"][row]), "forward", "contribution")
     write_table(
         folder / "logos" / "index.tsv",
-        pd.DataFrame(rows, columns=["kind", "name", "orientation", "matrix", "png", "svg"]),
+        pd.DataFrame(rows, columns=["kind", "name", "orientation", "matrix", "png", "svg", "focus"]),
     )

@@ -50,6 +50,16 @@ def test_the_page_fits_and_is_quiet(chromium: Chromium, page: Path, width: int) 
     assert chromium.evaluate("Array.from(document.images).every(image => image.naturalWidth > 0)")
 
 
+def test_on_a_narrow_screen_the_strongest_stretch_of_a_sequence_is_shown_first(
+    chromium: Chromium, page: Path
+) -> None:
+    chromium.show(page.as_uri(), width=390)
+    scrolled = "Array.from(document.querySelectorAll('.logo.wide .box'), box => box.scrollLeft)"
+    positions = chromium.evaluate(scrolled)
+    assert len(positions) == 2
+    assert all(position > 100 for position in positions)
+
+
 def test_a_page_that_does_not_fit_or_asks_or_fails_is_noticed(chromium: Chromium, tmp_path: Path) -> None:
     faulty = tmp_path / "faulty.html"
     faulty.write_text(

@@ -11,17 +11,20 @@ import pandas as pd
 from genolift.errors import InputError
 
 # With 30 motifs of four logos each, and 10 sequences, the page stays under 12 MB (base64 adds a third).
-_LARGEST_SVG_BYTES = {"motif": 50_000, "sequence": 250_000}
+_LARGEST_SVG_BYTES = {"motif": 80_000, "sequence": 250_000}
 _TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 
 
 @dataclass(frozen=True)
 class Logo:
-    """A picture that stands in the page itself: ``uri`` is its data URI, ``text`` says all that it shows."""
+    """A picture that stands in the page itself: ``uri`` is its data URI, ``text`` says all that it shows;
+    ``focus`` is where on its width to look first, 0 to 1.
+    """
 
     uri: str
     text: str
     caption: str
+    focus: float = 0.5
 
 
 class Logos:
@@ -38,7 +41,7 @@ class Logos:
     def __init__(self, folder: Path, index: pd.DataFrame) -> None:
         self._folder = folder
         columns = index[["kind", "name", "orientation", "matrix"]]
-        files = zip(index["svg"], index["png"], strict=True)
+        files = zip(index["svg"], index["png"], index["focus"].fillna(0.5), strict=True)
         self._files = dict(zip(columns.itertuples(index=False, name=None), files, strict=True))
 
     def sequence_names(self) -> list[str]:
@@ -55,7 +58,7 @@ class Logos:
         InputError
             If the index names a file that is not there.
         """
-        svg, png = self._files.get((kind, name, orientation, matrix), ("", ""))
+        svg, png, focus = self._files.get((kind, name, orientation, matrix), ("", "", 0.5))
         found = [self._folder / file for file in (svg, png) if file]
         if not found:
             return None
@@ -70,4 +73,4 @@ class Logos:
         if chosen.suffix == ".svg" and chosen.stat().st_size > _LARGEST_SVG_BYTES.get(kind, 0):
             chosen = min(found, key=lambda file: file.stat().st_size)
         payload = base64.b64encode(chosen.read_bytes()).decode("ascii")
-        return Logo(f"data:{_TYPES[chosen.suffix]};base64,{payload}", text, caption)
+        return Logo(f"data:{_TYPES[chosen.suffix]};base64,{payload}", text, caption, focus)

@@ -27,9 +27,12 @@ for (const table of document.querySelectorAll("table.sortable")) {
   });
 }
 
-// Where a sequence's logo is wider than the screen, its middle, where the contributions are, is shown first.
+// Where a sequence's logo is wider than the screen, its strongest stretch is shown first.
 for (const image of document.querySelectorAll(".logo.wide img")) {
-  const centre = () => { image.parentElement.scrollLeft = (image.offsetWidth - image.parentElement.clientWidth) / 2; };
+  const centre = () => {
+    const box = image.parentElement;
+    box.scrollLeft = Number(image.dataset.focus) * image.offsetWidth - box.clientWidth / 2;
+  };
   if (image.complete) centre();
   else image.addEventListener("load", centre);
 }

@@ -57,7 +57,7 @@ _SEQLETS = {
     "text": ("motif", "id", "chrom", "strand", "match1", "match1_name"),
     "numbers": ("key", "start", "end", "genome_start", "genome_end", "contribution", "match1_pvalue"),
 }
-_LOGOS = {"text": ("kind", "name", "orientation", "matrix", "png", "svg"), "numbers": ()}
+_LOGOS = {"text": ("kind", "name", "orientation", "matrix", "png", "svg"), "numbers": ("focus",)}
 _HIT_FIELDS = 9
 
 
