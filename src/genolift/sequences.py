@@ -75,6 +75,10 @@ class _Record:
     kind: str = ""
     reason: str = ""
 
+    @property
+    def n_count(self) -> int | None:
+        return None if self.codes is None else int(np.count_nonzero(self.codes == N_CODE))
+
     def dropped(self, kind: str, reason: str) -> _Record:
         return replace(self, kind=kind, reason=reason)
 
@@ -165,27 +169,19 @@ def _check_arguments(
     max_n_fraction: float,
     missing_chromosomes: str,
 ) -> None:
+    one_alone = (bed is None) != (genome is None)
     lacking = "a genome" if genome is None else "a BED file"
     one_of = "give either a FASTA file, or a BED file and a genome"
+    no_choice = missing_chromosomes not in ("error", "drop")
     checks = (
         (fasta is None and bed is None and genome is None, "sequences", "there are none", one_of),
         (fasta is not None and (bed or genome) is not None, "sequences", "there are two kinds", one_of),
-        (
-            (bed is None) != (genome is None),
-            bed or genome,
-            f"is given without {lacking}",
-            f"name {lacking} too",
-        ),
+        (one_alone, bed or genome, f"is given without {lacking}", f"name {lacking} too"),
         (bed and length is None, bed, "windows need a length", "give the model's input length"),
         (length is not None and length < 1, "length", f"{length} is not positive", "give a number of bases"),
         (not 0 <= max_n_fraction <= 1, "max_n_fraction", f"{max_n_fraction} is no fraction", "give 0 to 1"),
         (center not in CENTERS, "center", f"{center!r} is unknown", f"give {' or '.join(CENTERS)}"),
-        (
-            missing_chromosomes not in ("error", "drop"),
-            "missing_chromosomes",
-            f"{missing_chromosomes!r} is unknown",
-            "give error or drop",
-        ),
+        (no_choice, "missing_chromosomes", f"{missing_chromosomes!r} is unknown", "give error or drop"),
     )
     for wrong, where, what, remedy in checks:
         if wrong:
@@ -235,8 +231,8 @@ def _lengths(n_of_length: Counter[int]) -> str:
     if len(n_of_length) == 1:
         return str(next(iter(n_of_length)))
     shown = [f"{length} ({n} record{'s' if n > 1 else ''})" for length, n in n_of_length.most_common(3)]
-    more = [f"{len(n_of_length) - 3} more lengths"] if len(n_of_length) > 3 else []
-    return f"{min(n_of_length)} to {max(n_of_length)}: " + ", ".join(shown + more)
+    shown += [f"{len(n_of_length) - 3} more lengths"] if len(n_of_length) > 3 else []
+    return f"{min(n_of_length)} to {max(n_of_length)}: {', '.join(shown)}"
 
 
 def _window_records(
@@ -266,11 +262,9 @@ def _window_records(
 
 
 def _without_many_n(record: _Record, max_n_fraction: float) -> _Record:
-    if record.kind or record.codes is None:
+    if record.kind or not record.n_count or record.n_count / record.length <= max_n_fraction:
         return record
-    fraction = np.count_nonzero(record.codes == N_CODE) / record.length
-    if fraction <= max_n_fraction:
-        return record
+    fraction = record.n_count / record.length
     return record.dropped(MANY_N, f"{fraction:.1%} of its letters are N, more than {max_n_fraction:.1%}")
 
 
@@ -311,7 +305,7 @@ def _write_table(path: Path, records: Sequence[_Record]) -> None:
             "strand": [record.strand for record in records],
             "length": [record.length for record in records],
             "gc": [_gc(record.codes) for record in records],
-            "n_count": pd.array([_n_count(record.codes) for record in records], dtype="Int64"),
+            "n_count": pd.array([record.n_count for record in records], dtype="Int64"),
             "kept": ["false" if record.kind else "true" for record in records],
             "reason": [record.reason for record in records],
         },
@@ -325,10 +319,6 @@ def _gc(codes: NDArray[np.uint8] | None) -> float:
     counts = np.bincount([] if codes is None else codes, minlength=N_CODE + 1)
     n_bases = counts[:N_CODE].sum()
     return round(float((counts[1] + counts[2]) / n_bases), 6) if n_bases else float("nan")
-
-
-def _n_count(codes: NDArray[np.uint8] | None) -> int | None:
-    return None if codes is None else int(np.count_nonzero(codes == N_CODE))
 
 
 def _write_store(

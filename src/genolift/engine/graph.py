@@ -79,10 +79,6 @@ class Graph:
         """The argument that contributions are computed for."""
         return self.inputs[0]
 
-    def consumers(self, name: str) -> list[Operation]:
-        """Return the operations that take ``name``."""
-        return [operation for operation in self.operations if name in operation.inputs]
-
 
 def capture(
     model: nn.Module | ExportedProgram,

@@ -179,7 +179,7 @@ def step_over_final_activation(graph: Graph) -> tuple[Graph, str]:
         if operation.target not in _LOOKED_THROUGH:
             return graph, ""
         name = operation.inputs[0]
-    if name not in by_name or len(graph.consumers(name)) > 1:
+    if name not in by_name or sum(name in operation.inputs for operation in graph.operations) > 1:
         return graph, ""
     final = by_name[name]
     operations: list[Operation] = []
