@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -228,7 +229,10 @@ def save_patterns(
     """Write ``motifs.h5`` in TF-MoDISco's own layout, and our two attributes beside its ``window_size``."""
     from modiscolite import io
 
-    io.save_hdf5(path, found.patterns["pos"] or None, found.patterns["neg"] or None, width)
-    with h5py.File(path, "a") as file:
+    # In memory first: an HDF5 file that meets a full disk takes the interpreter with it (see `hdf5`).
+    buffer = BytesIO()
+    io.save_hdf5(buffer, found.patterns["pos"] or None, found.patterns["neg"] or None, width)
+    with h5py.File(buffer, "a") as file:
         file.attrs["note"] = note
         file.attrs["provenance"] = json.dumps(provenance, sort_keys=True)
+    path.write_bytes(buffer.getvalue())

@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -33,20 +32,19 @@ def onehot_float32(codes: NDArray[np.uint8]) -> NDArray[np.float32]:
     return onehot
 
 
-def create_store(
-    path: Path,
+def add_head(
+    file: h5py.File,
     key: NDArray[np.int64],
     *,
     kind: str,
     number: int,
     seed: int,
     provenance: Mapping[str, Any],
-) -> h5py.File:
-    """Return a new references.h5, open for writing, that has all but the references themselves.
+) -> None:
+    """Write all of references.h5 but the references themselves.
 
     ``key`` is int64 (sequence,). The format is in docs/architecture.md.
     """
-    file = h5py.File(path, "w")
     file.attrs["format"] = FORMAT
     file.attrs["version"] = VERSION
     file.attrs["kind"] = kind
@@ -54,7 +52,6 @@ def create_store(
     file.attrs["seed"] = seed
     file.attrs["provenance"] = json.dumps(provenance, sort_keys=True)
     file["key"] = key
-    return file
 
 
 def add_codes(file: h5py.File, shape: tuple[int, int, int], blocks: Iterable[NDArray[np.uint8]]) -> None:

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from genolift.alphabet import codes_of_onehot
 from genolift.errors import InputError
-from genolift.files import whole_file
+from genolift.hdf5 import whole_hdf5
 from genolift.reference_store import (
     References,
     add_codes,
+    add_head,
     add_shared,
-    create_store,
     onehot_float32,
     open_references,
     sequences_in,
@@ -318,10 +318,8 @@ def write_references(
     used = shared[0, :, 0].tolist() if shared is not None and kind == "base_frequencies" else None
     made = {**asdict(summary), "fasta": str(fasta) if fasta else None, "frequencies": used}
     settings = {**(provenance or {}), "reference": made}
-    with (
-        whole_file(out) as beside,
-        create_store(beside, stored.key, kind=kind, number=number, seed=seed, provenance=settings) as file,
-    ):
+    with whole_hdf5(out) as file:
+        add_head(file, stored.key, kind=kind, number=number, seed=seed, provenance=settings)
         if shared is not None:
             add_shared(file, shared)
         else:

@@ -22,6 +22,7 @@ from genolift.errors import InputError
 from genolift.fasta import codes_of_letters, count_replaced_letters, read_fasta
 from genolift.files import existing_file, whole_file
 from genolift.genome import read_windows
+from genolift.hdf5 import whole_hdf5
 from genolift.intervals import CENTERS, Window, check_chromosomes, read_intervals, windows_around
 
 _LOG = logging.getLogger("genolift")
@@ -154,9 +155,9 @@ def encode(
     records = [_without_many_n(record, max_n_fraction) for record in records]
     summary = _summary(records, length, replaced, source=str(fasta or bed))
     made = {**settings, **asdict(summary), "letters_replaced": replaced}
-    with whole_file(table) as table_beside, whole_file(store) as store_beside:
+    with whole_file(table) as table_beside, whole_hdf5(store) as file:
         _write_table(table_beside, records)
-        _write_store(store_beside, records, chromosomes, {**(provenance or {}), "encode": made})
+        _write_store(file, records, chromosomes, {**(provenance or {}), "encode": made})
     return summary
 
 
@@ -322,20 +323,19 @@ def _gc(codes: NDArray[np.uint8] | None) -> float:
 
 
 def _write_store(
-    path: Path, records: Sequence[_Record], chromosomes: Mapping[str, int], provenance: Mapping[str, Any]
+    file: h5py.File, records: Sequence[_Record], chromosomes: Mapping[str, int], provenance: Mapping[str, Any]
 ) -> None:
     kept = [(key, record) for key, record in enumerate(records) if not record.kind]
     codes = np.stack([record.codes for _, record in kept if record.codes is not None])
     n, length = codes.shape
-    with h5py.File(path, "w") as file:
-        file.attrs["format"] = FORMAT
-        file.attrs["version"] = VERSION
-        file.attrs["provenance"] = json.dumps(provenance, sort_keys=True)
-        file.attrs["chromosomes"] = json.dumps(chromosomes)
-        file["key"] = np.array([key for key, _ in kept], dtype=np.int64)
-        file.create_dataset("id", data=[record.id for _, record in kept], dtype=h5py.string_dtype("utf-8"))
-        chunks = (min(n, max(1, _CHUNK_BYTES // length)), length)
-        file.create_dataset("codes", data=codes, chunks=chunks, compression="gzip")
+    file.attrs["format"] = FORMAT
+    file.attrs["version"] = VERSION
+    file.attrs["provenance"] = json.dumps(provenance, sort_keys=True)
+    file.attrs["chromosomes"] = json.dumps(chromosomes)
+    file["key"] = np.array([key for key, _ in kept], dtype=np.int64)
+    file.create_dataset("id", data=[record.id for _, record in kept], dtype=h5py.string_dtype("utf-8"))
+    chunks = (min(n, max(1, _CHUNK_BYTES // length)), length)
+    file.create_dataset("codes", data=codes, chunks=chunks, compression="gzip")
 
 
 def read_sequence_table(path: str | os.PathLike[str]) -> pd.DataFrame:

@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genolift.errors import InputError
-from genolift.files import existing_file, whole_file
+from genolift.files import existing_file
+from genolift.hdf5 import whole_hdf5
 
 FORMAT, VERSION = "genolift-contributions", 1
 _CHUNK_BYTES = 2**20
@@ -104,7 +105,7 @@ def open_contributions(path: str | os.PathLike[str]) -> Iterator[Contributions]:
     with opened:
         try:
             contributions = Contributions(opened)
-        except (KeyError, ValueError) as error:
+        except (KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
             raise _not_contributions(file, error) from error
         yield contributions
 
@@ -133,13 +134,16 @@ def write_contributions(
         If the file cannot be written.
     """
     sizes = {"base": 4, "position": length, "reference": r}
-    with whole_file(path) as beside, h5py.File(beside, "w") as file:
+    with whole_hdf5(path) as file:
         file.attrs["format"] = FORMAT
         file.attrs["version"] = VERSION
         file.attrs["provenance"] = json.dumps(provenance, sort_keys=True)
         file.attrs["chromosomes"] = json.dumps(chromosomes)
         for name, field in LAYOUT.items():
             shape = (n, *(sizes[axis] for axis in field.axes))
+            if n == 0:  # a shard of fewer sequences than there are shards; HDF5 has no chunks of nothing
+                file.create_dataset(name, shape, dtype=field.dtype)
+                continue
             row_bytes = 4 * int(np.prod(shape[1:], dtype=np.int64))
             chunks = (max(1, min(n, _CHUNK_BYTES // row_bytes)), *shape[1:])
             file.create_dataset(
@@ -171,6 +175,8 @@ def merge_shards(
     InputError
         If a shard is missing or stands twice, or shards were made by different runs.
     """
+    if not shards:
+        raise InputError("there is no shard", where=str(out), remedy="give the files of the attribute step")
     heads = []
     for path in shards:
         with open_contributions(path) as shard:
@@ -180,7 +186,7 @@ def merge_shards(
     _check_heads(heads, keys)
     seconds = sum(head.provenance.get("seconds", 0) for head in heads)
     provenance = {**heads[0].provenance, "seconds": round(seconds, 3), "shards": len(heads)}
-    del provenance["shard"]
+    provenance.pop("shard", None)  # which a merged file, given as the one shard, does not have
 
     def blocks() -> Iterator[Block]:
         for head in heads:
@@ -203,7 +209,7 @@ class _Head:
     chromosomes: dict[str, int]
 
 
-_PER_SHARD = {"seconds", "shard"}
+_PER_SHARD = {"seconds", "shard", "shards"}
 
 
 def _check_heads(heads: Sequence[_Head], keys: NDArray[np.int64]) -> None:
