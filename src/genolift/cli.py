@@ -6,16 +6,16 @@ Exit codes: 0, 2 for the user's mistake (one line on standard error), 1 for a fa
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
-import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from genolift import values
 from genolift.errors import InputError
+from genolift.model_flags import add_model_flags, add_rule_flags, length_of_model, model_spec
 
 
 class _Parser(argparse.ArgumentParser):
@@ -33,7 +33,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         arguments.run(arguments)
     except InputError as error:
-        sys.exit(_mistake(str(error)))
+        print(f"genolift: error: {error}", file=sys.stderr)
+        sys.exit(2)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
@@ -41,11 +42,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         print("genolift: stopped", file=sys.stderr)
         sys.exit(130)
     sys.exit(0)
-
-
-def _mistake(message: str) -> int:
-    print(f"genolift: error: {message}", file=sys.stderr)
-    return 2
 
 
 def _log_to_stderr(quiet: bool) -> None:
@@ -103,7 +99,7 @@ def _encode(commands: Any) -> None:
 
         length = a.length
         if length is None and a.model is not None:
-            length = _length_of_model(a)
+            length = length_of_model(a)
         summary = encode(
             table=a.table,
             store=a.out,
@@ -133,7 +129,7 @@ def _encode(commands: Any) -> None:
     )
     parser.add_argument("--genome", type=Path, help="the genome's FASTA, with --bed")
     parser.add_argument(
-        "--length", type=_positive, help="bases of a sequence; by default what the model says"
+        "--length", type=values.positive, help="bases of a sequence; by default what the model says"
     )
     parser.add_argument("--center", choices=["summit", "midpoint"], default="summit")
     parser.add_argument(
@@ -143,21 +139,7 @@ def _encode(commands: Any) -> None:
     parser.add_argument("--missing-chromosomes", choices=["error", "drop"], default="error")
     parser.add_argument("--table", type=Path, required=True, help="sequences.tsv to write")
     parser.add_argument("--out", type=Path, required=True, help="sequences.h5 to write")
-    _model_flags(parser, required=False)
-
-
-def _length_of_model(a: argparse.Namespace) -> int | None:
-    from genolift.models import input_length, load_model
-
-    spec = _model_spec(a)
-    length = spec.input_length or input_length(load_model(spec), spec)
-    if length is None and a.bed is not None:
-        raise InputError(
-            "the model does not say its input length, which windows need",
-            where="sequences.length",
-            remedy="give model.input_length (--input-length), the bases that the model was trained on",
-        )
-    return length
+    add_model_flags(parser, required=False)
 
 
 def _reference(commands: Any) -> None:
@@ -173,7 +155,10 @@ def _reference(commands: Any) -> None:
             fasta=a.fasta,
             frequencies=a.frequencies,
         )
-        print(f"{summary}: {a.out}")
+        shared = "shared by" if summary.shared else "for each of"
+        print(
+            f"{summary.number} references, {summary.kind}, {shared} {summary.n_sequences} sequences: {a.out}"
+        )
 
     parser = _command(
         commands,
@@ -185,7 +170,9 @@ def _reference(commands: Any) -> None:
     parser.add_argument("--sequences", type=Path, required=True, help="sequences.h5")
     kinds = ["dinucleotide_shuffle", "uniform_shuffle", "zeros", "base_frequencies", "fasta"]
     parser.add_argument("--kind", choices=kinds, default="dinucleotide_shuffle")
-    parser.add_argument("--number", type=_positive, default=20, help="references for each sequence (20)")
+    parser.add_argument(
+        "--number", type=values.positive, default=20, help="references for each sequence (20)"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--fasta", type=Path, help="the references, with --kind fasta")
     parser.add_argument(
@@ -207,9 +194,9 @@ def _attribute(commands: Any) -> None:
             summary = attribute(
                 sequences=a.sequences,
                 references=a.references,
-                model=_model_spec(a),
+                model=model_spec(a),
                 out=a.out,
-                target=int(a.target) if a.target.isdigit() else a.target,
+                target=int(a.target) if a.target.isdecimal() else a.target,
                 rule=a.rule,
                 tolerance=a.tolerance,
                 batch_size=a.batch_size,
@@ -221,7 +208,7 @@ def _attribute(commands: Any) -> None:
             )
         resumed = f", {summary.n_resumed} of them from an earlier run" if summary.n_resumed else ""
         print(
-            f"{summary.n_sequences} sequences ({summary.n_pairs} pairs{resumed}) on {summary.device} in "
+            f"{summary.n_sequences} sequences{resumed} ({summary.n_pairs} pairs) on {summary.device} in "
             f"{summary.seconds:.1f} s, largest relative convergence error {summary.largest_error:.1e}: "
             f"{a.out}"
         )
@@ -236,17 +223,19 @@ def _attribute(commands: Any) -> None:
     )
     parser.add_argument("--sequences", type=Path, required=True, help="sequences.h5")
     parser.add_argument("--references", type=Path, required=True, help="references.h5")
-    _model_flags(parser, required=True)
-    _rule_flags(parser)
+    add_model_flags(parser, required=True)
+    add_rule_flags(parser)
     parser.add_argument(
         "--tolerance", type=float, default=1e-3, help="largest relative convergence error (0.001)"
     )
-    parser.add_argument("--batch-size", type=_positive_or_auto, default=None, help="pairs at a time, or auto")
-    parser.add_argument("--memory", type=_bytes, help="memory to stay under, such as 4GB")
+    parser.add_argument(
+        "--batch-size", type=values.positive_or_auto, default=None, help="pairs at a time, or auto"
+    )
+    parser.add_argument("--memory", type=values.memory, help="memory to stay under, such as 4GB")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1")
     parser.add_argument("--precision", default="float32", choices=["float32", "float64", "tf32", "bfloat16"])
     parser.add_argument(
-        "--shard", type=_shard, default=(0, 1), metavar="I/K", help="the I-th of K shards, from 0"
+        "--shard", type=values.shard, default=(0, 1), metavar="I/K", help="the I-th of K shards, from 0"
     )
     parser.add_argument("--out", type=Path, required=True, help="the file of contributions to write")
 
@@ -301,8 +290,10 @@ def _motifs(commands: Any) -> None:
     parser.add_argument("--contributions", type=Path, required=True, help="contributions.h5")
     parser.add_argument("--sequences", type=Path, required=True, help="sequences.tsv")
     parser.add_argument("--database", default="jaspar:vertebrates", help="jaspar:GROUP or a MEME file")
-    parser.add_argument("--window", type=_positive, help="look only in this many central bases")
-    parser.add_argument("--max-seqlets", type=_positive, default=2000, help="seqlets of each sign (2000)")
+    parser.add_argument("--window", type=values.positive, help="look only in this many central bases")
+    parser.add_argument(
+        "--max-seqlets", type=values.positive, default=2000, help="seqlets of each sign (2000)"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
 
@@ -319,7 +310,8 @@ def _logos(commands: Any) -> None:
             out=a.out,
             n_sequences=a.number,
         )
-        print(f"{summary}: {a.out}")
+        of = f"{summary.n_motifs} motifs and {summary.n_sequences} sequences"
+        print(f"{summary.n_pictures} logos of {of}: {a.out}")
 
     parser = _command(
         commands,
@@ -360,7 +352,7 @@ def _plan(commands: Any) -> None:
         from genolift.models import input_length, load_model
         from genolift.targets import task_number
 
-        spec = _model_spec(a)
+        spec = model_spec(a)
         model = load_model(spec)
         length = input_length(model, spec)
         if length is None:
@@ -377,15 +369,17 @@ def _plan(commands: Any) -> None:
         "Show what each operation of a model is and which rule it gets.",
         "genolift plan --model weights.pt --model-class model.py:Model --input-length 400",
     )
-    _model_flags(parser, required=True)
-    _rule_flags(parser)
+    add_model_flags(parser, required=True)
+    add_rule_flags(parser)
 
 
 def _train_demo(commands: Any) -> None:
     def run(a: argparse.Namespace) -> None:
         from genolift.simulate import train_demo
 
-        print(f"{train_demo(a.out, seed=a.seed)}: {a.out}")
+        summary = train_demo(a.out, seed=a.seed)
+        scores = ", ".join(f"{score:.3f}" for score in summary.auroc)
+        print(f"trained on {summary.n_training} sequences, held-out auROC {scores}: {a.out}")
 
     parser = _command(
         commands,
@@ -413,65 +407,6 @@ def _check_config(commands: Any) -> None:
         "genolift check-config config/config.yaml",
     )
     parser.add_argument("config", type=Path)
-
-
-def _model_flags(parser: argparse.ArgumentParser, *, required: bool) -> None:
-    group = parser.add_argument_group("model")
-    group.add_argument("--model", required=required, help="weights: a state dict (.pt), .safetensors or .pt2")
-    group.add_argument("--model-class", help="path/to/model.py:Class or package.module:Class")
-    group.add_argument("--model-arguments", type=_json_object, default={}, help="the class's arguments, JSON")
-    group.add_argument("--input-length", type=_positive, help="bases of the model's input")
-    group.add_argument(
-        "--trust-pickle", action="store_true", help="read a pickled model, which can run any code"
-    )
-
-
-def _model_spec(a: argparse.Namespace) -> Any:
-    from genolift.models import ModelSpec
-
-    return ModelSpec(a.model, a.model_class, a.model_arguments, a.input_length, a.trust_pickle)
-
-
-def _rule_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--target", default="0", help="the task to explain, by number or name (0)")
-    rules = ["genomics-default", "rescale", "revealcancel", "gradient", "guided-backprop", "deconvnet"]
-    parser.add_argument("--rule", choices=rules, default="genomics-default")
-
-
-def _positive(text: str) -> int:
-    number = int(text) if text.isdigit() else 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of 1 or more")
-    return number
-
-
-def _positive_or_auto(text: str) -> int | None:
-    return None if text == "auto" else _positive(text)
-
-
-def _json_object(text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError:
-        value = None
-    if not isinstance(value, dict):
-        raise argparse.ArgumentTypeError(f"{text!r} is no JSON object")
-    return value
-
-
-def _shard(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d+)/(\d+)", text)
-    if not match or int(match[1]) >= int(match[2]):
-        raise argparse.ArgumentTypeError(f"{text!r} is no shard; write 0/4 for the first of four")
-    return int(match[1]), int(match[2])
-
-
-def _bytes(text: str) -> int:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kMGT]?)(i?)B?", text, re.IGNORECASE)
-    if not match:
-        raise argparse.ArgumentTypeError(f"{text!r} is no amount of memory; write 4GB")
-    power = "kmgt".find(match[2].lower()) + 1 if match[2] else 0
-    return int(float(match[1]) * (1024 if match[3] else 1000) ** power)
 
 
 if __name__ == "__main__":

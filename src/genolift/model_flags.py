@@ -1,0 +1,61 @@
+"""Command-line flags that name a model and its rule, shared by several subcommands."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from genolift import values
+from genolift.errors import InputError
+
+if TYPE_CHECKING:
+    from genolift.models import ModelSpec
+
+
+def add_model_flags(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    """Add the flags that say which model."""
+    group = parser.add_argument_group("model")
+    group.add_argument("--model", required=required, help="weights: a state dict (.pt), .safetensors or .pt2")
+    group.add_argument("--model-class", help="path/to/model.py:Class or package.module:Class")
+    group.add_argument(
+        "--model-arguments", type=values.json_object, default={}, help="the class's arguments, JSON"
+    )
+    group.add_argument("--input-length", type=values.positive, help="bases of the model's input")
+    group.add_argument(
+        "--trust-pickle", action="store_true", help="read a pickled model, which can run any code"
+    )
+
+
+def model_spec(a: argparse.Namespace) -> ModelSpec:
+    """Return the model that the flags say."""
+    from genolift.models import ModelSpec
+
+    return ModelSpec(a.model, a.model_class, a.model_arguments, a.input_length, a.trust_pickle)
+
+
+def add_rule_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that say what is explained, and how."""
+    parser.add_argument("--target", default="0", help="the task to explain, by number or name (0)")
+    rules = ["genomics-default", "rescale", "revealcancel", "gradient", "guided-backprop", "deconvnet"]
+    parser.add_argument("--rule", choices=rules, default="genomics-default")
+
+
+def length_of_model(a: argparse.Namespace) -> int | None:
+    """Return the model's input length in bases, None where it does not say one and none is needed.
+
+    Raises
+    ------
+    InputError
+        If windows are to be taken and the model does not say its length.
+    """
+    from genolift.models import input_length, load_model
+
+    spec = model_spec(a)
+    length = spec.input_length or input_length(load_model(spec), spec)
+    if length is None and a.bed is not None:
+        raise InputError(
+            "the model does not say its input length, which windows need",
+            where="sequences.length",
+            remedy="give model.input_length (--input-length), the bases that the model was trained on",
+        )
+    return length
