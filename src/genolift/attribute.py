@@ -14,6 +14,8 @@ import logging
 import platform
 import shutil
 import time
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -29,7 +31,7 @@ from genolift.attribution import Attribution, Explainer
 from genolift.convergence import relative_error
 from genolift.errors import InputError
 from genolift.files import make_folder, sha256, whole_file
-from genolift.models import ModelSpec, input_length, load_model
+from genolift.models import ModelSpec, class_file, input_length, load_model
 from genolift.reference_store import References, open_references
 from genolift.sequences import Sequences, read_sequences
 from genolift.store import LAYOUT, Block, write_contributions
@@ -82,7 +84,8 @@ def attribute(
     target, rule, batch_size, device, precision
         As in `genolift.deeplift`.
     tolerance
-        The largest relative convergence error of a pair that is let pass.
+        The largest relative convergence error of a pair that is let pass, by the rules that compare with
+        references; the others promise no sum.
     memory
         Bytes to stay under when the batch size is chosen.
     shard
@@ -104,6 +107,7 @@ def attribute(
         loaded = load_model(model)
         _check_length(stored, input_length(loaded, model), sequences)
         number = target if isinstance(target, int) else task_number(loaded, target)
+        code = class_file(model)
         example = torch.from_numpy(onehot_of_codes(stored.codes[:1])).float()
         explainer = Explainer(loaded, example, rule=rule, target=number, device=device, precision=precision)
         provenance = {
@@ -111,22 +115,23 @@ def attribute(
             "model": model.path,
             "model_sha256": sha256(model.path),
             "model_class": model.class_name,
+            "model_class_sha256": sha256(code) if code else None,
             "model_arguments": dict(model.arguments),
             "model_trusted": model.trust,
             "target": target,
             "stepped_over": explainer.stepped_over,
             "rule": rule,
+            "sequences_sha256": _digest(stored),
+            "references_sha256": sha256(references),
             "reference_kind": compared.kind,
             "reference_number": compared.number,
             "reference_seed": compared.seed,
             "device": str(explainer.device),
             "precision": precision,
-            "tolerance": tolerance,
         }
-        work = _fingerprint(provenance, stored, references, rows)
-        pieces = _Pieces(out, work)
-        _LOG.info("pieces of the work are kept in %s", pieces.folder)
-        run = _Run(explainer, stored, compared, tolerance, batch_size, memory)
+        pieces = _Pieces(out, _fingerprint(provenance, rows))
+        _LOG.debug("pieces of the work are kept in %s", pieces.folder)
+        run = _Run(explainer, stored, compared, batch_size, memory)
         total = len(rows) * compared.number
         largest, resumed, done = 0.0, 0, 0
         for start in range(rows.start, rows.stop, PIECE_ROWS):
@@ -137,6 +142,8 @@ def attribute(
                 pieces.write(piece, block)
             else:
                 resumed += len(piece)
+            if explainer.plan.uses_reference:
+                _check_tolerance(block, tolerance)
             largest = max(largest, float(_error(block).max()))
             done += len(piece) * compared.number
             if progress is not None:
@@ -148,7 +155,12 @@ def attribute(
             n=len(rows),
             length=stored.codes.shape[1],
             r=compared.number,
-            provenance={**provenance, "seconds": round(seconds, 3), "shard": f"{shard[0]}/{shard[1]}"},
+            provenance={
+                **provenance,
+                "tolerance": tolerance,
+                "seconds": round(seconds, 3),
+                "shard": f"{shard[0]}/{shard[1]}",
+            },
             chromosomes=stored.chromosomes,
         )
         pieces.remove()
@@ -163,21 +175,22 @@ class _Run:
         explainer: Explainer,
         stored: Sequences,
         compared: References,
-        tolerance: float,
         batch_size: int | None,
         memory: int | None,
     ) -> None:
         self.explainer, self.stored, self.compared = explainer, stored, compared
-        self.tolerance, self.batch_size, self.memory = tolerance, batch_size, memory
+        self.batch_size, self.memory = batch_size, memory
         self.shared = torch.from_numpy(compared.shared_onehot()) if compared.shared else None
 
     def piece(self, rows: range, progress: Callable[[int], Any]) -> dict[str, NDArray[Any]]:
-        """Return the block of some sequences, checked against the tolerance."""
+        """Return the block of some sequences."""
         codes = self.stored.codes[rows.start : rows.stop]
         onehot = onehot_of_codes(codes)
         references = self.shared
         if references is None:
             references = torch.from_numpy(self.compared.onehot(rows.start, rows.stop))
+            if self.compared.kind.endswith("_shuffle"):
+                self._check_shuffles(rows, onehot, references)
         done = 0
 
         def advance(pairs: int) -> None:
@@ -193,9 +206,19 @@ class _Run:
             progress=advance,
             names=[f"{self.stored.id[row]} (key {self.stored.key[row]})" for row in rows],
         )
-        block = self._block(rows, onehot, result)
-        self._check(block)
-        return block
+        return self._block(rows, onehot, result)
+
+    def _check_shuffles(self, rows: range, onehot: NDArray[np.uint8], references: torch.Tensor) -> None:
+        """Check that references are made of their sequence's letters: keys alone may fit another file's."""
+        letters = torch.from_numpy(onehot.sum(-1, dtype=np.float32))
+        other = (references.sum(-1) != letters[:, None]).flatten(1).any(1)
+        if bool(other.any()):
+            row = rows[int(other.nonzero()[0])]
+            raise InputError(
+                "its references are shuffles of another sequence",
+                where=f"sequence {self.stored.id[row]} (key {self.stored.key[row]})",
+                remedy="make the references anew with genolift reference",
+            )
 
     def _block(self, rows: range, onehot: NDArray[np.uint8], result: Attribution) -> dict[str, NDArray[Any]]:
         assert result.hypothetical is not None
@@ -212,22 +235,23 @@ class _Run:
             "genolift/standard_error": result.standard_error.numpy(),
         }
 
-    def _check(self, block: Block) -> None:
-        error = _error(block)
-        if error.max() <= self.tolerance:
-            return
-        row, reference = np.unravel_index(int(error.argmax()), error.shape)
-        raise InputError(
-            f"contributions miss the output difference by {error[row, reference]:.2g} of it with reference "
-            f"{reference}, over the tolerance of {self.tolerance:g}",
-            where=f"sequence {block['genolift/id'][row]} (key {block['genolift/key'][row]})",
-            remedy="use precision: float64, or raise attribution.tolerance",
-        )
-
 
 def _advance(progress: Callable[[int, int], None] | None, before: int, total: int, pairs: int) -> None:
     if progress is not None:
         progress(before + pairs, total)
+
+
+def _check_tolerance(block: Block, tolerance: float) -> None:
+    error = _error(block)
+    if error.max() <= tolerance:
+        return
+    row, reference = np.unravel_index(int(error.argmax()), error.shape)
+    raise InputError(
+        f"contributions miss the output difference by {error[row, reference]:.2g} of it with reference "
+        f"{reference}, over the tolerance of {tolerance:g}",
+        where=f"sequence {block['genolift/id'][row]} (key {block['genolift/key'][row]})",
+        remedy="use precision: float64, or raise attribution.tolerance",
+    )
 
 
 def _error(block: Block) -> NDArray[Any]:
@@ -253,12 +277,16 @@ class _Pieces:
         return self.folder / f"{rows.start:09d}-{rows.stop:09d}.npz"
 
     def read(self, rows: range) -> dict[str, NDArray[Any]] | None:
-        """Return a finished piece, None where it is not."""
+        """Return a finished piece; None where it is not, or is damaged (a disk that failed)."""
         path = self._path(rows)
         if not path.is_file():
             return None
-        with np.load(path, allow_pickle=False) as stored:
-            return {name: stored[name] for name in LAYOUT}
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                return {name: stored[name] for name in LAYOUT}
+        except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+            _LOG.warning("%s: is damaged (%s); its sequences are computed again", path, error)
+            return None
 
     def write(self, rows: range, block: Block) -> None:
         with whole_file(self._path(rows)) as beside, beside.open("wb") as file:
@@ -274,12 +302,18 @@ class _Pieces:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _fingerprint(provenance: Mapping[str, Any], stored: Sequences, references: Path, rows: range) -> str:
-    """Return what tells one work from another: all that its numbers depend on."""
-    digest = hashlib.sha256(json.dumps([provenance, rows.start, rows.stop], sort_keys=True).encode())
+def _fingerprint(provenance: Mapping[str, Any], rows: range) -> str:
+    """Return what tells one work from another: all that its numbers depend on, so not the tolerance."""
+    return hashlib.sha256(
+        json.dumps([provenance, rows.start, rows.stop], sort_keys=True).encode()
+    ).hexdigest()
+
+
+def _digest(stored: Sequences) -> str:
+    """Return the SHA-256 of the sequences, whatever else their file says."""
+    digest = hashlib.sha256("\n".join(stored.id).encode())
     digest.update(stored.key.tobytes())
     digest.update(stored.codes.tobytes())
-    digest.update(sha256(references).encode())
     return digest.hexdigest()
 
 

@@ -28,9 +28,8 @@ References = Tensor | NDArray[Any] | Callable[[Tensor], Tensor]
 """(n, r, *event), (r, *event), or a reference of `genolift.references`, which makes them."""
 PRECISIONS = ("float32", "float64", "tf32", "bfloat16")
 
-# Rows whose values stay in the processor's cache are run two to three times as fast as larger batches
-# (benchmarks/README.md).
-_CPU_BATCH_BYTES = 48 * 2**20
+# Small batches, whose values stay near the processor, are run faster than large ones (benchmarks/README.md).
+_CPU_BATCH_BYTES = 128 * 2**20
 _SHARE_OF_FREE_MEMORY = 0.5
 
 

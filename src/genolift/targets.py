@@ -91,7 +91,7 @@ def task_number(model: object, target: int | str, tasks: Sequence[str] = ()) -> 
     """
     if isinstance(target, int):
         return target
-    if target.strip().lstrip("-").isdigit():
+    if target.strip().removeprefix("-").isdecimal():
         return int(target)
     names = list(tasks) or task_names(model)
     if target in names:

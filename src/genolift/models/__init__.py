@@ -1,5 +1,5 @@
 """Anything people saved, to a callable module."""
 
-from genolift.models.loading import Model, ModelSpec, input_length, load_model, make_module
+from genolift.models.loading import Model, ModelSpec, class_file, input_length, load_model, make_module
 
-__all__ = ["Model", "ModelSpec", "input_length", "load_model", "make_module"]
+__all__ = ["Model", "ModelSpec", "class_file", "input_length", "load_model", "make_module"]

@@ -68,12 +68,17 @@ class ModelSpec:
                 raise InputError("unknown key", where=f"model.{key}", remedy=remedy)
         if not spec.get("path"):
             raise InputError("is missing", where="model.path", remedy="name the file of weights")
+        arguments = spec.get("arguments") or {}
+        if not isinstance(arguments, Mapping):
+            raise InputError(
+                f"is a {type(arguments).__name__}", where="model.arguments", remedy="give them by name"
+            )
         return cls(
             str(spec["path"]),
             spec.get("class"),
-            spec.get("arguments") or {},
+            arguments,
             spec.get("input_length"),
-            bool(spec.get("trust", False)),
+            spec.get("trust", False) is True,  # "false", a string, is no trust
         )
 
 
@@ -123,6 +128,15 @@ def input_length(model: Model, spec: ModelSpec) -> int | None:
     return length if isinstance(length, int) else None
 
 
+def class_file(spec: ModelSpec) -> Path | None:
+    """Return the Python file that a loaded model's class was taken from; None where no class is named."""
+    location = (spec.class_name or "").rpartition(":")[0]
+    if location.endswith(".py"):
+        return Path(location)
+    file = getattr(sys.modules.get(location), "__file__", None)
+    return Path(file) if file else None
+
+
 def make_module(class_name: str, arguments: Mapping[str, Any]) -> nn.Module:
     """Return an instance of the class "path/to/model.py:Class" or "package.module:Class".
 
@@ -169,12 +183,15 @@ def _module_of(location: str, where: str) -> ModuleType:
     if not location.endswith(".py"):
         try:
             return importlib.import_module(location)
-        except ImportError as error:
+        except Exception as error:
             raise InputError(
-                f"cannot be imported ({error})", where=where, remedy="install the package, or name a .py file"
+                f"cannot be imported ({type(error).__name__}: {error})",
+                where=where,
+                remedy="install the package, or name a .py file",
             ) from error
     path = existing_file(location, where="model.class").resolve()
-    name = f"genolift_model_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    digest = hashlib.sha256(str(path).encode() + path.read_bytes())  # a file changed since is another module
+    name = f"genolift_model_{path.stem}_{digest.hexdigest()[:8]}"
     if name in sys.modules:
         return sys.modules[name]
     found = importlib.util.spec_from_file_location(name, path)
@@ -222,18 +239,29 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
 def _pickled(path: Path, trust: bool) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=not trust)
-    except pickle.UnpicklingError as error:
-        raise InputError(
-            "holds pickled objects besides tensors, which could run code when read",
-            where=f"model.path: {path}",
-            remedy="save its state_dict() and name its class, or, if you trust its source, set trust: true",
-        ) from error
     except Exception as error:
+        if isinstance(error, pickle.UnpicklingError) and _is_pickle(path):
+            raise InputError(
+                "holds pickled objects besides tensors, which could run code when read",
+                where=f"model.path: {path}",
+                remedy="save its state_dict() and name its class, or, if you trust its source, "
+                "set trust: true",
+            ) from error
+        why = next(iter(str(error).splitlines()), "").removesuffix(".")[:120]
+        if isinstance(error, pickle.UnpicklingError):
+            why = "it is neither a zip archive nor a pickle"  # torch says how to run it as code instead
         raise InputError(
-            f"cannot be read as PyTorch weights ({type(error).__name__}: {str(error).splitlines()[0][:120]})",
+            f"cannot be read as PyTorch weights ({type(error).__name__}{': ' if why else ''}{why})",
             where=f"model.path: {path}",
             remedy="give a state dict (.pt, .pth), a .safetensors file or an exported program (.pt2)",
         ) from error
+
+
+def _is_pickle(path: Path) -> bool:
+    """Whether a file starts as what torch.save writes does: a zip archive, or a pickle of protocol 2 to 5."""
+    with path.open("rb") as file:
+        start = file.read(4)
+    return start == b"PK\x03\x04" or (start[:1] == b"\x80" and start[1:2] in b"\x02\x03\x04\x05")
 
 
 def _state_dict(saved: Any, path: Path) -> dict[str, Tensor]:

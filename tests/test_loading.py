@@ -1,0 +1,163 @@
+"""Models are read without running code, and a mistake is one line that says where and what to do."""
+
+from __future__ import annotations
+
+import pickle
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+import genolift
+from genolift.models import ModelSpec, input_length
+from genolift.targets import task_names, task_number
+
+SOURCE = """
+from torch import nn
+
+TASKS = ["one", "two"]
+
+
+class Small(nn.Module):
+    input_length = 30
+
+    def __init__(self, filters: int = 3):
+        super().__init__()
+        self.conv, self.out = nn.Conv1d(4, filters, 5), nn.Linear(filters, 2)
+
+    def forward(self, x):
+        return self.out(self.conv(x).relu().mean(-1))
+
+
+def not_a_module():
+    return "text"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "model.py").write_text(SOURCE)
+    torch.manual_seed(0)
+    weights = genolift.models.make_module(f"{tmp_path}/model.py:Small", {}).state_dict()
+    torch.save(weights, tmp_path / "weights.pt")
+    save_file(weights, tmp_path / "weights.safetensors")
+    torch.save(
+        {"state_dict": {f"model.{key}": value for key, value in weights.items()}}, tmp_path / "light.ckpt"
+    )
+    torch.save(
+        OrderedDict((f"module.{key}", value) for key, value in weights.items()), tmp_path / "parallel.pt"
+    )
+    return tmp_path
+
+
+def spec(folder: Path, **changed: Any) -> dict[str, Any]:
+    return {"path": f"{folder}/weights.pt", "class": f"{folder}/model.py:Small"} | changed
+
+
+def refused(given: Any) -> str:
+    with pytest.raises(genolift.InputError) as error:
+        genolift.load_model(given)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("name", ["weights.pt", "weights.safetensors", "light.ckpt", "parallel.pt"])
+def test_weights_are_read_in_the_forms_that_people_save(folder: Path, name: str) -> None:
+    model = genolift.load_model(spec(folder, path=f"{folder}/{name}"))
+    expected = torch.load(folder / "weights.pt", weights_only=True)
+    assert all(torch.equal(value, expected[key]) for key, value in model.state_dict().items())
+    assert not model.training
+
+
+def test_a_models_length_and_tasks_are_known_where_it_says_them(folder: Path) -> None:
+    model = genolift.load_model(spec(folder))
+    assert input_length(model, ModelSpec.of(spec(folder))) == 30
+    assert input_length(model, ModelSpec.of(spec(folder, input_length=40))) == 40
+    assert task_names(model) == ["one", "two"]
+    assert task_number(model, "two") == 1
+    with pytest.raises(genolift.InputError, match="there is no target 'three'; choose one of one, two"):
+        task_number(model, "three")
+
+
+def test_a_class_may_be_that_of_a_package() -> None:
+    assert isinstance(
+        genolift.models.make_module(
+            "torch.nn:Conv1d", dict.fromkeys(["in_channels", "out_channels", "kernel_size"], 4)
+        ),
+        nn.Conv1d,
+    )
+
+
+class Malicious:
+    """Writes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.write_text, (self.path, "run")
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".pth", ".ckpt", ".bin", ".pt2", ".safetensors"])
+def test_a_malicious_pickle_is_not_run(folder: Path, suffix: str) -> None:
+    path = folder / f"model{suffix}"
+    torch.save({"weights": Malicious(folder / "written")}, path)
+    refused(spec(folder, path=str(path)))
+    path.write_bytes(pickle.dumps(Malicious(folder / "written")))
+    refused(spec(folder, path=str(path)))
+    assert not (folder / "written").exists()
+
+
+def test_a_whole_pickled_module_is_read_only_when_trusted(folder: Path) -> None:
+    path = folder / "whole.pt"
+    torch.save(genolift.load_model(spec(folder)), path)
+    assert "which could run code when read; save its state_dict()" in refused(str(path))
+    assert "trust: true" in refused(str(path))
+    assert isinstance(genolift.load_model({"path": str(path), "trust": True}), nn.Module)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"path": "nowhere.pt"}, "nowhere.pt: no such file"),
+        ({"path": "."}, "is a folder"),
+        ({"path": ""}, "model.path: is missing"),
+        ({"class": None}, "holds weights but no model; name the class"),
+        ({"class": "model.py"}, "write path/to/model.py:Class"),
+        ({"class": "no.such.package:Model"}, "cannot be imported"),
+        ({"class": "nowhere.py:Model"}, "no such file"),
+        (
+            {"arguments": {"filters": 7}},
+            "of another shape (conv.weight is (3, 4, 5), the class has (7, 4, 5)",
+        ),
+        ({"arguments": {"filter": 7}}, "Small(filter=7) raises TypeError"),
+        ({"pth": "x"}, "model.pth: unknown key; did you mean 'path'?"),
+    ],
+)
+def test_a_mistake_in_the_spec_is_said(folder: Path, changed: dict[str, Any], said: str) -> None:
+    assert said in refused(spec(folder, **changed))
+
+
+def test_a_mistake_in_the_models_file_is_said(folder: Path) -> None:
+    assert "has no Smal; it has Small" in refused(spec(folder, **{"class": f"{folder}/model.py:Smal"}))
+    assert "not_a_module makes a str" in refused(spec(folder, **{"class": f"{folder}/model.py:not_a_module"}))
+    (folder / "broken.py").write_text("import nothing_like_this\n")
+    assert "raises ModuleNotFoundError" in refused(spec(folder, **{"class": f"{folder}/broken.py:Small"}))
+
+
+def test_weights_that_do_not_fit_are_said_key_by_key(folder: Path) -> None:
+    weights = torch.load(folder / "weights.pt", weights_only=True)
+    weights["other"] = weights.pop("out.bias")
+    torch.save(weights, folder / "odd.pt")
+    message = refused(spec(folder, path=f"{folder}/odd.pt"))
+    assert "1 missing (out.bias), 1 unexpected (other)" in message
+    (folder / "text.pt").write_text("no weights")
+    assert "weights.pt" not in refused(spec(folder, path=f"{folder}/text.pt"))
+    torch.save([1, 2], folder / "list.pt")
+    assert "holds a list, not a state dict" in refused(spec(folder, path=f"{folder}/list.pt"))
+    (folder / "cut.safetensors").write_bytes((folder / "weights.safetensors").read_bytes()[:-20])
+    assert "no whole safetensors file" in refused(spec(folder, path=f"{folder}/cut.safetensors"))
