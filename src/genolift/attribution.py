@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from genolift.convergence import relative_error
-from genolift.engine.graph import Graph, capture
+from genolift.engine.capture import capture
+from genolift.engine.graph import Graph
 from genolift.engine.job import Job, Path, Sums, as_tensor
 from genolift.engine.plan import GENOMICS_DEFAULT, Plan, make_plan, step_over_final_activation
 from genolift.engine.run import Runner, check_rows_are_independent

@@ -19,7 +19,7 @@ from genolift.engine.run import Pairs, Runner, as_leaf
 
 
 def multipliers(runner: Runner, pairs: Pairs, seed: Tensor, *, again: bool = False) -> Tensor:
-    """Return the multipliers of the input, (pairs, *event).
+    """Return the multipliers of the value that contributions are read at, (pairs, *event).
 
     Parameters
     ----------
@@ -45,11 +45,11 @@ class _Backward:
         self.spread_transposes: dict[str, tuple[dict[str, Tensor], Tensor]] = {}
 
     def run(self, seed: Tensor) -> Tensor:
-        """Return the multipliers of the input."""
+        """Return the multipliers of the value that contributions are read at."""
         for step in self.plan.steps:
             if step.operation.name in self.plan.carries_spread:
                 self._spread_forward(step)
-        output, start = self.plan.graph.output, self.plan.graph.input
+        output, start = self.plan.graph.output, self.plan.graph.read
         self.waiting[output] = seed, None
         for step in reversed(self.plan.steps):
             arrived = self.waiting.pop(step.operation.name, None)

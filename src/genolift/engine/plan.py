@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from genolift.engine.graph import Graph, Name, Operation, aten, with_dependence
+from genolift.engine.graph import Graph, Name, Operation, UnsupportedOperation, aten, with_dependence
 from genolift.engine.operations import Elementwise, Entry, Linear, Product, Selection, entry_of
 from genolift.engine.rules import GRADIENT, RESCALE, REVEALCANCEL, Deconvnet, GuidedBackprop, Rule
 from genolift.errors import InputError
@@ -86,16 +87,19 @@ def make_plan(graph: Graph, rule: str) -> Plan:
     """
     if rule not in RULES:
         raise InputError(f"{rule!r} is no rule", where="rule", remedy=f"choose one of {', '.join(RULES)}")
-    if graph.output not in graph.dependent:
-        raise InputError("the model's output does not depend on its first input", where="model")
-    entries = {
-        operation.name: entry_of(operation, graph.dependent)
-        for operation in graph.operations
-        if operation.name in graph.dependent
-    }
+    passed = _values_after(graph)
+    if graph.output not in passed:
+        read = "its first input" if graph.read == graph.input else "the layer"
+        raise InputError(f"what is explained does not depend on {read}", where="model")
+    entries: dict[Name, Entry] = {}
+    for operation in graph.operations:
+        # What lies before the layer that is read needs no rule, but says what feeds an activation.
+        if operation.name in graph.dependent:
+            with nullcontext() if operation.name in passed else suppress(UnsupportedOperation):
+                entries[operation.name] = entry_of(operation, graph.dependent)
     steps = []
     for operation in graph.operations:
-        if operation.name not in graph.dependent:
+        if operation.name not in passed:
             continue
         entry = entries[operation.name]
         chosen, reason = (
@@ -105,6 +109,17 @@ def make_plan(graph: Graph, rule: str) -> Plan:
     fixed = RULES[rule]
     uses_reference = fixed is None or fixed.uses_reference
     return Plan(graph, rule, tuple(steps), _carriers(graph, steps), uses_reference)
+
+
+def _values_after(graph: Graph) -> set[Name]:
+    """Return the values that depend on the one that contributions are read at."""
+    if graph.read == graph.input:
+        return set(graph.dependent) - {graph.input}
+    after = {graph.read}
+    for operation in graph.operations:
+        if operation.name in graph.dependent and after.intersection(operation.inputs):
+            after.add(operation.name)
+    return after - {graph.read}
 
 
 def _choose(rule: str, operation: Operation, graph: Graph, entries: Mapping[Name, Entry]) -> tuple[Rule, str]:

@@ -93,7 +93,7 @@ class Runner:
 
     def _values_rules_need(self) -> frozenset[str]:
         """Return the values that a backward pass compares between sequence and reference, or takes again."""
-        kept: set[str] = {self.graph.output}
+        kept: set[str] = {self.graph.output, self.graph.read}
         for step in self.plan.steps:
             operation = step.operation
             if isinstance(step.entry, (Elementwise, Selection)):
