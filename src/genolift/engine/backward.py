@@ -6,16 +6,19 @@ Knows nothing of batches, bases or files. Sources: Shrikumar et al. 2017 (arXiv 
 
 from __future__ import annotations
 
+from itertools import combinations
+from math import factorial
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from genolift.engine.composed import Compared
 from genolift.engine.graph import Name, apply, execute, fill_in, names_in
-from genolift.engine.operations import Elementwise, Linear, Product, Selection
+from genolift.engine.kinds import Composed, Elementwise, Joint, Linear, Product, Registered, Selection
 from genolift.engine.plan import Step
 from genolift.engine.rules import Function, RevealCancel
-from genolift.engine.run import Pairs, Runner, as_leaf
+from genolift.engine.run import FACING_AXES, Activations, Pairs, Runner, as_leaf
 
 
 def multipliers(runner: Runner, pairs: Pairs, seed: Tensor, *, again: bool = False) -> Tensor:
@@ -60,6 +63,9 @@ class _Backward:
                 Elementwise: self._elementwise,
                 Product: self._product,
                 Selection: self._selection,
+                Joint: self._joint,
+                Composed: self._composed,
+                Registered: self._registered,
             }[type(step.entry)]
             passing(step, *arrived)
         return self.waiting[start][0]
@@ -130,13 +136,15 @@ class _Backward:
 
         def value(z: Tensor) -> Tensor:
             # On rows, as the model computes it, since its constants broadcast against those.
-            count = z.shape[self.runner.axis[name]], z.shape[self.runner.axis[name] + 1]
+            at = self.runner.axis[name] + 1
+            count = z.shape[at], z.shape[at + 1]
             values = {
                 **self.runner.constants,
                 **self.pairs.carrier.values,
                 name: self.runner.rows(z, name, *count),
             }
-            return self.runner.facing(execute(operation, values), operation.name, *count)
+            result = self.runner.number(execute(operation, values))
+            return self.runner.facing(result, operation.name, *count)
 
         def slope(z: Tensor) -> Tensor:
             if entry.derivative is not None:
@@ -186,13 +194,97 @@ class _Backward:
         leaves: dict[str, Tensor] = {}
         for source in runner.dependent(operation):
             x = runner.sequence(pairs, source)
-            middle = (x + runner.reference(pairs, source)) / 2 if self.plan.uses_reference else x
+            if self.plan.uses_reference:
+                middle = (x + runner.reference(pairs, source)) / 2
+            else:
+                middle = x * self.plan.share_of_product
             leaves[source] = as_leaf(runner.rows(middle, source, self.n, self.r))
         values: dict[str, Any] = {**runner.constants, **pairs.carrier.values, **leaves}
         with torch.enable_grad():
             result = execute(operation, values)
         for name, a_in in zip(leaves, torch.autograd.grad(result, list(leaves.values()), a), strict=True):
             self._send(name, a_in)
+
+    def _joint(self, step: Step, a: Tensor, b: Tensor | None) -> None:
+        """Credit each argument with its Shapley value: its change, averaged over orders of changing them."""
+        runner, operation = self.runner, step.operation
+        names = runner.dependent(operation)
+        values: dict[str, Any] = {**runner.constants, **self.pairs.carrier.values}
+        if not self.plan.uses_reference:
+            self._derivative(step, a, values)
+            return
+        inputs: dict[str, Tensor] = {name: self._as_rows(self.pairs.sequences, name) for name in names}
+        references = {name: self._as_rows(self.pairs.references, name) for name in names}
+        results: dict[frozenset[str], Tensor] = {}
+        for size in range(len(names) + 1):
+            for changed in map(frozenset[str], combinations(names, size)):
+                there = {name: (inputs if name in changed else references)[name] for name in names}
+                results[changed] = runner.number(execute(operation, values | there))
+        for name in names:
+            change = torch.zeros_like(results[frozenset()])
+            for changed in results:
+                if name not in changed:
+                    orders = factorial(len(changed)) * factorial(len(names) - len(changed) - 1)
+                    weight = orders / factorial(len(names))
+                    change += weight * (results[changed | {name}] - results[changed])
+            self._send(
+                name, a * _share(change, runner.number(inputs[name]) - runner.number(references[name]))
+            )
+
+    def _derivative(self, step: Step, a: Tensor, values: dict[str, Any]) -> None:
+        names = self.runner.dependent(step.operation)
+        rows = {name: self._as_rows(self.pairs.sequences, name) for name in names}
+        leaves = {name: as_leaf(row) for name, row in rows.items() if row.is_floating_point()}
+        with torch.enable_grad():
+            result = execute(step.operation, values | rows | leaves)
+        if not result.requires_grad:
+            return
+        back = torch.autograd.grad(result, list(leaves.values()), a, allow_unused=True)
+        for name, gradient in zip(leaves, back, strict=True):
+            self._send(name, torch.zeros_like(leaves[name]) if gradient is None else gradient)
+
+    def _as_rows(self, activations: Activations, name: str) -> Tensor:
+        """Return a value of the sequences or of the references for every pair, truth values as they are."""
+        facing = self.runner.sequence if activations is self.pairs.sequences else self.runner.reference
+        rows = self.runner.rows(facing(self.pairs, name), name, self.n, self.r)
+        return rows.bool() if activations.values[name].dtype == torch.bool else rows
+
+    def _composed(self, step: Step, a: Tensor, b: Tensor | None) -> None:
+        """Run the operation's program on input and reference at once; autograd follows the change."""
+        runner, pairs, operation = self.runner, self.pairs, step.operation
+        entry = step.entry
+        assert isinstance(entry, Composed)
+        assert step.rule is not None
+        leaves: dict[str, Tensor] = {}
+        compared: dict[str, Any] = {**runner.constants}
+        axis = 0
+        for name in operation.inputs:
+            if name in runner.constants:
+                continue
+            x = runner.sequence(pairs, name)
+            x0 = runner.reference(pairs, name) if self.plan.uses_reference else x
+            change = torch.zeros(torch.broadcast_shapes(x.shape, x0.shape), dtype=x.dtype, device=x.device)
+            if name in runner.graph.dependent:
+                axis = runner.axis[name]
+                leaves[name] = change.requires_grad_(True)
+            compared[name] = Compared(x, x0, change)
+        with torch.enable_grad():
+            result = entry.program(fill_in(operation.args, compared), axis, FACING_AXES, step.rule).change
+        seed = runner.facing(a, operation.name, self.n, self.r)
+        back = torch.autograd.grad(result, list(leaves.values()), seed.expand_as(result))
+        for source, change in zip(leaves, back, strict=True):
+            self._send(source, runner.rows(change, source, self.n, self.r))
+
+    def _registered(self, step: Step, a: Tensor, b: Tensor | None) -> None:
+        runner, operation = self.runner, step.operation
+        entry = step.entry
+        assert isinstance(entry, Registered)
+        (name,) = runner.dependent(operation)
+        values: dict[str, Any] = {**runner.constants, **self.pairs.carrier.values}
+        x = self._as_rows(self.pairs.sequences, name)
+        x0 = self._as_rows(self.pairs.references, name) if self.plan.uses_reference else x
+        result = entry.multiplier(lambda z: execute(operation, values | {name: z}), x, x0, a)
+        self._send(name, result)
 
     def _selection(self, step: Step, a: Tensor, b: Tensor | None) -> None:
         """Credit the input's maximum with what raises the output, the reference's with what lowers it.

@@ -18,6 +18,7 @@ from torch.export import Dim, ExportedProgram
 
 from genolift.engine.graph import Graph, UnsupportedOperation
 from genolift.engine.program import graph_of, placed
+from genolift.engine.recurrent_operations import kept_whole
 from genolift.engine.source import first_line, model_line
 from genolift.errors import InputError
 
@@ -68,7 +69,8 @@ def capture(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            program = torch.export.export(traced, example, dynamic_shapes=shapes, strict=False)
+            with kept_whole():
+                program = torch.export.export(traced, example, dynamic_shapes=shapes, strict=False)
         except Exception as error:
             raise UnsupportedOperation(
                 f"the model cannot be captured as a graph ({first_line(error)})",

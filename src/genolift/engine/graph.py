@@ -18,6 +18,18 @@ class UnsupportedOperation(InputError):  # noqa: N818 - the interface's name for
     """The model holds an operation that no exact rule is known for; raised before anything is computed."""
 
 
+@dataclass(frozen=True)
+class Result:
+    """One of the results of an operation that gives several, as an operation of its own."""
+
+    operation: Callable[..., Any]
+    index: int = 0
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute the operation and return this result of it."""
+        return self.operation(*args, **kwargs)[self.index]
+
+
 class Name(str):
     """The name of a value of the graph, where it stands among an operation's arguments."""
 
@@ -35,11 +47,13 @@ class Operation:
     source: str
     """The line of the model's source that the operation comes from, "file:line  text"."""
     batch_axis: int | None
-    """The axis of the result that holds the rows (or a multiple of them, row-major); None if none does."""
+    """The axis of the result that holds the rows (or a multiple of them); None if none does."""
     row_numel: int
     """Elements of the result for one row; 0 where the result is no tensor or has no rows."""
     dtype: torch.dtype | None = None
     """The result's element type when it was traced; None where the result is no tensor."""
+    outer: int = 1
+    """How many times the batch axis runs through the rows: (outer, rows, more) are flattened into it."""
 
     @property
     def inputs(self) -> tuple[Name, ...]:
@@ -50,6 +64,12 @@ class Operation:
     def title(self) -> str:
         """The operation's short name, such as "convolution"."""
         return short_name(self.target)
+
+    @property
+    def full_name(self) -> str:
+        """The operation's name with its overload, such as "aten.convolution.default"."""
+        target = self.target.operation if isinstance(self.target, Result) else self.target
+        return str(target)
 
 
 @dataclass(frozen=True)
@@ -73,15 +93,6 @@ class Graph:
         return self.inputs[0]
 
 
-FIRST_OF_SEVERAL = {
-    aten._native_batch_norm_legit_no_training.default,
-    aten.log_sigmoid_forward.default,
-    aten.max_pool2d_with_indices.default,
-    aten.max_pool3d_with_indices.default,
-    aten.adaptive_max_pool2d.default,
-    aten.max.dim,
-    aten.min.dim,
-}
 # What is read off the input but does not depend on what the input holds.
 _SHAPE_ONLY = {
     aten.sym_size.int,
@@ -143,17 +154,16 @@ def execute(operation: Operation, values: Mapping[str, Any]) -> Any:
 
 
 def apply(operation: Operation, args: Iterable[Any], kwargs: Mapping[str, Any]) -> Any:
-    """Compute one operation on given arguments, giving the first result where there are several."""
+    """Compute one operation on given arguments."""
     if operation.target is aten.view.default:
         return torch.reshape(*args)  # strides may differ from those seen when tracing
-    result = operation.target(*args, **kwargs)
-    return result[0] if operation.target in FIRST_OF_SEVERAL else result
+    return operation.target(*args, **kwargs)
 
 
 def short_name(target: Any) -> str:
     """Return "convolution" for ``aten.convolution.default``."""
-    return (
-        target._opname
-        if isinstance(target, torch._ops.OpOverload)
-        else getattr(target, "__name__", str(target))
-    )
+    if isinstance(target, Result):
+        return short_name(target.operation)
+    if isinstance(target, torch._ops.OpOverload):
+        return target._opname
+    return getattr(target, "__name__", str(target))

@@ -1,191 +1,24 @@
-"""The registry: which kind each core ATen operation is, and what the rules need to know of it. Data only.
+"""The registry: which kind each core ATen operation is, and what the rules need to know of it.
 
-To accept one more operation, add its line here; its row in the test table and in the printed plan follow.
-Knows nothing of rules or of how they are carried out.
+To accept one more operation, add its line here; its row in the printed plan and in docs/operations.md follow,
+and the test table asks for its row. Knows nothing of rules or of how they are carried out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from genolift.engine.graph import Name, Operation, UnsupportedOperation, names_in
-
-aten = torch.ops.aten
-
-
-class Kind(Enum):
-    """What an operation is in what depends on the input; it decides how multipliers pass through it."""
-
-    LINEAR = "linear"
-    ELEMENTWISE = "elementwise"
-    PRODUCT = "product"
-    SELECTION = "selection"
-
-
-@dataclass(frozen=True)
-class Linear:
-    """Linear (or affine) in the arguments that depend on the input: multipliers pass by its transpose.
-
-    ``absolute(args, dependent)`` gives the arguments of the same operation with its coefficients' absolute
-    values and no constant term: what carries the spread, and the |W| of a weighted layer. None where the
-    coefficients are not at hand; the spread is then made afresh behind the operation.
-    ``weighted`` names the kind of layer that splits its net difference afresh (section 3.5.1).
-    """
-
-    absolute: Callable[[tuple[Any, ...], tuple[bool, ...]], tuple[Any, ...]] | None = None
-    weighted: str | None = None
-    kind: Kind = Kind.LINEAR
-
-
-@dataclass(frozen=True)
-class Elementwise:
-    """One function applied to every element.
-
-    ``derivative`` of the function where a formula is cheaper than autograd. ``curved``: "absolute" where the
-    function's slope changes on a scale of about 1, "relative" where it changes on the scale of the argument,
-    None where the function only selects and scales, so that differences are exact however small. ``kinks``
-    are the arguments where the slope of a curved function jumps.
-    """
-
-    derivative: Callable[[Tensor], Tensor] | None = None
-    curved: str | None = "absolute"
-    kinks: tuple[float, ...] = ()
-    kind: Kind = Kind.ELEMENTWISE
-
-
-@dataclass(frozen=True)
-class Product:
-    """Bilinear in two arguments that both depend on the input."""
-
-    kind: Kind = Kind.PRODUCT
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Each output is one of a window of inputs.
-
-    ``window(x, args)`` gives the input with the axes that are chosen from flattened into a last axis, and
-    ``choose(x, args)`` the index on that axis of every output, (..., outputs of one window axis).
-    """
-
-    window: Callable[[Tensor, tuple[Any, ...]], Tensor]
-    unwindow: Callable[[Tensor, Tensor, tuple[Any, ...]], Tensor]
-    choose: Callable[[Tensor, tuple[Any, ...]], Tensor]
-    flatten_output: Callable[[Tensor, Tensor, tuple[Any, ...]], Tensor]
-    kind: Kind = Kind.SELECTION
-
-
-Entry = Linear | Elementwise | Product | Selection
-
-
-def _zero(argument: Any) -> Any:
-    return torch.zeros_like(argument) if isinstance(argument, Tensor) else 0
-
-
-def _absolute(argument: Any) -> Any:
-    return argument.abs() if isinstance(argument, Tensor) else abs(argument)
-
-
-def _same(args: tuple[Any, ...], dependent: tuple[bool, ...]) -> tuple[Any, ...]:
-    return args
-
-
-def _pad(args: tuple[Any, ...], dependent: tuple[bool, ...]) -> tuple[Any, ...]:
-    return args[0], args[1], 0
-
-
-def _sum(args: tuple[Any, ...], dependent: tuple[bool, ...]) -> tuple[Any, ...]:
-    return tuple(arg if depends else _zero(arg) for arg, depends in zip(args, dependent, strict=True))
-
-
-def _subtraction(args: tuple[Any, ...], dependent: tuple[bool, ...]) -> tuple[Any, ...]:
-    # a - b has the coefficients 1 and -1, whose absolute values are those of a - (-b).
-    kept = _sum(args, dependent)
-    return kept[0], -kept[1] if isinstance(kept[1], Tensor) else kept[1]
-
-
-def _scaled(args: tuple[Any, ...], dependent: tuple[bool, ...]) -> tuple[Any, ...]:
-    return tuple(arg if depends else _absolute(arg) for arg, depends in zip(args, dependent, strict=True))
-
-
-def _negation(args: tuple[Any, ...], dependent: tuple[bool, ...]) -> tuple[Any, ...]:
-    return (-args[0],)
-
-
-def _batch_norm(args: tuple[Any, ...], dependent: tuple[bool, ...]) -> tuple[Any, ...]:
-    values, weight, bias, mean, variance, *rest = args
-    weight = None if weight is None else weight.abs()
-    return values, weight, None if bias is None else _zero(bias), _zero(mean), variance, *rest
-
-
-def _convolution(args: tuple[Any, ...], dependent: tuple[bool, ...]) -> tuple[Any, ...]:
-    values, weight, _, *rest = args
-    return values, weight.abs(), None, *rest
-
-
-def _addmm(args: tuple[Any, ...], dependent: tuple[bool, ...]) -> tuple[Any, ...]:
-    return (_zero(args[0]), *_scaled(args[1:], dependent[1:]))
-
-
-def _flat_last_two(x: Tensor, args: tuple[Any, ...]) -> Tensor:
-    return x.flatten(-2)
-
-
-def _flat_last_three(x: Tensor, args: tuple[Any, ...]) -> Tensor:
-    return x.flatten(-3)
-
-
-def _like(flat: Tensor, x: Tensor, args: tuple[Any, ...]) -> Tensor:
-    return flat.reshape(x.shape)
-
-
-def _axes(x: Tensor, args: tuple[Any, ...]) -> list[int]:
-    axes = args[1] if len(args) > 1 else []
-    axes = [axes] if isinstance(axes, int) else list(axes)
-    return sorted(axis % x.dim() for axis in (axes or range(x.dim())))
-
-
-def _order(x: Tensor, args: tuple[Any, ...]) -> list[int]:
-    axes = _axes(x, args)
-    return [axis for axis in range(x.dim()) if axis not in axes] + axes
-
-
-def _reduced_window(x: Tensor, args: tuple[Any, ...]) -> Tensor:
-    return x.permute(_order(x, args)).flatten(x.dim() - len(_axes(x, args)))
-
-
-def _reduced_unwindow(flat: Tensor, x: Tensor, args: tuple[Any, ...]) -> Tensor:
-    order = _order(x, args)
-    inverse = [order.index(axis) for axis in range(x.dim())]
-    return flat.reshape([x.shape[axis] for axis in order]).permute(inverse)
-
-
-def _reduced_output(y: Tensor, x: Tensor, args: tuple[Any, ...]) -> Tensor:
-    axes = _axes(x, args)
-    return y.reshape([size for axis, size in enumerate(x.shape) if axis not in axes] + [1])
-
-
-def _reduced(sign: int) -> Selection:
-    def choose(x: Tensor, args: tuple[Any, ...]) -> Tensor:
-        return (sign * _reduced_window(x, args)).argmax(-1, keepdim=True)
-
-    return Selection(_reduced_window, _reduced_unwindow, choose, _reduced_output)
-
-
-def _pooled(pool: Callable[..., Any], spatial: int) -> Selection:
-    def choose(x: Tensor, args: tuple[Any, ...]) -> Tensor:
-        return pool(x, *args[1:])[1].flatten(-spatial)
-
-    def flatten_output(y: Tensor, x: Tensor, args: tuple[Any, ...]) -> Tensor:
-        return y.flatten(-spatial)
-
-    return Selection(_flat_last_two if spatial == 2 else _flat_last_three, _like, choose, flatten_output)
+from genolift.engine import coefficients
+from genolift.engine.composed import log_softmax, logsumexp, product, safe_softmax, softmax
+from genolift.engine.graph import Name, Operation, Result, UnsupportedOperation, aten, names_in
+from genolift.engine.kinds import Composed, Elementwise, Entry, Joint, Linear, Product
+from genolift.engine.recurrent import gru, lstm, rnn_relu, rnn_tanh
+from genolift.engine.recurrent_operations import genolift
+from genolift.engine.selection import pooled, reduced
 
 
 def _relu_slope(x: Tensor) -> Tensor:
@@ -201,10 +34,13 @@ def _tanh_slope(x: Tensor) -> Tensor:
     return 1 - torch.tanh(x) ** 2
 
 
-_MOVED = Linear(_same)
+_MOVED = Linear(coefficients.same)
+_MIXED = Linear()
 _PIECEWISE = Elementwise(curved=None)
 _SMOOTH = Elementwise()
-_SCALE_FREE = Elementwise(curved="relative")
+_ARITHMETIC = Elementwise(activation=False)
+_SCALE_FREE = Elementwise(curved="relative", activation=False)
+_STEP = Elementwise(torch.zeros_like, curved=None, activation=False)
 
 # Linear in the first argument (or in the list that is the first argument), the others held.
 FIRST: Mapping[Any, Entry] = {
@@ -221,12 +57,24 @@ FIRST: Mapping[Any, Entry] = {
     aten.repeat.default: _MOVED,
     aten.slice.Tensor: _MOVED,
     aten.select.int: _MOVED,
+    aten.diagonal.default: _MOVED,
+    aten.unfold.default: _MOVED,
     aten.index.Tensor: _MOVED,
     aten.index_select.default: _MOVED,
     aten.gather.default: _MOVED,
     aten.flip.default: _MOVED,
+    aten.roll.default: _MOVED,
     aten.cat.default: _MOVED,
-    aten.constant_pad_nd.default: Linear(_pad),
+    aten.tril.default: _MOVED,
+    aten.triu.default: _MOVED,
+    aten.constant_pad_nd.default: Linear(coefficients.padded),
+    aten.reflection_pad1d.default: _MOVED,
+    aten.reflection_pad2d.default: _MOVED,
+    aten.reflection_pad3d.default: _MOVED,
+    aten.replication_pad2d.default: _MOVED,
+    aten.replication_pad3d.default: _MOVED,
+    aten.im2col.default: _MOVED,
+    aten.col2im.default: _MOVED,
     aten.sum.default: _MOVED,
     aten.sum.dim_IntList: _MOVED,
     aten.mean.default: _MOVED,
@@ -239,9 +87,16 @@ FIRST: Mapping[Any, Entry] = {
     aten._adaptive_avg_pool3d.default: _MOVED,
     aten.upsample_nearest1d.vec: _MOVED,
     aten.upsample_nearest2d.vec: _MOVED,
-    aten.neg.default: Linear(_negation),
-    aten._native_batch_norm_legit_no_training.default: Linear(_batch_norm),
-    aten.convolution.default: Linear(_convolution, weighted="convolution"),
+    aten.upsample_bilinear2d.vec: _MOVED,
+    aten.grid_sampler_2d.default: _MIXED,
+    aten._fft_r2c.default: _MIXED,
+    aten._fft_c2r.default: _MIXED,
+    aten._fft_c2c.default: _MIXED,
+    aten.view_as_real.default: _MIXED,
+    aten.view_as_complex.default: _MIXED,
+    aten.neg.default: Linear(coefficients.negated),
+    Result(aten._native_batch_norm_legit_no_training.default): Linear(coefficients.batch_norm),
+    aten.convolution.default: Linear(coefficients.convolution, weighted="convolution"),
     aten.relu.default: Elementwise(_relu_slope, curved=None),
     aten.sigmoid.default: Elementwise(_sigmoid_slope),
     aten.tanh.default: Elementwise(_tanh_slope),
@@ -249,6 +104,8 @@ FIRST: Mapping[Any, Entry] = {
     aten._prelu_kernel.default: _PIECEWISE,
     aten.hardtanh.default: _PIECEWISE,
     aten.hardsigmoid.default: Elementwise(kinks=(-3.0, 3.0)),
+    aten.hardshrink.default: _PIECEWISE,
+    aten.softshrink.default: _PIECEWISE,
     aten.clamp.default: _PIECEWISE,
     aten.abs.default: _PIECEWISE,
     aten.threshold.default: _PIECEWISE,
@@ -258,50 +115,130 @@ FIRST: Mapping[Any, Entry] = {
     aten.silu.default: _SMOOTH,
     aten.mish.default: _SMOOTH,
     aten.softplus.default: _SMOOTH,
-    aten.log_sigmoid_forward.default: _SMOOTH,
+    Result(aten.log_sigmoid_forward.default): _SMOOTH,
     aten.hardswish.default: Elementwise(kinks=(-3.0, 3.0)),
     aten.exp.default: _SMOOTH,
     aten.expm1.default: _SMOOTH,
     aten.erf.default: _SMOOTH,
     aten.sin.default: _SMOOTH,
     aten.cos.default: _SMOOTH,
+    aten.sinh.default: _SMOOTH,
+    aten.cosh.default: _SMOOTH,
+    aten.asinh.default: _SMOOTH,
+    aten.atan.default: _SMOOTH,
+    aten.tan.default: _ARITHMETIC,
+    aten.acos.default: _ARITHMETIC,
+    aten.asin.default: _ARITHMETIC,
+    aten.acosh.default: _SCALE_FREE,
+    aten.atanh.default: _ARITHMETIC,
     aten.log.default: _SCALE_FREE,
-    aten.log1p.default: _SMOOTH,
+    aten.log2.default: _SCALE_FREE,
+    aten.log10.default: _SCALE_FREE,
+    aten.log1p.default: _ARITHMETIC,
     aten.sqrt.default: _SCALE_FREE,
     aten.rsqrt.default: _SCALE_FREE,
     aten.reciprocal.default: _SCALE_FREE,
     aten.pow.Tensor_Scalar: _SCALE_FREE,
-    aten.amax.default: _reduced(1),
-    aten.amin.default: _reduced(-1),
-    aten.max.dim: _reduced(1),
-    aten.min.dim: _reduced(-1),
-    aten.max_pool2d_with_indices.default: _pooled(aten.max_pool2d_with_indices.default, 2),
-    aten.max_pool3d_with_indices.default: _pooled(aten.max_pool3d_with_indices.default, 3),
-    aten.adaptive_max_pool2d.default: _pooled(aten.adaptive_max_pool2d.default, 2),
+    aten.sign.default: _STEP,
+    aten.ceil.default: _STEP,
+    aten.floor.default: _STEP,
+    aten.round.default: _STEP,
+    aten.trunc.default: _STEP,
+    aten.isnan.default: _STEP,
+    aten.isinf.default: _STEP,
+    aten.logical_not.default: _STEP,
+    aten.bitwise_not.default: _STEP,
+    aten.eq.Scalar: _STEP,
+    aten.ne.Scalar: _STEP,
+    aten.lt.Scalar: _STEP,
+    aten.le.Scalar: _STEP,
+    aten.gt.Scalar: _STEP,
+    aten.ge.Scalar: _STEP,
+    aten.fmod.Scalar: _PIECEWISE,
+    aten.remainder.Scalar: _PIECEWISE,
+    aten.amax.default: reduced(1),
+    aten.amin.default: reduced(-1),
+    Result(aten.max.dim): reduced(1),
+    Result(aten.min.dim): reduced(-1),
+    Result(aten.max_pool2d_with_indices.default): pooled(aten.max_pool2d_with_indices.default, 2),
+    Result(aten.max_pool3d_with_indices.default): pooled(aten.max_pool3d_with_indices.default, 3),
+    Result(aten.adaptive_max_pool2d.default): pooled(aten.adaptive_max_pool2d.default, 2),
+    aten._softmax.default: Composed(softmax, "exp, sum, log, exp"),
+    aten._safe_softmax.default: Composed(safe_softmax, "exp, sum, log, exp"),
+    aten._log_softmax.default: Composed(log_softmax, "exp, sum, log"),
+    aten.logsumexp.default: Composed(logsumexp, "exp, sum, log"),
+    aten.prod.dim_int: Composed(product, "products of two halves"),
 }
 
 # Linear in each argument that depends on the input, together.
 SUMS: Mapping[Any, Entry] = {
-    aten.add.Tensor: Linear(_sum),
-    aten.add.Scalar: Linear(_sum),
-    aten.sub.Tensor: Linear(_subtraction),
-    aten.sub.Scalar: Linear(_subtraction),
+    aten.add.Tensor: Linear(coefficients.summed),
+    aten.add.Scalar: Linear(coefficients.summed),
+    aten.sub.Tensor: Linear(coefficients.subtracted),
+    aten.sub.Scalar: Linear(coefficients.subtracted),
+    aten.slice_scatter.default: Linear(coefficients.written),
+    aten.select_scatter.default: Linear(coefficients.written),
+}
+
+# As sums, but for a mask or index, at this place among the arguments, that may not depend on the input.
+SUMS_BUT: Mapping[Any, tuple[int, Entry]] = {
+    aten.where.self: (0, Linear(coefficients.where)),
+    aten.index_put.default: (1, _MIXED),
+    aten.scatter.src: (2, Linear(coefficients.scattered)),
+    aten.scatter.value: (2, Linear(coefficients.scattered)),
+    aten.scatter_add.default: (2, Linear(coefficients.scattered)),
 }
 
 # Linear in one argument that depends on the input, bilinear in two.
 PRODUCTS: Mapping[Any, Entry] = {
-    aten.mul.Tensor: Linear(_scaled),
-    aten.mul.Scalar: Linear(_scaled),
-    aten.mm.default: Linear(_scaled, weighted="dense"),
-    aten.bmm.default: Linear(_scaled, weighted="dense"),
-    aten.addmm.default: Linear(_addmm, weighted="dense"),
+    aten.mul.Tensor: Linear(coefficients.scaled),
+    aten.mul.Scalar: Linear(coefficients.scaled),
+    aten.mm.default: Linear(coefficients.scaled, weighted="dense"),
+    aten.bmm.default: Linear(coefficients.scaled, weighted="dense"),
+    aten.addmm.default: Linear(coefficients.addmm, weighted="dense"),
 }
 
-# The smaller or larger of the input and a constant is a function of the input alone.
-WITH_CONSTANT: Mapping[Any, Entry] = {
+# A function of one argument where the others do not depend on the input, else of several at once.
+JOINT: Mapping[Any, Elementwise] = {
+    aten.where.self: _PIECEWISE,
     aten.maximum.default: _PIECEWISE,
     aten.minimum.default: _PIECEWISE,
+    aten.clamp.Tensor: _PIECEWISE,
+    aten.fmod.Tensor: _PIECEWISE,
+    aten.remainder.Tensor: _PIECEWISE,
+    aten.pow.Scalar: _ARITHMETIC,
+    aten.pow.Tensor_Tensor: _SCALE_FREE,
+    aten.atan2.default: _ARITHMETIC,
+    aten.div.Tensor_mode: _STEP,
+    aten.eq.Tensor: _STEP,
+    aten.ne.Tensor: _STEP,
+    aten.lt.Tensor: _STEP,
+    aten.le.Tensor: _STEP,
+    aten.gt.Tensor: _STEP,
+    aten.ge.Tensor: _STEP,
+    aten.logical_and.default: _STEP,
+    aten.logical_or.default: _STEP,
+    aten.logical_xor.default: _STEP,
+    aten.bitwise_and.Tensor: _STEP,
+    aten.bitwise_or.Tensor: _STEP,
+    aten.bitwise_xor.Tensor: _STEP,
 }
+
+# Of the input and the initial state, the weights held; each with its results.
+RECURRENT: Mapping[Any, Entry] = {
+    Result(operation, index): Composed(program(index), pieces, recurrent=True)
+    for operations, program, pieces, results in (
+        ((aten.lstm.input, genolift.lstm.default), lstm, "dense, sigmoid, tanh, products, each step", 3),
+        ((aten.gru.input, genolift.gru.default), gru, "dense, sigmoid, tanh, products, each step", 2),
+        ((aten.rnn_tanh.input, genolift.rnn_tanh.default), rnn_tanh, "dense, tanh, each step", 2),
+        ((aten.rnn_relu.input, genolift.rnn_relu.default), rnn_relu, "dense, relu, each step", 2),
+    )
+    for operation in operations
+    for index in range(results)
+}
+
+REGISTERED: dict[Any, Entry] = {}
+"""What users have registered; it goes before everything else."""
 
 
 def entry_of(operation: Operation, dependent: frozenset[Name]) -> Entry:
@@ -312,33 +249,61 @@ def entry_of(operation: Operation, dependent: frozenset[Name]) -> Entry:
     UnsupportedOperation
         If no exact rule is known for it.
     """
-    target = operation.target
     where = [any(name in dependent for name in names_in([argument])) for argument in operation.args]
     named = any(name in dependent for name in names_in(dict(operation.kwargs)))
-    if operation.batch_axis is not None and not named:
-        if target in FIRST and not any(where[1:]):
-            return FIRST[target]
-        if target in SUMS:
-            return SUMS[target]
-        if target in PRODUCTS:
-            if sum(where) == 1:
-                # In addmm the first argument is added, not multiplied.
-                return Linear() if target is aten.addmm.default and where[0] else PRODUCTS[target]
+    entry = None if named or operation.batch_axis is None else _find(operation, where, dependent)
+    if entry is None or not _holds_numbers(operation):
+        raise UnsupportedOperation(
+            f"no exact rule is known for the operation {operation.title}" + _reason(operation, where),
+            where=operation.source or f"model, value {operation.name}",
+            remedy="write the model without it, explain a layer after it, or give its rule with "
+            f"genolift.register_rule({operation.full_name!r}, ...)",
+        )
+    return entry
+
+
+def _find(operation: Operation, where: list[bool], dependent: frozenset[Name]) -> Entry | None:
+    target = operation.target
+    only_first = not any(where[1:])
+    if target in REGISTERED:
+        return REGISTERED[target]
+    if target is aten._to_copy.default and not _is_floating(operation):
+        return _STEP
+    if target in FIRST and only_first:
+        return FIRST[target]
+    if target in SUMS:
+        return SUMS[target]
+    if target in SUMS_BUT and not where[SUMS_BUT[target][0]]:
+        return SUMS_BUT[target][1]
+    if target in PRODUCTS:
+        if sum(where) > 1:
             return Product()
-        if target is aten.div.Tensor and not where[1]:
-            return Linear(_scaled)
-        if target in WITH_CONSTANT and sum(where) == 1:
-            return WITH_CONSTANT[target]
-        if target is aten.convolution.default and not where[2]:
-            return Product()
-    raise UnsupportedOperation(
-        f"no exact rule is known for the operation {operation.title}" + _reason(operation, where),
-        where=operation.source or f"model, value {operation.name}",
-        remedy="write the model without it, or explain a layer before it",
-    )
+        # In addmm the first argument is added, not multiplied.
+        return _MIXED if target is aten.addmm.default and where[0] else PRODUCTS[target]
+    if target is aten.div.Tensor and only_first:
+        return Linear(coefficients.scaled)
+    if target in JOINT:
+        return JOINT[target] if sum(name in dependent for name in operation.inputs) == 1 else Joint()
+    if target in RECURRENT and not any(where[2:]):
+        return RECURRENT[target]
+    if target is aten.convolution.default and not where[2]:
+        return Product()
+    return None
+
+
+def _is_floating(operation: Operation) -> bool:
+    dtype = operation.dtype
+    return dtype is None or dtype.is_floating_point or dtype.is_complex
+
+
+def _holds_numbers(operation: Operation) -> bool:
+    """Whole numbers (an index, a rank) are no measure of how much changes; truth values are 0 and 1."""
+    return _is_floating(operation) or operation.dtype == torch.bool
 
 
 def _reason(operation: Operation, where: list[bool]) -> str:
     if operation.batch_axis is None:
         return " over the rows of a batch" if operation.row_numel == 0 else ""
+    if not _holds_numbers(operation):
+        return " with whole numbers as its result"
     return " with more than one argument that depends on the input" if sum(where) > 1 else ""

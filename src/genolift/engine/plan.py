@@ -8,8 +8,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from genolift.engine.graph import Graph, Name, Operation, UnsupportedOperation, aten, with_dependence
-from genolift.engine.operations import Elementwise, Entry, Linear, Product, Selection, entry_of
-from genolift.engine.rules import GRADIENT, RESCALE, REVEALCANCEL, Deconvnet, GuidedBackprop, Rule
+from genolift.engine.kinds import Composed, Elementwise, Entry, Joint, Linear, Product, Registered, Selection
+from genolift.engine.operations import entry_of
+from genolift.engine.rules import (
+    GRADIENT,
+    RESCALE,
+    REVEALCANCEL,
+    Deconvnet,
+    GuidedBackprop,
+    LrpEpsilon,
+    Rule,
+)
 from genolift.errors import InputError
 
 GENOMICS_DEFAULT = "genomics-default"
@@ -20,6 +29,7 @@ RULES: Mapping[str, Rule | None] = {
     "gradient": GRADIENT,
     "guided-backprop": GuidedBackprop(),
     "deconvnet": Deconvnet(),
+    "lrp-epsilon": LrpEpsilon(),
 }
 
 
@@ -30,7 +40,7 @@ class Step:
     operation: Operation
     entry: Entry
     rule: Rule | None
-    """The rule of an elementwise function; None for the other kinds."""
+    """The rule of an elementwise function, or of those that a recurrent layer is composed of; else None."""
     reason: str
 
 
@@ -45,6 +55,8 @@ class Plan:
     """The values whose positive and negative parts are kept apart, for a RevealCancel further on."""
     uses_reference: bool
     """Whether multipliers depend on the reference."""
+    share_of_product: float = 1.0
+    """What part of the derivative each factor of a product gets where no reference is used."""
 
     def table(self) -> list[dict[str, str]]:
         """Return a row for each operation: name, operation, kind, rule, why, line of the model."""
@@ -72,7 +84,13 @@ class Plan:
         return "\n".join(line.rstrip() for line in lines)
 
 
-_RULE_OF_KIND = {Linear: "transpose", Product: "symmetric split", Selection: "maximum of each"}
+_RULE_OF_KIND = {
+    Linear: "transpose",
+    Joint: "Shapley value",
+    Product: "symmetric split",
+    Selection: "maximum of each",
+    Registered: "registered",
+}
 
 
 def make_plan(graph: Graph, rule: str) -> Plan:
@@ -102,13 +120,11 @@ def make_plan(graph: Graph, rule: str) -> Plan:
         if operation.name not in passed:
             continue
         entry = entries[operation.name]
-        chosen, reason = (
-            (None, "") if not isinstance(entry, Elementwise) else _choose(rule, operation, graph, entries)
-        )
+        chosen, reason = _choose(rule, operation, entry, graph, entries)
         steps.append(Step(operation, entry, chosen, reason))
-    fixed = RULES[rule]
-    uses_reference = fixed is None or fixed.uses_reference
-    return Plan(graph, rule, tuple(steps), _carriers(graph, steps), uses_reference)
+    fixed = RULES[rule] or RESCALE
+    carriers = _carriers(graph, steps)
+    return Plan(graph, rule, tuple(steps), carriers, fixed.uses_reference, fixed.share_of_product)
 
 
 def _values_after(graph: Graph) -> set[Name]:
@@ -122,8 +138,19 @@ def _values_after(graph: Graph) -> set[Name]:
     return after - {graph.read}
 
 
-def _choose(rule: str, operation: Operation, graph: Graph, entries: Mapping[Name, Entry]) -> tuple[Rule, str]:
+def _choose(
+    rule: str, operation: Operation, entry: Entry, graph: Graph, entries: Mapping[Name, Entry]
+) -> tuple[Rule | None, str]:
     fixed = RULES[rule]
+    if isinstance(entry, Composed):
+        chosen = RESCALE if fixed is None else fixed if fixed.uses_reference else GRADIENT
+        return chosen if entry.recurrent or not chosen.uses_spread else RESCALE, entry.pieces
+    if not isinstance(entry, Elementwise):
+        return None, ""
+    if not entry.activation:
+        if fixed is None or fixed.uses_reference:
+            return RESCALE, "arithmetic"
+        return (GRADIENT, "arithmetic") if isinstance(fixed, (GuidedBackprop, Deconvnet)) else (fixed, "")
     if fixed is not None:
         return fixed, "everywhere"
     fed_by = weighted_layers_before(operation, graph, entries)
@@ -158,7 +185,12 @@ def _carriers(graph: Graph, steps: list[Step]) -> frozenset[Name]:
     """Return the values that need their spread: those between a weighted layer and a RevealCancel."""
     by_name = {step.operation.name: step for step in steps}
     carriers: set[Name] = set()
-    ahead = [name for step in steps if step.rule and step.rule.uses_spread for name in step.operation.inputs]
+    ahead = [
+        name
+        for step in steps
+        if isinstance(step.entry, Elementwise) and step.rule is not None and step.rule.uses_spread
+        for name in step.operation.inputs
+    ]
     while ahead:
         name = ahead.pop()
         step = by_name.get(name)

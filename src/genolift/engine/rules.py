@@ -45,6 +45,11 @@ class Rule(Protocol):
         """Whether the positive and negative parts of the input's difference are told apart."""
         ...
 
+    @property
+    def share_of_product(self) -> float:
+        """What part of the derivative each factor of a product gets where no reference is used."""
+        ...
+
     def multiply(self, function: Function, x: Tensor, x0: Tensor, y: Tensor, y0: Tensor, a: Tensor) -> Tensor:
         """Return the multiplier of x, given the multiplier ``a`` of y."""
         ...
@@ -61,6 +66,7 @@ class Rescale:
     name: str = "Rescale"
     uses_reference: bool = True
     uses_spread: bool = False
+    share_of_product: float = 1.0
 
     def ratio(self, function: Function, x: Tensor, x0: Tensor, y: Tensor, y0: Tensor) -> Tensor:
         """Return dy / dx, its limit where dx is tiny."""
@@ -71,7 +77,9 @@ class Rescale:
         ratio = (y - y0) / torch.where(tiny, torch.ones_like(dx), dx)
         if bool(tiny.any()):
             middle = (x + x0) / 2 if function.curved else x0.expand_as(dx)
-            ratio = torch.where(tiny, function.slope(middle), ratio)
+            # A root's slope at 0 is infinite; where dx is 0 any finite multiplier is exact.
+            slope = torch.nan_to_num(function.slope(middle), nan=0.0, posinf=0.0, neginf=0.0)
+            ratio = torch.where(tiny, slope, ratio)
         return ratio
 
     def multiply(self, function: Function, x: Tensor, x0: Tensor, y: Tensor, y0: Tensor, a: Tensor) -> Tensor:
@@ -90,6 +98,7 @@ class RevealCancel:
     name: str = "RevealCancel"
     uses_reference: bool = True
     uses_spread: bool = True
+    share_of_product: float = 1.0
 
     def parts(
         self, function: Function, x: Tensor, x0: Tensor, y: Tensor, y0: Tensor, spread: Tensor
@@ -137,6 +146,7 @@ class Gradient:
     name: str = "gradient"
     uses_reference: bool = False
     uses_spread: bool = False
+    share_of_product: float = 1.0
 
     def multiply(self, function: Function, x: Tensor, x0: Tensor, y: Tensor, y0: Tensor, a: Tensor) -> Tensor:
         """Return ``a`` f'(x)."""
@@ -150,6 +160,7 @@ class GuidedBackprop:
     name: str = "guided-backprop"
     uses_reference: bool = False
     uses_spread: bool = False
+    share_of_product: float = 1.0
 
     def multiply(self, function: Function, x: Tensor, x0: Tensor, y: Tensor, y0: Tensor, a: Tensor) -> Tensor:
         """Return max(``a``, 0) f'(x)."""
@@ -163,10 +174,31 @@ class Deconvnet:
     name: str = "deconvnet"
     uses_reference: bool = False
     uses_spread: bool = False
+    share_of_product: float = 1.0
 
     def multiply(self, function: Function, x: Tensor, x0: Tensor, y: Tensor, y0: Tensor, a: Tensor) -> Tensor:
         """Return max(``a``, 0)."""
         return a.clamp(min=0)
+
+
+@dataclass(frozen=True)
+class LrpEpsilon:
+    """Layer-wise relevance propagation with a stabiliser (Bach et al. 2015, equation 58).
+
+    Relevance is multiplier x value. A linear layer shares its relevance by w x / z, z its sum with the bias;
+    a nonlinear function hands it on, so that its multiplier is y / z (Ancona et al. 2018, proposition 1). On
+    relu networks without bias this is gradient x input, but for ``epsilon``.
+    """
+
+    name: str = "lrp-epsilon"
+    uses_reference: bool = False
+    uses_spread: bool = False
+    share_of_product: float = 0.5
+    epsilon: float = 1e-7
+
+    def multiply(self, function: Function, x: Tensor, x0: Tensor, y: Tensor, y0: Tensor, a: Tensor) -> Tensor:
+        """Return ``a`` y / (x + epsilon sign(x))."""
+        return a * y / (x + torch.where(x < 0, -self.epsilon, self.epsilon))
 
 
 RESCALE = Rescale()

@@ -18,8 +18,12 @@ import torch
 from torch import Tensor
 
 from genolift.engine.graph import Name, Operation, UnsupportedOperation, execute
-from genolift.engine.operations import Elementwise, Linear, Product, Selection
+from genolift.engine.kinds import Composed, Elementwise, Linear, Selection
 from genolift.engine.plan import Plan, Step
+
+_COMPOSED_VALUES = 20
+FACING_AXES = 3
+"""How many more axes a value has that faces another."""
 
 
 @dataclass
@@ -72,6 +76,7 @@ class Runner:
         self.half_precision = half_precision
         self.constants: dict[str, Any] = {**self.graph.constants}
         self.axis: dict[str, int] = {self.graph.input: 0}
+        self.outer: dict[str, int] = {}
         self._operations = self._fold_constants()
         self._steps = {step.operation.name: step for step in plan.steps}
         self._kept = self._values_rules_need()
@@ -87,6 +92,7 @@ class Runner:
                 left.append(operation)
                 if operation.batch_axis is not None:
                     self.axis[operation.name] = operation.batch_axis
+                    self.outer[operation.name] = operation.outer
             else:
                 self.constants[operation.name] = execute(operation, self.constants)
         return left
@@ -98,7 +104,7 @@ class Runner:
             operation = step.operation
             if isinstance(step.entry, (Elementwise, Selection)):
                 kept |= {operation.name, *operation.inputs}
-            elif isinstance(step.entry, Product) or operation.name in self.plan.carries_spread:
+            elif not isinstance(step.entry, Linear) or operation.name in self.plan.carries_spread:
                 kept |= set(operation.inputs)
         return frozenset(kept - self.constants.keys())
 
@@ -119,7 +125,11 @@ class Runner:
 
     def bytes_per_pair(self) -> int:
         """Return about how many bytes one sequence-reference pair takes."""
-        numel = sum(step.operation.row_numel for step in self.plan.steps)
+        # A composed operation keeps the values of its steps: a recurrent layer's gates and their products.
+        numel = sum(
+            step.operation.row_numel * (_COMPOSED_VALUES if isinstance(step.entry, Composed) else 1)
+            for step in self.plan.steps
+        )
         carriers = self.plan.carries_spread
         spread = sum(step.operation.row_numel for step in self.plan.steps if step.operation.name in carriers)
         return max(1, (2 * numel + 3 * spread) * torch.finfo(self.dtype).bits // 8)
@@ -143,12 +153,13 @@ class Runner:
             step = self._steps.get(operation.name)
             if carry and step is not None and isinstance(step.entry, Linear):
                 leaves: dict[str, Tensor] = {
-                    name: as_leaf(values[name]) for name in self.dependent(operation)
+                    name: as_leaf(self.number(values[name])) for name in self.dependent(operation)
                 }
                 with torch.enable_grad():
                     result = self._execute(step, values | leaves)
                 activations.transposes[operation.name] = leaves, result
-                values[operation.name] = result.detach()
+                result = result.detach()
+                values[operation.name] = result.bool() if operation.dtype == torch.bool else result
             else:
                 values[operation.name] = self._execute(step, values) if step else execute(operation, values)
             for name in self._last_use.get(operation.name, ()):
@@ -162,6 +173,10 @@ class Runner:
         with torch.autocast(self.device.type, dtype=torch.bfloat16):
             return execute(step.operation, values).float()
 
+    def number(self, tensor: Tensor) -> Tensor:
+        """Return truth values as 0 and 1, other values as they are."""
+        return tensor.to(self.dtype) if tensor.dtype == torch.bool else tensor
+
     def dependent(self, operation: Operation) -> list[Name]:
         """Return the arguments of an operation that depend on the input."""
         return [name for name in operation.inputs if name in self.graph.dependent]
@@ -173,29 +188,31 @@ class Runner:
     # Pairs --------------------------------------------------------------------------------------------
 
     def facing(self, tensor: Tensor, name: str, n: int, r: int) -> Tensor:
-        """View (..., n r k, ...) rows as (..., n, r, k, ...), so that sequence and reference broadcast."""
-        axis = self.axis[name]
-        shape = tensor.shape
-        return tensor.reshape(*shape[:axis], n, r, shape[axis] // (n * r), *shape[axis + 1 :])
+        """View (..., n r k, ...) rows as (..., outer, n, r, k, ...): sequence and reference then broadcast.
+
+        ``outer`` is 1 but for values whose rows are not the slowest index of their batch axis.
+        """
+        axis, outer, shape = self.axis[name], self.outer.get(name, 1), tensor.shape
+        more = shape[axis] // (outer * n * r)
+        return tensor.reshape(*shape[:axis], outer, n, r, more, *shape[axis + 1 :])
 
     def rows(self, tensor: Tensor, name: str, n: int, r: int) -> Tensor:
-        """Undo `_facing`, repeating what broadcasts."""
-        axis = self.axis[name]
-        full = tensor.expand(*tensor.shape[:axis], n, r, *tensor.shape[axis + 2 :])
-        return full.reshape(*full.shape[:axis], n * r * full.shape[axis + 2], *full.shape[axis + 3 :])
+        """Undo `facing`, repeating what broadcasts."""
+        axis, shape = self.axis[name], tensor.shape
+        full = tensor.expand(*shape[: axis + 1], n, r, *shape[axis + 3 :])
+        return full.reshape(*shape[:axis], shape[axis] * n * r * shape[axis + 3], *shape[axis + 4 :])
 
     def sequence(self, pairs: Pairs, name: str) -> Tensor:
         """Return a value of the sequences, to face their references'."""
-        return self.facing(pairs.sequences.values[name], name, pairs.sequences.rows, 1)
+        return self.facing(self.number(pairs.sequences.values[name]), name, pairs.sequences.rows, 1)
 
     def reference(self, pairs: Pairs, name: str) -> Tensor:
         """Return a value of the references, to face the sequences'."""
-        value = pairs.references.values[name]
+        value = self.number(pairs.references.values[name])
         if pairs.shared is None:
             return self.facing(value, name, pairs.sequences.rows, pairs.r)
-        axis = self.axis[name]
-        each = value.shape[axis] // pairs.references.rows
-        return self.facing(value.narrow(axis, pairs.shared * each, each), name, 1, 1)
+        every = self.facing(value, name, 1, pairs.references.rows)
+        return every.narrow(self.axis[name] + 2, pairs.shared, 1)
 
     def difference(self, pairs: Pairs, name: str) -> Tensor:
         """Return dx of every pair as rows."""
@@ -222,8 +239,10 @@ def check_rows_are_independent(runner: Runner, example: tuple[Tensor, ...]) -> N
             run[operation.name] = execute(operation, run)
         if operation.name not in runner.graph.dependent:
             continue
-        axis = runner.axis[operation.name]
-        both, first, second = (runner.facing(run[operation.name], operation.name, 2, 1) for run in runs)
+        axis = runner.axis[operation.name] + 1
+        both, first, second = (
+            runner.facing(runner.number(run[operation.name]), operation.name, 2, 1) for run in runs
+        )
         scale = float(both.abs().max()) if both.numel() and bool(torch.isfinite(both).all()) else 1.0
         near: dict[str, Any] = {"rtol": 1e-3, "atol": 1e-4 * max(scale, 1e-30), "equal_nan": True}
         kept = torch.allclose(both.select(axis, 0), first.select(axis, 0), **near)

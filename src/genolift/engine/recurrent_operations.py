@@ -1,0 +1,71 @@
+"""Recurrent layers as operations of their own, so that a model with one is traced in seconds.
+
+While it traces, torch takes a recurrent layer apart into every time step to learn the shapes of its results:
+minutes for 200 steps. Under `kept_whole` a call of one becomes an operation of the same arguments that knows
+its shapes. Knows nothing of rules or graphs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+_OPTIONS = (
+    "Tensor[] params, bool has_biases, int num_layers, float dropout, bool train, bool bidirectional, "
+    "bool batch_first"
+)
+_LIBRARY = torch.library.Library("genolift", "DEF")
+_LIBRARY.define(f"lstm(Tensor input, Tensor[] hx, {_OPTIONS}) -> (Tensor, Tensor, Tensor)")
+for _name in ("gru", "rnn_tanh", "rnn_relu"):
+    _LIBRARY.define(f"{_name}(Tensor input, Tensor hx, {_OPTIONS}) -> (Tensor, Tensor)")
+
+
+def _results_like(inputs: Tensor, start: Tensor, bidirectional: bool) -> Tensor:
+    width = start.shape[2] * (2 if bidirectional else 1)
+    return inputs.new_empty(inputs.shape[0], inputs.shape[1], width)
+
+
+def _lstm_shapes(
+    inputs: Tensor, start: Sequence[Tensor], parameters: Sequence[Tensor], *options: Any
+) -> tuple[Tensor, Tensor, Tensor]:
+    hidden, memory = (torch.empty_like(value) for value in start)
+    return _results_like(inputs, start[0], options[4]), hidden, memory
+
+
+def _shapes(
+    inputs: Tensor, start: Tensor, parameters: Sequence[Tensor], *options: Any
+) -> tuple[Tensor, Tensor]:
+    return _results_like(inputs, start, options[4]), torch.empty_like(start)
+
+
+for _name in ("lstm", "gru", "rnn_tanh", "rnn_relu"):
+    _LIBRARY.impl(_name, getattr(torch._VF, _name), "CompositeExplicitAutograd")
+    _LIBRARY.impl(_name, _lstm_shapes if _name == "lstm" else _shapes, "Meta")
+
+genolift = torch.ops.genolift
+"""The namespace of these operations."""
+_WHOLE: Mapping[Callable[..., Any], Callable[..., Any]] = {
+    getattr(torch._VF, name): getattr(genolift, name).default
+    for name in ("lstm", "gru", "rnn_tanh", "rnn_relu")
+}
+
+
+class kept_whole(TorchFunctionMode):  # noqa: N801 - a context manager, read as a phrase
+    """``with kept_whole():`` a recurrent layer is traced as one operation of the namespace genolift."""
+
+    def __torch_function__(
+        self,
+        function: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Put the operation kept whole in the place of a recurrent layer of a padded batch."""
+        # A packed sequence's third argument is the initial state, not the weights.
+        if function in _WHOLE and len(args) == 9 and not isinstance(args[3], (list, tuple)):
+            function = _WHOLE[function]
+        return function(*args, **(kwargs or {}))

@@ -1,0 +1,101 @@
+"""Rules of the user's own for operations. Knows nothing of how rules are carried out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genolift.engine.graph import Result
+from genolift.engine.kinds import Elementwise, Entry, Linear, Product, Registered
+from genolift.engine.operations import REGISTERED
+from genolift.errors import InputError
+
+OwnRule = Callable[[Callable[[Tensor], Tensor], Tensor, Tensor, Tensor], Tensor]
+_KINDS: dict[str, Entry] = {"linear": Linear(), "elementwise": Elementwise(), "product": Product()}
+
+
+def register_rule(operation: str | Callable[..., Any], rule: str | OwnRule | None) -> None:
+    """Say how multipliers pass through an operation that genolift does not know, or knows otherwise.
+
+    Parameters
+    ----------
+    operation
+        An operation of torch, as ``torch.ops.aten.cumprod.default`` or by the name that an error or a plan
+        gives it, "aten.cumprod.default"; or one of your own from `torch.library`, "mine::name". Where it has
+        several results, the rule is that of the first.
+    rule
+        "linear": linear in the arguments that depend on the input; multipliers pass by its transpose, from
+        autograd. "elementwise": a function of every element of one argument; Rescale or RevealCancel.
+        "product": linear in each of two such arguments. Or a function
+        ``rule(compute, x, x0, multiplier)`` that returns the multiplier of x: x and x0, (pairs, ...), are
+        input and reference of the one argument that depends on the input, ``compute(x)`` is the operation
+        with its other arguments held, and ``multiplier`` is that of its result, of the result's shape. None
+        takes back what was registered.
+
+    Raises
+    ------
+    InputError
+        If there is no such operation or rule.
+
+    Notes
+    -----
+    A rule is exact if, for every pair, the sum of (multiplier of x) (x - x0) is the sum of ``multiplier``
+    (compute(x) - compute(x0)). ``genolift plan --check`` compares the two for every operation.
+
+    Examples
+    --------
+    The largest k of a row are a choice, as in a maximum; here each keeps the multiplier of its rank, and what
+    a change of order leaves over is spread evenly.
+
+    >>> def sorted_rule(compute, x, x0, multiplier):
+    ...     m = multiplier.gather(-1, x.argsort(-1).argsort(-1))
+    ...     missing = (multiplier * (compute(x) - compute(x0))).sum(-1, keepdim=True)
+    ...     missing = missing - (m * (x - x0)).sum(-1, keepdim=True)
+    ...     moved = (x - x0).abs().sum(-1, keepdim=True).clamp_min(1e-12)
+    ...     return m + missing * (x - x0).sign() / moved
+    >>> genolift.register_rule("aten.sort.default", sorted_rule)
+    """
+    target = operation_named(operation)
+    if rule is None:
+        REGISTERED.pop(target, None)
+    elif callable(rule):
+        REGISTERED[target] = Registered(rule)
+    elif rule in _KINDS:
+        REGISTERED[target] = _KINDS[rule]
+    else:
+        raise InputError(
+            f"{rule!r} is no rule", where="rule", remedy=f"choose {', '.join(_KINDS)}, or give a function"
+        )
+
+
+def operation_named(operation: str | Callable[..., Any]) -> Any:
+    """Return an operation, or the first of its results, as it stands in a graph.
+
+    Raises
+    ------
+    InputError
+        If there is no such operation.
+    """
+    overload: Any = _looked_up(operation) if isinstance(operation, str) else operation
+    if isinstance(overload, torch._ops.OpOverloadPacket):
+        overload = overload.default if "default" in overload.overloads() else None
+    if not isinstance(overload, torch._ops.OpOverload):
+        raise InputError(
+            f"{operation!r} is no operation of torch",
+            where="register_rule",
+            remedy='give it as an error or a plan names it, such as "aten.cumprod.default"',
+        )
+    return Result(overload) if len(overload._schema.returns) > 1 else overload
+
+
+def _looked_up(name: str) -> Any:
+    found: Any = torch.ops
+    for part in name.replace("::", ".").split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            return None
+    return found
