@@ -33,10 +33,10 @@ def multipliers(runner: Runner, pairs: Pairs, seed: Tensor, *, again: bool = Fal
     again
         Keep the carrying pass for another backward.
     """
-    return _Backward(runner, pairs, again).run(seed)
+    return Backward(runner, pairs, again).run(seed)
 
 
-class _Backward:
+class Backward:
     """One pass: of every value a = (m+ + m-) / 2, and b = (m+ - m-) / 2 where its spread is kept."""
 
     def __init__(self, runner: Runner, pairs: Pairs, again: bool) -> None:
@@ -58,17 +58,21 @@ class _Backward:
             arrived = self.waiting.pop(step.operation.name, None)
             if arrived is None:
                 continue
-            passing = {
-                Linear: self._linear,
-                Elementwise: self._elementwise,
-                Product: self._product,
-                Selection: self._selection,
-                Joint: self._joint,
-                Composed: self._composed,
-                Registered: self._registered,
-            }[type(step.entry)]
-            passing(step, *arrived)
+            self._pass(step, *arrived)
         return self.waiting[start][0]
+
+    def _pass(self, step: Step, a: Tensor, b: Tensor | None) -> None:
+        """Bring the multipliers of an operation's result to its arguments."""
+        passing = {
+            Linear: self._linear,
+            Elementwise: self._elementwise,
+            Product: self._product,
+            Selection: self._selection,
+            Joint: self._joint,
+            Composed: self._composed,
+            Registered: self._registered,
+        }[type(step.entry)]
+        passing(step, a, b)
 
     def _send(self, name: str, a: Tensor, b: Tensor | None = None) -> None:
         """Add to the multipliers of ``name``; where its spread is not kept, its one part is dx itself."""

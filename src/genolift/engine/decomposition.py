@@ -173,6 +173,10 @@ def _rrelu(
     return torch.nn.functional.leaky_relu(x, (lower + upper) / 2), noise
 
 
+def _zeros_like(x: Tensor, **options: Any) -> Tensor:
+    return torch.zeros_like(x, **options)
+
+
 def _zeros(size: Sequence[int], **options: Any) -> Tensor:
     # Memory that is not set differs from run to run.
     options.pop("memory_format", None)
@@ -189,4 +193,5 @@ TAKEN_APART: Mapping[Any, Callable[..., Any]] = {
     aten.copy.default: _copied,
     aten.rrelu_with_noise_functional.default: _rrelu,
     aten.empty.memory_format: _zeros,
+    aten.empty_like.default: _zeros_like,
 }

@@ -54,6 +54,8 @@ class Operation:
     """The result's element type when it was traced; None where the result is no tensor."""
     outer: int = 1
     """How many times the batch axis runs through the rows: (outer, rows, more) are flattened into it."""
+    layer: str = ""
+    """The submodule that the operation belongs to, as `torch.nn.Module.named_modules` names it."""
 
     @property
     def inputs(self) -> tuple[Name, ...]:
@@ -94,12 +96,17 @@ class Graph:
 
 
 # What is read off the input but does not depend on what the input holds.
-_SHAPE_ONLY = {
+SHAPE_ONLY = {
+    aten.sym_numel.default,
+    aten.sym_stride.int,
+    aten.sym_storage_offset.default,
+    aten.fill.Scalar,
     aten.sym_size.int,
     aten.full_like.default,
     aten.zeros_like.default,
     aten.ones_like.default,
     aten.empty_like.default,
+    aten.empty_strided.default,
     aten.new_zeros.default,
     aten.new_ones.default,
     aten.new_full.default,
@@ -117,7 +124,7 @@ def with_dependence(graph: Graph) -> Graph:
     kept.reverse()
     dependent = {graph.input}
     for operation in kept:
-        if operation.target not in _SHAPE_ONLY and dependent.intersection(operation.inputs):
+        if operation.target not in SHAPE_ONLY and dependent.intersection(operation.inputs):
             dependent.add(operation.name)
     constants = {name: value for name, value in graph.constants.items() if name in needed}
     return replace(graph, operations=tuple(kept), dependent=frozenset(dependent), constants=constants)
@@ -160,10 +167,23 @@ def apply(operation: Operation, args: Iterable[Any], kwargs: Mapping[str, Any]) 
     return operation.target(*args, **kwargs)
 
 
+# Where torch's name says more of how it computes than of what.
+_READABLE = {
+    "_native_batch_norm_legit_no_training": "batch_norm",
+    "_prelu_kernel": "prelu",
+    "_safe_softmax": "softmax",
+    "adaptive_max_pool2d": "adaptive_max_pool",
+    "log_sigmoid_forward": "log_sigmoid",
+    "max_pool2d_with_indices": "max_pool",
+    "max_pool3d_with_indices": "max_pool",
+    "constant_pad_nd": "pad",
+}
+
+
 def short_name(target: Any) -> str:
     """Return "convolution" for ``aten.convolution.default``."""
     if isinstance(target, Result):
         return short_name(target.operation)
     if isinstance(target, torch._ops.OpOverload):
-        return target._opname
+        return _READABLE.get(target._opname, target._opname.lstrip("_"))
     return getattr(target, "__name__", str(target))

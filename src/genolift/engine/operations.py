@@ -15,7 +15,7 @@ from torch import Tensor
 from genolift.engine import coefficients
 from genolift.engine.composed import log_softmax, logsumexp, product, safe_softmax, softmax
 from genolift.engine.graph import Name, Operation, Result, UnsupportedOperation, aten, names_in
-from genolift.engine.kinds import Composed, Elementwise, Entry, Joint, Linear, Product
+from genolift.engine.kinds import Composed, Elementwise, Entry, Joint, Linear, Product, Registered
 from genolift.engine.recurrent import gru, lstm, rnn_relu, rnn_tanh
 from genolift.engine.recurrent_operations import genolift
 from genolift.engine.selection import pooled, reduced
@@ -156,6 +156,9 @@ FIRST: Mapping[Any, Entry] = {
     aten.ge.Scalar: _STEP,
     aten.fmod.Scalar: _PIECEWISE,
     aten.remainder.Scalar: _PIECEWISE,
+    aten.div.Scalar: Linear(coefficients.scaled),
+    aten.any.dim: reduced(1),
+    aten.any.dims: reduced(1),
     aten.amax.default: reduced(1),
     aten.amin.default: reduced(-1),
     Result(aten.max.dim): reduced(1),
@@ -184,6 +187,7 @@ SUMS: Mapping[Any, Entry] = {
 SUMS_BUT: Mapping[Any, tuple[int, Entry]] = {
     aten.where.self: (0, Linear(coefficients.where)),
     aten.index_put.default: (1, _MIXED),
+    aten.masked_scatter.default: (1, _MIXED),
     aten.scatter.src: (2, Linear(coefficients.scattered)),
     aten.scatter.value: (2, Linear(coefficients.scattered)),
     aten.scatter_add.default: (2, Linear(coefficients.scattered)),
@@ -210,6 +214,7 @@ JOINT: Mapping[Any, Elementwise] = {
     aten.pow.Tensor_Tensor: _SCALE_FREE,
     aten.atan2.default: _ARITHMETIC,
     aten.div.Tensor_mode: _STEP,
+    aten.div.Scalar_mode: _STEP,
     aten.eq.Tensor: _STEP,
     aten.ne.Tensor: _STEP,
     aten.lt.Tensor: _STEP,
@@ -220,8 +225,11 @@ JOINT: Mapping[Any, Elementwise] = {
     aten.logical_or.default: _STEP,
     aten.logical_xor.default: _STEP,
     aten.bitwise_and.Tensor: _STEP,
+    aten.bitwise_and.Scalar: _STEP,
     aten.bitwise_or.Tensor: _STEP,
+    aten.bitwise_or.Scalar: _STEP,
     aten.bitwise_xor.Tensor: _STEP,
+    aten.bitwise_xor.Scalar: _STEP,
 }
 
 # Of the input and the initial state, the weights held; each with its results.
@@ -265,8 +273,10 @@ def entry_of(operation: Operation, dependent: frozenset[Name]) -> Entry:
 def _find(operation: Operation, where: list[bool], dependent: frozenset[Name]) -> Entry | None:
     target = operation.target
     only_first = not any(where[1:])
+    number = sum(name in dependent for name in operation.inputs)
     if target in REGISTERED:
-        return REGISTERED[target]
+        of_one = isinstance(REGISTERED[target], (Elementwise, Registered))
+        return REGISTERED[target] if number == 1 or not of_one else None
     if target is aten._to_copy.default and not _is_floating(operation):
         return _STEP
     if target in FIRST and only_first:
@@ -283,7 +293,7 @@ def _find(operation: Operation, where: list[bool], dependent: frozenset[Name]) -
     if target is aten.div.Tensor and only_first:
         return Linear(coefficients.scaled)
     if target in JOINT:
-        return JOINT[target] if sum(name in dependent for name in operation.inputs) == 1 else Joint()
+        return JOINT[target] if number == 1 else Joint()
     if target in RECURRENT and not any(where[2:]):
         return RECURRENT[target]
     if target is aten.convolution.default and not where[2]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -59,13 +59,14 @@ class Plan:
     """What part of the derivative each factor of a product gets where no reference is used."""
 
     def table(self) -> list[dict[str, str]]:
-        """Return a row for each operation: name, operation, kind, rule, why, line of the model."""
+        """Return a row for each operation: value, layer, operation, kind, rule, why, line of the model."""
         rows = []
         for step in self.steps:
             weighted = getattr(step.entry, "weighted", None)
             rows.append(
                 {
                     "value": str(step.operation.name),
+                    "layer": step.operation.layer,
                     "operation": step.operation.title,
                     "kind": step.entry.kind.value + (f" ({weighted})" if weighted else ""),
                     "rule": step.rule.name if step.rule else _RULE_OF_KIND[type(step.entry)],
@@ -76,12 +77,16 @@ class Plan:
         return rows
 
     def __str__(self) -> str:
-        rows = self.table()
-        columns = ["value", "operation", "kind", "rule", "why", "line"]
-        widths = {column: max([len(column), *(len(row[column]) for row in rows)]) for column in columns}
-        lines = ["  ".join(column.ljust(widths[column]) for column in columns)]
-        lines += ["  ".join(row[column].ljust(widths[column]) for column in columns) for row in rows]
-        return "\n".join(line.rstrip() for line in lines)
+        shown = [row | {"line": row["line"].rpartition("/")[2]} for row in self.table()]
+        return as_text(shown, ["layer", "operation", "kind", "rule", "why", "line"])
+
+
+def as_text(rows: Sequence[Mapping[str, str]], columns: Sequence[str]) -> str:
+    """Return rows as a table of aligned columns."""
+    widths = {column: max([len(column), *(len(row[column]) for row in rows)]) for column in columns}
+    lines = ["  ".join(column.ljust(widths[column]) for column in columns)]
+    lines += ["  ".join(row[column].ljust(widths[column]) for column in columns) for row in rows]
+    return "\n".join(line.rstrip() for line in lines)
 
 
 _RULE_OF_KIND = {

@@ -120,7 +120,16 @@ def _operations(node: torch.fx.Node, rows: Any, outer: dict[str, int]) -> Iterat
         numel,
         value.dtype if isinstance(value, Tensor) else None,
         times,
+        _layer(node),
     )
+
+
+def _layer(node: torch.fx.Node) -> str:
+    """Return the path of the submodule that a node was traced in."""
+    stack = list((node.meta.get("nn_module_stack") or {}).values())
+    path = str(stack[-1][0]) if stack else ""
+    wrapped = bool(stack) and "genolift.engine" in str(stack[0][1])
+    return path.partition(".")[2] if wrapped else path
 
 
 def _times_through_rows(node: torch.fx.Node, value: Tensor, axis: int, outer: Mapping[str, int]) -> int:

@@ -47,16 +47,13 @@ def register_rule(operation: str | Callable[..., Any], rule: str | OwnRule | Non
 
     Examples
     --------
-    The largest k of a row are a choice, as in a maximum; here each keeps the multiplier of its rank, and what
-    a change of order leaves over is spread evenly.
+    A running product; every element is credited with its share of all that changed: crude, but exact.
 
-    >>> def sorted_rule(compute, x, x0, multiplier):
-    ...     m = multiplier.gather(-1, x.argsort(-1).argsort(-1))
-    ...     missing = (multiplier * (compute(x) - compute(x0))).sum(-1, keepdim=True)
-    ...     missing = missing - (m * (x - x0)).sum(-1, keepdim=True)
-    ...     moved = (x - x0).abs().sum(-1, keepdim=True).clamp_min(1e-12)
-    ...     return m + missing * (x - x0).sign() / moved
-    >>> genolift.register_rule("aten.sort.default", sorted_rule)
+    >>> def cumulative_product(compute, x, x0, multiplier):
+    ...     change = (multiplier * (compute(x) - compute(x0))).sum(-1, keepdim=True)
+    ...     size = (x - x0).abs().sum(-1, keepdim=True).clamp_min(1e-12)
+    ...     return change * (x - x0).sign() / size
+    >>> genolift.register_rule("aten.cumprod.default", cumulative_product)
     """
     target = operation_named(operation)
     if rule is None:

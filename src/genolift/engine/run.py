@@ -66,10 +66,18 @@ class Runner:
         Where, and in what, the plan's graph was captured.
     half_precision
         Compute convolutions and matrix products in bfloat16, all else in the graph's own precision.
+    keep_everything
+        Keep every value that depends on the input, not only what the rules need.
     """
 
     def __init__(
-        self, plan: Plan, device: torch.device, dtype: torch.dtype, *, half_precision: bool = False
+        self,
+        plan: Plan,
+        device: torch.device,
+        dtype: torch.dtype,
+        *,
+        half_precision: bool = False,
+        keep_everything: bool = False,
     ) -> None:
         self.plan, self.device, self.dtype = plan, device, dtype
         self.graph = plan.graph
@@ -79,7 +87,8 @@ class Runner:
         self.outer: dict[str, int] = {}
         self._operations = self._fold_constants()
         self._steps = {step.operation.name: step for step in plan.steps}
-        self._kept = self._values_rules_need()
+        everything = self.graph.dependent - {self.graph.input} if keep_everything else frozenset()
+        self._kept = self._values_rules_need() | everything
         self._last_use = self._find_last_uses()
 
     def _fold_constants(self) -> list[Operation]:

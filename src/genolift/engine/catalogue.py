@@ -1,0 +1,186 @@
+"""Every core ATen operation and how genolift takes it, as a table made from the registry.
+
+``python -m genolift.engine.catalogue`` prints docs/operations.md. Knows nothing of models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from genolift.engine.decomposition import TAKEN_APART
+from genolift.engine.graph import SHAPE_ONLY, Result, aten
+from genolift.engine.kinds import Composed, Elementwise, Entry, Linear, Selection
+from genolift.engine.operations import FIRST, JOINT, PRODUCTS, RECURRENT, SUMS, SUMS_BUT
+
+
+@dataclass(frozen=True)
+class Row:
+    """How one operation is taken."""
+
+    operation: str
+    taken: str
+    """linear, elementwise, bilinear, selection, composed, decomposed, constant or refused."""
+    note: str
+    core: bool
+    """Whether torch counts it among the core ATen operations."""
+
+
+_CREATION = "made without the input"
+_BACKWARD = "a derivative, which no model computes"
+_WHOLE_NUMBERS = "its result is a whole number, which is no measure of change"
+_RANDOM = "random: not the same for the same input"
+_OUTSIDE = {
+    aten.arange.start_step: ("constant", _CREATION),
+    aten.full.default: ("constant", _CREATION),
+    aten.scalar_tensor.default: ("constant", _CREATION),
+    aten.embedding.default: (
+        "constant",
+        "of a constant index; of one that depends on the input: refused",
+    ),
+    aten.rand.default: ("refused", _RANDOM),
+    aten.randn.default: ("refused", _RANDOM),
+    aten.randperm.default: ("refused", _RANDOM),
+    aten.native_dropout.default: ("refused", _RANDOM + "; gone in evaluation mode"),
+    aten.argmax.default: ("refused", _WHOLE_NUMBERS),
+    aten.argmin.default: ("refused", _WHOLE_NUMBERS),
+    aten.nonzero.default: ("refused", _WHOLE_NUMBERS),
+    aten._local_scalar_dense.default: ("refused", "control flow that depends on values"),
+    aten.sort.default: ("refused", "which value has which rank changes with the input"),
+    aten.topk.default: ("refused", "which value has which rank changes with the input"),
+    aten._cdist_forward.default: ("refused", "write it as differences, squares and a sum"),
+    aten._pdist_forward.default: ("refused", "mixes the rows of a batch"),
+    aten._embedding_bag.default: ("refused", _WHOLE_NUMBERS),
+    aten.scatter_reduce.two: ("refused", "but for sums, which are scatter_add"),
+    aten.as_strided.default: ("refused", "depends on how values lie in memory"),
+    aten.any.default: ("refused", "over all rows of a batch"),
+    aten.prod.default: ("refused", "over all rows of a batch"),
+    aten._native_batch_norm_legit.default: ("refused", "batch statistics mix the rows of a batch"),
+    aten.resize_.default: ("refused", "changes an argument; a captured graph holds none such"),
+    aten.atan2.out: ("refused", "writes into an argument; a captured graph holds none such"),
+    aten._adaptive_avg_pool2d_backward.default: ("refused", _BACKWARD),
+    aten.avg_pool2d_backward.default: ("refused", _BACKWARD),
+    aten.convolution_backward.default: ("refused", _BACKWARD),
+    aten.embedding_dense_backward.default: ("refused", _BACKWARD),
+    aten.max_pool2d_with_indices_backward.default: ("refused", _BACKWARD),
+    aten.native_group_norm_backward.default: ("refused", _BACKWARD),
+    aten.native_layer_norm_backward.default: ("refused", _BACKWARD),
+    aten.split_with_sizes.default: ("decomposed", "to slices"),
+    aten.div.Tensor: ("linear", "by a constant; by what depends on the input: decomposed to mul, reciprocal"),
+    aten.var.dim: ("decomposed", "to var.correction"),
+}
+
+
+def rows() -> list[Row]:
+    """Return a row for every core ATen operation, and every other that the registry knows, by name."""
+    registered = dict(_registered())
+    core = set(_core())
+    found = []
+    for operation in sorted(core | set(registered), key=lambda each: str(each).lower()):
+        taken, note = registered.get(operation) or _not_registered(operation)
+        found.append(Row(str(operation).removeprefix("aten."), taken, note, operation in core))
+    return found
+
+
+def _core() -> Iterator[Any]:
+    for full_name in torch._C._dispatch_get_all_op_names():
+        namespace, _, name = full_name.partition("::")
+        packet, _, overload = name.partition(".")
+        if namespace == "aten":
+            operation = getattr(getattr(aten, packet), overload or "default")
+            if torch.Tag.core in operation.tags:
+                yield operation
+
+
+def _registered() -> Iterator[tuple[Any, tuple[str, str]]]:
+    several = "credit to each by its Shapley value where several arguments depend on the input"
+    for table in (FIRST, SUMS, RECURRENT):
+        for operation, entry in table.items():
+            yield _plain(operation), _described(entry)
+    for operation, entry in JOINT.items():
+        yield operation, ("elementwise", f"{_described(entry)[1]}; {several}".removeprefix("; "))
+    for operation, (place, _) in SUMS_BUT.items():
+        what = "mask" if operation is aten.where.self else f"argument {place}"
+        note = f"{what} constant" + (f"; else elementwise, {several}" if operation in JOINT else "")
+        yield operation, ("linear", note)
+    for operation, entry in PRODUCTS.items():
+        weighted = getattr(entry, "weighted", None)
+        note = "linear with one argument that depends on the input"
+        yield operation, ("bilinear", note + (f": a {weighted} layer" if weighted else ""))
+    for operation in TAKEN_APART:
+        yield operation, ("decomposed", "")
+    for operation in SHAPE_ONLY:
+        yield operation, ("constant", "reads shapes only")
+
+
+def _plain(operation: Any) -> Any:
+    return operation.operation if isinstance(operation, Result) else operation
+
+
+def _described(entry: Entry) -> tuple[str, str]:
+    if isinstance(entry, Linear):
+        return "linear", f"a {entry.weighted} layer" if entry.weighted else ""
+    if isinstance(entry, Elementwise):
+        return "elementwise", "" if entry.activation else "by Rescale under every DeepLIFT rule"
+    if isinstance(entry, Selection):
+        return "selection", ""
+    if isinstance(entry, Composed):
+        return "composed", f"of {entry.pieces}"
+    return entry.kind.value, ""
+
+
+def _not_registered(operation: Any) -> tuple[str, str]:
+    decompositions: Mapping[Any, Any] = torch.export.default_decompositions()
+    if operation in _OUTSIDE:
+        return _OUTSIDE[operation]
+    return ("decomposed", "by torch") if operation in decompositions else ("refused", "")
+
+
+_HEAD = """# Operations
+
+Made by `python -m genolift.engine.catalogue` from the registry (`src/genolift/engine/operations.py`); a test
+compares the two. A model is captured with `torch.export` and taken apart into core ATen operations. Each is:
+
+- **linear** in what depends on the input: multipliers pass by its transpose, from autograd;
+- **elementwise**: Rescale or RevealCancel;
+- **bilinear**: the symmetric split, d(u v) = (u + u0)/2 dv + (v + v0)/2 du;
+- **selection**: credit to the maximum of the input and to that of the reference;
+- **composed**: a small program of the kinds above, run on input and reference at once;
+- **decomposed**: written in other operations of this table before rules are given;
+- **constant**: does not depend on what the input holds;
+- **refused** before anything is computed, with the line of the model, unless a rule is registered:
+
+```python
+import genolift
+
+
+def cumulative_product(compute, x, x0, multiplier):
+    # Every element is credited with its share of all that changed: crude, but the sum is exact.
+    change = (multiplier * (compute(x) - compute(x0))).sum(-1, keepdim=True)
+    size = (x - x0).abs().sum(-1, keepdim=True).clamp_min(1e-12)
+    return change * (x - x0).sign() / size
+
+
+genolift.register_rule("aten.cumprod.default", cumulative_product)
+```
+
+`genolift plan --check` compares, for every operation, what comes in with what goes out, and so shows where a
+rule of one's own loses something.
+"""
+
+
+def as_markdown() -> str:
+    """Return docs/operations.md."""
+    lines = [_HEAD]
+    for title, core in (("Core ATen operations", True), ("Others that are known", False)):
+        lines += [f"## {title}", "", "| operation | taken as | note |", "|---|---|---|"]
+        lines += [f"| `{row.operation}` | {row.taken} | {row.note} |" for row in rows() if row.core is core]
+        lines.append("")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(as_markdown(), end="")
