@@ -114,7 +114,7 @@ def _operations(node: torch.fx.Node, rows: Any, outer: dict[str, int]) -> Iterat
         Name(node.name),
         node.target,  # type: ignore[arg-type]
         tuple(convert(node.args, names.__getitem__)),
-        dict(convert(node.kwargs, names.__getitem__)),
+        dict(convert(node.kwargs, names.__getitem__)) | _element_type(node, value),
         source,
         axis,
         numel,
@@ -122,6 +122,18 @@ def _operations(node: torch.fx.Node, rows: Any, outer: dict[str, int]) -> Iterat
         times,
         _layer(node),
     )
+
+
+def _element_type(node: torch.fx.Node, value: Any) -> dict[str, Any]:
+    """Return the element type that a tensor made from nothing was traced with, where the model says none."""
+    schema = getattr(node.target, "_schema", None)
+    if schema is None or not isinstance(value, Tensor) or node.kwargs.get("dtype") is not None:
+        return {}
+    takes = {argument.name: str(argument.type) for argument in schema.arguments}
+    makes = "dtype" in takes and not any(
+        kind.startswith(("Tensor", "List[Tensor")) for kind in takes.values()
+    )
+    return {"dtype": value.dtype} if makes else {}
 
 
 def _layer(node: torch.fx.Node) -> str:

@@ -1,0 +1,174 @@
+"""A model is traced from a copy: it is left as it was, whatever its forward does, in whatever form it is."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import Tensor, nn
+from zoo import network, onehot, seeded
+
+import genolift
+
+
+class Restless(nn.Module):
+    """A forward that writes to its own buffers, weights and attributes, and draws random numbers."""
+
+    calls: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.out = nn.Conv1d(4, 6, 5), nn.Linear(6, 1)
+        self.register_buffer("calls", torch.zeros(1))
+        self.seen: list[int] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls.add_(1)
+        self.seen.append(1)
+        with torch.no_grad():
+            self.conv.weight.clamp_(min=0)
+        torch.rand(1)
+        return self.out(torch.relu(self.conv(x)).mean(-1))
+
+
+def test_a_forward_that_writes_leaves_the_model_as_it_was() -> None:
+    model = seeded(Restless)
+    before = copy.deepcopy(model.state_dict())
+    random = torch.get_rng_state()
+    result = genolift.deeplift(model, onehot(2), onehot(1, seed=1))
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    assert model.seen == []
+    assert torch.equal(torch.get_rng_state(), random)
+    clamped = seeded(Restless)
+    torch.testing.assert_close(result.output, clamped(onehot(2))[:, 0].detach())
+
+
+def expected() -> Tensor:
+    return genolift.deeplift(network(), onehot(2), onehot(1, seed=1)).contributions
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [nn.DataParallel, lambda model: torch.compile(model, backend="eager"), nn.Sequential],
+    ids=["DataParallel", "torch.compile", "Sequential"],
+)
+def test_a_wrapped_model_is_explained_like_the_model(wrapped: Callable[[nn.Module], nn.Module]) -> None:
+    result = genolift.deeplift(wrapped(network()), onehot(2), onehot(1, seed=1))
+    torch.testing.assert_close(result.contributions, expected())
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_weights_of_another_precision_are_converted(dtype: torch.dtype) -> None:
+    model = network().to(dtype)
+    result = genolift.deeplift(model, onehot(2), onehot(1, seed=1))
+    assert result.contributions.dtype == torch.float32
+    assert {parameter.dtype for parameter in model.parameters()} == {dtype}
+    torch.testing.assert_close(result.contributions, expected(), rtol=0.1, atol=0.02)
+    assert float(result.relative_convergence_error.max()) < 1e-4
+
+
+def test_a_model_that_makes_tensors_of_the_default_type_is_exact_in_double() -> None:
+    class Padded(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.out = nn.Conv1d(4, 6, 5), nn.Linear(300, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            canvas = torch.zeros(x.shape[0], 6, 50)
+            canvas[:, :, 2:48] = torch.relu(self.conv(x))
+            return self.out((canvas * torch.linspace(0, 1, 50)).flatten(1))
+
+    result = genolift.deeplift(seeded(Padded), onehot(2), onehot(1, seed=1), precision="float64")
+    assert float(result.relative_convergence_error.max()) < 1e-12
+    assert torch.get_default_dtype() == torch.float32
+
+
+def test_torchscript_is_refused_with_a_remedy() -> None:
+    model = torch.jit.trace(network(), onehot(2))
+    with pytest.raises(genolift.UnsupportedOperation, match="TorchScript module cannot be traced; load the"):
+        genolift.deeplift(model, onehot(2), onehot(1, seed=1))
+
+
+def test_weights_without_values_are_refused() -> None:
+    with pytest.raises(genolift.InputError, match="on the meta device and has no values; load the weights"):
+        genolift.deeplift(network().to("meta"), onehot(2), onehot(1, seed=1))
+
+
+@dataclass
+class Prediction:
+    logits: Tensor
+    embedding: Tensor
+
+
+class Answer(nn.Module):
+    """A network that answers in a form of its own."""
+
+    def __init__(self, form: Callable[[Tensor], object]) -> None:
+        super().__init__()
+        self.network, self.form = network(), form
+
+    def forward(self, x: Tensor) -> object:
+        return self.form(self.network(x))
+
+
+@pytest.mark.parametrize(
+    ("form", "target", "said"),
+    [
+        (lambda y: (y, y.exp()), lambda out: out[0][:, 0], "a tuple of 2 tensors of shapes (n, 2), (n, 2)"),
+        (lambda y: {"logits": y, "sum": y.sum(1)}, lambda out: out["logits"][:, 0], "of 2 tensors of shapes"),
+        (lambda y: Prediction(y, y), lambda out: out.logits[:, 0], "the model returns a Prediction; give a"),
+        (lambda y: None, None, "the model returns a NoneType; give a callable"),
+    ],
+    ids=["tuple", "dict", "dataclass", "nothing"],
+)
+def test_an_output_of_several_tensors_wants_a_callable(
+    form: Callable[[Tensor], object], target: Callable[[object], Tensor] | None, said: str
+) -> None:
+    model = Answer(form)
+    with pytest.raises(genolift.InputError) as refused:
+        genolift.deeplift(model, onehot(2), onehot(1, seed=1))
+    assert said in str(refused.value)
+    if target is not None:
+        result = genolift.deeplift(model, onehot(2), onehot(1, seed=1), target=target)
+        torch.testing.assert_close(result.contributions, expected())
+
+
+def test_one_tensor_in_a_tuple_or_dict_is_the_output() -> None:
+    for form in (lambda y: (y,), lambda y: {"logits": y}):
+        result = genolift.deeplift(Answer(form), onehot(2), onehot(1, seed=1))
+        torch.testing.assert_close(result.contributions, expected())
+
+
+def test_a_target_function_must_return_a_tensor() -> None:
+    with pytest.raises(genolift.InputError, match="the target function returns a tuple; return a tensor"):
+        genolift.deeplift(network(), onehot(2), onehot(1, seed=1), target=lambda y: (y, y))
+
+
+def test_data_dependent_control_flow_is_refused_with_its_line() -> None:
+    class Branching(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network()
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.network(x)
+            return y if y.sum() > 0 else -y
+
+    with pytest.raises(genolift.UnsupportedOperation, match=r"test_capture\.py:\d+ `return y if"):
+        genolift.deeplift(Branching(), onehot(2), onehot(1, seed=1))
+
+
+def test_a_recurrent_layer_of_many_steps_is_one_operation() -> None:
+    class Recurrent(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lstm, self.out = nn.LSTM(4, 5, bidirectional=True, batch_first=True), nn.Linear(10, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.out(self.lstm(x.transpose(1, 2))[0].mean(1))
+
+    plan = genolift.plan(seeded(Recurrent), onehot(1, length=200))
+    assert [row["operation"] for row in plan.table()] == ["permute", "lstm", "mean", "addmm"]
