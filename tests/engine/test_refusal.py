@@ -77,6 +77,10 @@ def test_an_exported_program_is_explained_like_its_module() -> None:
     program = torch.export.export(model, (x,), dynamic_shapes=({0: rows},), strict=False)
     expected = genolift.deeplift(model, x, references).contributions
     torch.testing.assert_close(genolift.deeplift(program, x, references).contributions, expected)
+    by_function = genolift.deeplift(program, x, references, target=lambda y: y[:, 0])
+    torch.testing.assert_close(by_function.contributions, expected)
+    exact = genolift.deeplift(program, x, references, precision="float64")
+    assert float(exact.relative_convergence_error.max()) < 1e-12
 
 
 def test_an_exported_program_for_a_fixed_number_of_rows_is_refused() -> None:

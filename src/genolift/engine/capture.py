@@ -10,7 +10,7 @@ import copy
 import inspect
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
@@ -54,10 +54,9 @@ def capture(
         If the model does not take inputs of the example's shape.
     """
     if isinstance(model, ExportedProgram):
-        if after is not None:
-            model = _WithTarget(model.module(), after)
-        else:
+        if after is None:
             return graph_of(model, device, dtype)
+        model = model.module()
     example = tuple(
         placed(tensor, device, dtype)[:1].expand(3, *tensor.shape[1:]).clone() for tensor in example
     )
@@ -124,7 +123,9 @@ def shadow_module(model: nn.Module, device: torch.device, dtype: torch.dtype) ->
         if not tensor.is_leaf:  # such as the weight that torch.nn.utils.weight_norm computes
             memo[id(tensor)] = tensor.detach().clone()
     try:
-        shadow = copy.deepcopy(model, memo)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            shadow = copy.deepcopy(model, memo)
     except Exception as error:
         raise UnsupportedOperation(
             f"the model cannot be copied ({first_line(error)})",
@@ -135,7 +136,10 @@ def shadow_module(model: nn.Module, device: torch.device, dtype: torch.dtype) ->
         for name, value in vars(module).items():
             if isinstance(value, Tensor):
                 setattr(module, name, placed(value, device, dtype))
-    return shadow.to(device=device, dtype=dtype).eval()
+    shadow = shadow.to(device=device, dtype=dtype)
+    with suppress(NotImplementedError):  # an exported program's module has the mode that it was exported in
+        shadow.eval()
+    return shadow
 
 
 def _unwrapped(model: nn.Module) -> nn.Module:
