@@ -51,8 +51,8 @@ class Elementwise:
     function's slope changes on a scale of about 1, "relative" where it changes on the scale of the argument,
     None where the function only selects and scales, so that differences are exact however small. ``kinks``
     are the arguments where the slope of a curved function jumps. ``activation`` is False for arithmetic (a
-    root, a logarithm, a comparison), which is no neuron: it may not be defined at what RevealCancel adds up,
-    and guided backprop does not stop there.
+    root, a logarithm, an exponential, a comparison), which is no neuron: it may not be defined, or not be
+    finite, at what RevealCancel adds up, and guided backprop does not stop there.
     """
 
     derivative: Callable[[Tensor], Tensor] | None = None
