@@ -10,25 +10,35 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from genolift import references
+    from genolift import references, targets
     from genolift.attribution import Attribution, deeplift, integrated_gradients, plan
     from genolift.engine.graph import UnsupportedOperation
     from genolift.engine.plan import Plan
+    from genolift.engine.registration import register_rule
     from genolift.errors import InputError
+    from genolift.methods import grad_cam, gradient_times_input, in_silico_mutagenesis
     from genolift.models import load_model
+    from genolift.plan_check import CheckedPlan, check_plan
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Attribution",
+    "CheckedPlan",
     "InputError",
     "Plan",
     "UnsupportedOperation",
+    "check_plan",
     "deeplift",
+    "grad_cam",
+    "gradient_times_input",
+    "in_silico_mutagenesis",
     "integrated_gradients",
     "load_model",
     "plan",
     "references",
+    "register_rule",
+    "targets",
 ]
 
 _HOME = {
@@ -38,14 +48,20 @@ _HOME = {
     "plan": "genolift.attribution",
     "UnsupportedOperation": "genolift.engine.graph",
     "Plan": "genolift.engine.plan",
+    "register_rule": "genolift.engine.registration",
+    "CheckedPlan": "genolift.plan_check",
+    "check_plan": "genolift.plan_check",
+    "grad_cam": "genolift.methods",
+    "gradient_times_input": "genolift.methods",
+    "in_silico_mutagenesis": "genolift.methods",
     "InputError": "genolift.errors",
     "load_model": "genolift.models",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name == "references":
-        return import_module("genolift.references")
+    if name in ("references", "targets"):
+        return import_module(f"genolift.{name}")
     if name in _HOME:
         return getattr(import_module(_HOME[name]), name)
     raise AttributeError(f"module 'genolift' has no attribute {name!r}")

@@ -1,18 +1,45 @@
-"""What of a model's output is explained: a task, or any function of it. Knows nothing of rules."""
+"""What is explained: a task, a head, a layer, or any function of a model's output. Knows nothing of rules.
+
+A target is a weighted sum of the values that a model's graph puts out, with weights that are held: one task
+has the weight 1 and the others 0; the logits of a profile have the profile itself.
+"""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from genolift.errors import InputError
 
-Target = int | str | Callable[[Any], Tensor]
+LAST_CONVOLUTION = "last-convolution"
+"""As a layer: the activation behind the last convolution of a model, else the convolution itself."""
+
+
+class Explained(Protocol):
+    """How a target is read off the values that a graph puts out. Rows are on the first axis."""
+
+    def of(self, output: Tensor) -> Tensor:
+        """Return the target, (n,), of outputs (n, ...).
+
+        Raises
+        ------
+        InputError
+            If outputs of this shape have no such target.
+        """
+        ...
+
+    def of_reference(self, reference_output: Tensor, output: Tensor) -> Tensor:
+        """Return the target, (n, r), of references' outputs (n or 1, r, ...); the sequences' are (n, ...)."""
+        ...
+
+    def seed(self, output: Tensor, r: int) -> Tensor:
+        """Return the multipliers of the outputs of n r pairs, (n r, ...), given the sequences' (n, ...)."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -22,20 +49,15 @@ class Column:
     task: int
 
     def of(self, output: Tensor) -> Tensor:
-        """Return the task's values, (rows,), of an output.
-
-        Raises
-        ------
-        InputError
-            If the output has no such task, or more axes than (rows, tasks).
-        """
+        """Return the task's values, (rows,)."""
         if output.dim() == 1:
             output = output[:, None]
         if output.dim() != 2:
             raise InputError(
                 f"the model's output has the shape (n, {', '.join(map(str, output.shape[1:]))})",
                 where="target",
-                remedy="give a callable that takes the output and returns the value to explain, (n,)",
+                remedy="give a callable that takes the output and returns the value to explain, (n,), or the "
+                f"name of a head: {', '.join(HEADS)}",
             )
         if not 0 <= self.task < output.shape[1]:
             raise InputError(
@@ -46,9 +68,13 @@ class Column:
             )
         return output[:, self.task]
 
-    def seed(self, output: Tensor, rows: int) -> Tensor:
-        """Return the target's multipliers of the output, for ``rows`` rows."""
-        seed = torch.zeros((rows, *output.shape[1:]), dtype=output.dtype, device=output.device)
+    def of_reference(self, reference_output: Tensor, output: Tensor) -> Tensor:
+        """Return the task's values, (n or 1, r)."""
+        return self.of(reference_output.flatten(0, 1)).view(reference_output.shape[:2])
+
+    def seed(self, output: Tensor, r: int) -> Tensor:
+        """Return 1 for the task, 0 for the others."""
+        seed = output.new_zeros((len(output) * r, *output.shape[1:]))
         seed[(slice(None), self.task) if output.dim() == 2 else slice(None)] = 1
         return seed
 
@@ -58,13 +84,7 @@ class Whole:
     """The output itself, (rows,): a function of the model's output was traced with the model."""
 
     def of(self, output: Tensor) -> Tensor:
-        """Return the output, (rows,).
-
-        Raises
-        ------
-        InputError
-            If the output is not one number a row.
-        """
+        """Return the output, (rows,)."""
         if output.dim() != 1:
             raise InputError(
                 f"the target function returns the shape (n, {', '.join(map(str, output.shape[1:]))})",
@@ -73,12 +93,206 @@ class Whole:
             )
         return output
 
-    def seed(self, output: Tensor, rows: int) -> Tensor:
-        """Return ones, (rows,)."""
-        return torch.ones(rows, dtype=output.dtype, device=output.device)
+    def of_reference(self, reference_output: Tensor, output: Tensor) -> Tensor:
+        """Return the output, (n or 1, r)."""
+        self.of(output)
+        return reference_output
+
+    def seed(self, output: Tensor, r: int) -> Tensor:
+        """Return ones, (n r,)."""
+        return output.new_ones(len(output) * r)
 
 
-def task_number(model: object, target: int | str, tasks: Sequence[str] = ()) -> int:
+@dataclass(frozen=True)
+class HeldProfile:
+    """Mean-normalised logits, (rows, positions), weighted by the sequence's own profile, which is held.
+
+    For references too the weights are the sequence's, so that contributions sum to the difference of the
+    logits alone, as ChromBPNet's profile contributions do.
+    """
+
+    def of(self, output: Tensor) -> Tensor:
+        """Return sum over positions of softmax(z) z, (rows,)."""
+        return (output.softmax(1) * output).sum(1)
+
+    def of_reference(self, reference_output: Tensor, output: Tensor) -> Tensor:
+        """Return sum over positions of softmax(z) z0, (n, r)."""
+        return (output.softmax(1)[:, None] * reference_output).sum(2)
+
+    def seed(self, output: Tensor, r: int) -> Tensor:
+        """Return softmax(z) for each reference, (n r, positions)."""
+        return output.softmax(1).repeat_interleave(r, 0)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """The output of a layer, or a function of it, as a target: see `layer`."""
+
+    name: str
+    unit: int | Callable[[Any], Tensor] | None
+
+    def __call__(self, output: Any) -> Tensor:
+        """Return the target, (n,), of the layer's output."""
+        if callable(self.unit):
+            return self.unit(output)
+        if not isinstance(output, Tensor):
+            raise InputError(
+                f"layer {self.name} gives a {type(output).__name__}",
+                where="target",
+                remedy="give as unit a callable that takes it and returns the value to explain, (n,)",
+            )
+        if self.unit is None:
+            if output.dim() > 2 or output.shape[1:].numel() != 1:
+                raise InputError(
+                    f"layer {self.name} gives the shape (n, {', '.join(map(str, output.shape[1:]))})",
+                    where="target",
+                    remedy="give the unit to explain, a channel's number or a callable",
+                )
+            return output.reshape(-1)
+        if output.dim() < 2 or not 0 <= self.unit < output.shape[1]:
+            raise InputError(
+                f"layer {self.name} has no unit {self.unit}",
+                where="target",
+                remedy=f"choose one of 0 to {output.shape[1] - 1}" if output.dim() > 1 else "give None",
+            )
+        return output[:, self.unit].reshape(output.shape[0], -1).sum(1)
+
+
+Target = int | str | Layer | Callable[[Any], Tensor]
+
+
+def layer(name: str, unit: int | Callable[[Any], Tensor] | None = None) -> Layer:
+    """Return a target: a unit of the output of a submodule.
+
+    Parameters
+    ----------
+    name
+        The submodule, as ``model.named_modules()`` names it; ``name#k`` is its k-th call, from 0, where it is
+        called several times.
+    unit
+        A channel, summed over any further axes; or a function of the layer's output that returns (n,); or
+        None where the layer gives (n,) or (n, 1).
+    """
+    return Layer(name, unit)
+
+
+def counts(output: Any) -> Tensor:
+    """Return the log counts of a profile model, (n,), summed over its count outputs.
+
+    ``output`` is (profile, counts), as of bpnet-lite's and ChromBPNet's models; a mapping with a key that
+    holds "count"; or the counts alone.
+    """
+    head = _head(output, "count", 1)
+    return head.reshape(head.shape[0], -1).sum(1)
+
+
+def mean_normalised_profile(output: Any) -> Tensor:
+    """Return the logits of a profile less their mean, (n, strands x positions).
+
+    ``output`` is (profile, counts), as of bpnet-lite's and ChromBPNet's models; a mapping with a key that
+    holds "profile"; or the logits alone.
+    """
+    head = _head(output, "profile", 0)
+    flat = head.reshape(head.shape[0], -1)
+    return flat - flat.mean(1, keepdim=True)
+
+
+def profile_free_weights(output: Any) -> Tensor:
+    """Return sum of softmax(z) z over the mean-normalised logits z of a profile, (n,), as bpnet-lite does.
+
+    The weights follow input and reference: what changes the profile's shape counts through them too. For
+    weights that are held see `HeldProfile`, the target "profile".
+    """
+    logits = mean_normalised_profile(output)
+    return (logits.softmax(1) * logits).sum(1)
+
+
+HEADS: Mapping[str, tuple[Callable[[Any], Tensor], Explained]] = {
+    "counts": (counts, Whole()),
+    "profile": (mean_normalised_profile, HeldProfile()),
+    "profile-free-weights": (profile_free_weights, Whole()),
+}
+"""Targets by name: what is traced with the model, and what is read off its values."""
+
+
+def _head(output: Any, name: str, place: int) -> Tensor:
+    if isinstance(output, Mapping):
+        found = [value for key, value in output.items() if name in str(key).lower()]
+        if len(found) == 1:
+            return _tensor(found[0], name)
+        raise InputError(
+            f"{len(found)} of the model's outputs have {name!r} in their names",
+            where="target",
+            remedy="give a callable that takes the output and returns the value to explain, (n,)",
+        )
+    if isinstance(output, (tuple, list)):
+        if len(output) == 2:
+            return _tensor(output[place], name)
+        raise InputError(
+            f"the model returns {len(output)} outputs, not profile and counts",
+            where="target",
+            remedy="give a callable that takes the output and returns the value to explain, (n,)",
+        )
+    return _tensor(output, name)
+
+
+def _tensor(output: Any, name: str) -> Tensor:
+    if isinstance(output, Tensor):
+        return output
+    raise InputError(
+        f"the {name} head is a {type(output).__name__}",
+        where="target",
+        remedy="give a callable that takes the output and returns the value to explain, (n,)",
+    )
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """Targets that share one graph: what is traced with the model, and what is read off its values."""
+
+    after: Callable[[Any], Tensor] | None
+    """A function of the model's output, or of ``layer``'s; None for the output itself."""
+    layer: str | None
+    explained: tuple[Explained, ...]
+
+
+def resolve(model: object, targets: Sequence[Target]) -> Resolved:
+    """Return what to trace for targets, and how to read each off it.
+
+    Raises
+    ------
+    InputError
+        If there is no such target, or several do not share a graph.
+    """
+    functions = [target for target in targets if callable(target)]
+    heads = [_head_named(model, target) for target in targets]
+    if not functions and not any(heads):
+        return Resolved(None, None, tuple(Column(task_number(model, target)) for target in targets))
+    if len(targets) == 1:
+        if heads[0] is not None:
+            return Resolved(heads[0][0], None, (heads[0][1],))
+        (function,) = functions
+        return Resolved(function, function.name if isinstance(function, Layer) else None, (Whole(),))
+    traced = [head[0] if head else target for head, target in zip(heads, targets, strict=True)]
+    shared = [function for function in traced if callable(function) and not isinstance(function, Layer)]
+    if len(shared) < len(targets) or "profile" in targets:
+        raise InputError(
+            "these targets do not share one pass",
+            where="target",
+            remedy="ask together for tasks, or for functions of the output; for others one at a time",
+        )
+    columns = tuple(Column(task) for task in range(len(targets)))
+    return Resolved(lambda output: torch.stack([each(output) for each in shared], 1), None, columns)
+
+
+def _head_named(model: object, target: Target) -> tuple[Callable[[Any], Tensor], Explained] | None:
+    """Return a head by its name, which a task of the model's own of that name goes before."""
+    if not isinstance(target, str) or target in task_names(model):
+        return None
+    return HEADS.get(target)
+
+
+def task_number(model: object, target: Any, tasks: Sequence[str] = ()) -> int:
     """Return the column of a task given by number or name.
 
     Names are those given in ``tasks``, else the model's attribute ``tasks``, else ``TASKS`` in the file
@@ -91,6 +305,12 @@ def task_number(model: object, target: int | str, tasks: Sequence[str] = ()) -> 
     """
     if isinstance(target, int):
         return target
+    if not isinstance(target, str):
+        raise InputError(
+            f"{type(target).__name__} {target!r} is no target",
+            where="target",
+            remedy="give a task's number or name, a head's name, or a function of the model's output",
+        )
     if target.strip().removeprefix("-").isdecimal():
         return int(target)
     names = list(tasks) or task_names(model)
@@ -99,7 +319,9 @@ def task_number(model: object, target: int | str, tasks: Sequence[str] = ()) -> 
     raise InputError(
         f"there is no target {target!r}",
         where="target",
-        remedy=f"choose one of {', '.join(names)}" if names else "give its number, or name the model's tasks",
+        remedy=f"choose one of {', '.join([*names, *HEADS])}"
+        if names
+        else f"give its number, name the model's tasks, or choose a head: {', '.join(HEADS)}",
     )
 
 

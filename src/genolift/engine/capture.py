@@ -7,10 +7,10 @@ it that share none of its tensors.
 from __future__ import annotations
 
 import copy
-import inspect
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from difflib import get_close_matches
 from typing import Any
 
 import torch
@@ -32,6 +32,8 @@ def capture(
     device: torch.device,
     dtype: torch.dtype,
     after: Callable[[Any], Tensor] | None = None,
+    of_layer: str | None = None,
+    read: str | None = None,
 ) -> Graph:
     """Trace ``model`` into a `Graph` of core ATen operations with a free number of rows.
 
@@ -45,15 +47,25 @@ def capture(
         Where and in what the graph is to be computed; the model's floating tensors are copied to it.
     after
         A function of the model's output that is traced with it, giving the target, (n,).
+    of_layer
+        The submodule whose output ``after`` is a function of, in the place of the model's.
+    read
+        The submodule at whose output contributions are read, in the place of the input.
 
     Raises
     ------
     UnsupportedOperation
         If the model cannot be traced, or cannot be traced for any number of rows.
     InputError
-        If the model does not take inputs of the example's shape.
+        If the model does not take inputs of the example's shape, or there is no such submodule.
     """
     if isinstance(model, ExportedProgram):
+        if of_layer or read:
+            raise InputError(
+                "an exported program has no layers by name",
+                where="layer",
+                remedy="give the module that it was exported from, or the layer last-convolution",
+            )
         if after is None:
             return graph_of(model, device, dtype)
         model = model.module()
@@ -62,13 +74,11 @@ def capture(
     )
     with _as_found(dtype):
         # What a trial leaves in buffers may not be in the graph, so that it has a copy of its own.
-        trial, traced = (_explained(shadow_module(model, device, dtype), after) for _ in range(2))
+        trial, traced = (
+            _Traced(shadow_module(model, device, dtype), after, of_layer, read) for _ in range(2)
+        )
         _try(trial, example)
-        return graph_of(_export(traced, example), device, dtype)
-
-
-def _explained(shadow: nn.Module, after: Callable[[Any], Tensor] | None) -> nn.Module:
-    return shadow if after is None else _WithTarget(shadow, after)
+        return graph_of(_export(traced, example), device, dtype, layer=read is not None)
 
 
 @contextmanager
@@ -85,14 +95,14 @@ def _as_found(dtype: torch.dtype) -> Iterator[None]:
 
 def _export(traced: nn.Module, example: tuple[Tensor, ...]) -> ExportedProgram:
     rows = Dim("batch", min=2)
-    shapes: tuple[Any, ...] = tuple({0: rows} for _ in example)
-    if _takes_only_varargs(traced):
-        shapes = (shapes,)
+    shapes = (tuple({0: rows} for _ in example),)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             with kept_whole():
                 return torch.export.export(traced, example, dynamic_shapes=shapes, strict=False)
+        except InputError:
+            raise
         except Exception as error:
             raise UnsupportedOperation(
                 f"the model cannot be captured as a graph ({first_line(error)})",
@@ -111,7 +121,7 @@ def shadow_module(model: nn.Module, device: torch.device, dtype: torch.dtype) ->
     InputError
         If its weights are on the meta device, where there are no values.
     """
-    model = _unwrapped(model)
+    model = unwrapped(model)
     memo: dict[int, Any] = {}
     for tensor in _tensors(model):
         if tensor.device.type == "meta":
@@ -142,7 +152,7 @@ def shadow_module(model: nn.Module, device: torch.device, dtype: torch.dtype) ->
     return shadow
 
 
-def _unwrapped(model: nn.Module) -> nn.Module:
+def unwrapped(model: nn.Module) -> nn.Module:
     """Return the module within a torch.compile or a parallel wrapper."""
     if isinstance(model, torch.jit.ScriptModule):
         raise UnsupportedOperation(
@@ -153,7 +163,7 @@ def _unwrapped(model: nn.Module) -> nn.Module:
     inner = getattr(model, "_orig_mod", None)
     if inner is None and isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
         inner = model.module
-    return model if inner is None else _unwrapped(inner)
+    return model if inner is None else unwrapped(inner)
 
 
 def _tensors(model: nn.Module) -> Iterator[Tensor]:
@@ -164,24 +174,79 @@ def _tensors(model: nn.Module) -> Iterator[Tensor]:
         yield from (value for value in vars(module).values() if isinstance(value, Tensor))
 
 
-class _WithTarget(nn.Module):
-    """A model and the function of its output that is explained."""
+class _Traced(nn.Module):
+    """A copy of a model, the function of its output that is explained, and the layers that are looked at."""
 
-    def __init__(self, model: nn.Module, after: Callable[[Any], Tensor]) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        after: Callable[[Any], Tensor] | None,
+        of_layer: str | None,
+        read: str | None,
+    ) -> None:
         super().__init__()
-        self.model = model
-        self.after = after
+        self.model, self.after = model, after
+        self.of_layer, self.read = of_layer, read
+        self.seen: dict[str, list[Any]] = {}
+        for layer in dict.fromkeys(name for name in (of_layer, read) if name is not None):
+            module = _submodule(model, layer.partition("#")[0])
+            module.register_forward_hook(lambda _, __, output, layer=layer: self.seen[layer].append(output))
 
-    def forward(self, *args: Tensor) -> Tensor:
-        return self.after(self.model(*args))
+    def forward(self, *args: Tensor) -> Any:
+        self.seen = {layer: [] for layer in (self.of_layer, self.read) if layer is not None}
+        output = self.model(*args)
+        seen, self.seen = self.seen, {}  # torch.export wants no tensor left behind
+        if self.of_layer is not None:
+            output = _call_of(self.of_layer, seen[self.of_layer])
+        if self.after is not None:
+            output = self.after(output)
+        if self.read is None:
+            return output
+        value = _call_of(self.read, seen[self.read])
+        if not isinstance(value, Tensor):
+            raise InputError(
+                f"gives a {type(value).__name__}",
+                where=f"layer {self.read}",
+                remedy="choose a layer whose output is one tensor",
+            )
+        return output, value
 
 
-def _try(model: nn.Module, example: tuple[Tensor, ...]) -> None:
+def _submodule(model: nn.Module, name: str) -> nn.Module:
+    modules = dict(model.named_modules())
+    if name in modules and name:
+        return modules[name]
+    near = get_close_matches(name, modules, 5) or [layer for layer in modules if layer][:8]
+    raise InputError(
+        f"the model has no layer {name!r}",
+        where="layer",
+        remedy=f"choose a submodule, such as {', '.join(near)}, or last-convolution",
+    )
+
+
+def _call_of(layer: str, outputs: list[Any]) -> Any:
+    """Return the output of a layer's one call, or of the k-th where "name#k" is asked for."""
+    name, _, number = layer.partition("#")
+    if not number and len(outputs) == 1:
+        return outputs[0]
+    if number.isdecimal() and int(number) < len(outputs):
+        return outputs[int(number)]
+    if not outputs:
+        what, remedy = "is not called by the model's forward", "choose a layer that is"
+    else:
+        what = f"is called {len(outputs)} times" if len(outputs) > 1 else "is called once"
+        remedy = f"choose a call: {', '.join(f'{name}#{k}' for k in range(len(outputs)))}"
+    raise InputError(what, where=f"layer {layer}", remedy=remedy)
+
+
+def _try(model: _Traced, example: tuple[Tensor, ...]) -> None:
     """Run the model once, to say what is wrong with its input or output in its own words."""
     shapes = " and ".join(_shape(tensor) for tensor in example)
     try:
         with torch.no_grad():
             output = model(*example)
+        if model.read is not None:
+            output = output[0]
     except InputError:
         raise
     except Exception as error:
@@ -191,7 +256,7 @@ def _try(model: nn.Module, example: tuple[Tensor, ...]) -> None:
             remedy="give sequences of the length, and in the layout, that the model was trained on",
         ) from error
     tensors = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
-    if isinstance(model, _WithTarget):
+    if model.after is not None:
         if not isinstance(output, Tensor):
             raise InputError(
                 f"the target function returns a {type(output).__name__}",
@@ -210,8 +275,3 @@ def _try(model: nn.Module, example: tuple[Tensor, ...]) -> None:
 
 def _shape(tensor: Tensor) -> str:
     return "(n, " + ", ".join(map(str, tensor.shape[1:])) + ")" if tensor.dim() > 1 else "(n,)"
-
-
-def _takes_only_varargs(model: nn.Module) -> bool:
-    kinds = [parameter.kind for parameter in inspect.signature(model.forward).parameters.values()]
-    return bool(kinds) and kinds[0] is inspect.Parameter.VAR_POSITIONAL

@@ -16,7 +16,7 @@ from torch import Tensor
 from genolift.engine.backward import multipliers as multipliers_of
 from genolift.engine.run import Activations, Pairs, Runner, batches
 from genolift.errors import InputError
-from genolift.targets import Column, Whole
+from genolift.targets import Explained
 
 Path = Sequence[tuple[float, float]]
 """Points between reference (0) and input (1) and their weights, which sum to 1."""
@@ -26,17 +26,18 @@ Path = Sequence[tuple[float, float]]
 class Part:
     """What was computed for some sequences and some of their references, on the device.
 
-    Shapes: inputs (n, 1, *event), reference (n or 1, r, *event), multipliers (n, r, *event), output (n,),
-    reference_output (n or 1, r).
+    Inputs and reference are values of what contributions are read at: the model's input, or a layer. Shapes:
+    inputs (n, 1, *event), reference (n or 1, r, *event); for each target multipliers (n, r, *event), output
+    (n,) and reference_output (n or 1, r).
     """
 
     sequences: slice
     references: slice
     inputs: Tensor
     reference: Tensor
-    multipliers: Tensor
-    output: Tensor
-    reference_output: Tensor
+    multipliers: tuple[Tensor, ...]
+    output: tuple[Tensor, ...]
+    reference_output: tuple[Tensor, ...]
 
 
 class Job:
@@ -44,8 +45,8 @@ class Job:
 
     Parameters
     ----------
-    runner, target
-        The plan to carry out, and what of its output is explained.
+    runner, targets
+        The plan to carry out, and what of its output is explained: for all one forward, for each a backward.
     inputs
         (n, *event).
     references
@@ -67,14 +68,14 @@ class Job:
     def __init__(
         self,
         runner: Runner,
-        target: Column | Whole,
+        targets: Sequence[Explained],
         inputs: Tensor,
         references: Any,
         held: tuple[Tensor, ...],
         path: Path,
         names: Sequence[str] | None,
     ) -> None:
-        self.runner, self.target = runner, target
+        self.runner, self.targets = runner, tuple(targets)
         self.inputs, self.path, self.names = inputs, path, names
         self.held = tuple(as_tensor(extra, "extra_inputs") for extra in held)
         for extra in self.held:
@@ -166,9 +167,9 @@ class Job:
             return self._last[1]
         held = tuple(self.runner.placed(extra[rows]) for extra in self.held)
         activations = self.runner.forward((self.runner.placed(self.inputs[rows]), *held), carry=carry)
-        output = self._output(activations)
-        if not bool(torch.isfinite(output).all()):
-            bad = rows.start + int((~torch.isfinite(output)).nonzero()[0])
+        finite = torch.stack([torch.isfinite(output) for output in self._outputs(activations)]).all(0)
+        if not bool(finite.all()):
+            bad = rows.start + int((~finite).nonzero()[0])
             raise InputError(
                 "the model's output is NaN or infinite",
                 where=f"sequence {self.names[bad] if self.names else bad}",
@@ -179,111 +180,170 @@ class Job:
 
     def _part(self, rows: slice, references: slice) -> Iterator[Part]:
         reference = self._references(rows, references)
-        x = self.runner.placed(self.inputs[rows])[:, None]
         if not self.runner.plan.uses_reference:
-            yield self._gradient_part(rows, references, x, reference)
+            yield self._gradient_part(rows, references, reference)
         elif self.share:
-            yield from self._shared_parts(rows, x, reference)
+            yield from self._shared_parts(rows, reference)
         else:
-            yield self._own_part(rows, references, x, reference)
+            yield self._own_part(rows, references, reference)
 
-    def _own_part(self, rows: slice, references: slice, x: Tensor, reference: Tensor) -> Part:
+    def _own_part(self, rows: slice, references: slice, reference: Tensor) -> Part:
         sequences = self._sequences(rows, carry=False)
-        n, r = x.shape[0], reference.shape[1]
+        n, r = sequences.rows, reference.shape[1]
         flat = reference.expand(n, *reference.shape[1:]).flatten(0, 1).contiguous()
         carrier = self._forward_references(flat, rows, r, carry=True)
-        output = self.runner.output(carrier)
-        multipliers = multipliers_of(
-            self.runner, Pairs(sequences, carrier, carrier, r), self.target.seed(output, n * r)
-        )
-        multipliers = multipliers.unflatten(0, (n, r))
-        outputs = self._output(sequences), self.target.of(output).view(n, r)
-        return Part(rows, references, x, reference, multipliers, *outputs)
+        multipliers = self._multipliers(Pairs(sequences, carrier, carrier, r))
+        return self._made_part(rows, references, sequences, carrier, multipliers)
 
-    def _shared_parts(self, rows: slice, x: Tensor, reference: Tensor) -> Iterator[Part]:
+    def _shared_parts(self, rows: slice, reference: Tensor) -> Iterator[Part]:
         sequences = self._sequences(rows, carry=True)
         if self._shared is None:
             self._shared = self.runner.forward((reference[0],), carry=False)
-        output = self.runner.output(self._shared)
-        seed = self.target.seed(output, sequences.rows)
         for k in range(self.r):
             pairs = Pairs(sequences, self._shared, sequences, 1, shared=k)
-            multipliers = multipliers_of(self.runner, pairs, seed, again=k < self.r - 1)
+            multipliers = self._multipliers(pairs, again=k < self.r - 1)
             one = slice(k, k + 1)
-            outputs = self._output(sequences), self.target.of(output)[None, one]
-            yield Part(rows, one, x, reference[:, one], multipliers[:, None], *outputs)
+            yield self._made_part(rows, one, sequences, self._shared, multipliers, one)
 
-    def _gradient_part(self, rows: slice, references: slice, x: Tensor, reference: Tensor) -> Part:
-        n, r = x.shape[0], reference.shape[1]
+    def _gradient_part(self, rows: slice, references: slice, reference: Tensor) -> Part:
+        n, r = rows.stop - rows.start, reference.shape[1]
         flat = reference if self.share else reference.expand(n, *reference.shape[1:])
-        output = self.runner.output(self._forward_references(flat.flatten(0, 1), rows, r, carry=False))
+        compared = self._forward_references(flat.flatten(0, 1), rows, r, carry=False)
+        sequences = self._sequences(rows, carry=not self.path)
         if self.path:
+            x = self.runner.placed(self.inputs[rows])[:, None]
             difference = (x - reference).flatten(0, 1)
             start = reference.expand(n, *reference.shape[1:]).flatten(0, 1)
-            multipliers = torch.zeros_like(difference)
+            sums = [torch.zeros_like(difference) for _ in self.targets]
             for point, weight in self.path:
                 there = self._forward_references(start + point * difference, rows, r, carry=True)
-                multipliers += weight * self._gradient(there)
-            multipliers = multipliers.unflatten(0, (n, r))
-            sequences = self._sequences(rows, carry=False)
+                pairs = Pairs(there, there, there, 1)
+                seeds = self._seeds(sequences, r)
+                for total, gradient in zip(sums, self._multipliers(pairs, seeds=seeds), strict=True):
+                    total += weight * gradient[:, 0]
+            multipliers = [total.unflatten(0, (n, r)) for total in sums]
         else:
-            sequences = self._sequences(rows, carry=True)
-            multipliers = self._gradient(sequences)[:, None].expand(n, r, *x.shape[2:])
-        outputs = self._output(sequences), self.target.of(output).view(-1, r)
-        return Part(rows, references, x, reference, multipliers, *outputs)
+            each = self._multipliers(Pairs(sequences, sequences, sequences, 1))
+            multipliers = [one.expand(n, r, *one.shape[2:]) for one in each]
+        return self._made_part(rows, references, sequences, compared, multipliers)
 
-    def _gradient(self, carrier: Activations) -> Tensor:
-        seed = self.target.seed(self.runner.output(carrier), carrier.rows)
-        return multipliers_of(self.runner, Pairs(carrier, carrier, carrier, 1), seed)
+    def _seeds(self, sequences: Activations, r: int) -> list[Tensor]:
+        output = self.runner.output(sequences)
+        return [target.seed(output, r) for target in self.targets]
+
+    def _multipliers(
+        self, pairs: Pairs, *, again: bool = False, seeds: Sequence[Tensor] = ()
+    ) -> list[Tensor]:
+        """Return the multipliers of each target, (n, r, *event): a backward pass each."""
+        seeds = seeds or self._seeds(pairs.sequences, pairs.r)
+        last = len(seeds) - 1
+        return [
+            multipliers_of(self.runner, pairs, seed, again=again or number < last).unflatten(
+                0, (pairs.sequences.rows, pairs.r)
+            )
+            for number, seed in enumerate(seeds)
+        ]
+
+    def _made_part(
+        self,
+        rows: slice,
+        references: slice,
+        sequences: Activations,
+        compared: Activations,
+        multipliers: Sequence[Tensor],
+        taken: slice = slice(None),
+    ) -> Part:
+        r = multipliers[0].shape[1] if taken == slice(None) else compared.rows
+        read = self.runner.graph.read
+        output, reference_output = (self.runner.output(each) for each in (sequences, compared))
+        reference_output = reference_output.unflatten(0, (-1, r))[:, taken]
+        return Part(
+            rows,
+            references,
+            sequences.values[read][:, None],
+            compared.values[read].unflatten(0, (-1, r))[:, taken],
+            tuple(multipliers),
+            tuple(target.of(output) for target in self.targets),
+            tuple(target.of_reference(reference_output, output) for target in self.targets),
+        )
 
     def _forward_references(self, flat: Tensor, rows: slice, r: int, *, carry: bool) -> Activations:
         held = tuple(self.runner.placed(extra[rows]).repeat_interleave(r, 0) for extra in self.held)
         return self.runner.forward((flat, *held), carry=carry)
 
-    def _output(self, activations: Activations) -> Tensor:
-        return self.target.of(self.runner.output(activations))
+    def _outputs(self, activations: Activations) -> list[Tensor]:
+        output = self.runner.output(activations)
+        return [target.of(output) for target in self.targets]
 
 
 class Sums:
-    """Sums over references, in float64, so that no result depends on how pairs were batched."""
+    """Sums over references for one target, in float64, so that no result depends on how pairs were batched.
 
-    def __init__(self, inputs: Tensor, r: int, keep_multipliers: bool) -> None:
-        n, event = inputs.shape[0], inputs.shape[1:]
+    Parameters
+    ----------
+    n, r, event
+        Numbers of inputs and of references, and the shape of what contributions are read at.
+    onehot
+        Whether the inputs are one-hot: hypothetical contributions are summed too.
+    keep_multipliers
+        Keep the multipliers of every pair.
+    piece
+        The part of a flat event that these sums are of, (start, stop), and of the shape ``event``; None for
+        all of it.
+    """
+
+    def __init__(
+        self,
+        n: int,
+        r: int,
+        event: Sequence[int],
+        *,
+        onehot: bool,
+        keep_multipliers: bool,
+        piece: tuple[int, int] | None = None,
+    ) -> None:
         # Per-base: summed over the base axis, where there is one.
         self.base_axis = 2 if len(event) > 1 else None
-        per_base = (event[1:] if self.base_axis else event) if event else ()
+        per_base = tuple(event[1:] if self.base_axis else event)
         double = torch.float64
-        self.r = r
+        self.r, self.event, self.piece = r, tuple(event), piece
         self.contributions = torch.zeros((n, *event), dtype=double)
-        self.hypothetical = torch.zeros((n, *event), dtype=double) if is_onehot(inputs) else None
+        self.hypothetical = torch.zeros((n, *event), dtype=double) if onehot else None
         self.first = torch.zeros((n, *per_base), dtype=double)
         self.second = torch.zeros((n, *per_base), dtype=double)
         self.output = torch.zeros(n, dtype=double)
         self.reference_output = torch.zeros((n, r), dtype=double)
         self.convergence_error = torch.zeros((n, r), dtype=double)
         self.multipliers = torch.zeros((n, r, *event), dtype=torch.float32) if keep_multipliers else None
-        self.dtype = torch.float32
 
-    def add(self, part: Part) -> None:
-        """Add the pairs of one part."""
-        rows, references, m = part.sequences, part.references, part.multipliers
-        each = m * (part.inputs - part.reference)
+    def add(self, part: Part, number: int = 0) -> None:
+        """Add the pairs of one part, for the target of that number."""
+        rows, references = part.sequences, part.references
+        whole = part.multipliers[number]
+        each = whole * (part.inputs - part.reference)
+        total = each.reshape(*each.shape[:2], -1).sum(2, dtype=torch.float64)
+        output, reference_output = part.output[number].double(), part.reference_output[number].double()
+        self.convergence_error[rows, references] = (total - (output[:, None] - reference_output)).abs().cpu()
+        self.output[rows] = output.cpu()
+        self.reference_output[rows, references] = reference_output.expand(len(whole), -1).cpu()
+        m, inputs, reference = (self._of_piece(each) for each in (whole, part.inputs, part.reference))
+        each = m * (inputs - reference)
         self.contributions[rows] += each.sum(1, dtype=torch.float64).cpu()
         per_base = each.sum(self.base_axis) if self.base_axis else each
         self.first[rows] += per_base.sum(1, dtype=torch.float64).cpu()
         self.second[rows] += (per_base.double() ** 2).sum(1).cpu()
         if self.hypothetical is not None:
-            held = (m * part.reference).sum(2, keepdim=True)
+            held = (m * reference).sum(2, keepdim=True)
             self.hypothetical[rows] += (m - held).sum(1, dtype=torch.float64).cpu()
-        total = each.flatten(2).sum(2, dtype=torch.float64)
-        difference = part.output.double()[:, None] - part.reference_output.double()
-        self.convergence_error[rows, references] = (total - difference).abs().cpu()
-        self.output[rows] = part.output.double().cpu()
-        self.reference_output[rows, references] = part.reference_output.double().expand(len(m), -1).cpu()
-        self.dtype = m.dtype
         if self.multipliers is not None:
             self.multipliers = self.multipliers.to(m.dtype)
             self.multipliers[rows, references] = m.cpu()
+
+    def _of_piece(self, values: Tensor) -> Tensor:
+        if self.piece is None:
+            return values
+        start, stop = self.piece
+        return values[:, :, start:stop].reshape(*values.shape[:2], *self.event)
 
     def check(self, names: Sequence[str] | None) -> None:
         """Raise `InputError` if a sum is not finite, naming the sequence."""

@@ -252,6 +252,37 @@ def step_over_final_activation(graph: Graph) -> tuple[Graph, str]:
     return with_dependence(replace(graph, operations=tuple(operations))), _FINAL[final.target]
 
 
+def behind_last_convolution(graph: Graph) -> Name | None:
+    """Return the activation behind the last convolution of what depends on the input, else the convolution.
+
+    Batch norm, dropout and the like are looked through; None where there is no convolution.
+    """
+    last: Operation | None = None
+    for operation in graph.operations:
+        if operation.target is aten.convolution.default and operation.name in graph.dependent:
+            last = operation
+    if last is None:
+        return None
+    name = last.name
+    while True:
+        users = [operation for operation in graph.operations if name in operation.inputs]
+        if len(users) != 1:
+            return last.name
+        entry = _entry_or_none(users[0], graph)
+        if isinstance(entry, Elementwise) and entry.activation:
+            return users[0].name
+        if not isinstance(entry, Linear) or entry.weighted or users[0].row_numel != last.row_numel:
+            return last.name
+        name = users[0].name
+
+
+def _entry_or_none(operation: Operation, graph: Graph) -> Entry | None:
+    try:
+        return entry_of(operation, graph.dependent)
+    except UnsupportedOperation:
+        return None
+
+
 _LOOKED_THROUGH = {
     aten.alias.default,
     aten.clone.default,

@@ -1,0 +1,347 @@
+"""A model captured once, to explain many inputs: engine and targets joined. Prints nothing."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from typing import Any
+
+import psutil
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.export import ExportedProgram
+
+from genolift.convergence import relative_error
+from genolift.engine.capture import capture
+from genolift.engine.graph import Graph, Name
+from genolift.engine.job import Job, Path, Sums, as_tensor, is_onehot
+from genolift.engine.plan import (
+    GENOMICS_DEFAULT,
+    behind_last_convolution,
+    make_plan,
+    step_over_final_activation,
+)
+from genolift.engine.run import Runner, check_rows_are_independent
+from genolift.errors import InputError
+from genolift.targets import LAST_CONVOLUTION, Explained, Target, resolve
+
+Model = nn.Module | ExportedProgram
+References = Tensor | NDArray[Any] | Callable[[Tensor], Tensor]
+"""(n, r, *event), (r, *event), or a reference of `genolift.references`, which makes them."""
+Piece = tuple[int, int, tuple[int, ...]]
+"""(start, stop, event): where one of several inputs lies in the flat one, and its own shape."""
+PRECISIONS = ("float32", "float64", "tf32", "bfloat16")
+
+# Small batches, whose values stay near the processor, are run faster than large ones (benchmarks/README.md).
+_CPU_BATCH_BYTES = 128 * 2**20
+_SHARE_OF_FREE_MEMORY = 0.5
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """Contributions of n inputs, each against r references. All tensors are on the CPU.
+
+    ``event`` is the shape of one input; where contributions are read at a layer, that of the layer's output.
+    """
+
+    contributions: Tensor
+    """(n, *event): mean over references of multiplier x (input - reference), in units of the target."""
+    hypothetical: Tensor | None
+    """(n, 4, length): what each base would have contributed there; None if inputs are not one-hot."""
+    standard_error: Tensor
+    """(n, length): of the per-base contribution over references; NaN with one reference."""
+    multipliers: Tensor | None
+    """(n, r, *event), or None if they were not asked for."""
+    output: Tensor
+    """(n,): the target on the inputs."""
+    reference_output: Tensor
+    """(n, r): the target on the references."""
+    convergence_error: Tensor
+    """(n, r): abs(sum of contributions - (output - reference output))."""
+
+    @property
+    def relative_convergence_error(self) -> Tensor:
+        """(n, r): the convergence error over the size of the difference that is explained."""
+        values = self.output, self.reference_output, self.convergence_error
+        return torch.from_numpy(relative_error(*(value.numpy() for value in values)))
+
+
+class Explainer:
+    """A model captured once, to explain many inputs of one shape.
+
+    Parameters
+    ----------
+    model, rule, layer, keep_final_activation, extra_inputs, device, precision
+        As in `genolift.deeplift`.
+    example
+        (n, *event): inputs of the shape to explain.
+    target
+        A target, or a list of targets that share a graph.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        example: Tensor,
+        *,
+        rule: str = GENOMICS_DEFAULT,
+        target: Target | Sequence[Target] = 0,
+        layer: str | None = None,
+        keep_final_activation: bool = False,
+        extra_inputs: tuple[Tensor, ...] = (),
+        device: str | torch.device | None = None,
+        precision: str = "float32",
+    ) -> None:
+        if precision not in PRECISIONS:
+            raise InputError(
+                f"{precision!r} is no precision",
+                where="precision",
+                remedy=f"choose one of {', '.join(PRECISIONS)}",
+            )
+        self.device = chosen_device(device)
+        self.precision, self.layer = precision, layer
+        self.dtype = torch.float64 if precision == "float64" else torch.float32
+        rows = (
+            as_tensor(example, "inputs")[:1],
+            *(as_tensor(extra, "extra_inputs")[:1] for extra in extra_inputs),
+        )
+        if rows[0].shape[0] == 0:
+            raise InputError("there is no input", where="inputs", remedy="give at least one")
+        targets: list[Any] = list(target) if isinstance(target, (list, tuple)) else [target]
+        if not targets:
+            raise InputError("there is no target", where="target", remedy="give at least one")
+        with _no_inference_mode():
+            self.targets: tuple[Explained, ...]
+            self.graph, self.targets, self.stepped_over = self._capture(
+                model, rows, targets, keep_final_activation
+            )
+            self._follow(rule)
+            placed = tuple(self.runner.placed(row) for row in rows)
+            self.event = self._check_shapes(placed)
+            check_rows_are_independent(self.runner, placed)
+
+    @property
+    def target(self) -> Explained:
+        """The target, the first where there are several."""
+        return self.targets[0]
+
+    def _follow(self, rule: str) -> None:
+        self.plan = make_plan(self.graph, rule)
+        half = self.precision == "bfloat16"
+        self.runner = Runner(self.plan, self.device, self.dtype, half_precision=half)
+
+    def with_rule(self, rule: str) -> Explainer:
+        """Return an explainer of the same captured model by another rule."""
+        other = copy.copy(self)
+        other._follow(rule)
+        return other
+
+    def _capture(
+        self, model: Model, rows: tuple[Tensor, ...], targets: list[Target], keep_final_activation: bool
+    ) -> tuple[Graph, tuple[Explained, ...], str]:
+        resolved = resolve(model, targets)
+        graph = capture(
+            model,
+            rows,
+            device=self.device,
+            dtype=self.dtype,
+            after=resolved.after,
+            of_layer=resolved.layer,
+            read=None if self.layer == LAST_CONVOLUTION else self.layer,
+        )
+        stepped_over = ""
+        if resolved.after is None and not keep_final_activation:
+            graph, stepped_over = step_over_final_activation(graph)
+        if self.layer == LAST_CONVOLUTION:
+            graph = replace(graph, read=_last_convolution(graph))
+        return graph, resolved.explained, stepped_over
+
+    def _check_shapes(self, rows: tuple[Tensor, ...]) -> tuple[int, ...]:
+        """Check targets and layer on two rows; return the shape of what contributions are read at."""
+        with torch.no_grad():
+            pair = tuple(torch.cat([row, row]) for row in rows)
+            activations = self.runner.forward(pair, carry=False)
+            output = self.runner.output(activations)
+            if output.dim() == 0 or output.shape[0] != 2:
+                raise InputError(
+                    f"the target has the shape {tuple(output.shape)} for 2 rows",
+                    where="target",
+                    remedy="give an output or a function of it with the rows first",
+                )
+            for target in self.targets:
+                target.of(output)
+            read = activations.values[self.graph.read]
+            if self.runner.axis.get(self.graph.read) != 0 or read.shape[0] != 2:
+                raise InputError(
+                    f"gives the shape {tuple(read.shape)} for 2 rows",
+                    where=f"layer {self.layer}",
+                    remedy="choose a layer whose output has the rows first",
+                )
+            return tuple(read.shape[1:])
+
+    def explain(
+        self,
+        inputs: Tensor,
+        references: References,
+        *,
+        extra_inputs: tuple[Tensor, ...] = (),
+        keep_multipliers: bool = False,
+        batch_size: int | None = None,
+        memory: int | None = None,
+        progress: bool | Callable[[int], None] = False,
+        path: Path = (),
+        names: list[str] | None = None,
+    ) -> Attribution:
+        """Return the contributions of ``inputs`` to the first target; arguments as in `genolift.deeplift`.
+
+        ``memory`` is the number of bytes to stay under when choosing the batch size; ``names`` name the
+        inputs in errors; ``path`` holds (point, weight) of integrated gradients.
+        """
+        return self.explain_each(
+            inputs,
+            references,
+            extra_inputs=extra_inputs,
+            keep_multipliers=keep_multipliers,
+            batch_size=batch_size,
+            memory=memory,
+            progress=progress,
+            path=path,
+            names=names,
+        )[0][0]
+
+    def explain_each(
+        self,
+        inputs: Tensor,
+        references: References,
+        *,
+        extra_inputs: tuple[Tensor, ...] = (),
+        keep_multipliers: bool = False,
+        batch_size: int | None = None,
+        memory: int | None = None,
+        progress: bool | Callable[[int], None] = False,
+        path: Path = (),
+        names: list[str] | None = None,
+        pieces: Sequence[Piece] = (),
+    ) -> list[list[Attribution]]:
+        """Return the contributions to each target, [target][piece]; arguments as in `explain`.
+
+        ``pieces`` are (start, stop, event) of the inputs that are flattened into one; without any there is
+        one piece, the whole.
+        """
+        if path and self.layer is not None:
+            raise InputError(
+                "integrated gradients go along the path of the input",
+                where="layer",
+                remedy="leave the layer out, or use deeplift",
+            )
+        inputs = _checked(as_tensor(inputs, "inputs"), names)
+        job = Job(self.runner, self.targets, inputs, references, extra_inputs, path, names)
+        size = batch_size if batch_size is not None else self.batch_size(memory)
+        if size < 1:
+            raise InputError(f"{size} pairs", where="batch_size", remedy="give 1 or more")
+        with _progress(progress, len(inputs) * job.r) as advance, self._settings():
+            sums = [self._sums(inputs, job.r, keep_multipliers, pieces) for _ in self.targets]
+            for part in job.run(size):
+                for number, of_target in enumerate(sums):
+                    for each in of_target:
+                        each.add(part, number)
+                advance(part.multipliers[0].shape[0] * part.multipliers[0].shape[1])
+        for of_target in sums:
+            of_target[0].check(names)
+        return [[_result(each, self.dtype) for each in of_target] for of_target in sums]
+
+    def _sums(self, inputs: Tensor, r: int, keep_multipliers: bool, pieces: Sequence[Piece]) -> list[Sums]:
+        at_input, n = self.layer is None, len(inputs)
+        if not pieces:
+            onehot = at_input and is_onehot(inputs)
+            return [Sums(n, r, self.event, onehot=onehot, keep_multipliers=keep_multipliers)]
+        sums = []
+        for start, stop, event in pieces:
+            onehot = is_onehot(inputs[:, start:stop].reshape(n, *event))
+            piece = start, stop
+            sums.append(Sums(n, r, event, onehot=onehot, keep_multipliers=keep_multipliers, piece=piece))
+        return sums
+
+    def batch_size(self, memory: int | None = None) -> int:
+        """Return how many pairs to compute at a time, from the memory there is or is allowed, in bytes."""
+        if self.device.type == "cuda":
+            free = torch.cuda.mem_get_info(self.device)[0]
+            budget = int(_SHARE_OF_FREE_MEMORY * free)
+        else:
+            budget = min(_CPU_BATCH_BYTES, int(_SHARE_OF_FREE_MEMORY * psutil.virtual_memory().available))
+        return max(1, min(budget, memory or budget) // self.runner.bytes_per_pair())
+
+    @contextmanager
+    def _settings(self) -> Iterator[None]:
+        """Set what precision asks of the whole process, and set it back."""
+        matmul, convolution = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = self.precision == "tf32"
+        try:
+            with _no_inference_mode(), torch.no_grad():
+                yield
+        finally:
+            torch.backends.cuda.matmul.allow_tf32 = matmul
+            torch.backends.cudnn.allow_tf32 = convolution
+
+
+def _last_convolution(graph: Graph) -> Name:
+    name = behind_last_convolution(graph)
+    if name is None:
+        raise InputError(
+            "the model has no convolution of its input", where="layer", remedy="give a submodule's name"
+        )
+    return name
+
+
+def _result(sums: Sums, dtype: torch.dtype) -> Attribution:
+    return Attribution(
+        contributions=(sums.contributions / sums.r).to(dtype),
+        hypothetical=None if sums.hypothetical is None else (sums.hypothetical / sums.r).to(dtype),
+        standard_error=sums.standard_error().to(dtype),
+        multipliers=sums.multipliers,
+        output=sums.output.to(dtype),
+        reference_output=sums.reference_output.to(dtype),
+        convergence_error=sums.convergence_error.to(dtype),
+    )
+
+
+def chosen_device(device: str | torch.device | None) -> torch.device:
+    """Return the device asked for, or a GPU where there is one."""
+    if device is None or device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.empty(0, device=chosen)
+    except Exception as error:
+        raise InputError(
+            f"there is no device {str(device)!r} here", where="device", remedy="choose auto, cpu or cuda"
+        ) from error
+    return chosen
+
+
+def _checked(inputs: Tensor, names: list[str] | None) -> Tensor:
+    finite = torch.isfinite(inputs).reshape(len(inputs), -1).all(1)
+    if not bool(finite.all()):
+        row = int((~finite).nonzero()[0])
+        raise InputError("holds NaN or infinity", where=f"sequence {names[row] if names else row}")
+    return inputs
+
+
+def _no_inference_mode() -> Any:
+    return torch.inference_mode(False) if torch.is_inference_mode_enabled() else nullcontext()
+
+
+@contextmanager
+def _progress(progress: bool | Callable[[int], None], total: int) -> Iterator[Callable[[int], None]]:
+    if callable(progress):
+        yield progress
+    elif progress:
+        from tqdm import tqdm
+
+        with tqdm(total=total, unit="pair") as bar:
+            yield lambda pairs: bar.update(pairs) and None
+    else:
+        yield lambda pairs: None
