@@ -12,8 +12,8 @@ from steps import study
 from genolift import cli, progress
 from genolift.values import memory
 
-COMMANDS = ["encode", "reference", "attribute", "aggregate", "motifs", "logos", "report", "plan"]
-COMMANDS += ["train-demo", "check-config"]
+COMMANDS = ["encode", "reference", "attribute", "aggregate", "motifs", "logos", "report", "compare"]
+COMMANDS += ["plan", "train-demo", "check-config"]
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
@@ -49,6 +49,10 @@ def test_each_command_has_help_with_an_example(capsys: pytest.CaptureFixture[str
         "motifs --contributions c.h5 --sequences t.tsv --out o",
         "logos --results nowhere --out o",
         "report --results nowhere --out o.html",
+        "compare --sequences s --references r --model m --methods rescale --out o",
+        "compare --sequences s --references r --model m --methods rescaled --out o",
+        "compare --sequences s --references r --model m --number 0 --out o",
+        "compare --sequences s --references r --model m --truth-motifs GATA1 --out o",
         "plan --model nowhere.pt",
         "check-config nowhere.yaml",
     ],
@@ -121,10 +125,40 @@ def test_the_plan_of_a_real_model_is_a_table(capsys: pytest.CaptureFixture[str],
     )  # fmt: skip
     assert code == 0
     lines = out.splitlines()
-    assert lines[0].split() == ["value", "operation", "kind", "rule", "why", "line"]
+    assert lines[0].split() == ["layer", "operation", "kind", "rule", "why", "line"]
     assert sum("RevealCancel" in line and "fed by a dense layer" in line for line in lines) == 1
     assert sum("Rescale" in line and "fed by a convolution" in line for line in lines) == 3
     assert sum("maximum of each" in line and "h.amax(-1)" in line for line in lines) == 1
+
+
+def test_the_plan_says_what_each_operation_loses(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    made = study(tmp_path, n=1)
+    code, out, _ = run(capsys, "plan", *made.flags(), "--target", "second", "--check")
+    assert code == 0
+    assert out.splitlines()[0].split() == ["layer", "operation", "kind", "rule", "why", "lost", "line"]
+    assert out.splitlines()[-1].startswith("every operation is exact: none loses more than ")
+
+
+def test_methods_are_compared_and_those_that_refuse_are_counted(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    made = study(tmp_path, n=3)
+    code, out, err = run(
+        capsys, "compare", "--sequences", tmp_path / "sequences.h5",
+        "--references", tmp_path / "references.h5", *made.flags(), "--target", "second",
+        "--methods", "rescale,integrated-gradients", "--steps", 3, "--number", 2, "--device", "cpu",
+        "--out", tmp_path / "compared",
+    )  # fmt: skip
+    assert (code, out.split(" in ")[0]) == (0, "2 methods on 2 sequences on cpu")
+    assert [line.split(":")[1] for line in err.splitlines()] == [" rescale", " integrated-gradients"]
+    table = (tmp_path / "compared" / "methods.tsv").read_text().splitlines()
+    assert [line.split("\t")[0] for line in table] == ["method", "rescale", "integrated-gradients"]
+
+
+def test_no_module_but_the_command_line_itself_exits() -> None:
+    for path in Path(cli.__file__).parent.rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert path.name == "cli.py" or not ("sys.exit" in text or "SystemExit" in text), path.name
 
 
 def test_progress_is_plain_lines_in_a_log(

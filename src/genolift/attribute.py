@@ -35,7 +35,6 @@ from genolift.models import ModelSpec, class_file, input_length, load_model
 from genolift.reference_store import References, open_references
 from genolift.sequences import Sequences, read_sequences
 from genolift.store import LAYOUT, Block, write_contributions
-from genolift.targets import task_number
 
 _LOG = logging.getLogger("genolift")
 PIECE_ROWS = 64
@@ -62,6 +61,7 @@ def attribute(
     model: ModelSpec,
     out: Path,
     target: int | str = 0,
+    keep_final_activation: bool = False,
     rule: str = "genomics-default",
     tolerance: float = 1e-3,
     batch_size: int | None = None,
@@ -81,7 +81,7 @@ def attribute(
         What to explain.
     out
         The shard's file, of the layout of contributions.h5.
-    target, rule, batch_size, device, precision
+    target, keep_final_activation, rule, batch_size, device, precision
         As in `genolift.deeplift`.
     tolerance
         The largest relative convergence error of a pair that is let pass, by the rules that compare with
@@ -106,10 +106,17 @@ def attribute(
         _check_references(stored, compared, references)
         loaded = load_model(model)
         _check_length(stored, input_length(loaded, model), sequences)
-        number = target if isinstance(target, int) else task_number(loaded, target)
         code = class_file(model)
         example = torch.from_numpy(onehot_of_codes(stored.codes[:1])).float()
-        explainer = Explainer(loaded, example, rule=rule, target=number, device=device, precision=precision)
+        explainer = Explainer(
+            loaded,
+            example,
+            rule=rule,
+            target=target,
+            keep_final_activation=keep_final_activation,
+            device=device,
+            precision=precision,
+        )
         provenance = {
             **_versions(),
             "model": model.path,
@@ -119,6 +126,7 @@ def attribute(
             "model_arguments": dict(model.arguments),
             "model_trusted": model.trust,
             "target": target,
+            "keep_final_activation": keep_final_activation,
             "stepped_over": explainer.stepped_over,
             "rule": rule,
             "sequences_sha256": _digest(stored),

@@ -110,6 +110,7 @@ class Analysis:
     model: Model
     sequences: Sequences
     target: int | str
+    keep_final_activation: bool
     rule: str
     references: References
     attribution: Attribution
@@ -324,7 +325,8 @@ def _analysis(full: dict[str, Any], where: str) -> Analysis:
         name: section(**{"model": model, "references": references}.get(name, full[name]))
         for name, section in _SECTIONS.items()
     }
-    analysis = Analysis(target=full["target"], rule=full["rule"], **made)
+    explained = {key: full[key] for key in ("target", "keep_final_activation", "rule")}
+    analysis = Analysis(**explained, **made)
     _check_model(analysis.model, where)
     _check_sequences(analysis.sequences, where)
     _check_references(analysis.references, where)

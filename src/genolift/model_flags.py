@@ -33,10 +33,32 @@ def model_spec(a: argparse.Namespace) -> ModelSpec:
     return ModelSpec(a.model, a.model_class, a.model_arguments, a.input_length, a.trust_pickle)
 
 
+def add_target_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that say what is explained."""
+    parser.add_argument(
+        "--target",
+        default="0",
+        help="the task to explain, by number or name, or counts, profile or profile-free-weights (0)",
+    )
+    parser.add_argument(
+        "--keep-final-activation",
+        action="store_true",
+        help="explain the probability, not the logit before a final sigmoid or softmax",
+    )
+
+
 def add_rule_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags that say what is explained, and how."""
-    parser.add_argument("--target", default="0", help="the task to explain, by number or name (0)")
-    rules = ["genomics-default", "rescale", "revealcancel", "gradient", "guided-backprop", "deconvnet"]
+    add_target_flags(parser)
+    rules = [
+        "genomics-default",
+        "rescale",
+        "revealcancel",
+        "gradient",
+        "guided-backprop",
+        "deconvnet",
+        "lrp-epsilon",
+    ]
     parser.add_argument("--rule", choices=rules, default="genomics-default")
 
 

@@ -153,6 +153,7 @@ def attribute_flags(wildcards):
     attribution = analysis.attribution
     others = flags(
         target=analysis.target,
+        keep_final_activation=analysis.keep_final_activation,
         tolerance=attribution.tolerance,
         batch_size=attribution.batch_size,
         memory=attribution.memory,

@@ -1,0 +1,107 @@
+"""Subcommands that make what is attributed: encode and reference. Exit nowhere."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from genolift import values
+from genolift.model_flags import add_model_flags, length_of_model
+from genolift.subcommand import add_command
+
+
+def add_encode(commands: Any) -> None:
+    """Add ``genolift encode``."""
+
+    def run(a: argparse.Namespace) -> None:
+        from genolift.sequences import encode
+
+        length = a.length
+        if length is None and a.model is not None:
+            length = length_of_model(a)
+        summary = encode(
+            table=a.table,
+            store=a.out,
+            length=length,
+            fasta=a.fasta,
+            bed=a.bed,
+            genome=a.genome,
+            center=a.center,
+            use_strand=a.use_strand,
+            max_n_fraction=a.max_n_fraction,
+            missing_chromosomes=a.missing_chromosomes,
+        )
+        print(f"{summary.n_kept} of {summary.n_records} sequences of {summary.length} bp kept: {a.out}")
+
+    parser = add_command(
+        commands,
+        "encode",
+        run,
+        "Turn FASTA, or BED/narrowPeak windows on a genome, into a table and a store of sequences.",
+        "genolift encode --bed peaks.narrowPeak --genome genome.fa.gz --length 1000 "
+        "--table sequences.tsv --out sequences.h5",
+    )
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--fasta", type=Path, help="sequences; plain, gzip or BGZF")
+    source.add_argument(
+        "--bed", type=Path, help="BED or narrowPeak; windows are centred on summit or midpoint"
+    )
+    parser.add_argument("--genome", type=Path, help="the genome's FASTA, with --bed")
+    parser.add_argument(
+        "--length", type=values.positive, help="bases of a sequence; by default what the model says"
+    )
+    parser.add_argument("--center", choices=["summit", "midpoint"], default="summit")
+    parser.add_argument(
+        "--use-strand", action="store_true", help="reverse-complement windows on the - strand"
+    )
+    parser.add_argument("--max-n-fraction", type=float, default=0.1, help="drop sequences with more N (0.1)")
+    parser.add_argument("--missing-chromosomes", choices=["error", "drop"], default="error")
+    parser.add_argument("--table", type=Path, required=True, help="sequences.tsv to write")
+    parser.add_argument("--out", type=Path, required=True, help="sequences.h5 to write")
+    add_model_flags(parser, required=False)
+
+
+def add_reference(commands: Any) -> None:
+    """Add ``genolift reference``."""
+
+    def run(a: argparse.Namespace) -> None:
+        from genolift.references import write_references
+
+        summary = write_references(
+            sequences=a.sequences,
+            out=a.out,
+            kind=a.kind,
+            number=a.number,
+            seed=a.seed,
+            fasta=a.fasta,
+            frequencies=a.frequencies,
+        )
+        shared = "shared by" if summary.shared else "for each of"
+        print(
+            f"{summary.number} references, {summary.kind}, {shared} {summary.n_sequences} sequences: {a.out}"
+        )
+
+    parser = add_command(
+        commands,
+        "reference",
+        run,
+        "Make what each sequence is compared with.",
+        "genolift reference --sequences sequences.h5 --number 20 --seed 0 --out references.h5",
+    )
+    parser.add_argument("--sequences", type=Path, required=True, help="sequences.h5")
+    kinds = ["dinucleotide_shuffle", "uniform_shuffle", "zeros", "base_frequencies", "fasta"]
+    parser.add_argument("--kind", choices=kinds, default="dinucleotide_shuffle")
+    parser.add_argument(
+        "--number", type=values.positive, default=20, help="references for each sequence (20)"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--fasta", type=Path, help="the references, with --kind fasta")
+    parser.add_argument(
+        "--frequencies",
+        type=float,
+        nargs=4,
+        metavar=("A", "C", "G", "T"),
+        help="with --kind base_frequencies",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="references.h5 to write")
