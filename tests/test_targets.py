@@ -1,0 +1,264 @@
+"""What is explained: tasks, heads, layers, and functions of the output."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from zoo import network, onehot, seeded
+
+import genolift
+from genolift.engine import job
+from genolift.engine.run import Runner
+from genolift.explainer import Explainer
+from genolift.targets import LAST_CONVOLUTION, layer
+
+X, SHARED = onehot(3), onehot(2, seed=1)
+OWN = onehot(6, seed=2).view(3, 2, 4, -1)
+
+
+class Profile(nn.Module):
+    """Profile logits of two strands and log counts, as bpnet-lite's and ChromBPNet's models give them."""
+
+    def __init__(self, form: type = tuple) -> None:
+        super().__init__()
+        self.body, self.profile, self.counts = nn.Conv1d(4, 6, 5), nn.Conv1d(6, 2, 7), nn.Linear(6, 1)
+        self.form = form
+
+    def forward(self, x: Tensor) -> Any:
+        h = torch.relu(self.body(x))
+        heads = self.profile(h), self.counts(h.mean(-1))
+        return {"profile_logits": heads[0], "log_counts": heads[1]} if self.form is dict else heads
+
+
+class Twice(nn.Module):
+    """One convolution called twice, and what its second call gives cuts the model in two."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.stem, self.head = nn.Conv1d(6, 6, 3), nn.Conv1d(4, 6, 3), nn.Linear(6, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = torch.relu(self.conv(torch.relu(self.stem(x))))
+        return self.head(torch.relu(self.conv(h)).amax(-1))
+
+
+def close(one: Tensor, other: Tensor) -> None:
+    torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+
+
+def refusal(model: nn.Module, **options: Any) -> str:
+    with pytest.raises(genolift.InputError) as refused:
+        genolift.deeplift(model, X, SHARED, **options)
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("references", [SHARED, OWN], ids=["shared", "own"])
+@pytest.mark.parametrize("form", [tuple, dict])
+def test_counts_are_those_of_the_counts_head(form: type, references: Tensor) -> None:
+    model = seeded(lambda: Profile(form))
+    by_name = genolift.deeplift(model, X, references, target="counts")
+    key = "log_counts" if form is dict else 1
+    by_function = genolift.deeplift(model, X, references, target=lambda heads: heads[key][:, 0])
+    close(by_name.contributions, by_function.contributions)
+    assert float(by_name.relative_convergence_error.max()) < 1e-4
+
+
+@pytest.mark.parametrize("references", [SHARED, OWN], ids=["shared", "own"])
+def test_a_profile_holds_the_weights_of_the_sequence_for_its_references(references: Tensor) -> None:
+    model = seeded(Profile)
+    result = genolift.deeplift(model, X, references, target="profile", precision="float64")
+    every = references.expand(3, *references.shape) if references.dim() == 3 else references
+    double = seeded(Profile).double()
+    for n in range(3):
+        z, *z0 = (
+            logits - logits.mean()
+            for logits in double(torch.cat([X[n : n + 1], every[n]]).double())[0].flatten(1).detach()
+        )
+        weights = z.softmax(0)
+        close(result.output[n], (weights * z).sum())
+        close(result.reference_output[n], torch.stack([(weights * each).sum() for each in z0]))
+        # Held weights are a fixed function of the logits, which can be explained as one.
+        fixed = genolift.deeplift(
+            model,
+            X[n : n + 1],
+            every[n],
+            target=lambda heads, w=weights: ((logits := heads[0].flatten(1)) - logits.mean(1, True)) @ w,
+            precision="float64",
+        )
+        close(result.contributions[n], fixed.contributions[0])
+    assert float(result.relative_convergence_error.max()) < 1e-12
+
+
+def test_a_profile_with_free_weights_is_the_function_itself() -> None:
+    model = seeded(Profile)
+    free = genolift.deeplift(model, X, OWN, target="profile-free-weights", precision="float64")
+    held = genolift.deeplift(model, X, OWN, target="profile", precision="float64")
+    close(free.output, held.output)
+    assert float((free.reference_output - held.reference_output).abs().max()) > 1e-3
+    assert float(free.relative_convergence_error.max()) < 1e-12
+
+
+def test_heads_that_a_model_does_not_have_are_refused() -> None:
+    class Three(Profile):
+        def forward(self, x: Tensor) -> Any:
+            return (*super().forward(x), x)
+
+    assert "returns 3 outputs, not profile and counts" in refusal(seeded(Three), target="counts")
+    assert "'count' in their names" in refusal(NoCounts().eval(), target="counts")
+    assert "or choose a head: counts, profile" in refusal(network(), target="Reb1")
+
+
+class NoCounts(Profile):
+    def forward(self, x: Tensor) -> Any:
+        return {"profile": self.profile(self.body(x))}
+
+
+def test_a_task_that_is_called_counts_goes_before_the_head() -> None:
+    model = network()
+    model.tasks = ["first", "counts"]
+    result = genolift.deeplift(model, X, SHARED, target="counts")
+    close(result.output, model(X)[:, 1].detach())
+
+
+def test_the_probability_is_explained_where_the_final_activation_is_kept() -> None:
+    model = nn.Sequential(network(), nn.Sigmoid()).eval()
+    kept = genolift.deeplift(model, X, SHARED, keep_final_activation=True, target=1)
+    by_function = genolift.deeplift(model, X, SHARED, target=lambda y: y[:, 1])
+    close(kept.contributions, by_function.contributions)
+    close(kept.output, model(X)[:, 1].detach())
+    assert "sigmoid" in str(genolift.plan(model, X, keep_final_activation=True))
+    assert "sigmoid" not in str(genolift.plan(model, X))
+    soft = nn.Sequential(network(), nn.Softmax(1)).eval()
+    result = genolift.deeplift(soft, X, SHARED, keep_final_activation=True, precision="float64")
+    close(result.output.float(), soft(X)[:, 0].detach())
+    assert float(result.relative_convergence_error.max()) < 1e-9
+
+
+@pytest.mark.parametrize("rule", ["genomics-default", "revealcancel", "gradient"])
+@pytest.mark.parametrize("references", [SHARED, OWN], ids=["shared", "own"])
+def test_several_tasks_are_what_each_is_alone(rule: str, references: Tensor) -> None:
+    both = genolift.deeplift(network(), X, references, target=[1, 0], rule=rule)
+    for result, task in zip(both, (1, 0), strict=True):
+        alone = genolift.deeplift(network(), X, references, target=task, rule=rule)
+        close(result.contributions, alone.contributions)
+        close(result.reference_output, alone.reference_output)
+        close(result.convergence_error, alone.convergence_error)
+
+
+def test_several_tasks_have_one_forward_and_a_backward_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, backwards = [0], [0]
+    forward, multipliers = Runner.forward, job.multipliers_of
+
+    def counted(self: Runner, inputs: tuple[Tensor, ...], *, carry: bool) -> Any:
+        rows[0] += len(inputs[0])
+        return forward(self, inputs, carry=carry)
+
+    def counted_back(*args: Any, **options: Any) -> Tensor:
+        backwards[0] += 1
+        return multipliers(*args, **options)
+
+    explainer = Explainer(network(), X, target=[0, 1, 0])
+    monkeypatch.setattr(Runner, "forward", counted)
+    monkeypatch.setattr(job, "multipliers_of", counted_back)
+    explainer.explain_each(X, OWN)
+    assert (rows, backwards) == ([3 + 6], [3])
+
+
+def test_functions_share_a_pass_and_what_cannot_is_refused() -> None:
+    def total(y: Tensor) -> Tensor:
+        return y.sum(1)
+
+    first, second = genolift.deeplift(network(), X, OWN, target=[total, lambda y: y[:, 0] * y[:, 1]])
+    close(first.contributions, genolift.deeplift(network(), X, OWN, target=total).contributions)
+    product = genolift.deeplift(network(), X, OWN, target=lambda y: y[:, 0] * y[:, 1])
+    close(second.contributions, product.contributions)
+    assert "do not share one pass" in refusal(network(), target=[0, total])
+    assert "do not share one pass" in refusal(seeded(Profile), target=["counts", "profile"])
+    assert "there is no target" in refusal(network(), target=[])
+
+
+def test_a_unit_of_a_layer_is_a_target() -> None:
+    model = network()
+    by_layer = genolift.deeplift(model, X, OWN, target=layer("hidden", 3))
+    expected = nn.Sequential(network())
+    seen: list[Tensor] = []
+    handle = expected[0].hidden.register_forward_hook(lambda *call: seen.append(call[2]))
+    expected(X)
+    handle.remove()
+    close(by_layer.output, seen[0][:, 3].detach())
+    assert float(by_layer.relative_convergence_error.max()) < 1e-4
+    channel = genolift.deeplift(model, X, OWN, target=layer("stem", 2))
+    by_function = genolift.deeplift(model, X, OWN, target=layer("stem", lambda h: h[:, 2].sum(1)))
+    close(channel.contributions, by_function.contributions)
+    assert not model.hidden._forward_hooks
+
+
+def test_contributions_at_a_layer_that_cuts_the_model_sum_to_the_difference() -> None:
+    model = seeded(Twice)
+    for name, shape in (
+        ("conv#1", (6, 44)),
+        (LAST_CONVOLUTION, (6, 44)),
+        ("stem", (6, 48)),
+        ("conv#0", (6, 46)),
+    ):
+        for rule in ("rescale", "revealcancel"):
+            for references in (SHARED, OWN):
+                result = genolift.deeplift(
+                    model, X, references, layer=name, rule=rule, precision="float64", keep_multipliers=True
+                )
+                assert result.contributions.shape == (3, *shape)
+                assert result.multipliers is not None
+                assert result.multipliers.shape == (3, 2, *shape)
+                assert result.hypothetical is None
+                assert float(result.relative_convergence_error.max()) < 1e-10
+                difference = result.output - result.reference_output.mean(1)
+                close(result.contributions.sum((1, 2)), difference)
+
+
+def test_contributions_at_a_layer_are_multipliers_times_what_it_gives() -> None:
+    model = network()
+    result = genolift.deeplift(model, X, SHARED[:1], layer="hidden", rule="gradient", keep_multipliers=True)
+    leaf: list[Tensor] = []
+
+    def keep(_: nn.Module, __: Any, output: Tensor) -> Tensor:
+        leaf.append(output.detach().requires_grad_())
+        return leaf[-1]
+
+    handle = model.hidden.register_forward_hook(keep)
+    (expected,) = torch.autograd.grad(model(X)[:, 0].sum(), leaf[0])
+    model(SHARED[:1])
+    handle.remove()
+    assert result.multipliers is not None
+    close(result.multipliers[:, 0], expected)
+    close(result.contributions, expected * (leaf[0] - leaf[1]))
+
+
+def test_the_last_convolution_is_found_behind_its_batch_norm() -> None:
+    model = nn.Sequential(
+        nn.Conv1d(4, 5, 3), nn.ReLU(), nn.Conv1d(5, 6, 3), nn.BatchNorm1d(6), nn.Tanh(), nn.MaxPool1d(2),
+        nn.Flatten(), nn.Linear(138, 1),
+    ).eval()  # fmt: skip
+    result = genolift.deeplift(model, X, SHARED, layer=LAST_CONVOLUTION)
+    close(result.contributions, genolift.deeplift(model, X, SHARED, layer="4").contributions)
+    dense = nn.Sequential(nn.Flatten(), nn.Linear(200, 1))
+    assert "has no convolution" in refusal(dense, layer=LAST_CONVOLUTION)
+
+
+def test_layers_that_cannot_be_read_are_refused() -> None:
+    twice = seeded(Twice)
+    assert "layer conv: is called 2 times; choose a call: conv#0, conv#1" in refusal(twice, layer="conv")
+    assert "no layer 'steam'; choose a submodule, such as stem" in refusal(twice, layer="steam")
+    assert "layer stem has no unit 6; choose one of 0 to 5" in refusal(twice, target=layer("stem", 6))
+    assert "give the unit to explain" in refusal(twice, target=layer("stem"))
+    with pytest.raises(genolift.InputError, match="along the path of the input"):
+        Explainer(twice, X, rule="gradient", layer="stem").explain(X, OWN, path=((0.5, 1.0),))
+    program = torch.export.export(
+        network(), (X,), dynamic_shapes=({0: torch.export.Dim("batch", min=2)},), strict=False
+    )
+    with pytest.raises(genolift.InputError, match="has no layers by name"):
+        genolift.deeplift(program, X, SHARED, layer="stem")
+    assert genolift.deeplift(program, X, SHARED, layer=LAST_CONVOLUTION).contributions.dim() == 3
