@@ -14,6 +14,7 @@ from zoo import network, onehot, seeded
 
 import genolift
 from genolift import methods
+from genolift.engine.run import Runner
 
 ZEROS = torch.zeros(1, 4, 50)
 
@@ -293,6 +294,40 @@ def test_mutagenesis_does_not_depend_on_the_batch_size(batch_size: int) -> None:
     result = explainer.explain(x, batch_size=batch_size, progress=done.append)
     close(result.contributions, explainer.explain(x).contributions)
     assert sum(done) == 3 * 60 + 2  # three for each base that is there, four for each of two N
+
+
+def test_a_batch_that_does_not_fit_the_memory_is_halved(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, model = onehot(3, length=20), seeded(lambda: Wide(20))
+    explainer = methods.Mutagenesis(model, x, device="cpu")
+    whole = explainer.explain(x)
+    forward, rows, most = Runner.forward, [], 10
+
+    def tight(self: Runner, inputs: tuple[Tensor, ...], *, carry: bool) -> Any:
+        rows.append(len(inputs[0]))
+        if len(inputs[0]) > most:
+            raise torch.OutOfMemoryError("made up")
+        return forward(self, inputs, carry=carry)
+
+    monkeypatch.setattr(Runner, "forward", tight)
+    close(explainer.explain(x, batch_size=64).contributions, whole.contributions)
+    assert max(rows) > most > 4
+    most = 0
+    with pytest.raises(
+        genolift.InputError, match="device cpu: one sequence does not fit the device's memory"
+    ):
+        explainer.explain(x)
+
+
+@pytest.mark.parametrize(("precision", "near"), [("float64", 1e-5), ("bfloat16", 0.05)])
+def test_mutagenesis_is_computed_in_the_precision_asked_for(precision: str, near: float) -> None:
+    x, model = onehot(2, length=20), seeded(lambda: Wide(20))
+    single, other = (
+        genolift.in_silico_mutagenesis(model, x, precision=chosen, device="cpu").contributions
+        for chosen in ("float32", precision)
+    )
+    close(other.float(), single, near)
+    assert not torch.equal(other.float(), single)
+    assert other.dtype == (torch.float64 if precision == "float64" else torch.float32)
 
 
 def test_mutagenesis_compares_with_nothing_and_says_so() -> None:

@@ -83,7 +83,7 @@ class Runner:
         self.graph = plan.graph
         self.half_precision = half_precision
         self.constants: dict[str, Any] = {**self.graph.constants}
-        self.axis: dict[str, int] = {self.graph.input: 0}
+        self.axis: dict[str, int] = dict.fromkeys(self.graph.inputs, 0)
         self.outer: dict[str, int] = {}
         self._operations = self._fold_constants()
         self._steps = {step.operation.name: step for step in plan.steps}
