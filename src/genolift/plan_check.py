@@ -39,7 +39,7 @@ class CheckedPlan:
     def __str__(self) -> str:
         lost = {loss.step.operation.name: f"{loss.share:.1e}" for loss in self.losses}
         rows = [
-            row | {"line": row["line"].rpartition("/")[2], "lost": lost.get(step.operation.name, "")}
+            row | {"lost": lost.get(step.operation.name, "")}
             for row, step in zip(self.plan.table(), self.plan.steps, strict=True)
         ]
         columns = ["layer", "operation", "kind", "rule", "why", "lost", "line"]

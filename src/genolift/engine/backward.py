@@ -59,7 +59,9 @@ class Backward:
             if arrived is None:
                 continue
             self._pass(step, *arrived)
-        return self.waiting[start][0]
+        if start in self.waiting:
+            return self.waiting[start][0]
+        return torch.zeros_like(self.runner.difference(self.pairs, start))  # cut off, as by a comparison
 
     def _pass(self, step: Step, a: Tensor, b: Tensor | None) -> None:
         """Bring the multipliers of an operation's result to its arguments."""
@@ -295,7 +297,7 @@ class Backward:
 
         With i the input's maximum and j the reference's, y - y0 = [max(y, y0) - y0] + [y - max(y, y0)]; the
         first bracket goes to i, where dx is at least as large, the second to j (Lundberg & Lee 2017,
-        DeepExplainer). Where i is j both are the whole of dx.
+        DeepExplainer); of minima the other way round. Where i is j both are the whole of dx.
         """
         entry, operation, runner, pairs = step.entry, step.operation, self.runner, self.pairs
         assert isinstance(entry, Selection)
@@ -313,6 +315,8 @@ class Backward:
         if self.plan.uses_reference:
             x0, flat0, y0 = chosen(runner.reference(pairs, name), runner.reference(pairs, operation.name))
             j = entry.choose(x0, args)
+            if entry.smallest:
+                i, j = j, i
             higher = torch.maximum(y, y0)
             gained = _share(higher - y0, (flat - flat0).gather(-1, i))
             lost = _share(y - higher, (flat - flat0).gather(-1, j))
@@ -327,5 +331,6 @@ class Backward:
 
 
 def _share(part: Tensor, dx: Tensor) -> Tensor:
-    none = part == 0
+    # Where dx is 0 a part is rounding noise: the same numbers may be added up in another order.
+    none = (part == 0) | (dx == 0)
     return torch.where(none, torch.zeros_like(part), part / torch.where(none, torch.ones_like(dx), dx))

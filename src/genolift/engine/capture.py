@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 from torch.utils._pytree import tree_leaves
 
-from genolift.engine.graph import Graph, UnsupportedOperation
+from genolift.engine.graph import Graph, UnsupportedOperation, default_dtype
 from genolift.engine.program import graph_of, placed
 from genolift.engine.recurrent_operations import kept_whole
-from genolift.engine.source import first_line, model_line
+from genolift.engine.source import first_line, model_line, whole_traces
 from genolift.errors import InputError
 
 
@@ -84,13 +84,8 @@ def capture(
 @contextmanager
 def _as_found(dtype: torch.dtype) -> Iterator[None]:
     """Make tensors in ``dtype`` where a model does not say, and leave dtype and random state as found."""
-    default = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
-        with torch.random.fork_rng(devices=[]):
-            yield
-    finally:
-        torch.set_default_dtype(default)
+    with default_dtype(dtype), torch.random.fork_rng(devices=[]):
+        yield
 
 
 def _export(traced: nn.Module, example: tuple[Tensor, ...]) -> ExportedProgram:
@@ -99,11 +94,17 @@ def _export(traced: nn.Module, example: tuple[Tensor, ...]) -> ExportedProgram:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            with kept_whole():
+            with kept_whole(), whole_traces():
                 return torch.export.export(traced, example, dynamic_shapes=shapes, strict=False)
         except InputError:
             raise
         except Exception as error:
+            if "Constraints violated" in str(error):
+                raise UnsupportedOperation(
+                    "the model's forward fixes the number of rows",
+                    where=model_line(error),
+                    remedy="write x.shape[0] for it, not len(x) or a number",
+                ) from error
             raise UnsupportedOperation(
                 f"the model cannot be captured as a graph ({first_line(error)})",
                 where=model_line(error),

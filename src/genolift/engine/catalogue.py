@@ -54,6 +54,7 @@ _OUTSIDE = {
     aten._cdist_forward.default: ("refused", "write it as differences, squares and a sum"),
     aten._pdist_forward.default: ("refused", "mixes the rows of a batch"),
     aten._embedding_bag.default: ("refused", _WHOLE_NUMBERS),
+    aten.masked_scatter.default: ("refused", "takes values across the rows of a batch"),
     aten.scatter_reduce.two: ("refused", "but for sums, which are scatter_add"),
     aten.as_strided.default: ("refused", "depends on how values lie in memory"),
     aten.any.default: ("refused", "over all rows of a batch"),

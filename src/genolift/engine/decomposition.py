@@ -25,6 +25,7 @@ KEPT_WHOLE = (
     aten.hardshrink.default,
     aten.hardsigmoid.default,
     aten.hardswish.default,
+    aten.heaviside.default,
     aten.log_sigmoid_forward.default,
     aten.mish.default,
     aten.silu.default,
@@ -173,6 +174,11 @@ def _rrelu(
     return torch.nn.functional.leaky_relu(x, (lower + upper) / 2), noise
 
 
+def _attached(x: Tensor) -> Tensor:
+    # What is cut off from autograd is still what the model computes.
+    return aten.alias.default(x)
+
+
 def _zeros_like(x: Tensor, **options: Any) -> Tensor:
     return torch.zeros_like(x, **options)
 
@@ -192,6 +198,7 @@ TAKEN_APART: Mapping[Any, Callable[..., Any]] = {
     aten._trilinear.default: _trilinear,
     aten.copy.default: _copied,
     aten.rrelu_with_noise_functional.default: _rrelu,
+    aten.detach.default: _attached,
     aten.empty.memory_format: _zeros,
     aten.empty_like.default: _zeros_like,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -178,6 +179,17 @@ _READABLE = {
     "max_pool3d_with_indices": "max_pool",
     "constant_pad_nd": "pad",
 }
+
+
+@contextmanager
+def default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    """Compute in ``dtype`` what is made from whole numbers, or without saying in what."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def short_name(target: Any) -> str:

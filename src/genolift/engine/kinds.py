@@ -92,6 +92,8 @@ class Selection:
     unwindow: Callable[[Tensor, Tensor, tuple[Any, ...]], Tensor]
     choose: Callable[[Tensor, tuple[Any, ...]], Tensor]
     flatten_output: Callable[[Tensor, Tensor, tuple[Any, ...]], Tensor]
+    smallest: bool = False
+    """Whether the smallest is chosen, not the largest."""
     kind: Kind = Kind.SELECTION
 
 

@@ -37,6 +37,8 @@ def _tanh_slope(x: Tensor) -> Tensor:
 _MOVED = Linear(coefficients.same)
 _MIXED = Linear()
 _PIECEWISE = Elementwise(curved=None)
+# A jump is lost where RevealCancel takes the derivative for a part of dx that is rounding noise.
+_JUMPING = Elementwise(curved=None, activation=False)
 _SMOOTH = Elementwise()
 _ARITHMETIC = Elementwise(activation=False)
 _SCALE_FREE = Elementwise(curved="relative", activation=False)
@@ -46,7 +48,6 @@ _STEP = Elementwise(torch.zeros_like, curved=None, activation=False)
 FIRST: Mapping[Any, Entry] = {
     aten.alias.default: _MOVED,
     aten.clone.default: _MOVED,
-    aten.detach.default: _MOVED,
     aten._to_copy.default: _MOVED,
     aten.view.default: _MOVED,
     aten.permute.default: _MOVED,
@@ -104,11 +105,11 @@ FIRST: Mapping[Any, Entry] = {
     aten._prelu_kernel.default: _PIECEWISE,
     aten.hardtanh.default: _PIECEWISE,
     aten.hardsigmoid.default: Elementwise(kinks=(-3.0, 3.0)),
-    aten.hardshrink.default: _PIECEWISE,
+    aten.hardshrink.default: _JUMPING,
     aten.softshrink.default: _PIECEWISE,
     aten.clamp.default: _PIECEWISE,
     aten.abs.default: _PIECEWISE,
-    aten.threshold.default: _PIECEWISE,
+    aten.threshold.default: _JUMPING,
     aten.elu.default: Elementwise(kinks=(0.0,)),
     aten.celu.default: Elementwise(kinks=(0.0,)),
     aten.gelu.default: _SMOOTH,
@@ -154,8 +155,8 @@ FIRST: Mapping[Any, Entry] = {
     aten.le.Scalar: _STEP,
     aten.gt.Scalar: _STEP,
     aten.ge.Scalar: _STEP,
-    aten.fmod.Scalar: _PIECEWISE,
-    aten.remainder.Scalar: _PIECEWISE,
+    aten.fmod.Scalar: _JUMPING,
+    aten.remainder.Scalar: _JUMPING,
     aten.div.Scalar: Linear(coefficients.scaled),
     aten.any.dim: reduced(1),
     aten.any.dims: reduced(1),
@@ -187,7 +188,6 @@ SUMS: Mapping[Any, Entry] = {
 SUMS_BUT: Mapping[Any, tuple[int, Entry]] = {
     aten.where.self: (0, Linear(coefficients.where)),
     aten.index_put.default: (1, _MIXED),
-    aten.masked_scatter.default: (1, _MIXED),
     aten.scatter.src: (2, Linear(coefficients.scattered)),
     aten.scatter.value: (2, Linear(coefficients.scattered)),
     aten.scatter_add.default: (2, Linear(coefficients.scattered)),
@@ -208,11 +208,12 @@ JOINT: Mapping[Any, Elementwise] = {
     aten.maximum.default: _PIECEWISE,
     aten.minimum.default: _PIECEWISE,
     aten.clamp.Tensor: _PIECEWISE,
-    aten.fmod.Tensor: _PIECEWISE,
-    aten.remainder.Tensor: _PIECEWISE,
+    aten.fmod.Tensor: _JUMPING,
+    aten.remainder.Tensor: _JUMPING,
     aten.pow.Scalar: _ARITHMETIC,
     aten.pow.Tensor_Tensor: _SCALE_FREE,
     aten.atan2.default: _ARITHMETIC,
+    aten.heaviside.default: _STEP,
     aten.div.Tensor_mode: _STEP,
     aten.div.Scalar_mode: _STEP,
     aten.eq.Tensor: _STEP,

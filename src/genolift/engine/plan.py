@@ -77,16 +77,42 @@ class Plan:
         return rows
 
     def __str__(self) -> str:
-        shown = [row | {"line": row["line"].rpartition("/")[2]} for row in self.table()]
-        return as_text(shown, ["layer", "operation", "kind", "rule", "why", "line"])
+        return as_text(self.table(), ["layer", "operation", "kind", "rule", "why", "line"])
 
 
 def as_text(rows: Sequence[Mapping[str, str]], columns: Sequence[str]) -> str:
-    """Return rows as a table of aligned columns."""
+    """Return rows as a table of aligned columns; files without their folders, runs of moves as one row."""
+    rows = [{**row, "line": _without_folder(row["line"])} for row in _folded(rows)]
     widths = {column: max([len(column), *(len(row[column]) for row in rows)]) for column in columns}
     lines = ["  ".join(column.ljust(widths[column]) for column in columns)]
     lines += ["  ".join(row[column].ljust(widths[column]) for column in columns) for row in rows]
     return "\n".join(line.rstrip() for line in lines)
+
+
+# What only places values elsewhere: it says little of a model, and there is much of it.
+_MOVES = {"alias", "clone", "detach", "expand", "permute", "select", "slice", "squeeze", "unsqueeze", "view"}
+
+
+def _folded(rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    """Return rows with those of several moves, one behind another in one layer, as one row."""
+    folded: list[dict[str, str]] = []
+    moves: list[str] = []
+    for row in rows:
+        move = row["operation"] in _MOVES
+        if move and moves and folded[-1]["layer"] == row["layer"]:
+            moves.append(row["operation"])
+            shown = ", ".join(dict.fromkeys(moves))
+            folded[-1]["operation"] = f"{shown} ({len(moves)} moves)"
+            continue
+        moves = [row["operation"]] if move else []
+        folded.append(dict(row))
+    return folded
+
+
+def _without_folder(line: str) -> str:
+    """Return "model.py:3 `text`" of "folder/model.py:3 `text`"."""
+    path, tick, text = line.partition(" `")
+    return path.rpartition("/")[2] + tick + text
 
 
 _RULE_OF_KIND = {

@@ -46,6 +46,7 @@ def graph_of(
         If it returns more than one tensor.
     """
     program = decomposed(program)
+    _refuse_effects(program)
     signature = program.graph_signature
     constants: dict[str, Tensor] = {}
     inputs: list[Name] = []
@@ -82,6 +83,16 @@ def graph_of(
     read = Name(outputs[1]) if layer else inputs[0]
     graph = Graph(each, constants, tuple(inputs), Name(outputs[0]), read, frozenset())
     return _with_products_for_quotients(with_dependence(graph))
+
+
+def _refuse_effects(program: ExportedProgram) -> None:
+    for node in program.graph.nodes:
+        if node.op == "call_function" and short_name(node.target) == "with_effects":
+            raise UnsupportedOperation(
+                f"the operation {short_name(node.args[1])} has side effects",
+                where=source_line(node.meta.get("stack_trace") or "") or "model",
+                remedy="write the model without it, or explain a layer after it",
+            )
 
 
 def _computes(node: torch.fx.Node) -> bool:

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genolift.engine.graph import Name, Operation, UnsupportedOperation, execute
+from genolift.engine.graph import Name, Operation, UnsupportedOperation, default_dtype, execute
 from genolift.engine.kinds import Composed, Elementwise, Linear, Selection
 from genolift.engine.plan import Plan, Step
 
@@ -103,7 +103,8 @@ class Runner:
                     self.axis[operation.name] = operation.batch_axis
                     self.outer[operation.name] = operation.outer
             else:
-                self.constants[operation.name] = execute(operation, self.constants)
+                with default_dtype(self.dtype):
+                    self.constants[operation.name] = execute(operation, self.constants)
         return left
 
     def _values_rules_need(self) -> frozenset[str]:
@@ -155,6 +156,10 @@ class Runner:
         carry
             Keep each linear operation's transpose.
         """
+        with default_dtype(self.dtype):
+            return self._forward(inputs, carry=carry)
+
+    def _forward(self, inputs: tuple[Tensor, ...], *, carry: bool) -> Activations:
         values: dict[str, Any] = dict(self.constants)
         values.update(zip(self.graph.inputs, inputs, strict=True))
         activations = Activations(inputs[0].shape[0], {})
@@ -244,8 +249,9 @@ def check_rows_are_independent(runner: Runner, example: tuple[Tensor, ...]) -> N
     """
     runs = [_probe(runner, example, seeds) for seeds in ((0, 1), (0, 2), (2, 1))]
     for operation in runner._operations:
-        for run in runs:
-            run[operation.name] = execute(operation, run)
+        with default_dtype(runner.dtype):
+            for run in runs:
+                run[operation.name] = execute(operation, run)
         if operation.name not in runner.graph.dependent:
             continue
         axis = runner.axis[operation.name] + 1

@@ -54,7 +54,7 @@ def reduced(sign: int) -> Selection:
     def choose(x: Tensor, args: tuple[Any, ...]) -> Tensor:
         return (sign * _reduced_window(x, args)).argmax(-1, keepdim=True)
 
-    return Selection(_reduced_window, _reduced_unwindow, choose, _reduced_output)
+    return Selection(_reduced_window, _reduced_unwindow, choose, _reduced_output, smallest=sign < 0)
 
 
 def pooled(pool: Callable[..., Any], spatial: int) -> Selection:

@@ -5,6 +5,34 @@ from __future__ import annotations
 import linecache
 import re
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+
+@contextmanager
+def whole_traces() -> Iterator[None]:
+    """Keep, while a model is traced, the lines of the functions and methods that its forward calls.
+
+    torch keeps those of ``forward`` alone, and would name forward's line for what a helper of it does.
+    """
+    tracer: Any = torch.fx.proxy.TracerBase
+    found = getattr(tracer, "_filter_traceback_frames", None)
+
+    def from_forward_on(self: Any, summary: traceback.StackSummary) -> traceback.StackSummary:
+        starts = [number for number, frame in enumerate(summary) if frame.name == "forward"]
+        return traceback.StackSummary.from_list(summary[starts[0] :] if starts else [])
+
+    if found is not None:
+        tracer._filter_traceback_frames = from_forward_on
+    try:
+        yield
+    finally:
+        if found is not None:
+            tracer._filter_traceback_frames = found
+
 
 _FRAME = re.compile(r'File "(?P<file>.+)", line (?P<line>\d+), in (?P<function>.+)')
 
