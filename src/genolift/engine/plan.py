@@ -103,6 +103,8 @@ def _folded(rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
             moves.append(row["operation"])
             shown = ", ".join(dict.fromkeys(moves))
             folded[-1]["operation"] = f"{shown} ({len(moves)} moves)"
+            if float(row.get("lost") or 0) > float(folded[-1].get("lost") or 0):
+                folded[-1]["lost"] = row["lost"]
             continue
         moves = [row["operation"]] if move else []
         folded.append(dict(row))
