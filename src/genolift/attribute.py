@@ -103,9 +103,9 @@ def attribute(
     stored = read_sequences(sequences)
     rows = _rows_of_shard(len(stored.key), shard)
     with open_references(references) as compared:
-        _check_references(stored, compared, references)
+        check_references(stored, compared, references)
         loaded = load_model(model)
-        _check_length(stored, input_length(loaded, model), sequences)
+        check_length(stored, input_length(loaded, model), sequences)
         code = class_file(model)
         example = torch.from_numpy(onehot_of_codes(stored.codes[:1])).float()
         explainer = Explainer(
@@ -332,14 +332,16 @@ def _rows_of_shard(n: int, shard: tuple[int, int]) -> range:
     return range(n * i // k, n * (i + 1) // k)
 
 
-def _check_references(stored: Sequences, compared: References, path: Path) -> None:
+def check_references(stored: Sequences, compared: References, path: Path) -> None:
+    """Raise `InputError` if references, stored at ``path``, were made for other sequences."""
     if not np.array_equal(stored.key, compared.key) or compared.length != stored.codes.shape[1]:
         raise InputError(
             "was made for other sequences", where=str(path), remedy="make it anew with genolift reference"
         )
 
 
-def _check_length(stored: Sequences, wanted: int | None, path: Path) -> None:
+def check_length(stored: Sequences, wanted: int | None, path: Path) -> None:
+    """Raise `InputError` if sequences, stored at ``path``, are not of the length that a model takes."""
     length = stored.codes.shape[1]
     if wanted is not None and wanted != length:
         raise InputError(

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genolift.alphabet import onehot_of_codes
+from genolift.attribute import check_length, check_references
 from genolift.attribution import path_points
 from genolift.comparison_figure import draw_comparison
 from genolift.errors import InputError
@@ -28,8 +29,8 @@ from genolift.explainer import Attribution, Explainer, Model, chosen_device
 from genolift.files import sha256, whole_folder
 from genolift.methods import GradCam, Mutagenesis
 from genolift.models import ModelSpec, input_length, load_model
-from genolift.reference_store import References, open_references
-from genolift.sequences import Sequences, read_sequences
+from genolift.reference_store import open_references
+from genolift.sequences import read_sequences
 from genolift.truth import Instances, find, read_instances
 
 _LOG = logging.getLogger("genolift")
@@ -176,13 +177,13 @@ def compare(
     stored = read_sequences(sequences)
     n, length = min(number, len(stored.key)), stored.codes.shape[1]
     with open_references(references) as compared:
-        _check_references(stored, compared, references)
+        check_references(stored, compared, references)
         onehot = torch.from_numpy(onehot_of_codes(stored.codes[:n])).float()
         shown = torch.from_numpy(compared.shared_onehot() if compared.shared else compared.onehot(0, n))
         kind, seed, r = compared.kind, compared.seed, compared.number
     instances = read_instances(truth, stored.id[:n], length, motifs=truth_motifs) if truth else None
     loaded = load_model(model)
-    _check_length(length, input_length(loaded, model), sequences)
+    check_length(stored, input_length(loaded, model), sequences)
     chosen = chosen_device(device)
     explained = {
         "target": target,
@@ -331,20 +332,4 @@ def _check_folder(out: Path) -> None:
             "is there and is no comparison, and would be replaced",
             where=str(out),
             remedy="name a folder that is not there yet",
-        )
-
-
-def _check_references(stored: Sequences, compared: References, path: Path) -> None:
-    if not np.array_equal(stored.key, compared.key) or compared.length != stored.codes.shape[1]:
-        raise InputError(
-            "was made for other sequences", where=str(path), remedy="make it anew with genolift reference"
-        )
-
-
-def _check_length(length: int, wanted: int | None, path: Path) -> None:
-    if wanted is not None and wanted != length:
-        raise InputError(
-            f"its sequences have {length} bases, the model takes {wanted}",
-            where=str(path),
-            remedy="encode sequences of the model's input length",
         )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -13,6 +11,7 @@ from torch import Tensor, nn
 from zoo import onehot, seeded
 
 import genolift
+from genolift.engine.graph import default_dtype
 from genolift.explainer import Explainer
 
 pytestmark = [
@@ -23,17 +22,6 @@ pytestmark = [
 X = onehot(2, LENGTH)
 REFERENCES = onehot(4, LENGTH, seed=1).view(2, 2, 4, LENGTH)
 DEEPLIFT = ["rescale", "revealcancel", "genomics-default"]
-
-
-@contextmanager
-def default_dtype(dtype: torch.dtype) -> Iterator[None]:
-    """Make tensors in ``dtype`` where a module does not say."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
 
 
 def state_of(model: nn.Module) -> dict[str, Any]:
