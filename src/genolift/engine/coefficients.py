@@ -86,12 +86,6 @@ def written(args: Arguments, dependent: Depends) -> Arguments:
     return first, second, *args[2:]
 
 
-def written_at(args: Arguments, dependent: Depends) -> Arguments:
-    """Writing the argument after the indices into the first: see `written`."""
-    first, second = summed((args[0], args[2]), (dependent[0], dependent[2]))
-    return first, args[1], second, *args[3:]
-
-
 def scattered(args: Arguments, dependent: Depends) -> Arguments:
     """Writing the argument after axis and index into the first: see `written`."""
     first, second = summed((args[0], args[3]), (dependent[0], dependent[3]))

@@ -122,13 +122,11 @@ def log_softmax(arguments: Sequence[Any], axis: int, shift: int, rule: Rule) -> 
 
 
 def softmax(arguments: Sequence[Any], axis: int, shift: int, rule: Rule) -> Compared:
-    """exp(x - log(sum(exp(x)))): so written nothing overflows, whatever the logits."""
+    """exp(x - log(sum(exp(x)))): so written nothing overflows, whatever the logits.
+
+    Where all of a row is masked with minus infinity its change is 0, whether its values are NaN or 0.
+    """
     return activated(log_softmax(arguments, axis, shift, rule), _EXP, RESCALE)
-
-
-def safe_softmax(arguments: Sequence[Any], axis: int, shift: int, rule: Rule) -> Compared:
-    """As `softmax`, but 0 where all of a row is masked with minus infinity."""
-    return softmax(arguments, axis, shift, rule)
 
 
 def logsumexp(arguments: Sequence[Any], axis: int, shift: int, rule: Rule) -> Compared:

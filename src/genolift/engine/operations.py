@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from genolift.engine import coefficients
-from genolift.engine.composed import log_softmax, logsumexp, product, safe_softmax, softmax
+from genolift.engine.composed import log_softmax, logsumexp, product, softmax
 from genolift.engine.graph import Name, Operation, Result, UnsupportedOperation, aten, names_in
 from genolift.engine.kinds import Composed, Elementwise, Entry, Joint, Linear, Product, Registered
 from genolift.engine.recurrent import gru, lstm, rnn_relu, rnn_tanh
@@ -168,7 +168,7 @@ FIRST: Mapping[Any, Entry] = {
     Result(aten.max_pool3d_with_indices.default): pooled(aten.max_pool3d_with_indices.default, 3),
     Result(aten.adaptive_max_pool2d.default): pooled(aten.adaptive_max_pool2d.default, 2),
     aten._softmax.default: Composed(softmax, "exp, sum, log, exp"),
-    aten._safe_softmax.default: Composed(safe_softmax, "exp, sum, log, exp"),
+    aten._safe_softmax.default: Composed(softmax, "exp, sum, log, exp"),
     aten._log_softmax.default: Composed(log_softmax, "exp, sum, log"),
     aten.logsumexp.default: Composed(logsumexp, "exp, sum, log"),
     aten.prod.dim_int: Composed(product, "products of two halves"),
