@@ -152,7 +152,6 @@ def add_plan(commands: Any) -> None:
         from genolift.attribution import plan
         from genolift.models import input_length, load_model
         from genolift.plan_check import check_plan
-        from genolift.targets import task_number
 
         spec = model_spec(a)
         model = load_model(spec)
@@ -161,14 +160,18 @@ def add_plan(commands: Any) -> None:
             raise InputError(
                 "the model does not say its input length", where="--input-length", remedy="give it, in bases"
             )
-        target = task_number(model, a.target)
+        explained = {
+            "rule": a.rule,
+            "target": a.target,
+            "keep_final_activation": a.keep_final_activation,
+        }
         if not a.check:
-            print(plan(model, torch.zeros(1, 4, length), rule=a.rule, target=target))
+            print(plan(model, torch.zeros(1, 4, length), **explained))
             return
         random = torch.Generator().manual_seed(0)
         codes = torch.randint(4, (2, _CHECKED, length), generator=random)
         inputs, references = one_hot(codes, 4).transpose(2, 3).float()
-        print(check_plan(model, inputs, references, rule=a.rule, target=target))
+        print(check_plan(model, inputs, references, **explained))
 
     parser = add_command(
         commands,

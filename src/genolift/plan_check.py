@@ -63,6 +63,7 @@ def check_plan(
     *,
     rule: str = GENOMICS_DEFAULT,
     target: Target = 0,
+    keep_final_activation: bool = False,
     extra_inputs: tuple[Tensor, ...] = (),
 ) -> CheckedPlan:
     """Return what each operation of ``model`` loses, comparing its in- and outgoing sums in float64.
@@ -71,7 +72,7 @@ def check_plan(
     ----------
     inputs, references
         (n, *event) each: some sequences, and one reference for each.
-    model, rule, target, extra_inputs
+    model, rule, target, keep_final_activation, extra_inputs
         As in `genolift.deeplift`.
 
     Raises
@@ -93,6 +94,7 @@ def check_plan(
         inputs,
         rule=rule,
         target=target,
+        keep_final_activation=keep_final_activation,
         extra_inputs=extra_inputs,
         device="cpu",
         precision="float64",
