@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,17 @@ class Minimum(nn.Module):
         first = torch.tensor([[1.0], [0.0]]).to(x)
         difference = torch.tensor([[1.0], [-1.0]]).to(x)
         return x[:, 0] @ first - torch.relu(x[:, 0] @ difference)
+
+
+class After(nn.Module):
+    """A function of a module's output."""
+
+    def __init__(self, module: nn.Module, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.module, self.function = module, function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(self.module(x))
 
 
 def test_saturated_inputs_still_get_their_contributions() -> None:
@@ -184,6 +196,53 @@ def test_a_final_softmax_is_stepped_over_with_its_logits_centred(last: nn.Module
     result = genolift.deeplift(nn.Sequential(model, last), x, references, target=1)
     expected = genolift.deeplift(model, x, references, target=lambda y: y[:, 1] - y.mean(1))
     torch.testing.assert_close(result.contributions, expected.contributions)
+
+
+MOVED_BACK: dict[str, Callable[[Tensor], Tensor]] = {
+    "a slice": lambda y: y[:, :1],
+    "one task": lambda y: y[:, 0],
+    "squeeze": lambda y: y[:, None].squeeze(1),
+    "view": lambda y: y[:, :1].reshape(-1),
+    "permute": lambda y: y[:, None].transpose(1, 2)[:, :, 0],
+    "index": lambda y: y.flip(1)[:, [1, 0]],
+    "another element type and back": lambda y: y.double().float(),
+}
+
+
+@pytest.mark.parametrize("moved", MOVED_BACK.values(), ids=MOVED_BACK)
+def test_a_final_activation_is_stepped_over_behind_whatever_moves_its_values(
+    moved: Callable[[Tensor], Tensor],
+) -> None:
+    model, x, references = network(), onehot(3), onehot(2, seed=1)
+    result = genolift.deeplift(After(model, lambda y: moved(y.softmax(1))), x, references)
+    expected = genolift.deeplift(model, x, references, target=lambda y: y[:, 0] - y.mean(1))
+    torch.testing.assert_close(result.contributions, expected.contributions)
+    torch.testing.assert_close(result.output, expected.output)
+
+
+def test_each_of_several_heads_side_by_side_has_its_final_activation_stepped_over() -> None:
+    def heads(y: Tensor) -> Tensor:
+        return torch.cat([torch.sigmoid(y[:, :1]), y.softmax(1), y[:, 1:]], 1)
+
+    model, x, references = network(), onehot(3), onehot(2, seed=1)
+    results = genolift.deeplift(After(model, heads), x, references, target=[0, 2, 3])
+    wanted = [lambda y: y[:, 0], lambda y: y[:, 1] - y.mean(1), lambda y: y[:, 1]]
+    for result, target in zip(results, wanted, strict=True):
+        torch.testing.assert_close(
+            result.contributions, genolift.deeplift(model, x, references, target=target).contributions
+        )
+
+
+def test_an_activation_that_more_than_moves_follow_is_no_final_one() -> None:
+    model, x, references = network(), onehot(3), onehot(2, seed=1)
+    for last in (
+        lambda y: torch.cat([(s := torch.sigmoid(y)), 2 * s], 1),
+        lambda y: (torch.sigmoid(y) + torch.sigmoid(y.flip(1))) / 2,
+        lambda y: torch.cat([(s := torch.sigmoid(y)), s.view(-1, 2) * y], 1),
+    ):
+        result = genolift.deeplift(After(model, last), x, references, precision="float64")
+        torch.testing.assert_close(result.output.float(), last(model(x))[:, 0].detach())
+        assert float(result.relative_convergence_error.max()) < 1e-9
 
 
 def test_a_callable_target_is_explained() -> None:

@@ -250,34 +250,50 @@ def step_over_final_activation(graph: Graph) -> tuple[Graph, str]:
     """Return the graph with the logit in place of a final sigmoid or softmax, and what was stepped over.
 
     The logit is what is explained, not the probability (section 3.6). The logits of a softmax are
-    mean-centred over its classes, so that what adds to every class counts for none.
+    mean-centred over its classes, so that what adds to every class counts for none. Several heads that are
+    put side by side have an activation each.
     """
-    by_name = {operation.name: operation for operation in graph.operations}
-    name = graph.output
-    while name in by_name and by_name[name].target not in _FINAL:
-        operation = by_name[name]
-        if operation.target not in _LOOKED_THROUGH:
-            return graph, ""
-        name = operation.inputs[0]
-    if name not in by_name or sum(name in operation.inputs for operation in graph.operations) > 1:
+    finals = _final_activations(graph)
+    if not finals:
         return graph, ""
-    final = by_name[name]
     operations: list[Operation] = []
     for operation in graph.operations:
-        if operation.name != name:
+        if operation.name not in finals:
             operations.append(operation)
-        elif final.target is aten.sigmoid.default:
-            operations.append(replace(final, target=aten.alias.default))
+        elif operation.target is aten.sigmoid.default:
+            operations.append(replace(operation, target=aten.alias.default))
         else:
             mean = replace(
-                final,
-                name=Name(f"{name}_mean"),
+                operation,
+                name=Name(f"{operation.name}_mean"),
                 target=aten.mean.dim,
-                args=(final.args[0], [final.args[1]], True),
+                args=(operation.args[0], [operation.args[1]], True),
                 row_numel=1,
             )
-            operations += [mean, replace(final, target=aten.sub.Tensor, args=(final.args[0], mean.name))]
-    return with_dependence(replace(graph, operations=tuple(operations))), _FINAL[final.target]
+            centred = replace(operation, target=aten.sub.Tensor, args=(operation.args[0], mean.name))
+            operations += [mean, centred]
+    names = dict.fromkeys(_FINAL[op.target] for op in graph.operations if op.name in finals)
+    return with_dependence(replace(graph, operations=tuple(operations))), " and ".join(names)
+
+
+def _final_activations(graph: Graph) -> set[Name]:
+    """Return the sigmoids and softmaxes that reach the output by moves alone, whatever path they take."""
+    users: dict[Name, set[Name]] = {}
+    for operation in graph.operations:
+        for name in operation.inputs:
+            users.setdefault(name, set()).add(operation.name)
+    moved: set[Name] = set()
+    finals: set[Name] = set()
+    for operation in reversed(graph.operations):
+        users_of_it = users.get(operation.name, set())
+        if operation.name != graph.output and not (users_of_it and users_of_it <= moved):
+            continue
+        if operation.target in _FINAL:
+            finals.add(operation.name)
+        elif operation.target in _MOVED_BY:
+            moved.add(operation.name)
+    # Contributions that are read behind the activation are of its values.
+    return (finals & graph.dependent) - {graph.read}
 
 
 def behind_last_convolution(graph: Graph) -> Name | None:
@@ -311,11 +327,22 @@ def _entry_or_none(operation: Operation, graph: Graph) -> Entry | None:
         return None
 
 
-_LOOKED_THROUGH = {
+_MOVED_BY = {
+    aten._to_copy.default,
     aten.alias.default,
+    aten.cat.default,
     aten.clone.default,
-    aten.view.default,
-    aten.squeeze.dims,
+    aten.expand.default,
+    aten.flip.default,
+    aten.gather.default,
+    aten.index.Tensor,
+    aten.index_select.default,
+    aten.permute.default,
+    aten.select.int,
+    aten.slice.Tensor,
+    aten.split_with_sizes.default,
     aten.squeeze.dim,
+    aten.squeeze.dims,
     aten.unsqueeze.default,
+    aten.view.default,
 }
