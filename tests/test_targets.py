@@ -237,6 +237,38 @@ def test_contributions_at_a_layer_are_multipliers_times_what_it_gives() -> None:
     close(result.contributions, expected * (leaf[0] - leaf[1]))
 
 
+class InPlace(nn.Module):
+    """What layers give is written over by the activation behind them, and one layer gives its input."""
+
+    def __init__(self, in_place: bool) -> None:
+        super().__init__()
+        self.stem, self.conv, self.out = nn.Conv1d(4, 6, 5), nn.Conv1d(6, 5, 3), nn.Linear(5, 2)
+        self.activation, self.same = nn.ReLU(in_place), nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.same(self.activation(self.stem(x)))
+        return self.out(self.activation(self.conv(h)).amax(-1))
+
+
+@pytest.mark.parametrize("name", ["stem", "conv", "same", "activation#0"])
+def test_a_layer_is_what_it_gave_though_an_activation_in_place_writes_over_it(name: str) -> None:
+    changed, kept = (
+        genolift.deeplift(seeded(lambda: InPlace(form)), X, OWN, layer=name, keep_multipliers=True)
+        for form in (True, False)
+    )
+    assert changed.multipliers is not None
+    assert kept.multipliers is not None
+    close(changed.multipliers, kept.multipliers)
+    changed, kept = (
+        genolift.deeplift(seeded(lambda: InPlace(form)), X, OWN, target=layer(name, 2))
+        for form in (True, False)
+    )
+    close(changed.output, kept.output)
+    close(changed.contributions, kept.contributions)
+    maps, others = (genolift.grad_cam(seeded(lambda: InPlace(form)), X, layer=name) for form in (True, False))
+    close(maps.contributions, others.contributions)
+
+
 def test_the_last_convolution_is_found_behind_its_batch_norm() -> None:
     model = nn.Sequential(
         nn.Conv1d(4, 5, 3), nn.ReLU(), nn.Conv1d(5, 6, 3), nn.BatchNorm1d(6), nn.Tanh(), nn.MaxPool1d(2),

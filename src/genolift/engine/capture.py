@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from genolift.engine.graph import Graph, UnsupportedOperation, default_dtype
 from genolift.engine.program import graph_of, placed
@@ -191,7 +191,13 @@ class _Traced(nn.Module):
         self.seen: dict[str, list[Any]] = {}
         for layer in dict.fromkeys(name for name in (of_layer, read) if name is not None):
             module = _submodule(model, layer.partition("#")[0])
-            module.register_forward_hook(lambda _, __, output, layer=layer: self.seen[layer].append(output))
+            module.register_forward_hook(lambda _, __, output, layer=layer: self._see(layer, output))
+
+    def _see(self, layer: str, output: Any) -> Any:
+        """Keep what a layer gives and hand on a copy, which an in-place activation may then write to."""
+        own = _copied(output)  # not the output itself: a layer may give its own input
+        self.seen[layer].append(own)
+        return _copied(own)
 
     def forward(self, *args: Tensor) -> Any:
         self.seen = {layer: [] for layer in (self.of_layer, self.read) if layer is not None}
@@ -213,11 +219,16 @@ class _Traced(nn.Module):
         return output, value
 
 
+def _copied(values: Any) -> Any:
+    return tree_map_only(Tensor, torch.clone, values)
+
+
 def _submodule(model: nn.Module, name: str) -> nn.Module:
     modules = dict(model.named_modules())
     if name in modules and name:
         return modules[name]
-    near = get_close_matches(name, modules, 5) or [layer for layer in modules if layer][:8]
+    layers = [layer for layer in modules if layer]
+    near = get_close_matches(name, layers, 5) or layers[:8]
     raise InputError(
         f"the model has no layer {name!r}",
         where="layer",
