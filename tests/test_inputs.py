@@ -80,6 +80,25 @@ def test_vectors_grids_and_scalars_are_inputs_too(event: tuple[int, ...]) -> Non
         assert float(result.relative_convergence_error.max()) < 1e-10
 
 
+@pytest.mark.parametrize("n", [1, 3])
+@pytest.mark.parametrize("rule", ["rescale", "gradient"])
+def test_references_may_be_a_function_that_gives_either_form(n: int, rule: str) -> None:
+    model, x = seeded(lambda: Reshaped("ncl")), onehot(n)
+    shared, own = onehot(2, seed=1), torch.stack([x.flip(1), x.flip(2)], 1)
+    for given, function in (
+        (shared, lambda _: shared),
+        (shared, lambda _: shared.numpy()),
+        (torch.zeros(1, 4, 50), lambda some: torch.zeros_like(some[:1])),
+        (own, lambda some: torch.stack([some.flip(1), some.flip(2)], 1)),
+    ):
+        result, expected = (
+            genolift.deeplift(model, x, references, rule=rule, batch_size=2)
+            for references in (function, given)
+        )
+        torch.testing.assert_close(result.contributions, expected.contributions)
+        torch.testing.assert_close(result.reference_output, expected.reference_output)
+
+
 def of_two(references: tuple[Any, Any], *held: Tensor, **options: Any) -> tuple[genolift.Attribution, ...]:
     signals = torch.randn(3, 3, generator=torch.Generator().manual_seed(1))
     return genolift.deeplift(

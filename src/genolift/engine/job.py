@@ -50,8 +50,8 @@ class Job:
     inputs
         (n, *event).
     references
-        (n, r, *event), (r, *event), or a function of inputs that gives either; it has the attribute
-        ``shared`` where it gives the latter.
+        (n, r, *event), (r, *event), or a function of inputs that gives either; it is given all inputs at once
+        only if it has the attribute ``shared``.
     held
         The model's further arguments, each (n, ...).
     path
@@ -87,8 +87,8 @@ class Job:
         elif getattr(references, "shared", False):
             given = as_tensor(references(inputs), "references")
         else:
-            self.make = references
             given = as_tensor(references(inputs[:1]), "references")
+            self.make = references if given.dim() == inputs.dim() + 1 else None
         self.per_sequence = given.dim() == inputs.dim() + 1
         self.given = given
         self._check(given)
