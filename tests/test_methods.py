@@ -117,6 +117,12 @@ QUADRATURES = {
 }
 
 
+@pytest.mark.parametrize("steps", [0, 2.5])
+def test_a_path_has_a_whole_number_of_points(steps: Any) -> None:
+    with pytest.raises(genolift.InputError, match="give a whole number of 1 or more"):
+        genolift.integrated_gradients(network(), onehot(1), ZEROS, steps=steps)
+
+
 @pytest.mark.parametrize(("method", "steps"), QUADRATURES)
 def test_integrated_gradients_are_the_sum_of_gradients_on_the_path(method: str, steps: int) -> None:
     x, references = onehot(3).double(), torch.stack([onehot(3, seed=1), onehot(3, seed=2)], 1).double()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -181,6 +182,32 @@ def test_functions_share_a_pass_and_what_cannot_is_refused() -> None:
     assert "there is no target" in refusal(network(), target=[])
 
 
+def test_any_whole_number_is_a_task_and_what_is_none_is_refused() -> None:
+    expected = genolift.deeplift(network(), X, SHARED, target=1)
+    for task in (np.int64(1), torch.tensor(1), "1"):
+        close(genolift.deeplift(network(), X, SHARED, target=task).contributions, expected.contributions)
+    for wrong in (True, 1.0, np.array([0, 1]), None):
+        assert "is no target; give a task's number" in refusal(network(), target=wrong)
+
+
+def test_methods_of_one_target_refuse_several() -> None:
+    for method in (
+        genolift.in_silico_mutagenesis,
+        genolift.grad_cam,
+        genolift.gradient_times_input,
+        lambda *of, **options: genolift.integrated_gradients(*of, SHARED, **options),
+    ):
+        with pytest.raises(genolift.InputError, match="there are 2 targets; give one"):
+            method(network(), X, target=[0, 1])
+
+
+def test_a_function_that_raises_is_told_from_a_model_that_does() -> None:
+    said = refusal(network(), target=lambda y: y[:, 7])
+    assert "test_targets.py" in said
+    assert "the target function raises IndexError: index 7 is out of bounds" in said
+    assert "the model does not take an input" in refusal(nn.Linear(3, 1))
+
+
 def test_a_unit_of_a_layer_is_a_target() -> None:
     model = network()
     by_layer = genolift.deeplift(model, X, OWN, target=layer("hidden", 3))
@@ -252,21 +279,18 @@ class InPlace(nn.Module):
 
 @pytest.mark.parametrize("name", ["stem", "conv", "same", "activation#0"])
 def test_a_layer_is_what_it_gave_though_an_activation_in_place_writes_over_it(name: str) -> None:
-    changed, kept = (
-        genolift.deeplift(seeded(lambda: InPlace(form)), X, OWN, layer=name, keep_multipliers=True)
-        for form in (True, False)
+    changed, kept = seeded(lambda: InPlace(True)), seeded(lambda: InPlace(False))
+    at, expected = (
+        genolift.deeplift(model, X, OWN, layer=name, keep_multipliers=True) for model in (changed, kept)
     )
-    assert changed.multipliers is not None
-    assert kept.multipliers is not None
-    close(changed.multipliers, kept.multipliers)
-    changed, kept = (
-        genolift.deeplift(seeded(lambda: InPlace(form)), X, OWN, target=layer(name, 2))
-        for form in (True, False)
-    )
-    close(changed.output, kept.output)
-    close(changed.contributions, kept.contributions)
-    maps, others = (genolift.grad_cam(seeded(lambda: InPlace(form)), X, layer=name) for form in (True, False))
-    close(maps.contributions, others.contributions)
+    assert at.multipliers is not None
+    assert expected.multipliers is not None
+    close(at.multipliers, expected.multipliers)
+    unit, expected = (genolift.deeplift(model, X, OWN, target=layer(name, 2)) for model in (changed, kept))
+    close(unit.output, expected.output)
+    close(unit.contributions, expected.contributions)
+    mapped, expected = (genolift.grad_cam(model, X, layer=name) for model in (changed, kept))
+    close(mapped.contributions, expected.contributions)
 
 
 def test_the_last_convolution_is_found_behind_its_batch_norm() -> None:
@@ -284,6 +308,8 @@ def test_layers_that_cannot_be_read_are_refused() -> None:
     twice = seeded(Twice)
     assert "layer conv: is called 2 times; choose a call: conv#0, conv#1" in refusal(twice, layer="conv")
     assert "no layer 'steam'; choose a submodule, such as stem" in refusal(twice, layer="steam")
+    assert "a Conv1d is no layer's name; name the submodule" in refusal(twice, layer=twice.stem)
+    assert "no layer ''; choose a submodule, such as conv, stem, head" in refusal(twice, layer="")
     assert "layer stem has no unit 6; choose one of 0 to 5" in refusal(twice, target=layer("stem", 6))
     assert "give the unit to explain" in refusal(twice, target=layer("stem"))
     with pytest.raises(genolift.InputError, match="along the path of the input"):

@@ -13,7 +13,7 @@ from genolift.engine.plan import GENOMICS_DEFAULT, Plan
 from genolift.errors import InputError
 from genolift.explainer import Attribution, Explainer, Model, References, chosen_device
 from genolift.joined_inputs import JoinedInputs, joined, joined_references
-from genolift.targets import Target, task_names
+from genolift.targets import Target, one_target, task_names
 
 __all__ = [
     "Attribution",
@@ -87,7 +87,8 @@ def deeplift(
         the model's first arguments, that contributions are computed for together.
     references
         What the inputs are compared with: (n, r, *event); or (r, *event), the same r for every input; or a
-        reference of `genolift.references`. For a tuple of inputs, a tuple with those of each.
+        reference of `genolift.references`, or a function of your own that makes either of some of the inputs,
+        (some, *event). For a tuple of inputs, a tuple with those of each.
     rule
         "rescale", "revealcancel", "genomics-default" (Rescale on an activation fed by a convolution,
         RevealCancel on one fed by a dense layer), "gradient", "guided-backprop", "deconvnet" or
@@ -285,7 +286,7 @@ def integrated_gradients(
         model,
         inputs,
         rule="gradient",
-        target=target,
+        target=one_target(target),
         keep_final_activation=keep_final_activation,
         extra_inputs=extra_inputs,
         device=device,
@@ -303,8 +304,8 @@ def integrated_gradients(
 
 def path_points(steps: int, method: str) -> tuple[np.ndarray, np.ndarray]:
     """Return points in [0, 1] and their weights, which sum to 1, for integrating over a path."""
-    if steps < 1:
-        raise InputError(f"{steps} steps", where="steps", remedy="give 1 or more")
+    if not isinstance(steps, int) or steps < 1:
+        raise InputError(f"{steps} steps", where="steps", remedy="give a whole number of 1 or more")
     if method == "gauss-legendre":
         points, weights = np.polynomial.legendre.leggauss(steps)
         return (points + 1) / 2, weights / 2

@@ -30,7 +30,8 @@ from genolift.targets import LAST_CONVOLUTION, Explained, Target, resolve
 
 Model = nn.Module | ExportedProgram
 References = Tensor | NDArray[Any] | Callable[[Tensor], Tensor]
-"""(n, r, *event), (r, *event), or a reference of `genolift.references`, which makes them."""
+"""(n, r, *event), (r, *event), or a function of some inputs that makes either, such as those of
+`genolift.references`."""
 Piece = tuple[int, int, tuple[int, ...]]
 """(start, stop, event): where one of several inputs lies in the flat one, and its own shape."""
 PRECISIONS = ("float32", "float64", "tf32", "bfloat16")
@@ -239,9 +240,7 @@ class Explainer:
             )
         inputs = _checked(as_tensor(inputs, "inputs"), names)
         job = Job(self.runner, self.targets, inputs, references, extra_inputs, path, names)
-        size = batch_size if batch_size is not None else self.batch_size(memory)
-        if size < 1:
-            raise InputError(f"{size} pairs", where="batch_size", remedy="give 1 or more")
+        size = checked_size(batch_size if batch_size is not None else self.batch_size(memory))
         with _progress(progress, len(inputs) * job.r) as advance, self._settings():
             sums = [self._sums(inputs, job.r, keep_multipliers, pieces) for _ in self.targets]
             for part in job.run(size):
@@ -314,12 +313,19 @@ def chosen_device(device: str | torch.device | None) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         chosen = torch.device(device)
-        torch.empty(0, device=chosen)
+        torch.zeros(1, device=chosen).item()  # meta has no values
     except Exception as error:
         raise InputError(
             f"there is no device {str(device)!r} here", where="device", remedy="choose auto, cpu or cuda"
         ) from error
     return chosen
+
+
+def checked_size(size: Any) -> int:
+    """Return a batch size, checked to be one."""
+    if not isinstance(size, int) or size < 1:
+        raise InputError(f"{size!r} rows", where="batch_size", remedy="give a whole number of 1 or more")
+    return size
 
 
 def _checked(inputs: Tensor, names: list[str] | None) -> Tensor:

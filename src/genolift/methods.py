@@ -17,9 +17,9 @@ from torch.nn.functional import interpolate
 from genolift.attribution import deeplift
 from genolift.engine.job import Job, as_tensor, is_onehot
 from genolift.errors import InputError
-from genolift.explainer import Attribution, Explainer, Model
+from genolift.explainer import Attribution, Explainer, Model, checked_size
 from genolift.substitution import ForwardOnly, Rows
-from genolift.targets import LAST_CONVOLUTION, Target
+from genolift.targets import LAST_CONVOLUTION, Target, one_target
 
 
 def in_silico_mutagenesis(
@@ -76,7 +76,7 @@ def in_silico_mutagenesis(
     explainer = Mutagenesis(
         model,
         inputs,
-        target=target,
+        target=one_target(target),
         keep_final_activation=keep_final_activation,
         extra_inputs=extra_inputs,
         device=device,
@@ -112,7 +112,7 @@ def gradient_times_input(
         inputs,
         zeros,
         rule="gradient",
-        target=target,
+        target=one_target(target),
         keep_final_activation=keep_final_activation,
         extra_inputs=extra_inputs,
         batch_size=batch_size,
@@ -179,7 +179,7 @@ def grad_cam(
         model,
         inputs,
         layer=layer,
-        target=target,
+        target=one_target(target),
         guided=guided,
         keep_final_activation=keep_final_activation,
         extra_inputs=extra_inputs,
@@ -263,7 +263,7 @@ class GradCam:
         maps = torch.zeros(len(inputs), 1, inputs.shape[2], dtype=torch.float64)
         output = torch.zeros(len(inputs), dtype=torch.float64)
         job = Job(self._maps.runner, self._maps.targets, inputs, zeros, extra_inputs, (), None)
-        size = batch_size if batch_size is not None else self._maps.batch_size()
+        size = checked_size(batch_size if batch_size is not None else self._maps.batch_size())
         with _shown(progress, len(inputs), "sequence") as advance, self._maps._settings():
             for part in job.run(size):
                 values, gradients = part.inputs[:, 0].double(), part.multipliers[0][:, 0].double()

@@ -14,7 +14,7 @@ from genolift.engine.operations import entry_of
 from genolift.engine.plan import Plan, Step
 from genolift.engine.run import Runner
 from genolift.errors import InputError
-from genolift.explainer import Explainer
+from genolift.explainer import Explainer, checked_size
 
 
 class ForwardOnly(Explainer):
@@ -51,9 +51,7 @@ class Rows:
         self, forward: Explainer, inputs: Tensor, held: tuple[Tensor, ...], batch_size: int | None
     ) -> None:
         self.forward, self.inputs, self.held = forward, inputs, held
-        self.size = batch_size if batch_size is not None else forward.batch_size()
-        if self.size < 1:
-            raise InputError(f"{self.size} rows", where="batch_size", remedy="give 1 or more")
+        self.size = checked_size(batch_size if batch_size is not None else forward.batch_size())
         for extra in held:
             if len(extra) != len(inputs):
                 raise InputError(f"{len(extra)} rows for {len(inputs)} inputs", where="extra_inputs")

@@ -6,8 +6,10 @@ has the weight 1 and the others 0; the logits of a profile have the profile itse
 
 from __future__ import annotations
 
+import operator
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -285,6 +287,17 @@ def resolve(model: object, targets: Sequence[Target]) -> Resolved:
     return Resolved(lambda output: torch.stack([each(output) for each in shared], 1), None, columns)
 
 
+def one_target(target: Any) -> Target:
+    """Return a target, and refuse several."""
+    if isinstance(target, (list, tuple)):
+        raise InputError(
+            f"there are {len(target)} targets",
+            where="target",
+            remedy="give one; several together are for genolift.deeplift",
+        )
+    return target
+
+
 def _head_named(model: object, target: Target) -> tuple[Callable[[Any], Tensor], Explained] | None:
     """Return a head by its name, which a task of the model's own of that name goes before."""
     if not isinstance(target, str) or target in task_names(model):
@@ -303,8 +316,9 @@ def task_number(model: object, target: Any, tasks: Sequence[str] = ()) -> int:
     InputError
         If the name is not known.
     """
-    if isinstance(target, int):
-        return target
+    if not isinstance(target, (str, bool)):
+        with suppress(TypeError):
+            return operator.index(target)  # numpy's whole numbers too
     if not isinstance(target, str):
         raise InputError(
             f"{type(target).__name__} {target!r} is no target",

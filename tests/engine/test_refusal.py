@@ -140,7 +140,8 @@ def test_choices_that_there_are_not_are_refused() -> None:
     assert "'rescaled' is no rule" in wrong(rule="rescaled")
     assert "'float16' is no precision" in wrong(precision="float16")
     assert "no device 'gpu0'" in wrong(device="gpu0")
-    assert "give 1 or more" in wrong(batch_size=0)
+    for size in (0, 2.5, "auto"):
+        assert "give a whole number of 1 or more" in wrong(batch_size=size)
     assert "there is no input" in wrong(inputs=torch.zeros(0, 4, 50))
     assert "give a tensor or an array" in wrong(inputs="ACGT")
 

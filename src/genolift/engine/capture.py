@@ -189,7 +189,14 @@ class _Traced(nn.Module):
         self.model, self.after = model, after
         self.of_layer, self.read = of_layer, read
         self.seen: dict[str, list[Any]] = {}
+        self.within_target = False
         for layer in dict.fromkeys(name for name in (of_layer, read) if name is not None):
+            if not isinstance(layer, str):
+                raise InputError(
+                    f"a {type(layer).__name__} is no layer's name",
+                    where="layer",
+                    remedy="name the submodule as model.named_modules() does, or last-convolution",
+                )
             module = _submodule(model, layer.partition("#")[0])
             module.register_forward_hook(lambda _, __, output, layer=layer: self._see(layer, output))
 
@@ -206,7 +213,9 @@ class _Traced(nn.Module):
         if self.of_layer is not None:
             output = _call_of(self.of_layer, seen[self.of_layer])
         if self.after is not None:
+            self.within_target = True
             output = self.after(output)
+            self.within_target = False
         if self.read is None:
             return output
         value = _call_of(self.read, seen[self.read])
@@ -262,6 +271,12 @@ def _try(model: _Traced, example: tuple[Tensor, ...]) -> None:
     except InputError:
         raise
     except Exception as error:
+        if model.within_target:
+            raise InputError(
+                f"the target function raises {first_line(error)}",
+                where=model_line(error),
+                remedy="give a function of the model's output that returns one number for each row, (n,)",
+            ) from error
         raise InputError(
             f"the model does not take an input of shape {shapes}: {first_line(error)}",
             where=model_line(error),
