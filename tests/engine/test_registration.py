@@ -111,6 +111,17 @@ def test_what_is_no_operation_or_no_rule_is_refused() -> None:
         genolift.register_rule("aten.cumprod.default", "bent")
 
 
+@pytest.mark.parametrize(
+    ("given", "said"), [(lambda m: m.sum(), r"a Tensor of shape \(\)"), (lambda m: None, "a NoneType")]
+)
+def test_a_rule_that_gives_no_multiplier_is_named(given: Callable[[Tensor], Any], said: str) -> None:
+    genolift.register_rule("aten.cumprod.default", lambda compute, x, x0, m: given(m))
+    with pytest.raises(
+        genolift.InputError, match=rf"rule registered for aten.cumprod.default returns {said}"
+    ):
+        error_of(seeded(WithRunningProduct))
+
+
 def test_a_check_finds_every_operation_exact() -> None:
     checked = check_plan(network(), onehot(3), onehot(3, seed=1))
     assert checked.exact

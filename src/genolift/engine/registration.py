@@ -59,13 +59,30 @@ def register_rule(operation: str | Callable[..., Any], rule: str | OwnRule | Non
     if rule is None:
         REGISTERED.pop(target, None)
     elif callable(rule):
-        REGISTERED[target] = Registered(rule)
+        REGISTERED[target] = Registered(_checked(rule, str(operation)))
     elif rule in _KINDS:
         REGISTERED[target] = _KINDS[rule]
     else:
         raise InputError(
             f"{rule!r} is no rule", where="rule", remedy=f"choose {', '.join(_KINDS)}, or give a function"
         )
+
+
+def _checked(rule: OwnRule, operation: str) -> OwnRule:
+    """Return the rule with a check of what it gives: torch would say nothing of whose mistake it is."""
+
+    def checked(compute: Callable[[Tensor], Tensor], x: Tensor, x0: Tensor, multiplier: Tensor) -> Tensor:
+        given: Any = rule(compute, x, x0, multiplier)
+        if not isinstance(given, Tensor) or given.shape != x.shape:
+            shape = f" of shape {tuple(given.shape)}" if isinstance(given, Tensor) else ""
+            raise InputError(
+                f"the rule registered for {operation} returns a {type(given).__name__}{shape}",
+                where="register_rule",
+                remedy=f"return the multiplier of x, of the shape of x, {tuple(x.shape)}",
+            )
+        return given
+
+    return checked
 
 
 def operation_named(operation: str | Callable[..., Any]) -> Any:
