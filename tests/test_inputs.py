@@ -127,6 +127,14 @@ def test_contributions_of_several_inputs_sum_to_the_difference_together() -> Non
         assert signals.contributions.abs().max() > 0
 
 
+def test_the_plan_of_several_inputs_is_that_of_what_they_all_reach() -> None:
+    rows = genolift.plan(seeded(Two), (onehot(3), torch.zeros(3, 3))).table()
+    assert {"convolution", "relu", "tanh", "mul"} <= {row["operation"] for row in rows}
+    assert [row["kind"] for row in rows if row["operation"] == "mul"] == ["bilinear"]
+    held = genolift.plan(seeded(Two), onehot(3), extra_inputs=(torch.zeros(3, 3),)).table()
+    assert "tanh" not in {row["operation"] for row in held}
+
+
 def test_an_input_that_equals_its_reference_gets_nothing() -> None:
     signals = torch.randn(3, 3, generator=torch.Generator().manual_seed(1))
     references = onehot(6, seed=1).view(3, 2, 4, -1)
@@ -152,6 +160,7 @@ def test_several_inputs_that_do_not_fit_are_refused() -> None:
 
     x, signals = onehot(3), torch.zeros(3, 3)
     both = onehot(2, seed=1), torch.zeros(2, 3)
+    assert "there is no input" in refusal((), ())
     assert "have 3, 2 rows" in refusal((x, signals[:2]), both)
     assert "give a tuple with the references of each" in refusal((x, signals), both[0])
     assert "there are 2, 1 references" in refusal((x, signals), (both[0], torch.zeros(1, 3)))

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from genolift.engine.plan import GENOMICS_DEFAULT, Plan
 from genolift.errors import InputError
-from genolift.explainer import Attribution, Explainer, Model, References, chosen_device
+from genolift.explainer import Attribution, Explainer, Model, Piece, References, chosen_device
 from genolift.joined_inputs import JoinedInputs, joined, joined_references
 from genolift.targets import Target, one_target, task_names
 
@@ -196,9 +196,7 @@ def _deeplift_of_several(
             where="inputs",
             remedy="give one target and no layer, or one input",
         )
-    flat, pieces = joined(inputs)
-    wrapped = JoinedInputs(model, pieces)
-    wrapped.tasks = task_names(model)
+    wrapped, flat, pieces = _as_one(model, inputs)
     explainer = Explainer(
         wrapped,
         flat,
@@ -221,9 +219,16 @@ def _deeplift_of_several(
     return tuple(results)
 
 
+def _as_one(model: Model, inputs: tuple[Any, ...]) -> tuple[JoinedInputs, Tensor, list[Piece]]:
+    flat, pieces = joined(inputs)
+    wrapped = JoinedInputs(model, pieces)
+    wrapped.tasks = task_names(model)
+    return wrapped, flat, pieces
+
+
 def plan(
     model: Model,
-    inputs: Tensor,
+    inputs: Tensor | tuple[Tensor, ...],
     *,
     rule: str = GENOMICS_DEFAULT,
     target: Target = 0,
@@ -235,6 +240,8 @@ def plan(
 
     ``print(plan(model, inputs))`` shows it as a table. Arguments and errors as in `deeplift`.
     """
+    if isinstance(inputs, tuple):
+        model, inputs, _ = _as_one(model, inputs)
     return Explainer(
         model,
         inputs,

@@ -40,9 +40,11 @@ def joined(inputs: Sequence[Any]) -> tuple[Tensor, list[Piece]]:
     Raises
     ------
     InputError
-        If they have different numbers of rows.
+        If there is none, or they have different numbers of rows.
     """
     tensors = [as_tensor(each, "inputs") for each in inputs]
+    if not tensors:
+        raise InputError("there is no input", where="inputs", remedy="give at least one")
     numbers = {len(tensor) for tensor in tensors}
     if len(numbers) != 1:
         raise InputError(
