@@ -142,6 +142,11 @@ def test_a_mistake_in_the_spec_is_said(folder: Path, changed: dict[str, Any], sa
     assert said in refused(spec(folder, **changed))
 
 
+@pytest.mark.parametrize("given", [None, 3, ["model.pt"]])
+def test_what_is_no_path_and_no_mapping_is_said(given: Any) -> None:
+    assert f"model: is a {type(given).__name__}; give a path, or a mapping with" in refused(given)
+
+
 def test_a_mistake_in_the_models_file_is_said(folder: Path) -> None:
     assert "has no Smal; it has Small" in refused(spec(folder, **{"class": f"{folder}/model.py:Smal"}))
     assert "not_a_module makes a str" in refused(spec(folder, **{"class": f"{folder}/model.py:not_a_module"}))

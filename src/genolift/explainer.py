@@ -102,6 +102,12 @@ class Explainer:
                 where="precision",
                 remedy=f"choose one of {', '.join(PRECISIONS)}",
             )
+        if not isinstance(model, (nn.Module, ExportedProgram)):
+            raise InputError(
+                f"is a {type(model).__name__}",
+                where="model",
+                remedy="give a torch.nn.Module or an exported program",
+            )
         self.device = chosen_device(device)
         self.precision, self.layer = precision, layer
         self.dtype = torch.float64 if precision == "float64" else torch.float32

@@ -140,6 +140,8 @@ def test_choices_that_there_are_not_are_refused() -> None:
     assert "'rescaled' is no rule" in wrong(rule="rescaled")
     assert "'float16' is no precision" in wrong(precision="float16")
     assert "no device 'gpu0'" in wrong(device="gpu0")
+    assert "no device 'meta'" in wrong(device="meta")
+    assert "model: is a builtin_function_or_method; give a torch.nn.Module" in wrong(model=torch.relu)
     for size in (0, 2.5, "auto"):
         assert "give a whole number of 1 or more" in wrong(batch_size=size)
     assert "there is no input" in wrong(inputs=torch.zeros(0, 4, 50))

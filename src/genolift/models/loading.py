@@ -61,6 +61,12 @@ class ModelSpec:
         if isinstance(spec, (str, Path)):
             return cls(str(spec))
         known = {"path", "class", "arguments", "input_length", "trust"}
+        if not isinstance(spec, Mapping):
+            raise InputError(
+                f"is a {type(spec).__name__}",
+                where="model",
+                remedy=f"give a path, or a mapping with {', '.join(sorted(known))}",
+            )
         for key in spec:
             if key not in known:
                 near = difflib.get_close_matches(str(key), known, 1)
