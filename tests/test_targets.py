@@ -139,6 +139,15 @@ def test_the_probability_is_explained_where_the_final_activation_is_kept() -> No
     assert float(result.relative_convergence_error.max()) < 1e-9
 
 
+def test_what_is_read_at_a_final_activation_is_the_probability() -> None:
+    model = nn.Sequential(network(), nn.Sigmoid()).eval()
+    result = genolift.deeplift(model, X, SHARED[:1], layer="1")
+    difference = (model(X) - model(SHARED[:1]))[:, 0].detach()
+    close(result.contributions, torch.stack([difference, torch.zeros(3)], 1))
+    before = genolift.deeplift(model, X, SHARED[:1], layer="0.hidden")
+    close(before.output, network()(X)[:, 0].detach())
+
+
 @pytest.mark.parametrize("rule", ["genomics-default", "revealcancel", "gradient"])
 @pytest.mark.parametrize("references", [SHARED, OWN], ids=["shared", "own"])
 def test_several_tasks_are_what_each_is_alone(rule: str, references: Tensor) -> None:

@@ -292,8 +292,8 @@ def _final_activations(graph: Graph) -> set[Name]:
             finals.add(operation.name)
         elif operation.target in _MOVED_BY:
             moved.add(operation.name)
-    # Contributions that are read behind the activation are of its values.
-    return (finals & graph.dependent) - {graph.read}
+    # What is read behind an activation is its values, the probabilities.
+    return set() if graph.read in finals | moved else finals & graph.dependent
 
 
 def behind_last_convolution(graph: Graph) -> Name | None:
