@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
+from modules_of_strands import STRANDS
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
@@ -247,20 +248,6 @@ class BatchNormOfDense(nn.Module):
         return torch.sigmoid(self.dense_norm(self.dense(F.leaky_relu(self.norm(h)).flatten(1))))
 
 
-class Twin(nn.Module):
-    """One module applied to a sequence and to its reverse complement."""
-
-    def __init__(self, joined: Callable[[Tensor, Tensor], Tensor]) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv1d(4, 6, 5), nn.ReLU(), nn.MaxPool1d(4), nn.Flatten(), nn.Linear(36, 2)
-        )
-        self.joined = joined
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.joined(self.body(x), self.body(x.flip(1, 2)))
-
-
 class AsImage(nn.Module):
     """(n, 1, 4, length) made inside, and a cast to the weights' own element type."""
 
@@ -386,8 +373,7 @@ LAYERS: dict[str, Callable[[], nn.Module]] = {
 }
 
 MODELS: dict[str, Callable[[], nn.Module]] = {
-    "mean of both strands": lambda: Twin(lambda one, other: (one + other) / 2),
-    "maximum of both strands": lambda: Twin(torch.maximum),
+    **STRANDS,
     "made into an image": AsImage,
     "head tied to the embedding": TiedHead,
     "linear": lambda: nn.Sequential(nn.Flatten(), nn.Linear(120, 1)),

@@ -86,6 +86,65 @@ def test_a_model_that_makes_tensors_of_the_default_type_is_exact_in_double() -> 
     assert torch.get_default_dtype() == torch.float32
 
 
+class Casting(nn.Module):
+    """A forward with casts of its own, to the element type of its weights or to float."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.network, self.dtype = network().to(dtype), dtype
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.network(x.to(self.dtype)).float() * (x.sum((1, 2)) > 0).float()[:, None]
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16])
+def test_casts_of_a_model_give_way_to_the_precision_that_is_asked_for(dtype: torch.dtype) -> None:
+    single = genolift.deeplift(Casting(dtype), onehot(2), onehot(1, seed=1))
+    torch.testing.assert_close(single.contributions, expected(), rtol=0.1, atol=0.02)
+    double = genolift.deeplift(Casting(dtype), onehot(2), onehot(1, seed=1), precision="float64")
+    assert float(double.relative_convergence_error.max()) < 1e-12
+
+
+def test_complex_buffers_keep_their_imaginary_part() -> None:
+    class Turned(nn.Module):
+        angles: Tensor
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("angles", torch.polar(torch.ones(50), torch.arange(50.0)))
+            self.out = nn.Linear(400, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.out(torch.view_as_real(x * self.angles).flatten(1))
+
+    model = seeded(Turned)
+    result = genolift.deeplift(model, onehot(2), onehot(1, seed=1), precision="float64")
+    torch.testing.assert_close(result.output.float(), model(onehot(2))[:, 0].detach())
+    assert float(result.relative_convergence_error.max()) < 1e-12
+
+
+def test_an_encoder_is_not_asked_whether_its_mask_is_causal() -> None:
+    class Masked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            layer = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True)
+            self.encoder, self.out = nn.TransformerEncoder(layer, 1), nn.Linear(4, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            mask = nn.Transformer.generate_square_subsequent_mask(x.shape[2])
+            return self.out(self.encoder(x.mT, mask=mask)[:, -1])
+
+    model = seeded(Masked)
+    result = genolift.deeplift(model, onehot(2), onehot(1, seed=1), precision="float64")
+    torch.testing.assert_close(result.output.float(), model(onehot(2))[:, 0].detach())
+    assert float(result.relative_convergence_error.max()) < 1e-9
+
+
+def test_nothing_beside_the_output_is_no_second_output() -> None:
+    result = genolift.deeplift(Answer(lambda y: (y, None)), onehot(2), onehot(1, seed=1))
+    torch.testing.assert_close(result.contributions, expected())
+
+
 def test_torchscript_is_refused_with_a_remedy() -> None:
     model = torch.jit.trace(network(), onehot(2))
     with pytest.raises(genolift.UnsupportedOperation, match="TorchScript module cannot be traced; load the"):

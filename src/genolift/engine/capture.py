@@ -22,6 +22,7 @@ from genolift.engine.graph import Graph, UnsupportedOperation, default_dtype
 from genolift.engine.program import graph_of, placed
 from genolift.engine.recurrent_operations import kept_whole
 from genolift.engine.source import first_line, model_line, whole_traces
+from genolift.engine.tracing import masks_as_they_are, one_precision, rows_in_parts, silence
 from genolift.errors import InputError
 
 
@@ -83,8 +84,9 @@ def capture(
 
 @contextmanager
 def _as_found(dtype: torch.dtype) -> Iterator[None]:
-    """Make tensors in ``dtype`` where a model does not say, and leave dtype and random state as found."""
-    with default_dtype(dtype), torch.random.fork_rng(devices=[]):
+    """Make tensors in ``dtype``, compile nothing, and leave dtype and random state as found."""
+    uncompiled = torch.compiler.set_stance("force_eager")
+    with default_dtype(dtype), one_precision(dtype), uncompiled, torch.random.fork_rng(devices=[]):
         yield
 
 
@@ -94,7 +96,7 @@ def _export(traced: nn.Module, example: tuple[Tensor, ...]) -> ExportedProgram:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            with kept_whole(), whole_traces():
+            with kept_whole(), whole_traces(), masks_as_they_are(), rows_in_parts(), silence():
                 return torch.export.export(traced, example, dynamic_shapes=shapes, strict=False)
         except InputError:
             raise
@@ -147,7 +149,8 @@ def shadow_module(model: nn.Module, device: torch.device, dtype: torch.dtype) ->
         for name, value in vars(module).items():
             if isinstance(value, Tensor):
                 setattr(module, name, placed(value, device, dtype))
-    shadow = shadow.to(device=device, dtype=dtype)
+    # Module.to(dtype) would make complex buffers real, and leave them no imaginary part.
+    shadow._apply(lambda tensor: placed(tensor, device, dtype))
     with suppress(NotImplementedError):  # an exported program's module has the mode that it was exported in
         shadow.eval()
     return shadow

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.export import ExportedProgram
-from torch.export.graph_signature import InputKind, OutputKind
+from torch.export.graph_signature import InputKind, OutputKind, TensorArgument
 
 from genolift.engine.decomposition import decomposed
 from genolift.engine.graph import (
@@ -24,8 +24,9 @@ from genolift.engine.graph import (
     short_name,
     with_dependence,
 )
-from genolift.engine.operations import JOINT
+from genolift.engine.operations import JOINT, RECURRENT
 from genolift.engine.source import source_line
+from genolift.engine.tracing import in_precision
 from genolift.errors import InputError
 
 _NO_OPERATION = {"_assert_tensor_metadata", "_assert_scalar", "sym_constrain_range_for_size", "_assert_async"}
@@ -56,11 +57,20 @@ def graph_of(
             inputs.append(name)
             continue
         target = str(spec.target)
-        tensor = program.state_dict.get(target) if spec.kind is not InputKind.CONSTANT_TENSOR else None
-        constants[name] = placed(
-            (program.constants[target] if tensor is None else tensor).detach(), device, dtype
-        )
-    outputs = [spec.arg.name for spec in signature.output_specs if spec.kind is OutputKind.USER_OUTPUT]
+        held: Any = program.state_dict.get(target) if spec.kind is not InputKind.CONSTANT_TENSOR else None
+        held = program.constants[target] if held is None else held
+        if not isinstance(held, Tensor):
+            raise UnsupportedOperation(
+                f"the model's forward uses a {type(held).__name__}",
+                where="model",
+                remedy="keep what it makes as a buffer, made in __init__",
+            )
+        constants[name] = placed(held.detach(), device, dtype)
+    outputs = [
+        spec.arg.name
+        for spec in signature.output_specs
+        if spec.kind is OutputKind.USER_OUTPUT and isinstance(spec.arg, TensorArgument)
+    ]
     if len(outputs) != (2 if layer else 1):
         raise InputError(
             f"the model returns {len(outputs)} tensors",
@@ -78,8 +88,12 @@ def graph_of(
         )
     computing = [node for node in nodes if node.op == "call_function" and _computes(node)]
     outer: dict[str, int] = {}
-    operations = [operation for node in computing for operation in _operations(node, rows.node.expr, outer)]
-    each = tuple(_with_one_result_each(operations))
+    operations = [
+        _of_precision(operation, dtype)
+        for node in computing
+        for operation in _operations(node, rows.node.expr, outer)
+    ]
+    each = _with_starts_in_order(list(_with_one_result_each(operations)), set(inputs))
     read = Name(outputs[1]) if layer else inputs[0]
     graph = Graph(each, constants, tuple(inputs), Name(outputs[0]), read, frozenset())
     return _with_products_for_quotients(with_dependence(graph))
@@ -107,17 +121,17 @@ def _operations(node: torch.fx.Node, rows: Any, outer: dict[str, int]) -> Iterat
     value: Any = node.meta.get("val")
     source = source_line(node.meta.get("stack_trace") or "")
     axis, numel = _row_axis(value, rows, node) if isinstance(value, Tensor) else (None, 0)
-    times = 1 if axis is None else _times_through_rows(node, value, axis, outer)
+    times = 1 if axis is None else _times_through_rows(node, value, axis, rows, outer)
     if times > 1:
         outer[node.name] = times
     names: dict[torch.fx.Node, Name] = {argument: Name(argument.name) for argument in node.all_input_nodes}
     if node.target in JOINT:
         for argument in node.all_input_nodes:
             held: Any = argument.meta.get("val")
-            if held.shape == value.shape or all(isinstance(size, int) for size in held.shape):
+            if held.shape == value.shape or all(map(_is_fixed, held.shape)):
                 continue
             names[argument] = Name(f"{node.name}_{argument.name}")
-            sizes = [size if isinstance(size, int) else -1 for size in value.shape]
+            sizes = [int(size) if _is_fixed(size) else -1 for size in value.shape]
             args = (Name(argument.name), sizes)
             yield Operation(names[argument], aten.expand.default, args, {}, source, axis, numel, held.dtype)
     convert = torch.fx.node.map_arg
@@ -133,6 +147,12 @@ def _operations(node: torch.fx.Node, rows: Any, outer: dict[str, int]) -> Iterat
         times,
         _layer(node),
     )
+
+
+def _of_precision(operation: Operation, dtype: torch.dtype) -> Operation:
+    """Return an operation that gives ``dtype`` where it was traced, in an exported program, with another."""
+    kwargs = {name: in_precision(value, dtype) for name, value in operation.kwargs.items()}
+    return replace(operation, kwargs=kwargs)
 
 
 def _element_type(node: torch.fx.Node, value: Any) -> dict[str, Any]:
@@ -155,17 +175,24 @@ def _layer(node: torch.fx.Node) -> str:
     return path.partition(".")[2] if wrapped else path
 
 
-def _times_through_rows(node: torch.fx.Node, value: Tensor, axis: int, outer: Mapping[str, int]) -> int:
+def _times_through_rows(
+    node: torch.fx.Node, value: Tensor, axis: int, rows: Any, outer: Mapping[str, int]
+) -> int:
     """Return how many times the batch axis of a node's result runs through the rows.
 
     A view keeps the order of elements, and so the number of times that all axes up to the batch axis run
-    through the rows; other operations keep what a batch axis of the same size has.
+    through the rows; other operations keep what a batch axis of the same size has. Joined along their batch
+    axes, values run through the rows one after another, as repeats of one do: two strands in one batch.
     """
-    for argument in node.all_input_nodes:
+    if node.target in _JOINED_OR_CUT:
+        return _times_joined_or_cut(node, value, axis, rows, outer)
+    # A result of several has the arguments of the operation that gives them.
+    whole: Any = node.args[0] if node.target is operator.getitem else node
+    for argument in whole.all_input_nodes:
         held: Any = argument.meta.get("val")
-        if not isinstance(held, Tensor) or all(isinstance(size, int) for size in held.shape):
+        if not isinstance(held, Tensor) or all(map(_is_fixed, held.shape)):
             continue
-        at = next(index for index, size in enumerate(held.shape) if not isinstance(size, int))
+        at = next(index for index, size in enumerate(held.shape) if not _is_fixed(size))
         times = outer.get(argument.name, 1)
         if node.target is aten.view.default:
             total = times * math.prod(int(size) for size in held.shape[:at])
@@ -175,10 +202,41 @@ def _times_through_rows(node: torch.fx.Node, value: Tensor, axis: int, outer: Ma
     return 1
 
 
+_JOINED_OR_CUT = {aten.cat.default, aten.slice.Tensor, aten.repeat.default}
+
+
+def _times_joined_or_cut(
+    node: torch.fx.Node, value: Tensor, axis: int, rows: Any, outer: Mapping[str, int]
+) -> int:
+    """Return `_times_through_rows` of what joins, cuts or repeats; 1 where rows have no one order."""
+    # How many values follow each other for one row: as many in the result as in each of the arguments.
+    following = set()
+    for argument in node.all_input_nodes:
+        held: Any = argument.meta.get("val")
+        if isinstance(held, Tensor):
+            sizes: list[Any] = [size for size in held.shape if not _is_fixed(size)]
+            following.add(sizes[0].node.expr / rows / outer.get(argument.name, 1) if sizes else 0)
+    size: Any = value.shape[axis]
+    times = size.node.expr / rows / following.pop() if len(following) == 1 and 0 not in following else 1
+    return int(times) if times == int(times) else 1
+
+
+def _is_fixed(size: Any) -> bool:
+    """Whether a size is a number; that of a mask's choice is known once a layer behind it has weights."""
+    return isinstance(size, int) or bool(size.node.expr.is_Integer)
+
+
 def _row_axis(value: Any, rows: Any, node: torch.fx.Node) -> tuple[int | None, int]:
-    axes = [axis for axis, size in enumerate(value.shape) if not isinstance(size, int)]
+    axes = [axis for axis, size in enumerate(value.shape) if not _is_fixed(size)]
     if not axes:
         return None, 0
+    symbols = set().union(*(value.shape[axis].node.expr.free_symbols for axis in axes))
+    if any(str(symbol).startswith("u") for symbol in symbols):  # torch's name for what only values tell
+        raise UnsupportedOperation(
+            f"how many values {short_name(node.target)} gives depends on values",
+            where=source_line(node.meta.get("stack_trace") or ""),
+            remedy="choose by numbers that are made in __init__, as by mask.nonzero(), not by a mask",
+        )
     multiple = value.shape[axes[0]].node.expr / rows
     if len(axes) > 1 or not multiple.is_Integer:
         raise UnsupportedOperation(
@@ -211,6 +269,30 @@ def _with_one_result_each(operations: Iterable[Operation]) -> Iterator[Operation
             yield replace(operation, target=Result(whole.target, index), args=whole.args, kwargs=whole.kwargs)
 
 
+def _with_starts_in_order(operations: Sequence[Operation], inputs: set[Name]) -> tuple[Operation, ...]:
+    """Give an initial state that is made from nothing the order of rows of what it is the start of.
+
+    It is the same for every row, so that nothing in it says in which order the rows are.
+    """
+    with_rows = set(inputs)
+    alike: set[Name] = set()
+    for operation in operations:
+        if operation.batch_axis is not None:
+            of_rows = with_rows.intersection(operation.inputs)
+            with_rows.add(operation.name)
+            if of_rows <= alike and operation.target is not aten.view.default:
+                alike.add(operation.name)
+    ordered: list[Operation] = []
+    wanted: dict[Name, int] = {}
+    for operation in reversed(operations):
+        if operation.name in alike:
+            operation = replace(operation, outer=wanted.get(operation.name, operation.outer))
+        if operation.name in alike or operation.target in RECURRENT:
+            wanted.update({name: operation.outer for name in operation.inputs if name in alike})
+        ordered.append(operation)
+    return tuple(reversed(ordered))
+
+
 def _with_products_for_quotients(graph: Graph) -> Graph:
     """Write u / v as u (1 / v) where v depends on the input, so that each of the two has its rule."""
     by_name = {operation.name: operation for operation in graph.operations}
@@ -237,5 +319,5 @@ def _with_products_for_quotients(graph: Graph) -> Graph:
 
 
 def placed(tensor: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """Return a tensor on ``device``, and in ``dtype`` where it holds floating-point numbers."""
-    return tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else tensor.dtype)
+    """Return a tensor on ``device``, and in ``dtype``, or its complex one, where it holds such numbers."""
+    return tensor.to(device=device, dtype=in_precision(tensor.dtype, dtype))
