@@ -237,8 +237,24 @@ def power_spectrum(h: Tensor) -> Tensor:
     return spectrum.real**2 + spectrum.imag**2
 
 
+def gathered_sums(h: Tensor) -> Tensor:
+    group = (torch.arange(h.shape[-1]) % 4).expand_as(h)
+    total = torch.ones(h.shape[0], CHANNELS, 5).scatter_reduce(2, group, h, "sum")
+    mean = torch.ones(h.shape[0], CHANNELS, 5).scatter_reduce(2, group, h, "mean", include_self=False)
+    return torch.cat([total, mean.tanh()], 1)
+
+
 def moments(h: Tensor) -> Tensor:
-    return torch.cat([h.std(-1), h.var(2, unbiased=False), h.var((1, 2))[:, None], h.square().mean(-1)], 1)
+    return torch.cat(
+        [
+            h.std(-1),
+            h.var(2, unbiased=False),
+            h.var((1, 2))[:, None],
+            *torch.var_mean(h, 2),
+            h.square().mean(-1),
+        ],
+        1,
+    )
 
 
 def products(h: Tensor) -> Tensor:
@@ -305,11 +321,14 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "reflect, replicate and circular padding": padded_otherwise,
     "conv2d made inside": conv2d_inside,
     "constant indices": constant_index,
+    "constant mask as an index": lambda h: h[..., torch.arange(h.shape[-1]) % 3 > 0].relu(),
     "slices written into zeros": written_slices,
     "slices written into empty_like": written_into_like,
     "positions joined": with_positions,
     "filter by fft": filtered_by_fft,
     "power spectrum": power_spectrum,
+    "magnitude of a spectrum": lambda h: torch.fft.rfft(h - 0.3).abs(),
+    "sums and means of groups": gathered_sums,
     "exp and softplus heads": lambda h: h.mean(-1).exp() + F.softplus(h.sum(-1), beta=2),
     "log(1 + exp)": lambda h: torch.log(1 + torch.exp(h)) + torch.log1p(h.exp()),
     "powers": lambda h: h**2 + torch.sqrt(h**2 + 1) - 0.1 * h.pow(3) + (h.abs() + 1) ** -0.5 + 2**h,

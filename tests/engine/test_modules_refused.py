@@ -59,6 +59,18 @@ def inverts(h: Tensor) -> Tensor:
     return torch.linalg.inv(h[..., :6])
 
 
+def phase(h: Tensor) -> Tensor:
+    return torch.fft.rfft(h).angle()
+
+
+def square_of_complex(h: Tensor) -> Tensor:
+    return torch.fft.rfft(h).pow(2).real
+
+
+def as_many_as_a_mask_holds(h: Tensor) -> Tensor:
+    return h[..., torch.arange(h.shape[-1]) % 3 == 0].mean(-1)
+
+
 def chooses_by_a_mask(h: Tensor) -> Tensor:
     return h[h > 0].sum() + h
 
@@ -134,6 +146,9 @@ REFUSED: dict[Callable[[Tensor], Tensor], str] = {
     running_product: "operation cumprod",
     running_maximum: "operation cummax",
     inverts: "operation linalg_check_errors",
+    phase: "operation angle",
+    square_of_complex: "of complex numbers",
+    as_many_as_a_mask_holds: "depends on values; choose by numbers",
     chooses_by_a_mask: "",
     branches: "",
     loops: "",
@@ -169,6 +184,21 @@ def test_what_has_no_exact_rule_is_refused_by_its_operation_and_line(
     lines = [f"test_modules_refused.py:{line} `" for line in range(first, first + 4)]
     assert REFUSED[function] in message
     assert any(line in message for line in lines), message
+
+
+def test_what_torch_knows_of_a_graph_that_it_gives_up_is_not_printed(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    refusal(seeded(lambda: Around(branches)))
+    assert capfd.readouterr().err == ""
+
+
+def test_what_is_no_tensor_in_a_forward_is_refused() -> None:
+    def draws(h: Tensor) -> Tensor:
+        generator = torch.Generator().manual_seed(0)
+        return h + torch.rand(6, 30, generator=generator)
+
+    assert "uses a Generator" in refusal(seeded(lambda: Around(draws)))
 
 
 def test_a_row_count_taken_with_len_is_refused_with_what_to_write_instead() -> None:

@@ -55,7 +55,6 @@ _OUTSIDE = {
     aten._pdist_forward.default: ("refused", "mixes the rows of a batch"),
     aten._embedding_bag.default: ("refused", _WHOLE_NUMBERS),
     aten.masked_scatter.default: ("refused", "takes values across the rows of a batch"),
-    aten.scatter_reduce.two: ("refused", "but for sums, which are scatter_add"),
     aten.as_strided.default: ("refused", "depends on how values lie in memory"),
     aten.any.default: ("refused", "over all rows of a batch"),
     aten.prod.default: ("refused", "over all rows of a batch"),
@@ -73,6 +72,8 @@ _OUTSIDE = {
     aten.div.Tensor: ("linear", "by a constant; by what depends on the input: decomposed to mul, reciprocal"),
     aten.var.dim: ("decomposed", "to var.correction"),
 }
+
+_TAKEN_APART_NOTES = {aten.scatter_reduce.two: "sums and means, to scatter_add; others refused"}
 
 
 def rows() -> list[Row]:
@@ -97,6 +98,8 @@ def _core() -> Iterator[Any]:
 
 
 def _registered() -> Iterator[tuple[Any, tuple[str, str]]]:
+    for operation in TAKEN_APART:
+        yield operation, ("decomposed", _TAKEN_APART_NOTES.get(operation, ""))
     several = "credit to each by its Shapley value where several arguments depend on the input"
     for table in (FIRST, SUMS, RECURRENT):
         for operation, entry in table.items():
@@ -111,8 +114,6 @@ def _registered() -> Iterator[tuple[Any, tuple[str, str]]]:
         weighted = getattr(entry, "weighted", None)
         note = "linear with one argument that depends on the input"
         yield operation, ("bilinear", note + (f": a {weighted} layer" if weighted else ""))
-    for operation in TAKEN_APART:
-        yield operation, ("decomposed", "")
     for operation in SHAPE_ONLY:
         yield operation, ("constant", "reads shapes only")
 

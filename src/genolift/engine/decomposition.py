@@ -122,6 +122,36 @@ def _variance(
     return (centred * centred).sum(axes, keepdim=keepdim) / freedom
 
 
+def _variance_and_mean(
+    x: Tensor, dim: Sequence[int] | None = None, *, correction: float | None = None, keepdim: bool = False
+) -> tuple[Tensor, Tensor]:
+    axes = list(dim) if dim else list(range(x.dim()))
+    return _variance(x, dim, correction=correction, keepdim=keepdim), x.mean(axes, keepdim=keepdim)
+
+
+def _absolute(x: Tensor) -> Tensor:
+    # Of a complex number its two parts are arguments: what is elementwise has one.
+    if not x.is_complex():
+        return NotImplemented
+    parts = torch.view_as_real(x)
+    return (parts * parts).sum(-1).sqrt()
+
+
+def _reduced_into(
+    x: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, *, include_self: bool = True
+) -> Tensor:
+    if reduce not in ("sum", "mean"):
+        return NotImplemented
+    ones, count = torch.ones_like(source), torch.ones_like(x)
+    if not include_self:
+        x = torch.where(torch.zeros_like(x).scatter_add(dim, index, ones) > 0, torch.zeros_like(x), x)
+        count = torch.zeros_like(x)
+    total = x.scatter_add(dim, index, source)
+    if reduce == "sum":
+        return total
+    return total / count.scatter_add(dim, index, ones).clamp(min=1)
+
+
 def _vector_norm(
     x: Tensor,
     order: float = 2,
@@ -194,6 +224,9 @@ TAKEN_APART: Mapping[Any, Callable[..., Any]] = {
     aten.native_group_norm.default: _group_norm,
     aten._native_batch_norm_legit.no_stats: _norm_of_batch,
     aten.var.correction: _variance,
+    aten.var_mean.correction: _variance_and_mean,
+    aten.abs.default: _absolute,
+    aten.scatter_reduce.two: _reduced_into,
     aten.linalg_vector_norm.default: _vector_norm,
     aten._trilinear.default: _trilinear,
     aten.copy.default: _copied,

@@ -153,11 +153,26 @@ def make_plan(graph: Graph, rule: str) -> Plan:
         if operation.name not in passed:
             continue
         entry = entries[operation.name]
+        _refuse_functions_of_complex(operation, entry, graph)
         chosen, reason = _choose(rule, operation, entry, graph, entries)
         steps.append(Step(operation, entry, chosen, reason))
     fixed = RULES[rule] or RESCALE
     carriers = _carriers(graph, steps)
     return Plan(graph, rule, tuple(steps), carriers, fixed.uses_reference, fixed.share_of_product)
+
+
+def _refuse_functions_of_complex(operation: Operation, entry: Entry, graph: Graph) -> None:
+    """A change of a complex number is one of two numbers: rules divide by, and compare, one."""
+    types = {each.name: each.dtype for each in graph.operations}
+    read = [operation.dtype, *(types.get(name) for name in operation.inputs if name in graph.dependent)]
+    if not isinstance(entry, (Linear, Product, Registered)) and any(
+        each and each.is_complex for each in read
+    ):
+        raise UnsupportedOperation(
+            f"no exact rule is known for the operation {operation.title} of complex numbers",
+            where=operation.source or f"model, value {operation.name}",
+            remedy="write it with their real and imaginary parts, which torch.view_as_real gives",
+        )
 
 
 def _values_after(graph: Graph) -> set[Name]:
