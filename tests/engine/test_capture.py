@@ -145,6 +145,23 @@ def test_nothing_beside_the_output_is_no_second_output() -> None:
     torch.testing.assert_close(result.contributions, expected())
 
 
+def test_one_row_of_a_model_that_squeezes_is_explained_like_several() -> None:
+    class Squeezing(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.out = nn.Conv1d(4, 3, 50), nn.Linear(3, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.out(self.conv(x).squeeze().relu()).squeeze()
+
+    model = seeded(Squeezing)
+    both = genolift.deeplift(model, onehot(2), onehot(1, seed=1))
+    one = genolift.deeplift(model, onehot(2)[:1], onehot(1, seed=1))
+    torch.testing.assert_close(one.contributions, both.contributions[:1])
+    each = genolift.deeplift(model, onehot(2), onehot(1, seed=1), batch_size=1)
+    torch.testing.assert_close(each.contributions, both.contributions)
+
+
 def test_torchscript_is_refused_with_a_remedy() -> None:
     model = torch.jit.trace(network(), onehot(2))
     with pytest.raises(genolift.UnsupportedOperation, match="TorchScript module cannot be traced; load the"):

@@ -138,7 +138,7 @@ def _operations(node: torch.fx.Node, rows: Any, outer: dict[str, int]) -> Iterat
     yield Operation(
         Name(node.name),
         node.target,  # type: ignore[arg-type]
-        tuple(convert(node.args, names.__getitem__)),
+        tuple(convert(_with_rows_kept(node), names.__getitem__)),
         dict(convert(node.kwargs, names.__getitem__)) | _element_type(node, value),
         source,
         axis,
@@ -147,6 +147,16 @@ def _operations(node: torch.fx.Node, rows: Any, outer: dict[str, int]) -> Iterat
         times,
         _layer(node),
     )
+
+
+def _with_rows_kept(node: torch.fx.Node) -> tuple[Any, ...]:
+    """Return a node's arguments, without the batch axis where axes of size 1 are squeezed: it may be 1."""
+    if node.target is not aten.squeeze.dims:
+        return node.args
+    squeezed: Any = node.args[0]
+    axes: Any = node.args[1]
+    shape = squeezed.meta["val"].shape
+    return squeezed, [axis for axis in axes if _is_fixed(shape[axis])]
 
 
 def _of_precision(operation: Operation, dtype: torch.dtype) -> Operation:
