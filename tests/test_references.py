@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import chisquare
 
-from genolift import references, shuffle
+from genolift import reference_store, references, shuffle
 from genolift.alphabet import decode_letters, encode_letters, onehot_of_codes
 from genolift.errors import InputError
 from genolift.references import (
@@ -465,7 +465,7 @@ def test_what_is_written_does_not_depend_on_the_size_of_blocks(
             return opened.onehot(0, 5)
 
     whole = written("whole.h5")
-    monkeypatch.setattr(references, "_BLOCK_BYTES", 2 * 4 * 60)
+    monkeypatch.setattr(reference_store, "_CHUNK_BYTES", 2 * 4 * 60)
     assert np.array_equal(written("blocks.h5"), whole)
 
 

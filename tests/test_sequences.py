@@ -367,6 +367,11 @@ def test_a_wrong_store_is_refused(step: Step) -> None:
         file["key"] = np.array([0, 1])
     with pytest.raises(InputError, match="key, id and codes do not match"):
         read_sequences(step.store)
+    step.run(fasta=FASTA)
+    with h5py.File(step.store, "r+") as file:
+        file["codes"][0, 0] = 5
+    with pytest.raises(InputError, match=r"codes are not uint8 \(sequence, position\), 0 to 4"):
+        read_sequences(step.store)
 
 
 @pytest.mark.parametrize("factor", ["Reb1", "Abf1", "Rap1", "Mcm1"])

@@ -26,7 +26,7 @@ from genolift.reference_store import (
     add_shared,
     onehot_float32,
     open_references,
-    sequences_in,
+    sequences_in_chunk,
 )
 from genolift.sequences import Sequences, read_sequences
 from genolift.shared_references import (
@@ -58,7 +58,6 @@ __all__ = [
 ]
 
 _LOG = logging.getLogger("genolift")
-_BLOCK_BYTES = 2**26  # of codes held at once; the result does not depend on it
 
 
 @dataclass(frozen=True)
@@ -363,7 +362,7 @@ def _shared_references(
 def _shuffled_blocks(stored: Sequences, kind: str, number: int, seed: int) -> Iterator[NDArray[np.uint8]]:
     """Yield shuffles of some sequences at a time, uint8 (sequence, reference, position), in order."""
     n, length = stored.codes.shape
-    step = sequences_in(_BLOCK_BYTES, number, length)
+    step = sequences_in_chunk(number, length)
     unmoved: list[int] = []
     for start in range(0, n, step):
         codes = stored.codes[start : start + step]
