@@ -387,12 +387,8 @@ def read_sequences(path: str | os.PathLike[str]) -> Sequences:
             ids = list(stored["id"].asstr()[:])
             sequences = Sequences(stored["key"][:], ids, stored["codes"][:], chromosomes)
         key, codes = sequences.key, sequences.codes
-        if (
-            key.dtype != np.int64
-            or codes.dtype != np.uint8
-            or codes.ndim != 2
-            or codes.max(initial=0) > N_CODE
-        ):
+        no_codes = codes.dtype != np.uint8 or codes.ndim != 2 or codes.max(initial=0) > N_CODE
+        if key.dtype != np.int64 or no_codes:
             raise ValueError("key is not int64 or codes are not uint8 (sequence, position), 0 to 4")
         if not len(key) == len(sequences.id) == len(codes) or len(np.unique(key)) != len(key):
             raise ValueError("key, id and codes do not match")

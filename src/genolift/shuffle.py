@@ -35,7 +35,7 @@ _FNV_OFFSET, _FNV_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3
 def _compiled(function: Callable[..., Any]) -> Any:
     """Compile with numba, kept on disk where any of numba's cache folders can be written to.
 
-    Where none can, numba raises as the module is imported; then it is compiled anew in each run (2 s).
+    Where none can, numba raises as the module is imported; then it is compiled anew in each run (11 s).
     """
     try:
         return numba.njit(cache=True, nogil=True)(function)
