@@ -1,0 +1,77 @@
+"""Interleaved timing: every run once a round, in turn, so that other work on the machine troubles all alike."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import torch
+
+Run = Callable[[], object]
+_HOPELESS = 2.0  # a batch size this many times slower than the best is the last to be tried
+
+
+def seconds(run: Run, device: torch.device) -> float:
+    """Return the seconds that one run takes, until the device is done."""
+    _wait_for(device)
+    start = time.perf_counter()
+    run()
+    _wait_for(device)
+    return time.perf_counter() - start
+
+
+def interleaved(runs: Mapping[str, Run], rounds: int, device: torch.device) -> dict[str, list[float]]:
+    """Return the seconds of every run in every round; each round starts with another run."""
+    names = list(runs)
+    times: dict[str, list[float]] = {name: [] for name in names}
+    for number in range(rounds):
+        first = number * max(1, len(names) // rounds) % len(names)
+        for name in names[first:] + names[:first]:
+            times[name].append(seconds(runs[name], device))
+    return times
+
+
+def median_ratio(times: Sequence[float], over: Sequence[float]) -> float:
+    """Return the median over rounds of the ratio within a round."""
+    return statistics.median(a / b for a, b in zip(times, over, strict=True))
+
+
+def best_batch(
+    run: Callable[[int], object], candidates: Sequence[int], device: torch.device, trials: int = 2
+) -> int:
+    """Return the batch size, of the ascending ``candidates``, whose faster of ``trials`` runs is fastest.
+
+    A size that does not fit the device's memory, or is hopelessly slow, ends the trial.
+    """
+    best, best_seconds = candidates[0], float("inf")
+    for size in candidates:
+        try:
+            taken = min(seconds(lambda size=size: run(size), device) for _ in range(trials))  # type: ignore[misc]
+        except torch.OutOfMemoryError:
+            torch.cuda.empty_cache()
+            break
+        if taken < best_seconds:
+            best, best_seconds = size, taken
+        elif taken > _HOPELESS * best_seconds:
+            break
+    return best
+
+
+@contextmanager
+def computing_in(precision: str, device: torch.device) -> Iterator[None]:
+    """Set tf32 on or off, and autocast to bfloat16, for what runs within."""
+    matmul, convolution = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    try:
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16"):
+            yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = matmul
+        torch.backends.cudnn.allow_tf32 = convolution
+
+
+def _wait_for(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
