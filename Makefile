@@ -1,18 +1,19 @@
-# demo, test, lint and benchmark: each sets itself up, with nothing needed but Python 3.11+, git and make.
+# demo, test, lint, benchmark and benchmark-paper: each sets itself up, with nothing needed but Python 3.11+, git and make.
 SHELL := /bin/bash
 VENV := .venv
 STAMP := $(VENV)/.installed
+BENCHMARK_STAMP := $(VENV)/.installed-benchmark
 CORES ?= 2
 PYTEST_ARGS ?=
 PAPER ?= ../shared/paper
 BENCHMARK_ARGS ?=
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help demo test lint benchmark clean
+.PHONY: help demo test lint benchmark benchmark-paper clean
 .DEFAULT_GOAL := help
 
 help: ## Say what there is
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## /make \1\t/'
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /make \1\t/'
 
 demo: $(STAMP) ## Run the demo's analysis and say where its report is (CORES=2)
 	@start=$$(date +%s) && snakemake --cores $(CORES) && \
@@ -28,7 +29,10 @@ lint: $(STAMP) ## Check style, types and the workflow
 	snakefmt --check Snakefile workflow
 	snakemake --lint
 
-benchmark: $(STAMP) ## The paper's figure 5b again, from its model and data (PAPER=folder)
+benchmark: $(BENCHMARK_STAMP) ## Speed beside the floor and the peers, about an hour (BENCHMARK_ARGS="--quick")
+	python benchmarks/speed.py --scaling --out benchmarks/results $(BENCHMARK_ARGS)
+
+benchmark-paper: $(STAMP) ## The paper's figure 5b again, from its model and data (PAPER=folder)
 	python benchmarks/paper_figure5.py --data $(PAPER) $(BENCHMARK_ARGS)
 
 clean: ## Remove what these targets made; results of other analyses stay
@@ -57,4 +61,9 @@ $(STAMP): pyproject.toml constraints.txt
 	@# its models, which are tested, need these two alone.
 	@$(VENV)/bin/python -m pip install -qq --disable-pip-version-check --no-deps \
 	  -c constraints.txt bpnet-lite tangermeme
+	@touch $@
+
+$(BENCHMARK_STAMP): $(STAMP)
+	@echo "Installing the packages that genolift is compared with"
+	@$(VENV)/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[benchmark]'
 	@touch $@

@@ -126,7 +126,7 @@ class Shape:
     """A model and the work it is given: sequences of ``length`` bases, each with r ``references``.
 
     ``flat_sequences`` is the number of sequences where one flat reference serves all, ``tasks`` how many
-    outputs are explained together (1: the model has one). On a GPU there are ``cuda_times`` as many sequences.
+    outputs are explained together (1: the model has one). A GPU gets ``cuda_times`` as many sequences.
     """
 
     name: str

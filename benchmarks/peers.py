@@ -1,4 +1,4 @@
-"""Other packages' DeepLIFT by the Rescale rule, each given the same sequences and references of each sequence.
+"""Other packages' DeepLIFT by the Rescale rule, each given the same sequences and references.
 
 Each function returns (n, length): the contribution of every base, the mean over its sequence's references.
 With a batch size of None a package is used as its documentation has it. Those packages are wrapped here only.

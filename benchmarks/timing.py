@@ -1,4 +1,4 @@
-"""Interleaved timing: every run once a round, in turn, so that other work on the machine troubles all alike."""
+"""Interleaved timing: every run once a round, so that other work on a machine troubles all alike."""
 
 from __future__ import annotations
 
