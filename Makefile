@@ -31,6 +31,7 @@ lint: $(STAMP) ## Check style, types and the workflow
 
 benchmark: $(BENCHMARK_STAMP) ## Speed beside the floor and the peers, about an hour (BENCHMARK_ARGS="--quick")
 	python benchmarks/speed.py --scaling --out benchmarks/results $(BENCHMARK_ARGS)
+	python benchmarks/sequence_speed.py --json benchmarks/results/sequences.json
 
 benchmark-paper: $(STAMP) ## The paper's figure 5b again, from its model and data (PAPER=folder)
 	python benchmarks/paper_figure5.py --data $(PAPER) $(BENCHMARK_ARGS)

@@ -49,7 +49,9 @@ def shuffles(sequences: int, length: int, r: int, rounds: int) -> Rows:
         "genolift, codes": lambda: shuffle_codes(codes, r, 0),
         "genolift, one-hot": lambda: genolift.references.dinucleotide_shuffle(onehot, r=r, seed=0),
         "tangermeme, one-hot": lambda: dinucleotide_shuffle(onehot, n=r, random_state=0),
-        "seqpro, letters": lambda: seqpro.k_shuffle(repeated, k=2, length_axis=1, seed=0),
+        "seqpro, letters": lambda: seqpro.k_shuffle(
+            repeated, k=2, length_axis=1, alphabet=seqpro.DNA, seed=0
+        ),
     }
     wanted = dinucleotides(codes).repeat(r, axis=0)
     for name, run in runs.items():
