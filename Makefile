@@ -6,6 +6,7 @@ BENCHMARK_STAMP := $(VENV)/.installed-benchmark
 CORES ?= 2
 PYTEST_ARGS ?=
 PAPER ?= ../shared/paper
+GENOME ?= ../shared/yeast/sacCer_R64.fa.gz
 BENCHMARK_ARGS ?=
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
@@ -31,7 +32,8 @@ lint: $(STAMP) ## Check style, types and the workflow
 
 benchmark: $(BENCHMARK_STAMP) ## Speed beside the floor and the peers, about an hour (BENCHMARK_ARGS="--quick")
 	python benchmarks/speed.py --scaling --out benchmarks/results $(BENCHMARK_ARGS)
-	python benchmarks/sequence_speed.py --json benchmarks/results/sequences.json
+	python benchmarks/shuffles.py --out benchmarks/results/shuffles
+	python benchmarks/encoding.py --genome $(GENOME) --out benchmarks/results/encoding
 
 benchmark-paper: $(STAMP) ## The paper's figure 5b again, from its model and data (PAPER=folder)
 	python benchmarks/paper_figure5.py --data $(PAPER) $(BENCHMARK_ARGS)

@@ -11,9 +11,10 @@ import argparse
 import statistics
 from pathlib import Path
 
-import interleaved  # first: it sets the numbers of threads
 import numpy as np
+import one_thread  # first: it sets the numbers of threads
 import seqpro
+from timing import median_ratio, timed_after_one
 
 from genolift.alphabet import encode_letters, onehot_of_codes
 from genolift.fasta import read_fasta
@@ -57,13 +58,13 @@ def main() -> None:
         ours, _, theirs, ours_as_float, theirs_as_float, _ = ways
         for name in (theirs, ours_as_float, theirs_as_float):
             assert np.array_equal(ways[ours](), ways[name]())
-        seconds = interleaved.seconds_by_way(ways, arguments.rounds)
+        seconds = timed_after_one(ways, arguments.rounds)
         for name, taken in seconds.items():
             base = ours_as_float if "float32" in name else ours
             milliseconds = 1000 * statistics.median(taken)
-            over = interleaved.ratio(seconds, name, base)
+            over = median_ratio(seconds[name], seconds[base])
             rows.append([name, f"{length:,}", f"{milliseconds:.0f}", f"{over:.2f}"])
-    interleaved.report(
+    one_thread.report(
         arguments.out,
         f"One-hot encoding of {len(genome) / 1e6:.1f} Mb on one core",
         ["what", "windows of", "ms", "time over ours from letters, same number type"],

@@ -157,7 +157,7 @@ def _add_floors(runs: Runs) -> None:
 
         sizes = [size for size in BATCH_SIZES[work.device.type] if size <= max(rows, 1)] or [rows]
         within(sizes[0])
-        batch = best_batch(within, sizes, work.device)
+        batch = best_batch(within, sizes, work.device, trials=3)
         runs.add(name, lambda: within(batch), batch)
 
     for precision in settings.precisions:

@@ -14,14 +14,15 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import interleaved  # first: it sets the numbers of threads
 import numpy as np
+import one_thread  # first: it sets the numbers of threads
 import seqpro
 import tangermeme
 import torch
 from numpy.typing import NDArray
 from scipy.stats import chisquare
 from tangermeme.ersatz import dinucleotide_shuffle as tangermeme_shuffle
+from timing import median_ratio, timed_after_one
 
 from genolift.alphabet import codes_of_onehot, encode_letters, onehot_of_codes
 from genolift.references import dinucleotide_shuffle
@@ -96,19 +97,19 @@ def main() -> None:
         "tangermeme, one-hot int8": lambda: tangermeme_shuffle(as_int8, n=r, random_state=0),
         "tangermeme, one-hot float32": lambda: tangermeme_shuffle(as_float, n=r, random_state=0),
     }
-    seconds = interleaved.seconds_by_way(ways, arguments.rounds)
+    seconds = timed_after_one(ways, arguments.rounds)
     ours_as_codes, ours_as_float = list(ways)[:2]
     rows = [
         [
             name,
             f"{len(codes) * r / statistics.median(taken):,.0f}",
-            f"{interleaved.ratio(seconds, name, ours_as_codes):.1f}",
-            f"{interleaved.ratio(seconds, name, ours_as_float):.1f}",
+            f"{median_ratio(seconds[name], seconds[ours_as_codes]):.1f}",
+            f"{median_ratio(seconds[name], seconds[ours_as_float]):.1f}",
             even[name.split(",")[0]],
         ]
         for name, taken in seconds.items()
     ]
-    interleaved.report(
+    one_thread.report(
         arguments.out,
         f"Dinucleotide shuffles of {length:,} bp on one core",
         ["what", "shuffles a second", "time over our codes'", "time over our one-hot's", "p of uniformity"],

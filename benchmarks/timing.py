@@ -33,6 +33,13 @@ def interleaved(runs: Mapping[str, Run], rounds: int, device: torch.device) -> d
     return times
 
 
+def timed_after_one(runs: Mapping[str, Run], rounds: int) -> dict[str, list[float]]:
+    """Return the seconds of every run in every round, on a CPU, after one that is not counted (compiling)."""
+    for run in runs.values():
+        run()
+    return interleaved(runs, rounds, torch.device("cpu"))
+
+
 def median_ratio(times: Sequence[float], over: Sequence[float]) -> float:
     """Return the median over rounds of the ratio within a round."""
     return statistics.median(a / b for a, b in zip(times, over, strict=True))

@@ -1,38 +1,17 @@
-"""Times of several ways to do the same, in rounds so that a noisy machine is noisy to all; tables of them.
+"""One thread for every library, and a report of what was timed with one: a Markdown table, and JSON.
 
-Import it before numpy and torch: it sets every library to one thread.
+Import it before numpy and torch: it sets the numbers of threads.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import statistics
-import time
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "RAYON_NUM_THREADS"):
     os.environ[_variable] = "1"
-
-
-def seconds_by_way(ways: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
-    """Call each way once a round, after one call that is not counted (compiling), and return its seconds."""
-    for way in ways.values():
-        way()
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(rounds):
-        for name, way in ways.items():
-            start = time.perf_counter()
-            way()
-            seconds[name].append(time.perf_counter() - start)
-    return seconds
-
-
-def ratio(seconds: Mapping[str, list[float]], slower: str, faster: str) -> float:
-    """Return the median over rounds of the ratio within a round."""
-    return statistics.median(a / b for a, b in zip(seconds[slower], seconds[faster], strict=True))
 
 
 def report(
