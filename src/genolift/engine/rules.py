@@ -14,6 +14,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+ROUNDING_UNITS = 8
+"""Of the values that a part of dx comes from; a smaller part is rounding."""
+
 
 @dataclass(frozen=True)
 class Function:
@@ -75,12 +78,16 @@ class Rescale:
         for kink in function.kinks:
             tiny &= (x >= kink) == (x0 >= kink)
         ratio = (y - y0) / torch.where(tiny, torch.ones_like(dx), dx)
-        if bool(tiny.any()):
-            middle = (x + x0) / 2 if function.curved else x0.expand_as(dx)
-            # A root's slope at 0 is infinite; where dx is 0 any finite multiplier is exact.
-            slope = torch.nan_to_num(function.slope(middle), nan=0.0, posinf=0.0, neginf=0.0)
-            ratio = torch.where(tiny, slope, ratio)
+        # Asking a GPU whether there is any would wait for it.
+        if x.device.type != "cpu" or bool(tiny.any()):
+            ratio = torch.where(tiny, self.slope(function, x, x0), ratio)
         return ratio
+
+    def slope(self, function: Function, x: Tensor, x0: Tensor) -> Tensor:
+        """Return what stands in for dy / dx where dx is tiny."""
+        middle = (x + x0) / 2 if function.curved else x0.expand(torch.broadcast_shapes(x.shape, x0.shape))
+        # A root's slope at 0 is infinite; where dx is 0 any finite multiplier is exact.
+        return torch.nan_to_num(function.slope(middle), nan=0.0, posinf=0.0, neginf=0.0)
 
     def multiply(self, function: Function, x: Tensor, x0: Tensor, y: Tensor, y0: Tensor, a: Tensor) -> Tensor:
         """Return ``a`` dy / dx."""
@@ -110,7 +117,11 @@ class RevealCancel:
         dy_plus = ((at_plus - y0) + (y - at_minus)) / 2
         dy_minus = ((at_minus - y0) + (y - at_plus)) / 2
         # The parts come from a difference, so below this they are rounding noise, and the limit stands in.
-        noise = 8 * torch.finfo(dx.dtype).eps * torch.maximum(torch.maximum(x.abs(), x0.abs()), spread.abs())
+        noise = (
+            ROUNDING_UNITS
+            * torch.finfo(dx.dtype).eps
+            * torch.maximum(torch.maximum(x.abs(), x0.abs()), spread.abs())
+        )
         m_plus = _quotient(dy_plus, plus, plus.abs() <= noise, function, x0, x0 + minus)
         m_minus = _quotient(dy_minus, minus, minus.abs() <= noise, function, x0, x0 + plus)
         return m_plus, m_minus, dy_plus, dy_minus
@@ -124,19 +135,21 @@ def _quotient(
     dy: Tensor, dx: Tensor, noise: Tensor, function: Function, one: Tensor, other: Tensor
 ) -> Tensor:
     quotient = dy / torch.where(noise, torch.ones_like(dx), dx)
-    if not bool(noise.any()):
+    if dx.device.type == "cpu" and not bool(noise.any()):
         return quotient
     limit = (function.slope(one.expand_as(dx)) + function.slope(other)) / 2
     return torch.where(noise, limit, quotient)
 
 
+def small_difference(curved: str | None, dtype: torch.dtype) -> tuple[float, float]:
+    """Return below what |dx| a slope stands in for a quotient: a number, and a share of |x| and |x0|."""
+    limit = 0.5 * torch.finfo(dtype).eps ** (1 / 3)
+    return (0.0, limit) if curved == "relative" else (limit if curved else 0.0, 0.0)
+
+
 def _tiny(function: Function, x: Tensor, x0: Tensor) -> Tensor | float:
-    eps = torch.finfo(x.dtype).eps
-    if function.curved is None:
-        return 0.0
-    if function.curved == "absolute":
-        return 0.5 * eps ** (1 / 3)
-    return 0.5 * eps ** (1 / 3) * torch.minimum(x.abs(), x0.abs())
+    absolute, relative = small_difference(function.curved, x.dtype)
+    return relative * torch.minimum(x.abs(), x0.abs()) if relative else absolute
 
 
 @dataclass(frozen=True)

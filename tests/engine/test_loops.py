@@ -1,0 +1,167 @@
+"""The compiled loops against the rules as rules.py writes them, in every layout that values come in."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from genolift.engine import fused, loops
+from genolift.engine.rules import RESCALE, REVEALCANCEL, Function
+
+N, R = 3, 4
+RELU = Function(torch.relu, lambda z: (z > 0).to(z.dtype), None)
+SIGMOID = Function(torch.sigmoid, lambda z: torch.sigmoid(z) * (1 - torch.sigmoid(z)), "absolute")
+
+
+def contiguous(tensor: Tensor) -> Tensor:
+    return tensor.contiguous()
+
+
+def channels_last(tensor: Tensor) -> Tensor:
+    return tensor.movedim(1, -1).contiguous().movedim(-1, 1)
+
+
+def overlapping(tensor: Tensor) -> Tensor:
+    return tensor[..., :1].expand(tensor.shape)
+
+
+LAYOUTS: dict[str, Callable[[Tensor], Tensor]] = {
+    "contiguous": contiguous,
+    "channels last": channels_last,
+    "expanded": overlapping,
+}
+
+
+class Values:
+    """Values of sequences and references with ties, zeros and parts of dx, k rows of each side by side."""
+
+    def __init__(self, layout: str, dtype: torch.dtype, k: int = 1, shared: bool = False) -> None:
+        generator = torch.Generator().manual_seed(0)
+
+        def random(rows: int) -> Tensor:
+            return LAYOUTS[layout](torch.randn(rows * k, 6, 5, generator=generator, dtype=dtype))
+
+        self.k, self.r = k, 1 if shared else R
+        self.x, self.x0 = random(N).clone(), random(1 if shared else N * R).clone()
+        self.x0[0, 0] = self.x[0, 0]  # no difference
+        self.x0[0, 1] = self.x[0, 1] = 0.0
+        self.a, self.b = random(N * self.r), random(N * self.r)
+        self.spread = self.rows(self.faced_x() - self.faced_x0()).abs() + random(N * self.r).abs()
+        self.spread[:, 2] = self.rows(self.faced_x() - self.faced_x0()).abs()[:, 2]  # one part only
+        self.facing = loops.Facing(self.x, self.x0, N, self.r)
+
+    def faced(self, tensor: Tensor) -> Tensor:
+        return tensor.unflatten(0, (-1, self.r, self.k))
+
+    def faced_x(self) -> Tensor:
+        return self.x.unflatten(0, (N, 1, self.k))
+
+    def faced_x0(self) -> Tensor:
+        return self.faced(self.x0)
+
+    def rows(self, tensor: Tensor) -> Tensor:
+        return tensor.expand(N, self.r, *tensor.shape[2:]).flatten(0, 2)
+
+    def on_device(self, compiled: bool) -> fused.Facing:
+        return fused.Facing(self.faced_x(), self.faced_x0(), self.faced, self.rows, compiled)
+
+
+def near(dtype: torch.dtype) -> dict[str, float]:
+    return {"rtol": 1e-5, "atol": 1e-5} if dtype == torch.float32 else {"rtol": 1e-12, "atol": 1e-12}
+
+
+every_layout = pytest.mark.parametrize("layout", LAYOUTS)
+every_number = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+every_side = pytest.mark.parametrize(("k", "shared"), [(1, False), (1, True), (3, False), (3, True)])
+
+
+@every_layout
+@every_number
+@every_side
+def test_rescale_of_relu_is_that_of_the_rule(layout: str, dtype: torch.dtype, k: int, shared: bool) -> None:
+    values = Values(layout, dtype, k, shared)
+    x, x0 = values.faced_x(), values.faced_x0()
+    expected = values.rows(RESCALE.multiply(RELU, x, x0, x.relu(), x0.relu(), values.faced(values.a)))
+    torch.testing.assert_close(values.facing.rescale_relu(values.a), expected, **near(dtype))
+    torch.testing.assert_close(values.on_device(False).rescale_relu(values.a), expected, **near(dtype))
+
+
+@every_layout
+@every_number
+@every_side
+@pytest.mark.parametrize("split", [False, True])
+def test_reveal_cancel_of_relu_is_that_of_the_rule(
+    layout: str, dtype: torch.dtype, k: int, shared: bool, split: bool
+) -> None:
+    values = Values(layout, dtype, k, shared)
+    x, x0 = values.faced_x(), values.faced_x0()
+    spread, a, b = (values.faced(each) for each in (values.spread, values.a, values.b))
+    m_plus, m_minus, *_ = REVEALCANCEL.parts(RELU, x, x0, x.relu(), x0.relu(), spread)
+    plus, minus = m_plus * (a + b if split else a), m_minus * (a - b if split else a)
+    for facing in (values.facing, values.on_device(False)):
+        mean, half = facing.reveal_cancel_relu(values.spread, values.a, values.b if split else None)
+        torch.testing.assert_close(mean, values.rows((plus + minus) / 2), **near(dtype))
+        torch.testing.assert_close(half, values.rows((plus - minus) / 2), **near(dtype))
+
+
+@every_layout
+@every_number
+@every_side
+def test_rescale_of_a_curved_function_is_that_of_the_rule(
+    layout: str, dtype: torch.dtype, k: int, shared: bool
+) -> None:
+    values = Values(layout, dtype, k, shared)
+    x, x0 = values.faced_x(), values.faced_x0()
+    expected = values.rows(
+        RESCALE.multiply(SIGMOID, x, x0, x.sigmoid(), x0.sigmoid(), values.faced(values.a))
+    )
+    result, tiny = values.facing.rescale(SIGMOID, values.x.sigmoid(), values.x0.sigmoid(), values.a)
+    assert tiny
+    missing = result.isnan()
+    # Where nothing differs, and nowhere else, the slope is left to be taken.
+    assert missing[0, :2].all()
+    torch.testing.assert_close(result[~missing], expected[~missing], **near(dtype))
+
+
+@every_layout
+@every_side
+def test_sizes_and_signs_of_differences_are_those_of_torch(layout: str, k: int, shared: bool) -> None:
+    values = Values(layout, torch.float32, k, shared)
+    dx = values.rows(values.faced_x() - values.faced_x0())
+    for facing in (values.facing, values.on_device(False)):
+        torch.testing.assert_close(facing.size_of_difference(), dx.abs())
+        torch.testing.assert_close(facing.add_signed(values.a, values.b), values.a + dx.sign() * values.b)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch's compiler needs g++")
+def test_what_torch_compiles_is_what_is_written() -> None:
+    values = Values("contiguous", torch.float32)
+    written, compiled = values.on_device(False), values.on_device(True)
+    torch.testing.assert_close(compiled.rescale_relu(values.a), written.rescale_relu(values.a))
+    for b in (None, values.b):
+        for one, other in zip(
+            compiled.reveal_cancel_relu(values.spread, values.a, b),
+            written.reveal_cancel_relu(values.spread, values.a, b),
+            strict=True,
+        ):
+            torch.testing.assert_close(one, other)
+
+
+def test_what_cannot_be_compiled_is_computed_as_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(formula: object, **options: object) -> Callable[..., Tensor]:
+        def fail(*arguments: Tensor) -> Tensor:
+            raise RuntimeError("no compiler")
+
+        return fail
+
+    monkeypatch.setattr(torch, "compile", broken)
+    monkeypatch.setattr(fused, "_compiled", {})
+    values = Values("contiguous", torch.float32)
+    expected = values.on_device(False).rescale_relu(values.a)
+    for _ in range(2):
+        torch.testing.assert_close(values.on_device(True).rescale_relu(values.a), expected)
