@@ -16,8 +16,8 @@ from torch.export import ExportedProgram
 
 from genolift.convergence import relative_error
 from genolift.engine.capture import capture
-from genolift.engine.graph import Graph, Name
-from genolift.engine.job import Job, Path, Sums, as_tensor, is_onehot
+from genolift.engine.graph import Graph, Name, default_dtype
+from genolift.engine.job import Job, Path, as_tensor, is_onehot
 from genolift.engine.plan import (
     GENOMICS_DEFAULT,
     behind_last_convolution,
@@ -25,6 +25,7 @@ from genolift.engine.plan import (
     step_over_final_activation,
 )
 from genolift.engine.run import Runner, check_rows_are_independent
+from genolift.engine.sums import PartSums, Sums
 from genolift.errors import InputError
 from genolift.targets import LAST_CONVOLUTION, Explained, Target, resolve
 
@@ -248,26 +249,36 @@ class Explainer:
         job = Job(self.runner, self.targets, inputs, references, extra_inputs, path, names)
         size = checked_size(batch_size if batch_size is not None else self.batch_size(memory))
         with _progress(progress, len(inputs) * job.r) as advance, self._settings():
-            sums = [self._sums(inputs, job.r, keep_multipliers, pieces) for _ in self.targets]
-            for part in job.run(size):
-                for number, of_target in enumerate(sums):
-                    for each in of_target:
-                        each.add(part, number)
-                advance(part.multipliers[0].shape[0] * part.multipliers[0].shape[1])
-        for of_target in sums:
-            of_target[0].check(names)
+            sums = [
+                self._sums(number, inputs, job.r, keep_multipliers, pieces, names)
+                for number in range(len(self.targets))
+            ]
+            every = [each for of_target in sums for each in of_target]
+            for made in _one_behind(job.run(size, lambda part: [each.of(part) for each in every])):
+                for each, of_part in zip(every, made, strict=True):
+                    each.add(of_part)
+                advance(made[0].convergence_error.numel())
+        for each in every:
+            each.check()
         return [[_result(each, self.dtype) for each in of_target] for of_target in sums]
 
-    def _sums(self, inputs: Tensor, r: int, keep_multipliers: bool, pieces: Sequence[Piece]) -> list[Sums]:
+    def _sums(
+        self,
+        number: int,
+        inputs: Tensor,
+        r: int,
+        keep_multipliers: bool,
+        pieces: Sequence[Piece],
+        names: list[str] | None,
+    ) -> list[Sums]:
         at_input, n = self.layer is None, len(inputs)
+        options: dict[str, Any] = {"keep_multipliers": keep_multipliers, "names": names, "number": number}
         if not pieces:
-            onehot = at_input and is_onehot(inputs)
-            return [Sums(n, r, self.event, onehot=onehot, keep_multipliers=keep_multipliers)]
+            return [Sums(n, r, self.event, onehot=at_input and is_onehot(inputs), **options)]
         sums = []
         for start, stop, event in pieces:
             onehot = is_onehot(inputs[:, start:stop].reshape(n, *event))
-            piece = start, stop
-            sums.append(Sums(n, r, event, onehot=onehot, keep_multipliers=keep_multipliers, piece=piece))
+            sums.append(Sums(n, r, event, onehot=onehot, piece=(start, stop), **options))
         return sums
 
     def batch_size(self, memory: int | None = None) -> int:
@@ -285,7 +296,7 @@ class Explainer:
         matmul, convolution = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = self.precision == "tf32"
         try:
-            with _no_inference_mode(), torch.no_grad():
+            with _no_inference_mode(), torch.no_grad(), default_dtype(self.dtype):
                 yield
         finally:
             torch.backends.cuda.matmul.allow_tf32 = matmul
@@ -299,6 +310,17 @@ def _last_convolution(graph: Graph) -> Name:
             "the model has no convolution of its input", where="layer", remedy="give a submodule's name"
         )
     return name
+
+
+def _one_behind(parts: Iterator[list[PartSums]]) -> Iterator[list[PartSums]]:
+    """Yield each part when the next has been begun: a GPU goes on while what it made is fetched."""
+    before: list[PartSums] | None = None
+    for part in parts:
+        if before is not None:
+            yield before
+        before = part
+    if before is not None:
+        yield before
 
 
 def _result(sums: Sums, dtype: torch.dtype) -> Attribution:

@@ -13,11 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from genolift.engine import fused, loops
 from genolift.engine.composed import Compared
-from genolift.engine.graph import Name, apply, execute, fill_in, names_in
+from genolift.engine.graph import Name, aten, execute, fill_in
 from genolift.engine.kinds import Composed, Elementwise, Joint, Linear, Product, Registered, Selection
 from genolift.engine.plan import Step
-from genolift.engine.rules import Function, RevealCancel
+from genolift.engine.rules import RESCALE, Function, Rescale, RevealCancel
 from genolift.engine.run import FACING_AXES, Activations, Pairs, Runner, as_leaf
 
 
@@ -44,13 +45,15 @@ class Backward:
         self.plan = runner.plan
         self.n, self.r = pairs.sequences.rows, pairs.r
         self.waiting: dict[str, tuple[Tensor, Tensor | None]] = {}
-        self.spread: dict[str, Tensor] = {}
-        self.spread_transposes: dict[str, tuple[dict[str, Tensor], Tensor]] = {}
+        self.spread = pairs.spread
+        self.spread_transposes = pairs.spread_transposes
+        self._facing: tuple[str, loops.Facing | fused.Facing | None] = "", None
 
     def run(self, seed: Tensor) -> Tensor:
         """Return the multipliers of the value that contributions are read at."""
         for step in self.plan.steps:
-            if step.operation.name in self.plan.carries_spread:
+            name = step.operation.name
+            if name in self.plan.carries_spread and name not in self.spread:
                 self._spread_forward(step)
         output, start = self.plan.graph.output, self.plan.graph.read
         self.waiting[output] = seed, None
@@ -59,9 +62,17 @@ class Backward:
             if arrived is None:
                 continue
             self._pass(step, *arrived)
+            if not self.again:
+                self._free(step.operation.name)
         if start in self.waiting:
             return self.waiting[start][0]
         return torch.zeros_like(self.runner.difference(self.pairs, start))  # cut off, as by a comparison
+
+    def _free(self, name: Name) -> None:
+        """Drop a value of the pairs that no operation needs any more, so that its memory is used again."""
+        self.spread.pop(name, None)
+        if name not in (self.plan.graph.output, self.plan.graph.read) and self.pairs.frees:
+            self.pairs.references.values.pop(name, None)
 
     def _pass(self, step: Step, a: Tensor, b: Tensor | None) -> None:
         """Bring the multipliers of an operation's result to its arguments."""
@@ -76,21 +87,60 @@ class Backward:
         }[type(step.entry)]
         passing(step, a, b)
 
-    def _send(self, name: str, a: Tensor, b: Tensor | None = None) -> None:
-        """Add to the multipliers of ``name``; where its spread is not kept, its one part is dx itself."""
+    def _send(self, name: str, a: Tensor, b: Tensor | None = None, *, anew: bool = False) -> None:
+        """Add to the multipliers of ``name``; where its spread is not kept, its one part is dx itself.
+
+        ``anew`` says that a is memory of its own, which may be written over.
+        """
         if b is not None and name not in self.plan.carries_spread:
-            a, b = a + torch.sign(self.runner.difference(self.pairs, name)) * b, None
+            a, b = self._signed(name, a, b), None
         if name in self.waiting:
             before_a, before_b = self.waiting[name]
-            a = before_a + a
-            b = before_b if b is None else b if before_b is None else before_b + b
+            # A sum is laid out as its first term; what went through a layer last is laid out as values are.
+            a = a.add_(before_a) if anew and a.dtype == before_a.dtype else a + before_a
+            b = before_b if b is None else b if before_b is None else b + before_b
         self.waiting[name] = a, b
 
     def _spread_of(self, name: str) -> Tensor:
         return self.spread[name] if name in self.spread else self._size_of_difference(name)
 
+    def _facing_of(self, name: str) -> loops.Facing | fused.Facing | None:
+        """Return a value of both sides for compiled loops; None where they do not fit."""
+        if self._facing[0] != name:
+            self._facing = name, self._made_facing(name)
+        return self._facing[1]
+
+    def _made_facing(self, name: str) -> loops.Facing | fused.Facing | None:
+        runner, pairs = self.runner, self.pairs
+        x, x0 = pairs.sequences.values[name], pairs.references.values[name]
+        if not self.plan.uses_reference or not (x.is_floating_point() and x0.numel()):
+            return None
+        if runner.device.type == "cuda":
+            return fused.Facing(
+                runner.sequence(pairs, name),
+                runner.reference(pairs, name),
+                lambda rows: runner.facing(rows, name, self.n, self.r),
+                lambda facing: runner.rows(facing, name, self.n, self.r),
+                runner.compiles,
+            )
+        if runner.axis[name] != 0 or runner.outer.get(name, 1) != 1 or not loops.fit(x, x0):
+            return None
+        if pairs.shared is not None:
+            x0 = _of_one(x0, pairs)
+        return loops.Facing(x, x0, self.n, self.r)
+
     def _size_of_difference(self, name: str) -> Tensor:
+        facing = self._facing_of(name)
+        if facing is not None:
+            return facing.size_of_difference()
         return self.runner.difference(self.pairs, name).abs()
+
+    def _signed(self, name: str, a: Tensor, b: Tensor) -> Tensor:
+        """Return the multipliers of a value whose one part is dx itself."""
+        facing = self._facing_of(name)
+        if facing is not None:
+            return facing.add_signed(a, b)
+        return a + torch.sign(self.runner.difference(self.pairs, name)) * b
 
     def _spread_forward(self, step: Step) -> None:
         operation, entry = step.operation, step.entry
@@ -98,43 +148,50 @@ class Backward:
             self.spread[operation.name] = self._elementwise_spread(step)
             return
         assert isinstance(entry, Linear)
-        assert entry.absolute is not None
         # A weighted layer splits its net difference afresh: the parts of dx are not used (section 3.5.1).
         source = self._size_of_difference if entry.weighted else self._spread_of
-        names = self.runner.dependent(operation)
-        leaves: dict[str, Tensor] = {name: as_leaf(source(name)) for name in names}
-        values: dict[str, Any] = {**self.runner.constants, **self.pairs.carrier.values, **leaves}
-        depends = tuple(any(name in names for name in names_in([argument])) for argument in operation.args)
+        leaves: dict[str, Tensor] = {name: as_leaf(source(name)) for name in self.runner.dependent(operation)}
+        values: dict[str, Any] = {**self.runner.constants, **self.pairs.carrier.values}
         with torch.enable_grad():
-            args = entry.absolute(fill_in(operation.args, values), depends)
-            result = apply(operation, args, fill_in(operation.kwargs, values))
+            result = self.runner.absolute(step, leaves, values)
         self.spread_transposes[operation.name] = leaves, result
         self.spread[operation.name] = result.detach()
 
     def _linear(self, step: Step, a: Tensor, b: Tensor | None) -> None:
         name = step.operation.name
         transposes = self.pairs.carrier.transposes
-        leaves, result = transposes[name] if self.again else transposes.pop(name)
-        back = torch.autograd.grad(result, list(leaves.values()), a, retain_graph=self.again)
+        sources = self.runner.dependent(step.operation)
+        if name in transposes:
+            leaves, result = transposes[name] if self.again else transposes.pop(name)
+            back = torch.autograd.grad(result, list(leaves.values()), a, retain_graph=self.again)
+        else:  # a sum of values alike
+            back = (a,) * len(sources)
         back_b: tuple[Tensor | None, ...] = (None,) * len(back)
         if b is not None:
-            spread_leaves, spread_result = self.spread_transposes.pop(name)
-            back_b = torch.autograd.grad(spread_result, list(spread_leaves.values()), b)
+            kept = self.spread_transposes
+            spread_leaves, spread_result = kept[name] if self.again else kept.pop(name)
+            back_b = torch.autograd.grad(
+                spread_result, list(spread_leaves.values()), b, retain_graph=self.again
+            )
         weighted = isinstance(step.entry, Linear) and step.entry.weighted is not None
-        for source, a_in, b_in in zip(leaves, back, back_b, strict=True):
+        for source, a_in, b_in in zip(sources, back, back_b, strict=True):
             if b_in is not None and weighted:
-                a_in, b_in = a_in + torch.sign(self.runner.difference(self.pairs, source)) * b_in, None
-            self._send(source, a_in, b_in)
+                a_in, b_in = self._signed(source, a_in, b_in), None
+            self._send(source, a_in, b_in, anew=weighted)
 
     def _compared(self, step: Step) -> tuple[Name, Function, Tensor, Tensor, Tensor, Tensor]:
         operation, runner, pairs = step.operation, self.runner, self.pairs
         (name,) = runner.dependent(operation)
-        x, y = runner.sequence(pairs, name), runner.sequence(pairs, operation.name)
+        function = self._function(step, name)
+        again = runner.computes_again(step) and operation.name not in pairs.sequences.values
+        x = runner.sequence(pairs, name)
+        y = function.value(x) if again else runner.sequence(pairs, operation.name)
         if self.plan.uses_reference:
-            x0, y0 = runner.reference(pairs, name), runner.reference(pairs, operation.name)
+            x0 = runner.reference(pairs, name)
+            y0 = function.value(x0) if again else runner.reference(pairs, operation.name)
         else:
             x0, y0 = x, y
-        return name, self._function(step, name), x, x0, y, y0
+        return name, function, x, x0, y, y0
 
     def _function(self, step: Step, name: Name) -> Function:
         entry, operation = step.entry, step.operation
@@ -177,6 +234,8 @@ class Backward:
         return step.rule.multiply(function, x, x0, y, y0, torch.ones((), dtype=x.dtype, device=x.device))
 
     def _elementwise(self, step: Step, a: Tensor, b: Tensor | None) -> None:
+        if self._elementwise_by_loops(step, a, b):
+            return
         name, function, x, x0, y, y0 = self._compared(step)
         output, n, r = step.operation.name, self.n, self.r
         a = self.runner.facing(a, output, n, r)
@@ -193,6 +252,44 @@ class Backward:
         self._send(
             name, self.runner.rows(a, name, n, r), None if b is None else self.runner.rows(b, name, n, r)
         )
+
+    def _elementwise_by_loops(self, step: Step, a: Tensor, b: Tensor | None) -> bool:
+        """Pass multipliers through a function by one compiled loop, where there is one for it."""
+        rule, entry = step.rule, step.entry
+        (name,) = self.runner.dependent(step.operation)
+        relu = step.operation.target is aten.relu.default
+        reveals = isinstance(rule, RevealCancel)
+        rescales = isinstance(rule, Rescale) and b is None
+        if not (relu and (reveals or rescales)) and not rescales:
+            return False
+        facing = self._facing_of(name)
+        if facing is None:
+            return False
+        if relu and reveals:
+            self._send(name, *facing.reveal_cancel_relu(self._spread_of(name), a, b))
+        elif relu:
+            self._send(name, facing.rescale_relu(a), anew=True)
+        elif isinstance(facing, loops.Facing) and isinstance(entry, Elementwise) and not entry.kinks:
+            if not loops.fit(a) or tuple(a.shape) != facing.shape:
+                return False
+            self._send(name, self._rescaled_by_loops(step, facing, a))
+        else:
+            return False
+        return True
+
+    def _rescaled_by_loops(self, step: Step, facing: loops.Facing, a: Tensor) -> Tensor:
+        operation, pairs = step.operation, self.pairs
+        y, y0 = (
+            self.runner.number(each.values[operation.name]) for each in (pairs.sequences, pairs.references)
+        )
+        name, function, x, x0, *_ = self._compared(step)
+        if pairs.shared is not None:
+            y0 = _of_one(y0, pairs)
+        result, tiny = facing.rescale(function, y, y0, a)
+        if not tiny:
+            return result
+        by_slope = self.runner.facing(a, operation.name, self.n, self.r) * RESCALE.slope(function, x, x0)
+        return torch.where(result.isnan(), self.runner.rows(by_slope, name, self.n, self.r), result)
 
     def _product(self, step: Step, a: Tensor, b: Tensor | None) -> None:
         """d(u v) = (u + u0)/2 dv + (v + v0)/2 du: the derivative half way, exact for what is bilinear."""
@@ -251,9 +348,15 @@ class Backward:
 
     def _as_rows(self, activations: Activations, name: str) -> Tensor:
         """Return a value of the sequences or of the references for every pair, truth values as they are."""
-        facing = self.runner.sequence if activations is self.pairs.sequences else self.runner.reference
-        rows = self.runner.rows(facing(self.pairs, name), name, self.n, self.r)
-        return rows.bool() if activations.values[name].dtype == torch.bool else rows
+        return self._every_pair(activations.values[name], activations, name)
+
+    def _every_pair(self, value: Tensor, activations: Activations, name: str) -> Tensor:
+        """Return a value of the sequences or of the references, laid out as ``name`` is, for every pair."""
+        references = activations is self.pairs.references and self.plan.uses_reference
+        facing = (self.runner.of_references if references else self.runner.of_sequences)(
+            self.pairs, value, name
+        )
+        return self.runner.rows(facing, name, self.n, self.r)
 
     def _composed(self, step: Step, a: Tensor, b: Tensor | None) -> None:
         """Run the operation's program on input and reference at once; autograd follows the change."""
@@ -299,22 +402,25 @@ class Backward:
         first bracket goes to i, where dx is at least as large, the second to j (Lundberg & Lee 2017,
         DeepExplainer); of minima the other way round. Where i is j both are the whole of dx.
         """
-        entry, operation, runner, pairs = step.entry, step.operation, self.runner, self.pairs
+        entry, operation, runner = step.entry, step.operation, self.runner
         assert isinstance(entry, Selection)
         (name,) = runner.dependent(operation)
         args = (None, *fill_in(operation.args[1:], runner.constants))
-
-        def chosen(facing: Tensor, output: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            x = runner.rows(facing, name, self.n, self.r)
-            y = entry.flatten_output(runner.rows(output, operation.name, self.n, self.r), x, args)
-            return x, entry.window(x, args), y
-
-        x, flat, y = chosen(runner.sequence(pairs, name), runner.sequence(pairs, operation.name))
+        if entry.pool:
+            facing, chosen = self._facing_of(name), self._chosen(step)
+            if isinstance(facing, loops.Facing) and facing.selects_in(entry.spatial):
+                self._send(name, facing.select_largest(*chosen, a, entry.spatial))
+                return
+        x = self._as_rows(self.pairs.sequences, name)
+        flat = entry.window(x, args)
         back = entry.flatten_output(a, x, args)
-        i = entry.choose(x, args)
+        i = self._index(entry, step, self.pairs.sequences, x, args)
         if self.plan.uses_reference:
-            x0, flat0, y0 = chosen(runner.reference(pairs, name), runner.reference(pairs, operation.name))
-            j = entry.choose(x0, args)
+            x0 = self._as_rows(self.pairs.references, name)
+            flat0 = entry.window(x0, args)
+            j = self._index(entry, step, self.pairs.references, x0, args)
+            y, y0 = runner.number(flat.gather(-1, i)), runner.number(flat0.gather(-1, j))
+            flat, flat0 = runner.number(flat), runner.number(flat0)
             if entry.smallest:
                 i, j = j, i
             higher = torch.maximum(y, y0)
@@ -326,8 +432,30 @@ class Backward:
                 torch.zeros_like(flat).scatter_add_(-1, i, back * gained).scatter_add_(-1, j, back * lost)
             )
         else:
-            result = torch.zeros_like(flat).scatter_add_(-1, i, back)
+            result = torch.zeros_like(runner.number(flat)).scatter_add_(-1, i, back)
         self._send(name, entry.unwindow(result, x, args).contiguous())
+
+    def _chosen(self, step: Step) -> tuple[Tensor, Tensor]:
+        """Return where a pool's maxima of sequences and of references were."""
+        name, pairs = step.operation.name, self.pairs
+        chosen0 = pairs.references.chosen[name]
+        return pairs.sequences.chosen[name], chosen0 if pairs.shared is None else chosen0[[pairs.shared]]
+
+    def _index(
+        self, entry: Selection, step: Step, activations: Activations, x: Tensor, args: tuple[Any, ...]
+    ) -> Tensor:
+        """Return where the outputs of every pair were chosen on the window's axis."""
+        if not entry.pool:
+            return entry.choose(x, args)
+        chosen = activations.chosen[step.operation.name]
+        return entry.flatten_output(self._every_pair(chosen, activations, step.operation.name), x, args)
+
+
+def _of_one(values: Tensor, pairs: Pairs) -> Tensor:
+    """Return the rows of the one reference that all sequences are compared with."""
+    assert pairs.shared is not None
+    more = values.shape[0] // pairs.references.rows
+    return values[pairs.shared * more : (pairs.shared + 1) * more]
 
 
 def _share(part: Tensor, dx: Tensor) -> Tensor:

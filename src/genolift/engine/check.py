@@ -73,9 +73,9 @@ class _Checked(Backward):
         super()._pass(step, a, b)
         self.lost[step.operation.name] = self._handed_on - self._sum(step.operation.name, a, b)
 
-    def _send(self, name: str, a: Tensor, b: Tensor | None = None) -> None:
+    def _send(self, name: str, a: Tensor, b: Tensor | None = None, *, anew: bool = False) -> None:
         self._handed_on = self._handed_on + self._sum(name, a, b)
-        super()._send(name, a, b)
+        super()._send(name, a, b, anew=anew)
 
     def _sum(self, name: str, a: Tensor, b: Tensor | None) -> Tensor:
         """Return the contribution through a value, (n,)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -58,7 +59,7 @@ class Operation:
     layer: str = ""
     """The submodule that the operation belongs to, as `torch.nn.Module.named_modules` names it."""
 
-    @property
+    @cached_property
     def inputs(self) -> tuple[Name, ...]:
         """The distinct values among the arguments, in order."""
         return tuple(dict.fromkeys(names_in((self.args, dict(self.kwargs)))))
@@ -145,12 +146,18 @@ def names_in(arguments: Any) -> Iterator[Name]:
         yield from names_in((arguments.start, arguments.stop, arguments.step))
 
 
+_PLAIN = {int, float, bool, type(None)}
+
+
 def fill_in(arguments: Any, values: Mapping[str, Any]) -> Any:
     """Return nested arguments with each `Name` replaced by its value."""
     if isinstance(arguments, Name):
         return values[arguments]
     if isinstance(arguments, (list, tuple)):
-        return type(arguments)([fill_in(argument, values) for argument in arguments])
+        # Numbers are the most of it, and this is done for every operation of every batch.
+        return type(arguments)(
+            [argument if type(argument) in _PLAIN else fill_in(argument, values) for argument in arguments]
+        )
     if isinstance(arguments, Mapping):
         return {key: fill_in(argument, values) for key, argument in arguments.items()}
     return arguments
@@ -183,8 +190,14 @@ _READABLE = {
 
 @contextmanager
 def default_dtype(dtype: torch.dtype) -> Iterator[None]:
-    """Compute in ``dtype`` what is made from whole numbers, or without saying in what."""
+    """Compute in ``dtype`` what is made from whole numbers, or without saying in what.
+
+    The default is the whole process's: where threads compute, it is set around them all.
+    """
     before = torch.get_default_dtype()
+    if before == dtype:
+        yield
+        return
     torch.set_default_dtype(dtype)
     try:
         yield

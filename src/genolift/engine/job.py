@@ -1,25 +1,40 @@
-"""The pairs of one call, computed in batches and summed over references. Knows nothing of files or models.
+"""The pairs of one call, computed in batches. Knows nothing of files or models.
 
-A batch that does not fit the device's memory is split in two and run again.
+On a CPU each core computes batches of its own, one row or a few at a time, so that values stay in its cache
+and no operation waits for another core (benchmarks/README.md). A batch that does not fit a device's memory is
+split in two and run again.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from threading import Lock
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from genolift.engine.backward import multipliers as multipliers_of
+from genolift.engine.memory import keep_freed_memory
 from genolift.engine.run import Activations, Pairs, Runner, batches
 from genolift.errors import InputError
 from genolift.targets import Explained
 
 Path = Sequence[tuple[float, float]]
 """Points between reference (0) and input (1) and their weights, which sum to 1."""
+Made = TypeVar("Made")
+
+_MOST_WORKERS = 16
+"""Python runs one thread at a time between operations; with more workers than this they would wait for it."""
+_COMPILES_FROM = 1000
+"""Pairs from which on a GPU's formulas are compiled, which takes tens of seconds the first time."""
+_TASKS_AHEAD = 2
+"""Tasks a worker may be ahead of what is taken from it: what they made waits in memory."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +110,8 @@ class Job:
         self.r = given.shape[1] if self.per_sequence else given.shape[0]
         # With one sequence, or arguments that differ between sequences, nothing is saved by sharing.
         self.share = not self.per_sequence and len(inputs) > 1 and not self.held
-        self._made: tuple[slice, Tensor] | None = None
-        self._last: tuple[slice, Activations] | None = None
+        self._making = Lock()
+        runner.compiles = runner.device.type == "cuda" and len(inputs) * self.r >= _COMPILES_FROM
         self._shared: Activations | None = None
 
     def _check(self, given: Tensor) -> None:
@@ -117,99 +132,147 @@ class Job:
         if not bool(torch.isfinite(given).all()):
             raise InputError("a reference holds NaN or infinity", where="references")
 
-    def run(self, size: int) -> Iterator[Part]:
-        """Yield the parts of the job, each of at most ``size`` pairs."""
+    def run(self, size: int, made_of: Callable[[Part], Made]) -> Iterator[Made]:
+        """Yield what ``made_of`` makes of the parts of the job, each of at most ``size`` pairs, in order.
+
+        On a CPU it is called by several threads.
+        """
+        if self.runner.device.type == "cpu":
+            keep_freed_memory()
+        workers = self._workers()
+        tasks = list(self._tasks(size, workers))
+        if workers == 1 or len(tasks) == 1:
+            for group, references in tasks:
+                yield from self._made(group, references, made_of)
+            return
+        with _threads_for_each(workers) as initializer:
+            pool = ThreadPoolExecutor(workers, "genolift", initializer)
+            ahead: deque[Future[list[Made]]] = deque()
+            try:
+                for task in tasks:
+                    ahead.append(pool.submit(self._list_made, task, made_of))
+                    if len(ahead) > _TASKS_AHEAD * workers:
+                        yield from ahead.popleft().result()
+                while ahead:
+                    yield from ahead.popleft().result()
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def _workers(self) -> int:
+        """Return how many threads compute batches of their own."""
+        return min(torch.get_num_threads(), _MOST_WORKERS) if self.runner.device.type == "cpu" else 1
+
+    def _tasks(self, size: int, workers: int) -> Iterator[tuple[_Group, list[slice]]]:
+        """Yield sequences with the slices of their references that one worker computes one after another."""
         n = len(self.inputs)
         if self.share or not self.runner.plan.uses_reference:
-            tasks = [(rows, slice(0, self.r)) for rows, _ in batches(n, 1, size)]
+            for rows, _ in batches(n, 1, min(size, -(-n // workers))):
+                yield _Group(self, rows), [slice(0, self.r)]
+            return
+        size = min(size, -(-n * self.r // workers))
+        group: _Group | None = None
+        slices: list[slice] = []
+        for rows, references in batches(n, self.r, size):
+            if group is None or group.rows != rows:
+                if group is not None:
+                    yield from self._divided(group, slices, workers)
+                group, slices = _Group(self, rows), []
+            slices.append(references)
+        if group is not None:
+            yield from self._divided(group, slices, workers)
+
+    def _divided(
+        self, group: _Group, slices: list[slice], workers: int
+    ) -> Iterator[tuple[_Group, list[slice]]]:
+        """Yield a group's slices as one task, or as several where there are too few groups."""
+        if len(self.inputs) >= 2 * workers or len(slices) == 1:
+            yield group, slices
         else:
-            tasks = list(batches(n, self.r, size))
-        tasks.reverse()
-        while tasks:
-            rows, references = tasks.pop()
+            yield from ((group, [references]) for references in slices)
+
+    def _list_made(self, task: tuple[_Group, list[slice]], made_of: Callable[[Part], Made]) -> list[Made]:
+        with torch.no_grad():  # which each thread has of its own
+            return list(self._made(*task, made_of))
+
+    def _made(self, group: _Group, slices: list[slice], made_of: Callable[[Part], Made]) -> Iterator[Made]:
+        ahead = [(group, references) for references in reversed(slices)]
+        while ahead:
+            group, references = ahead.pop()
             try:
-                parts = list(self._part(rows, references))
-            except torch.OutOfMemoryError as error:
-                halves = self._halves(rows, references)
+                for part in self._parts(group, references):
+                    yield made_of(part)
+                    references = slice(part.references.stop, references.stop)
+            except (torch.OutOfMemoryError, RuntimeError) as error:
+                if not _is_out_of_memory(error):
+                    raise
+                halves = self._halves(group, references)
                 if not halves:
                     raise InputError(
                         "one sequence and one reference do not fit the device's memory",
                         where=f"device {self.runner.device}",
                         remedy="free memory on it, use another device, or device: cpu",
                     ) from error
-                self._last = self._shared = None
-                torch.cuda.empty_cache()
-                tasks += reversed(halves)
-                continue
-            yield from parts
+                self._shared = None
+                if self.runner.device.type == "cuda":
+                    torch.cuda.empty_cache()
+                ahead += reversed(halves)
 
-    def _halves(self, rows: slice, references: slice) -> list[tuple[slice, slice]]:
+    def _halves(self, group: _Group, references: slice) -> list[tuple[_Group, slice]]:
+        rows = group.rows
         if rows.stop - rows.start > 1:
             middle = (rows.start + rows.stop) // 2
-            return [(slice(rows.start, middle), references), (slice(middle, rows.stop), references)]
+            halves = slice(rows.start, middle), slice(middle, rows.stop)
+            return [(_Group(self, half), references) for half in halves]
         if references.stop - references.start > 1 and not self.share:
             middle = (references.start + references.stop) // 2
-            return [(rows, slice(references.start, middle)), (rows, slice(middle, references.stop))]
+            return [(group, slice(references.start, middle)), (group, slice(middle, references.stop))]
         return []
 
-    def _references(self, rows: slice, references: slice) -> Tensor:
-        """Return the references of some sequences, (n or 1, r, *event)."""
+    def references_of(self, rows: slice) -> Tensor:
+        """Return all references of some sequences, (n or 1, r, *event), as they were given."""
         if self.make is not None:
-            # Made once for each sequence, however many batches its references take.
-            if self._made is None or self._made[0] != rows:
-                self._made = rows, as_tensor(self.make(self.inputs[rows]), "references")
-            return self.runner.placed(self._made[1][:, references])
-        given = self.given[rows] if self.per_sequence else self.given[None]
-        return self.runner.placed(given[:, references])
+            return as_tensor(self.make(self.inputs[rows]), "references")
+        return self.given[rows] if self.per_sequence else self.given[None]
 
-    def _sequences(self, rows: slice, carry: bool) -> Activations:
-        if self._last is not None and self._last[0] == rows and not carry:
-            return self._last[1]
+    def forward(self, rows: slice, carry: bool) -> Activations:
+        """Run sequences through the model."""
         held = tuple(self.runner.placed(extra[rows]) for extra in self.held)
-        activations = self.runner.forward((self.runner.placed(self.inputs[rows]), *held), carry=carry)
-        finite = torch.stack([torch.isfinite(output) for output in self._outputs(activations)]).all(0)
-        if not bool(finite.all()):
-            bad = rows.start + int((~finite).nonzero()[0])
-            raise InputError(
-                "the model's output is NaN or infinite",
-                where=f"sequence {self.names[bad] if self.names else bad}",
-                remedy="check the model's weights and that it takes this input",
-            )
-        self._last = None if carry else (rows, activations)
-        return activations
+        return self.runner.forward((self.runner.placed(self.inputs[rows]), *held), carry=carry)
 
-    def _part(self, rows: slice, references: slice) -> Iterator[Part]:
-        reference = self._references(rows, references)
+    def _parts(self, group: _Group, references: slice) -> Iterator[Part]:
         if not self.runner.plan.uses_reference:
-            yield self._gradient_part(rows, references, reference)
+            yield self._gradient_part(group, references)
         elif self.share:
-            yield from self._shared_parts(rows, reference)
+            yield from self._shared_parts(group, references)
         else:
-            yield self._own_part(rows, references, reference)
+            yield self._own_part(group, references)
 
-    def _own_part(self, rows: slice, references: slice, reference: Tensor) -> Part:
-        sequences = self._sequences(rows, carry=False)
+    def _own_part(self, group: _Group, references: slice) -> Part:
+        sequences, reference = group.sequences(), group.references(references)
         n, r = sequences.rows, reference.shape[1]
         flat = reference.expand(n, *reference.shape[1:]).flatten(0, 1).contiguous()
-        carrier = self._forward_references(flat, rows, r, carry=True)
-        multipliers = self._multipliers(Pairs(sequences, carrier, carrier, r))
-        return self._made_part(rows, references, sequences, carrier, multipliers)
+        carrier = self._forward_references(flat, group.rows, r, carry=True)
+        multipliers = self._multipliers(Pairs(sequences, carrier, carrier, r, frees=True))
+        return self._made_part(group.rows, references, sequences, carrier, multipliers)
 
-    def _shared_parts(self, rows: slice, reference: Tensor) -> Iterator[Part]:
-        sequences = self._sequences(rows, carry=True)
-        if self._shared is None:
-            self._shared = self.runner.forward((reference[0],), carry=False)
-        for k in range(self.r):
-            pairs = Pairs(sequences, self._shared, sequences, 1, shared=k)
-            multipliers = self._multipliers(pairs, again=k < self.r - 1)
+    def _shared_parts(self, group: _Group, references: slice) -> Iterator[Part]:
+        sequences = self.forward(group.rows, carry=True)
+        with self._making:
+            if self._shared is None:
+                self._shared = self.runner.forward((self.runner.placed(self.given),), carry=False)
+            shared = self._shared
+        for k in range(references.start, references.stop):
+            pairs = Pairs(sequences, shared, sequences, 1, shared=k)
+            multipliers = self._multipliers(pairs, again=k < references.stop - 1)
             one = slice(k, k + 1)
-            yield self._made_part(rows, one, sequences, self._shared, multipliers, one)
+            yield self._made_part(group.rows, one, sequences, shared, multipliers, one)
 
-    def _gradient_part(self, rows: slice, references: slice, reference: Tensor) -> Part:
+    def _gradient_part(self, group: _Group, references: slice) -> Part:
+        rows, reference = group.rows, group.references(references)
         n, r = rows.stop - rows.start, reference.shape[1]
         flat = reference if self.share else reference.expand(n, *reference.shape[1:])
         compared = self._forward_references(flat.flatten(0, 1), rows, r, carry=False)
-        sequences = self._sequences(rows, carry=not self.path)
+        sequences = self.forward(rows, carry=not self.path)
         if self.path:
             x = self.runner.placed(self.inputs[rows])[:, None]
             difference = (x - reference).flatten(0, 1)
@@ -271,98 +334,46 @@ class Job:
         held = tuple(self.runner.placed(extra[rows]).repeat_interleave(r, 0) for extra in self.held)
         return self.runner.forward((flat, *held), carry=carry)
 
-    def _outputs(self, activations: Activations) -> list[Tensor]:
-        output = self.runner.output(activations)
-        return [target.of(output) for target in self.targets]
+
+class _Group:
+    """Some sequences, whose references and activations are made once, however many batches those take."""
+
+    def __init__(self, job: Job, rows: slice) -> None:
+        self.job, self.rows = job, rows
+        self._lock = Lock()
+        self._references: Tensor | None = None
+        self._sequences: Activations | None = None
+
+    def references(self, taken: slice) -> Tensor:
+        """Return some of the references, (n or 1, r, *event), on the device."""
+        # A function of the user's may not bear to be called by two threads.
+        with self.job._making:
+            if self._references is None:
+                self._references = self.job.references_of(self.rows)
+        return self.job.runner.placed(self._references[:, taken])
+
+    def sequences(self) -> Activations:
+        """Return the sequences' activations."""
+        with self._lock:
+            if self._sequences is None:
+                self._sequences = self.job.forward(self.rows, carry=False)
+            return self._sequences
 
 
-class Sums:
-    """Sums over references for one target, in float64, so that no result depends on how pairs were batched.
+@contextmanager
+def _threads_for_each(workers: int) -> Iterator[Callable[[], None]]:
+    """Share torch's threads out among workers, and set them back; yields what each is to call first."""
+    before = torch.get_num_threads()
+    each = max(1, before // workers)
+    torch.set_num_threads(each)
+    try:
+        yield lambda: torch.set_num_threads(each)
+    finally:
+        torch.set_num_threads(before)
 
-    Parameters
-    ----------
-    n, r, event
-        Numbers of inputs and of references, and the shape of what contributions are read at.
-    onehot
-        Whether the inputs are one-hot: hypothetical contributions are summed too.
-    keep_multipliers
-        Keep the multipliers of every pair.
-    piece
-        The part of a flat event that these sums are of, (start, stop), and of the shape ``event``; None for
-        all of it.
-    """
 
-    def __init__(
-        self,
-        n: int,
-        r: int,
-        event: Sequence[int],
-        *,
-        onehot: bool,
-        keep_multipliers: bool,
-        piece: tuple[int, int] | None = None,
-    ) -> None:
-        # Per-base: summed over the base axis, where there is one.
-        self.base_axis = 2 if len(event) > 1 else None
-        per_base = tuple(event[1:] if self.base_axis else event)
-        double = torch.float64
-        self.r, self.event, self.piece = r, tuple(event), piece
-        self.contributions = torch.zeros((n, *event), dtype=double)
-        self.hypothetical = torch.zeros((n, *event), dtype=double) if onehot else None
-        self.first = torch.zeros((n, *per_base), dtype=double)
-        self.second = torch.zeros((n, *per_base), dtype=double)
-        self.output = torch.zeros(n, dtype=double)
-        self.reference_output = torch.zeros((n, r), dtype=double)
-        self.convergence_error = torch.zeros((n, r), dtype=double)
-        self.multipliers = torch.zeros((n, r, *event), dtype=torch.float32) if keep_multipliers else None
-
-    def add(self, part: Part, number: int = 0) -> None:
-        """Add the pairs of one part, for the target of that number."""
-        rows, references = part.sequences, part.references
-        whole = part.multipliers[number]
-        each = whole * (part.inputs - part.reference)
-        total = each.reshape(*each.shape[:2], -1).sum(2, dtype=torch.float64)
-        output, reference_output = part.output[number].double(), part.reference_output[number].double()
-        self.convergence_error[rows, references] = (total - (output[:, None] - reference_output)).abs().cpu()
-        self.output[rows] = output.cpu()
-        self.reference_output[rows, references] = reference_output.expand(len(whole), -1).cpu()
-        m, inputs, reference = (self._of_piece(each) for each in (whole, part.inputs, part.reference))
-        each = m * (inputs - reference)
-        self.contributions[rows] += each.sum(1, dtype=torch.float64).cpu()
-        per_base = each.sum(self.base_axis) if self.base_axis else each
-        self.first[rows] += per_base.sum(1, dtype=torch.float64).cpu()
-        self.second[rows] += (per_base.double() ** 2).sum(1).cpu()
-        if self.hypothetical is not None:
-            held = (m * reference).sum(2, keepdim=True)
-            self.hypothetical[rows] += (m - held).sum(1, dtype=torch.float64).cpu()
-        if self.multipliers is not None:
-            self.multipliers = self.multipliers.to(m.dtype)
-            self.multipliers[rows, references] = m.cpu()
-
-    def _of_piece(self, values: Tensor) -> Tensor:
-        if self.piece is None:
-            return values
-        start, stop = self.piece
-        return values[:, :, start:stop].reshape(*values.shape[:2], *self.event)
-
-    def check(self, names: Sequence[str] | None) -> None:
-        """Raise `InputError` if a sum is not finite, naming the sequence."""
-        bad = ~torch.isfinite(self.convergence_error).all(1)
-        if bool(bad.any()):
-            row = int(bad.nonzero()[0])
-            raise InputError(
-                "a reference's output or a contribution is NaN or infinite",
-                where=f"sequence {names[row] if names else row}",
-                remedy="check the model's weights and the references",
-            )
-
-    def standard_error(self) -> Tensor:
-        """Return the standard error over references of the per-base contribution; NaN with one reference."""
-        mean = self.first / self.r
-        if self.r == 1:
-            return torch.full_like(mean, torch.nan)
-        variance = (self.second / self.r - mean**2).clamp(min=0) * self.r / (self.r - 1)
-        return (variance / self.r).sqrt()
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def as_tensor(values: Any, where: str) -> Tensor:

@@ -94,7 +94,14 @@ class Selection:
     flatten_output: Callable[[Tensor, Tensor, tuple[Any, ...]], Tensor]
     smallest: bool = False
     """Whether the smallest is chosen, not the largest."""
+    spatial: int = 0
+    """Of how many axes the window's axis is made, of a pool that itself gives indices on it; else 0."""
     kind: Kind = Kind.SELECTION
+
+    @property
+    def pool(self) -> bool:
+        """Whether the operation gives, beside the maxima, their indices on the window's axis."""
+        return self.spatial > 0
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genolift.engine.graph import Name, Operation, UnsupportedOperation, default_dtype, execute
+from genolift.engine import channels_last
+from genolift.engine.folding import fold_batch_norm
+from genolift.engine.graph import (
+    Name,
+    Operation,
+    Result,
+    UnsupportedOperation,
+    apply,
+    aten,
+    default_dtype,
+    execute,
+    fill_in,
+    names_in,
+)
 from genolift.engine.kinds import Composed, Elementwise, Linear, Selection
 from genolift.engine.plan import Plan, Step
 
@@ -34,6 +47,8 @@ class Activations:
     values: dict[str, Tensor]
     transposes: dict[str, tuple[dict[str, Tensor], Tensor]] = field(default_factory=dict)
     """For each linear operation of a carrying pass: its arguments as leaves, and its result above them."""
+    chosen: dict[str, Tensor] = field(default_factory=dict)
+    """For each pool that takes a maximum: where on the window's axis, as `kinds.Selection` gives it."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +63,11 @@ class Pairs:
     carrier: Activations
     r: int
     shared: int | None = None
+    frees: bool = False
+    """Whether a backward pass may drop the references' values as it goes."""
+    spread: dict[str, Tensor] = field(default_factory=dict)
+    """Of values whose parts are told apart, dx+ - dx- of every pair; made by the first backward pass."""
+    spread_transposes: dict[str, tuple[dict[str, Tensor], Tensor]] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -79,33 +99,44 @@ class Runner:
         half_precision: bool = False,
         keep_everything: bool = False,
     ) -> None:
-        self.plan, self.device, self.dtype = plan, device, dtype
-        self.graph = plan.graph
+        self.device, self.dtype = device, dtype
         self.half_precision = half_precision
-        self.constants: dict[str, Any] = {**self.graph.constants}
+        self.compiles = False
+        """Whether the job is so long that compiling for it pays, on a GPU."""
+        self.constants: dict[str, Any] = {**plan.graph.constants}
+        self._fold_constants(plan)
+        # What is read between a layer and its batch norm needs the two apart.
+        self.plan = plan if keep_everything else fold_batch_norm(plan, self.constants)
+        self.graph = self.plan.graph
         self.axis: dict[str, int] = dict.fromkeys(self.graph.inputs, 0)
         self.outer: dict[str, int] = {}
-        self._operations = self._fold_constants()
-        self._steps = {step.operation.name: step for step in plan.steps}
+        self._operations = [
+            operation for operation in self.graph.operations if operation.name not in self.constants
+        ]
+        for operation in self._operations:
+            if operation.batch_axis is not None:
+                self.axis[operation.name] = operation.batch_axis
+                self.outer[operation.name] = operation.outer
+        self._steps = {step.operation.name: step for step in self.plan.steps}
         everything = self.graph.dependent - {self.graph.input} if keep_everything else frozenset()
         self._kept = self._values_rules_need() | everything
         self._last_use = self._find_last_uses()
+        self._absolute: dict[str, tuple[Any, ...]] = {}
+        self._dependent: dict[str, list[Name]] = {}
+        self._prepare_weights()
+        self._sums: set[str] = set()
+        self._written_over: dict[str, Name] = {}
+        self._find_sums()
 
-    def _fold_constants(self) -> list[Operation]:
-        """Compute what depends on no input once, and return the operations that are left."""
-        varying: set[str] = set(self.graph.inputs)
-        left = []
-        for operation in self.graph.operations:
-            if varying.intersection(operation.inputs):
-                varying.add(operation.name)
-                left.append(operation)
-                if operation.batch_axis is not None:
-                    self.axis[operation.name] = operation.batch_axis
-                    self.outer[operation.name] = operation.outer
-            else:
-                with default_dtype(self.dtype):
+    def _fold_constants(self, plan: Plan) -> None:
+        """Compute what depends on no input, once."""
+        varying: set[str] = set(plan.graph.inputs)
+        with default_dtype(self.dtype):
+            for operation in plan.graph.operations:
+                if varying.intersection(operation.inputs):
+                    varying.add(operation.name)
+                else:
                     self.constants[operation.name] = execute(operation, self.constants)
-        return left
 
     def _values_rules_need(self) -> frozenset[str]:
         """Return the values that a backward pass compares between sequence and reference, or takes again."""
@@ -113,10 +144,17 @@ class Runner:
         for step in self.plan.steps:
             operation = step.operation
             if isinstance(step.entry, (Elementwise, Selection)):
-                kept |= {operation.name, *operation.inputs}
+                kept |= set(operation.inputs)
+                if not self.computes_again(step):
+                    kept.add(operation.name)
             elif not isinstance(step.entry, Linear) or operation.name in self.plan.carries_spread:
                 kept |= set(operation.inputs)
         return frozenset(kept - self.constants.keys())
+
+    def computes_again(self, step: Step) -> bool:
+        """Whether an operation's result is not kept but, where a rule needs it, computed from its input."""
+        operation = step.operation
+        return operation.target is aten.relu.default or is_pool(step)
 
     def _find_last_uses(self) -> dict[str, list[str]]:
         last: dict[str, str] = {}
@@ -165,27 +203,107 @@ class Runner:
         activations = Activations(inputs[0].shape[0], {})
         for operation in self._operations:
             step = self._steps.get(operation.name)
-            if carry and step is not None and isinstance(step.entry, Linear):
+            if carry and operation.name in self._sums and _alike(terms := self._terms(operation, values)):
+                # Its multipliers are those of each term; what nothing else takes is written over.
+                into = self._written_over.get(operation.name)
+                values[operation.name] = torch.add(*terms, out=None if into is None else values[into])
+            elif carry and step is not None and isinstance(step.entry, Linear):
                 leaves: dict[str, Tensor] = {
                     name: as_leaf(self.number(values[name])) for name in self.dependent(operation)
                 }
                 with torch.enable_grad():
-                    result = self._execute(step, values | leaves)
+                    result = self.value(operation, values | leaves)
                 activations.transposes[operation.name] = leaves, result
                 result = result.detach()
                 values[operation.name] = result.bool() if operation.dtype == torch.bool else result
+            elif step is not None and is_pool(step):
+                values[operation.name], chosen = _pooled(operation, values)
+                activations.chosen[operation.name] = chosen
             else:
-                values[operation.name] = self._execute(step, values) if step else execute(operation, values)
+                values[operation.name] = self.value(operation, values)
             for name in self._last_use.get(operation.name, ()):
                 del values[name]
         activations.values = {name: values[name] for name in self._kept}
         return activations
 
-    def _execute(self, step: Step, values: Mapping[str, Any]) -> Tensor:
-        if not self.half_precision or not isinstance(step.entry, Linear) or step.entry.weighted is None:
-            return execute(step.operation, values)
-        with torch.autocast(self.device.type, dtype=torch.bfloat16):
-            return execute(step.operation, values).float()
+    def _find_sums(self) -> None:
+        """Find the additions of two values, and which of them can be written over one of those."""
+        users: dict[str, int] = {}
+        for operation in self._operations:
+            for name in operation.inputs:
+                users[name] = users.get(name, 0) + 1
+        for name, step in self._steps.items():
+            operation = step.operation
+            if (
+                operation.target is not aten.add.Tensor
+                or operation.kwargs
+                or len(self.dependent(operation)) < 2
+            ):
+                continue
+            self._sums.add(name)
+            for term in operation.inputs:
+                before = self._steps.get(term)
+                # An elementwise function's result is memory of its own.
+                made_anew = before is not None and isinstance(before.entry, Elementwise)
+                if made_anew and users[term] == 1 and term not in self._kept:
+                    self._written_over[name] = term
+
+    def _terms(self, operation: Operation, values: Mapping[str, Any]) -> list[Tensor]:
+        return [values[name] for name in operation.inputs]
+
+    def value(self, operation: Operation, values: Mapping[str, Any]) -> Any:
+        """Compute an operation from the values of its arguments."""
+        return self._computed(operation, fill_in(operation.args, values), fill_in(operation.kwargs, values))
+
+    def _computed(self, operation: Operation, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """Compute an operation in the layout and the precision that it is computed in here."""
+        step = self._steps.get(operation.name)
+        if self.half_precision and step and isinstance(step.entry, Linear) and step.entry.weighted:
+            return self._laid_out(operation, tuple(_halved(argument) for argument in args), kwargs).float()
+        return self._laid_out(operation, args, kwargs)
+
+    def _laid_out(self, operation: Operation, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        if operation.target is aten.convolution.default and channels_last.fits(self.device, args):
+            return channels_last.convolution(*args)
+        return apply(operation, args, kwargs)
+
+    def _prepare_weights(self) -> None:
+        """Bring the weights of convolutions, once, to the layout and precision that they are used in."""
+        for operation in self._operations:
+            if operation.target is not aten.convolution.default:
+                continue
+            name = operation.args[1]
+            users = [each for each in self._operations if name in each.inputs]
+            if name not in self.constants or any(each.target is not operation.target for each in users):
+                continue
+            if channels_last.fits(self.device, (None, self.constants[name], *operation.args[2:])):
+                self.constants[name] = channels_last.laid_out(self.constants[name])
+            if self.half_precision:
+                self.constants[name] = _halved(self.constants[name])
+
+    def absolute(self, step: Step, leaves: Mapping[str, Tensor], values: Mapping[str, Any]) -> Tensor:
+        """Compute a linear step with its coefficients' absolute values and no constant term.
+
+        ``leaves`` are the spreads of its dependent arguments, ``values`` the others.
+        """
+        operation, entry = step.operation, step.entry
+        assert isinstance(entry, Linear)
+        assert entry.absolute is not None
+        depends = tuple(any(name in leaves for name in names_in([argument])) for argument in operation.args)
+        if entry.weighted is None:
+            args = entry.absolute(fill_in(operation.args, {**values, **leaves}), depends)
+        else:
+            # The weights are the larger part of the work where rows are few: their sizes are taken once.
+            if operation.name not in self._absolute:
+                self._absolute[operation.name] = entry.absolute(
+                    fill_in(operation.args, {**values, **leaves}), depends
+                )
+            known = self._absolute[operation.name]
+            args = tuple(
+                fill_in(argument, leaves) if depended else kept
+                for argument, depended, kept in zip(operation.args, depends, known, strict=True)
+            )
+        return self._computed(operation, args, fill_in(operation.kwargs, {**values, **leaves}))
 
     def number(self, tensor: Tensor) -> Tensor:
         """Return truth values as 0 and 1, other values as they are."""
@@ -193,7 +311,11 @@ class Runner:
 
     def dependent(self, operation: Operation) -> list[Name]:
         """Return the arguments of an operation that depend on the input."""
-        return [name for name in operation.inputs if name in self.graph.dependent]
+        found = self._dependent.get(operation.name)
+        if found is None:
+            found = [name for name in operation.inputs if name in self.graph.dependent]
+            self._dependent[operation.name] = found
+        return found
 
     def output(self, activations: Activations) -> Tensor:
         """Return the model's output, (rows, ...)."""
@@ -218,11 +340,18 @@ class Runner:
 
     def sequence(self, pairs: Pairs, name: str) -> Tensor:
         """Return a value of the sequences, to face their references'."""
-        return self.facing(self.number(pairs.sequences.values[name]), name, pairs.sequences.rows, 1)
+        return self.of_sequences(pairs, self.number(pairs.sequences.values[name]), name)
 
     def reference(self, pairs: Pairs, name: str) -> Tensor:
         """Return a value of the references, to face the sequences'."""
-        value = self.number(pairs.references.values[name])
+        return self.of_references(pairs, self.number(pairs.references.values[name]), name)
+
+    def of_sequences(self, pairs: Pairs, value: Tensor, name: str) -> Tensor:
+        """View what the sequences have in the shape of ``name``, to face their references'."""
+        return self.facing(value, name, pairs.sequences.rows, 1)
+
+    def of_references(self, pairs: Pairs, value: Tensor, name: str) -> Tensor:
+        """View what the references have in the shape of ``name``, to face the sequences'."""
         if pairs.shared is None:
             return self.facing(value, name, pairs.sequences.rows, pairs.r)
         every = self.facing(value, name, 1, pairs.references.rows)
@@ -232,6 +361,32 @@ class Runner:
         """Return dx of every pair as rows."""
         dx = self.sequence(pairs, name) - self.reference(pairs, name)
         return self.rows(dx, name, pairs.sequences.rows, pairs.r)
+
+
+def _alike(tensors: list[Tensor]) -> bool:
+    """Whether tensors are of one shape and of one floating type."""
+    first = tensors[0]
+    return first.is_floating_point() and all(
+        each.shape == first.shape and each.dtype == first.dtype for each in tensors
+    )
+
+
+def _halved(argument: Any) -> Any:
+    if isinstance(argument, Tensor) and argument.dtype == torch.float32:
+        return argument.bfloat16()
+    return argument
+
+
+def is_pool(step: Step) -> bool:
+    """Whether a step is a pool that gives with its maxima where they were."""
+    return isinstance(step.entry, Selection) and step.entry.pool
+
+
+def _pooled(operation: Operation, values: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
+    target = operation.target
+    assert isinstance(target, Result)
+    largest, where = target.operation(*fill_in(operation.args, values), **fill_in(operation.kwargs, values))
+    return largest, where
 
 
 def as_leaf(tensor: Tensor) -> Tensor:
@@ -251,7 +406,7 @@ def check_rows_are_independent(runner: Runner, example: tuple[Tensor, ...]) -> N
     for operation in runner._operations:
         with default_dtype(runner.dtype):
             for run in runs:
-                run[operation.name] = execute(operation, run)
+                run[operation.name] = runner.value(operation, run)
         if operation.name not in runner.graph.dependent:
             continue
         axis = runner.axis[operation.name] + 1
@@ -287,6 +442,7 @@ def batches(n: int, r: int, size: int) -> Iterator[tuple[slice, slice]]:
         for start in range(0, n, step):
             yield slice(start, min(n, start + step)), slice(0, r)
     else:
+        step = -(-r // -(-r // size))  # of 20 references with 19 at a time, 10 and 10
         for row in range(n):
-            for start in range(0, r, size):
-                yield slice(row, row + 1), slice(start, min(r, start + size))
+            for start in range(0, r, step):
+                yield slice(row, row + 1), slice(start, min(r, start + step))

@@ -66,4 +66,5 @@ def pooled(pool: Callable[..., Any], spatial: int) -> Selection:
     def flatten_output(y: Tensor, x: Tensor, args: tuple[Any, ...]) -> Tensor:
         return y.flatten(-spatial)
 
-    return Selection(_flat_last_two if spatial == 2 else _flat_last_three, _like, choose, flatten_output)
+    window = _flat_last_two if spatial == 2 else _flat_last_three
+    return Selection(window, _like, choose, flatten_output, spatial=spatial)

@@ -1,0 +1,182 @@
+"""What is done for speed changes only rounding: threads, layouts, batch norms folded, memory reused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import genolift
+from genolift.attribution import Explainer
+from genolift.engine.run import Runner
+
+RULES = ["rescale", "revealcancel", "genomics-default"]
+
+
+class Basset(nn.Module):
+    """Convolutions of enough channels to be laid out otherwise, batch norms, pools, a residual, dense."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.norm = nn.Conv1d(4, 20, 5, padding=2), nn.BatchNorm1d(20)
+        self.inner, self.inner_norm = nn.Conv1d(20, 20, 3, padding=4, dilation=4), nn.BatchNorm1d(20)
+        self.dense, self.dense_norm = nn.Linear(200, 16), nn.BatchNorm1d(16)
+        self.head = nn.Linear(16, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = torch.relu(self.norm(self.stem(x)))
+        h = h + torch.relu(self.inner_norm(self.inner(h)))
+        h = nn.functional.max_pool1d(h, 3, stride=2, padding=1)
+        h = nn.functional.max_pool1d(h, 2)
+        return self.head(torch.relu(self.dense_norm(self.dense(h.flatten(1)))))
+
+
+def basset() -> nn.Module:
+    torch.manual_seed(0)
+    model = Basset()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm1d):
+            nn.init.normal_(module.weight)
+            nn.init.normal_(module.bias)
+            nn.init.normal_(module.running_mean)
+            nn.init.uniform_(module.running_var, 0.1, 2)
+    return model.eval()
+
+
+def onehot(n: int, seed: int = 0) -> Tensor:
+    codes = torch.randint(0, 4, (n, 40), generator=torch.Generator().manual_seed(seed))
+    return nn.functional.one_hot(codes, 4).permute(0, 2, 1).float()
+
+
+@contextmanager
+def threads(number: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("n", [1, 7])
+def test_contributions_do_not_depend_on_the_number_of_threads(n: int, shared: bool) -> None:
+    x = onehot(n)
+    references = onehot(3, seed=1) if shared else onehot(n * 3, seed=1).view(n, 3, 4, -1)
+    explainer = Explainer(basset(), x, device="cpu")
+    with threads(1):
+        one = explainer.explain(x, references, batch_size=2, keep_multipliers=True)
+    with threads(3):
+        three = explainer.explain(x, references, batch_size=2, keep_multipliers=True)
+        assert torch.get_num_threads() == 3
+    # One sequence's references are divided among threads, in batches that one thread would not make.
+    near = {"rtol": 0, "atol": 1e-6 if n == 1 else 0}
+    torch.testing.assert_close(one.contributions, three.contributions, **near)
+    torch.testing.assert_close(one.hypothetical, three.hypothetical, **near)
+    torch.testing.assert_close(one.multipliers, three.multipliers, **near)
+    torch.testing.assert_close(one.standard_error, three.standard_error, **near)
+
+
+def test_an_error_in_a_thread_is_the_callers() -> None:
+    x = onehot(6)
+    references = onehot(18, seed=1).view(6, 3, 4, -1)
+    calls = []
+
+    def make(inputs: Tensor) -> Tensor:
+        calls.append(len(inputs))
+        if len(calls) > 3:
+            raise genolift.InputError("no more", where="references")
+        return references[: len(inputs)]
+
+    with threads(3):
+        with pytest.raises(genolift.InputError, match="no more"):
+            genolift.deeplift(basset(), x, make, batch_size=3)
+        assert torch.get_num_threads() == 3
+
+
+def test_an_output_that_is_not_finite_is_named_by_its_sequence_under_threads() -> None:
+    class Log(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x[:, 0].sum(1, keepdim=True).log()
+
+    x = onehot(5)
+    x[3, 0] = 0
+    with (
+        threads(2),
+        pytest.raises(genolift.InputError, match="sequence 3: the model's output is NaN"),
+    ):
+        genolift.deeplift(Log(), x, onehot(2, seed=1), batch_size=1, precision="float64")
+
+
+@pytest.mark.parametrize("rule", [*RULES, "gradient"])
+def test_a_batch_norm_folded_into_its_layer_changes_nothing(rule: str) -> None:
+    model, x = basset(), onehot(3)
+    references = onehot(6, seed=1).view(3, 2, 4, -1)
+    explainer = Explainer(model, x, rule=rule, precision="float64")
+    names = {operation.title for operation in explainer.runner.graph.operations}
+    assert "batch_norm" not in names
+    assert "batch_norm" in {row["operation"] for row in explainer.plan.table()}
+    folded = explainer.explain(x, references)
+    whole = Explainer(model, x, rule=rule, precision="float64")
+    whole.runner = Runner(whole.plan, whole.device, whole.dtype, keep_everything=True)
+    unfolded = whole.explain(x, references)
+    torch.testing.assert_close(folded.contributions, unfolded.contributions, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(folded.output.float(), model(x)[:, 0].detach())
+
+
+def test_a_layer_is_read_before_its_batch_norm() -> None:
+    x, references = onehot(2), onehot(4, seed=1).view(2, 2, 4, -1)
+    model = basset()
+    result = genolift.deeplift(model, x, references, layer="dense", precision="float64")
+    with torch.no_grad():
+        double = basset().double()
+        found = []
+        double.dense.register_forward_hook(lambda module, inputs, output: found.append(output))
+        double(x.double())
+        double(references.flatten(0, 1).double())
+    change = (found[0][:, None] - found[1].view(2, 2, -1)).abs()
+    assert bool((result.contributions.abs().sum(0)[change.sum((0, 1)) == 0] == 0).all())
+    assert float(result.convergence_error.max()) < 1e-12
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_several_tasks_are_what_one_at_a_time_are(rule: str) -> None:
+    x, references = onehot(3), onehot(6, seed=1).view(3, 2, 4, -1)
+    together = genolift.deeplift(basset(), x, references, rule=rule, target=[0, 1, 2])
+    for task, result in enumerate(together):
+        alone = genolift.deeplift(basset(), x, references, rule=rule, target=task)
+        torch.testing.assert_close(result.contributions, alone.contributions, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("shared", [False, True])
+def test_sums_hold_in_every_layout(rule: str, shared: bool) -> None:
+    x = onehot(3)
+    references = onehot(2, seed=1) if shared else onehot(6, seed=1).view(3, 2, 4, -1)
+    single = genolift.deeplift(basset(), x, references, rule=rule)
+    double = genolift.deeplift(basset(), x, references, rule=rule, precision="float64")
+    assert float(double.relative_convergence_error.max()) < 1e-9
+    assert float(single.relative_convergence_error.max()) < 1e-4
+    torch.testing.assert_close(single.contributions.double(), double.contributions, rtol=0, atol=1e-5)
+
+
+def test_bfloat16_is_used_by_convolutions_and_dense_layers_alike() -> None:
+    x, references = onehot(2), onehot(2, seed=1)[None].expand(2, 2, 4, -1)
+
+    class Convolution(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv1d(4, 1, 5)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.conv(x).mean(-1)
+
+    torch.manual_seed(0)
+    for model in (Convolution(), nn.Sequential(nn.Flatten(), nn.Linear(160, 1))):
+        single = genolift.deeplift(model, x, references, precision="float64").contributions
+        half = genolift.deeplift(model, x, references, precision="bfloat16").contributions
+        error = float((half - single).abs().max() / single.abs().max())
+        assert 1e-5 < error < 0.02
