@@ -11,14 +11,11 @@ uniform too: each is spelt by the same number of paths, the product of its dinuc
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from genolift.alphabet import N_CODE
+from genolift.compiled import compiled
 from genolift.errors import InputError
 
 KINDS = ("dinucleotide_shuffle", "uniform_shuffle")
@@ -32,15 +29,7 @@ _MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _FNV_OFFSET, _FNV_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
 
 
-def _compiled(function: Callable[..., Any]) -> Any:
-    """Compile with numba, kept on disk where any of numba's cache folders can be written to.
-
-    Where none can, numba raises as the module is imported; then it is compiled anew in each run (11 s).
-    """
-    try:
-        return numba.njit(cache=True, nogil=True)(function)
-    except RuntimeError:
-        return numba.njit(nogil=True)(function)
+_compiled = compiled()
 
 
 def shuffle_codes(
