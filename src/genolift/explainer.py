@@ -17,6 +17,7 @@ from torch.export import ExportedProgram
 from genolift.convergence import relative_error
 from genolift.engine.capture import capture
 from genolift.engine.graph import Graph, Name, default_dtype
+from genolift.engine.independence import check_rows_are_independent
 from genolift.engine.job import Job, Path, as_tensor, is_onehot
 from genolift.engine.plan import (
     GENOMICS_DEFAULT,
@@ -24,7 +25,7 @@ from genolift.engine.plan import (
     make_plan,
     step_over_final_activation,
 )
-from genolift.engine.run import Runner, check_rows_are_independent
+from genolift.engine.run import Runner
 from genolift.engine.sums import PartSums, Sums
 from genolift.errors import InputError
 from genolift.targets import LAST_CONVOLUTION, Explained, Target, resolve
@@ -182,7 +183,7 @@ class Explainer:
             for target in self.targets:
                 target.of(output)
             read = activations.values[self.graph.read]
-            if self.runner.axis.get(self.graph.read) != 0 or read.shape[0] != 2:
+            if self.runner.known.axis.get(self.graph.read) != 0 or read.shape[0] != 2:
                 raise InputError(
                     f"gives the shape {tuple(read.shape)} for 2 rows",
                     where=f"layer {self.layer}",

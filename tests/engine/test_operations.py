@@ -149,7 +149,7 @@ def largest_loss(made: Made, rule: str, *, shared: bool = False) -> float:
         compared = runner.forward(made.inputs(flat), carry=not shared)
         y, y0 = runner.output(sequences), runner.output(compared)
         generator = torch.Generator().manual_seed(0)
-        axis, worst = runner.axis[runner.graph.output], 0.0
+        axis, worst = runner.known.axis[runner.graph.output], 0.0
 
         def each(tensor: Tensor, rows: int) -> Tensor:
             facing = runner.facing(tensor, runner.graph.output, rows, 1)

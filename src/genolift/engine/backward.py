@@ -6,33 +6,28 @@ Knows nothing of batches, bases or files. Sources: Shrikumar et al. 2017 (arXiv 
 
 from __future__ import annotations
 
-from itertools import combinations
-from math import factorial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from genolift.engine import fused, loops
+from genolift.engine import loops
 from genolift.engine.composed import Compared
 from genolift.engine.graph import Name, aten, execute, fill_in
 from genolift.engine.kinds import Composed, Elementwise, Joint, Linear, Product, Registered, Selection
 from genolift.engine.plan import Step
+from genolift.engine.preparation import computes_again
 from genolift.engine.rules import RESCALE, Function, Rescale, RevealCancel
 from genolift.engine.run import FACING_AXES, Activations, Pairs, Runner, as_leaf
+from genolift.engine.shapley import shapley_values
+from genolift.engine.sides import Sides
 
 
 def multipliers(runner: Runner, pairs: Pairs, seed: Tensor, *, again: bool = False) -> Tensor:
     """Return the multipliers of the value that contributions are read at, (pairs, *event).
 
-    Parameters
-    ----------
-    runner, pairs
-        The plan, and the activations of the sequences and references that are compared.
-    seed
-        Multipliers of the output, (pairs, ...), of the shape of the output's rows.
-    again
-        Keep the carrying pass for another backward.
+    ``seed`` is those of the output, (pairs, ...), of the shape of the output's rows. With ``again`` the pairs'
+    carrying pass is kept for another backward.
     """
     return Backward(runner, pairs, again).run(seed)
 
@@ -47,7 +42,7 @@ class Backward:
         self.waiting: dict[str, tuple[Tensor, Tensor | None]] = {}
         self.spread = pairs.spread
         self.spread_transposes = pairs.spread_transposes
-        self._facing: tuple[str, loops.Facing | fused.Facing | None] = "", None
+        self.sides = Sides(runner, pairs)
 
     def run(self, seed: Tensor) -> Tensor:
         """Return the multipliers of the value that contributions are read at."""
@@ -93,54 +88,25 @@ class Backward:
         ``anew`` says that a is memory of its own, which may be written over.
         """
         if b is not None and name not in self.plan.carries_spread:
-            a, b = self._signed(name, a, b), None
+            a, b = self.sides.signed(name, a, b), None
         if name in self.waiting:
             before_a, before_b = self.waiting[name]
             # A sum is laid out as its first term; what went through a layer last is laid out as values are.
-            a = a.add_(before_a) if anew and a.dtype == before_a.dtype else a + before_a
+            if a.dtype == torch.bfloat16:
+                a = loops.add_half(before_a, a) if loops.fit(before_a) else a + before_a
+            else:
+                a = a.add_(before_a) if anew and a.dtype == before_a.dtype else a + before_a
             b = before_b if b is None else b if before_b is None else b + before_b
+        elif name not in self.runner.known.stays_half:
+            a = self._whole(a)
         self.waiting[name] = a, b
 
+    def _whole(self, a: Tensor) -> Tensor:
+        """Return multipliers that a weighted layer passed in half precision in that of the rest."""
+        return a.to(self.runner.dtype) if a.dtype == torch.bfloat16 else a
+
     def _spread_of(self, name: str) -> Tensor:
-        return self.spread[name] if name in self.spread else self._size_of_difference(name)
-
-    def _facing_of(self, name: str) -> loops.Facing | fused.Facing | None:
-        """Return a value of both sides for compiled loops; None where they do not fit."""
-        if self._facing[0] != name:
-            self._facing = name, self._made_facing(name)
-        return self._facing[1]
-
-    def _made_facing(self, name: str) -> loops.Facing | fused.Facing | None:
-        runner, pairs = self.runner, self.pairs
-        x, x0 = pairs.sequences.values[name], pairs.references.values[name]
-        if not self.plan.uses_reference or not (x.is_floating_point() and x0.numel()):
-            return None
-        if runner.device.type == "cuda":
-            return fused.Facing(
-                runner.sequence(pairs, name),
-                runner.reference(pairs, name),
-                lambda rows: runner.facing(rows, name, self.n, self.r),
-                lambda facing: runner.rows(facing, name, self.n, self.r),
-                runner.compiles,
-            )
-        if runner.axis[name] != 0 or runner.outer.get(name, 1) != 1 or not loops.fit(x, x0):
-            return None
-        if pairs.shared is not None:
-            x0 = _of_one(x0, pairs)
-        return loops.Facing(x, x0, self.n, self.r)
-
-    def _size_of_difference(self, name: str) -> Tensor:
-        facing = self._facing_of(name)
-        if facing is not None:
-            return facing.size_of_difference()
-        return self.runner.difference(self.pairs, name).abs()
-
-    def _signed(self, name: str, a: Tensor, b: Tensor) -> Tensor:
-        """Return the multipliers of a value whose one part is dx itself."""
-        facing = self._facing_of(name)
-        if facing is not None:
-            return facing.add_signed(a, b)
-        return a + torch.sign(self.runner.difference(self.pairs, name)) * b
+        return self.spread[name] if name in self.spread else self.sides.size_of_difference(name)
 
     def _spread_forward(self, step: Step) -> None:
         operation, entry = step.operation, step.entry
@@ -149,7 +115,7 @@ class Backward:
             return
         assert isinstance(entry, Linear)
         # A weighted layer splits its net difference afresh: the parts of dx are not used (section 3.5.1).
-        source = self._size_of_difference if entry.weighted else self._spread_of
+        source = self.sides.size_of_difference if entry.weighted else self._spread_of
         leaves: dict[str, Tensor] = {name: as_leaf(source(name)) for name in self.runner.dependent(operation)}
         values: dict[str, Any] = {**self.runner.constants, **self.pairs.carrier.values}
         with torch.enable_grad():
@@ -163,7 +129,9 @@ class Backward:
         sources = self.runner.dependent(step.operation)
         if name in transposes:
             leaves, result = transposes[name] if self.again else transposes.pop(name)
-            back = torch.autograd.grad(result, list(leaves.values()), a, retain_graph=self.again)
+            back = torch.autograd.grad(
+                result, list(leaves.values()), a.to(result.dtype), retain_graph=self.again
+            )
         else:  # a sum of values alike
             back = (a,) * len(sources)
         back_b: tuple[Tensor | None, ...] = (None,) * len(back)
@@ -176,14 +144,14 @@ class Backward:
         weighted = isinstance(step.entry, Linear) and step.entry.weighted is not None
         for source, a_in, b_in in zip(sources, back, back_b, strict=True):
             if b_in is not None and weighted:
-                a_in, b_in = self._signed(source, a_in, b_in), None
+                a_in, b_in = self.sides.signed(source, self._whole(a_in), b_in), None
             self._send(source, a_in, b_in, anew=weighted)
 
     def _compared(self, step: Step) -> tuple[Name, Function, Tensor, Tensor, Tensor, Tensor]:
         operation, runner, pairs = step.operation, self.runner, self.pairs
         (name,) = runner.dependent(operation)
         function = self._function(step, name)
-        again = runner.computes_again(step) and operation.name not in pairs.sequences.values
+        again = computes_again(step) and operation.name not in pairs.sequences.values
         x = runner.sequence(pairs, name)
         y = function.value(x) if again else runner.sequence(pairs, operation.name)
         if self.plan.uses_reference:
@@ -199,7 +167,7 @@ class Backward:
 
         def value(z: Tensor) -> Tensor:
             # On rows, as the model computes it, since its constants broadcast against those.
-            at = self.runner.axis[name] + 1
+            at = self.runner.known.axis[name] + 1
             count = z.shape[at], z.shape[at + 1]
             values = {
                 **self.runner.constants,
@@ -255,26 +223,24 @@ class Backward:
 
     def _elementwise_by_loops(self, step: Step, a: Tensor, b: Tensor | None) -> bool:
         """Pass multipliers through a function by one compiled loop, where there is one for it."""
-        rule, entry = step.rule, step.entry
         (name,) = self.runner.dependent(step.operation)
         relu = step.operation.target is aten.relu.default
-        reveals = isinstance(rule, RevealCancel)
-        rescales = isinstance(rule, Rescale) and b is None
-        if not (relu and (reveals or rescales)) and not rescales:
-            return False
-        facing = self._facing_of(name)
+        reveals = relu and isinstance(step.rule, RevealCancel)
+        rescales = isinstance(step.rule, Rescale) and b is None
+        facing = self.sides.facing(name) if reveals or rescales else None
         if facing is None:
             return False
-        if relu and reveals:
+        if reveals:
             self._send(name, *facing.reveal_cancel_relu(self._spread_of(name), a, b))
-        elif relu:
+            return True
+        if relu:
             self._send(name, facing.rescale_relu(a), anew=True)
-        elif isinstance(facing, loops.Facing) and isinstance(entry, Elementwise) and not entry.kinks:
-            if not loops.fit(a) or tuple(a.shape) != facing.shape:
-                return False
-            self._send(name, self._rescaled_by_loops(step, facing, a))
-        else:
+            return True
+        assert isinstance(step.entry, Elementwise)
+        fits = isinstance(facing, loops.Facing) and loops.fit(a) and tuple(a.shape) == facing.shape
+        if not isinstance(facing, loops.Facing) or not fits or step.entry.kinks:
             return False
+        self._send(name, self._rescaled_by_loops(step, facing, a))
         return True
 
     def _rescaled_by_loops(self, step: Step, facing: loops.Facing, a: Tensor) -> Tensor:
@@ -283,8 +249,7 @@ class Backward:
             self.runner.number(each.values[operation.name]) for each in (pairs.sequences, pairs.references)
         )
         name, function, x, x0, *_ = self._compared(step)
-        if pairs.shared is not None:
-            y0 = _of_one(y0, pairs)
+        y0 = self.sides.of_references(y0)
         result, tiny = facing.rescale(function, y, y0, a)
         if not tiny:
             return result
@@ -316,27 +281,21 @@ class Backward:
         if not self.plan.uses_reference:
             self._derivative(step, a, values)
             return
-        inputs: dict[str, Tensor] = {name: self._as_rows(self.pairs.sequences, name) for name in names}
-        references = {name: self._as_rows(self.pairs.references, name) for name in names}
-        results: dict[frozenset[str], Tensor] = {}
-        for size in range(len(names) + 1):
-            for changed in map(frozenset[str], combinations(names, size)):
-                there = {name: (inputs if name in changed else references)[name] for name in names}
-                results[changed] = runner.number(execute(operation, values | there))
-        for name in names:
-            change = torch.zeros_like(results[frozenset()])
-            for changed in results:
-                if name not in changed:
-                    orders = factorial(len(changed)) * factorial(len(names) - len(changed) - 1)
-                    weight = orders / factorial(len(names))
-                    change += weight * (results[changed | {name}] - results[changed])
+        inputs: dict[str, Tensor] = {name: self.sides.rows(self.pairs.sequences, name) for name in names}
+        references: dict[str, Tensor] = {name: self.sides.rows(self.pairs.references, name) for name in names}
+
+        def compute(changed: frozenset[str]) -> Tensor:
+            there = {name: (inputs if name in changed else references)[name] for name in names}
+            return runner.number(execute(operation, values | there))
+
+        for name, change in shapley_values(names, compute).items():
             self._send(
                 name, a * _share(change, runner.number(inputs[name]) - runner.number(references[name]))
             )
 
     def _derivative(self, step: Step, a: Tensor, values: dict[str, Any]) -> None:
         names = self.runner.dependent(step.operation)
-        rows = {name: self._as_rows(self.pairs.sequences, name) for name in names}
+        rows = {name: self.sides.rows(self.pairs.sequences, name) for name in names}
         leaves = {name: as_leaf(row) for name, row in rows.items() if row.is_floating_point()}
         with torch.enable_grad():
             result = execute(step.operation, values | rows | leaves)
@@ -345,18 +304,6 @@ class Backward:
         back = torch.autograd.grad(result, list(leaves.values()), a, allow_unused=True)
         for name, gradient in zip(leaves, back, strict=True):
             self._send(name, torch.zeros_like(leaves[name]) if gradient is None else gradient)
-
-    def _as_rows(self, activations: Activations, name: str) -> Tensor:
-        """Return a value of the sequences or of the references for every pair, truth values as they are."""
-        return self._every_pair(activations.values[name], activations, name)
-
-    def _every_pair(self, value: Tensor, activations: Activations, name: str) -> Tensor:
-        """Return a value of the sequences or of the references, laid out as ``name`` is, for every pair."""
-        references = activations is self.pairs.references and self.plan.uses_reference
-        facing = (self.runner.of_references if references else self.runner.of_sequences)(
-            self.pairs, value, name
-        )
-        return self.runner.rows(facing, name, self.n, self.r)
 
     def _composed(self, step: Step, a: Tensor, b: Tensor | None) -> None:
         """Run the operation's program on input and reference at once; autograd follows the change."""
@@ -374,7 +321,7 @@ class Backward:
             x0 = runner.reference(pairs, name) if self.plan.uses_reference else x
             change = torch.zeros(torch.broadcast_shapes(x.shape, x0.shape), dtype=x.dtype, device=x.device)
             if name in runner.graph.dependent:
-                axis = runner.axis[name]
+                axis = runner.known.axis[name]
                 leaves[name] = change.requires_grad_(True)
             compared[name] = Compared(x, x0, change)
         with torch.enable_grad():
@@ -390,8 +337,8 @@ class Backward:
         assert isinstance(entry, Registered)
         (name,) = runner.dependent(operation)
         values: dict[str, Any] = {**runner.constants, **self.pairs.carrier.values}
-        x = self._as_rows(self.pairs.sequences, name)
-        x0 = self._as_rows(self.pairs.references, name) if self.plan.uses_reference else x
+        x = self.sides.rows(self.pairs.sequences, name)
+        x0 = self.sides.rows(self.pairs.references, name) if self.plan.uses_reference else x
         result = entry.multiplier(lambda z: execute(operation, values | {name: z}), x, x0, a)
         self._send(name, result)
 
@@ -407,16 +354,16 @@ class Backward:
         (name,) = runner.dependent(operation)
         args = (None, *fill_in(operation.args[1:], runner.constants))
         if entry.pool:
-            facing, chosen = self._facing_of(name), self._chosen(step)
+            facing, chosen = self.sides.facing(name), self._chosen(step)
             if isinstance(facing, loops.Facing) and facing.selects_in(entry.spatial):
                 self._send(name, facing.select_largest(*chosen, a, entry.spatial))
                 return
-        x = self._as_rows(self.pairs.sequences, name)
+        x = self.sides.rows(self.pairs.sequences, name)
         flat = entry.window(x, args)
         back = entry.flatten_output(a, x, args)
         i = self._index(entry, step, self.pairs.sequences, x, args)
         if self.plan.uses_reference:
-            x0 = self._as_rows(self.pairs.references, name)
+            x0 = self.sides.rows(self.pairs.references, name)
             flat0 = entry.window(x0, args)
             j = self._index(entry, step, self.pairs.references, x0, args)
             y, y0 = runner.number(flat.gather(-1, i)), runner.number(flat0.gather(-1, j))
@@ -448,14 +395,7 @@ class Backward:
         if not entry.pool:
             return entry.choose(x, args)
         chosen = activations.chosen[step.operation.name]
-        return entry.flatten_output(self._every_pair(chosen, activations, step.operation.name), x, args)
-
-
-def _of_one(values: Tensor, pairs: Pairs) -> Tensor:
-    """Return the rows of the one reference that all sequences are compared with."""
-    assert pairs.shared is not None
-    more = values.shape[0] // pairs.references.rows
-    return values[pairs.shared * more : (pairs.shared + 1) * more]
+        return entry.flatten_output(self.sides.every_pair(chosen, activations, step.operation.name), x, args)
 
 
 def _share(part: Tensor, dx: Tensor) -> Tensor:

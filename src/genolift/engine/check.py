@@ -83,5 +83,5 @@ class _Checked(Backward):
         if b is not None:
             each = each + b * self._spread_of(name)
         facing = self.runner.facing(each.real if each.is_complex() else each, name, self.n, 1)
-        rows = facing.movedim(self.runner.axis[name] + 1, 0)
+        rows = facing.movedim(self.runner.known.axis[name] + 1, 0)
         return rows.flatten(1).sum(1, dtype=torch.float64)

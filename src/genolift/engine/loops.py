@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genolift.engine import kernels
+from genolift.engine import half_kernels, kernels
 from genolift.engine.rules import ROUNDING_UNITS, Function, small_difference
 
 _FLOATS = (torch.float32, torch.float64)
@@ -50,16 +50,17 @@ class Facing:
         tensor = _laid_out_as(self.model, tensor)
         rows = tensor.shape[0] // self.more
         size = tensor.numel() // max(rows, 1)
-        return tensor.detach().as_strided((rows, size), (size, 1)).numpy()
+        return _numbers(tensor.detach().as_strided((rows, size), (size, 1)))
 
     def _out(self) -> tuple[Tensor, NDArray[Any]]:
-        out = _empty_as(self.model, self.shape)
+        out = _empty_as(self.model, self.shape, self.model.dtype)
         return out, self._flat(out)
 
     def rescale_relu(self, a: Tensor) -> Tensor:
-        """Return the multipliers of relu's input by Rescale, (n r k, ...)."""
+        """Return the multipliers of relu's input by Rescale, (n r k, ...), in the type of that."""
         out, flat = self._out()
-        kernels.rescale_relu(self.x, self.x0, self._flat(a), self.r, flat)
+        loop = half_kernels if self.model.dtype == torch.bfloat16 else kernels
+        loop.rescale_relu(self.x, self.x0, self._flat(a), self.r, flat)
         return out
 
     def reveal_cancel_relu(self, spread: Tensor, a: Tensor, b: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -126,6 +127,34 @@ class Facing:
         return out
 
 
+def relu_of_half(x: Tensor) -> Tensor:
+    """Return relu of bfloat16 values as float32, laid out as they are."""
+    if not _is_dense(x):
+        return x.float().relu_()
+    out = _empty_as(x, x.shape, torch.float32)
+    half_kernels.relu(_line(x), _line(out))
+    return out
+
+
+def add_half(a: Tensor, half: Tensor) -> Tensor:
+    """Return a + half, of float32 and bfloat16, laid out as the latter."""
+    if not _is_dense(half):
+        return half.float().add_(a)
+    out = _empty_as(half, half.shape, torch.float32)
+    half_kernels.add(_line(_laid_out_as(half, a)), _line(half), _line(out))
+    return out
+
+
+def _line(tensor: Tensor) -> NDArray[Any]:
+    return _numbers(tensor.detach().as_strided((tensor.numel(),), (1,)))
+
+
+def _numbers(tensor: Tensor) -> NDArray[Any]:
+    if tensor.dtype == torch.bfloat16:
+        return tensor.view(torch.int16).numpy().view(np.uint16)
+    return tensor.numpy()
+
+
 def _row_strides(tensor: Tensor) -> tuple[int, ...]:
     return tuple(
         stride if size > 1 else 0 for size, stride in zip(tensor.shape[1:], tensor.stride()[1:], strict=True)
@@ -145,10 +174,10 @@ def _is_dense(tensor: Tensor) -> bool:
 def _laid_out_as(model: Tensor, tensor: Tensor) -> Tensor:
     if _row_strides(tensor) == _row_strides(model) and _is_dense(tensor):
         return tensor
-    return _empty_as(model, tensor.shape).copy_(tensor)
+    return _empty_as(model, tensor.shape, tensor.dtype).copy_(tensor)
 
 
-def _empty_as(model: Tensor, shape: tuple[int, ...]) -> Tensor:
+def _empty_as(model: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     """Return room for rows of the shape and layout of ``model``'s."""
     row = model.shape[1:].numel()
-    return torch.empty_strided(tuple(shape), (row, *model.stride()[1:]), dtype=model.dtype)
+    return torch.empty_strided(tuple(shape), (row, *model.stride()[1:]), dtype=dtype)
