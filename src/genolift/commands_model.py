@@ -63,7 +63,11 @@ def add_attribute(commands: Any) -> None:
     parser.add_argument(
         "--batch-size", type=values.positive_or_auto, default=None, help="pairs at a time, or auto"
     )
-    parser.add_argument("--memory", type=values.memory, help="memory to stay under, such as 4GB")
+    parser.add_argument(
+        "--memory",
+        type=values.memory,
+        help="memory that the process stays under, of the host and of a GPU, such as 4GB",
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1")
     parser.add_argument("--precision", default="float32", choices=["float32", "float64", "tf32", "bfloat16"])
     parser.add_argument(

@@ -8,17 +8,19 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
-import psutil
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from genolift.convergence import relative_error
+from genolift.engine.budget import CPU_BATCH_BYTES, SHARE_OF_FREE_MEMORY, check_alone, split
 from genolift.engine.capture import capture
+from genolift.engine.footprint import footprint, value_bytes
 from genolift.engine.graph import Graph, Name, default_dtype
 from genolift.engine.independence import check_rows_are_independent
 from genolift.engine.job import Job, Path, as_tensor, is_onehot
+from genolift.engine.memory import at_most, free
 from genolift.engine.plan import (
     GENOMICS_DEFAULT,
     behind_last_convolution,
@@ -37,10 +39,6 @@ References = Tensor | NDArray[Any] | Callable[[Tensor], Tensor]
 Piece = tuple[int, int, tuple[int, ...]]
 """(start, stop, event): where one of several inputs lies in the flat one, and its own shape."""
 PRECISIONS = ("float32", "float64", "tf32", "bfloat16")
-
-# Small batches, whose values stay near the processor, are run faster than large ones (benchmarks/README.md).
-_CPU_BATCH_BYTES = 128 * 2**20
-_SHARE_OF_FREE_MEMORY = 0.5
 
 
 @dataclass(frozen=True)
@@ -83,6 +81,8 @@ class Explainer:
         (n, *event): inputs of the shape to explain.
     target
         A target, or a list of targets that share a graph.
+    memory, besides
+        Bytes that the process stays under, None for what is free; those of them that the caller will take.
     """
 
     def __init__(
@@ -97,6 +97,8 @@ class Explainer:
         extra_inputs: tuple[Tensor, ...] = (),
         device: str | torch.device | None = None,
         precision: str = "float32",
+        memory: int | None = None,
+        besides: int = 0,
     ) -> None:
         if precision not in PRECISIONS:
             raise InputError(
@@ -128,6 +130,7 @@ class Explainer:
                 model, rows, targets, keep_final_activation
             )
             self._follow(rule)
+            check_alone(self.runner, rows[0][0].numel(), memory, besides)
             placed = tuple(self.runner.placed(row) for row in rows)
             self.event = self._check_shapes(placed)
             check_rows_are_independent(self.runner, placed)
@@ -203,11 +206,13 @@ class Explainer:
         progress: bool | Callable[[int], None] = False,
         path: Path = (),
         names: list[str] | None = None,
+        besides: int = 0,
     ) -> Attribution:
         """Return the contributions of ``inputs`` to the first target; arguments as in `genolift.deeplift`.
 
-        ``memory`` is the number of bytes to stay under when choosing the batch size; ``names`` name the
-        inputs in errors; ``path`` holds (point, weight) of integrated gradients.
+        ``memory`` is the number of bytes that the process stays under, ``besides`` what of them the caller
+        takes meanwhile; ``names`` name the inputs in errors; ``path`` holds (point, weight) of integrated
+        gradients.
         """
         return self.explain_each(
             inputs,
@@ -219,6 +224,7 @@ class Explainer:
             progress=progress,
             path=path,
             names=names,
+            besides=besides,
         )[0][0]
 
     def explain_each(
@@ -234,6 +240,7 @@ class Explainer:
         path: Path = (),
         names: list[str] | None = None,
         pieces: Sequence[Piece] = (),
+        besides: int = 0,
     ) -> list[list[Attribution]]:
         """Return the contributions to each target, [target][piece]; arguments as in `explain`.
 
@@ -248,14 +255,22 @@ class Explainer:
             )
         inputs = _checked(as_tensor(inputs, "inputs"), names)
         job = Job(self.runner, self.targets, inputs, references, extra_inputs, path, names)
-        size = checked_size(batch_size if batch_size is not None else self.batch_size(memory))
-        with _progress(progress, len(inputs) * job.r) as advance, self._settings():
+        divided = split(
+            footprint(job, keep_multipliers=keep_multipliers),
+            self.device,
+            job.most_workers(),
+            memory=memory,
+            batch_size=None if batch_size is None else checked_size(batch_size),
+            besides=besides,
+        )
+        limits = at_most(memory, self.device)
+        with _progress(progress, len(inputs) * job.r) as advance, self._settings(), limits:
             sums = [
                 self._sums(number, inputs, job.r, keep_multipliers, pieces, names)
                 for number in range(len(self.targets))
             ]
             every = [each for of_target in sums for each in of_target]
-            for made in _one_behind(job.run(size, lambda part: [each.of(part) for each in every])):
+            for made in _one_behind(job.run(divided, lambda part: [each.of(part) for each in every])):
                 for each, of_part in zip(every, made, strict=True):
                     each.add(of_part)
                 advance(made[0].convergence_error.numel())
@@ -282,14 +297,12 @@ class Explainer:
             sums.append(Sums(n, r, event, onehot=onehot, piece=(start, stop), **options))
         return sums
 
-    def batch_size(self, memory: int | None = None) -> int:
-        """Return how many pairs to compute at a time, from the memory there is or is allowed, in bytes."""
-        if self.device.type == "cuda":
-            free = torch.cuda.mem_get_info(self.device)[0]
-            budget = int(_SHARE_OF_FREE_MEMORY * free)
-        else:
-            budget = min(_CPU_BATCH_BYTES, int(_SHARE_OF_FREE_MEMORY * psutil.virtual_memory().available))
-        return max(1, min(budget, memory or budget) // self.runner.bytes_per_pair())
+    def batch_size(self) -> int:
+        """Return how many pairs to compute at a time where no job is at hand to be measured."""
+        fits = int(SHARE_OF_FREE_MEMORY * free(self.device)) // self.runner.bytes_per_pair()
+        if self.device.type == "cpu":
+            fits = min(fits, CPU_BATCH_BYTES // value_bytes(self.runner))
+        return max(1, fits)
 
     @contextmanager
     def _settings(self) -> Iterator[None]:

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from genolift.attribution import deeplift
+from genolift.engine.budget import Split
 from genolift.engine.job import Job, as_tensor, is_onehot
 from genolift.engine.sums import check_output
 from genolift.errors import InputError
@@ -266,7 +267,7 @@ class GradCam:
         job = Job(self._maps.runner, self._maps.targets, inputs, zeros, extra_inputs, (), None)
         size = checked_size(batch_size if batch_size is not None else self._maps.batch_size())
         with _shown(progress, len(inputs), "sequence") as advance, self._maps._settings():
-            for part in job.run(size, lambda part: part):
+            for part in job.run(Split(size, job.most_workers()), lambda part: part):
                 check_output(part.output[0].cpu(), part.sequences, None)
                 values, gradients = part.inputs[:, 0].double(), part.multipliers[0][:, 0].double()
                 maps[part.sequences] = self._map(values, gradients, inputs.shape[2]).cpu()

@@ -82,7 +82,7 @@ def check_plan(
     InputError
         As in `genolift.deeplift`, or if inputs and references differ in shape.
     """
-    inputs, references = as_tensor(inputs, "inputs"), as_tensor(references, "references")
+    inputs, references = as_tensor(inputs, "inputs"), as_tensor(references, "references").double()
     if inputs.shape != references.shape:
         raise InputError(
             f"references have the shape {tuple(references.shape)}, inputs {tuple(inputs.shape)}",

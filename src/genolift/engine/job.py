@@ -20,7 +20,8 @@ import torch
 from torch import Tensor
 
 from genolift.engine.backward import multipliers as multipliers_of
-from genolift.engine.memory import keep_freed_memory
+from genolift.engine.budget import Split
+from genolift.engine.memory import is_exhausted, keep_freed_memory
 from genolift.engine.run import Activations, Pairs, Runner, batches
 from genolift.errors import InputError
 from genolift.targets import Explained
@@ -129,28 +130,28 @@ class Job:
             )
         if given.shape[1 if self.per_sequence else 0] == 0:
             raise InputError("there is no reference", where="references", remedy="give at least one")
-        if not bool(torch.isfinite(given).all()):
+        if given.is_floating_point() and not bool(torch.isfinite(given).all()):
             raise InputError("a reference holds NaN or infinity", where="references")
 
-    def run(self, size: int, made_of: Callable[[Part], Made]) -> Iterator[Made]:
-        """Yield what ``made_of`` makes of the parts of the job, each of at most ``size`` pairs, in order.
+    def run(self, split: Split, made_of: Callable[[Part], Made]) -> Iterator[Made]:
+        """Yield what ``made_of`` makes of the parts of the job, in order.
 
         On a CPU it is called by several threads.
         """
         if self.runner.device.type == "cpu":
             keep_freed_memory()
-        workers = self._workers()
-        tasks = list(self._tasks(size, workers))
+        workers = split.workers
+        tasks = deque(self._tasks(split.size, workers))  # taken off, since a group holds activations
         if workers == 1 or len(tasks) == 1:
-            for group, references in tasks:
-                yield from self._made(group, references, made_of)
+            while tasks:
+                yield from self._made(*tasks.popleft(), made_of)
             return
         with _threads_for_each(workers) as initializer:
             pool = ThreadPoolExecutor(workers, "genolift", initializer)
             ahead: deque[Future[list[Made]]] = deque()
             try:
-                for task in tasks:
-                    ahead.append(pool.submit(self._list_made, task, made_of))
+                while tasks:
+                    ahead.append(pool.submit(self._list_made, tasks.popleft(), made_of))
                     if len(ahead) > _TASKS_AHEAD * workers:
                         yield from ahead.popleft().result()
                 while ahead:
@@ -158,8 +159,8 @@ class Job:
             finally:
                 pool.shutdown(cancel_futures=True)
 
-    def _workers(self) -> int:
-        """Return how many threads compute batches of their own."""
+    def most_workers(self) -> int:
+        """Return how many threads at most compute batches of their own."""
         return min(torch.get_num_threads(), _MOST_WORKERS) if self.runner.device.type == "cpu" else 1
 
     def _tasks(self, size: int, workers: int) -> Iterator[tuple[_Group, list[slice]]]:
@@ -203,7 +204,7 @@ class Job:
                     yield made_of(part)
                     references = slice(part.references.stop, references.stop)
             except (torch.OutOfMemoryError, RuntimeError) as error:
-                if not _is_out_of_memory(error):
+                if not is_exhausted(error):
                     raise
                 halves = self._halves(group, references)
                 if not halves:
@@ -259,7 +260,9 @@ class Job:
         sequences = self.forward(group.rows, carry=True)
         with self._making:
             if self._shared is None:
-                self._shared = self.runner.forward((self.runner.placed(self.given),), carry=False)
+                self._shared = self.runner.forward(
+                    (self.runner.placed(self.given, numbers=True),), carry=False
+                )
             shared = self._shared
         for k in range(references.start, references.stop):
             pairs = Pairs(sequences, shared, sequences, 1, shared=k)
@@ -350,7 +353,7 @@ class _Group:
         with self.job._making:
             if self._references is None:
                 self._references = self.job.references_of(self.rows)
-        return self.job.runner.placed(self._references[:, taken])
+        return self.job.runner.placed(self._references[:, taken], numbers=True)
 
     def sequences(self) -> Activations:
         """Return the sequences' activations."""
@@ -372,12 +375,10 @@ def _threads_for_each(workers: int) -> Iterator[Callable[[], None]]:
         torch.set_num_threads(before)
 
 
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-
-
 def as_tensor(values: Any, where: str) -> Tensor:
-    """Return a tensor or array as a tensor cut off from autograd, whole numbers as float32.
+    """Return a tensor or array as a tensor cut off from autograd, inputs of whole numbers as float32.
+
+    References stay the whole numbers that they are, bytes for one-hot ones, until a batch is placed.
 
     Raises
     ------
@@ -388,7 +389,7 @@ def as_tensor(values: Any, where: str) -> Tensor:
         values = torch.from_numpy(values)
     if not isinstance(values, Tensor):
         raise InputError(f"is a {type(values).__name__}", where=where, remedy="give a tensor or an array")
-    if where != "extra_inputs" and not values.is_floating_point():
+    if where == "inputs" and not values.is_floating_point():
         values = values.float()
     return values.detach()
 

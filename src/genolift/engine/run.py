@@ -19,6 +19,7 @@ from torch import Tensor
 
 from genolift.engine import channels_last, loops
 from genolift.engine.folding import fold_batch_norm
+from genolift.engine.footprint import bytes_per_pair
 from genolift.engine.graph import (
     Name,
     Operation,
@@ -29,11 +30,10 @@ from genolift.engine.graph import (
     fill_in,
     names_in,
 )
-from genolift.engine.kinds import Composed, Linear
+from genolift.engine.kinds import Linear
 from genolift.engine.plan import Plan, Step
 from genolift.engine.preparation import constants_of, halved, is_pool, lay_out_weights, prepare
 
-_COMPOSED_VALUES = 20
 FACING_AXES = 3
 """How many more axes a value has that faces another."""
 
@@ -115,21 +115,19 @@ class Runner:
         lay_out_weights(self.known, self.constants, device)
         self._absolute: dict[str, tuple[Any, ...]] = {}
 
-    def placed(self, tensor: Tensor) -> Tensor:
-        """Return ``tensor`` where and in what the plan is computed."""
-        dtype = self.dtype if tensor.is_floating_point() else tensor.dtype
-        return tensor.to(device=self.device, dtype=dtype, non_blocking=True).contiguous()
+    def placed(self, tensor: Tensor, *, numbers: bool = False) -> Tensor:
+        """Return ``tensor`` where and in what the plan is computed; with ``numbers`` whole numbers too.
 
-    def bytes_per_pair(self) -> int:
-        """Return about how many bytes one sequence-reference pair takes."""
-        # A composed operation keeps the values of its steps: a recurrent layer's gates and their products.
-        numel = sum(
-            step.operation.row_numel * (_COMPOSED_VALUES if isinstance(step.entry, Composed) else 1)
-            for step in self.plan.steps
-        )
-        carriers = self.plan.carries_spread
-        spread = sum(step.operation.row_numel for step in self.plan.steps if step.operation.name in carriers)
-        return max(1, (2 * numel + 3 * spread) * torch.finfo(self.dtype).bits // 8)
+        Whole numbers, a quarter of the bytes of float32 where they are uint8, are brought there as they are.
+        """
+        if not tensor.is_floating_point():
+            there = tensor.to(device=self.device, non_blocking=True)
+            return (there.to(self.dtype) if numbers else there).contiguous()
+        return tensor.to(device=self.device, dtype=self.dtype, non_blocking=True).contiguous()
+
+    def bytes_per_pair(self, event: int = 0) -> int:
+        """Return at most how many bytes one sequence-reference pair, of ``event`` numbers each, takes."""
+        return bytes_per_pair(self, event)
 
     # Forward ------------------------------------------------------------------------------------------
 
@@ -217,19 +215,26 @@ class Runner:
         if entry.weighted is None:
             args = entry.absolute(fill_in(operation.args, {**values, **leaves}), depends)
         else:
-            # The weights are the larger part of the work where rows are few: their sizes are taken once.
-            known = self._absolute.get(operation.name)
-            if known is None:
-                taken = entry.absolute(fill_in(operation.args, {**values, **leaves}), depends)
-                known = tuple(
-                    None if depended else kept for depended, kept in zip(depends, taken, strict=True)
-                )
-                self._absolute[operation.name] = known
-            args = tuple(
-                fill_in(argument, leaves) if depended else kept
-                for argument, depended, kept in zip(operation.args, depends, known, strict=True)
-            )
+            args = self._absolute_arguments(operation, entry, depends, {**values, **leaves})
         return self._computed(operation, args, fill_in(operation.kwargs, {**values, **leaves}))
+
+    def _absolute_arguments(
+        self, operation: Operation, entry: Linear, depends: tuple[bool, ...], values: Mapping[str, Any]
+    ) -> tuple[Any, ...]:
+        """Return a weighted layer's arguments with absolute weights, which are taken once."""
+        assert entry.absolute is not None
+        filled = fill_in(operation.args, values)
+        kept = self._absolute.get(operation.name)
+        if kept is None:
+            taken = entry.absolute(filled, depends)
+            others = [each for each, depended in zip(operation.args, depends, strict=True) if not depended]
+            if any(name not in self.constants for name in names_in(others)):
+                return taken  # its shape may depend on the rows
+            kept = tuple(None if depended else each for each, depended in zip(taken, depends, strict=True))
+            self._absolute[operation.name] = kept
+        return tuple(
+            each if depended else known for each, known, depended in zip(filled, kept, depends, strict=True)
+        )
 
     def number(self, tensor: Tensor) -> Tensor:
         """Return truth values as 0 and 1, other values as they are."""

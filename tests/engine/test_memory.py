@@ -1,0 +1,187 @@
+"""A budget of memory is kept: what a batch takes is estimated from above, and what cannot fit is refused."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+
+import psutil
+import pytest
+import torch
+from torch import nn
+
+import genolift
+from genolift.engine import memory
+from genolift.engine.budget import split
+from genolift.engine.footprint import Footprint, footprint
+from genolift.engine.job import Job
+from genolift.explainer import Explainer
+
+CPU = torch.device("cpu")
+MIB = 2**20
+
+# Peaks are of a process, and of what it did before: each is measured in a process of its own.
+MEASURED = """
+import json, sys
+import torch
+from torch import nn
+from genolift.engine import memory
+from genolift.engine.footprint import footprint
+from genolift.engine.job import Job
+from genolift.explainer import Explainer
+
+def kibibytes(name):
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith(name))
+
+def start():
+    memory.give_back_freed_memory(torch.device("cpu"))
+    with open("/proc/self/clear_refs", "w") as file:
+        file.write("5")  # the highest resident set is counted from here
+    return 1024 * kibibytes("VmRSS")
+
+torch.manual_seed(0)
+layers = [nn.Conv1d(4, 32, 9, padding=4), nn.ReLU()]
+for _ in range(4):
+    layers += [nn.Conv1d(32, 32, 5, padding=2), nn.ReLU()]
+model = nn.Sequential(*layers, nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(32, 1)).eval()
+x = torch.eye(4)[torch.randint(4, (4, 6000))].movedim(2, 1).contiguous()
+references = x[:, None, :, torch.randperm(6000)].expand(4, 12, 4, 6000).contiguous()
+explainer = Explainer(model, x, rule=sys.argv[1], device="cpu")
+explainer.explain(x[:2], references[:2, :2], batch_size=1)
+"""
+ESTIMATED = """
+for size in (1, 12):
+    before = start()
+    explainer.explain(x, references, batch_size=size)
+    need = footprint(Job(explainer.runner, explainer.targets, x, references, (), (), None))
+    most = need.results + torch.get_num_threads() * need.of_batch(size)
+    print(json.dumps([1024 * kibibytes("VmHWM") - before, most]))
+"""
+BUDGETED = """
+before = start()
+for more in (10**9, int(sys.argv[2])):
+    before = start()
+    explainer.explain(x, references, batch_size=24, memory=before + more)
+    print(json.dumps([1024 * kibibytes("VmHWM") - before, more]))
+"""
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="peaks are read from /proc")
+
+
+def measured(script: str, *arguments: object) -> list[tuple[int, int]]:
+    words = [sys.executable, "-c", MEASURED + script, *map(str, arguments)]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    return [tuple(json.loads(line)) for line in done.stdout.splitlines()]
+
+
+@linux
+@pytest.mark.parametrize("rule", ["rescale", "revealcancel"])
+def test_no_batch_takes_more_than_is_estimated(rule: str) -> None:
+    for peak, most in measured(ESTIMATED, rule):
+        assert peak <= most
+        assert most < 6 * peak + 128 * MIB  # or what would fit is refused
+
+
+@linux
+def test_a_budget_is_kept_by_the_whole_process() -> None:
+    (without, _), (peak, budget) = measured(BUDGETED, "rescale", 110 * MIB)
+    assert peak <= budget < without
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv1d(4, 8, 5), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 196, 2)).eval()
+
+
+def onehot(n: int) -> torch.Tensor:
+    codes = torch.randint(4, (n, 200), generator=torch.Generator().manual_seed(n))
+    return nn.functional.one_hot(codes, 4).movedim(2, 1).contiguous()
+
+
+def test_a_pair_that_cannot_fit_is_refused_with_what_it_takes() -> None:
+    x = onehot(2).float()
+    explainer = Explainer(network(), x, device="cpu")
+    before = psutil.Process().memory_info().rss
+    for refused in (
+        lambda: explainer.explain(x, x[:1], memory=before + MIB),
+        lambda: Explainer(network(), x, device="cpu", memory=before + MIB),
+    ):
+        with pytest.raises(genolift.InputError) as error:
+            refused()
+        message = str(error.value)
+        numbers = re.fullmatch(
+            r"memory: one sequence with one reference takes (\d+) MiB of memory.*; ([\d,]+) MiB are in use "
+            r"already, the budget is ([\d,]+) MiB and ([\d,]+) MiB are free; raise --memory "
+            r"\(attribution.memory\) to (\d+)MiB or more, or explain shorter sequences, .*",
+            message,
+        )
+        assert numbers, message
+        takes, used, budget, _, wanted = (int(number.replace(",", "")) for number in numbers.groups())
+        assert budget < used + takes <= wanted + 2
+    assert explainer.explain(x, x[:1], memory=(wanted + 30) * MIB).contributions.shape == x.shape
+
+
+def test_without_a_budget_a_pair_that_cannot_fit_what_is_free_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    x = onehot(2).float()
+    explainer = Explainer(network(), x, device="cpu")
+    monkeypatch.setattr(memory, "free", lambda device: 5 * MIB)
+    with pytest.raises(genolift.InputError, match="5 MiB are free; explain shorter sequences"):
+        explainer.explain(x, x[:1])
+
+
+def test_workers_share_a_budget_and_are_fewer_where_it_is_small() -> None:
+    need = Footprint(worker=10, sequence=5, pair=20, shared=0, values=1, results=100, r=4)
+    assert [need.of_batch(size) for size in (1, 4, 8)] == [35, 95, 180]
+    for size in (1, 2, 4, 8, 12):
+        assert need.pairs_in(need.of_batch(size)) == size
+    assert need.pairs_in(34) == 0
+    used = psutil.Process().memory_info().rss + 100 + MIB
+    few, one = (split(need, CPU, 4, memory=used + room * MIB) for room in (30, 300))
+    assert few.workers == one.workers == 4
+    large = Footprint(MIB, 5 * MIB, 20 * MIB, 0, MIB, 100, 4)
+    assert split(large, CPU, 4, memory=used + 60 * MIB).workers in (1, 2)
+    assert split(large, CPU, 4, memory=used + 10_000 * MIB, batch_size=3) == split(
+        large, CPU, 4, batch_size=3
+    )
+
+
+def test_several_targets_kept_multipliers_and_made_references_count() -> None:
+    x = onehot(3).float()
+    explainer = Explainer(network(), x, device="cpu", target=[0, 1])
+    references = x[:, None].repeat(1, 5, 1, 1)
+
+    def need(targets: int, given: object, *, keep: bool = False) -> Footprint:
+        job = Job(explainer.runner, explainer.targets[:targets], x, given, (), (), None)
+        return footprint(job, keep_multipliers=keep)
+
+    one = need(1, references)
+    assert need(2, references).pair > one.pair
+    assert need(2, references).results == 2 * one.results
+    assert need(1, references, keep=True).results >= one.results + references.numel() * 4
+    assert need(1, lambda some: references[: len(some)]).sequence >= one.sequence + references[0].numel() * 4
+    assert need(1, references[0]).shared >= 5 * explainer.runner.graph.operations[0].row_numel * 4
+
+
+def test_absolute_weights_count_until_they_are_made() -> None:
+    x = onehot(2).float()
+    model = nn.Sequential(nn.Flatten(), nn.Linear(800, 50), nn.ReLU(), nn.Linear(50, 1)).eval()
+    explainer = Explainer(model, x, device="cpu", rule="revealcancel")
+    job = Job(explainer.runner, explainer.targets, x, x[:, None], (), (), None)
+    assert footprint(job).shared >= 800 * 50 * 4
+    explainer.explain(x, x[:, None].roll(1, 3))
+    assert footprint(job).shared < 800 * 50 * 4
+
+
+def test_references_as_bytes_give_what_they_give_as_float32() -> None:
+    x = onehot(3)
+    references = torch.stack([x.roll(k, 2) for k in (1, 2)], 1)
+    for given in (references, references[0]):
+        bytes_, floats = (
+            genolift.deeplift(network(), x, each, device="cpu") for each in (given.byte(), given.float())
+        )
+        assert torch.equal(bytes_.contributions, floats.contributions)
