@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pandas as pd
+import psutil
 import pyBigWig
 import pytest
 import torch
@@ -88,7 +90,7 @@ def test_shards_batch_size_memory_and_order_do_not_change_contributions(done: St
         divided.attribute(name, shard=(i, 7))
     alone, little = study(tmp_path / "alone"), study(tmp_path / "little")
     alone.attribute(batch_size=1)
-    little.attribute(memory=100_000)
+    little.attribute(memory=psutil.Process().memory_info().rss + 80 * 2**20)
     turned = study(tmp_path / "turned", reverse=True)
     turned.attribute()
     found = [divided.aggregate(*reversed(names)), alone.aggregate(), little.aggregate(), turned.aggregate()]
@@ -175,6 +177,43 @@ def test_a_full_disk_loses_nothing_that_was_done(tmp_path: Path, monkeypatch: py
     assert not list((tmp_path / "shard.h5.pieces").glob(".*"))
     monkeypatch.setattr(np, "savez", savez)
     assert made.attribute().n_resumed == 8
+
+
+@pytest.mark.usefixtures("small_pieces")
+@pytest.mark.parametrize("piece", [0, 4])
+def test_a_piece_that_cannot_be_written_is_an_error_whichever_it_is(
+    piece: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = study(tmp_path)
+    savez, files = np.savez, []
+
+    def full(file: Any, **arrays: Any) -> None:
+        files.append(file)
+        if len(files) == piece + 1:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        savez(file, **arrays)
+
+    monkeypatch.setattr(np, "savez", full)
+    assert "cannot be written (no space left on device)" in refused(made.attribute)
+    assert not (tmp_path / "shard.h5").exists()
+
+
+def test_a_budget_that_one_pair_does_not_fit_is_refused_in_one_line(done: Study) -> None:
+    held = psutil.Process().memory_info().rss
+    message = refused(lambda: done.attribute("x.h5", memory=held + 2**20))
+    assert message.startswith("memory: one sequence with one reference takes")
+    wanted = int(re.findall(r"raise --memory .* to (\d+)MiB", message)[0])
+    assert wanted * 2**20 > held
+    assert not (done.folder / "x.h5").exists()
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_shuffles_of_other_sequences_are_refused_at_their_piece(tmp_path: Path) -> None:
+    made = study(tmp_path)
+    with h5py.File(tmp_path / "references.h5", "r+") as file:
+        file["codes"][9, 1] = (file["codes"][9, 1] + 1) % 4
+    assert "sequence s9 (key 9): its references are shuffles of another" in refused(made.attribute)
+    assert len(list((tmp_path / "shard.h5.pieces").glob("0*.npz"))) == 2
 
 
 def test_mistakes_are_said_in_one_line(done: Study, tmp_path: Path) -> None:

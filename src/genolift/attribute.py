@@ -12,11 +12,8 @@ import hashlib
 import json
 import logging
 import platform
-import shutil
 import time
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,18 +23,22 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from genolift.alphabet import onehot_of_codes
+from genolift.alphabet import BASES, onehot_of_codes
 from genolift.attribution import Attribution, Explainer
 from genolift.convergence import relative_error
+from genolift.engine.footprint import result_bytes
 from genolift.errors import InputError
-from genolift.files import make_folder, sha256, whole_file
+from genolift.files import sha256
 from genolift.models import ModelSpec, class_file, input_length, load_model
+from genolift.pieces import Pieces, WritesBehind, prepared_ahead
 from genolift.reference_store import References, open_references
 from genolift.sequences import Sequences, read_sequences
-from genolift.store import LAYOUT, Block, write_contributions
+from genolift.store import Block, write_contributions
 
 _LOG = logging.getLogger("genolift")
 PIECE_ROWS = 64
+_PIECE_LENGTH = 8192
+"""Of longer sequences, whose results and references take gigabytes, a piece has as many bases, not rows."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def attribute(
         The largest relative convergence error of a pair that is let pass, by the rules that compare with
         references; the others promise no sum.
     memory
-        Bytes to stay under when the batch size is chosen.
+        Bytes that the process stays under, of the host and of the device.
     shard
         (i, k): the i-th of k nearly equal runs of rows, i from 0.
     progress
@@ -96,8 +97,8 @@ def attribute(
     Raises
     ------
     InputError
-        If files do not belong together, the model does not take the sequences, an output is NaN, a pair
-        misses the tolerance, or the output cannot be written.
+        If files do not belong together, the model does not take the sequences, one pair does not fit the
+        memory, an output is NaN, a pair misses the tolerance, or the output cannot be written.
     """
     started = time.monotonic()
     stored = read_sequences(sequences)
@@ -116,6 +117,8 @@ def attribute(
             keep_final_activation=keep_final_activation,
             device=device,
             precision=precision,
+            memory=memory,
+            besides=_bytes_of_piece(compared, rows),
         )
         provenance = {
             **_versions(),
@@ -137,29 +140,30 @@ def attribute(
             "device": str(explainer.device),
             "precision": precision,
         }
-        pieces = _Pieces(out, _fingerprint(provenance, rows))
+        pieces = Pieces(out, _fingerprint(provenance, rows))
         _LOG.debug("pieces of the work are kept in %s", pieces.folder)
-        run = _Run(explainer, stored, compared, batch_size, memory)
+        divided = _divided(rows, stored.codes.shape[1])
+        run = _Run(explainer, stored, compared, pieces, batch_size, memory)
         total = len(rows) * compared.number
         largest, resumed, done = 0.0, 0, 0
-        for start in range(rows.start, rows.stop, PIECE_ROWS):
-            piece = range(start, min(start + PIECE_ROWS, rows.stop))
-            block = pieces.read(piece)
-            if block is None:
-                block = run.piece(piece, partial(_advance, progress, done, total))
-                pieces.write(piece, block)
-            else:
-                resumed += len(piece)
-            if explainer.plan.uses_reference:
-                _check_tolerance(block, tolerance)
-            largest = max(largest, float(_error(block).max()))
-            done += len(piece) * compared.number
-            if progress is not None:
-                progress(done, total)
+        with WritesBehind(pieces) as behind:
+            for piece, before in prepared_ahead(divided, run.prepared):
+                if isinstance(before, _Compared):
+                    block = run.computed(piece, before, partial(_advance, progress, done, total))
+                    behind.write(piece, block)
+                else:
+                    block = before
+                    resumed += len(piece)
+                if explainer.plan.uses_reference:
+                    _check_tolerance(block, tolerance)
+                largest = max(largest, float(_error(block).max()))
+                done += len(piece) * compared.number
+                if progress is not None:
+                    progress(done, total)
         seconds = time.monotonic() - started
         write_contributions(
             out,
-            pieces.blocks(rows),
+            pieces.blocks(divided),
             n=len(rows),
             length=stored.codes.shape[1],
             r=compared.number,
@@ -175,6 +179,14 @@ def attribute(
     return AttributeSummary(len(rows), total, resumed, largest, seconds, str(explainer.device))
 
 
+@dataclass(frozen=True)
+class _Compared:
+    """What a piece is computed from: uint8 (n, 4, position) and its references, as `Explainer` takes them."""
+
+    onehot: NDArray[np.uint8]
+    references: torch.Tensor
+
+
 class _Run:
     """The work of one call, a piece at a time."""
 
@@ -183,22 +195,31 @@ class _Run:
         explainer: Explainer,
         stored: Sequences,
         compared: References,
+        pieces: Pieces,
         batch_size: int | None,
         memory: int | None,
     ) -> None:
-        self.explainer, self.stored, self.compared = explainer, stored, compared
+        self.explainer, self.stored, self.compared, self.pieces = explainer, stored, compared, pieces
         self.batch_size, self.memory = batch_size, memory
         self.shared = torch.from_numpy(compared.shared_onehot()) if compared.shared else None
 
-    def piece(self, rows: range, progress: Callable[[int], Any]) -> dict[str, NDArray[Any]]:
+    def prepared(self, rows: range) -> dict[str, NDArray[Any]] | _Compared:
+        """Return the block of some sequences where it is finished, else what to compute it from."""
+        block = self.pieces.read(rows)
+        if block is not None:
+            return block
+        onehot = onehot_of_codes(self.stored.codes[rows.start : rows.stop])
+        if self.shared is not None:
+            return _Compared(onehot, self.shared)
+        codes = self.compared.codes(rows.start, rows.stop)
+        if self.compared.kind.endswith("_shuffle"):
+            self._check_shuffles(rows, codes)
+        return _Compared(onehot, torch.from_numpy(onehot_of_codes(codes)))
+
+    def computed(
+        self, rows: range, compared: _Compared, progress: Callable[[int], Any]
+    ) -> dict[str, NDArray[Any]]:
         """Return the block of some sequences."""
-        codes = self.stored.codes[rows.start : rows.stop]
-        onehot = onehot_of_codes(codes)
-        references = self.shared
-        if references is None:
-            references = torch.from_numpy(self.compared.onehot(rows.start, rows.stop))
-            if self.compared.kind.endswith("_shuffle"):
-                self._check_shuffles(rows, onehot, references)
         done = 0
 
         def advance(pairs: int) -> None:
@@ -207,21 +228,22 @@ class _Run:
             progress(done)
 
         result = self.explainer.explain(
-            torch.from_numpy(onehot).float(),
-            references,
+            torch.from_numpy(compared.onehot).float(),
+            compared.references,
             batch_size=self.batch_size,
             memory=self.memory,
             progress=advance,
             names=[f"{self.stored.id[row]} (key {self.stored.key[row]})" for row in rows],
+            besides=_bytes_besides(len(rows), self.compared),
         )
-        return self._block(rows, onehot, result)
+        return self._block(rows, compared.onehot, result)
 
-    def _check_shuffles(self, rows: range, onehot: NDArray[np.uint8], references: torch.Tensor) -> None:
+    def _check_shuffles(self, rows: range, codes: NDArray[np.uint8]) -> None:
         """Check that references are made of their sequence's letters: keys alone may fit another file's."""
-        letters = torch.from_numpy(onehot.sum(-1, dtype=np.float32))
-        other = (references.sum(-1) != letters[:, None]).flatten(1).any(1)
-        if bool(other.any()):
-            row = rows[int(other.nonzero()[0])]
+        letters = _counts(self.stored.codes[rows.start : rows.stop])
+        other = (_counts(codes) != letters[:, None]).any((1, 2))
+        if other.any():
+            row = rows[int(other.argmax())]
             raise InputError(
                 "its references are shuffles of another sequence",
                 where=f"sequence {self.stored.id[row]} (key {self.stored.key[row]})",
@@ -242,6 +264,33 @@ class _Run:
             "genolift/convergence_error": result.convergence_error.numpy(),
             "genolift/standard_error": result.standard_error.numpy(),
         }
+
+
+def _counts(codes: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Return how often A, C, G and T occur, (..., 4), in codes (..., position)."""
+    return np.stack([np.count_nonzero(codes == base, axis=-1) for base in range(len(BASES))], -1)
+
+
+def _bytes_besides(n: int, compared: References) -> int:
+    """Return the bytes that a piece of n sequences takes but for its results.
+
+    There are its references and the next ones, as codes and as uint8 one-hot, and three blocks: one that is
+    made, one that waits and one that is written.
+    """
+    positions = n * compared.length
+    references = (16 * compared.length if compared.shared else 2 * 5 * positions) * compared.number
+    return references + 3 * 12 * 4 * positions
+
+
+def _bytes_of_piece(compared: References, rows: range) -> int:
+    n = max((len(piece) for piece in _divided(rows, compared.length)), default=0)
+    return result_bytes(n, compared.number, 4 * compared.length) + _bytes_besides(n, compared)
+
+
+def _divided(rows: range, length: int) -> list[range]:
+    """Return the pieces of the work: fewer rows where they are long, whatever memory there is."""
+    step = max(1, min(PIECE_ROWS, PIECE_ROWS * _PIECE_LENGTH // max(1, length)))
+    return [range(start, min(start + step, rows.stop)) for start in range(rows.start, rows.stop, step)]
 
 
 def _advance(progress: Callable[[int, int], None] | None, before: int, total: int, pairs: int) -> None:
@@ -266,48 +315,6 @@ def _error(block: Block) -> NDArray[Any]:
     return relative_error(
         block["genolift/output"], block["genolift/reference_output"], block["genolift/convergence_error"]
     )
-
-
-class _Pieces:
-    """The finished pieces of a work, in a folder beside its output, one for each work."""
-
-    def __init__(self, out: Path, work: str) -> None:
-        self.folder = out.with_name(f"{out.name}.pieces")
-        self.work = work
-        mark = self.folder / "work"
-        if self.folder.is_dir() and not (mark.is_file() and mark.read_text() == work):
-            shutil.rmtree(self.folder)  # the pieces of another work
-        make_folder(self.folder)
-        with whole_file(mark) as beside:
-            beside.write_text(work)
-
-    def _path(self, rows: range) -> Path:
-        return self.folder / f"{rows.start:09d}-{rows.stop:09d}.npz"
-
-    def read(self, rows: range) -> dict[str, NDArray[Any]] | None:
-        """Return a finished piece; None where it is not, or is damaged (a disk that failed)."""
-        path = self._path(rows)
-        if not path.is_file():
-            return None
-        try:
-            with np.load(path, allow_pickle=False) as stored:
-                return {name: stored[name] for name in LAYOUT}
-        except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-            _LOG.warning("%s: is damaged (%s); its sequences are computed again", path, error)
-            return None
-
-    def write(self, rows: range, block: Block) -> None:
-        with whole_file(self._path(rows)) as beside, beside.open("wb") as file:
-            np.savez(file, **block)  # type: ignore[arg-type]
-
-    def blocks(self, rows: range) -> Iterator[Block]:
-        for start in range(rows.start, rows.stop, PIECE_ROWS):
-            block = self.read(range(start, min(start + PIECE_ROWS, rows.stop)))
-            assert block is not None
-            yield block
-
-    def remove(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def _fingerprint(provenance: Mapping[str, Any], rows: range) -> str:

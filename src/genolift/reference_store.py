@@ -140,14 +140,18 @@ class References(AbstractContextManager["References"]):
         IndexError
             If there are no such rows.
         """
+        return onehot_float32(self.codes(start, stop))
+
+    def codes(self, start: int, stop: int) -> NDArray[np.uint8]:
+        """Return the same as codes, uint8 (stop - start, reference, position): 0-3 for A C G T, 4 for N."""
         if self.shared:
             raise TypeError("these references are shared: use shared_onehot()")
         if not 0 <= start <= stop <= len(self.key):
             raise IndexError(f"rows {start} to {stop} of {len(self.key)}")
-        codes = self._dataset[start:stop]
+        codes: NDArray[np.uint8] = self._dataset[start:stop]
         if codes.max(initial=0) > N_CODE:
             raise self._not_references("a code is over 4")
-        return onehot_float32(codes)
+        return codes
 
     def shared_onehot(self) -> NDArray[np.float32]:
         """Return the references that serve every sequence, float32 (reference, 4, position).

@@ -26,8 +26,8 @@ from genolift.engine.sides import Sides
 def multipliers(runner: Runner, pairs: Pairs, seed: Tensor, *, again: bool = False) -> Tensor:
     """Return the multipliers of the value that contributions are read at, (pairs, *event).
 
-    ``seed`` is those of the output, (pairs, ...), of the shape of the output's rows. With ``again`` the pairs'
-    carrying pass is kept for another backward.
+    ``seed`` is those of the output, (pairs, ...), of the shape of the output's rows. With ``again`` what the
+    pairs carry is kept for another backward.
     """
     return Backward(runner, pairs, again).run(seed)
 
@@ -232,15 +232,12 @@ class Backward:
             return False
         if reveals:
             self._send(name, *facing.reveal_cancel_relu(self._spread_of(name), a, b))
-            return True
-        if relu:
+        elif relu:
             self._send(name, facing.rescale_relu(a), anew=True)
-            return True
-        assert isinstance(step.entry, Elementwise)
-        fits = isinstance(facing, loops.Facing) and loops.fit(a) and tuple(a.shape) == facing.shape
-        if not isinstance(facing, loops.Facing) or not fits or step.entry.kinks:
+        elif isinstance(facing, loops.Facing) and facing.takes(a) and not getattr(step.entry, "kinks", ()):
+            self._send(name, self._rescaled_by_loops(step, facing, a))
+        else:
             return False
-        self._send(name, self._rescaled_by_loops(step, facing, a))
         return True
 
     def _rescaled_by_loops(self, step: Step, facing: loops.Facing, a: Tensor) -> Tensor:

@@ -73,6 +73,10 @@ class Facing:
         )
         return out, half
 
+    def takes(self, a: Tensor) -> bool:
+        """Whether multipliers are those of every pair's values, in their type."""
+        return fit(self.model, a) and tuple(a.shape) == self.shape
+
     def rescale(self, function: Function, y: Tensor, y0: Tensor, a: Tensor) -> tuple[Tensor, bool]:
         """Return the multipliers of a function's input by Rescale, NaN where the slope has to be taken.
 
