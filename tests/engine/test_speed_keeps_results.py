@@ -180,3 +180,24 @@ def test_bfloat16_is_used_by_convolutions_and_dense_layers_alike() -> None:
         half = genolift.deeplift(model, x, references, precision="bfloat16").contributions
         error = float((half - single).abs().max() / single.abs().max())
         assert 1e-5 < error < 0.02
+
+
+def test_one_explainer_takes_batches_of_any_size_under_reveal_cancel() -> None:
+    """Weights' absolute values are kept between batches, but nothing whose shape is that of a batch."""
+
+    class Transformer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.out = nn.Conv1d(4, 8, 3, padding=1), nn.Linear(8, 1)
+            self.layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.out(self.layer(torch.relu(self.stem(x)).transpose(1, 2)).mean(1))
+
+    torch.manual_seed(0)
+    x, references = onehot(3), onehot(15, seed=1).view(3, 5, 4, -1)
+    explainer = Explainer(Transformer(), x, rule="revealcancel", device="cpu")
+    whole = explainer.explain(x, references, batch_size=15)
+    for size in (1, 5):
+        part = explainer.explain(x, references, batch_size=size)
+        torch.testing.assert_close(part.contributions, whole.contributions, rtol=0, atol=1e-6)

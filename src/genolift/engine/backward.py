@@ -26,8 +26,7 @@ from genolift.engine.sides import Sides
 def multipliers(runner: Runner, pairs: Pairs, seed: Tensor, *, again: bool = False) -> Tensor:
     """Return the multipliers of the value that contributions are read at, (pairs, *event).
 
-    ``seed`` is those of the output, (pairs, ...), of the shape of the output's rows. With ``again`` what the
-    pairs carry is kept for another backward.
+    ``seed`` is those of the output, (pairs, ...); with ``again`` what is carried stays for another backward.
     """
     return Backward(runner, pairs, again).run(seed)
 

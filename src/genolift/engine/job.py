@@ -1,8 +1,7 @@
 """The pairs of one call, computed in batches. Knows nothing of files or models.
 
-On a CPU each core computes batches of its own, one row or a few at a time, so that values stay in its cache
-and no operation waits for another core (benchmarks/README.md). A batch that does not fit a device's memory is
-split in two and run again.
+On a CPU each core computes batches of its own, of a few rows, whose values stay in its cache; no operation
+waits for another core (benchmarks/README.md). A batch that does not fit is split in two and run again.
 """
 
 from __future__ import annotations
@@ -109,7 +108,7 @@ class Job:
         self.given = given
         self._check(given)
         self.r = given.shape[1] if self.per_sequence else given.shape[0]
-        # With one sequence, or arguments that differ between sequences, nothing is saved by sharing.
+        # With one sequence, or held arguments of each, nothing is saved by sharing.
         self.share = not self.per_sequence and len(inputs) > 1 and not self.held
         self._making = Lock()
         runner.compiles = runner.device.type == "cuda" and len(inputs) * self.r >= _COMPILES_FROM
