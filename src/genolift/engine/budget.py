@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SHARE_OF_FREE_MEMORY = 0.5
 """What batches take of what nobody holds, where no budget is given: others start while a job runs."""
-CPU_BATCH_BYTES = 128 * 2**20
+CPU_BATCH_BYTES = 160 * 2**20
 """Small batches, whose values stay near the processor, are faster than large ones (benchmarks/README.md)."""
 
 

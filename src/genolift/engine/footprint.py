@@ -140,8 +140,7 @@ def value_bytes(runner: Runner) -> int:
         step.operation.row_numel * (_COMPOSED_VALUES if isinstance(step.entry, Composed) else 1)
         for step in runner.plan.steps
     )
-    spread = sum(_numel(runner, 0)[name] for name in runner.plan.carries_spread)
-    return max(1, (2 * numel + 3 * spread) * torch.finfo(runner.dtype).bits // 8)
+    return max(1, 2 * numel * torch.finfo(runner.dtype).bits // 8)
 
 
 def bytes_per_pair(runner: Runner, event: int = 0) -> int:
