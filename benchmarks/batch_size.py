@@ -11,28 +11,12 @@ import statistics
 import time
 
 import torch
-from torch import Tensor, nn
+from models import BPNetShaped, random_onehot
 
 import genolift
 from genolift.attribution import Explainer
 
-
-class BPNetShaped(nn.Module):
-    """(n, 4, length) -> (n, 1): log counts."""
-
-    def __init__(self, filters: int = 64, layers: int = 8) -> None:
-        super().__init__()
-        self.stem = nn.Conv1d(4, filters, 21, padding=10)
-        self.layers = nn.ModuleList(
-            nn.Conv1d(filters, filters, 3, padding=2**i, dilation=2**i) for i in range(1, layers + 1)
-        )
-        self.counts = nn.Linear(filters, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        h = torch.relu(self.stem(x))
-        for layer in self.layers:
-            h = h + torch.relu(layer(h))
-        return self.counts(h.mean(-1))
+SEQUENCES, REFERENCES = 6, 20
 
 
 def main() -> None:
@@ -44,16 +28,15 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[1, 2, 4, 10, 20, 40])
     arguments = parser.parse_args()
     torch.manual_seed(0)
-    codes = torch.randint(0, 4, (2, arguments.length))
-    x = nn.functional.one_hot(codes, 4).permute(0, 2, 1).float()
-    references = genolift.references.dinucleotide_shuffle(x, r=20, seed=0)
+    x = random_onehot(SEQUENCES, arguments.length)
+    references = genolift.references.dinucleotide_shuffle(x, r=REFERENCES, seed=0)
     explainer = Explainer(BPNetShaped(), x, rule="rescale", device="cpu")
     times: dict[int, list[float]] = {size: [] for size in arguments.sizes}
     for _ in range(arguments.rounds):
         for size in arguments.sizes:
             start = time.perf_counter()
             explainer.explain(x, references, batch_size=size)
-            times[size].append((time.perf_counter() - start) / (2 * 20))
+            times[size].append((time.perf_counter() - start) / (SEQUENCES * REFERENCES))
     mebibytes = explainer.runner.bytes_per_pair() / 2**20
     print(f"chosen by itself: {explainer.batch_size()}; {mebibytes:.1f} MiB a pair")
     print("| pairs at a time | ms a pair |\n|---|---|")

@@ -110,9 +110,10 @@ def deeplift(
     keep_multipliers
         Return the multipliers of every pair.
     batch_size
-        Sequence-reference pairs computed at a time; None chooses it from the memory there is.
+        Sequence-reference pairs computed at a time, on a CPU by each core; None chooses it from the memory
+        there is.
     device
-        Where to compute; None takes a GPU where there is one.
+        Where to compute; None takes a GPU where there is one. A CPU is used with torch's number of threads.
     precision
         "float32", "float64", "tf32" (a GPU's matrix units), or "bfloat16" for weighted layers.
     progress
