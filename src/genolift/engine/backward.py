@@ -18,7 +18,7 @@ from genolift.engine.kinds import Composed, Elementwise, Joint, Linear, Product,
 from genolift.engine.plan import Step
 from genolift.engine.preparation import computes_again
 from genolift.engine.rules import RESCALE, Function, Rescale, RevealCancel
-from genolift.engine.run import FACING_AXES, Activations, Pairs, Runner, as_leaf
+from genolift.engine.run import FACING_AXES, Activations, Pairs, Runner, Transpose, as_leaf, passed_back
 from genolift.engine.shapley import shapley_values
 from genolift.engine.sides import Sides
 
@@ -115,36 +115,30 @@ class Backward:
         assert isinstance(entry, Linear)
         # A weighted layer splits its net difference afresh: the parts of dx are not used (section 3.5.1).
         source = self.sides.size_of_difference if entry.weighted else self._spread_of
-        leaves: dict[str, Tensor] = {name: as_leaf(source(name)) for name in self.runner.dependent(operation)}
+        spreads: dict[str, Tensor] = {name: source(name) for name in self.runner.dependent(operation)}
         values: dict[str, Any] = {**self.runner.constants, **self.pairs.carrier.values}
-        with torch.enable_grad():
-            result = self.runner.absolute(step, leaves, values)
-        self.spread_transposes[operation.name] = leaves, result
-        self.spread[operation.name] = result.detach()
+        self.spread[operation.name], self.spread_transposes[operation.name] = self.runner.absolute(
+            step, spreads, values
+        )
 
     def _linear(self, step: Step, a: Tensor, b: Tensor | None) -> None:
         name = step.operation.name
         transposes = self.pairs.carrier.transposes
         sources = self.runner.dependent(step.operation)
-        if name in transposes:
-            leaves, result = transposes[name] if self.again else transposes.pop(name)
-            back = torch.autograd.grad(
-                result, list(leaves.values()), a.to(result.dtype), retain_graph=self.again
-            )
-        else:  # a sum of values alike
-            back = (a,) * len(sources)
+        # A sum of values alike has no transpose.
+        back = self._passed_back(transposes, name, a) if name in transposes else (a,) * len(sources)
         back_b: tuple[Tensor | None, ...] = (None,) * len(back)
         if b is not None:
-            kept = self.spread_transposes
-            spread_leaves, spread_result = kept[name] if self.again else kept.pop(name)
-            back_b = torch.autograd.grad(
-                spread_result, list(spread_leaves.values()), b, retain_graph=self.again
-            )
+            back_b = tuple(self._whole(each) for each in self._passed_back(self.spread_transposes, name, b))
         weighted = isinstance(step.entry, Linear) and step.entry.weighted is not None
         for source, a_in, b_in in zip(sources, back, back_b, strict=True):
             if b_in is not None and weighted:
                 a_in, b_in = self.sides.signed(source, self._whole(a_in), b_in), None
             self._send(source, a_in, b_in, anew=weighted)
+
+    def _passed_back(self, transposes: dict[str, Transpose], name: str, a: Tensor) -> tuple[Tensor, ...]:
+        transpose = transposes[name] if self.again else transposes.pop(name)
+        return passed_back(transpose, a, again=self.again)
 
     def _compared(self, step: Step) -> tuple[Name, Function, Tensor, Tensor, Tensor, Tensor]:
         operation, runner, pairs = step.operation, self.runner, self.pairs

@@ -6,6 +6,9 @@ dilations, up to 1.8 times as fast (benchmarks/README.md). What comes after keep
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+from threading import local
 from typing import Any
 
 import torch
@@ -14,7 +17,9 @@ from torch import Tensor
 aten = torch.ops.aten
 
 _FEWEST_CHANNELS = 16
-"""With fewer, as of one-hot bases, the way back to the input is twice as slow as in the usual layout."""
+"""With fewer in the output there is nothing to gain. Back to fewer in the input, as to one-hot bases, oneDNN
+takes up to twice as long a row for several rows as for one, so that rows are passed back one by one."""
+_kept = local()
 
 
 def fits(device: torch.device, args: tuple[Any, ...]) -> bool:
@@ -31,33 +36,69 @@ def fits(device: torch.device, args: tuple[Any, ...]) -> bool:
     )
 
 
-def laid_out(weight: Tensor) -> Tensor:
-    """Return a weight (channels out, channels in, ...) with its channels side by side, of the same shape."""
-    if weight.dim() == 3:
-        return weight.unsqueeze(2).contiguous(memory_format=torch.channels_last).squeeze(2)
-    return weight.contiguous(memory_format=torch.channels_last)
+def laid_out(values: Tensor) -> Tensor:
+    """Return values, or a weight, (rows, channels, ...), with their channels side by side."""
+    if values.dim() == 3:
+        return values.unsqueeze(2).contiguous(memory_format=torch.channels_last).squeeze(2)
+    return values.contiguous(memory_format=torch.channels_last)
 
 
-def convolution(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    stride: list[int],
-    padding: list[int],
-    dilation: list[int],
-    transposed: bool,
-    output_padding: list[int],
-    groups: int,
-) -> Tensor:
+def convolution(x: Tensor, weight: Tensor, bias: Tensor | None, *options: Any) -> Tensor:
     """Return aten.convolution of the same arguments with its channels side by side."""
-    one_dimension = x.dim() == 3
+    x, one_dimension = laid_out(x), x.dim() == 3
     if one_dimension:
-        x = x.unsqueeze(2)
-        weight = weight.unsqueeze(2)
-        stride, padding, dilation = [1, *stride], [0, *padding], [1, *dilation]
-        output_padding = [0, *output_padding]
-    if x.shape[1] >= _FEWEST_CHANNELS:
-        x = x.contiguous(memory_format=torch.channels_last)
-    y = aten.convolution(x, weight, bias, stride, padding, dilation, transposed, output_padding, groups)
-    y = y.contiguous(memory_format=torch.channels_last)
+        x, weight, options = x.unsqueeze(2), weight.unsqueeze(2), _with_an_axis(options)
+    y = laid_out(aten.convolution(x, weight, bias, *options))
     return y.squeeze(2) if one_dimension else y
+
+
+@dataclass(frozen=True)
+class Transpose:
+    """The way back through a convolution. Unlike autograd's it keeps no input: that takes no part in it.
+
+    So the values of a layer are let go of, and half the memory of a pass is never gone through again.
+    """
+
+    shape: torch.Size
+    dtype: torch.dtype
+    args: tuple[Any, ...]
+    """The convolution's arguments after its input."""
+
+    def __call__(self, a: Tensor) -> Tensor:
+        """Return the multipliers of the input from those of the output, a."""
+        weight, _, *options = self.args
+        shape, a = self.shape, laid_out(a.to(self.dtype))
+        one_dimension = len(shape) == 3
+        if one_dimension:
+            shape, weight, a = torch.Size((*shape[:2], 1, shape[2])), weight.unsqueeze(2), a.unsqueeze(2)
+            options = list(_with_an_axis(tuple(options)))
+        one_by_one = shape[1] < _FEWEST_CHANNELS and self.dtype == torch.float32
+        parts = [
+            aten.convolution_backward(
+                rows,
+                _any_values((len(rows), *shape[1:]), self.dtype),
+                weight,
+                None,
+                *options,
+                [True, False, False],
+            )[0]
+            for rows in (a.split(1) if one_by_one else [a])
+        ]
+        back = parts[0] if len(parts) == 1 else torch.cat(parts)
+        return back.squeeze(2) if one_dimension else back
+
+
+def _with_an_axis(options: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return stride, padding, dilation and so on for one more axis, of size 1, before the others."""
+    stride, padding, dilation, transposed, output_padding, groups = options
+    return [1, *stride], [0, *padding], [1, *dilation], transposed, [0, *output_padding], groups
+
+
+def _any_values(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """Return memory of a shape that is neither read nor written, one for each thread."""
+    needed = math.prod(shape)
+    memory: dict[torch.dtype, Tensor] = _kept.__dict__.setdefault("memory", {})
+    if dtype not in memory or memory[dtype].numel() < needed:
+        memory[dtype] = torch.empty(needed, dtype=dtype)
+    n, channels, *positions = shape
+    return memory[dtype][:needed].view(n, *positions, channels).movedim(-1, 1)

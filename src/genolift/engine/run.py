@@ -10,7 +10,7 @@ the references' rows, or the sequences' own where all share their references.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +34,8 @@ from genolift.engine.kinds import Linear
 from genolift.engine.plan import Plan, Step
 from genolift.engine.preparation import constants_of, halved, is_pool, lay_out_weights, prepare
 
+Transpose = channels_last.Transpose | tuple[dict[str, Tensor], Tensor]
+"""A convolution's, or for autograd an operation's arguments as leaves and its result above them."""
 FACING_AXES = 3
 """How many more axes a value has that faces another."""
 
@@ -44,8 +46,8 @@ class Activations:
 
     rows: int
     values: dict[str, Tensor]
-    transposes: dict[str, tuple[dict[str, Tensor], Tensor]] = field(default_factory=dict)
-    """For each linear operation of a carrying pass: its arguments as leaves, and its result above them."""
+    transposes: dict[str, Transpose] = field(default_factory=dict)
+    """For each linear operation of a carrying pass, the way back through it."""
     chosen: dict[str, Tensor] = field(default_factory=dict)
     """For each pool that takes a maximum: where on the window's axis, as `kinds.Selection` gives it."""
 
@@ -66,7 +68,7 @@ class Pairs:
     """Whether a backward pass may drop the references' values as it goes."""
     spread: dict[str, Tensor] = field(default_factory=dict)
     """Of values whose parts are told apart, dx+ - dx- of every pair; made by the first backward pass."""
-    spread_transposes: dict[str, tuple[dict[str, Tensor], Tensor]] = field(default_factory=dict)
+    spread_transposes: dict[str, Transpose] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -169,21 +171,38 @@ class Runner:
 
     def _carried(self, operation: Operation, values: Mapping[str, Any], activations: Activations) -> Tensor:
         """Compute a linear operation, and keep its transpose: of half precision, if it is."""
-        halves = operation.name in self.known.halved
-        leaves: dict[str, Tensor] = {}
-        for name in self.dependent(operation):
-            value = self.number(values[name])
-            leaves[name] = as_leaf(halved(value) if halves else value)
+        leaves = self._leaves(operation, {name: values[name] for name in self.dependent(operation)})
         every = {**values, **leaves}
-        args, kwargs = fill_in(operation.args, every), fill_in(operation.kwargs, every)
-        with torch.enable_grad():
-            args = tuple(halved(argument) for argument in args) if halves else args
-            result = self._laid_out(operation, args, kwargs)
-        activations.transposes[operation.name] = leaves, result
-        result = result.detach()
-        if halves and operation.name not in self.known.stays_half:
+        result, activations.transposes[operation.name] = self._with_transpose(
+            operation, leaves, lambda: fill_in(operation.args, every), fill_in(operation.kwargs, every)
+        )
+        if result.dtype == torch.bfloat16 and operation.name not in self.known.stays_half:
             return result.to(self.dtype)
         return result.bool() if operation.dtype == torch.bool else result
+
+    def _leaves(self, operation: Operation, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        halves = operation.name in self.known.halved
+        numbers = {name: self.number(value) for name, value in values.items()}
+        return {name: as_leaf(halved(value) if halves else value) for name, value in numbers.items()}
+
+    def _with_transpose(
+        self,
+        operation: Operation,
+        leaves: dict[str, Tensor],
+        arguments: Callable[[], tuple[Any, ...]],
+        kwargs: Mapping[str, Any],
+    ) -> tuple[Tensor, Transpose]:
+        """Return a linear operation's result, in the precision that it is computed in, and its transpose."""
+        with torch.enable_grad():
+            args = arguments()
+            if operation.name in self.known.halved:
+                args = tuple(halved(argument) for argument in args)
+            if self._is_laid_out(operation, args) and list(leaves) == [operation.args[0]]:
+                x = args[0].detach()
+                transpose = channels_last.Transpose(x.shape, x.dtype, args[1:])
+                return channels_last.convolution(x, *args[1:]), transpose
+            result = self._laid_out(operation, args, kwargs)
+        return result.detach(), (leaves, result)
 
     def value(self, operation: Operation, values: Mapping[str, Any]) -> Any:
         """Compute an operation from the values of its arguments."""
@@ -197,26 +216,38 @@ class Runner:
         return half if operation.name in self.known.stays_half else half.to(self.dtype)
 
     def _laid_out(self, operation: Operation, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        if operation.target is aten.convolution.default and channels_last.fits(self.device, args):
+        if self._is_laid_out(operation, args):
             return channels_last.convolution(*args)
         if operation.target is aten.relu.default and args[0].dtype == torch.bfloat16:
             return loops.relu_of_half(args[0])
         return apply(operation, args, kwargs)
 
-    def absolute(self, step: Step, leaves: Mapping[str, Tensor], values: Mapping[str, Any]) -> Tensor:
+    def _is_laid_out(self, operation: Operation, args: tuple[Any, ...]) -> bool:
+        return operation.target is aten.convolution.default and channels_last.fits(self.device, args)
+
+    def absolute(
+        self, step: Step, spreads: Mapping[str, Tensor], values: Mapping[str, Any]
+    ) -> tuple[Tensor, Transpose]:
         """Compute a linear step with its coefficients' absolute values and no constant term.
 
-        ``leaves`` are the spreads of its dependent arguments, ``values`` the others.
+        ``spreads`` are those of its dependent arguments, ``values`` the others. Returns its transpose too.
         """
         operation, entry = step.operation, step.entry
         assert isinstance(entry, Linear)
-        assert entry.absolute is not None
+        leaves = self._leaves(operation, spreads)
+        every = {**values, **leaves}
         depends = tuple(any(name in leaves for name in names_in([argument])) for argument in operation.args)
-        if entry.weighted is None:
-            args = entry.absolute(fill_in(operation.args, {**values, **leaves}), depends)
-        else:
-            args = self._absolute_arguments(operation, entry, depends, {**values, **leaves})
-        return self._computed(operation, args, fill_in(operation.kwargs, {**values, **leaves}))
+
+        def arguments() -> tuple[Any, ...]:
+            if entry.weighted is not None:
+                return self._absolute_arguments(operation, entry, depends, every)
+            assert entry.absolute is not None
+            return entry.absolute(fill_in(operation.args, every), depends)
+
+        result, transpose = self._with_transpose(
+            operation, leaves, arguments, fill_in(operation.kwargs, every)
+        )
+        return result.to(self.dtype) if result.dtype == torch.bfloat16 else result, transpose
 
     def _absolute_arguments(
         self, operation: Operation, entry: Linear, depends: tuple[bool, ...], values: Mapping[str, Any]
@@ -303,6 +334,17 @@ def _pooled(operation: Operation, values: Mapping[str, Any]) -> tuple[Tensor, Te
     assert isinstance(target, Result)
     largest, where = target.operation(*fill_in(operation.args, values), **fill_in(operation.kwargs, values))
     return largest, where
+
+
+def passed_back(transpose: Transpose, a: Tensor, *, again: bool) -> tuple[Tensor, ...]:
+    """Return the multipliers of a linear operation's arguments from those of its result, a.
+
+    With ``again`` the transpose can be used again.
+    """
+    if isinstance(transpose, channels_last.Transpose):
+        return (transpose(a),)
+    leaves, result = transpose
+    return torch.autograd.grad(result, list(leaves.values()), a.to(result.dtype), retain_graph=again)
 
 
 def as_leaf(tensor: Tensor) -> Tensor:
