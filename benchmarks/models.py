@@ -144,7 +144,7 @@ SHAPES = {
     for shape in (
         Shape("paper", PaperShaped, 200, 20, 20, 400, tasks=3),
         Shape("basset", BassetShaped, 600, 4, 20, 80, tasks=8),
-        Shape("bpnet", BPNetShaped, 2114, 2, 20, 40),
+        Shape("bpnet", BPNetShaped, 2114, 6, 20, 40),
         Shape("deepsea", DeepSEAShaped, 1000, 2, 20, 40, tasks=8),
         Shape("transformer", SmallTransformer, 512, 4, 20, 80),
     )
