@@ -12,6 +12,7 @@ from torch import Tensor, nn
 import genolift
 from genolift.attribution import Explainer
 from genolift.engine.run import Runner
+from genolift.engine.sides import Sides
 
 RULES = ["rescale", "revealcancel", "genomics-default"]
 
@@ -201,3 +202,23 @@ def test_one_explainer_takes_batches_of_any_size_under_reveal_cancel() -> None:
     for size in (1, 5):
         part = explainer.explain(x, references, batch_size=size)
         torch.testing.assert_close(part.contributions, whole.contributions, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("shared", [False, True])
+def test_the_formulas_of_a_gpu_give_what_the_loops_of_a_cpu_give(
+    rule: str, shared: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = onehot(3)
+    references = onehot(2, seed=1) if shared else onehot(6, seed=1).view(3, 2, 4, -1)
+    by_loops = genolift.deeplift(basset(), x, references, rule=rule, precision="float64")
+    used = []
+
+    def on_device(self: Sides, name: str) -> object:
+        used.append(name)
+        return self.on_device(name)
+
+    monkeypatch.setattr(Sides, "_made", on_device)
+    by_formulas = genolift.deeplift(basset(), x, references, rule=rule, precision="float64")
+    assert used
+    torch.testing.assert_close(by_formulas.contributions, by_loops.contributions, rtol=1e-9, atol=1e-12)

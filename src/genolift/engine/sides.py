@@ -32,16 +32,21 @@ class Sides:
         if not runner.plan.uses_reference or not (x.is_floating_point() and x0.numel()):
             return None
         if runner.device.type == "cuda":
-            return fused.Facing(
-                runner.sequence(pairs, name),
-                runner.reference(pairs, name),
-                lambda rows: runner.facing(rows, name, self.n, self.r),
-                lambda facing: runner.rows(facing, name, self.n, self.r),
-                runner.compiles,
-            )
+            return self.on_device(name)
         if not self.is_flat(name) or not (name in runner.known.stays_half or loops.fit(x, x0)):
             return None
         return loops.Facing(x, self.of_references(x0), self.n, self.r)
+
+    def on_device(self, name: str) -> fused.Facing:
+        """Return a value of both sides for the formulas of a GPU, which broadcast."""
+        runner, pairs = self.runner, self.pairs
+        return fused.Facing(
+            runner.sequence(pairs, name),
+            runner.reference(pairs, name),
+            lambda rows: runner.facing(rows, name, self.n, self.r),
+            lambda facing: runner.rows(facing, name, self.n, self.r),
+            runner.compiles,
+        )
 
     def is_flat(self, name: str) -> bool:
         """Whether a value's rows are its slowest axis, and in the order of the pairs."""
