@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -270,10 +270,12 @@ class Explainer:
                 for number in range(len(self.targets))
             ]
             every = [each for of_target in sums for each in of_target]
-            for made in _one_behind(job.run(divided, lambda part: [each.of(part) for each in every])):
-                for each, of_part in zip(every, made, strict=True):
-                    each.add(of_part)
-                advance(made[0].convergence_error.numel())
+            # Closed at once also after an error: threads end, and torch's number of them is set back.
+            with closing(job.run(divided, lambda part: [each.of(part) for each in every])) as parts:
+                for made in _one_behind(parts):
+                    for each, of_part in zip(every, made, strict=True):
+                        each.add(of_part)
+                    advance(made[0].convergence_error.numel())
         for each in every:
             each.check()
         return [[_result(each, self.dtype) for each in of_target] for of_target in sums]

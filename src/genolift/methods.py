@@ -7,7 +7,7 @@ of result. What is a rule for an operation is in engine/rules.py, not here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import torch
@@ -266,8 +266,13 @@ class GradCam:
         output = torch.zeros(len(inputs), dtype=torch.float64)
         job = Job(self._maps.runner, self._maps.targets, inputs, zeros, extra_inputs, (), None)
         size = checked_size(batch_size if batch_size is not None else self._maps.batch_size())
-        with _shown(progress, len(inputs), "sequence") as advance, self._maps._settings():
-            for part in job.run(Split(size, job.most_workers()), lambda part: part):
+        run = job.run(Split(size, job.most_workers()), lambda part: part)
+        with (
+            _shown(progress, len(inputs), "sequence") as advance,
+            self._maps._settings(),
+            closing(run) as parts,
+        ):
+            for part in parts:
                 check_output(part.output[0].cpu(), part.sequences, None)
                 values, gradients = part.inputs[:, 0].double(), part.multipliers[0][:, 0].double()
                 maps[part.sequences] = self._map(values, gradients, inputs.shape[2]).cpu()

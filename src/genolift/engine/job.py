@@ -7,7 +7,7 @@ waits for another core (benchmarks/README.md). A batch that does not fit is spli
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -132,10 +132,10 @@ class Job:
         if given.is_floating_point() and not bool(torch.isfinite(given).all()):
             raise InputError("a reference holds NaN or infinity", where="references")
 
-    def run(self, split: Split, made_of: Callable[[Part], Made]) -> Iterator[Made]:
+    def run(self, split: Split, made_of: Callable[[Part], Made]) -> Generator[Made, None, None]:
         """Yield what ``made_of`` makes of the parts of the job, in order.
 
-        On a CPU it is called by several threads.
+        On a CPU it is called by several threads. Close it if it is not taken to its end: threads wait for it.
         """
         if self.runner.device.type == "cpu":
             keep_freed_memory()
