@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -22,3 +23,12 @@ def shared() -> Path:
             pytest.fail(message)
         pytest.skip(message)
     return SHARED
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """Compute with one thread of torch, whatever ran before: tests run side by side, a process a core.
+
+    numba, which the motif steps run in parallel, sets OpenMP's number of threads for torch too.
+    """
+    torch.set_num_threads(1)
