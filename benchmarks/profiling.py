@@ -15,7 +15,12 @@ _ROWS = 20
 
 
 def step_profile(name: str, device: torch.device, rule: str, precision: str, *, quick: bool = False) -> str:
-    """Return tables of the operators of genolift's run of a model, and of the floor's at the same batch."""
+    """Return tables of the operators of genolift's run of a model, and of the floor's at the same batch.
+
+    On a CPU both use one thread: torch's profiler sees nothing of what genolift's other threads compute.
+    """
+    if device.type == "cpu":
+        torch.set_num_threads(1)
     work = make_work(SHAPES[name], device, quick=quick)
     explainer = Explainer(work.model, work.sequences, rule=rule, target=0, device=device, precision=precision)
     sequences, references = work.sequences.to(device), work.references.flatten(0, 1).to(device)
