@@ -11,6 +11,11 @@ import torch
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    """Name bytes by their argument: workers must collect the same names, and a gzip holds the time of day."""
+    return argname if isinstance(val, bytes) else None
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real models and data beside the checkout; a test that needs it skips without it.

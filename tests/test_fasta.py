@@ -98,6 +98,18 @@ def test_a_name_that_stands_twice_is_refused_naming_both(tmp_path: Path) -> None
         (gzip.compress(gzip.compress(PLAIN)), "is a binary file, not text"),
         (bz2.compress(PLAIN), "is compressed with bzip2"),
     ],
+    ids=[
+        "text-first",
+        "bed",
+        "empty",
+        "blank",
+        "empty-gzip",
+        "no-name",
+        "binary",
+        "utf-16",
+        "gzip-twice",
+        "bzip2",
+    ],
 )
 def test_what_is_no_fasta_is_refused_in_one_line(tmp_path: Path, content: bytes, words: str) -> None:
     (tmp_path / "a.fa").write_bytes(content)
