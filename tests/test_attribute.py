@@ -224,7 +224,7 @@ def test_mistakes_are_said_in_one_line(done: Study, tmp_path: Path) -> None:
     assert "NaN" in refused(lambda: done.attribute("x.h5", model=nan)) or "no exact rule" in refused(
         lambda: done.attribute("x.h5", model=nan)
     )
-    long = genolift.models.ModelSpec(done.model.path, done.model.class_name, {}, 80)
+    long = genolift.models.ModelSpec(done.model.path, done.model.class_name, input_length=80)
     assert "have 60 bases, the model takes 80" in refused(lambda: done.attribute("x.h5", model=long))
     assert "there is no target 5" in refused(lambda: done.attribute("x.h5", target=5))
     assert "choose one of first, second" in refused(lambda: done.attribute("x.h5", target="third"))

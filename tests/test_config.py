@@ -238,7 +238,8 @@ MISTAKES = {
     "missing key": (
         {"model": {"class": "model.py:Model"}},
         "my.yaml: analyses.mine.model: the key 'path' is missing; "
-        "give the weights, a state dict (.pt, .pth), .safetensors, or an exported program (.pt2)",
+        "give the model, as a state dict (.pt, .pth, .ckpt), .safetensors, an exported program (.pt2), or "
+        "Keras's .keras, .h5 or .json",
     ),
 }
 

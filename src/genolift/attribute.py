@@ -29,7 +29,7 @@ from genolift.convergence import relative_error
 from genolift.engine.footprint import result_bytes
 from genolift.errors import InputError
 from genolift.files import sha256
-from genolift.models import ModelSpec, class_file, input_length, load_model
+from genolift.models import ModelSpec, input_length, load_model, model_provenance
 from genolift.pieces import Pieces, WritesBehind, prepared_ahead
 from genolift.reference_store import References, open_references
 from genolift.sequences import Sequences, read_sequences
@@ -107,7 +107,6 @@ def attribute(
         check_references(stored, compared, references)
         loaded = load_model(model)
         check_length(stored, input_length(loaded, model), sequences)
-        code = class_file(model)
         example = torch.from_numpy(onehot_of_codes(stored.codes[:1])).float()
         explainer = Explainer(
             loaded,
@@ -122,12 +121,7 @@ def attribute(
         )
         provenance = {
             **_versions(),
-            "model": model.path,
-            "model_sha256": sha256(model.path),
-            "model_class": model.class_name,
-            "model_class_sha256": sha256(code) if code else None,
-            "model_arguments": dict(model.arguments),
-            "model_trusted": model.trust,
+            **model_provenance(model),
             "target": target,
             "keep_final_activation": keep_final_activation,
             "stepped_over": explainer.stepped_over,

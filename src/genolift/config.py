@@ -19,27 +19,11 @@ import yaml
 from genolift.config_schema import check_schema, config_schema, kinds_of, range_of
 from genolift.errors import InputError
 from genolift.files import existing_file
+from genolift.model_spec import ModelSpec, check_alphabet, check_axes
 
 # YAML 1.1, which Snakemake reads, takes 1e-3 for text, since it has no point.
 _NUMBER_WITHOUT_POINT = re.compile(r"[+-]?[0-9]+[eE][+-]?[0-9]+")
 _FREQUENCIES_ROUNDING = 1e-3
-
-
-@dataclass(frozen=True)
-class Model:
-    """The ``model`` section: the weights, and the class that they are put in."""
-
-    path: str
-    class_name: str | None
-    arguments: Mapping[str, Any]
-    input_length: int | None
-    trust: bool
-
-    @property
-    def files(self) -> tuple[str, ...]:
-        """The files that the model is made from."""
-        location = (self.class_name or "").rpartition(":")[0]
-        return (self.path, location) if location.endswith(".py") else (self.path,)
 
 
 @dataclass(frozen=True)
@@ -107,7 +91,7 @@ class Report:
 class Analysis:
     """One analysis with every default filled in. Paths are relative to the working directory."""
 
-    model: Model
+    model: ModelSpec
     sequences: Sequences
     target: int | str
     keep_final_activation: bool
@@ -128,7 +112,7 @@ class Config:
 
 
 _SECTIONS: dict[str, type[Any]] = {
-    "model": Model,
+    "model": ModelSpec,
     "sequences": Sequences,
     "references": References,
     "attribution": Attribution,
@@ -266,6 +250,10 @@ def _check_value(key: str, value: Any, schema: Mapping[str, Any], where: str) ->
         return
     if schema.get("format") == "file":
         existing_file(value, where=place)
+    elif schema.get("format") == "alphabet":
+        check_alphabet(value, place)
+    elif schema.get("format") == "axes":
+        check_axes(value, place)
     elif schema.get("format") == "motifs":
         _check_database(value, schema["groups"], place)
     elif isinstance(value, str) and value not in schema.get("enum_of_text", [value]):
@@ -333,9 +321,10 @@ def _analysis(full: dict[str, Any], where: str) -> Analysis:
     return analysis
 
 
-def _check_model(model: Model, where: str) -> None:
-    for file in model.files[1:]:
-        existing_file(file, where=f"{where}.model.class")
+def _check_model(model: ModelSpec, where: str) -> None:
+    for file in model.files:  # of the rest the schema says that they are files
+        if file not in (model.path, model.weights, model.custom_layers):
+            existing_file(file, where=f"{where}.model.class")
     if model.class_name is None and model.path.endswith(".safetensors"):
         raise InputError(
             f"{model.path} holds weights but no model",

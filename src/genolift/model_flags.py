@@ -15,11 +15,21 @@ if TYPE_CHECKING:
 def add_model_flags(parser: argparse.ArgumentParser, *, required: bool) -> None:
     """Add the flags that say which model."""
     group = parser.add_argument_group("model")
-    group.add_argument("--model", required=required, help="weights: a state dict (.pt), .safetensors or .pt2")
+    group.add_argument(
+        "--model",
+        required=required,
+        help="a state dict (.pt), .safetensors, .pt2, or Keras's .keras, .h5 or .json",
+    )
     group.add_argument("--model-class", help="path/to/model.py:Class or package.module:Class")
     group.add_argument(
         "--model-arguments", type=values.json_object, default={}, help="the class's arguments, JSON"
     )
+    group.add_argument("--model-weights", help="the weights of a Keras architecture (.json)")
+    group.add_argument(
+        "--custom-layers", help="a Python file of torch functions, for layers that Keras does not have"
+    )
+    group.add_argument("--axes", help='axes of one input, such as "length,bases"; by default what it says')
+    group.add_argument("--alphabet", default="ACGT", help="the letter of each channel in order (ACGT)")
     group.add_argument("--input-length", type=values.positive, help="bases of the model's input")
     group.add_argument(
         "--trust-pickle", action="store_true", help="read a pickled model, which can run any code"
@@ -30,7 +40,17 @@ def model_spec(a: argparse.Namespace) -> ModelSpec:
     """Return the model that the flags say."""
     from genolift.models import ModelSpec
 
-    return ModelSpec(a.model, a.model_class, a.model_arguments, a.input_length, a.trust_pickle)
+    return ModelSpec(
+        path=a.model,
+        class_name=a.model_class,
+        arguments=a.model_arguments,
+        weights=a.model_weights,
+        custom_layers=a.custom_layers,
+        input_length=a.input_length,
+        axes=a.axes,
+        alphabet=a.alphabet,
+        trust=a.trust_pickle,
+    )
 
 
 def add_target_flags(parser: argparse.ArgumentParser) -> None:

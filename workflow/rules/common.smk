@@ -95,6 +95,10 @@ def model_flags(wildcards):
         model=model.path,
         model_class=model.class_name,
         model_arguments=json.dumps(model.arguments) if model.arguments else None,
+        model_weights=model.weights,
+        custom_layers=model.custom_layers,
+        axes=model.axes,
+        alphabet=model.alphabet if model.alphabet != "ACGT" else None,
         input_length=model.input_length,
         trust_pickle=model.trust,
     )

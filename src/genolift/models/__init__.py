@@ -1,5 +1,6 @@
 """Anything people saved, to a callable module."""
 
-from genolift.models.loading import Model, ModelSpec, class_file, input_length, load_model, make_module
+from genolift.model_spec import ModelSpec
+from genolift.models.loading import Model, input_length, load_model, make_module, model_provenance
 
-__all__ = ["Model", "ModelSpec", "class_file", "input_length", "load_model", "make_module"]
+__all__ = ["Model", "ModelSpec", "input_length", "load_model", "make_module", "model_provenance"]

@@ -14,7 +14,6 @@ import importlib.util
 import pickle
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -26,66 +25,11 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from genolift.errors import InputError
-from genolift.files import existing_file
+from genolift.files import existing_file, sha256
+from genolift.model_spec import ModelSpec
+from genolift.models.layout import laid_out
 
 Model = nn.Module | ExportedProgram
-
-
-@dataclass(frozen=True)
-class ModelSpec:
-    """Where a model is and how it is made, as in the config's ``model:`` section."""
-
-    path: str
-    """The weights: a state dict (.pt, .pth), safetensors, or an exported program (.pt2)."""
-    class_name: str | None = None
-    """The class to put them in, "path/to/model.py:Class" or "package.module:Class"."""
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-    """Keyword arguments of the class."""
-    input_length: int | None = None
-    """Positions of the input, in base pairs, where the model does not say it."""
-    trust: bool = False
-    """Read a pickled module, which can run any code that its author put in it."""
-
-    @classmethod
-    def of(cls, spec: str | Path | Mapping[str, Any] | ModelSpec) -> ModelSpec:
-        """Return the spec given as a path, or as the config's mapping with keys path, class, arguments,
-        input_length and trust.
-
-        Raises
-        ------
-        InputError
-            If a key is not known, or there is no path.
-        """
-        if isinstance(spec, ModelSpec):
-            return spec
-        if isinstance(spec, (str, Path)):
-            return cls(str(spec))
-        known = {"path", "class", "arguments", "input_length", "trust"}
-        if not isinstance(spec, Mapping):
-            raise InputError(
-                f"is a {type(spec).__name__}",
-                where="model",
-                remedy=f"give a path, or a mapping with {', '.join(sorted(known))}",
-            )
-        for key in spec:
-            if key not in known:
-                near = difflib.get_close_matches(str(key), known, 1)
-                remedy = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(known))}"
-                raise InputError("unknown key", where=f"model.{key}", remedy=remedy)
-        if not spec.get("path"):
-            raise InputError("is missing", where="model.path", remedy="name the file of weights")
-        arguments = spec.get("arguments") or {}
-        if not isinstance(arguments, Mapping):
-            raise InputError(
-                f"is a {type(arguments).__name__}", where="model.arguments", remedy="give them by name"
-            )
-        return cls(
-            str(spec["path"]),
-            spec.get("class"),
-            arguments,
-            spec.get("input_length"),
-            spec.get("trust", False) is True,  # "false", a string, is no trust
-        )
 
 
 def load_model(spec: str | Path | Mapping[str, Any] | ModelSpec) -> Model:
@@ -94,7 +38,7 @@ def load_model(spec: str | Path | Mapping[str, Any] | ModelSpec) -> Model:
     Parameters
     ----------
     spec
-        A path, or a mapping with ``path``, ``class``, ``arguments``, ``input_length`` and ``trust``.
+        A path, or a mapping with the keys of `ModelSpec`.
 
     Raises
     ------
@@ -103,6 +47,10 @@ def load_model(spec: str | Path | Mapping[str, Any] | ModelSpec) -> Model:
         object is met without ``trust``.
     """
     spec = ModelSpec.of(spec)
+    return laid_out(_loaded(spec), spec)
+
+
+def _loaded(spec: ModelSpec) -> Model:
     path = existing_file(spec.path, where="model.path")
     if path.suffix == ".pt2":
         return _exported(path, spec.trust)
@@ -134,7 +82,30 @@ def input_length(model: Model, spec: ModelSpec) -> int | None:
     return length if isinstance(length, int) else None
 
 
-def class_file(spec: ModelSpec) -> Path | None:
+def model_provenance(spec: ModelSpec) -> dict[str, Any]:
+    """Return what tells a loaded model from another: its files' SHA-256, and how it is made and reads DNA.
+
+    Keys are "model" and "model_...", in the order and with the names that a report shows.
+    """
+    code = _class_file(spec)
+    return {
+        "model": spec.path,
+        "model_sha256": sha256(spec.path),
+        "model_weights": spec.weights,
+        "model_weights_sha256": sha256(spec.weights) if spec.weights else None,
+        "model_class": spec.class_name,
+        "model_class_sha256": sha256(code) if code else None,
+        "model_arguments": dict(spec.arguments),
+        "model_custom_layers": spec.custom_layers,
+        "model_custom_layers_sha256": sha256(spec.custom_layers) if spec.custom_layers else None,
+        "model_axes": spec.axes,
+        "model_alphabet": spec.alphabet,
+        "model_extra_channels": spec.extra_channels,
+        "model_trusted": spec.trust,
+    }
+
+
+def _class_file(spec: ModelSpec) -> Path | None:
     """Return the Python file that a loaded model's class was taken from; None where no class is named."""
     location = (spec.class_name or "").rpartition(":")[0]
     if location.endswith(".py"):

@@ -1,0 +1,129 @@
+"""Where a model is, how it is made and how it reads DNA: the config's ``model:`` section as a type.
+
+Knows nothing of torch, so that a config is checked without it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from dataclasses import fields as fields_of
+from pathlib import Path
+from typing import Any
+
+from genolift.errors import InputError
+
+BASES_FIRST = "bases,length"
+_MOST_AXES_OF_ONE = 2
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Where a model is, how it is made and how it reads DNA."""
+
+    path: str
+    """A state dict (.pt, .pth, .ckpt), .safetensors, an exported program (.pt2), or Keras's .keras, .h5 or
+    .json."""
+    class_name: str | None = None
+    """The class to put weights in, "path/to/model.py:Class" or "package.module:Class"."""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    """Keyword arguments of the class."""
+    weights: str | None = None
+    """The file of weights where ``path`` holds the architecture alone, as Keras's .json does."""
+    custom_layers: str | None = None
+    """A Python file of torch functions, for the layers of a Keras model that Keras does not have."""
+    input_length: int | None = None
+    """Positions of the input, in base pairs, where the model does not say it."""
+    axes: str | None = None
+    """The axes of the model's input after the row's, such as "length,bases" or "1,bases,length"; None for
+    what the model says, else "bases,length"."""
+    alphabet: str = "ACGT"
+    """The letter of each of the model's channels in order: A, C, G, and T or U, and perhaps N."""
+    extra_channels: int = 0
+    """Channels beyond those of the alphabet, which the model's input has behind them."""
+    trust: bool = False
+    """Read a pickled module, which can run any code that its author put in it."""
+
+    def __post_init__(self) -> None:
+        check_alphabet(self.alphabet, "model.alphabet")
+        if self.axes is not None:
+            check_axes(self.axes, "model.axes")
+
+    @classmethod
+    def of(cls, spec: str | Path | Mapping[str, Any] | ModelSpec) -> ModelSpec:
+        """Return the spec given as a path, or as the config's mapping, whose keys are this class's, with
+        ``class`` for ``class_name``.
+
+        Raises
+        ------
+        InputError
+            If a key is not known, or there is no path, or axes or alphabet are none.
+        """
+        if isinstance(spec, ModelSpec):
+            return spec
+        if isinstance(spec, (str, Path)):
+            return cls(str(spec))
+        known = ["class" if each.name == "class_name" else each.name for each in fields_of(cls)]
+        if not isinstance(spec, Mapping):
+            raise InputError(
+                f"is a {type(spec).__name__}",
+                where="model",
+                remedy=f"give a path, or a mapping with {', '.join(known)}",
+            )
+        for key in spec:
+            if key not in known:
+                near = difflib.get_close_matches(str(key), known, 1)
+                remedy = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+                raise InputError("unknown key", where=f"model.{key}", remedy=remedy)
+        if not spec.get("path"):
+            raise InputError("is missing", where="model.path", remedy="name the model's file")
+        given = {("class_name" if key == "class" else str(key)): value for key, value in spec.items()}
+        arguments = given.get("arguments") or {}
+        if not isinstance(arguments, Mapping):
+            raise InputError(
+                f"is a {type(arguments).__name__}", where="model.arguments", remedy="give them by name"
+            )
+        given |= {
+            "path": str(spec["path"]),
+            "arguments": arguments,
+            "trust": spec.get("trust", False) is True,  # "false", a string, is no trust
+        }
+        return cls(**{key: value for key, value in given.items() if value is not None})
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files that the model is made from."""
+        location = (self.class_name or "").rpartition(":")[0]
+        code = location if location.endswith(".py") else None
+        return tuple(file for file in (self.path, self.weights, code, self.custom_layers) if file)
+
+
+def check_alphabet(alphabet: str, where: str) -> None:
+    """Raise `InputError` if an alphabet is not of A, C, G, and T or U, each once, and N at most once."""
+    letters = sorted(str(alphabet).upper().replace("U", "T").replace("N", ""))
+    if letters != list("ACGT") or str(alphabet).upper().count("N") > 1:
+        raise InputError(
+            f"{alphabet!r} is no alphabet",
+            where=where,
+            remedy="write the letter of each channel in order, such as ACGT, ACGU, AGCT or ACGTN",
+        )
+
+
+def check_axes(axes: str, where: str) -> None:
+    """Raise `InputError` if axes are not bases and length, each once, and at most two axes of one."""
+    names = axes_of(axes)
+    ones = len(names) - 2
+    if sorted(names) != ["1"] * ones + ["bases", "length"] or ones > _MOST_AXES_OF_ONE:
+        raise InputError(
+            f"{axes!r} are no axes",
+            where=where,
+            remedy='name the axes of one input in order, such as "bases,length", "length,bases" or '
+            '"1,length,bases"',
+        )
+
+
+def axes_of(axes: str) -> tuple[str, ...]:
+    """Return the names of axes, "1", "bases" and "length", in order."""
+    return tuple(name for name in re.split(r"[\s,()]+", str(axes).lower()) if name)

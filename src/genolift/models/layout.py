@@ -1,0 +1,103 @@
+"""How a model reads DNA: its alphabet, its channels and the order of its axes. Knows nothing of files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import ExportedProgram
+
+from genolift.alphabet import BASES
+from genolift.model_spec import BASES_FIRST, ModelSpec, axes_of
+from genolift.targets import task_names
+
+
+class Laid(nn.Module):
+    """A model of any layout as a model of one-hot DNA (row, base, position), bases A C G T.
+
+    Every step is linear in the bases, so that contributions are as exact as the model's own.
+
+    Parameters
+    ----------
+    model
+        Takes inputs of ``axes``, with the channels of ``alphabet`` and then ``extra_channels`` more.
+    axes, alphabet, extra_channels
+        As in `ModelSpec`.
+    """
+
+    def __init__(self, model: nn.Module, axes: str, alphabet: str, extra_channels: int) -> None:
+        super().__init__()
+        self.model = model
+        self.axes = axes_of(axes)
+        self.letters = alphabet.upper().replace("U", "T")
+        self.extra_channels = extra_channels
+        self.input_length = getattr(model, "input_length", None)
+        self.tasks = task_names(model)
+
+    def forward(self, bases: Tensor, *held: Tensor) -> Any:
+        """Return the model's output.
+
+        Parameters
+        ----------
+        bases
+            (row, 4, position), A C G T.
+        held
+            The extra channels, (row, channel, position), where there are some; then the model's further
+            arguments.
+        """
+        x = bases
+        if self.letters != BASES:
+            order = [BASES.index(letter) if letter != "N" else 4 for letter in self.letters]
+            if "N" in self.letters:  # one where no base is
+                x = torch.cat([x, 1 - x.sum(1, keepdim=True)], 1)
+            x = x[:, order]
+        if self.extra_channels:
+            channels, *held = held  # type: ignore[assignment]
+            x = torch.cat([x, channels], 1)
+        if self.axes != ("bases", "length"):
+            if self.axes.index("bases") > self.axes.index("length"):
+                x = x.transpose(1, 2)
+            for place, name in enumerate(self.axes, 1):
+                if name == "1":
+                    x = x.unsqueeze(place)
+        return self.model(x, *held)
+
+
+def laid_out(
+    model: nn.Module | ExportedProgram, spec: ModelSpec, axes: str = BASES_FIRST
+) -> nn.Module | ExportedProgram:
+    """Return a model that takes (row, 4, position) of A C G T: itself where it does so already.
+
+    Parameters
+    ----------
+    axes
+        What the model says of itself, where the spec does not.
+    """
+    axes = spec.axes or axes
+    alphabet = spec.alphabet.upper().replace("U", "T")
+    if axes_of(axes) == axes_of(BASES_FIRST) and alphabet == BASES and not spec.extra_channels:
+        return model
+    if isinstance(model, ExportedProgram):
+        model = model.module()
+    return Laid(model, axes, spec.alphabet, spec.extra_channels)
+
+
+def axes_of_shape(shape: Sequence[int | None], channels: int) -> str | None:
+    """Return the axes of an input of ``shape``, without the row's, as "length,bases"; None if none fits.
+
+    Channels are known by their number, in an axis of a fixed size; of two, the last is taken.
+    """
+    ones = [place for place, size in enumerate(shape) if size == 1]
+    others = [place for place in range(len(shape)) if place not in ones]
+    if len(others) == 1 and ones and shape[others[0]] == channels:  # a length of one
+        others.append(ones.pop())
+        others.sort()
+    fitting = [place for place in others if shape[place] == channels]
+    if len(others) != 2 or not fitting:
+        return None
+    return ",".join(
+        "bases" if place == fitting[-1] else "length" if place in others else "1"
+        for place in range(len(shape))
+    )
