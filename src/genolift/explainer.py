@@ -165,7 +165,7 @@ class Explainer:
             read=None if self.layer == LAST_CONVOLUTION else self.layer,
         )
         stepped_over = ""
-        if resolved.after is None and not keep_final_activation:
+        if (resolved.after is None or resolved.picks) and not keep_final_activation:
             graph, stepped_over = step_over_final_activation(graph)
         if self.layer == LAST_CONVOLUTION:
             graph = replace(graph, read=_last_convolution(graph))

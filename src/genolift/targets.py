@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from genolift.errors import InputError
+from genolift.outputs import Output, output_named
 
 LAST_CONVOLUTION = "last-convolution"
 """As a layer: the activation behind the last convolution of a model, else the convolution itself."""
@@ -256,6 +257,8 @@ class Resolved:
     """A function of the model's output, or of ``layer``'s; None for the output itself."""
     layer: str | None
     explained: tuple[Explained, ...]
+    picks: bool = False
+    """Whether ``after`` only picks one of the model's outputs, so that this is still the model's own."""
 
 
 def resolve(model: object, targets: Sequence[Target]) -> Resolved:
@@ -266,6 +269,11 @@ def resolve(model: object, targets: Sequence[Target]) -> Resolved:
     InputError
         If there is no such target, or several do not share a graph.
     """
+    outputs = [_output_named(model, target) for target in targets]
+    picked = [output for output in outputs if output is not None]
+    if len(picked) == len(targets) and len({output.name for output in picked}) == 1:
+        columns = tuple(Column(output.column or 0) for output in picked)
+        return Resolved(picked[0], None, columns, picks=True)
     functions = [target for target in targets if callable(target)]
     heads = [_head_named(model, target) for target in targets]
     if not functions and not any(heads):
@@ -283,8 +291,8 @@ def resolve(model: object, targets: Sequence[Target]) -> Resolved:
             where="target",
             remedy="ask together for tasks, or for functions of the output; for others one at a time",
         )
-    columns = tuple(Column(task) for task in range(len(targets)))
-    return Resolved(lambda output: torch.stack([each(output) for each in shared], 1), None, columns)
+    stacked = tuple(Column(task) for task in range(len(targets)))
+    return Resolved(lambda output: torch.stack([each(output) for each in shared], 1), None, stacked)
 
 
 def one_target(target: Any) -> Target:
@@ -303,6 +311,13 @@ def _head_named(model: object, target: Target) -> tuple[Callable[[Any], Tensor],
     if not isinstance(target, str) or target in task_names(model):
         return None
     return HEADS.get(target)
+
+
+def _output_named(model: object, target: Target) -> Output | None:
+    """Return one of several outputs; None for a task, a head or a function."""
+    if not isinstance(target, str) or target in task_names(model) or target in HEADS:
+        return None
+    return output_named(target, lambda: task_number(model, target))
 
 
 def task_number(model: object, target: Any, tasks: Sequence[str] = ()) -> int:

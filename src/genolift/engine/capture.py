@@ -299,7 +299,8 @@ def _try(model: _Traced, example: tuple[Tensor, ...]) -> None:
         raise InputError(
             kind + some,
             where="target",
-            remedy="give a callable that takes the model's output and returns the value to explain, (n,)",
+            remedy="name one of them and a column, such as NAME[0] or 0[0], or give a callable that takes "
+            "the model's output and returns the value to explain, (n,)",
         )
 
 

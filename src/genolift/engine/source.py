@@ -34,14 +34,15 @@ def whole_traces() -> Iterator[None]:
             tracer._filter_traceback_frames = found
 
 
+_NOT_THE_USERS = ("/torch/", "/keras/src/", "/genolift/engine/", "/genolift/models/")
 _FRAME = re.compile(r'File "(?P<file>.+)", line (?P<line>\d+), in (?P<function>.+)')
 
 
 def source_line(trace: str) -> str:
-    """Return "file:line `text`" of the innermost line of a trace that is not torch's or genolift's own."""
+    """Return "file:line `text`" of the innermost line of a trace outside torch, Keras and genolift."""
     for match in reversed(list(_FRAME.finditer(trace))):
         file, line = match["file"], int(match["line"])
-        if "/torch/" in file or "/genolift/engine/" in file:
+        if any(name in file for name in _NOT_THE_USERS):
             continue
         text = linecache.getline(file, line).strip()
         return f"{file}:{line}" + (f" `{text}`" if text else "")

@@ -1,0 +1,58 @@
+"""Layers of Keras 1 and 2 that Keras 3 has no longer, as torch functions of inputs, weights and config."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+_ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "linear": lambda x: x,
+    "relu": torch.relu,
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "elu": functional.elu,
+    "selu": torch.selu,
+    "softplus": functional.softplus,
+}
+
+
+def locally_connected(inputs: Tensor, weights: Mapping[str, Tensor], config: Mapping[str, Any]) -> Tensor:
+    """Return a convolution with weights of its own at each place, in one or two dimensions, unpadded.
+
+    The kernel is (place, kernel position and channel, filter), as Keras 2 saved it with implementation 1.
+    """
+    sizes, strides = _numbers(config["kernel_size"]), _numbers(config["strides"])
+    first = config.get("data_format") == "channels_first"
+    x = inputs.movedim(1, -1) if first else inputs
+    for axis, (size, stride) in enumerate(zip(sizes, strides, strict=True), 1):
+        n = (x.shape[axis] - size) // stride + 1
+        taken = torch.arange(n)[:, None] * stride + torch.arange(size)[None]
+        # the kernel's axes go behind those of the places, before the channels
+        x = x.index_select(axis, taken.flatten()).unflatten(axis, (n, size)).movedim(axis + 1, -2)
+    places = x.shape[1 : 1 + len(sizes)]
+    rows = x.reshape(x.shape[0], places.numel(), -1)
+    y = torch.einsum("npf,pfo->npo", rows, weights["kernel"]).unflatten(1, places)
+    if "bias" in weights:
+        y = y + weights["bias"]
+    y = _ACTIVATIONS[config.get("activation") or "linear"](y)
+    return y.movedim(-1, 1) if first else y
+
+
+def thresholded_relu(inputs: Tensor, config: Mapping[str, Any]) -> Tensor:
+    """Return what is above the threshold, and 0 elsewhere."""
+    return inputs * (inputs > config["threshold"])
+
+
+def _numbers(given: int | Sequence[int]) -> list[int]:
+    return [given] if isinstance(given, int) else list(given)
+
+
+ABSENT: Mapping[str, Callable[..., Any]] = {
+    "LocallyConnected1D": locally_connected,
+    "LocallyConnected2D": locally_connected,
+    "ThresholdedReLU": thresholded_relu,
+}

@@ -1,0 +1,151 @@
+"""The user's own torch functions for a Keras model's Lambda and custom layers.
+
+Python bytecode that a file holds is never run: at most the names in it are read, to say what it may compute.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
+from types import ModuleType
+from typing import Any
+
+from genolift.errors import InputError
+from genolift.models.from_keras.graph import LayerConfig
+
+_BYTECODE = ("function", "output_shape", "mask")  # of a Lambda layer's config
+_STRING = re.compile(
+    rb"[ZzaA\xda\xfa\xe1\xc1](.)", re.DOTALL
+)  # how marshal begins a short text, with its length
+_FEW = 6
+
+
+class CustomLayers:
+    """What the file ``custom_layers`` has for a layer that Keras has not, by the layer's name or its class's.
+
+    A function of that name stands for it; so does what the file's ``LAYERS`` says, a mapping whose keys may
+    be patterns such as "lambda_*", and whose values are functions, or the name of the Keras layer to take.
+    A whole name in ``LAYERS`` stands for a layer that Keras has, too.
+    """
+
+    def __init__(self, module: ModuleType | None) -> None:
+        self.module = module
+        listed = getattr(module, "LAYERS", {})
+        if not isinstance(listed, Mapping):
+            raise InputError(
+                f"LAYERS is a {type(listed).__name__}",
+                where="model.custom_layers",
+                remedy='write LAYERS = {"layer name": function}',
+            )
+        self.listed: Mapping[str, Any] = listed
+        self.missing: list[tuple[str, str, Mapping[str, Any]]] = []
+
+    def listed_as(self, *names: str) -> Callable[..., Any] | str | None:
+        """Return what ``LAYERS`` has under the first of ``names`` that it has; else None."""
+        for name in names:
+            if name in self.listed:
+                return self._usable(name, self.listed[name])
+        return None
+
+    def named(self, *names: str) -> Callable[..., Any] | str | None:
+        """Return what has the first of ``names`` that is there, in ``LAYERS`` or as a function; else None."""
+        listed = self.listed_as(*names)
+        if listed is not None:
+            return listed
+        functions = (getattr(self.module, name, None) for name in names if name.isidentifier())
+        return next((found for found in functions if callable(found)), None)
+
+    def of(self, *names: str) -> Callable[..., Any] | str | None:
+        """Return what stands for a layer or function, by name or by a pattern; else None."""
+        found = self.named(*names)
+        if found is not None:
+            return found
+        for name in names:
+            for pattern, value in self.listed.items():
+                if fnmatchcase(name, pattern):
+                    return self._usable(pattern, value)
+        return None
+
+    def lack(self, layer: LayerConfig) -> None:
+        """Note a layer that nothing stands for, to name all of them at once."""
+        self.missing.append((layer.class_name, layer.name, layer.config))
+
+    def check(self, where: str) -> None:
+        """Raise `InputError` if layers are missing, naming each with its config."""
+        if not self.missing:
+            return
+        alike: dict[tuple[str, str], list[str]] = {}
+        for class_name, name, config in self.missing:
+            alike.setdefault((class_name, _shown(config)), []).append(name)
+        listed = [f"{class_name} {_some(names)} ({config})" for (class_name, config), names in alike.items()]
+        raise InputError(
+            "has layers that are not Keras's own or hold code, which is not run: " + "; ".join(listed),
+            where=where,
+            remedy="write a Python file with a torch function for each, of the layer's or the class's name, "
+            "and give it as model.custom_layers",
+        )
+
+    def _usable(self, name: str, value: Any) -> Callable[..., Any] | str:
+        if callable(value) or isinstance(value, str):
+            return value
+        raise InputError(
+            f"{name} is a {type(value).__name__}",
+            where="model.custom_layers",
+            remedy="give a torch function, or the name of a Keras layer",
+        )
+
+
+def function_name(config: Mapping[str, Any]) -> str | None:
+    """Return the name of a Lambda's function, where it was a named one."""
+    function = config.get("function")
+    if isinstance(function, Mapping) and function.get("class_name") == "function":
+        function = function.get("config")
+    return function if isinstance(function, str) and function.isidentifier() else None
+
+
+def _some(names: list[str]) -> str:
+    if len(names) <= _FEW:
+        return ", ".join(names)
+    return f"{', '.join(names[:3])} and {len(names) - 3} more"
+
+
+def _shown(config: Mapping[str, Any]) -> str:
+    """Return a layer's config in one line, without its name, and with the names in bytecode for the code."""
+    plain = {
+        key: value
+        for key, value in config.items()
+        if key not in ("name", "trainable", "dtype", "build_config", *_BYTECODE)
+        and not key.endswith(("_type", "_initializer", "_regularizer", "_constraint"))
+        and value not in (None, {}, [])
+    }
+    words = [f"config {json.dumps(plain, sort_keys=True, default=str)}"]
+    names = _names_in_bytecode(config.get("function"))
+    if names:
+        words.append(f"its code has the names {', '.join(names)}")
+    return ", ".join(words)
+
+
+def _names_in_bytecode(function: Any) -> list[str]:
+    """Return the names in marshalled bytecode, found as text; nothing is unmarshalled."""
+    if isinstance(function, Mapping):
+        inside = function.get("config")
+        function = inside.get("code") if isinstance(inside, Mapping) else None
+    if isinstance(function, (list, tuple)) and function:
+        function = function[0]
+    if not isinstance(function, str):
+        return []
+    try:
+        code = base64.b64decode(function, validate=False)
+    except (binascii.Error, ValueError):
+        return []
+    names = []
+    for match in _STRING.finditer(code):
+        length = match[1][0]
+        text = code[match.end() : match.end() + length].decode("latin-1")
+        if len(text) == length > 1 and text.isascii() and text.isidentifier():
+            names.append(text)
+    return list(dict.fromkeys(names))

@@ -1,0 +1,163 @@
+"""What Keras wrote to disk: an architecture, and where its weights are. Knows nothing of layers.
+
+Formats: .keras (a zip archive with config.json and model.weights.h5, Keras 3 and 2.12 on), whole-model .h5
+(Keras 1 on: the attribute model_config and the group model_weights), and an architecture's .json with a file
+of weights.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from genolift.errors import InputError
+from genolift.files import existing_file
+from genolift.model_spec import ModelSpec
+
+ARCHIVED_WEIGHTS = "model.weights.h5"
+
+
+@dataclass(frozen=True)
+class KerasFile:
+    """A saved model."""
+
+    path: Path
+    architecture: Mapping[str, Any]
+    """Keras's {"class_name": ..., "config": ...}."""
+    weights: Path
+    """A .h5 of any of Keras's layouts, or the .keras archive that holds one."""
+    version: str
+    """Of the Keras that wrote it, such as "2.3.1"; "1" where the file does not say, "0" before Keras 1."""
+    backend: str | None
+    """What that Keras ran on, where the file says it."""
+
+    @property
+    def major(self) -> int:
+        """The first number of the version."""
+        number = self.version.partition(".")[0]
+        return int(number) if number.isdecimal() else 1
+
+
+def read_keras_file(spec: ModelSpec) -> KerasFile:
+    """Return what a ``.keras``, ``.h5`` or ``.json`` holds.
+
+    Raises
+    ------
+    InputError
+        If the file is none of these, is damaged, or lacks the architecture or the weights.
+    """
+    path = existing_file(spec.path, where="model.path")
+    if zipfile.is_zipfile(path):
+        return _archive(path)
+    if h5py.is_hdf5(path):
+        return _whole_model(path)
+    return _architecture(path, spec.weights)
+
+
+def _archive(path: Path) -> KerasFile:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            missing = [name for name in ("config.json", ARCHIVED_WEIGHTS) if name not in names]
+            if missing:
+                raise ValueError(f"it has no {missing[0]}")
+            architecture = json.loads(archive.read("config.json"))
+            metadata = json.loads(archive.read("metadata.json")) if "metadata.json" in names else {}
+    except (zipfile.BadZipFile, ValueError, OSError) as error:
+        raise _damaged(path, error, ".keras archive") from error
+    version = str(metadata.get("keras_version") or architecture.get("keras_version") or "3")
+    return KerasFile(path, _checked(architecture, path), path, version, None)
+
+
+def _whole_model(path: Path) -> KerasFile:
+    try:
+        with h5py.File(path, "r") as file:
+            attributes = {key: _text(file.attrs[key]) for key in file.attrs if key != "training_config"}
+    except (OSError, ValueError) as error:
+        raise _damaged(path, error, "HDF5 file") from error
+    if "model_config" not in attributes:
+        raise InputError(
+            "holds weights but no architecture",
+            where=f"model.path: {path}",
+            remedy="give the architecture's .json as model.path and this file as model.weights",
+        )
+    architecture = _json(attributes["model_config"], path)
+    version = attributes.get("keras_version") or architecture.get("keras_version") or "1"
+    return KerasFile(path, _checked(architecture, path), path, version, attributes.get("backend"))
+
+
+def _architecture(path: Path, weights: str | None) -> KerasFile:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise _damaged(path, error, "Keras model") from error
+    architecture = _json(text, path)
+    if weights is None:
+        raise InputError(
+            "holds an architecture but no weights",
+            where=f"model.path: {path}",
+            remedy="give the file of weights (.h5) as model.weights",
+        )
+    weights_path = existing_file(weights, where="model.weights")
+    if not h5py.is_hdf5(weights_path):
+        raise InputError(
+            "is no HDF5 file",
+            where=f"model.weights: {weights_path}",
+            remedy="give what model.save_weights wrote, .h5",
+        )
+    with h5py.File(weights_path, "r") as file:
+        attributes = {
+            key: _text(file.attrs[key]) for key in ("keras_version", "backend") if key in file.attrs
+        }
+        before_one = "nb_layers" in file.attrs and "layer_names" not in file.attrs
+    version = attributes.get("keras_version") or architecture.get("keras_version")
+    if "layers" in architecture and "config" not in architecture:
+        version = version or "0"  # Keras before 1.0 wrote the layers at the top
+    backend = attributes.get("backend") or architecture.get("backend")
+    return KerasFile(
+        path,
+        _checked(architecture, path),
+        weights_path,
+        str(version or ("0" if before_one else "1")),
+        backend,
+    )
+
+
+def _checked(architecture: Any, path: Path) -> Mapping[str, Any]:
+    """Return an architecture as {"class_name", "config"}, whatever Keras's version."""
+    if isinstance(architecture, Mapping):
+        if "class_name" in architecture and "config" in architecture:
+            return architecture
+        if isinstance(architecture.get("layers"), list):
+            return {"class_name": architecture.get("name", "Sequential"), "config": architecture["layers"]}
+    raise InputError(
+        "holds no Keras architecture",
+        where=f"model.path: {path}",
+        remedy="give what model.save or model.to_json wrote",
+    )
+
+
+def _json(text: str, path: Path) -> dict[str, Any]:
+    try:
+        loaded = json.loads(text)
+    except ValueError as error:
+        raise _damaged(path, error, "Keras architecture in JSON") from error
+    return loaded if isinstance(loaded, dict) else {}
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _damaged(path: Path, error: Exception, what: str) -> InputError:
+    return InputError(
+        f"is no whole {what} ({type(error).__name__}: {error})".replace("\n", " "),
+        where=f"model.path: {path}",
+        remedy="copy it again",
+    )

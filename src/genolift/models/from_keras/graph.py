@@ -1,0 +1,314 @@
+"""A Keras architecture of any version as one list of calls of layers. Knows nothing of Keras's classes.
+
+Nothing is imported or run that a config names: it is read as plain values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from genolift.errors import InputError
+
+MODELS = ("Sequential", "Model", "Functional")
+
+
+@dataclass(frozen=True)
+class Value:
+    """What a call of a layer gave: the ``tensor``-th output of the layer's ``call``-th call, from 0."""
+
+    layer: str
+    call: int
+    tensor: int
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of a layer. `Value` stand in the arguments in the place of tensors."""
+
+    layer: str
+    number: int
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class LayerConfig:
+    """A layer as the file describes it; ``graph`` where it is a model itself."""
+
+    name: str
+    class_name: str
+    config: Mapping[str, Any]
+    module: str | None
+    """Where Keras 3 says that the class is from; None in older files."""
+    graph: KerasGraph | None = None
+
+
+@dataclass(frozen=True)
+class KerasGraph:
+    """A model: its inputs by name with their shapes (without the row's axis; None: any), and its calls, in an
+    order in which they can be made.
+    """
+
+    name: str
+    inputs: Mapping[str, tuple[int | None, ...] | None]
+    layers: Mapping[str, LayerConfig]
+    calls: tuple[Call, ...]
+    outputs: tuple[Value, ...]
+
+    def run(
+        self, inputs: Mapping[str, Any], call: Callable[[Call, tuple[Any, ...], dict[str, Any]], Any]
+    ) -> list[Any]:
+        """Return the outputs, given inputs by name and what makes a call with its values filled in."""
+        values: dict[tuple[str, int], Any] = {(name, 0): [value] for name, value in inputs.items()}
+
+        def of(value: Value) -> Any:
+            return values[value.layer, value.call][value.tensor]
+
+        for each in self.calls:
+            made = call(each, filled(each.args, of), filled(dict(each.kwargs), of))
+            values[each.layer, each.number] = list(made) if isinstance(made, (list, tuple)) else [made]
+        return [of(value) for value in self.outputs]
+
+
+def filled(given: Any, of: Callable[[Value], Any]) -> Any:
+    """Return nested arguments with every `Value` replaced."""
+    if isinstance(given, Value):
+        return of(given)
+    if isinstance(given, (list, tuple)):
+        return type(given)(filled(each, of) for each in given)
+    if isinstance(given, dict):
+        return {key: filled(each, of) for key, each in given.items()}
+    return given
+
+
+def graph_of(class_name: str, config: Any, where: str) -> KerasGraph:
+    """Return the graph of a model's class and config.
+
+    Raises
+    ------
+    InputError
+        If it is a model whose calls only its code says, or the config is damaged.
+    """
+    try:
+        if class_name == "Sequential":
+            return _sequential(config, where)
+        if isinstance(config, Mapping) and {"layers", "input_layers", "output_layers"} <= config.keys():
+            return _functional(config, where)
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
+        raise InputError(
+            f"its config cannot be read ({type(error).__name__}: {error})",
+            where=where,
+            remedy="save the model again with model.save",
+        ) from error
+    raise InputError(
+        f"is a {class_name}, whose layers only its own code calls",
+        where=where,
+        remedy="write it as a functional or Sequential model and save that",
+    )
+
+
+def _layer(data: Mapping[str, Any], name: str, where: str) -> LayerConfig:
+    class_name, config = data["class_name"], data["config"]
+    nested = class_name in MODELS or (isinstance(config, Mapping) and "output_layers" in config)
+    graph = graph_of(class_name, config, f"{where}, layer {name}") if nested else None
+    return LayerConfig(name, class_name, {} if nested else config, data.get("module"), graph)
+
+
+def _sequential(config: Any, where: str) -> KerasGraph:
+    listed = config if isinstance(config, list) else config["layers"]
+    name = "sequential" if isinstance(config, list) else config.get("name") or "sequential"
+    shape = None if isinstance(config, list) else config.get("build_input_shape")
+    inputs: dict[str, tuple[int | None, ...] | None] = {}
+    layers: dict[str, LayerConfig] = {}
+    calls: list[Call] = []
+    last: Value | None = None
+    for number, data in enumerate(listed):
+        data = _with_config(data, number)
+        own = data["config"].get("name") if isinstance(data["config"], Mapping) else None
+        layer = _layer(data, own or data.get("name") or f"layer_{number}", where)
+        if layer.name in layers or layer.name in inputs:
+            raise ValueError(f"two layers are named {layer.name}")
+        if layer.class_name == "InputLayer":
+            inputs[layer.name] = input_shape(layer.config)
+            last = Value(layer.name, 0, 0)
+            continue
+        if last is None:
+            own_shape = layer.config.get("batch_input_shape")
+            if own_shape is None and layer.config.get("input_shape"):
+                own_shape = [None, *layer.config["input_shape"]]
+            if layer.graph is not None:
+                own_shape = next(([None, *given] for given in layer.graph.inputs.values() if given), None)
+            own_shape = own_shape or shape
+            inputs["input"] = None if own_shape is None else tuple(own_shape[1:])
+            last = Value("input", 0, 0)
+        layers[layer.name] = layer
+        calls.append(Call(layer.name, 0, (last,), {}))
+        last = Value(layer.name, 0, 0)
+    if last is None or not calls:
+        raise ValueError("it has no layers")
+    return KerasGraph(name, inputs, layers, tuple(calls), (last,))
+
+
+def _with_config(data: Mapping[str, Any], number: int) -> Mapping[str, Any]:
+    """Return a layer as {"class_name", "config"}; Keras before 1 had its settings and class side by side."""
+    if "config" in data:
+        return data
+    config = {key: value for key, value in data.items() if key not in ("name", "custom_name")}
+    name = f"{data.get('custom_name') or data['name'].lower()}_{number}"
+    return {"class_name": data["name"], "config": {**config, "name": name}}
+
+
+def input_shape(config: Mapping[str, Any]) -> tuple[int | None, ...] | None:
+    """Return an input layer's shape without the row's axis; None where it does not say one."""
+    for key in ("batch_shape", "batch_input_shape"):
+        if config.get(key):
+            return tuple(config[key][1:])
+    return tuple(config["shape"]) if config.get("shape") else None
+
+
+def _functional(config: Mapping[str, Any], where: str) -> KerasGraph:
+    layers: dict[str, LayerConfig] = {}
+    inputs: dict[str, tuple[int | None, ...] | None] = {}
+    waiting: list[Call] = []
+    for data in config["layers"]:
+        name = data.get("name") or data["config"]["name"]
+        layer = _layer(data, name, where)
+        if layer.class_name == "InputLayer":
+            inputs[name] = input_shape(layer.config)
+            continue
+        layers[name] = layer
+        waiting += [
+            Call(name, number, *_arguments(node)) for number, node in enumerate(data["inbound_nodes"])
+        ]
+    names = [value.layer for value in _values(config["input_layers"])]
+    outputs = _values(config["output_layers"])
+    waiting, outputs = _renumbered(waiting, outputs, layers)
+    unknown = [name for name in names if name not in inputs]
+    if unknown:
+        raise ValueError(f"its input {unknown[0]} is no input layer")
+    return KerasGraph(
+        config.get("name") or "model",
+        {name: inputs[name] for name in names},
+        layers,
+        _ordered(waiting, names, outputs),
+        tuple(outputs),
+    )
+
+
+def _arguments(node: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return the arguments of a call, as Keras 3 writes them ({"args", "kwargs"}) or as Keras 1 and 2 do (a
+    list of [layer, call, tensor, keyword arguments]).
+    """
+    if isinstance(node, Mapping):
+        return tuple(_plain(each) for each in node["args"]), _given(_plain(node["kwargs"]))
+    if _is_value(node):
+        node = [node]
+    values = [Value(*each[:3]) for each in node]
+    kwargs: dict[str, Any] = {}
+    for each in node:
+        kwargs |= each[3] if len(each) > 3 and each[3] else {}
+    kwargs = {key: _old_keyword(value) for key, value in kwargs.items() if value is not None}
+    return (values[0] if len(values) == 1 else values,), kwargs
+
+
+def _given(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in kwargs.items() if value is not None}
+
+
+def _old_keyword(value: Any) -> Any:
+    if _is_value(value):
+        return Value(*value[:3])
+    return [_old_keyword(each) for each in value] if isinstance(value, list) else value
+
+
+def _plain(value: Any) -> Any:
+    """Return an argument of Keras 3's with tensors as `Value`; only they and plain values are known."""
+    if isinstance(value, Mapping):
+        if value.get("class_name") == "__keras_tensor__":
+            return Value(*value["config"]["keras_history"])
+        if value.get("class_name") == "__tuple__":
+            return tuple(_plain(each) for each in value["items"])
+        if "class_name" in value:
+            raise ValueError(f"an argument is a {value['class_name']}")
+        return {key: _plain(each) for key, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, list) else value
+
+
+def _is_value(given: Any) -> bool:
+    return (
+        isinstance(given, list)
+        and len(given) in (3, 4)
+        and isinstance(given[0], str)
+        and all(isinstance(each, int) for each in given[1:3])
+    )
+
+
+def _values(listed: Any) -> list[Value]:
+    """Return inputs or outputs, which are written as one, as a list of them or by name."""
+    if _is_value(listed):
+        return [Value(*listed[:3])]
+    return [
+        value
+        for each in (listed.values() if isinstance(listed, Mapping) else listed)
+        for value in _values(each)
+    ]
+
+
+def _renumbered(
+    calls: list[Call], outputs: list[Value], layers: Mapping[str, LayerConfig]
+) -> tuple[list[Call], list[Value]]:
+    """Count the calls of a model within a model from 0: Keras counts its own making of it as one."""
+    referred = [value for call in calls for value in _inside((call.args, dict(call.kwargs)))] + outputs
+    lowest: dict[str, int] = {}
+    for value in referred:
+        lowest[value.layer] = min(value.call, lowest.get(value.layer, value.call))
+    shifted = {name for name, layer in layers.items() if layer.graph is not None and lowest.get(name, 0) > 0}
+
+    def moved(value: Value) -> Value:
+        return Value(value.layer, value.call - 1, value.tensor) if value.layer in shifted else value
+
+    return (
+        [
+            Call(call.layer, call.number, filled(call.args, moved), filled(dict(call.kwargs), moved))
+            for call in calls
+        ],
+        [moved(value) for value in outputs],
+    )
+
+
+def _inside(given: Any) -> Iterator[Value]:
+    if isinstance(given, Value):
+        yield given
+    elif isinstance(given, (list, tuple)):
+        for each in given:
+            yield from _inside(each)
+    elif isinstance(given, Mapping):
+        yield from _inside(list(given.values()))
+
+
+def _ordered(waiting: list[Call], inputs: list[str], outputs: list[Value]) -> tuple[Call, ...]:
+    """Return calls in an order in which each finds its values; those that no output needs are left out."""
+    known = {(name, 0) for name in inputs}
+    ordered: list[Call] = []
+    while waiting:
+        ready = [
+            call
+            for call in waiting
+            if all((value.layer, value.call) in known for value in _inside((call.args, dict(call.kwargs))))
+        ]
+        if not ready:
+            break
+        ordered += ready
+        known |= {(call.layer, call.number) for call in ready}
+        waiting = [call for call in waiting if call not in ready]
+    needed = {(value.layer, value.call) for value in outputs}
+    if not needed <= known:
+        raise ValueError(f"nothing leads to its output {sorted(needed - known)[0][0]}")
+    kept: list[Call] = []
+    for call in reversed(ordered):
+        if (call.layer, call.number) in needed:
+            kept.append(call)
+            needed |= {(value.layer, value.call) for value in _inside((call.args, dict(call.kwargs)))}
+    return tuple(reversed(kept))

@@ -1,0 +1,253 @@
+"""Keras's layers made from their settings, one by one: no class is looked up by a path that a file names.
+
+Lambda and custom layers become the user's own torch functions, and what Keras 3 has no longer stands in
+`absent`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from genolift.errors import InputError
+from genolift.models.from_keras.absent import ABSENT
+from genolift.models.from_keras.custom import CustomLayers, function_name
+from genolift.models.from_keras.graph import LayerConfig
+from genolift.models.from_keras.legacy import HARD_SIGMOID, modern
+
+_HOLD_CODE = ("Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer", "RNN", "StackedRNNCells")
+_WRAPPERS = ("TimeDistributed", "Bidirectional")
+_WRAPPED = ("layer", "backward_layer")
+_ACTIVATION = ("activation", "recurrent_activation")
+_OPERATIONS = ("numpy", "nn", "core", "math")
+# What says how a layer was trained, or what its weights tell too, and not what it computes.
+_FREE_OF_MEANING = frozenset(
+    {
+        "arguments",
+        "batch_input_shape",
+        "beta_init",
+        "build_config",
+        "cache_enabled",
+        "consume_less",
+        "custom_name",
+        "dropout_U",
+        "dropout_W",
+        "forget_bias_init",
+        "gamma_init",
+        "implementation",
+        "init",
+        "inner_init",
+        "input_dim",
+        "input_dtype",
+        "input_length",
+        "input_shape",
+        "momentum",
+        "optional",
+        "pos_effect",
+        "quantization_config",
+        "ragged",
+        "registered_name",
+        "renorm_momentum",
+        "seed",
+        "seq_length",
+        "shared_object_id",
+        "sparse",
+        "unit_forget_bias",
+        "virtual_batch_size",
+        "weights",
+        "zero_output_for_mask",
+    }
+)
+_ENDINGS_FREE_OF_MEANING = ("_initializer", "_regularizer", "_constraint")
+
+
+class UserFunction(nn.Module):
+    """A torch function in the place of a layer, with the weights that the file has for it."""
+
+    def __init__(self, function: Callable[..., Any], config: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.function, self.config = function, dict(config)
+        self.buffer_of: dict[str, str] = {}
+        try:
+            parameters = set(inspect.signature(function).parameters)
+        except ValueError:  # of a function that is not written in Python
+            parameters = set()
+        self.asked = parameters & {"weights", "config"}
+
+    def take(self, weights: Mapping[str, NDArray[Any]]) -> None:
+        """Take weights by name, such as "kernel"."""
+        for number, (name, value) in enumerate(weights.items()):
+            self.register_buffer(f"weight_{number}", torch.as_tensor(value))
+            self.buffer_of[name] = f"weight_{number}"
+
+    def forward(self, inputs: Any, **call: Any) -> Any:
+        """Return the function's value; ``inputs`` as Keras gives them, a list where there are several."""
+        further: dict[str, Any] = {}
+        if "config" in self.asked:
+            further["config"] = self.config
+        if "weights" in self.asked:
+            further["weights"] = {name: getattr(self, buffer) for name, buffer in self.buffer_of.items()}
+        return self.function(inputs, **further)
+
+
+class Operation(nn.Module):
+    """An operation of keras.ops, which is no module, in the place of a layer."""
+
+    def __init__(self, operation: Callable[..., Any]) -> None:
+        super().__init__()
+        self.operation = operation
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the operation's value."""
+        return self.operation(*args, **kwargs)
+
+
+def make_layer(layer: LayerConfig, custom: CustomLayers, major: int, where: str) -> nn.Module | None:
+    """Return a layer of Keras 3, or a torch function in its place; None where the user must supply one.
+
+    Parameters
+    ----------
+    major
+        Of the Keras that wrote the config.
+    where
+        What messages name as its place.
+
+    Raises
+    ------
+    InputError
+        If the layer has settings that Keras 3 does not know.
+    """
+    names = [name for name in (layer.name, function_name(layer.config), layer.class_name) if name]
+    place = f"{where}, layer {layer.name}"
+    own = custom.listed_as(*names)
+    class_name, config = modern(layer.class_name, layer.config, major)
+    if own is None and class_name in ABSENT:
+        own = custom.named(*names) or ABSENT[class_name]
+    # Keras 3 may write an operation as a layer, such as the sum of two; only layers say if they are trained
+    operation = major >= 3 and "trainable" not in layer.config
+    keras_class = None if own is not None else _class_of(class_name, layer.module, is_operation=operation)
+    if keras_class is None:
+        own = own if own is not None else custom.of(*names)
+        if own is None:
+            custom.lack(layer)
+            return None
+        if callable(own):
+            return UserFunction(own, config)
+        class_name, config = modern(own, layer.config, major)
+        keras_class = _class_of(class_name, None)
+        if keras_class is None:
+            raise InputError(
+                f"Keras {keras.__version__} has no layer {own!r} to take for it",
+                where=place,
+                remedy="name one of keras.layers, or give a torch function, in model.custom_layers",
+            )
+    settings = _settings(keras_class, config, custom, major, place)
+    if settings is None:
+        custom.lack(layer)
+        return None
+    try:
+        made = keras_class(**settings)
+        return made if isinstance(made, nn.Module) else Operation(made)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"Keras {keras.__version__} makes no {class_name} of its settings ({error})".replace("\n", " "),
+            where=place,
+            remedy="supply the layer as a torch function, by model.custom_layers",
+        ) from error
+
+
+def _class_of(class_name: str, module: str | None, *, is_operation: bool = False) -> Any:
+    """Return Keras's own class of a name; None where it has none, or one that runs code from the file.
+
+    ``module`` is where Keras 3 says that the class is from; a class of another package is none of Keras's.
+    That of an operation is one of keras.ops.
+    """
+    if class_name in _HOLD_CODE or not (module is None or module == "keras" or module.startswith("keras.")):
+        return None
+    operations = [getattr(keras.src.ops, name) for name in _OPERATIONS]
+    for place in operations if is_operation else [keras.layers]:
+        found = getattr(place, class_name, None)
+        if inspect.isclass(found) and issubclass(found, (keras.layers.Layer, keras.Operation)):
+            return found
+    return None
+
+
+def _settings(
+    keras_class: Any, config: Mapping[str, Any], custom: CustomLayers, major: int, where: str
+) -> dict[str, Any] | None:
+    """Return the keyword arguments of a class; None where a function in them is the user's to supply."""
+    known = _parameters(keras_class)
+    settings: dict[str, Any] = {}
+    if issubclass(keras_class, keras.layers.Layer):
+        # float32 inputs stay so without it, and float64 is not rounded on the way
+        settings["autocast"] = False
+    for key, value in config.items():
+        if key in _WRAPPED and keras_class.__name__ in _WRAPPERS:
+            if value is None:
+                continue
+            inner = LayerConfig(
+                value["config"].get("name") or key, value["class_name"], value["config"], value.get("module")
+            )
+            made = make_layer(inner, custom, major, where)
+            if not isinstance(made, keras.layers.Layer):
+                return None
+            settings[key] = made
+        elif key in _ACTIVATION and key in known and value is not None:
+            activation = _activation(value, custom)
+            if activation is None:
+                return None
+            settings[key] = activation
+        elif key.endswith("_initializer") and key in known:
+            settings[key] = "zeros"
+        elif (
+            key.endswith(_ENDINGS_FREE_OF_MEANING)
+            or key in ("dtype", "trainable")
+            or (key in _FREE_OF_MEANING and key not in known)
+        ):
+            continue
+        elif key in known:
+            settings[key] = tuple(value) if isinstance(value, list) else value
+        elif value not in (None, False, 0, [], {}):
+            raise InputError(
+                f"Keras {keras.__version__} has no setting {key} ({value!r}) of {keras_class.__name__}",
+                where=where,
+                remedy="supply the layer as a torch function, by model.custom_layers",
+            )
+    return settings
+
+
+def _parameters(keras_class: Any) -> set[str]:
+    """Return the names of a class's keyword arguments, and of those that it hands on to its bases."""
+    names: set[str] = set()
+    for base in keras_class.__mro__:
+        if base in (keras.layers.Layer, keras.Operation, nn.Module, object):
+            break
+        if "__init__" in vars(base):
+            names |= set(inspect.signature(base.__init__).parameters)
+    return (names | {"name"}) - {"self", "args", "kwargs"}
+
+
+def _activation(value: Any, custom: CustomLayers) -> Any:
+    """Return an activation: a name of Keras's own, or a function; None where the user must supply it."""
+    if isinstance(value, Mapping):  # as Keras 3 writes functions and Keras 2 writes layers
+        value = value.get("config") if isinstance(value.get("config"), str) else value.get("class_name")
+    own = custom.of(str(value))
+    if own is not None:
+        return own
+    if value == HARD_SIGMOID:
+        return hard_sigmoid_before_3
+    found = getattr(keras.activations, str(value), None)
+    return (
+        str(value) if inspect.isfunction(found) and value not in ("deserialize", "serialize", "get") else None
+    )
+
+
+def hard_sigmoid_before_3(x: Tensor) -> Tensor:
+    """Return the hard sigmoid of Keras 1 and 2, (0.2 x + 0.5) cut to 0 and 1; Keras 3 has x / 6."""
+    return (0.2 * x + 0.5).clamp(0, 1)

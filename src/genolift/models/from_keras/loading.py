@@ -1,0 +1,180 @@
+"""The way from a Keras file to a torch module of one-hot DNA: what `genolift.models` calls."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import keras
+import torch
+from torch import Tensor, nn
+
+from genolift.engine.source import first_line, model_line
+from genolift.errors import InputError
+from genolift.model_spec import ModelSpec, axes_of
+from genolift.models.from_keras.custom import CustomLayers
+from genolift.models.from_keras.files import read_keras_file
+from genolift.models.from_keras.graph import KerasGraph, graph_of
+from genolift.models.from_keras.layers import UserFunction, make_layer
+from genolift.models.from_keras.net import KerasNet
+from genolift.models.from_keras.recurrent import as_torch
+from genolift.models.from_keras.weights import SavedWeights, opened_weights
+from genolift.models.layout import axes_of_shape
+from genolift.models.loading import _module_of as module_of
+
+_LOG = logging.getLogger("genolift")
+_LENGTH_FIRST = "length,bases"
+_TRIAL_LENGTH = 1000
+"""Positions of the trial input of a model that takes any number, to build its layers by."""
+
+Shape = tuple[int | None, ...]
+
+
+def load_keras(spec: ModelSpec) -> KerasNet:
+    """Return a Keras model, of any version, that takes DNA of its own axes first, then its other inputs.
+
+    Raises
+    ------
+    InputError
+        If it is damaged, has layers that are not Keras's own and that ``custom_layers`` lacks, or takes no
+        one-hot DNA.
+    """
+    saved = read_keras_file(spec)
+    place = f"model: {saved.path}"
+    custom = CustomLayers(
+        module_of(spec.custom_layers, "model.custom_layers") if spec.custom_layers else None
+    )
+    graph = graph_of(saved.architecture["class_name"], saved.architecture["config"], place)
+    with keras.device("cpu"):
+        layers = _layers(graph, custom, saved.major, place)
+        custom.check(place)
+        dna = _dna(graph, spec, place)
+        net = KerasNet(graph, layers, [dna.name, *(name for name in graph.inputs if name != dna.name)])
+        with opened_weights(saved, list(graph.layers)) as weights:
+            _take(net, weights, place)
+            _build(net, [dna.trial, *_others(graph, dna.name)], place)
+            _fill(net, weights, place)
+    net.axes, net.input_length = dna.axes, dna.length
+    return net.eval()
+
+
+def _layers(graph: KerasGraph, custom: CustomLayers, major: int, where: str) -> dict[str, nn.Module]:
+    made: dict[str, nn.Module] = {}
+    for name, layer in graph.layers.items():
+        if layer.graph is not None:
+            inside = _layers(layer.graph, custom, major, f"{where}, layer {name}")
+            made[name] = KerasNet(layer.graph, inside, list(layer.graph.inputs))
+            continue
+        one = make_layer(layer, custom, major, where)
+        if one is not None:
+            made[name] = one
+    return made
+
+
+@dataclass(frozen=True)
+class _Dna:
+    """The input that is DNA: its name, axes, length in bases (None: any), and two rows of zeros."""
+
+    name: str
+    axes: str
+    length: int | None
+    trial: Tensor
+
+
+def _dna(graph: KerasGraph, spec: ModelSpec, where: str) -> _Dna:
+    channels = len(spec.alphabet) + spec.extra_channels
+    found = {}
+    for name, shape in graph.inputs.items():
+        if shape is None:  # an old Sequential that says none
+            found[name] = spec.axes or _LENGTH_FIRST
+        elif spec.axes is None:
+            axes = axes_of_shape(shape, channels)
+            if axes is not None:
+                found[name] = axes
+        elif len(axes_of(spec.axes)) == len(shape) and shape[axes_of(spec.axes).index("bases")] == channels:
+            found[name] = spec.axes
+    if not found:
+        shapes = ", ".join(f"{name} {_shown(shape)}" for name, shape in graph.inputs.items())
+        raise InputError(
+            f"none of its inputs is one-hot DNA of {channels} channels"
+            + (f" with the axes {spec.axes}" if spec.axes else "")
+            + f": {shapes}",
+            where=where,
+            remedy="set model.alphabet, model.axes and extra_channels as the model was trained",
+        )
+    name, axes = next(iter(found.items()))
+    if len(found) > 1:
+        _LOG.warning("%s: of the inputs %s the first is attributed", where, ", ".join(found))
+    shape = graph.inputs[name]
+    place = axes_of(axes).index("length")
+    length = shape[place] if shape is not None and shape[place] is not None else spec.input_length
+    if shape is None and length is None:
+        raise InputError(
+            "does not say its input length", where=where, remedy="give it as model.input_length, in bases"
+        )
+    sizes = {"1": 1, "bases": channels, "length": length or _TRIAL_LENGTH}
+    return _Dna(name, axes, length, torch.zeros(2, *(sizes[axis] for axis in axes_of(axes))))
+
+
+def _others(graph: KerasGraph, dna: str) -> list[Tensor]:
+    """Return two rows of zeros of every other input."""
+    return [
+        torch.zeros(2, *(size or _TRIAL_LENGTH for size in shape or ()))
+        for name, shape in graph.inputs.items()
+        if name != dna
+    ]
+
+
+def _take(net: KerasNet, weights: SavedWeights, where: str) -> None:
+    """Give the user's functions their weights, which they need to be called."""
+    for name, attribute in net.attribute.items():
+        layer = getattr(net, attribute)
+        if isinstance(layer, UserFunction):
+            layer.take(weights.arrays(name))
+        elif isinstance(layer, KerasNet):
+            with _named(f"{where}, layer {name}"):
+                inside = weights.within(name, list(layer.graph.layers))
+            _take(layer, inside, f"{where}, layer {name}")
+
+
+def _build(net: KerasNet, inputs: list[Tensor], where: str) -> None:
+    """Run the model once: Keras's layers make their weights when they first see an input."""
+    try:
+        with torch.no_grad():
+            net(*inputs)
+    except InputError:
+        raise
+    except Exception as error:
+        shapes = " and ".join(_shown(tuple(tensor.shape[1:])) for tensor in inputs)
+        raise InputError(
+            f"cannot be run on an input of {shapes}: {first_line(error)}",
+            where=f"{where}, {model_line(error)}",
+            remedy="check model.custom_layers and model.input_length",
+        ) from error
+
+
+def _fill(net: KerasNet, weights: SavedWeights, where: str) -> None:
+    for name, attribute in net.attribute.items():
+        layer, place = getattr(net, attribute), f"{where}, layer {name}"
+        with _named(place):
+            if isinstance(layer, KerasNet):
+                _fill(layer, weights.within(name, list(layer.graph.layers)), place)
+            elif isinstance(layer, keras.layers.Layer):
+                weights.put(name, layer, net.graph.layers[name].class_name)
+                setattr(net, attribute, as_torch(layer))
+
+
+@contextmanager
+def _named(where: str) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, KeyError, IndexError) as error:
+        raise InputError(
+            f"its weights do not fit: {error}", where=where, remedy="give the weights of this architecture"
+        ) from error
+
+
+def _shown(shape: Shape | None) -> str:
+    return "(" + ", ".join("any" if size is None else str(size) for size in shape or ()) + ")"

@@ -1,0 +1,185 @@
+"""Weights of Keras files of every layout, put into layers. Knows nothing of architectures.
+
+Layouts: Keras before 1.2's (groups layer_0, param_0), that of .h5 since (the attributes layer_names and
+weight_names), and Keras 3's (layers/.../vars/0, with the layer's name as an attribute).
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import h5py
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from genolift.errors import InputError
+from genolift.models.from_keras.files import ARCHIVED_WEIGHTS, KerasFile
+from genolift.models.from_keras.old_weights import modern_weights
+
+Arrays = dict[str, NDArray[Any]]
+"""The weights of a layer by name, in the order that the file has them."""
+
+
+class SavedWeights(Protocol):
+    """The weights of the layers of one model."""
+
+    def arrays(self, layer: str) -> Arrays:
+        """Return a layer's own weights; none where the file has none of it."""
+        ...
+
+    def put(self, layer: str, built: keras.layers.Layer, class_name: str) -> None:
+        """Put a layer's weights into it, as ``class_name`` of the file's Keras saved them.
+
+        Raises
+        ------
+        ValueError
+            If they do not fit.
+        """
+        ...
+
+    def within(self, model: str, layers: Sequence[str]) -> SavedWeights:
+        """Return the weights of the layers of a model that is a layer of this one."""
+        ...
+
+
+@contextmanager
+def opened_weights(saved: KerasFile, layers: Sequence[str]) -> Iterator[SavedWeights]:
+    """Open the weights of a model whose layers are ``layers``, in the architecture's order.
+
+    Raises
+    ------
+    InputError
+        If they are damaged, or of no layout of Keras's.
+    """
+    try:
+        if zipfile.is_zipfile(saved.weights):
+            with zipfile.ZipFile(saved.weights) as archive:
+                file = h5py.File(io.BytesIO(archive.read(ARCHIVED_WEIGHTS)), "r")
+        else:
+            file = h5py.File(saved.weights, "r")
+    except (OSError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"its weights cannot be read ({error})", where=f"model: {saved.weights}", remedy="copy it again"
+        ) from error
+    with file:
+        yield _weights(file.get("model_weights", file), saved, layers)
+
+
+def _weights(file: h5py.Group, saved: KerasFile, layers: Sequence[str]) -> SavedWeights:
+    if "layer_names" in file.attrs:
+        names = [_text(name) for name in file.attrs["layer_names"]]
+        return _ByName({name: _named(file[name]) for name in names}, saved)
+    if "nb_layers" in file.attrs:
+        numbered = [_numbered(file[f"layer_{number}"]) for number in range(int(file.attrs["nb_layers"]))]
+        return _ByName(dict(zip(layers, numbered, strict=False)), saved)
+    if "layers" in file or "_layer_checkpoint_dependencies" in file:
+        return _ByPath(file)
+    raise InputError(
+        "holds no weights in a layout of Keras's",
+        where=f"model: {saved.weights}",
+        remedy="give what model.save or model.save_weights wrote",
+    )
+
+
+def _named(group: h5py.Group) -> Arrays:
+    return {_text(name): group[_text(name)][()] for name in group.attrs.get("weight_names", ())}
+
+
+def _numbered(group: h5py.Group) -> Arrays:
+    number = int(group.attrs.get("nb_params", 0))
+    return {f"param_{each}": group[f"param_{each}"][()] for each in range(number)}
+
+
+class _ByName:
+    """Weights in one list for each layer."""
+
+    def __init__(self, of_layer: Mapping[str, Arrays], saved: KerasFile) -> None:
+        self.of_layer, self.saved = of_layer, saved
+
+    def arrays(self, layer: str) -> Arrays:
+        found = self.of_layer.get(layer, {})
+        return {name.rpartition("/")[2].partition(":")[0]: value for name, value in found.items()}
+
+    def put(self, layer: str, built: keras.layers.Layer, class_name: str) -> None:
+        found = list(self.of_layer.get(layer, {}).values())
+        if found:
+            found = modern_weights(found, built, class_name, self.saved.major, self.saved.backend)
+        wanted = built.weights
+        if len(found) != len(wanted):
+            raise ValueError(f"the file has {len(found)} weights of it, it takes {len(wanted)}")
+        for variable, value in zip(wanted, found, strict=True):
+            _assign(variable, value)
+
+    def within(self, model: str, layers: Sequence[str]) -> SavedWeights:
+        """Tell a model's weights apart by the layer that is in their names, as "model/conv/kernel:0"."""
+        of_layer: dict[str, Arrays] = {}
+        for name, value in self.of_layer.get(model, {}).items():
+            owners = [part for part in name.split("/")[:-1] if part in layers]
+            if not owners:
+                raise ValueError(f"its weight {name} is of no layer that it has")
+            of_layer.setdefault(owners[-1], {})[name] = value
+        return _ByName(of_layer, self.saved)
+
+
+class _ByPath:
+    """Weights in a group for each layer, and in that one for each layer of its own."""
+
+    def __init__(self, file: h5py.Group) -> None:
+        groups = file.get("layers", file.get("_layer_checkpoint_dependencies", {}))
+        self.of_layer: dict[str, h5py.Group] = {}
+        for key, group in groups.items():
+            own = group["vars"].attrs.get("name") if "vars" in group else None
+            self.of_layer[_text(own) if own is not None else key] = group
+
+    def arrays(self, layer: str) -> Arrays:
+        found = self.of_layer.get(layer, {}).get("vars", {})
+        return {key: found[key][()] for key in sorted(found, key=int)}
+
+    def put(self, layer: str, built: keras.layers.Layer, class_name: str) -> None:
+        group = self.of_layer.get(layer)
+        if group is None:
+            if built.weights:
+                raise ValueError("the file has no weights of it")
+            return
+        filled = _fill(built, group)
+        if filled != len(built.weights):
+            raise ValueError(f"the file has {filled} weights of it, it takes {len(built.weights)}")
+
+    def within(self, model: str, layers: Sequence[str]) -> SavedWeights:
+        if model not in self.of_layer:
+            raise ValueError("the file has no weights of it")
+        return _ByPath(self.of_layer[model])
+
+
+def _fill(built: Any, group: h5py.Group) -> int:
+    """Fill a layer and those within it, attributes of the groups' names; return how many weights."""
+    filled = 0
+    if "vars" in group:
+        found = group["vars"]
+        variables = [*built._trainable_variables, *built._non_trainable_variables]
+        if len(variables) == len(found):
+            for key, variable in zip(sorted(found, key=int), variables, strict=True):
+                _assign(variable, found[key][()])
+                filled += 1
+    for key in group:
+        inner = getattr(built, key, None) or getattr(built, f"_{key}", None)
+        if key != "vars" and isinstance(inner, keras.layers.Layer):
+            filled += _fill(inner, group[key])
+    return filled
+
+
+def _assign(variable: Any, value: NDArray[Any]) -> None:
+    if tuple(variable.shape) != value.shape:
+        raise ValueError(
+            f"its {variable.name} is {value.shape} in the file, {tuple(variable.shape)} in the layer"
+        )
+    variable.assign(np.asarray(value, dtype="float32"))
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
