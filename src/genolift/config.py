@@ -8,21 +8,17 @@ from __future__ import annotations
 
 import difflib
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from genolift.config_schema import check_schema, config_schema, kinds_of, range_of
+from genolift.config_schema import check_schema, config_schema, followed, range_of
+from genolift.config_yaml import read_yaml, tidy
 from genolift.errors import InputError
 from genolift.files import existing_file
 from genolift.model_spec import ModelSpec, check_alphabet, check_axes
 
-# YAML 1.1, which Snakemake reads, takes 1e-3 for text, since it has no point.
-_NUMBER_WITHOUT_POINT = re.compile(r"[+-]?[0-9]+[eE][+-]?[0-9]+")
 _FREQUENCIES_ROUNDING = 1e-3
 
 
@@ -139,10 +135,10 @@ def resolve_config(config: Mapping[str, Any], where: str) -> Config:
         its choices, a key or file that is missing, or keys that contradict each other.
     """
     schema = config_schema()
-    given = _tidy(config, schema)
+    given = tidy(config, schema)
     check_schema(given, schema, "", where)
-    for key, value in _leaves(given, schema, ""):
-        _check_value(key, value, _schema_of(key), where)
+    for key, value, its_schema in _leaves(given, schema, ""):
+        _check_value(key, value, its_schema, where)
     analyses = {}
     for name, own in given["analyses"].items():
         merged = _merge(given.get("defaults", {}), own)
@@ -161,16 +157,7 @@ def check_config_file(path: Path) -> list[str]:
     InputError
         If the file is no YAML or holds a mistake, as `resolve_config`.
     """
-    text = existing_file(path).read_text(encoding="utf-8")
-    try:
-        loaded = yaml.load(text, Loader=_LoaderOfUniqueKeys)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = f", line {mark.line + 1}" if mark else ""
-        raise InputError(f"is not valid YAML: {error.problem}", where=f"{path}{line}") from error
-    if not isinstance(loaded, dict):
-        raise InputError("holds no keys", where=str(path), remedy="see config/README.md for an example")
-    config = resolve_config(loaded, str(path))
+    config = resolve_config(read_yaml(path), str(path))
     return [_line(name, analysis, config.results) for name, analysis in config.analyses.items()]
 
 
@@ -184,63 +171,18 @@ def _line(name: str, analysis: Analysis, results: str) -> str:
     )
 
 
-class _LoaderOfUniqueKeys(yaml.SafeLoader):
-    """Refuses a key that is written twice, of which YAML would silently take the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            key = key_node.value
-            if key in seen and key != "<<":
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} is written twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-def _tidy(value: Any, schema: Mapping[str, Any]) -> Any:
-    """Copy ``value``: keys as text, numbers that YAML took for text as numbers, empty sections as such."""
-    schema = _follow(schema)
-    kinds = kinds_of(schema)
-    if isinstance(value, Mapping):
-        inside = schema.get("properties", {})
-        others = schema.get("additionalProperties")
-        others = others if isinstance(others, dict) else {}
-        return {str(key): _tidy(item, inside.get(str(key), others)) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_tidy(item, schema.get("items", {})) for item in value]
-    if value is None and kinds == ["object"]:
-        return {}
-    if isinstance(value, str) and "number" in kinds and _NUMBER_WITHOUT_POINT.fullmatch(value):
-        return float(value)
-    return value
-
-
-def _follow(schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    if "$ref" in schema:
-        found: dict[str, Any] = config_schema()["$defs"][schema["$ref"].rpartition("/")[2]]
-        return found
-    return schema
-
-
-def _leaves(value: Mapping[str, Any], schema: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    """Every key with a value of its own, as its full path, and the value."""
-    schema = _follow(schema)
+def _leaves(
+    value: Mapping[str, Any], schema: Mapping[str, Any], prefix: str
+) -> Iterator[tuple[str, Any, Mapping[str, Any]]]:
+    """Every key with a value of its own, as its full path, the value, and its schema."""
+    schema = followed(schema)
     for name, item in value.items():
         key = f"{prefix}.{name}" if prefix else name
-        inside = _follow(schema.get("properties", {}).get(name) or schema.get("additionalProperties") or {})
+        inside = followed(schema.get("properties", {}).get(name) or schema.get("additionalProperties") or {})
         if isinstance(item, Mapping) and ("properties" in inside or "additionalProperties" in inside):
             yield from _leaves(item, inside, key)
         else:
-            yield key, item
-
-
-def _schema_of(key: str) -> Mapping[str, Any]:
-    """The schema of a leaf; names of analyses may hold points, keys do not."""
-    properties = config_schema()["$defs"]["analysis"]["properties"]
-    *_, section, leaf = ("", *key.split("."))
-    return properties.get(section, {}).get("properties", {}).get(leaf) or properties.get(leaf, {})
+            yield key, item, inside
 
 
 def _check_value(key: str, value: Any, schema: Mapping[str, Any], where: str) -> None:
@@ -261,7 +203,7 @@ def _check_value(key: str, value: Any, schema: Mapping[str, Any], where: str) ->
         raise InputError(
             f"'{value}' is no choice", where=place, remedy=f"give {range_of(schema)}, or {choices}"
         )
-    elif key.endswith("model.arguments"):
+    elif key.endswith(".arguments"):
         _check_json(value, place)
 
 

@@ -35,6 +35,16 @@ def config_schema() -> dict[str, Any]:
     return schema
 
 
+def followed(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a schema, or the one that it refers to."""
+    if "$ref" not in schema:
+        return schema
+    found = config_schema()
+    for name in schema["$ref"].removeprefix("#/").split("/"):
+        found = found[name]
+    return found
+
+
 def kinds_of(schema: Mapping[str, Any]) -> list[str]:
     """Return the JSON types that a value may have; none where the schema gives choices instead."""
     kinds = schema.get("type", [])
