@@ -29,6 +29,7 @@ from genolift.convergence import relative_error
 from genolift.engine.footprint import result_bytes
 from genolift.errors import InputError
 from genolift.files import sha256
+from genolift.model_spec import ONE_MODEL, check_model_name
 from genolift.models import ModelSpec, input_length, load_model, model_provenance
 from genolift.pieces import Pieces, WritesBehind, prepared_ahead
 from genolift.reference_store import References, open_references
@@ -70,6 +71,7 @@ def attribute(
     device: str | None = None,
     precision: str = "float32",
     shard: tuple[int, int] = (0, 1),
+    model_name: str = ONE_MODEL,
     progress: Callable[[int, int], None] | None = None,
 ) -> AttributeSummary:
     """Write the contributions of a shard of the sequences.
@@ -91,6 +93,8 @@ def attribute(
         Bytes that the process stays under, of the host and of the device.
     shard
         (i, k): the i-th of k nearly equal runs of rows, i from 0.
+    model_name
+        What the model is called where several are run, by which `aggregate` tells their shards apart.
     progress
         Called with the numbers of pairs done and to do.
 
@@ -101,12 +105,13 @@ def attribute(
         memory, an output is NaN, a pair misses the tolerance, or the output cannot be written.
     """
     started = time.monotonic()
+    check_model_name(model_name, "model_name")
     stored = read_sequences(sequences)
     rows = _rows_of_shard(len(stored.key), shard)
     with open_references(references) as compared:
         check_references(stored, compared, references)
         loaded = load_model(model)
-        check_length(stored, input_length(loaded, model), sequences)
+        check_length(stored, input_length(loaded, model), sequences, model_name)
         example = torch.from_numpy(onehot_of_codes(stored.codes[:1])).float()
         explainer = Explainer(
             loaded,
@@ -121,6 +126,7 @@ def attribute(
         )
         provenance = {
             **_versions(),
+            "model_name": model_name,
             **model_provenance(model),
             "target": target,
             "keep_final_activation": keep_final_activation,
@@ -341,12 +347,13 @@ def check_references(stored: Sequences, compared: References, path: Path) -> Non
         )
 
 
-def check_length(stored: Sequences, wanted: int | None, path: Path) -> None:
+def check_length(stored: Sequences, wanted: int | None, path: Path, model_name: str = ONE_MODEL) -> None:
     """Raise `InputError` if sequences, stored at ``path``, are not of the length that a model takes."""
     length = stored.codes.shape[1]
     if wanted is not None and wanted != length:
+        called = "" if model_name == ONE_MODEL else f" {model_name}"
         raise InputError(
-            f"its sequences have {length} bases, the model takes {wanted}",
+            f"its sequences have {length} bases, the model{called} takes {wanted}",
             where=str(path),
             remedy="encode sequences of the model's input length",
         )

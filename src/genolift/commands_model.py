@@ -9,6 +9,7 @@ from typing import Any
 from genolift import values
 from genolift.errors import InputError
 from genolift.model_flags import add_model_flags, add_rule_flags, add_target_flags, model_spec
+from genolift.model_spec import ONE_MODEL
 from genolift.subcommand import add_command
 
 _CHECKED = 4  # random sequences, each against another, that `genolift plan --check` looks at
@@ -36,6 +37,7 @@ def add_attribute(commands: Any) -> None:
                 device=a.device,
                 precision=a.precision,
                 shard=a.shard,
+                model_name=a.model_name,
                 progress=progress,
             )
         resumed = f", {summary.n_resumed} of them from an earlier run" if summary.n_resumed else ""
@@ -72,6 +74,9 @@ def add_attribute(commands: Any) -> None:
     parser.add_argument("--precision", default="float32", choices=["float32", "float64", "tf32", "bfloat16"])
     parser.add_argument(
         "--shard", type=values.shard, default=(0, 1), metavar="I/K", help="the I-th of K shards, from 0"
+    )
+    parser.add_argument(
+        "--model-name", default=ONE_MODEL, help="what to call the model, where several are run (model)"
     )
     parser.add_argument("--out", type=Path, required=True, help="the file of contributions to write")
 

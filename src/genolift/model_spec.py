@@ -16,6 +16,8 @@ from typing import Any
 from genolift.errors import InputError
 
 BASES_FIRST = "bases,length"
+ONE_MODEL = "model"
+"""What the one model of an analysis is called where the user gives it no name."""
 _MOST_AXES_OF_ONE = 2
 
 
@@ -98,6 +100,22 @@ class ModelSpec:
         location = (self.class_name or "").rpartition(":")[0]
         code = location if location.endswith(".py") else None
         return tuple(file for file in (self.path, self.weights, code, self.custom_layers) if file)
+
+
+def check_model_name(name: str, where: str) -> None:
+    """Raise `InputError` if a model's name is none for a folder, or would give a column another's name."""
+    if name == "sd":
+        raise InputError(
+            "'sd' is no name for a model",
+            where=where,
+            remedy="choose another, since the column output_sd is the models' standard deviation",
+        )
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+        raise InputError(
+            f"{name!r} is no name for a model",
+            where=where,
+            remedy="begin with a letter or digit, then letters, digits, '_', '-' and '.': it names a folder",
+        )
 
 
 def check_alphabet(alphabet: str, where: str) -> None:
