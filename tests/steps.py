@@ -58,6 +58,14 @@ class Study:
         }
         return attribute(**(arguments | changed))
 
+    def fold(self, number: int) -> ModelSpec:
+        """Another model of the same class, with random weights of its own."""
+        path = self.folder / f"fold_{number}.safetensors"
+        with torch.random.fork_rng():
+            torch.manual_seed(number + 1)
+            save_file(make_module(str(self.model.class_name), {}).state_dict(), path)
+        return ModelSpec(str(path), self.model.class_name)
+
     def aggregate(self, *shards: str) -> Path:
         files = [self.folder / shard for shard in shards or ("shard.h5",)]
         aggregate(shards=files, sequences=self.folder / "sequences.tsv", out=self.folder)

@@ -1,4 +1,4 @@
-"""The aggregate step: shards to one store, its tables and its track. Knows nothing of models."""
+"""The aggregate step: shards to one store, its tables and its tracks. Knows nothing of what a model is."""
 
 from __future__ import annotations
 
@@ -8,30 +8,35 @@ from pathlib import Path
 
 import pandas as pd
 
+from genolift.ensemble import by_model, check_models_agree, write_mean
 from genolift.errors import InputError
 from genolift.sequences import read_sequence_table
-from genolift.store import merge_shards, open_contributions
+from genolift.store import check_shards, merge_shards, open_contributions, read_heads
 from genolift.tables import per_sequence, write_per_base, write_per_sequence
 from genolift.tracks import write_bigwig
 
 
 @dataclass(frozen=True)
 class AggregateSummary:
-    """What `aggregate` wrote: sequences, positions of each, and bases of the genome in the track."""
+    """What `aggregate` wrote: sequences, positions of each, bases of the genome in a track, and models."""
 
     n_sequences: int
     length: int
     n_genome_bases: int
+    n_models: int
 
 
 def aggregate(*, shards: Sequence[Path], sequences: Path, out: Path) -> AggregateSummary:
     """Write ``contributions.h5``, ``per_sequence.tsv``, ``per_base.parquet`` and, for windows on a genome,
     ``contributions.bw`` into the folder ``out``.
 
+    Of several models ``models/NAME/contributions.h5`` is written for each; the rest is of their mean, with
+    ``contributions_sd.bw`` besides, their standard deviation along the genome.
+
     Parameters
     ----------
     shards
-        The files of the attribute step, in any order.
+        The files of the attribute step, of one model or several, in any order.
     sequences
         ``sequences.tsv``.
     out
@@ -40,20 +45,36 @@ def aggregate(*, shards: Sequence[Path], sequences: Path, out: Path) -> Aggregat
     Raises
     ------
     InputError
-        If the shards do not hold every kept sequence once, were made by different runs, or of other
-        sequences.
+        If a model's shards do not hold every kept sequence once, were made by different runs, or of other
+        sequences; or models were not run on the same sequences and references with the same settings.
     """
+    if not shards:
+        raise InputError("there is no shard", where=str(out), remedy="give the files of the attribute step")
     table = read_sequence_table(sequences)
     _check_ids(shards, table)
+    models = by_model(read_heads(shards))
+    keys = table.loc[table["kept"], "key"].to_numpy()
+    for name, heads in models.items():
+        check_shards(heads, keys, f"the shards of {name}" if len(models) > 1 else "the shards")
     merged = out / "contributions.h5"
-    merge_shards(shards, merged, table.loc[table["kept"], "key"].to_numpy())
+    if len(models) == 1:
+        merge_shards(next(iter(models.values())), merged)
+    else:
+        check_models_agree(models)
+        files = {name: out / "models" / name / "contributions.h5" for name in models}
+        for name, heads in models.items():
+            merge_shards(heads, files[name])
+        write_mean(files, merged)
     with open_contributions(merged) as contributions:
         write_per_sequence(out / "per_sequence.tsv", per_sequence(contributions, table))
         write_per_base(out / "per_base.parquet", contributions, table)
         covered = 0
         if contributions.chromosomes:
             covered = write_bigwig(out / "contributions.bw", contributions, table)
-        return AggregateSummary(contributions.n, contributions.length, covered)
+            if contributions.models:
+                spread = "genolift/model_sd"
+                write_bigwig(out / "contributions_sd.bw", contributions, table, dataset=spread)
+        return AggregateSummary(contributions.n, contributions.length, covered, len(models))
 
 
 def _check_ids(shards: Sequence[Path], table: pd.DataFrame) -> None:

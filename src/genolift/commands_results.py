@@ -20,13 +20,14 @@ def add_aggregate(commands: Any) -> None:
         track = (
             f", {summary.n_genome_bases} bases of the genome in the track" if summary.n_genome_bases else ""
         )
-        print(f"{summary.n_sequences} sequences of {summary.length} bp{track}: {a.out}")
+        mean = f", mean over {summary.n_models} models" if summary.n_models > 1 else ""
+        print(f"{summary.n_sequences} sequences of {summary.length} bp{mean}{track}: {a.out}")
 
     parser = add_command(
         commands,
         "aggregate",
         run,
-        "Merge shards to contributions.h5, and write its tables and track.",
+        "Merge shards, of one model or several, to contributions.h5, and write its tables and tracks.",
         "genolift aggregate --sequences sequences.tsv --shards shard-*.h5 --out results/mine",
     )
     parser.add_argument("--sequences", type=Path, required=True, help="sequences.tsv")

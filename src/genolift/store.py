@@ -1,4 +1,4 @@
-"""The file contributions.h5, written in blocks, read in slices, and merged from shards.
+"""The file contributions.h5, written in blocks, read in slices, and merged from one model's shards.
 
 Knows nothing of models. The layout is in docs/architecture.md: what TF-MoDISco, Fi-NeMo and ChromBPNet's
 tools read stands where they look for it, and the rest beside it in the group ``genolift``.
@@ -26,7 +26,7 @@ FORMAT, VERSION = "genolift-contributions", 1
 _CHUNK_BYTES = 2**20
 
 Block = Mapping[str, NDArray[Any]]
-"""Rows of some sequences: an array for each name of `LAYOUT`."""
+"""Rows of some sequences: an array for each name of the file's layout."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,16 @@ LAYOUT: Mapping[str, Field] = {
     "genolift/standard_error": Field(np.float32, ("position",)),
 }
 
+MODELS_LAYOUT: Mapping[str, Field] = {
+    "genolift/model_sd": Field(np.float32, ("position",)),
+    "genolift/model_output": Field(np.float32, ("model",)),
+}
+"""What the file has besides where it holds the mean over several models."""
+
+
+def _layout(several: bool) -> Mapping[str, Field]:
+    return {**LAYOUT, **MODELS_LAYOUT} if several else LAYOUT
+
 
 class Contributions:
     """An open contributions.h5, or a shard of one.
@@ -63,6 +73,8 @@ class Contributions:
         What was run.
     chromosomes
         The lengths of the genome's chromosomes in bases; empty for sequences from FASTA.
+    models
+        The names of the models that it holds the mean over; empty for one model.
     """
 
     def __init__(self, file: h5py.File) -> None:
@@ -78,6 +90,9 @@ class Contributions:
         self.id: list[str] = list(file["genolift/id"].asstr()[:])
         self.provenance: dict[str, Any] = json.loads(file.attrs["provenance"])
         self.chromosomes: dict[str, int] = json.loads(file.attrs["chromosomes"])
+        several = "genolift/model_output" in file
+        self.models = tuple(map(str, file["genolift/model_output"].attrs["models"])) if several else ()
+        self.layout = _layout(several)
 
     def __getitem__(self, name: str) -> h5py.Dataset:
         return self.file[name]
@@ -85,7 +100,7 @@ class Contributions:
     def blocks(self, rows: int = 256) -> Iterator[dict[str, NDArray[Any]]]:
         """Yield every dataset of ``rows`` sequences at a time."""
         for start in range(0, self.n, rows):
-            yield {name: self.file[name][start : start + rows] for name in LAYOUT}
+            yield {name: self.file[name][start : start + rows] for name in self.layout}
 
 
 @contextmanager
@@ -125,21 +140,25 @@ def write_contributions(
     r: int,
     provenance: Mapping[str, Any],
     chromosomes: Mapping[str, int],
+    models: Sequence[str] = (),
 ) -> None:
     """Write contributions.h5 from blocks of rows that are ``n`` sequences together, whole or not at all.
+
+    ``models`` are named where the blocks are of the mean over several, and have what `MODELS_LAYOUT` says.
 
     Raises
     ------
     InputError
         If the file cannot be written.
     """
-    sizes = {"base": 4, "position": length, "reference": r}
+    sizes = {"base": 4, "position": length, "reference": r, "model": len(models)}
+    layout = _layout(bool(models))
     with whole_hdf5(path) as file:
         file.attrs["format"] = FORMAT
         file.attrs["version"] = VERSION
         file.attrs["provenance"] = json.dumps(provenance, sort_keys=True)
         file.attrs["chromosomes"] = json.dumps(chromosomes)
-        for name, field in LAYOUT.items():
+        for name, field in layout.items():
             shape = (n, *(sizes[axis] for axis in field.axes))
             if n == 0:  # a shard of fewer sequences than there are shards; HDF5 has no chunks of nothing
                 file.create_dataset(name, shape, dtype=field.dtype)
@@ -155,35 +174,42 @@ def write_contributions(
                 compression_opts=1,
                 shuffle=True,
             )
+        if models:
+            file["genolift/model_output"].attrs["models"] = list(models)
         start = 0
         for block in blocks:
             stop = start + len(block["genolift/key"])
-            for name in LAYOUT:
+            for name in layout:
                 file[name][start:stop] = block[name]
             start = stop
         if start != n:
             raise RuntimeError(f"{start} rows were written, {n} promised")
 
 
-def merge_shards(
-    shards: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str], keys: NDArray[np.int64]
-) -> None:
-    """Write contributions.h5 from its shards, which together must hold each of ``keys`` once, in order.
+@dataclass(frozen=True)
+class Head:
+    """What tells a shard from another, without its scores."""
 
-    Raises
-    ------
-    InputError
-        If a shard is missing or stands twice, or shards were made by different runs.
-    """
-    if not shards:
-        raise InputError("there is no shard", where=str(out), remedy="give the files of the attribute step")
+    path: str
+    key: NDArray[np.int64]
+    length: int
+    r: int
+    provenance: dict[str, Any]
+    chromosomes: dict[str, int]
+
+
+def read_heads(shards: Sequence[str | os.PathLike[str]]) -> list[Head]:
+    """Return the heads of shards, in the order of their keys."""
     heads = []
     for path in shards:
         with open_contributions(path) as shard:
-            sizes = {"length": shard.length, "r": shard.r}
-            heads.append(_Head(str(path), shard.key, sizes, shard.provenance, shard.chromosomes))
-    heads.sort(key=lambda head: int(head.key[0]) if len(head.key) else -1)
-    _check_heads(heads, keys)
+            sizes = shard.length, shard.r
+            heads.append(Head(str(path), shard.key, *sizes, shard.provenance, shard.chromosomes))
+    return sorted(heads, key=lambda head: int(head.key[0]) if len(head.key) else -1)
+
+
+def merge_shards(heads: Sequence[Head], out: str | os.PathLike[str]) -> None:
+    """Write contributions.h5 from shards that `check_shards` let pass."""
     seconds = sum(head.provenance.get("seconds", 0) for head in heads)
     provenance = {**heads[0].provenance, "seconds": round(seconds, 3), "shards": len(heads)}
     provenance.pop("shard", None)  # which a merged file, given as the one shard, does not have
@@ -194,42 +220,46 @@ def merge_shards(
                 yield from shard.blocks()
 
     write_contributions(
-        out, blocks(), n=len(keys), provenance=provenance, chromosomes=heads[0].chromosomes, **heads[0].sizes
+        out,
+        blocks(),
+        n=sum(len(head.key) for head in heads),
+        length=heads[0].length,
+        r=heads[0].r,
+        provenance=provenance,
+        chromosomes=heads[0].chromosomes,
     )
-
-
-@dataclass(frozen=True)
-class _Head:
-    """What tells a shard from another, without its scores."""
-
-    path: str
-    key: NDArray[np.int64]
-    sizes: dict[str, int]
-    provenance: dict[str, Any]
-    chromosomes: dict[str, int]
 
 
 _PER_SHARD = {"seconds", "shard", "shards"}
 
 
-def _check_heads(heads: Sequence[_Head], keys: NDArray[np.int64]) -> None:
+def check_shards(heads: Sequence[Head], keys: NDArray[np.int64], called: str = "the shards") -> None:
+    """Check that shards of one run hold each of ``keys`` once, in order.
+
+    Raises
+    ------
+    InputError
+        If a shard is missing or stands twice, or shards were made by different runs.
+    """
     one = heads[0]
     for head in heads[1:]:
-        for name in (head.provenance.keys() | one.provenance.keys()) - _PER_SHARD:
+        for name in sorted((head.provenance.keys() | one.provenance.keys()) - _PER_SHARD):
             if head.provenance.get(name) != one.provenance.get(name):
+                named = " (models of an ensemble are told apart by --model-name)"
                 raise InputError(
                     f"was made with {name} {head.provenance.get(name)}, "
                     f"{one.path} with {one.provenance.get(name)}",
                     where=head.path,
-                    remedy="remove the shards and attribute again",
+                    remedy="remove the shards and attribute again"
+                    + (named if name.startswith("model") else ""),
                 )
     found = np.concatenate([head.key for head in heads])
     if np.array_equal(found, keys):
         return
     missing = np.setdiff1d(keys, found)
     if len(missing):
-        what = f"the shards lack {len(missing)} of {len(keys)} sequences, key {missing[0]} first"
+        what = f"{called} lack {len(missing)} of {len(keys)} sequences, key {missing[0]} first"
     else:
-        what = f"the shards hold {len(found)} sequences, {len(keys)} are kept"
+        what = f"{called} hold {len(found)} sequences, {len(keys)} are kept"
     where = ", ".join(head.path for head in heads)
     raise InputError(what, where=where, remedy="give every shard of these sequences once")

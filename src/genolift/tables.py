@@ -38,7 +38,8 @@ def per_sequence(contributions: Contributions, table: pd.DataFrame) -> pd.DataFr
         references; ``contribution_sum``; the largest ``convergence_error_max`` over references and
         ``convergence_error_relative_max``; ``standard_error_mean`` over positions; ``peak_position``
         (0-based in the sequence), ``peak_base`` and ``peak_contribution`` of the base with the largest
-        absolute contribution.
+        absolute contribution. Where it holds the mean over models, ``output_sd`` over them (of k models with
+        k - 1 below the line), and ``output_NAME`` of each.
     """
     frames = []
     for block in contributions.blocks():
@@ -64,10 +65,20 @@ def per_sequence(contributions: Contributions, table: pd.DataFrame) -> pd.DataFr
                     "peak_base": _LETTERS[codes_of_onehot(block["raw/seq"])][rows, peak],
                     "peak_contribution": scores[rows, peak],
                 }
+                | _of_models(block, contributions.models)
             )
         )
     scored = pd.concat(frames, ignore_index=True)
     return table.loc[table["kept"], _PLACE].merge(scored, on="key", how="inner", validate="one_to_one")
+
+
+def _of_models(block: dict[str, NDArray[Any]], models: tuple[str, ...]) -> dict[str, NDArray[Any]]:
+    """Return the columns that only several models have."""
+    if not models:
+        return {}
+    output = block["genolift/model_output"]
+    columns = {f"output_{name}": output[:, model] for model, name in enumerate(models)}
+    return {"output_sd": output.std(1, ddof=1, dtype=np.float64)} | columns
 
 
 def write_per_sequence(path: Path, frame: pd.DataFrame) -> None:
@@ -78,33 +89,38 @@ def write_per_sequence(path: Path, frame: pd.DataFrame) -> None:
         )
 
 
-_SCHEMA = pa.schema(
-    [
-        ("key", pa.int64()),
-        ("position", pa.int32()),
-        ("chrom", pa.dictionary(pa.int32(), pa.string())),
-        ("genome_position", pa.int64()),
-        ("base", pa.dictionary(pa.int8(), pa.string())),
-        ("contribution", pa.float32()),
-        ("standard_error", pa.float32()),
-        *((f"hypothetical_{base}", pa.float32()) for base in BASES),
-    ]
-)
+def _schema(several: bool) -> pa.Schema:
+    """Return the columns of ``per_base.parquet``; those of several models have one more."""
+    return pa.schema(
+        [
+            ("key", pa.int64()),
+            ("position", pa.int32()),
+            ("chrom", pa.dictionary(pa.int32(), pa.string())),
+            ("genome_position", pa.int64()),
+            ("base", pa.dictionary(pa.int8(), pa.string())),
+            ("contribution", pa.float32()),
+            ("standard_error", pa.float32()),
+            *([("model_sd", pa.float32())] if several else []),
+            *((f"hypothetical_{base}", pa.float32()) for base in BASES),
+        ]
+    )
 
 
 def write_per_base(path: Path, contributions: Contributions, table: pd.DataFrame) -> None:
     """Write ``per_base.parquet``, a row for each base of each kept sequence, sorted by key and position.
 
     ``position`` is 0-based in the sequence, ``genome_position`` 0-based on the chromosome and empty for
-    sequences from FASTA; ``base`` and the hypothetical bases are those of the sequence's own strand.
+    sequences from FASTA; ``base`` and the hypothetical bases are those of the sequence's own strand;
+    ``model_sd``, over models, is there where there are several.
     """
     places = table.set_index("key")
-    with whole_file(path) as beside, pq.ParquetWriter(beside, _SCHEMA, compression="zstd") as writer:
+    schema = _schema(several=bool(contributions.models))
+    with whole_file(path) as beside, pq.ParquetWriter(beside, schema, compression="zstd") as writer:
         for block in contributions.blocks():
-            writer.write_table(_per_base_rows(block, places.loc[block["genolift/key"]]))
+            writer.write_table(_per_base_rows(block, places.loc[block["genolift/key"]], schema))
 
 
-def _per_base_rows(block: dict[str, NDArray[Any]], places: pd.DataFrame) -> pa.Table:
+def _per_base_rows(block: dict[str, NDArray[Any]], places: pd.DataFrame, schema: pa.Schema) -> pa.Table:
     n, _, length = block["raw/seq"].shape
     position = np.tile(np.arange(length, dtype=np.int32), n)
     start, known = places["start"].to_numpy(np.int64, na_value=0), places["start"].notna().to_numpy()
@@ -126,6 +142,7 @@ def _per_base_rows(block: dict[str, NDArray[Any]], places: pd.DataFrame) -> pa.T
         pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(_LETTERS.tolist())),
         pa.array(block["projected_shap/seq"].sum(1).ravel()),
         pa.array(block["genolift/standard_error"].ravel()),
+        *([pa.array(block["genolift/model_sd"].ravel())] if "genolift/model_sd" in block else []),
         *(pa.array(block["shap/seq"][:, base].ravel()) for base in range(4)),
     ]
-    return pa.table(columns, schema=_SCHEMA)
+    return pa.table(columns, schema=schema)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 import pyBigWig
@@ -14,10 +15,13 @@ from genolift.files import whole_file
 from genolift.store import Contributions
 
 
-def write_bigwig(path: Path, contributions: Contributions, table: pd.DataFrame) -> int:
+def write_bigwig(
+    path: Path, contributions: Contributions, table: pd.DataFrame, *, dataset: str = "projected_shap/seq"
+) -> int:
     """Write the contribution of each base of the genome that a window covers; return how many there are.
 
-    Where windows overlap, a base's value is the mean of its contributions in them: it does not depend on the
+    ``dataset`` may be another than that of the contributions, which has a value for each base of a window.
+    Where windows overlap, a base's value is the mean of its values in them: it does not depend on the
     windows' order. A window on the minus strand is turned back. Coordinates are 0-based half-open; the format
     is bigWig (Kent et al. 2010), the header holds every chromosome of the genome.
     """
@@ -31,7 +35,7 @@ def write_bigwig(path: Path, contributions: Contributions, table: pd.DataFrame) 
             file.addHeader(list(contributions.chromosomes.items()))
             for chrom in contributions.chromosomes:
                 windows = kept[kept["chrom"] == chrom].sort_values(["start", "end"])
-                for position, value in _runs(windows, contributions, row_of):
+                for position, value in _runs(windows, contributions[dataset], row_of):
                     file.addEntries(chrom, int(position), values=value.tolist(), span=1, step=1)
                     covered += len(value)
         finally:
@@ -40,7 +44,7 @@ def write_bigwig(path: Path, contributions: Contributions, table: pd.DataFrame) 
 
 
 def _runs(
-    windows: pd.DataFrame, contributions: Contributions, row_of: dict[int, int]
+    windows: pd.DataFrame, values: h5py.Dataset, row_of: dict[int, int]
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Yield start and mean values of each stretch of a chromosome that windows cover without a gap."""
     stretch: list[tuple[int, NDArray[np.float32]]] = []
@@ -50,7 +54,8 @@ def _runs(
         if stretch and start > end:
             yield _mean(stretch)
             stretch = []
-        score = contributions["projected_shap/seq"][row_of[int(str(key))]].sum(0)
+        score = values[row_of[int(str(key))]]
+        score = score.sum(0) if score.ndim > 1 else score
         stretch.append((start, score[::-1] if window["strand"] == "-" else score))
         end = max(end, int(window["end"])) if len(stretch) > 1 else int(window["end"])
     if stretch:
