@@ -15,12 +15,13 @@ from genolift.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = ("weights.pt", "model.py", "sequences.fa", "peaks.bed", "genome.fa", "mine.meme", "references.fa")
+FOLDS = {name: {"path": f"{name}.pt"} for name in ("fold_0", "fold_1")}
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working directory, with the files that the configs name."""
-    for name in FILES:
+    for name in (*FILES, *(fold["path"] for fold in FOLDS.values())):
         (tmp_path / name).write_text("")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -73,7 +74,7 @@ def test_the_smallest_config_gets_every_default() -> None:
         1e-3,
     )
     assert mine.motifs.database == "jaspar:vertebrates"
-    assert mine.model.files == ("weights.pt", "model.py")
+    assert mine.models["model"].files == ("weights.pt", "model.py")
     assert mine.report.title is None
 
 
@@ -95,7 +96,32 @@ def test_an_analysis_overrides_the_defaults_key_by_key() -> None:
 def test_arguments_of_the_model_are_replaced_as_a_whole() -> None:
     config = smallest(model__arguments={"channels": 8})
     config["defaults"] = {"model": {"arguments": {"hidden": 16}}}
-    assert resolve(config).analyses["mine"].model.arguments == {"channels": 8}
+    assert resolve(config).analyses["mine"].models["model"].arguments == {"channels": 8}
+
+
+def test_several_models_have_what_model_and_the_defaults_set() -> None:
+    config = smallest(
+        model={"class": "model.py:Model", "arguments": {"width": 8}}, models=copy.deepcopy(FOLDS)
+    )
+    config["analyses"]["mine"]["models"]["fold_1"]["arguments"] = {"hidden": 3}
+    config["defaults"] = {"model": {"input_length": 400}, "models": {"fold_1": {"axes": "length,bases"}}}
+    models = resolve(config).analyses["mine"].models
+    assert {name: model.path for name, model in models.items()} == {
+        "fold_0": "fold_0.pt",
+        "fold_1": "fold_1.pt",
+    }
+    assert models["fold_0"].arguments == {"width": 8}
+    assert models["fold_1"].arguments == {"hidden": 3}
+    assert {model.input_length for model in models.values()} == {400}
+    assert {model.class_name for model in models.values()} == {"model.py:Model"}
+    assert (models["fold_0"].axes, models["fold_1"].axes) == (None, "length,bases")
+
+
+def test_models_need_no_section_of_what_they_share() -> None:
+    config = smallest(models=FOLDS)
+    del config["analyses"]["mine"]["model"]
+    assert list(resolve(config).analyses["mine"].models) == ["fold_0", "fold_1"]
+    assert resolve(smallest(models=None)) == resolve(smallest())
 
 
 def test_a_number_that_yaml_takes_for_text_is_a_number() -> None:
@@ -244,6 +270,55 @@ MISTAKES = {
 }
 
 
+MISTAKES |= {
+    "model beside models": (
+        {"models": FOLDS},
+        "my.yaml: analyses.mine.model.path: is given together with 'models'; "
+        "move it under 'models', with a name; 'model' holds what the models share",
+    ),
+    "mistyped key of one of several models": (
+        {"model": {}, "models": {"fold_0": {"pth": "fold_0.pt"}}},
+        "my.yaml: analyses.mine.models.fold_0.pth: unknown key; did you mean 'path'?",
+    ),
+    "missing weights of one of several models": (
+        {"model": {}, "models": {"fold.0": {"path": "fold_7.pt"}}},
+        "my.yaml: analyses.mine.models.fold.0.path: fold_7.pt: no such file; check the path",
+    ),
+    "no path of one of several models": (
+        {"model": {"class": "model.py:Model"}, "models": FOLDS | {"fold_2": None}},
+        "my.yaml: analyses.mine.models.fold_2: the key 'path' is missing; "
+        "give the model, as a state dict (.pt, .pth, .ckpt), .safetensors, an exported program (.pt2), or "
+        "Keras's .keras, .h5 or .json",
+    ),
+    "missing class file of one of several models": (
+        {"model": {}, "models": {"fold_0": {"path": "fold_0.pt", "class": "modle.py:Model"}}},
+        "my.yaml: analyses.mine.models.fold_0.class: modle.py: no such file; check the path",
+    ),
+    "lengths that disagree": (
+        {
+            "model": {"input_length": 400},
+            "models": FOLDS | {"fold_2": {"path": "weights.pt", "input_length": 500}},
+        },
+        "my.yaml: analyses.mine.models: 'fold_0' takes 400 bases, 'fold_2' 500; "
+        "models that are averaged read the same sequences: name those of one input length",
+    ),
+    "one model twice": (
+        {"model": {}, "models": FOLDS | {"fold_2": {"path": "fold_0.pt"}}},
+        "my.yaml: analyses.mine.models: 'fold_0' and 'fold_2' are the same model; name each model once",
+    ),
+    "model's name that is no folder": (
+        {"model": {}, "models": {"../up": {"path": "fold_0.pt"}}},
+        'my.yaml: analyses.mine.models: "../up" is no name for a model; begin with a letter or digit and use '
+        "letters, digits, '_', '-' and '.' (it names a folder)",
+    ),
+    "model's name that is a column's": (
+        {"model": {}, "models": {"sd": {"path": "fold_0.pt"}}},
+        "my.yaml: analyses.mine.models.sd: 'sd' is no name for a model; "
+        "choose another, since the column output_sd is the models' standard deviation",
+    ),
+}
+
+
 @pytest.mark.parametrize(("changes", "message"), MISTAKES.values(), ids=MISTAKES)
 def test_a_mistake_is_one_line_with_key_and_remedy(
     folder: Path, changes: dict[str, Any], message: str
@@ -292,6 +367,13 @@ def test_a_config_file_is_said_in_a_line_for_each_analysis(folder: Path) -> None
         "mine: genomics-default for target 0 of weights.pt, sequences.fa, "
         "20 dinucleotide_shuffle references, named by mine.meme -> results/mine"
     ]
+
+
+def test_several_models_are_said_with_their_names(folder: Path) -> None:
+    file = folder / "my.yaml"
+    file.write_text(yaml.safe_dump(smallest(model={}, models=FOLDS)))
+    (line,) = check_config_file(file)
+    assert "target 0 of the mean of 2 models (fold_0 fold_0.pt, fold_1 fold_1.pt), sequences.fa" in line
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from steps import LENGTH, Study, study
 
 import genolift
 from genolift import ensemble
+from genolift.cli import main
 from genolift.model_spec import ModelSpec
 from genolift.store import open_contributions
 
@@ -249,3 +251,23 @@ def test_a_model_of_another_length_is_named(tmp_path: Path) -> None:
     long = ModelSpec(made.model.path, made.model.class_name, input_length=80)
     message = refused(lambda: made.attribute(model=long, model_name="fold_7"))
     assert "its sequences have 60 bases, the model fold_7 takes 80" in message
+
+
+def test_a_model_s_keys_make_it_again() -> None:
+    spec = ModelSpec("a.pt", "a.py:Model", {"width": 3}, axes="length,bases", alphabet="AGCT", trust=True)
+    assert ModelSpec.of(json.loads(json.dumps(spec.keys()))) == spec
+
+
+def test_encode_takes_the_length_of_the_model_that_says_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = study(tmp_path, n=2, r=1)
+    (tmp_path / "silent.py").write_text((tmp_path / "model.py").read_text().replace("input_length", "width"))
+    silent = ModelSpec(made.model.path, f"{tmp_path}/silent.py:Small")
+    models = {"a": silent.keys(), "b": made.model.keys()}
+    arguments = ["encode", "--fasta", tmp_path / "sequences.fa", "--models", json.dumps(models)]
+    arguments += ["--table", tmp_path / "new.tsv", "--out", tmp_path / "new.h5"]
+    with pytest.raises(SystemExit) as left:
+        main([str(argument) for argument in arguments])
+    assert not left.value.code
+    assert "2 of 2 sequences of 60 bp kept" in capsys.readouterr().out

@@ -18,7 +18,7 @@ def add_encode(commands: Any) -> None:
         from genolift.sequences import encode
 
         length = a.length
-        if length is None and a.model is not None:
+        if length is None and (a.model is not None or a.models):
             length = length_of_model(a)
         summary = encode(
             table=a.table,
@@ -59,6 +59,13 @@ def add_encode(commands: Any) -> None:
     parser.add_argument("--missing-chromosomes", choices=["error", "drop"], default="error")
     parser.add_argument("--table", type=Path, required=True, help="sequences.tsv to write")
     parser.add_argument("--out", type=Path, required=True, help="sequences.h5 to write")
+    parser.add_argument(
+        "--models",
+        type=values.json_object,
+        default={},
+        help="several models that say the length, instead of --model: JSON, by name the keys of the config's "
+        "section model",
+    )
     add_model_flags(parser, required=False)
 
 

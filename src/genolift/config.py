@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from genolift.config_models import check_models, merge, with_shared_keys
 from genolift.config_schema import check_schema, config_schema, followed, range_of
 from genolift.config_yaml import read_yaml, tidy
 from genolift.errors import InputError
 from genolift.files import existing_file
-from genolift.model_spec import ModelSpec, check_alphabet, check_axes
+from genolift.model_spec import ONE_MODEL, ModelSpec, check_alphabet, check_axes
 
 _FREQUENCIES_ROUNDING = 1e-3
 
@@ -87,7 +88,8 @@ class Report:
 class Analysis:
     """One analysis with every default filled in. Paths are relative to the working directory."""
 
-    model: ModelSpec
+    models: Mapping[str, ModelSpec]
+    """By name; the one of an analysis that names none is called "model"."""
     sequences: Sequences
     target: int | str
     keep_final_activation: bool
@@ -108,7 +110,6 @@ class Config:
 
 
 _SECTIONS: dict[str, type[Any]] = {
-    "model": ModelSpec,
     "sequences": Sequences,
     "references": References,
     "attribution": Attribution,
@@ -141,9 +142,10 @@ def resolve_config(config: Mapping[str, Any], where: str) -> Config:
         _check_value(key, value, its_schema, where)
     analyses = {}
     for name, own in given["analyses"].items():
-        merged = _merge(given.get("defaults", {}), own)
         key = f"analyses.{name}"
-        check_schema(merged, schema["$defs"]["required"], key, where)
+        merged = with_shared_keys(merge(given.get("defaults", {}), own), f"{where}: {key}")
+        required = "required_of_models" if merged.get("models") else "required"
+        check_schema(merged, schema["$defs"][required], key, where)
         full = _with_defaults(merged, schema["$defs"]["analysis"])
         analyses[name] = _analysis(full, f"{where}: {key}")
     return Config(given.get("results", schema["properties"]["results"]["default"]), analyses)
@@ -165,8 +167,11 @@ def _line(name: str, analysis: Analysis, results: str) -> str:
     references, sequences = analysis.references, analysis.sequences
     number = f"{references.number} " if references.kind.endswith("_shuffle") else ""
     source = sequences.fasta or f"{sequences.bed} on {sequences.genome}"
+    paths = {called: model.path for called, model in analysis.models.items()}
+    told = ", ".join(f"{called} {path}" for called, path in paths.items())
+    model = f"the mean of {len(paths)} models ({told})" if len(paths) > 1 else next(iter(paths.values()))
     return (
-        f"{name}: {analysis.rule} for target {analysis.target} of {analysis.model.path}, {source}, "
+        f"{name}: {analysis.rule} for target {analysis.target} of {model}, {source}, "
         f"{number}{references.kind} references, named by {analysis.motifs.database} -> {results}/{name}"
     )
 
@@ -227,20 +232,14 @@ def _check_json(value: Any, place: str) -> None:
         ) from error
 
 
-def _merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``under`` with what ``over`` sets, section by section."""
-    merged = dict(under)
-    for key, value in over.items():
-        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping) and key != "arguments"
-        merged[key] = _merge(merged[key], value) if both else value
-    return merged
-
-
 def _with_defaults(value: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
     full = dict(value)
     for name, inside in schema["properties"].items():
         if "properties" in inside:
             full[name] = _with_defaults(value.get(name, {}), inside)
+        elif "additionalProperties" in inside:
+            each = followed(inside["additionalProperties"])
+            full[name] = {key: _with_defaults(item, each) for key, item in value.get(name, {}).items()}
         elif "default" in inside:
             full.setdefault(name, inside["default"])
     return full
@@ -248,29 +247,33 @@ def _with_defaults(value: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[
 
 def _analysis(full: dict[str, Any], where: str) -> Analysis:
     """Return an analysis whose keys agree with each other."""
-    model = {("class_name" if key == "class" else key): value for key, value in full["model"].items()}
     frequencies = full["references"]["frequencies"]
     references = {**full["references"], "frequencies": frequencies and tuple(frequencies)}
     made = {
-        name: section(**{"model": model, "references": references}.get(name, full[name]))
+        name: section(**{"references": references}.get(name, full[name]))
         for name, section in _SECTIONS.items()
     }
     explained = {key: full[key] for key in ("target", "keep_final_activation", "rule")}
-    analysis = Analysis(**explained, **made)
-    _check_model(analysis.model, where)
+    models = {
+        name: ModelSpec.of(model) for name, model in (full["models"] or {ONE_MODEL: full["model"]}).items()
+    }
+    analysis = Analysis(**explained, **made, models=models)
+    for name, model in models.items():
+        _check_model(model, f"{where}.models.{name}" if full["models"] else f"{where}.model")
+    check_models(models, f"{where}.models")
     _check_sequences(analysis.sequences, where)
     _check_references(analysis.references, where)
     return analysis
 
 
-def _check_model(model: ModelSpec, where: str) -> None:
+def _check_model(model: ModelSpec, place: str) -> None:
     for file in model.files:  # of the rest the schema says that they are files
         if file not in (model.path, model.weights, model.custom_layers):
-            existing_file(file, where=f"{where}.model.class")
+            existing_file(file, where=f"{place}.class")
     if model.class_name is None and model.path.endswith(".safetensors"):
         raise InputError(
             f"{model.path} holds weights but no model",
-            where=f"{where}.model",
+            where=place,
             remedy="name the class to put them in, class: path/to/model.py:Class",
         )
 

@@ -127,7 +127,8 @@ def _words(error: ValidationError, key: str) -> tuple[str, str]:
             remedy = (
                 "begin with a letter or digit and use letters, digits, '_', '-' and '.' (it names a folder)"
             )
-            return f"{shown} is no name for an analysis", remedy
+            named = "a model" if key.rpartition(".")[2] == "models" else "an analysis"
+            return f"{shown} is no name for {named}", remedy
     return error.message, "see config/README.md"
 
 
@@ -139,7 +140,8 @@ def _type_of(value: Any) -> str:
 def _description(missing: str, key: str) -> str:
     properties = config_schema()["$defs"]["analysis"]["properties"]
     section = properties.get(key.rpartition(".")[2], {}).get("properties", {})
-    described = section.get(missing) or properties.get(missing) or config_schema()["properties"][missing]
+    known = config_schema()["properties"] | properties["model"]["properties"]  # a model may have any name
+    described = section.get(missing) or properties.get(missing) or known[missing]
     text = described["description"].rstrip(".")
     return f"{text[0].lower()}{text[1:]}"
 

@@ -6,7 +6,9 @@ import argparse
 from typing import TYPE_CHECKING
 
 from genolift import values
+from genolift.config_models import check_lengths
 from genolift.errors import InputError
+from genolift.model_spec import ONE_MODEL
 
 if TYPE_CHECKING:
     from genolift.models import ModelSpec
@@ -85,15 +87,21 @@ def add_rule_flags(parser: argparse.ArgumentParser) -> None:
 def length_of_model(a: argparse.Namespace) -> int | None:
     """Return the model's input length in bases, None where it does not say one and none is needed.
 
+    Of several models (``a.models``) it is the length of all that say one.
+
     Raises
     ------
     InputError
-        If windows are to be taken and the model does not say its length.
+        If windows are to be taken and no model says its length, or models differ.
     """
-    from genolift.models import input_length, load_model
+    from genolift.models import ModelSpec, input_length, load_model
 
-    spec = model_spec(a)
-    length = spec.input_length or input_length(load_model(spec), spec)
+    specs = {name: ModelSpec.of(keys) for name, keys in a.models.items()} or {ONE_MODEL: model_spec(a)}
+    lengths = {
+        name: spec.input_length or input_length(load_model(spec), spec) for name, spec in specs.items()
+    }
+    check_lengths(lengths, "models")
+    length = next((length for length in lengths.values() if length is not None), None)
     if length is None and a.bed is not None:
         raise InputError(
             "the model does not say its input length, which windows need",

@@ -94,6 +94,11 @@ class ModelSpec:
         }
         return cls(**{key: value for key, value in given.items() if value is not None})
 
+    def keys(self) -> dict[str, Any]:
+        """Return the config's keys that make this spec, as `of` takes them."""
+        given = {each.name: getattr(self, each.name) for each in fields_of(self)}
+        return {("class" if name == "class_name" else name): value for name, value in given.items()}
+
     @property
     def files(self) -> tuple[str, ...]:
         """The files that the model is made from."""

@@ -1,26 +1,15 @@
-# Two rules that differ in their outputs alone: a genome's track is there only for windows on a genome.
+# Four rules that differ in their outputs alone: tracks are there only for windows on a genome, and each
+# model's own contributions and their spread only where there are several.
 rule aggregate:
     input:
         sequences=of_analysis("sequences.tsv"),
         shards=shard_files,
     output:
-        contributions=report(
-            of_analysis("contributions.h5"),
-            caption="../report/contributions.rst",
-            category="{analysis}",
-            subcategory="Contributions",
-        ),
-        per_sequence=report(
-            of_analysis("per_sequence.tsv"),
-            caption="../report/per_sequence.rst",
-            category="{analysis}",
-            subcategory="Contributions",
-        ),
-        per_base=of_analysis("per_base.parquet"),
+        **aggregated(),
     log:
         log_of("aggregate"),
     wildcard_constraints:
-        analysis=any_of(WITHOUT_GENOME),
+        analysis=analyses_with(genome=False, models=False),
     conda:
         "../envs/genolift.yaml"
     threads: 1
@@ -30,7 +19,7 @@ rule aggregate:
     params:
         folder=subpath(output.contributions, parent=True),
     message:
-        "{wildcards.analysis}: shards to contributions.h5 and its tables"
+        "{wildcards.analysis}: shards to contributions.h5, its tables and, on a genome, its tracks"
     shell:
         "genolift aggregate --sequences {input.sequences:q} --shards {input.shards:q}"
         " --out {params.folder:q} 2>&1 | tee {log:q}"
@@ -38,21 +27,25 @@ rule aggregate:
 
 use rule aggregate as aggregate_windows with:
     output:
-        contributions=report(
-            of_analysis("contributions.h5"),
-            caption="../report/contributions.rst",
-            category="{analysis}",
-            subcategory="Contributions",
-        ),
-        per_sequence=report(
-            of_analysis("per_sequence.tsv"),
-            caption="../report/per_sequence.rst",
-            category="{analysis}",
-            subcategory="Contributions",
-        ),
-        per_base=of_analysis("per_base.parquet"),
+        **aggregated(),
         track=of_analysis("contributions.bw"),
     wildcard_constraints:
-        analysis=any_of(WITH_GENOME),
-    message:
-        "{wildcards.analysis}: shards to contributions.h5, its tables and its track"
+        analysis=analyses_with(genome=True, models=False),
+
+
+use rule aggregate as aggregate_models with:
+    output:
+        **aggregated(),
+        models=directory(of_analysis("models")),
+    wildcard_constraints:
+        analysis=analyses_with(genome=False, models=True),
+
+
+use rule aggregate as aggregate_models_on_windows with:
+    output:
+        **aggregated(),
+        models=directory(of_analysis("models")),
+        track=of_analysis("contributions.bw"),
+        spread=of_analysis("contributions_sd.bw"),
+    wildcard_constraints:
+        analysis=analyses_with(genome=True, models=True),

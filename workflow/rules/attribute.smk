@@ -4,9 +4,9 @@ rule attribute:
         references=of_analysis("references.h5"),
         model=model_files,
     output:
-        of_analysis("attribution/shard-{shard}-of-{shards}.h5"),
+        SHARD,
     log:
-        log_of("attribute-{shard}-of-{shards}"),
+        log_of("attribute-{model}-{shard}-of-{shards}"),
     conda:
         "../envs/genolift.yaml"
     threads: 4
@@ -18,8 +18,9 @@ rule attribute:
         model=model_flags,
         flags=attribute_flags,
     message:
-        "{wildcards.analysis}: DeepLIFT, shard {wildcards.shard} of {wildcards.shards}, counted from 0"
+        "{wildcards.analysis}: DeepLIFT of {wildcards.model}, shard {wildcards.shard} of {wildcards.shards}, counted from 0"
     shell:
         "genolift attribute --sequences {input.sequences:q} --references {input.references:q}"
-        " {params.model} {params.flags} --shard {wildcards.shard}/{wildcards.shards} --out {output:q}"
+        " {params.model} --model-name {wildcards.model} {params.flags}"
+        " --shard {wildcards.shard}/{wildcards.shards} --out {output:q}"
         " 2>&1 | tee {log:q}"

@@ -21,7 +21,7 @@ except InputError as error:
 
 ANALYSES = CONFIG.analyses
 WITH_GENOME = [name for name in ANALYSES if ANALYSES[name].sequences.bed]
-WITHOUT_GENOME = [name for name in ANALYSES if name not in WITH_GENOME]
+WITH_MODELS = [name for name in ANALYSES if len(ANALYSES[name].models) > 1]
 
 # `genolift` of the activated environment, or else of the one that snakemake runs in. pipefail, so that a
 # step's exit code is genolift's and not tee's, which shows a user on the terminal what goes to the log.
@@ -34,8 +34,18 @@ def any_of(names):
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
+def analyses_with(genome, models):
+    """The wildcard's pattern for the analyses of one kind of aggregate rule."""
+    return any_of(
+        name
+        for name in ANALYSES
+        if (name in WITH_GENOME) == genome and (name in WITH_MODELS) == models
+    )
+
+
 wildcard_constraints:
     analysis=any_of(ANALYSES),
+    model=any_of(sorted({name for each in ANALYSES.values() for name in each.models})),
     shard=r"\d+",
     shards=r"\d+",
 
@@ -43,6 +53,33 @@ wildcard_constraints:
 def of_analysis(file):
     """The path of one of an analysis's files, with the wildcard in it."""
     return f"{CONFIG.results}/{{analysis}}/{file}"
+
+
+SHARD = of_analysis("attribution/{model}/shard-{shard}-of-{shards}.h5")
+
+
+def aggregated():
+    """What the aggregate step writes of every analysis."""
+    shown = {"category": "{analysis}", "subcategory": "Contributions"}
+    return {
+        "contributions": report(
+            of_analysis("contributions.h5"),
+            caption="../report/contributions.rst",
+            **shown,
+        ),
+        "per_sequence": report(
+            of_analysis("per_sequence.tsv"),
+            caption="../report/per_sequence.rst",
+            **shown,
+        ),
+        "per_base": of_analysis("per_base.parquet"),
+    }
+
+
+def models_folder(wildcards):
+    """The folder of what each model says, where there are several."""
+    analyses = [wildcards.analysis] if wildcards.analysis in WITH_MODELS else []
+    return [of_analysis("models").format(analysis=name) for name in analyses]
 
 
 def log_of(step):
@@ -66,6 +103,10 @@ def final_files(name):
     ]
     if name in WITH_GENOME:
         files.append("contributions.bw")
+    if name in WITH_MODELS:
+        files.append("models")
+    if name in WITH_GENOME and name in WITH_MODELS:
+        files.append("contributions_sd.bw")
     return [of_analysis(file).format(analysis=name) for file in files]
 
 
@@ -86,11 +127,14 @@ def flags(**values):
 
 
 def model_files(wildcards):
-    return settings(wildcards).model.files
+    return settings(wildcards).models[wildcards.model].files
 
 
 def model_flags(wildcards):
-    model = settings(wildcards).model
+    return flags_of_model(settings(wildcards).models[wildcards.model])
+
+
+def flags_of_model(model):
     return flags(
         model=model.path,
         model_class=model.class_name,
@@ -106,9 +150,9 @@ def model_flags(wildcards):
 
 def known_length(wildcards):
     """The sequences' length in bases where the config says it, so that encode need not read the model."""
-    return (
-        settings(wildcards).sequences.length or settings(wildcards).model.input_length
-    )
+    models = settings(wildcards).models.values()
+    said = [model.input_length for model in models if model.input_length]
+    return settings(wildcards).sequences.length or next(iter(said), None)
 
 
 def sequence_files(wildcards):
@@ -117,7 +161,19 @@ def sequence_files(wildcards):
 
 
 def files_that_say_length(wildcards):
-    return [] if known_length(wildcards) else model_files(wildcards)
+    models = [] if known_length(wildcards) else settings(wildcards).models.values()
+    return sorted({file for model in models for file in model.files})
+
+
+def flags_that_say_length(wildcards):
+    models = settings(wildcards).models
+    if known_length(wildcards):
+        return flags(length=known_length(wildcards))
+    if len(models) == 1:
+        return flags_of_model(next(iter(models.values())))
+    return flags(
+        models=json.dumps({name: model.keys() for name, model in models.items()})
+    )
 
 
 def encode_flags(wildcards):
@@ -131,8 +187,8 @@ def encode_flags(wildcards):
             use_strand=sequences.use_strand,
             missing_chromosomes=sequences.missing_chromosomes,
         )
-    length = flags(length=known_length(wildcards)) or model_flags(wildcards)
-    return f"{source} {flags(max_n_fraction=sequences.max_n_fraction)} {length}"
+    others = flags(max_n_fraction=sequences.max_n_fraction)
+    return f"{source} {others} {flags_that_say_length(wildcards)}"
 
 
 def reference_files(wildcards):
@@ -178,12 +234,13 @@ def attribute_gpus(wildcards):
 
 def shard_files(wildcards):
     number = settings(wildcards).attribution.shards
-    return [
-        of_analysis(f"attribution/shard-{shard}-of-{number}.h5").format(
-            analysis=wildcards.analysis
-        )
-        for shard in range(number)
-    ]
+    return expand(
+        SHARD,
+        analysis=wildcards.analysis,
+        model=settings(wildcards).models,
+        shard=range(number),
+        shards=number,
+    )
 
 
 def motif_files(wildcards):

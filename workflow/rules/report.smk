@@ -3,6 +3,7 @@ rule report:
         sequences=of_analysis("sequences.tsv"),
         references=of_analysis("references.h5"),
         contributions=of_analysis("contributions.h5"),
+        models=models_folder,
         per_sequence=of_analysis("per_sequence.tsv"),
         per_base=of_analysis("per_base.parquet"),
         modisco=of_analysis("motifs.h5"),
