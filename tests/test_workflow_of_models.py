@@ -102,7 +102,7 @@ def test_what_comes_after_is_of_the_mean(finished: Path) -> None:
             with pyBigWig.open(str(results / name)) as track:
                 start, end = int(table["start"][3]), int(table["end"][3])
                 np.testing.assert_allclose(track.values("chr1", start, end), values[3], atol=1e-6)
-    assert (results / "report.html").is_file()
+    assert '<section id="models">' in (results / "report.html").read_text()
     assert not (finished / "results" / "fasta" / "contributions_sd.bw").exists()
     code, said = snakemake("-n", "--configfile", "my.yaml", folder=finished)
     assert code == 0, said

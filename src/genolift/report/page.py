@@ -19,6 +19,7 @@ from genolift.errors import InputError
 from genolift.files import whole_file
 from genolift.report import words
 from genolift.report.images import Logo, Logos
+from genolift.report.models_section import models_view
 from genolift.report.motif_section import NAMED_QVALUE, MotifView, motif_views, seqlets_view
 from genolift.report.provenance import fact_groups, model_in_words, references_in_words, rule_in_words
 from genolift.report.quality import checks
@@ -34,6 +35,8 @@ _FILES = {
     "per_sequence.tsv": "A row for each sequence: output, contribution sum, convergence, strongest base.",
     "per_base.parquet": "A row for each base of each sequence.",
     "contributions.bw": "Contributions along the genome, for a genome browser.",
+    "models": "Each model’s own contributions.h5.",
+    "contributions_sd.bw": "The standard deviation over models along the genome.",
     "motifs.h5": "TF-MoDISco’s own result.",
     "motifs.tsv": "A row for each motif: counts, consensus, matches.",
     "motif_matrices.tsv": "Each motif’s PPM, CWM and hypothetical CWM.",
@@ -43,6 +46,7 @@ _FILES = {
     "hits.bed.gz": "Occurrences of the motifs, by Fi-NeMo.",
     "logos": "All logos as PNG and SVG, with index.tsv.",
 }
+_OF_MODELS = ("models", "contributions_sd.bw")  # of an earlier run where there is one model
 
 
 @dataclass(frozen=True)
@@ -57,13 +61,16 @@ class ReportSummary:
 
 @dataclass(frozen=True)
 class TopSequence:
-    """A sequence that has its logo in the page; numbers as text, ``place`` empty for FASTA input."""
+    """A sequence that has its logo in the page; numbers as text, ``place`` empty for FASTA input and
+    ``output_sd`` (over models) for one model.
+    """
 
     anchor: str
     id: str
     place: str
     strand: str
     output: str
+    output_sd: str
     contribution_sum: str
     peak: str
     logo: Logo | None
@@ -113,12 +120,13 @@ def write_report(
             groups=fact_groups(read.provenance),
             records=_records(read),
             checks=checks(read.scored, read.n_references, read.provenance),
+            models=models_view(read),
             motifs=motifs,
             named_qvalue=NAMED_QVALUE,
             note=read.note,
             seqlets=None if motifs else seqlets_view(read),
             top=top,
-            files=_files(read.folder, linked=Path(out).resolve().parent == read.folder.resolve()),
+            files=_files(read, linked=Path(out).resolve().parent == read.folder.resolve()),
             provenance=read.provenance,
             rule=rule_in_words(read.provenance),
             motif_database=_motif_database(read),
@@ -160,7 +168,7 @@ def _summary(results: Results, motifs: Sequence[MotifView]) -> str:
     """Return what was done and found, in two sentences."""
     provenance = results.provenance
     model, rule, target = model_in_words(provenance), provenance.get("rule"), provenance.get("target")
-    told = f" by the model {model}" if model else ""
+    told = f" by {model}" if model else ""
     aimed = f" (target {target})" if target not in (None, "") else ""
     ruled = f" with the rule {rule}" if rule else ""
     done = (
@@ -237,6 +245,7 @@ def _top_sequences(results: Results, logos: Logos, most: int) -> tuple[TopSequen
                 place=words.place(str(row["chrom"]), row["start"], row["end"]),
                 strand=str(row["strand"]),
                 output=words.figure(row["output"]),
+                output_sd=words.figure(row["output_sd"]) if results.models else "",
                 contribution_sum=words.figure(row["contribution_sum"]),
                 peak=f"{row['peak_base']} at position {position}, {height}",
                 logo=logos.find(
@@ -252,12 +261,12 @@ def _top_sequences(results: Results, logos: Logos, most: int) -> tuple[TopSequen
     return tuple(found)
 
 
-def _files(folder: Path, *, linked: bool) -> list[dict[str, Any]]:
+def _files(results: Results, *, linked: bool) -> list[dict[str, Any]]:
     """Return the output files that are there; ``href`` only where the page stands beside them."""
     found = []
     for name, sentence in _FILES.items():
-        path = folder / name
-        if path.exists():
+        path = results.folder / name
+        if path.exists() and (results.models or name not in _OF_MODELS):
             size = (
                 sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
                 if path.is_dir()

@@ -9,13 +9,17 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+from genolift.model_spec import ONE_MODEL
 from genolift.report import words
 
 _LONG = 90  # characters; a longer value stands in a box of its own
 
 # Keys are matched in this order; a key that nothing here names is shown at the end, under "Other".
 _GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("Model and target", ("model", "model_class", "model_sha256", "model_.*", "target.*", "stepped_over")),
+    (
+        "Model and target",
+        ("models", "model", "model_class", "model_sha256", "model_.*", "target.*", "stepped_over"),
+    ),
     (
         "Contributions",
         ("rule", "precision", "tolerance", "device.*", "batch_size.*", "shards?", "seconds", "threads"),
@@ -40,6 +44,7 @@ _GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Command and settings", ("command.*", "config.*", "analysis")),
 )
 _LABELS = {
+    "models": "Models",
     "model": "Model file",
     "model_class": "Model class",
     "model_sha256": "SHA-256 of the model file",
@@ -94,6 +99,8 @@ class FactGroup:
 def fact_groups(provenance: Mapping[str, Any]) -> tuple[FactGroup, ...]:
     """Return every key of ``provenance`` (flat) that has a value, each in one group."""
     left = {key: value for key, value in provenance.items() if value not in (None, "", [], ())}
+    if left.get("model_name") == ONE_MODEL:
+        del left["model_name"]
     groups = []
     for heading, patterns in _GROUPS:
         keys = list(dict.fromkeys(key for pattern in patterns for key in left if re.fullmatch(pattern, key)))
@@ -117,9 +124,13 @@ def references_in_words(provenance: Mapping[str, Any], number: int) -> str:
 
 
 def model_in_words(provenance: Mapping[str, Any]) -> str:
-    """Return the model's file name, else its class, else an empty text."""
+    """Return ``the model demo.pt2``, by its file or else its class, or several; empty where none is told."""
+    several = [str(model.get("model_name")) for model in provenance.get("models", ())]
+    if several:
+        return f"the mean of {len(several)} models ({words.listed(several)})"
     path = provenance.get("model") or provenance.get("model_path")
-    return PurePosixPath(str(path)).name if path else str(provenance.get("model_class") or "")
+    name = PurePosixPath(str(path)).name if path else str(provenance.get("model_class") or "")
+    return f"the model {name}" if name else ""
 
 
 def _fact(key: str, value: object, heading: str) -> Fact:
@@ -141,4 +152,6 @@ def _value(value: object) -> str:
         return f"{value:g}"
     if isinstance(value, list | tuple) and all(isinstance(item, str | int) for item in value):
         return ", ".join(str(item) for item in value)
+    if isinstance(value, list) and all(isinstance(item, Mapping) for item in value):
+        return "\n".join(json.dumps(item, ensure_ascii=False) for item in value)
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -83,6 +83,8 @@ class Results:
         model read it, and the strand along which it reads there.
     note
         What the motif step has to say, such as why TF-MoDISco found nothing; empty if nothing.
+    models
+        The names of the models that all is the mean over; empty where there is one.
     provenance
         What was run, by key.
     """
@@ -97,6 +99,7 @@ class Results:
     logos: pd.DataFrame
     hits: pd.DataFrame
     note: str
+    models: tuple[str, ...]
     provenance: Mapping[str, Any]
 
 
@@ -111,7 +114,9 @@ def read_results(folder: Path, provenance: Mapping[str, Any] | None = None) -> R
     sequences = read_sequence_table(folder / "sequences.tsv")
     with open_contributions(folder / "contributions.h5") as store:
         length, n_references, keys, attributed = store.length, store.r, store.key.tolist(), store.provenance
-    scored = _read_table(folder / "per_sequence.tsv", **_SCORED)
+        models = store.models
+    numbers = (*_SCORED["numbers"], *(["output_sd"] if models else []))
+    scored = _read_table(folder / "per_sequence.tsv", text=_SCORED["text"], numbers=numbers)
     kept = sequences.loc[sequences["kept"], "key"].tolist()
     for name, found in (("contributions.h5", keys), ("per_sequence.tsv", scored["key"].astype(int).tolist())):
         if found != kept:
@@ -133,6 +138,7 @@ def read_results(folder: Path, provenance: Mapping[str, Any] | None = None) -> R
         logos=_read_table(folder / "logos" / "index.tsv", **_LOGOS),
         hits=_read_hits(folder / "hits.bed.gz", sequences),
         note=note,
+        models=models,
         provenance=_joined(attributed, compared, searched, provenance or {}),
     )
 

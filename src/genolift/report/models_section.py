@@ -1,0 +1,164 @@
+"""Several models beside each other: what each is, and how far they agree. Knows nothing of pages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genolift.convergence import relative_error
+from genolift.errors import InputError
+from genolift.report import words
+from genolift.report.results import Results
+from genolift.store import Contributions, open_contributions
+
+_BLOCK_BASES = 2**20
+_SHORT = 12  # characters of a SHA-256, as in a table; what was run has all of them
+
+
+@dataclass(frozen=True)
+class ModelView:
+    """A model as a row: ``output`` is the mean over sequences, ``error`` the largest relative convergence
+    error, ``alike`` the correlation with each model, as text.
+    """
+
+    name: str
+    file: str
+    sha256: str
+    class_name: str
+    output: float
+    error: float
+    alike: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ModelsView:
+    """The models in the order of their names, and in a sentence how far they agree."""
+
+    models: tuple[ModelView, ...]
+    reading: str
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """Of some sequences: each model's ``output`` and largest relative ``error``, both (model, sequence); the
+    Pearson correlation of per-base contributions, ``alike`` (sequence, model, model).
+    """
+
+    output: NDArray[np.float64]
+    error: NDArray[np.float64]
+    alike: NDArray[np.float64]
+
+
+def models_view(results: Results) -> ModelsView | None:
+    """Return several models beside each other; None where there is one.
+
+    Raises
+    ------
+    InputError
+        If a model's file is missing, damaged, or of another run.
+    """
+    if not results.models:
+        return None
+    told = {str(model.get("model_name")): model for model in results.provenance.get("models", ())}
+    paths = {name: results.folder / "models" / name / "contributions.h5" for name in results.models}
+    with ExitStack() as stack:
+        files = {name: stack.enter_context(open_contributions(path)) for name, path in paths.items()}
+        for name, file in files.items():
+            _check_run(file, paths[name], results, told.get(name, {}))
+        compared = _compared(list(files.values()))
+    alike = _medians(compared.alike)
+    views = (
+        ModelView(
+            name=name,
+            file=PurePosixPath(str(told[name].get("model", ""))).name,
+            sha256=str(told[name].get("model_sha256") or "")[:_SHORT],
+            class_name=str(told[name].get("model_class") or ""),
+            output=float(compared.output[number].mean()),
+            error=float(compared.error[number].max()),
+            alike=tuple("" if other == number else words.figure(r) for other, r in enumerate(alike[number])),
+        )
+        for number, name in enumerate(results.models)
+    )
+    return ModelsView(tuple(views), f"{_agreement(results.models, alike)} {_spread(results)}".strip())
+
+
+def _check_run(file: Contributions, path: Path, results: Results, told: Mapping[str, Any]) -> None:
+    same = file.provenance.get("model_sha256") == told.get("model_sha256")
+    if not same or file.key.tolist() != results.scored["key"].tolist():
+        raise InputError(
+            "is of another run than contributions.h5", where=str(path), remedy="run genolift aggregate again"
+        )
+
+
+def _compared(files: Sequence[Contributions]) -> _Compared:
+    rows = max(1, min(256, _BLOCK_BASES // max(1, files[0].length * len(files))))
+    blocks = [_block(files, slice(start, start + rows)) for start in range(0, files[0].n, rows)]
+    return _Compared(
+        np.concatenate([block.output for block in blocks], axis=1),
+        np.concatenate([block.error for block in blocks], axis=1),
+        np.concatenate([block.alike for block in blocks]),
+    )
+
+
+def _block(files: Sequence[Contributions], rows: slice) -> _Compared:
+    scores = np.stack([file["projected_shap/seq"][rows].sum(1, dtype=np.float64) for file in files])
+    centred = scores - scores.mean(2, keepdims=True)
+    products = np.einsum("isp,jsp->sij", centred, centred)
+    norms = np.sqrt(np.einsum("sii->si", products))
+    scale = norms[:, :, None] * norms[:, None, :]
+    alike = np.divide(products, scale, out=np.full_like(products, np.nan), where=scale > 0)
+    output, error = [], []
+    for file in files:
+        names = ("genolift/output", "genolift/reference_output", "genolift/convergence_error")
+        one, reference, missed = (file[name][rows].astype(np.float64) for name in names)
+        output.append(one)
+        error.append(relative_error(one, reference, missed).max(1))
+    return _Compared(np.stack(output), np.stack(error), alike)
+
+
+def _medians(alike: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the median over sequences, (model, model); NaN where no sequence has a correlation."""
+    defined = np.isfinite(alike)
+    some = defined.any(0)
+    return np.where(some, np.nanmedian(np.where(some, alike, 0.0), axis=0), np.nan)
+
+
+def _agreement(names: Sequence[str], alike: NDArray[np.float64]) -> str:
+    pairs = {pair: float(alike[pair]) for pair in combinations(range(len(names)), 2)}
+    known = {pair: value for pair, value in pairs.items() if np.isfinite(value)}
+    if not known:
+        return ""
+    least, most = min(known, key=lambda pair: known[pair]), max(known.values())
+    of = " and ".join(names[model] for model in least)
+    low = words.figure(known[least])
+    if len(names) == 2:
+        return f"The contributions of {of} correlate by {low}."
+    return (
+        f"The contributions of two models correlate by {low} to {words.figure(most)}; least alike are {of}."
+    )
+
+
+def _spread(results: Results) -> str:
+    """Say how large the models' standard deviation is where a sequence's contribution is largest."""
+    position = results.scored["peak_position"].to_numpy(dtype=int)
+    peak = np.abs(results.scored["peak_contribution"].to_numpy())
+    with open_contributions(results.folder / "contributions.h5") as file:
+        rows = max(1, min(256, _BLOCK_BASES // max(1, file.length)))
+        spread = np.empty(file.n)
+        for start in range(0, file.n, rows):
+            block = file["genolift/model_sd"][start : start + rows]
+            spread[start : start + rows] = block[np.arange(len(block)), position[start : start + rows]]
+    if not (peak > 0).any():
+        return ""
+    middle = float(np.median(spread[peak > 0] / peak[peak > 0]))
+    return (
+        "At the base that contributes most, the standard deviation over models is "
+        f"{words.percent(middle)} of the contribution, in the median sequence."
+    )

@@ -1,0 +1,123 @@
+"""What the report says where several models were run: what each is, and how far they agree."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from made_up_results import make_results
+from test_report import report, words_of
+
+from genolift.ensemble import write_mean
+from genolift.errors import InputError
+from genolift.report import models_section
+from genolift.report.models_section import models_view
+from genolift.report.results import read_results
+from genolift.sequences import read_sequence_table
+from genolift.store import open_contributions
+from genolift.tables import per_sequence, write_per_sequence
+
+NOISE = {"fold_0": 0.0, "fold_1": 0.01, "fold_2": 0.05}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made-up results of three models, of which the last is least like the first."""
+    folder = make_results(tmp_path_factory.mktemp("models") / "results")
+    random = np.random.default_rng(2)
+    paths = {}
+    for name, noise in NOISE.items():
+        paths[name] = folder / "models" / name / "contributions.h5"
+        paths[name].parent.mkdir(parents=True)
+        shutil.copy(folder / "contributions.h5", paths[name])
+        with h5py.File(paths[name], "r+") as file:
+            onehot = file["raw/seq"][:]
+            own = random.normal(0, noise, onehot.shape) * onehot
+            file["projected_shap/seq"][:] += own
+            file["shap/seq"][:] += own
+            file["genolift/output"][:] += own.sum((1, 2))
+            told = json.loads(file.attrs["provenance"])
+            told |= {"model_name": name, "model": f"models/{name}.pt", "model_sha256": f"{name}-{'a' * 57}"}
+            file.attrs["provenance"] = json.dumps(told)
+    write_mean(paths, folder / "contributions.h5")
+    with open_contributions(folder / "contributions.h5") as mean:
+        table = per_sequence(mean, read_sequence_table(folder / "sequences.tsv"))
+    write_per_sequence(folder / "per_sequence.tsv", table)
+    return folder
+
+
+@pytest.fixture
+def own(made: Path, tmp_path: Path) -> Path:
+    """A copy of the folder that a test may damage."""
+    return Path(shutil.copytree(made, tmp_path / "own"))
+
+
+def test_the_page_has_a_row_for_each_model_and_says_that_all_is_of_the_mean(
+    made: Path, tmp_path: Path
+) -> None:
+    page = report(made, tmp_path / "report.html")
+    text = words_of(page)
+    assert "as read by the mean of 3 models (fold_0, fold_1 and fold_2) (target GATA1)" in text
+    section = words_of(page[page.index('<section id="models">') : page.index('<section id="quality">')])
+    assert "All models were compared with the same references" in section
+    for name in NOISE:
+        assert f"{name} {name}.pt {name}-aaaaa genolift.simulate.DemoModel" in section
+    assert "r with fold_2" in section
+    assert "sd over models" in words_of(page[page.index('<section id="sequences">') :])
+    assert '<a href="#models">Models</a>' in page
+    assert "models/" in text
+
+
+def test_agreement_is_the_median_correlation_of_the_files(
+    made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models_section, "_BLOCK_BASES", 5000)
+    view = models_view(read_results(made))
+    assert view is not None
+    scores = []
+    for name in NOISE:
+        with h5py.File(made / "models" / name / "contributions.h5") as file:
+            scores.append(file["projected_shap/seq"][:].sum(1))
+    for one, other in ((0, 1), (0, 2), (2, 1)):
+        each = [np.corrcoef(a, b)[0, 1] for a, b in zip(scores[one], scores[other], strict=True)]
+        assert float(view.models[one].alike[other]) == pytest.approx(np.median(each), abs=6e-3)
+    low = view.models[1].alike[2]
+    assert f"correlate by {low} to" in view.reading
+    assert "least alike are fold_1 and fold_2" in view.reading
+    found = re.findall(r"the standard deviation over models is ([\d.]+)% of the contribution", view.reading)
+    assert 0 < float(found[0]) < 100
+
+
+def test_one_model_has_no_section_of_models(tmp_path: Path) -> None:
+    folder = make_results(tmp_path / "results")
+    (folder / "models").mkdir()
+    page = report(folder, tmp_path / "report.html")
+    assert models_view(read_results(folder)) is None
+    assert 'id="models"' not in page
+    assert "over models" not in words_of(page)
+    assert "Each model’s own contributions.h5" not in page
+
+
+def test_a_model_s_file_that_is_missing_or_of_another_run_is_named(own: Path, tmp_path: Path) -> None:
+    path = own / "models" / "fold_1" / "contributions.h5"
+    with h5py.File(path, "r+") as file:
+        file.attrs["provenance"] = str(file.attrs["provenance"]).replace("fold_1-aa", "fold_1-bb")
+    with pytest.raises(InputError, match=r"fold_1/contributions\.h5: is of another run than contributions"):
+        report(own, tmp_path / "report.html")
+    path.unlink()
+    with pytest.raises(InputError, match=r"fold_1/contributions\.h5: no such file"):
+        report(own, tmp_path / "report.html")
+
+
+def test_models_that_say_nothing_have_no_correlation(own: Path, tmp_path: Path) -> None:
+    with h5py.File(own / "models" / "fold_0" / "contributions.h5", "r+") as file:
+        file["projected_shap/seq"][:] = 0
+    view = models_view(read_results(own))
+    assert view is not None
+    assert view.models[0].alike == ("", "–", "–")
+    assert "nan" not in words_of(report(own, tmp_path / "report.html")).lower().split()
