@@ -11,12 +11,17 @@ import numpy as np
 import pandas as pd
 import pyBigWig
 import pytest
+import torch
+from safetensors.torch import save_file
 from steps import LENGTH, Study, study
 
 import genolift
 from genolift import ensemble
 from genolift.cli import main
 from genolift.model_spec import ModelSpec
+from genolift.models import make_module
+from genolift.references import write_references
+from genolift.sequences import encode
 from genolift.store import open_contributions
 
 FOLDS = ("fold_0", "fold_1", "fold_2")
@@ -106,11 +111,6 @@ def test_errors_of_the_mean_are_at_most_what_is_written(tmp_path: Path) -> None:
         "    def forward(self, x):\n"
         "        return sum(fold(x) for fold in self.folds) / 3\n"
     )
-    import torch
-    from safetensors.torch import save_file
-
-    from genolift.models import make_module
-
     mean = make_module(f"{tmp_path}/mean.py:Mean", {})
     save_file({key: value.clone() for key, value in mean.state_dict().items()}, tmp_path / "mean.safetensors")
     spec = ModelSpec(f"{tmp_path}/mean.safetensors", f"{tmp_path}/mean.py:Mean")
@@ -271,3 +271,55 @@ def test_encode_takes_the_length_of_the_model_that_says_it(
         main([str(argument) for argument in arguments])
     assert not left.value.code
     assert "2 of 2 sequences of 60 bp kept" in capsys.readouterr().out
+
+
+def test_the_mean_of_real_models_finds_the_site_in_real_peaks(shared: Path, tmp_path: Path) -> None:
+    """The yeast model and two with a little noise in their weights, in float64, exact to rounding."""
+    yeast = shared / "yeast"
+    weights = torch.load(yeast / "model_state_dict.pt", weights_only=True)
+    peaks = pd.read_csv(yeast / "Reb1_peaks.bed", sep="\t", header=None).nlargest(8, 4)
+    peaks.to_csv(tmp_path / "peaks.bed", sep="\t", header=False, index=False)
+    table, store, references = (
+        tmp_path / name for name in ("sequences.tsv", "sequences.h5", "references.h5")
+    )
+    encode(
+        table=table, store=store, length=400, bed=tmp_path / "peaks.bed", genome=yeast / "sacCer_R64.fa.gz"
+    )
+    write_references(sequences=store, out=references, kind="dinucleotide_shuffle", number=3)
+    generator = torch.Generator().manual_seed(0)
+    for number, fold in enumerate(FOLDS):
+        noisy = {
+            key: value * (1 + 0.05 * number * torch.randn(value.shape, generator=generator))
+            if value.is_floating_point()
+            else value
+            for key, value in weights.items()
+        }
+        torch.save(noisy, tmp_path / f"{fold}.pt")
+        Study(tmp_path).attribute(
+            f"{fold}.h5",
+            model=ModelSpec(f"{tmp_path}/{fold}.pt", f"{yeast}/model.py:YeastTF"),
+            model_name=fold,
+            target="Reb1",
+            precision="float64",
+        )
+    made = Study(tmp_path)
+    made.aggregate(*(f"{fold}.h5" for fold in FOLDS))
+    per_base = of_mean(made, "projected_shap/seq").sum(1)
+    explained = of_mean(made, "genolift/output") - of_mean(made, "genolift/reference_output").mean(1)
+    np.testing.assert_allclose(per_base.sum(1), explained, rtol=1e-4, atol=1e-4)
+    each = of_each(made, "projected_shap/seq").sum(2)
+    np.testing.assert_allclose(of_mean(made, "genolift/model_sd"), each.std(0, ddof=1), atol=1e-5)
+    sites = [sequence.find("TTACCCG") for sequence in letters(made)]
+    found = [site for site in sites if site >= 0]
+    assert len(found) >= 3
+    share = [
+        per_base[row, site : site + 7].sum() / per_base[row].sum()
+        for row, site in enumerate(sites)
+        if site >= 0
+    ]
+    assert np.median(share) > 10 * 7 / 400
+
+
+def letters(made: Study) -> list[str]:
+    codes = of_mean(made, "raw/seq").argmax(1)
+    return ["".join("ACGT"[code] for code in row) for row in codes]

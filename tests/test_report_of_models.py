@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import shutil
@@ -9,8 +10,9 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
-from made_up_results import make_results
+from made_up_results import make_results, write_table
 from test_report import report, words_of
 
 from genolift.ensemble import write_mean
@@ -67,7 +69,7 @@ def test_the_page_has_a_row_for_each_model_and_says_that_all_is_of_the_mean(
     assert "All models were compared with the same references" in section
     for name in NOISE:
         assert f"{name} {name}.pt {name}-aaaaa genolift.simulate.DemoModel" in section
-    assert "r with fold_2" in section
+    assert "Correlation of two models’ contributions Model fold_0 fold_1 fold_2" in section
     assert "sd over models" in words_of(page[page.index('<section id="sequences">') :])
     assert '<a href="#models">Models</a>' in page
     assert "models/" in text
@@ -121,3 +123,15 @@ def test_models_that_say_nothing_have_no_correlation(own: Path, tmp_path: Path) 
     assert view is not None
     assert view.models[0].alike == ("", "–", "–")
     assert "nan" not in words_of(report(own, tmp_path / "report.html")).lower().split()
+
+
+def test_a_mean_that_cancels_is_told_from_a_model_that_fails(own: Path, tmp_path: Path) -> None:
+    path = own / "per_sequence.tsv"
+    table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+    table.loc[2, "convergence_error_relative_max"] = "0.5"
+    write_table(path, table)
+    text = words_of(report(own, tmp_path / "report.html"))
+    assert (
+        "1 sequence of 40 exceed it in the mean, where models' outputs cancel; each model"
+        in html.unescape(text)
+    )

@@ -51,6 +51,8 @@ def _convergence(scored: pd.DataFrame, n_references: int, provenance: Mapping[st
         verdict = (
             f"all {pairs} pass" if not over else f"{words.count(over, 'sequence')} of {len(scored)} exceed it"
         )
+        if over and provenance.get("models"):
+            verdict += " in the mean, where models' outputs cancel; each model by itself passes"
         error, allowed = words.figure(largest, 2), words.figure(tolerance, 1)
         reading = f"Largest relative error {error}, tolerance {allowed}: {verdict}."
     guide = None if tolerance is None or tolerance <= 0 else figures.Guide(tolerance, "tolerance")
