@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import logging
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -20,15 +19,22 @@ from numpy.typing import NDArray
 from genolift.alphabet import N_CODE, reverse_complement_codes
 from genolift.errors import InputError
 from genolift.fasta import codes_of_letters, count_replaced_letters, read_fasta
-from genolift.files import existing_file, whole_file
+from genolift.files import whole_file
 from genolift.genome import read_windows
 from genolift.hdf5 import whole_hdf5
 from genolift.intervals import CENTERS, Window, check_chromosomes, read_intervals, windows_around
+from genolift.stored_sequences import (
+    COLUMNS,
+    FORMAT,
+    VERSION,
+    Sequences,
+    read_sequence_table,
+    read_sequences,
+)
+
+__all__ = ["COLUMNS", "EncodeSummary", "Sequences", "encode", "read_sequence_table", "read_sequences"]
 
 _LOG = logging.getLogger("genolift")
-FORMAT, VERSION = "genolift-sequences", 1
-COLUMNS = ("key", "id", "chrom", "start", "end", "strand", "length", "gc", "n_count", "kept", "reason")
-_WHOLE_NUMBERS = {"key": "int64", "start": "Int64", "end": "Int64", "length": "int64", "n_count": "Int64"}
 _CHUNK_BYTES = 2**20
 EMPTY, LENGTH, MANY_N = "empty record", "another length", "too many N"
 OVER_END, NO_CHROMOSOME = "over a chromosome's end", "chromosome not in the genome"
@@ -43,21 +49,6 @@ class EncodeSummary:
     length: int
     dropped: Mapping[str, int]
     n_letters_replaced: int
-
-
-@dataclass(frozen=True)
-class Sequences:
-    """The kept sequences, in input order.
-
-    ``key`` int64 (sequence,); ``id``, one for each; ``codes`` uint8 (sequence, position), 0-3 for A C G T and
-    4 for N.
-    """
-
-    key: NDArray[np.int64]
-    id: list[str]
-    codes: NDArray[np.uint8]
-    chromosomes: Mapping[str, int]
-    """The lengths of the genome's chromosomes, in bases; empty for sequences from FASTA."""
 
 
 @dataclass(frozen=True)
@@ -336,64 +327,3 @@ def _write_store(
     file.create_dataset("id", data=[record.id for _, record in kept], dtype=h5py.string_dtype("utf-8"))
     chunks = (min(n, max(1, _CHUNK_BYTES // length)), length)
     file.create_dataset("codes", data=codes, chunks=chunks, compression="gzip")
-
-
-def read_sequence_table(path: str | os.PathLike[str]) -> pd.DataFrame:
-    """Return ``sequences.tsv``, a row for every record of the input, in its order.
-
-    ``key`` and ``length`` are int64; ``start``, ``end`` (0-based half-open) and ``n_count`` Int64, missing
-    where there are none; ``gc`` float64, NaN where there is none; ``kept`` bool; the others str, empty where
-    there is nothing.
-
-    Raises
-    ------
-    InputError
-        If the file is missing or is not such a table.
-    """
-    file = existing_file(path)
-    try:
-        text = pd.read_csv(file, sep="\t", dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE)
-        if list(text.columns) != list(COLUMNS):
-            raise ValueError(f"its columns are not {' '.join(COLUMNS)}")
-        if not text["kept"].isin(["true", "false"]).all():
-            raise ValueError("a value of kept is neither true nor false")
-        frame = text.assign(kept=text["kept"] == "true")
-        for name in (*_WHOLE_NUMBERS, "gc"):
-            frame[name] = pd.to_numeric(text[name].replace("", None))
-        frame = frame.astype({**_WHOLE_NUMBERS, "gc": "float64"})
-        if not frame["key"].is_unique:
-            raise ValueError("a key stands twice")
-    except (ValueError, TypeError, UnicodeError) as error:
-        raise InputError(
-            f"is no table of sequences ({error})", where=str(file), remedy="make it anew with genolift encode"
-        ) from error
-    return frame
-
-
-def read_sequences(path: str | os.PathLike[str]) -> Sequences:
-    """Return the kept sequences of ``sequences.h5``.
-
-    Raises
-    ------
-    InputError
-        If the file is missing or is no such store.
-    """
-    file = existing_file(path)
-    try:
-        with h5py.File(file, "r") as stored:
-            if stored.attrs.get("format") != FORMAT or stored.attrs.get("version") != VERSION:
-                raise ValueError(f"its format is not {FORMAT} version {VERSION}")
-            chromosomes = json.loads(stored.attrs["chromosomes"])
-            ids = list(stored["id"].asstr()[:])
-            sequences = Sequences(stored["key"][:], ids, stored["codes"][:], chromosomes)
-        key, codes = sequences.key, sequences.codes
-        no_codes = codes.dtype != np.uint8 or codes.ndim != 2 or codes.max(initial=0) > N_CODE
-        if key.dtype != np.int64 or no_codes:
-            raise ValueError("key is not int64 or codes are not uint8 (sequence, position), 0 to 4")
-        if not len(key) == len(sequences.id) == len(codes) or len(np.unique(key)) != len(key):
-            raise ValueError("key, id and codes do not match")
-    except (OSError, KeyError, ValueError, TypeError) as error:
-        raise InputError(
-            f"is no store of sequences ({error})", where=str(file), remedy="make it anew with genolift encode"
-        ) from error
-    return sequences
