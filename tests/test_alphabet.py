@@ -27,6 +27,13 @@ def test_every_byte_has_its_code() -> None:
         assert codes[byte] == expected.get(chr(byte).upper() if byte < 128 else "", 255)
 
 
+def test_u_is_t_in_rna_and_no_other_letter_has_another_code() -> None:
+    every = bytes(range(256))
+    dna, rna = encode_letters(every), encode_letters(every, rna=True)
+    assert [chr(byte) for byte in np.flatnonzero(dna != rna)] == ["U", "u"]
+    assert rna[[ord("U"), ord("u")]].tolist() == [3, 3]
+
+
 def test_letters_come_as_text_or_bytes_and_their_codes_can_be_changed() -> None:
     for letters in ("ACgtNé", b"ACgtN\xe9"):
         codes = encode_letters(letters)

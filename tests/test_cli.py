@@ -72,6 +72,21 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     assert not [path for path in tmp_path.iterdir() if path.is_file()]
 
 
+def test_rna_is_read_where_the_alphabet_has_u(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "rna.fa").write_text(">a\nACGUACGUAC\n")
+    encode = ["encode", "--fasta", tmp_path / "rna.fa", "--table", tmp_path / "t.tsv", "--out"]
+    encode += [tmp_path / "s.h5"]
+    code, _, err = run(capsys, *encode, "--length", 10)
+    assert code == 2
+    assert "set model.alphabet (--alphabet)" in err
+    assert run(capsys, *encode, "--length", 10, "--alphabet", "UGCA")[0] == 0
+    reference = ["reference", "--sequences", tmp_path / "s.h5", "--kind", "fasta"]
+    reference += ["--fasta", tmp_path / "rna.fa", "--out", tmp_path / "r.h5"]
+    assert run(capsys, *reference)[0] == 2
+    assert run(capsys, *reference, "--alphabet", "acgu")[0] == 0
+    assert "'ACGX' is no alphabet" in run(capsys, *encode, "--alphabet", "ACGX")[2]
+
+
 def test_a_fault_of_ours_is_exit_code_1(tmp_path: Path) -> None:
     (tmp_path / "s.h5").mkdir()
     program = (

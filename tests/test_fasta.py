@@ -151,7 +151,13 @@ def test_lines_end_alike_and_are_all_there(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("letter", "remedy"),
-    [("U", "RNA"), ("-", "gaps"), ("*", "use A C G T"), ("7", "use A C G T"), ("\xe9", "use A C G T")],
+    [
+        ("U", "RNA: set model.alphabet"),
+        ("-", "gaps"),
+        ("*", "use A C G T"),
+        ("7", "use A C G T"),
+        ("\xe9", "use A C G T"),
+    ],
 )
 def test_a_letter_that_is_no_dna_is_named_with_its_position(letter: str, remedy: str) -> None:
     with pytest.raises(InputError) as caught:
@@ -159,6 +165,10 @@ def test_a_letter_that_is_no_dna_is_named_with_its_position(letter: str, remedy:
     message = str(caught.value)
     assert message.startswith(f"x.fa, record 3 'a': the letter {letter!r} at position 104 ")
     assert remedy in message
+
+
+def test_u_is_read_as_t_where_rna_is_meant() -> None:
+    assert codes_of_letters(b"ACGUTacgutN", where="", rna=True).tolist() == [0, 1, 2, 3, 3, 0, 1, 2, 3, 3, 4]
 
 
 def test_letters_for_several_bases_become_n_and_are_counted_without_n_itself() -> None:

@@ -502,6 +502,16 @@ def test_a_gzipped_fasta_serves_as_shared_references_and_says_which_letters_beca
         assert np.array_equal(opened.shared_onehot(), expected)
 
 
+def test_references_of_rna_are_read_as_dna_where_that_is_meant(tmp_path: Path, sequences: Path) -> None:
+    fasta, out = tmp_path / "references.fa", tmp_path / "references.h5"
+    fasta.write_text(f">one\n{'ACGU' * 15}\n")
+    with pytest.raises(InputError, match="this looks like RNA"):
+        write_references(sequences=sequences, out=out, kind="fasta", fasta=fasta)
+    write_references(sequences=sequences, out=out, kind="fasta", fasta=fasta, rna=True)
+    with open_references(out) as opened:
+        assert np.array_equal(opened.shared_onehot(), onehot_of_codes(encode_letters("ACGT" * 15)[None]))
+
+
 def test_a_reference_of_another_length_is_refused_by_name_and_nothing_is_written(
     tmp_path: Path, sequences: Path
 ) -> None:

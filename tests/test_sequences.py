@@ -165,6 +165,13 @@ def test_letters_for_several_bases_become_n_and_are_told(
     assert step.rows()["n_count"].tolist() == [4]
 
 
+def test_rna_is_stored_as_the_dna_that_it_is_a_copy_of(step: Step) -> None:
+    step.run(fasta=FASTA.replace("T", "U").replace(">c\nUUUUU", ">c\nUtuTU"), rna=True)
+    assert step.letters() == ["ACGTACGTAC", "GGGGCCCCAA", "TTTTTACGTA"]
+    step.run(bed="chr1\t5\t15\t.\t0\t-\n", genome=GENOME.replace("T", "U"), length=6, rna=True)
+    assert step.letters() == [CHR1[7:13]]
+
+
 def test_dropped_records_are_told(step: Step, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "genolift"):
         step.run(fasta=FASTA + ">d\n\n")
@@ -174,7 +181,11 @@ def test_dropped_records_are_told(step: Step, caplog: pytest.LogCaptureFixture) 
 @pytest.mark.parametrize(
     ("fasta", "length", "words"),
     [
-        (">a\nACGT\n>b\nACGU\n", None, "record 2 'b' (line 3): the letter 'U' at position 4"),
+        (
+            ">a\nACGT\n>b\nACGU\n",
+            None,
+            "record 2 'b' (line 3): the letter 'U' at position 4",
+        ),
         (">a\nACGT\n>a\nACGT\n", None, "'a' stands twice: record 1 (line 1) and record 2 (line 3)"),
         (
             ">a\nACGT\n>b\nACGTA\n",

@@ -14,19 +14,22 @@ for _code, _base in enumerate(BASES):
 for _letter in "NRYSWKMBDHV":  # the IUPAC ambiguity letters (Cornish-Bowden 1985): none is one base
     _CODE_OF_BYTE[[ord(_letter), ord(_letter.lower())]] = N_CODE
 _TRANSLATION = _CODE_OF_BYTE.tobytes()
+_CODE_OF_BYTE[[ord("U"), ord("u")]] = BASES.index("T")
+_RNA_TRANSLATION = _CODE_OF_BYTE.tobytes()
 _BYTE_OF_CODE = np.frombuffer(b"ACGTN", dtype=np.uint8)
 _BASE_CODES = np.arange(4, dtype=np.uint8)[:, None]
 _COMPLEMENT = np.array([3, 2, 1, 0, N_CODE], dtype=np.uint8)
 
 
-def encode_letters(letters: str | bytes) -> NDArray[np.uint8]:
+def encode_letters(letters: str | bytes, *, rna: bool = False) -> NDArray[np.uint8]:
     """Return the code of each letter, shape (position,): 0-3 for A C G T in either case, 4 for N and
-    every other IUPAC ambiguity letter, 255 for anything that is no DNA letter.
+    every other IUPAC ambiguity letter, 255 for anything that is no DNA letter; with ``rna`` U is read as T.
 
     Python's own translation takes half the time of numpy's indexing; of a bytearray it can be written to.
     """
     raw = letters.encode("latin-1", "replace") if isinstance(letters, str) else letters
-    return np.frombuffer(bytearray(raw).translate(_TRANSLATION), dtype=np.uint8)
+    translation = _RNA_TRANSLATION if rna else _TRANSLATION
+    return np.frombuffer(bytearray(raw).translate(translation), dtype=np.uint8)
 
 
 def decode_letters(codes: NDArray[np.uint8]) -> str:

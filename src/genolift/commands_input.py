@@ -8,6 +8,7 @@ from typing import Any
 
 from genolift import values
 from genolift.model_flags import add_model_flags, length_of_model
+from genolift.model_spec import is_rna
 from genolift.subcommand import add_command
 
 
@@ -31,6 +32,7 @@ def add_encode(commands: Any) -> None:
             use_strand=a.use_strand,
             max_n_fraction=a.max_n_fraction,
             missing_chromosomes=a.missing_chromosomes,
+            rna=is_rna(a.alphabet),
         )
         print(f"{summary.n_kept} of {summary.n_records} sequences of {summary.length} bp kept: {a.out}")
 
@@ -83,6 +85,7 @@ def add_reference(commands: Any) -> None:
             seed=a.seed,
             fasta=a.fasta,
             frequencies=a.frequencies,
+            rna=is_rna(a.alphabet),
         )
         shared = "shared by" if summary.shared else "for each of"
         print(
@@ -104,6 +107,7 @@ def add_reference(commands: Any) -> None:
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--fasta", type=Path, help="the references, with --kind fasta")
+    parser.add_argument("--alphabet", default="ACGT", help="the model's; where it has U, --fasta may too")
     parser.add_argument(
         "--frequencies",
         type=float,

@@ -162,7 +162,7 @@ def _name_of_header(
     return name
 
 
-def codes_of_letters(letters: bytes, *, where: str, first: int = 0) -> NDArray[np.uint8]:
+def codes_of_letters(letters: bytes, *, where: str, first: int = 0, rna: bool = False) -> NDArray[np.uint8]:
     """Return the codes of ``letters``, shape (position,) uint8: 0-3 for A C G T, 4 for other IUPAC letters.
 
     Parameters
@@ -173,13 +173,15 @@ def codes_of_letters(letters: bytes, *, where: str, first: int = 0) -> NDArray[n
         File and record, for the error.
     first
         The 0-based position of the first of ``letters`` in its record.
+    rna
+        Read U as T; a record may hold both.
 
     Raises
     ------
     InputError
         For a letter that is no DNA letter, with its position in the record counted from 1.
     """
-    codes = encode_letters(letters)
+    codes = encode_letters(letters, rna=rna)
     wrong = codes == _NO_CODE
     if wrong.any():
         position = int(wrong.argmax())
@@ -194,7 +196,7 @@ def codes_of_letters(letters: bytes, *, where: str, first: int = 0) -> NDArray[n
 
 def _remedy_for_letter(letter: str) -> str:
     if letter in "Uu":
-        return "this looks like RNA: write T for U"
+        return "this looks like RNA: set model.alphabet (--alphabet) to that of the model, such as ACGU"
     if letter in "-.":
         return "this looks like an alignment: take the gaps out"
     return "use A C G T, or N for an unknown base"

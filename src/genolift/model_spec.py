@@ -134,6 +134,18 @@ def check_alphabet(alphabet: str, where: str) -> None:
         )
 
 
+def is_rna(alphabet: str) -> bool:
+    """Whether an alphabet has U in the place of T.
+
+    Raises
+    ------
+    InputError
+        If it is none.
+    """
+    check_alphabet(alphabet, "model.alphabet")
+    return "U" in alphabet.upper()
+
+
 def check_axes(axes: str, where: str) -> None:
     """Raise `InputError` if axes are not bases and length, each once, and at most two axes of one."""
     names = axes_of(axes)

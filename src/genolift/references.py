@@ -278,6 +278,7 @@ def write_references(
     seed: int = 0,
     fasta: Path | None = None,
     frequencies: Frequencies | None = None,
+    rna: bool = False,
     provenance: Mapping[str, Any] | None = None,
 ) -> ReferenceSummary:
     """Write references.h5 (format: docs/architecture.md) for the sequences of sequences.h5.
@@ -299,6 +300,8 @@ def write_references(
         gzip or BGZF. An N becomes an all-zero column.
     frequencies
         For the kind ``base_frequencies``: of A C G T. None: those of the sequences.
+    rna
+        Read U in ``fasta`` as T.
     provenance
         What to store beside the step's own settings.
 
@@ -309,7 +312,7 @@ def write_references(
     """
     _check_settings(kind, number, seed, fasta, frequencies)
     stored = read_sequences(sequences)
-    shared = _shared_references(kind, stored.codes, fasta, frequencies)
+    shared = _shared_references(kind, stored.codes, fasta, frequencies, rna)
     n, length = stored.codes.shape
     if shared is not None:
         number, seed = len(shared), 0
@@ -347,7 +350,7 @@ def _check_settings(
 
 
 def _shared_references(
-    kind: str, codes: NDArray[np.uint8], fasta: Path | None, frequencies: Frequencies | None
+    kind: str, codes: NDArray[np.uint8], fasta: Path | None, frequencies: Frequencies | None, rna: bool
 ) -> NDArray[np.float32] | None:
     """Return the references that serve every sequence, (reference, 4, position); None for shuffles."""
     length = codes.shape[1]
@@ -356,7 +359,7 @@ def _shared_references(
     if kind == "base_frequencies":
         chosen = frequencies_of_codes(codes) if frequencies is None else check_frequencies(frequencies)
         return flat_reference(chosen, length)
-    return None if fasta is None else read_fasta_references(fasta, length)
+    return None if fasta is None else read_fasta_references(fasta, length, rna=rna)
 
 
 def _shuffled_blocks(stored: Sequences, kind: str, number: int, seed: int) -> Iterator[NDArray[np.uint8]]:

@@ -87,6 +87,7 @@ def encode(
     use_strand: bool = False,
     max_n_fraction: float = 0.1,
     missing_chromosomes: str = "error",
+    rna: bool = False,
     provenance: dict[str, Any] | None = None,
 ) -> EncodeSummary:
     """Write ``sequences.tsv`` and ``sequences.h5`` from a FASTA file, or from a BED file and a genome.
@@ -113,6 +114,8 @@ def encode(
         Sequences with a larger fraction of N are dropped.
     missing_chromosomes
         "error" or "drop": what to do with intervals on a chromosome that the genome does not have.
+    rna
+        Read U as T: for a model of RNA. A record may hold both.
     provenance
         What the caller wants recorded in the store besides this step's settings and counts.
 
@@ -130,17 +133,18 @@ def encode(
         "use_strand": use_strand,
         "max_n_fraction": max_n_fraction,
         "missing_chromosomes": missing_chromosomes,
+        "rna": rna,
     }
     _check_arguments(length, fasta, bed, genome, center, max_n_fraction, missing_chromosomes)
     replaced: Counter[str] = Counter()
     chromosomes: dict[str, int] = {}
     if bed is None or genome is None or length is None:
         assert fasta is not None  # as the arguments' check has made sure
-        records, length = _with_one_length(_fasta_records(fasta, replaced), length, fasta)
+        records, length = _with_one_length(_fasta_records(fasta, rna, replaced), length, fasta)
     else:
         intervals = read_intervals(bed, with_strand=use_strand)
         windows = windows_around(intervals, length=length, center=center)
-        records, chromosomes = _window_records(windows, genome, use_strand, replaced)
+        records, chromosomes = _window_records(windows, genome, use_strand, rna, replaced)
         if missing_chromosomes == "error":
             check_chromosomes(intervals, chromosomes, bed, genome)
     records = [_without_many_n(record, max_n_fraction) for record in records]
@@ -180,11 +184,11 @@ def _check_arguments(
             raise InputError(what, where=str(where), remedy=remedy)
 
 
-def _fasta_records(fasta: Path, replaced: Counter[str]) -> list[_Record]:
+def _fasta_records(fasta: Path, rna: bool, replaced: Counter[str]) -> list[_Record]:
     records = []
     for record in read_fasta(fasta):
         where = f"{fasta}, record {record.number + 1} {record.name!r} (line {record.line})"
-        codes = codes_of_letters(record.letters, where=where)
+        codes = codes_of_letters(record.letters, where=where, rna=rna)
         replaced.update(count_replaced_letters(record.letters, codes))
         records.append(_Record(record.name, len(codes), codes))
     return records
@@ -228,7 +232,7 @@ def _lengths(n_of_length: Counter[int]) -> str:
 
 
 def _window_records(
-    windows: Sequence[Window], genome: Path, use_strand: bool, replaced: Counter[str]
+    windows: Sequence[Window], genome: Path, use_strand: bool, rna: bool, replaced: Counter[str]
 ) -> tuple[list[_Record], dict[str, int]]:
     """Return a record for every window, in order, and the lengths of the genome's chromosomes."""
     places = [(window.chrom, window.start, window.end) for window in windows]
@@ -238,7 +242,8 @@ def _window_records(
         chrom, start, end = window.chrom, window.start, window.end
         record = _Record(window.id, end - start, chrom=chrom, start=start, end=end, strand="+")
         if letters is not None:
-            codes = codes_of_letters(letters, where=f"{genome}, record {chrom!r}", first=start)
+            where = f"{genome}, record {chrom!r}"
+            codes = codes_of_letters(letters, where=where, first=start, rna=rna)
             replaced.update(count_replaced_letters(letters, codes))
             if use_strand and window.interval.strand == "-":
                 record = replace(record, codes=reverse_complement_codes(codes), strand="-")

@@ -68,10 +68,10 @@ def check_frequencies(frequencies: Frequencies) -> tuple[float, float, float, fl
     return a, c, g, t
 
 
-def read_fasta_references(fasta: Path, length: int) -> NDArray[np.float32]:
+def read_fasta_references(fasta: Path, length: int, *, rna: bool = False) -> NDArray[np.float32]:
     """Return the records of a FASTA file, plain, gzip or BGZF, as float32 (reference, 4, position) one-hot.
 
-    An N is an all-zero column, and so is another ambiguity letter, which is logged.
+    An N is an all-zero column, and so is another ambiguity letter, which is logged; with ``rna`` U is T.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def read_fasta_references(fasta: Path, length: int) -> NDArray[np.float32]:
     rows, replaced = [], Counter[str]()
     for record in read_fasta(fasta):
         where = f"{fasta}, record {record.number + 1} {record.name!r} (line {record.line})"
-        codes = codes_of_letters(record.letters, where=where)
+        codes = codes_of_letters(record.letters, where=where, rna=rna)
         if len(codes) != length:
             raise InputError(
                 f"the reference has {len(codes)} bases, the sequences have {length}",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from genolift.config import resolve_config
 from genolift.errors import InputError
+from genolift.model_spec import is_rna
 
 HERE = f"{Path.cwd()}{os.sep}"
 CONFIG_FILES = [str(file).removeprefix(HERE) for file in workflow.configfiles]
@@ -148,6 +149,12 @@ def flags_of_model(model):
     )
 
 
+def rna_alphabet(wildcards):
+    """A model's alphabet that has U, which a FASTA may then have too; None where none has."""
+    alphabets = [model.alphabet for model in settings(wildcards).models.values()]
+    return next(filter(is_rna, alphabets), None)
+
+
 def known_length(wildcards):
     """The sequences' length in bases where the config says it, so that encode need not read the model."""
     models = settings(wildcards).models.values()
@@ -168,11 +175,12 @@ def files_that_say_length(wildcards):
 def flags_that_say_length(wildcards):
     models = settings(wildcards).models
     if known_length(wildcards):
-        return flags(length=known_length(wildcards))
+        return flags(length=known_length(wildcards), alphabet=rna_alphabet(wildcards))
     if len(models) == 1:
         return flags_of_model(next(iter(models.values())))
     return flags(
-        models=json.dumps({name: model.keys() for name, model in models.items()})
+        models=json.dumps({name: model.keys() for name, model in models.items()}),
+        alphabet=rna_alphabet(wildcards),
     )
 
 
@@ -205,6 +213,7 @@ def reference_flags(wildcards):
         seed=references.seed if drawn else None,
         fasta=references.fasta,
         frequencies=references.frequencies,
+        alphabet=rna_alphabet(wildcards) if references.fasta else None,
     )
 
 
