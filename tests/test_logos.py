@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from genolift import logos
 from genolift.errors import InputError
 from genolift.logos import (
     LogoSummary,
@@ -35,7 +36,9 @@ def onehot(letters: str) -> np.ndarray:
     return np.eye(4)[["ACGT".index(letter) for letter in letters]].T
 
 
-def write_inputs(folder: Path, *, chrom: str = "chr22") -> dict[str, Path]:
+def write_inputs(
+    folder: Path, *, chrom: str = "chr22", provenance: dict[str, Any] | None = None
+) -> dict[str, Path]:
     """Write what the step reads; sequence 3 has the strongest stretch, at 50, on the minus strand."""
     random = np.random.default_rng(2)
     folder.mkdir(parents=True, exist_ok=True)
@@ -68,7 +71,13 @@ def write_inputs(folder: Path, *, chrom: str = "chr22") -> dict[str, Path]:
         "genolift/convergence_error": zeros,
         "genolift/standard_error": np.zeros((N, LENGTH), np.float32),
     }
-    sizes: dict[str, Any] = {"n": N, "length": LENGTH, "r": 2, "provenance": {}, "chromosomes": {}}
+    sizes: dict[str, Any] = {
+        "n": N,
+        "length": LENGTH,
+        "r": 2,
+        "provenance": provenance or {},
+        "chromosomes": {},
+    }
     write_contributions(folder / "contributions.h5", iter([block]), **sizes)
     table = pd.DataFrame({"key": np.arange(N) * 2, "id": [f"peak_{row}" for row in range(N)], "chrom": chrom})
     table["start"] = 16_000_000 + 1000 * np.arange(N) if chrom else ""
@@ -107,6 +116,23 @@ def test_every_motif_is_drawn_as_three_matrices_in_both_orientations(drawn: tupl
     expected = {(name, way, kind) for name in NAMES for way in ("forward", "reverse") for kind in KINDS}
     assert set(motifs[["name", "orientation", "matrix"]].itertuples(index=False, name=None)) == expected
     assert summary == LogoSummary(n_motifs=2, n_sequences=3, n_pictures=len(index))
+
+
+@pytest.mark.parametrize(("alphabet", "letters"), [("UGCA", "ACGU"), ("TGCA", "ACGT"), (None, "ACGT")])
+def test_logos_of_a_model_of_rna_show_u(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alphabet: str | None, letters: str
+) -> None:
+    inputs = write_inputs(tmp_path, provenance={"model_alphabet": alphabet} if alphabet else {})
+    drawn: list[pd.DataFrame] = []
+
+    def figure(frame: pd.DataFrame, **labels: Any) -> Any:
+        drawn.append(frame)
+        return logo_figure(frame, **labels)
+
+    monkeypatch.setattr(logos, "logo_figure", figure)
+    draw_logos(**inputs, out=tmp_path / "logos", n_sequences=1)
+    assert len(drawn) == 2 * 6 + 1
+    assert {"".join(frame.columns) for frame in drawn} == {letters}
 
 
 def test_the_strongest_sequences_are_drawn_in_order_by_absolute_contribution(drawn: tuple) -> None:

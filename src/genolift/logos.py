@@ -28,7 +28,7 @@ from genolift.store import open_contributions
 # The field's A green, C blue, G orange and T red, in shades that differ in lightness too. Through Machado,
 # Oliveira and Fernandes' (2009) matrices of red and green blindness the nearest two, A and T, are 21 CIELAB
 # units apart, and all others 40 or more.
-COLORS = {"A": "#2ca25f", "C": "#2b5fc1", "G": "#f2a516", "T": "#b2182b"}
+COLORS = {"A": "#2ca25f", "C": "#2b5fc1", "G": "#f2a516", "T": "#b2182b", "U": "#b2182b"}
 _INK, _QUIET = "#333333", "#8a8a8a"
 _Y_LABELS = {
     "cwm": "contribution",
@@ -119,12 +119,14 @@ def draw_logos(
     frames = _motif_frames(_read_table(matrices, ["motif", "kind", "position", *BASES]), table, matrices)
     scored = _read_table(per_sequence, ["key", "id", "chrom", "start", "end", "strand"])
     rows: list[tuple[str, ...]] = []
+    letters = _letters(contributions)
     with whole_folder(out) as folder, style():
         for _, motif in table.iterrows():
-            rows += _draw_motif(folder, motif, {kind: frames[motif["motif"], kind] for kind in _TITLES})
+            drawn = {kind: frames[motif["motif"], kind] for kind in _TITLES}
+            rows += _draw_motif(folder, motif, drawn, letters)
         strongest = _strongest_windows(contributions, per_sequence, scored, n_sequences, window)
         for rank, (row, place, scores) in enumerate(strongest, start=1):
-            rows.append(_draw_sequence(folder, rank, scored.iloc[row], place, scores))
+            rows.append(_draw_sequence(folder, rank, scored.iloc[row], place, scores, letters))
         pd.DataFrame(rows, columns=_INDEX).to_csv(folder / "index.tsv", sep="\t", index=False)
     return LogoSummary(len(table), len(strongest), len(rows))
 
@@ -245,7 +247,16 @@ def _short_path(path: re.Match[str]) -> str:
     return " ".join(words)
 
 
-def _draw_motif(folder: Path, motif: pd.Series, matrices: Mapping[str, Matrix]) -> Iterator[tuple[str, ...]]:
+def _letters(contributions: Path) -> list[str]:
+    """Return the letters to draw A C G T by: U for T where the model's alphabet has U."""
+    with open_contributions(contributions) as store:
+        alphabet = str(store.provenance.get("model_alphabet", BASES)).upper()
+    return list(BASES.replace("T", "U") if "U" in alphabet else BASES)
+
+
+def _draw_motif(
+    folder: Path, motif: pd.Series, matrices: Mapping[str, Matrix], letters: list[str]
+) -> Iterator[tuple[str, ...]]:
     """Draw a motif's matrices in both orientations, and yield the index's rows."""
     name, accession = str(motif["match1_name"]), str(motif["match1"])
     title = f"{name} ({accession})" if accession not in ("", name) else accession or str(motif["motif"])
@@ -262,7 +273,7 @@ def _draw_motif(folder: Path, motif: pd.Series, matrices: Mapping[str, Matrix]) 
             positions = np.arange(first, last)[:: -1 if turned else 1]
             way = ", reverse complement" if turned else ""
             figure = logo_figure(
-                pd.DataFrame(shown.T, index=positions, columns=list(BASES)),
+                pd.DataFrame(shown.T, index=positions, columns=letters),
                 title=title,
                 subtitle=f"{_TITLES[kind]}{way} · {int(motif['n_seqlets']):,} seqlets",
                 y_label=_Y_LABELS[kind],
@@ -281,12 +292,12 @@ def _draw_motif(folder: Path, motif: pd.Series, matrices: Mapping[str, Matrix]) 
 
 
 def _draw_sequence(
-    folder: Path, rank: int, place: pd.Series, window: _Window, scores: Matrix
+    folder: Path, rank: int, place: pd.Series, window: _Window, scores: Matrix, letters: list[str]
 ) -> tuple[str, ...]:
     """Draw contributions, (base, position), of a window of a sequence, and return the index's row."""
     positions, where = window_coordinates(place, window.start, window.end)
     figure = logo_figure(
-        pd.DataFrame(scores.T, index=positions, columns=list(BASES)),
+        pd.DataFrame(scores.T, index=positions, columns=letters),
         title=str(place["id"]),
         subtitle=f"number {rank} · contribution {window.score:+.3g} over the best {window.stretch} bases",
         y_label=_Y_LABELS["contribution"],
