@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from genolift.alphabet import BASES
+from genolift.errors import InputError
 from genolift.model_spec import BASES_FIRST, ModelSpec, axes_of
 from genolift.targets import task_names
 
@@ -54,8 +55,8 @@ class Laid(nn.Module):
                 x = torch.cat([x, 1 - x.sum(1, keepdim=True)], 1)
             x = x[:, order]
         if self.extra_channels:
-            channels, *held = held  # type: ignore[assignment]
-            x = torch.cat([x, channels], 1)
+            x = torch.cat([x, self._channels(bases, held)], 1)
+            held = held[1:]
         if self.axes != ("bases", "length"):
             if self.axes.index("bases") > self.axes.index("length"):
                 x = x.transpose(1, 2)
@@ -63,6 +64,23 @@ class Laid(nn.Module):
                 if name == "1":
                     x = x.unsqueeze(place)
         return self.model(x, *held)
+
+    def _channels(self, bases: Tensor, held: tuple[Tensor, ...]) -> Tensor:
+        """Return the extra channels, the first of what is held, checked to be as many as the model reads."""
+        wanted, length = self.extra_channels, bases.shape[2]
+        if not held:
+            raise InputError(
+                f"the model reads {wanted} channel{'s' * (wanted > 1)} beyond the bases, and none are given",
+                where="extra_inputs",
+                remedy=f"give them first, (n, {wanted}, length)",
+            )
+        if tuple(held[0].shape[1:]) != (wanted, length):
+            raise InputError(
+                f"extra channels have the shape (n, {', '.join(map(str, held[0].shape[1:]))})",
+                where="extra_inputs",
+                remedy=f"give (n, {wanted}, {length})",
+            )
+        return held[0]
 
 
 def laid_out(
