@@ -172,6 +172,18 @@ def test_rna_is_stored_as_the_dna_that_it_is_a_copy_of(step: Step) -> None:
     assert step.letters() == [CHR1[7:13]]
 
 
+def test_the_store_says_where_windows_lie_and_nothing_of_a_fasta(step: Step) -> None:
+    bed = "chr2\t8\t9\t.\t0\t-\nchr2\t17\t18\t.\t0\t+\nchr1\t5\t15\t.\t0\t+\n"  # N in the second
+    step.run(bed=bed, genome=GENOME, length=6, use_strand=True)
+    stored = read_sequences(step.store)
+    assert stored.key.tolist() == [0, 2]
+    assert stored.places is not None
+    assert (stored.places.chrom, stored.places.strand) == (["chr2", "chr1"], ["-", "+"])
+    assert stored.places.start.tolist() == [5, 7]
+    step.run(fasta=FASTA)
+    assert read_sequences(step.store).places is None
+
+
 def test_dropped_records_are_told(step: Step, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "genolift"):
         step.run(fasta=FASTA + ">d\n\n")

@@ -329,6 +329,14 @@ def _write_store(
     file.attrs["provenance"] = json.dumps(provenance, sort_keys=True)
     file.attrs["chromosomes"] = json.dumps(chromosomes)
     file["key"] = np.array([key for key, _ in kept], dtype=np.int64)
-    file.create_dataset("id", data=[record.id for _, record in kept], dtype=h5py.string_dtype("utf-8"))
+    _write_text(file, "id", [record.id for _, record in kept])
+    if chromosomes:
+        _write_text(file, "chrom", [record.chrom for _, record in kept])
+        _write_text(file, "strand", [record.strand for _, record in kept])
+        file["start"] = np.array([record.start for _, record in kept], dtype=np.int64)
     chunks = (min(n, max(1, _CHUNK_BYTES // length)), length)
     file.create_dataset("codes", data=codes, chunks=chunks, compression="gzip")
+
+
+def _write_text(file: h5py.File, name: str, values: list[str]) -> None:
+    file.create_dataset(name, data=values, dtype=h5py.string_dtype("utf-8"))

@@ -23,6 +23,17 @@ _WHOLE_NUMBERS = {"key": "int64", "start": "Int64", "end": "Int64", "length": "i
 
 
 @dataclass(frozen=True)
+class Places:
+    """Where sequences lie on a genome, one value for each: ``start`` int64 (sequence,), 0-based; ``strand``
+    is ``-`` where the sequence is the reverse complement of what stands there.
+    """
+
+    chrom: list[str]
+    start: NDArray[np.int64]
+    strand: list[str]
+
+
+@dataclass(frozen=True)
 class Sequences:
     """The kept sequences, in input order.
 
@@ -35,6 +46,8 @@ class Sequences:
     codes: NDArray[np.uint8]
     chromosomes: Mapping[str, int]
     """The lengths of the genome's chromosomes, in bases; empty for sequences from FASTA."""
+    places: Places | None = None
+    """None for sequences from FASTA."""
 
 
 def read_sequence_table(path: str | os.PathLike[str]) -> pd.DataFrame:
@@ -84,7 +97,8 @@ def read_sequences(path: str | os.PathLike[str]) -> Sequences:
                 raise ValueError(f"its format is not {FORMAT} version {VERSION}")
             chromosomes = json.loads(stored.attrs["chromosomes"])
             ids = list(stored["id"].asstr()[:])
-            sequences = Sequences(stored["key"][:], ids, stored["codes"][:], chromosomes)
+            places = _places(stored) if "start" in stored else None
+            sequences = Sequences(stored["key"][:], ids, stored["codes"][:], chromosomes, places)
         key, codes = sequences.key, sequences.codes
         no_codes = codes.dtype != np.uint8 or codes.ndim != 2 or codes.max(initial=0) > N_CODE
         if key.dtype != np.int64 or no_codes:
@@ -96,3 +110,11 @@ def read_sequences(path: str | os.PathLike[str]) -> Sequences:
             f"is no store of sequences ({error})", where=str(file), remedy="make it anew with genolift encode"
         ) from error
     return sequences
+
+
+def _places(stored: h5py.File) -> Places:
+    chrom, strand = (list(stored[name].asstr()[:]) for name in ("chrom", "strand"))
+    places = Places(chrom, stored["start"][:], strand)
+    if not len(chrom) == len(places.start) == len(strand) == len(stored["key"]):
+        raise ValueError("key and places do not match")
+    return places
