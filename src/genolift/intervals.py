@@ -235,13 +235,18 @@ def check_chromosomes(
     chrom, line = next(iter(missing.items()))
     others = f" (and {len(missing) - 1} more of the file's)" if len(missing) > 1 else ""
     shown = ", ".join([*known][:5]) + (", ..." if len(known) > 5 else "")
-    same = next((name for name in known if _bare(name) == _bare(chrom)), None)
+    same = same_chromosome(chrom, known)
     rename = f"the genome calls it {same!r}: use the same names in both" if same else "check the genome"
     raise InputError(
         f"the chromosome {chrom!r}{others} is not in the genome {genome}, which has {shown}",
         where=f"{path}:{line}",
         remedy=f"{rename}, or set missing_chromosomes to drop",
     )
+
+
+def same_chromosome(chrom: str, known: Iterable[str]) -> str | None:
+    """Return what is probably the same chromosome by another name: with or without 'chr', M for MT."""
+    return next((name for name in known if _bare(name) == _bare(chrom)), None)
 
 
 def _bare(chrom: str) -> str:
