@@ -111,6 +111,29 @@ def test_other_channels_are_named_with_the_shape() -> None:
     assert "(n, 5, 50)" in wrong(inputs=torch.rand(3, 5, 50), references=torch.rand(2, 5, 50))
 
 
+def test_an_exported_program_says_what_arguments_it_takes() -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.out = nn.Conv1d(4, 5, 7), nn.Linear(8, 2)
+
+        def forward(self, x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+            return self.out(torch.cat([self.conv(x).relu().amax(-1), z], 1))
+
+    rows = torch.export.Dim("rows", min=2)
+    example = onehot(3), torch.zeros(3, 3)
+    program = torch.export.export(Two().eval(), example, dynamic_shapes=({0: rows}, {0: rows}))
+    takes = "model: the exported program takes (n, 4, 50) and (n, 3), and is given (n, 4, "
+    for length, extra in ((50, ()), (50, (2,)), (50, (3, 1)), (60, (3,))):
+        held = tuple(torch.zeros(3, width) for width in extra)
+        inputs = {"inputs": onehot(3, length=length), "references": onehot(2, length=length)}
+        message = wrong(model=program, extra_inputs=held, **inputs)
+        assert message.startswith(f"{takes}{length})")
+        assert "further inputs as extra_inputs" in message
+    right = genolift.deeplift(program, onehot(3), onehot(2, seed=1), extra_inputs=(torch.zeros(3, 3),))
+    assert float(right.relative_convergence_error.max()) < 1e-5
+
+
 def test_a_target_that_does_not_exist_is_refused() -> None:
     assert wrong(target=2) == "target: there is no target 2: the model has 2 outputs; choose one of 0 to 1"
     assert "there is no target -1" in wrong(target=-1)

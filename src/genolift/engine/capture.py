@@ -68,6 +68,7 @@ def capture(
                 remedy="give the module that it was exported from, or the layer last-convolution",
             )
         if after is None:
+            _check_arguments(model, example)
             return graph_of(model, device, dtype)
         model = model.module()
     example = tuple(
@@ -80,6 +81,36 @@ def capture(
         )
         _try(trial, example)
         return graph_of(_export(traced, example), device, dtype, layer=read is not None)
+
+
+_AS_TRAINED = (
+    "give sequences of the length and in the layout that the model was trained on, and its further inputs as "
+    "extra_inputs"
+)
+
+
+def _check_arguments(program: ExportedProgram, example: tuple[Tensor, ...]) -> None:
+    """Raise `InputError` if a program, which is not tried, takes other arguments."""
+    users = program.graph_signature.user_inputs
+    taken = [
+        node.meta["val"] for node in program.graph.nodes if node.op == "placeholder" and node.name in users
+    ]
+    wanted = [tuple(each.shape) for each in taken if isinstance(each, Tensor)]
+    given = [tuple(each.shape) for each in example]
+    fits = len(given) == len(wanted) and all(
+        len(one) == len(other)
+        and all(
+            size == known for size, known in zip(one[1:], other[1:], strict=True) if isinstance(known, int)
+        )
+        for one, other in zip(given, wanted, strict=True)
+    )
+    if not fits:
+        raise InputError(
+            f"the exported program takes {' and '.join(map(_shape, taken))}, and is given "
+            f"{' and '.join(map(_shape, example))}",
+            where="model",
+            remedy=_AS_TRAINED,
+        )
 
 
 @contextmanager
@@ -283,7 +314,7 @@ def _try(model: _Traced, example: tuple[Tensor, ...]) -> None:
         raise InputError(
             f"the model does not take an input of shape {shapes}: {first_line(error)}",
             where=model_line(error),
-            remedy="give sequences of the length, and in the layout, that the model was trained on",
+            remedy=_AS_TRAINED,
         ) from error
     tensors = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
     if model.after is not None:
