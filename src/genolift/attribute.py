@@ -13,7 +13,7 @@ import json
 import logging
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -29,6 +29,8 @@ from genolift.convergence import relative_error
 from genolift.engine.footprint import result_bytes
 from genolift.errors import InputError
 from genolift.files import sha256
+from genolift.held_inputs import HeldInputs, held_provenance
+from genolift.held_spec import HeldSpec
 from genolift.model_spec import ONE_MODEL, check_model_name
 from genolift.models import ModelSpec, input_length, load_model, model_provenance
 from genolift.pieces import Pieces, WritesBehind, prepared_ahead
@@ -62,6 +64,7 @@ def attribute(
     references: Path,
     model: ModelSpec,
     out: Path,
+    held: HeldSpec = HeldSpec(),  # noqa: B008 - it is frozen
     target: int | str = 0,
     keep_final_activation: bool = False,
     rule: str = "genomics-default",
@@ -84,6 +87,8 @@ def attribute(
         What to explain.
     out
         The shard's file, of the layout of contributions.h5.
+    held
+        What the model is given beside the bases, the same in a sequence and its references.
     target, keep_final_activation, rule, batch_size, device, precision
         As in `genolift.deeplift`.
     tolerance
@@ -113,21 +118,24 @@ def attribute(
         loaded = load_model(model)
         check_length(stored, input_length(loaded, model), sequences, model_name)
         example = torch.from_numpy(onehot_of_codes(stored.codes[:1])).float()
+        inputs = HeldInputs(held, stored)
         explainer = Explainer(
             loaded,
             example,
             rule=rule,
             target=target,
             keep_final_activation=keep_final_activation,
+            extra_inputs=as_tensors(inputs.of(range(1))),
             device=device,
             precision=precision,
             memory=memory,
-            besides=_bytes_of_piece(compared, rows),
+            besides=_bytes_of_piece(compared, inputs, rows),
         )
         provenance = {
             **_versions(),
             "model_name": model_name,
             **model_provenance(model),
+            **held_provenance(held),
             "target": target,
             "keep_final_activation": keep_final_activation,
             "stepped_over": explainer.stepped_over,
@@ -143,7 +151,7 @@ def attribute(
         pieces = Pieces(out, _fingerprint(provenance, rows))
         _LOG.debug("pieces of the work are kept in %s", pieces.folder)
         divided = _divided(rows, stored.codes.shape[1])
-        run = _Run(explainer, stored, compared, pieces, batch_size, memory)
+        run = _Run(explainer, stored, inputs, compared, pieces, batch_size, memory)
         total = len(rows) * compared.number
         largest, resumed, done = 0.0, 0, 0
         with WritesBehind(pieces) as behind:
@@ -181,9 +189,12 @@ def attribute(
 
 @dataclass(frozen=True)
 class _Compared:
-    """What a piece is computed from: uint8 (n, 4, position) and its references, as `Explainer` takes them."""
+    """What a piece is computed from: uint8 (n, 4, position), what is held, and its references, as `Explainer`
+    takes them.
+    """
 
     onehot: NDArray[np.uint8]
+    held: tuple[torch.Tensor, ...]
     references: torch.Tensor
 
 
@@ -194,12 +205,14 @@ class _Run:
         self,
         explainer: Explainer,
         stored: Sequences,
+        inputs: HeldInputs,
         compared: References,
         pieces: Pieces,
         batch_size: int | None,
         memory: int | None,
     ) -> None:
-        self.explainer, self.stored, self.compared, self.pieces = explainer, stored, compared, pieces
+        self.explainer, self.stored, self.inputs = explainer, stored, inputs
+        self.compared, self.pieces = compared, pieces
         self.batch_size, self.memory = batch_size, memory
         self.shared = torch.from_numpy(compared.shared_onehot()) if compared.shared else None
 
@@ -209,12 +222,13 @@ class _Run:
         if block is not None:
             return block
         onehot = onehot_of_codes(self.stored.codes[rows.start : rows.stop])
+        held = as_tensors(self.inputs.of(rows))
         if self.shared is not None:
-            return _Compared(onehot, self.shared)
+            return _Compared(onehot, held, self.shared)
         codes = self.compared.codes(rows.start, rows.stop)
         if self.compared.kind.endswith("_shuffle"):
             self._check_shuffles(rows, codes)
-        return _Compared(onehot, torch.from_numpy(onehot_of_codes(codes)))
+        return _Compared(onehot, held, torch.from_numpy(onehot_of_codes(codes)))
 
     def computed(
         self, rows: range, compared: _Compared, progress: Callable[[int], Any]
@@ -230,11 +244,12 @@ class _Run:
         result = self.explainer.explain(
             torch.from_numpy(compared.onehot).float(),
             compared.references,
+            extra_inputs=compared.held,
             batch_size=self.batch_size,
             memory=self.memory,
             progress=advance,
             names=[f"{self.stored.id[row]} (key {self.stored.key[row]})" for row in rows],
-            besides=_bytes_besides(len(rows), self.compared),
+            besides=_bytes_besides(len(rows), self.compared, self.inputs),
         )
         return self._block(rows, compared.onehot, result)
 
@@ -271,20 +286,25 @@ def _counts(codes: NDArray[np.uint8]) -> NDArray[np.int64]:
     return np.stack([np.count_nonzero(codes == base, axis=-1) for base in range(len(BASES))], -1)
 
 
-def _bytes_besides(n: int, compared: References) -> int:
+def as_tensors(held: Iterable[NDArray[np.float32]]) -> tuple[torch.Tensor, ...]:
+    """Return what `HeldInputs` gives as the models' arguments."""
+    return tuple(torch.from_numpy(values) for values in held)
+
+
+def _bytes_besides(n: int, compared: References, inputs: HeldInputs) -> int:
     """Return the bytes that a piece of n sequences takes but for its results.
 
-    There are its references and the next ones, as codes and as uint8 one-hot, and three blocks: one that is
-    made, one that waits and one that is written.
+    There are its references and the next ones, as codes and as uint8 one-hot, what is held of it and of the
+    next, and three blocks: one that is made, one that waits and one that is written.
     """
     positions = n * compared.length
     references = (16 * compared.length if compared.shared else 2 * 5 * positions) * compared.number
-    return references + 3 * 12 * 4 * positions
+    return references + 2 * n * inputs.row_bytes + 3 * 12 * 4 * positions
 
 
-def _bytes_of_piece(compared: References, rows: range) -> int:
+def _bytes_of_piece(compared: References, inputs: HeldInputs, rows: range) -> int:
     n = max((len(piece) for piece in _divided(rows, compared.length)), default=0)
-    return result_bytes(n, compared.number, 4 * compared.length) + _bytes_besides(n, compared)
+    return result_bytes(n, compared.number, 4 * compared.length) + _bytes_besides(n, compared, inputs)
 
 
 def _divided(rows: range, length: int) -> list[range]:
@@ -329,6 +349,9 @@ def _digest(stored: Sequences) -> str:
     digest = hashlib.sha256("\n".join(stored.id).encode())
     digest.update(stored.key.tobytes())
     digest.update(stored.codes.tobytes())
+    if stored.places is not None:
+        digest.update(repr((stored.places.chrom, stored.places.strand)).encode())
+        digest.update(stored.places.start.tobytes())
     return digest.hexdigest()
 
 

@@ -8,7 +8,14 @@ from typing import Any
 
 from genolift import values
 from genolift.errors import InputError
-from genolift.model_flags import add_model_flags, add_rule_flags, add_target_flags, model_spec
+from genolift.model_flags import (
+    add_input_flag,
+    add_model_flags,
+    add_rule_flags,
+    add_target_flags,
+    held_spec,
+    model_spec,
+)
 from genolift.model_spec import ONE_MODEL
 from genolift.subcommand import add_command
 
@@ -28,6 +35,7 @@ def add_attribute(commands: Any) -> None:
                 references=a.references,
                 model=model_spec(a),
                 out=a.out,
+                held=held_spec(a),
                 target=int(a.target) if a.target.isdecimal() else a.target,
                 keep_final_activation=a.keep_final_activation,
                 rule=a.rule,
@@ -58,6 +66,7 @@ def add_attribute(commands: Any) -> None:
     parser.add_argument("--sequences", type=Path, required=True, help="sequences.h5")
     parser.add_argument("--references", type=Path, required=True, help="references.h5")
     add_model_flags(parser, required=True)
+    add_input_flag(parser)
     add_rule_flags(parser)
     parser.add_argument(
         "--tolerance", type=float, default=1e-3, help="largest relative convergence error (0.001)"
@@ -92,6 +101,7 @@ def add_compare(commands: Any) -> None:
             references=a.references,
             model=model_spec(a),
             out=a.out,
+            held=held_spec(a),
             target=int(a.target) if a.target.isdecimal() else a.target,
             keep_final_activation=a.keep_final_activation,
             methods=tuple(METHODS) if a.methods is None else a.methods,
@@ -121,6 +131,7 @@ def add_compare(commands: Any) -> None:
     parser.add_argument("--sequences", type=Path, required=True, help="sequences.h5")
     parser.add_argument("--references", type=Path, required=True, help="references.h5")
     add_model_flags(parser, required=True)
+    add_input_flag(parser)
     add_target_flags(parser)
     parser.add_argument(
         "--methods",
@@ -159,6 +170,7 @@ def add_plan(commands: Any) -> None:
         from torch.nn.functional import one_hot
 
         from genolift.attribution import plan
+        from genolift.held_inputs import example_of
         from genolift.models import input_length, load_model
         from genolift.plan_check import check_plan
 
@@ -169,18 +181,20 @@ def add_plan(commands: Any) -> None:
             raise InputError(
                 "the model does not say its input length", where="--input-length", remedy="give it, in bases"
             )
+        held = tuple(torch.from_numpy(values) for values in example_of(held_spec(a), length))
         explained = {
             "rule": a.rule,
             "target": a.target,
             "keep_final_activation": a.keep_final_activation,
         }
         if not a.check:
-            print(plan(model, torch.zeros(1, 4, length), **explained))
+            print(plan(model, torch.zeros(1, 4, length), extra_inputs=held, **explained))
             return
         random = torch.Generator().manual_seed(0)
         codes = torch.randint(4, (2, _CHECKED, length), generator=random)
         inputs, references = one_hot(codes, 4).transpose(2, 3).float()
-        print(check_plan(model, inputs, references, **explained))
+        held = tuple(values.expand(_CHECKED, *values.shape[1:]) for values in held)
+        print(check_plan(model, inputs, references, extra_inputs=held, **explained))
 
     parser = add_command(
         commands,
@@ -190,6 +204,7 @@ def add_plan(commands: Any) -> None:
         "genolift plan --model weights.pt --model-class model.py:Model --input-length 400",
     )
     add_model_flags(parser, required=True)
+    add_input_flag(parser)
     add_rule_flags(parser)
     parser.add_argument(
         "--check",

@@ -21,12 +21,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genolift.alphabet import onehot_of_codes
-from genolift.attribute import check_length, check_references
+from genolift.attribute import as_tensors, check_length, check_references
 from genolift.attribution import path_points
 from genolift.comparison_figure import draw_comparison
 from genolift.errors import InputError
 from genolift.explainer import Attribution, Explainer, Model, chosen_device
 from genolift.files import sha256, whole_folder
+from genolift.held_inputs import HeldInputs, held_provenance
+from genolift.held_spec import HeldSpec
 from genolift.methods import GradCam, Mutagenesis
 from genolift.models import ModelSpec, input_length, load_model
 from genolift.reference_store import open_references
@@ -60,15 +62,26 @@ class _Settings:
 
     model: Model
     example: Tensor
+    held: tuple[Tensor, ...]
+    """What the model is given beside the bases of all sequences that are compared, (n, ...) each."""
     explained: Mapping[str, Any]
     """The target and whether its final activation is kept, device and precision, as the methods take them."""
     steps: int
     batch_size: int | None
 
+    def captured(self, make: Callable[..., Any], **options: Any) -> Any:
+        """Return an explainer of the model."""
+        held = tuple(each[:1] for each in self.held)
+        return make(self.model, self.example, extra_inputs=held, **options, **self.explained)
+
+    def options(self, x: Tensor) -> dict[str, Any]:
+        """Return what every explainer is called with, for the first sequences ``x``."""
+        return {"extra_inputs": tuple(each[: len(x)] for each in self.held), "batch_size": self.batch_size}
+
 
 def _by_rule(rule: str, settings: _Settings, path: Sequence[tuple[float, float]] = ()) -> Run:
-    explainer = Explainer(settings.model, settings.example, rule=rule, **settings.explained)
-    return partial(explainer.explain, batch_size=settings.batch_size, path=path)
+    explainer = settings.captured(Explainer, rule=rule)
+    return lambda x, references: explainer.explain(x, references, path=path, **settings.options(x))
 
 
 def _times_input(rule: str, settings: _Settings) -> Run:
@@ -83,13 +96,13 @@ def _integrated_gradients(settings: _Settings) -> Run:
 
 
 def _mutagenesis(settings: _Settings) -> Run:
-    explainer = Mutagenesis(settings.model, settings.example, **settings.explained)
-    return lambda x, references: explainer.explain(x, batch_size=settings.batch_size)
+    explainer = settings.captured(Mutagenesis)
+    return lambda x, references: explainer.explain(x, **settings.options(x))
 
 
 def _grad_cam(guided: bool, settings: _Settings) -> Run:
-    explainer = GradCam(settings.model, settings.example, guided=guided, **settings.explained)
-    return lambda x, references: explainer.explain(x, batch_size=settings.batch_size)
+    explainer = settings.captured(GradCam, guided=guided)
+    return lambda x, references: explainer.explain(x, **settings.options(x))
 
 
 @dataclass(frozen=True)
@@ -124,6 +137,7 @@ def compare(
     references: Path,
     model: ModelSpec,
     out: Path,
+    held: HeldSpec = HeldSpec(),  # noqa: B008 - it is frozen
     target: int | str = 0,
     keep_final_activation: bool = False,
     methods: Sequence[str] = tuple(METHODS),
@@ -149,7 +163,7 @@ def compare(
     ----------
     sequences, references
         ``sequences.h5`` and ``references.h5``.
-    model, target, keep_final_activation, batch_size, device, precision
+    model, held, target, keep_final_activation, batch_size, device, precision
         As in `genolift.attribute.attribute`.
     out
         The folder to make; an earlier comparison there is replaced.
@@ -191,7 +205,9 @@ def compare(
         "device": chosen,
         "precision": precision,
     }
-    results = _run_all(methods, _Settings(loaded, onehot[:1], explained, steps, batch_size), onehot, shown)
+    inputs = as_tensors(HeldInputs(held, stored).of(range(n)))
+    settings = _Settings(loaded, onehot[:1], inputs, explained, steps, batch_size)
+    results = _run_all(methods, settings, onehot, shown)
     table = _table(results, instances, n)
     agreement = agreement_table({name: result.scores for name, result in results.items() if not result.note})
     seconds = time.monotonic() - started
@@ -208,6 +224,7 @@ def compare(
         "device": str(chosen),
         "precision": precision,
         "model": asdict(model) | {"sha256": sha256(model.path)},
+        **held_provenance(held),
         "seconds": round(seconds, 3),
     }
     with whole_folder(out) as folder:

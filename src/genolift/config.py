@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from genolift.config_schema import check_schema, config_schema, followed, range_
 from genolift.config_yaml import read_yaml, tidy
 from genolift.errors import InputError
 from genolift.files import existing_file
+from genolift.held_spec import HeldSpec
 from genolift.model_spec import ONE_MODEL, ModelSpec, check_alphabet, check_axes
 
 _FREQUENCIES_ROUNDING = 1e-3
@@ -90,6 +91,7 @@ class Analysis:
 
     models: Mapping[str, ModelSpec]
     """By name; the one of an analysis that names none is called "model"."""
+    held: HeldSpec
     sequences: Sequences
     target: int | str
     keep_final_activation: bool
@@ -253,16 +255,24 @@ def _analysis(full: dict[str, Any], where: str) -> Analysis:
         name: section(**{"references": references}.get(name, full[name]))
         for name, section in _SECTIONS.items()
     }
+    held = HeldSpec.of(full["extra_inputs"], full["extra_channels"], f"{where}.")
     explained = {key: full[key] for key in ("target", "keep_final_activation", "rule")}
+    given = full["models"] or {ONE_MODEL: full["model"]}
     models = {
-        name: ModelSpec.of(model) for name, model in (full["models"] or {ONE_MODEL: full["model"]}).items()
+        name: replace(ModelSpec.of(model), extra_channels=len(held.channels)) for name, model in given.items()
     }
-    analysis = Analysis(**explained, **made, models=models)
+    analysis = Analysis(**explained, **made, models=models, held=held)
     for name, model in models.items():
         _check_model(model, f"{where}.models.{name}" if full["models"] else f"{where}.model")
     check_models(models, f"{where}.models")
     _check_sequences(analysis.sequences, where)
     _check_references(analysis.references, where)
+    if analysis.sequences.bed is None and any(channel.bigwig for channel in held.channels):
+        raise InputError(
+            "a bigWig is given, but the sequences are no windows on a genome",
+            where=f"{where}.extra_channels",
+            remedy="give 'bed' and 'genome', or the channel as a table",
+        )
     return analysis
 
 

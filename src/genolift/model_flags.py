@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from typing import TYPE_CHECKING
 
 from genolift import values
@@ -11,7 +12,10 @@ from genolift.errors import InputError
 from genolift.model_spec import ONE_MODEL
 
 if TYPE_CHECKING:
+    from genolift.held_spec import HeldSpec
     from genolift.models import ModelSpec
+
+_BIGWIG = re.compile(r"\.(bw|bigwig)$", re.IGNORECASE)
 
 
 def add_model_flags(parser: argparse.ArgumentParser, *, required: bool) -> None:
@@ -32,6 +36,15 @@ def add_model_flags(parser: argparse.ArgumentParser, *, required: bool) -> None:
     )
     group.add_argument("--axes", help='axes of one input, such as "length,bases"; by default what it says')
     group.add_argument("--alphabet", default="ACGT", help="the letter of each channel in order (ACGT)")
+    group.add_argument(
+        "--extra-channel",
+        action="append",
+        default=[],
+        type=values.held,
+        metavar="C",
+        help="a channel behind those of the alphabet, held fixed: a number, a .bw file, a table with a "
+        "column id and one for each position, or JSON as in the config; once for each, in order",
+    )
     group.add_argument("--input-length", type=values.positive, help="bases of the model's input")
     group.add_argument(
         "--trust-pickle", action="store_true", help="read a pickled model, which can run any code"
@@ -51,8 +64,51 @@ def model_spec(a: argparse.Namespace) -> ModelSpec:
         input_length=a.input_length,
         axes=a.axes,
         alphabet=a.alphabet,
+        extra_channels=len(a.extra_channel),
         trust=a.trust_pickle,
     )
+
+
+def add_input_flag(parser: argparse.ArgumentParser) -> None:
+    """Add the flag that says what a model takes behind its first input."""
+    parser.add_argument(
+        "--extra-input",
+        action="append",
+        default=[],
+        type=values.held,
+        metavar="X",
+        help="a further input of the model, held fixed: a table with a column id, a JSON list of values for "
+        "every sequence, or JSON as in the config; once for each, in the order that the model takes them",
+    )
+
+
+def held_spec(a: argparse.Namespace) -> HeldSpec:
+    """Return what the flags say that the model is given beside the bases.
+
+    Raises
+    ------
+    InputError
+        If a key is unknown or of a wrong type, keys contradict each other, or a file is missing.
+    """
+    from genolift.config_schema import check_schema, config_schema
+    from genolift.held_spec import HeldSpec
+
+    channels = [
+        {"bigwig" if _BIGWIG.search(given) else "table": given} if isinstance(given, str) else given
+        for given in a.extra_channel
+    ]
+    inputs = [
+        {"table": given}
+        if isinstance(given, str)
+        else {"values": given}
+        if isinstance(given, list)
+        else given
+        for given in a.extra_input
+    ]
+    of_analysis = config_schema()["$defs"]["analysis"]["properties"]
+    for name, items in (("extra_inputs", inputs), ("extra_channels", channels)):
+        check_schema(items, of_analysis[name], name, "command line")
+    return HeldSpec.of(inputs, channels, "command line: ")
 
 
 def add_target_flags(parser: argparse.ArgumentParser) -> None:

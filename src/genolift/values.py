@@ -32,6 +32,16 @@ def json_object(text: str) -> dict[str, Any]:
     return value
 
 
+def held(text: str) -> Any:
+    """Return the value of JSON; text that is none, such as a file's name, as it is."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        if text[:1] in ("{", "["):
+            raise argparse.ArgumentTypeError(f"{text!r} is no JSON") from None
+        return text
+
+
 def shard(text: str) -> tuple[int, int]:
     """Return (i, k) of "i/k", the i-th of k shards, from 0."""
     match = re.fullmatch(r"(\d+)/(\d+)", text)
