@@ -20,6 +20,8 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import save_file
+from steps import study
+from test_held_runs import assert_equal, directly, write_model
 
 ROOT = Path(__file__).resolve().parents[1]
 STEPS = {"encode", "reference", "attribute", "motifs", "logos", "report"}
@@ -223,6 +225,36 @@ def test_a_run_puts_the_contributions_where_the_sites_are(finished: tuple[Path, 
         for row in (0, SITES - 1):
             start, end = int(table["start"][row]), int(table["end"][row])
             np.testing.assert_allclose(track.values("chr1", start, end), contributions[row], atol=1e-6)
+
+
+def test_a_run_holds_what_the_model_is_given_beside_the_bases(tmp_path: Path) -> None:
+    made = study(tmp_path, n=8, windows=True)
+    analysis = write_model(tmp_path) | {
+        "sequences": {"bed": "peaks.bed", "genome": "genome.fa", "use_strand": True},
+        "references": {"number": 3},
+        "attribution": {"shards": 2, "device": "cpu"},
+    }
+    write_config(tmp_path, {"analyses": {"held": analysis}})
+    contributions = "results/held/contributions.h5"
+    code, said = snakemake(contributions, "--cores", "1", "--configfile", "my.yaml", folder=tmp_path)
+    assert code == 0, said
+    assert_equal(tmp_path / contributions, directly(made.folder, analysis))
+    (tmp_path / "library.tsv").write_text((tmp_path / "library.tsv").read_text() + "more\t0\t0\t0\n")
+    _, said = snakemake(contributions, "-n", "--configfile", "my.yaml", folder=tmp_path)
+    assert numbers_of_jobs(said) == {"attribute": 2, "aggregate_windows": 1}
+
+
+def test_letters_of_rna_are_read_where_the_alphabet_has_u(tmp_path: Path, inputs: dict[str, Any]) -> None:
+    tiny = inputs["analyses"]["tiny"]
+    (tmp_path / "rna.fa").write_text(f">a\n{'ACGU' * (WINDOW // 4)}\n")
+    tiny["sequences"] = {"fasta": "rna.fa"}
+    tiny["references"] = {"kind": "fasta", "fasta": "rna.fa"}
+    tiny["model"]["alphabet"] = "ACGU"
+    write_config(tmp_path, inputs)
+    files = ["results/tiny/references.h5", "results/tiny/sequences.tsv"]
+    code, said = snakemake(*files, "--cores", "1", "--configfile", "my.yaml", folder=tmp_path)
+    assert code == 0, said
+    assert pd.read_csv(tmp_path / files[1], sep="\t")["n_count"].tolist() == [0]
 
 
 def test_a_finished_run_has_nothing_left_to_do(finished: tuple[Path, str]) -> None:

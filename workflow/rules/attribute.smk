@@ -3,6 +3,7 @@ rule attribute:
         sequences=of_analysis("sequences.h5"),
         references=of_analysis("references.h5"),
         model=model_files,
+        held=held_files,
     output:
         SHARD,
     log:

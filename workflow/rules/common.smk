@@ -8,6 +8,7 @@ from pathlib import Path
 
 from genolift.config import resolve_config
 from genolift.errors import InputError
+from genolift.held_spec import as_given
 from genolift.model_spec import is_rna
 
 HERE = f"{Path.cwd()}{os.sep}"
@@ -131,12 +132,22 @@ def model_files(wildcards):
     return settings(wildcards).models[wildcards.model].files
 
 
+def held_files(wildcards):
+    return settings(wildcards).held.files
+
+
+def held_flags(flag, items):
+    """A flag for each item, in order; with "=", since a constant may be negative."""
+    return shlex.join(f"--{flag}={json.dumps(as_given(item))}" for item in items)
+
+
 def model_flags(wildcards):
-    return flags_of_model(settings(wildcards).models[wildcards.model])
+    return flags_of_model(settings(wildcards).models[wildcards.model], wildcards)
 
 
-def flags_of_model(model):
-    return flags(
+def flags_of_model(model, wildcards):
+    channels = held_flags("extra-channel", settings(wildcards).held.channels)
+    others = flags(
         model=model.path,
         model_class=model.class_name,
         model_arguments=json.dumps(model.arguments) if model.arguments else None,
@@ -147,6 +158,7 @@ def flags_of_model(model):
         input_length=model.input_length,
         trust_pickle=model.trust,
     )
+    return f"{others} {channels}".rstrip()
 
 
 def rna_alphabet(wildcards):
@@ -177,7 +189,7 @@ def flags_that_say_length(wildcards):
     if known_length(wildcards):
         return flags(length=known_length(wildcards), alphabet=rna_alphabet(wildcards))
     if len(models) == 1:
-        return flags_of_model(next(iter(models.values())))
+        return flags_of_model(next(iter(models.values())), wildcards)
     return flags(
         models=json.dumps({name: model.keys() for name, model in models.items()}),
         alphabet=rna_alphabet(wildcards),
@@ -230,7 +242,8 @@ def attribute_flags(wildcards):
         precision=attribution.precision,
     )
     # the rule apart, since Snakemake takes `rule` at the beginning of a line for its own
-    return f"--rule {analysis.rule} {others}"
+    inputs = held_flags("extra-input", analysis.held.inputs)
+    return f"--rule {analysis.rule} {others} {inputs}".rstrip()
 
 
 def attribute_memory(wildcards):
