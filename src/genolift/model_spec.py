@@ -44,7 +44,8 @@ class ModelSpec:
     alphabet: str = "ACGT"
     """The letter of each of the model's channels in order: A, C, G, and T or U, and perhaps N."""
     extra_channels: int = 0
-    """Channels beyond those of the alphabet, which the model's input has behind them."""
+    """Channels beyond those of the alphabet, which the model's input has behind them. They are given apart,
+    (n, channels, length), as the first of ``extra_inputs``."""
     trust: bool = False
     """Read a pickled module, which can run any code that its author put in it."""
 

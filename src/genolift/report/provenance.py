@@ -18,7 +18,16 @@ _LONG = 90  # characters; a longer value stands in a box of its own
 _GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "Model and target",
-        ("models", "model", "model_class", "model_sha256", "model_.*", "extra_.*", "target.*", "stepped_over"),
+        (
+            "models",
+            "model",
+            "model_class",
+            "model_sha256",
+            "model_.*",
+            "extra_.*",
+            "target.*",
+            "stepped_over",
+        ),
     ),
     (
         "Contributions",
