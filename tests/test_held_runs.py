@@ -288,7 +288,7 @@ def test_the_config_says_what_is_held_and_counts_the_channels(tmp_path: Path) ->
     channels = [1, "2e-1", {"bigwig": f"{tmp_path}/t.bw", "missing": 1}]
     config = config_of(tmp_path, extra_inputs=items, extra_channels=channels)
     mine = resolve_config(config, "my.yaml").analyses["mine"]
-    assert mine.model.extra_channels == 3
+    assert mine.models["model"].extra_channels == 3
     assert mine.held.inputs[1].values == (1e-3, 2)
     assert [channel.constant for channel in mine.held.channels] == [1, 0.2, None]
     assert mine.held.files == (f"{tmp_path}/t.tsv", f"{tmp_path}/t.bw")

@@ -26,10 +26,11 @@ from torch.export import ExportedProgram
 
 from genolift.errors import InputError
 from genolift.files import existing_file, sha256
-from genolift.model_spec import BASES_FIRST, ModelSpec
+from genolift.model_spec import ModelSpec
 from genolift.models.layout import laid_out
 
 Model = nn.Module | ExportedProgram
+_KERAS = (".keras", ".h5", ".hdf5", ".json")
 
 
 def load_model(spec: str | Path | Mapping[str, Any] | ModelSpec) -> Model:
@@ -47,16 +48,17 @@ def load_model(spec: str | Path | Mapping[str, Any] | ModelSpec) -> Model:
         object is met without ``trust``.
     """
     spec = ModelSpec.of(spec)
-    model = _loaded(spec)
-    return laid_out(model, spec, getattr(model, "axes", None) or BASES_FIRST)
+    if Path(spec.path).suffix in _KERAS:
+        # Keras is imported for its own models alone: it takes seconds, and is an extra
+        from genolift.models.from_keras.loading import load_keras
+
+        net, axes = load_keras(spec)
+        return laid_out(net, spec, axes)
+    return laid_out(_loaded(spec), spec)
 
 
 def _loaded(spec: ModelSpec) -> Model:
     path = existing_file(spec.path, where="model.path")
-    if path.suffix in (".h5", ".hdf5", ".keras", ".json"):
-        from genolift.models.from_keras.loading import load_keras
-
-        return load_keras(spec)
     if path.suffix == ".pt2":
         return _exported(path, spec.trust)
     saved = _safetensors(path) if path.suffix == ".safetensors" else _pickled(path, spec.trust)

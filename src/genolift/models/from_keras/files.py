@@ -8,9 +8,10 @@ of weights.
 from __future__ import annotations
 
 import json
+import logging
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from genolift.errors import InputError
 from genolift.files import existing_file
 from genolift.model_spec import ModelSpec
 
+_LOG = logging.getLogger("genolift")
+_BACKENDS = ("theano", "tensorflow", "cntk", "jax", "torch")
 ARCHIVED_WEIGHTS = "model.weights.h5"
 
 
@@ -35,7 +38,7 @@ class KerasFile:
     version: str
     """Of the Keras that wrote it, such as "2.3.1"; "1" where the file does not say, "0" before Keras 1."""
     backend: str | None
-    """What that Keras ran on, where the file says it."""
+    """What that Keras ran on: Theano turns a convolution's kernel round; None where nothing says it."""
 
     @property
     def major(self) -> int:
@@ -53,11 +56,36 @@ def read_keras_file(spec: ModelSpec) -> KerasFile:
         If the file is none of these, is damaged, or lacks the architecture or the weights.
     """
     path = existing_file(spec.path, where="model.path")
+    unknown = [key for key in spec.arguments if key != "backend"]
+    if unknown:
+        raise InputError(
+            f"a Keras model takes no {unknown[0]}",
+            where="model.arguments",
+            remedy="leave it out; backend alone, theano or tensorflow, may be said of an old file",
+        )
     if zipfile.is_zipfile(path):
-        return _archive(path)
-    if h5py.is_hdf5(path):
-        return _whole_model(path)
-    return _architecture(path, spec.weights)
+        saved = _archive(path)
+    elif h5py.is_hdf5(path):
+        saved = _whole_model(path)
+    else:
+        saved = _architecture(path, spec.weights)
+    return _with_backend(saved, spec.arguments.get("backend"))
+
+
+def _with_backend(saved: KerasFile, said: str | None) -> KerasFile:
+    """Return a file with the backend that the user says, else its own, else the one of its time."""
+    if said not in (None, *_BACKENDS):
+        raise InputError(
+            f"{said!r} is no backend", where="model.arguments", remedy=f"write one of {', '.join(_BACKENDS)}"
+        )
+    if said is None and saved.backend is None and saved.major == 0:
+        _LOG.warning(
+            "%s: written by a Keras before 1, and taken for one on Theano, which turns kernels round; if it ran on "
+            "TensorFlow, set model.arguments: {backend: tensorflow}",
+            saved.path,
+        )
+        said = "theano"
+    return replace(saved, backend=said or saved.backend)
 
 
 def _archive(path: Path) -> KerasFile:

@@ -32,8 +32,10 @@ _TRIAL_LENGTH = 1000
 Shape = tuple[int | None, ...]
 
 
-def load_keras(spec: ModelSpec) -> KerasNet:
-    """Return a Keras model, of any version, that takes DNA of its own axes first, then its other inputs.
+def load_keras(spec: ModelSpec) -> tuple[KerasNet, str]:
+    """Return a Keras model, of any version, and the axes of the DNA that it takes first, as "length,bases".
+
+    What it takes behind that are its other inputs, in its own order.
 
     Raises
     ------
@@ -56,8 +58,8 @@ def load_keras(spec: ModelSpec) -> KerasNet:
             _take(net, weights, place)
             _build(net, [dna.trial, *_others(graph, dna.name)], place)
             _fill(net, weights, place)
-    net.axes, net.input_length = dna.axes, dna.length
-    return net.eval()
+    net.input_length = dna.length
+    return net.eval(), dna.axes
 
 
 def _layers(graph: KerasGraph, custom: CustomLayers, major: int, where: str) -> dict[str, nn.Module]:

@@ -27,10 +27,8 @@ class KerasNet(nn.Module):
     def __init__(self, graph: KerasGraph, layers: Mapping[str, nn.Module], order: Sequence[str]) -> None:
         super().__init__()
         self.graph, self.order = graph, list(order)
-        self.axes: str | None = None
-        """Of the first input, which is DNA, as "length,bases"."""
         self.input_length: int | None = None
-        """In bases; None for any."""
+        """Of the first input, which is DNA, in bases; None for any."""
         self.attribute: dict[str, str] = {}
         for name, layer in layers.items():
             attribute = name.replace(".", "_")
