@@ -80,8 +80,8 @@ def _with_backend(saved: KerasFile, said: str | None) -> KerasFile:
         )
     if said is None and saved.backend is None and saved.major == 0:
         _LOG.warning(
-            "%s: written by a Keras before 1, and taken for one on Theano, which turns kernels round; if it ran on "
-            "TensorFlow, set model.arguments: {backend: tensorflow}",
+            "%s: written by a Keras before 1, and taken for one on Theano, which turns kernels round; "
+            "if it ran on TensorFlow, set model.arguments: {backend: tensorflow}",
             saved.path,
         )
         said = "theano"
