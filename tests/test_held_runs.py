@@ -266,7 +266,9 @@ def test_what_the_model_does_not_take_is_said(made: tuple[Study, dict[str, Any]]
     assert said.endswith("further inputs as extra_inputs")
     three = [*config["extra_inputs"], {"values": [1]}]
     assert "takes 3 positional arguments but 4 were given" in message(extra_inputs=three)
-    assert "expected input[3, 5, 60] to have 6 channels" in message(extra_channels=[0])
+    said = message(extra_channels=[0])
+    assert "expected input[2, 5, 60] to have 6 channels" in said
+    assert "give 2 as extra_channels, not 1" in said
     (there.folder / "few.tsv").write_text("id\ta\tb\tc\nx\t1\t2\t3\n")
     few = [{"table": f"{there.folder}/few.tsv"}]
     assert "few.tsv: has no row for 20 of 20 sequences, 'peak0' first" in message(extra_inputs=few)

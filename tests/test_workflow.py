@@ -24,7 +24,7 @@ from steps import study
 from test_held_runs import assert_equal, directly, write_model
 
 ROOT = Path(__file__).resolve().parents[1]
-STEPS = {"encode", "reference", "attribute", "motifs", "logos", "report"}
+STEPS = {"check", "encode", "reference", "attribute", "motifs", "logos", "report"}
 SITE = "TGACTCATCG"
 WINDOW, SITES = 60, 30
 MODEL = """
@@ -190,7 +190,7 @@ def test_a_step_s_mistake_is_on_the_terminal_and_in_the_log(tmp_path: Path, inpu
     assert "sites.bed" in line
     assert "Traceback" not in said
     results = tmp_path / "results" / "tiny"
-    assert line in (results / "logs" / "encode.log").read_text()
+    assert line in (results / "logs" / "check.log").read_text()
     assert [path.name for path in results.iterdir()] == ["logs"]
 
 
@@ -241,7 +241,8 @@ def test_a_run_holds_what_the_model_is_given_beside_the_bases(tmp_path: Path) ->
     assert_equal(tmp_path / contributions, directly(made.folder, analysis))
     (tmp_path / "library.tsv").write_text((tmp_path / "library.tsv").read_text() + "more\t0\t0\t0\n")
     _, said = snakemake(contributions, "-n", "--configfile", "my.yaml", folder=tmp_path)
-    assert numbers_of_jobs(said) == {"attribute": 2, "aggregate_windows": 1}
+    again = dict.fromkeys(["check", "encode", "reference", "aggregate_windows"], 1) | {"attribute": 2}
+    assert numbers_of_jobs(said) == again
 
 
 def test_letters_of_rna_are_read_where_the_alphabet_has_u(tmp_path: Path, inputs: dict[str, Any]) -> None:

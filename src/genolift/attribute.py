@@ -13,7 +13,7 @@ import json
 import logging
 import platform
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,15 +28,18 @@ from genolift.attribution import Attribution, Explainer
 from genolift.convergence import relative_error
 from genolift.engine.footprint import result_bytes
 from genolift.errors import InputError
+from genolift.explainer import chosen_device
 from genolift.files import sha256
 from genolift.held_inputs import HeldInputs, held_provenance
 from genolift.held_spec import HeldSpec
+from genolift.model_check import check_model, check_target
 from genolift.model_spec import ONE_MODEL, check_model_name
 from genolift.models import ModelSpec, input_length, load_model, model_provenance
 from genolift.pieces import Pieces, WritesBehind, prepared_ahead
 from genolift.reference_store import References, open_references
 from genolift.sequences import Sequences, read_sequences
 from genolift.store import Block, write_contributions
+from genolift.stored_tensors import as_tensors, first_two
 
 _LOG = logging.getLogger("genolift")
 PIECE_ROWS = 64
@@ -117,20 +120,22 @@ def attribute(
         check_references(stored, compared, references)
         loaded = load_model(model)
         check_length(stored, input_length(loaded, model), sequences, model_name)
-        example = torch.from_numpy(onehot_of_codes(stored.codes[:1])).float()
         inputs = HeldInputs(held, stored)
+        two, beside, names = first_two(stored, inputs)
+        check_model(loaded, two, beside, names, chosen_device(device))
         explainer = Explainer(
             loaded,
-            example,
+            two,
             rule=rule,
             target=target,
             keep_final_activation=keep_final_activation,
-            extra_inputs=as_tensors(inputs.of(range(1))),
+            extra_inputs=beside,
             device=device,
             precision=precision,
             memory=memory,
             besides=_bytes_of_piece(compared, inputs, rows),
         )
+        check_target(explainer, two, beside)
         provenance = {
             **_versions(),
             "model_name": model_name,
@@ -284,11 +289,6 @@ class _Run:
 def _counts(codes: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Return how often A, C, G and T occur, (..., 4), in codes (..., position)."""
     return np.stack([np.count_nonzero(codes == base, axis=-1) for base in range(len(BASES))], -1)
-
-
-def as_tensors(held: Iterable[NDArray[np.float32]]) -> tuple[torch.Tensor, ...]:
-    """Return what `HeldInputs` gives as the models' arguments."""
-    return tuple(torch.from_numpy(values) for values in held)
 
 
 def _bytes_besides(n: int, compared: References, inputs: HeldInputs) -> int:

@@ -7,8 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from genolift import values
-from genolift.model_flags import add_model_flags, length_of_model
-from genolift.model_spec import is_rna
+from genolift.errors import InputError
+from genolift.model_flags import (
+    add_input_flag,
+    add_model_flags,
+    add_rule_flags,
+    held_spec,
+    length_of_model,
+    model_spec,
+)
+from genolift.model_spec import ONE_MODEL, is_rna
 from genolift.subcommand import add_command
 
 
@@ -44,6 +52,15 @@ def add_encode(commands: Any) -> None:
         "genolift encode --bed peaks.narrowPeak --genome genome.fa.gz --length 1000 "
         "--table sequences.tsv --out sequences.h5",
     )
+    _add_source_flags(parser)
+    parser.add_argument("--missing-chromosomes", choices=["error", "drop"], default="error")
+    parser.add_argument("--table", type=Path, required=True, help="sequences.tsv to write")
+    parser.add_argument("--out", type=Path, required=True, help="sequences.h5 to write")
+    add_model_flags(parser, required=False)
+
+
+def _add_source_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that say where sequences are, and the models that may say their length."""
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--fasta", type=Path, help="sequences; plain, gzip or BGZF")
     source.add_argument(
@@ -58,9 +75,6 @@ def add_encode(commands: Any) -> None:
         "--use-strand", action="store_true", help="reverse-complement windows on the - strand"
     )
     parser.add_argument("--max-n-fraction", type=float, default=0.1, help="drop sequences with more N (0.1)")
-    parser.add_argument("--missing-chromosomes", choices=["error", "drop"], default="error")
-    parser.add_argument("--table", type=Path, required=True, help="sequences.tsv to write")
-    parser.add_argument("--out", type=Path, required=True, help="sequences.h5 to write")
     parser.add_argument(
         "--models",
         type=values.json_object,
@@ -68,7 +82,54 @@ def add_encode(commands: Any) -> None:
         help="several models that say the length, instead of --model: JSON, by name the keys of the config's "
         "section model",
     )
+
+
+def add_check(commands: Any) -> None:
+    """Add ``genolift check``."""
+
+    def run(a: argparse.Namespace) -> None:
+        from genolift.analysis_check import check_analysis
+        from genolift.models import ModelSpec
+        from genolift.trial_sequences import Source
+
+        held = held_spec(a)
+        named = {name: ModelSpec.of(keys) for name, keys in a.models.items()}
+        if not named and a.model is None:
+            raise InputError("there is no model", where="--model", remedy="give its file, or --models")
+        summary = check_analysis(
+            models=named or {ONE_MODEL: model_spec(a)},
+            source=Source(
+                fasta=a.fasta,
+                bed=a.bed,
+                genome=a.genome,
+                length=a.length,
+                center=a.center,
+                use_strand=a.use_strand,
+                max_n_fraction=a.max_n_fraction,
+                rna=is_rna(a.alphabet),
+            ),
+            out=a.out,
+            held=held,
+            target=int(a.target) if a.target.isdecimal() else a.target,
+            keep_final_activation=a.keep_final_activation,
+            rule=a.rule,
+        )
+        models = f"{summary.n_models} models run" if summary.n_models > 1 else "the model runs"
+        print(f"{models} on {summary.n_sequences} sequences of {summary.length} bp: {a.out}")
+
+    parser = add_command(
+        commands,
+        "check",
+        run,
+        "Run a model on the first two sequences, and say what is wrong before anything long is begun.",
+        "genolift check --fasta sequences.fa --model weights.pt --model-class model.py:Model "
+        "--out check.json",
+    )
+    _add_source_flags(parser)
     add_model_flags(parser, required=False)
+    add_input_flag(parser)
+    add_rule_flags(parser)
+    parser.add_argument("--out", type=Path, required=True, help="what was run, JSON")
 
 
 def add_reference(commands: Any) -> None:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genolift.alphabet import onehot_of_codes
-from genolift.attribute import as_tensors, check_length, check_references
+from genolift.attribute import check_length, check_references
 from genolift.attribution import path_points
 from genolift.comparison_figure import draw_comparison
 from genolift.errors import InputError
@@ -33,6 +33,7 @@ from genolift.methods import GradCam, Mutagenesis
 from genolift.models import ModelSpec, input_length, load_model
 from genolift.reference_store import open_references
 from genolift.sequences import read_sequences
+from genolift.stored_tensors import as_tensors
 from genolift.truth import Instances, find, read_instances
 
 _LOG = logging.getLogger("genolift")

@@ -22,7 +22,7 @@ Place = tuple[str, int, int]
 
 
 def read_windows(
-    path: str | os.PathLike[str], places: Sequence[Place]
+    path: str | os.PathLike[str], places: Sequence[Place], *, enough: int | None = None
 ) -> tuple[list[bytes | None], dict[str, int]]:
     """Return the letters at ``places`` in a genome, and the length of each of its chromosomes in bases.
 
@@ -36,6 +36,9 @@ def read_windows(
     places
         Chromosome, start and end, 0-based half-open. Where a place is not wholly on its chromosome, or the
         genome does not have the chromosome, its letters are None.
+    enough
+        Stop when so many have been found; the letters of the others are None, and the lengths are those of
+        what has been read.
 
     Raises
     ------
@@ -44,10 +47,10 @@ def read_windows(
     """
     if _is_indexed(Path(path)):
         try:
-            return _by_index(Path(path), places)
+            return _by_index(Path(path), places, enough)
         except (FastaIndexingError, FetchError, KeyError, ValueError, OSError, RuntimeError) as error:
             _LOG.warning("%s: its index cannot be used (%s); the whole file is read", path, error)
-    return _by_stream(path, places)
+    return _by_stream(path, places, enough)
 
 
 def _is_indexed(path: Path) -> bool:
@@ -59,28 +62,36 @@ def _is_indexed(path: Path) -> bool:
     )
 
 
-def _by_index(path: Path, places: Sequence[Place]) -> tuple[list[bytes | None], dict[str, int]]:
+def _by_index(
+    path: Path, places: Sequence[Place], enough: int | None
+) -> tuple[list[bytes | None], dict[str, int]]:
     with Faidx(str(path), rebuild=False, build_index=False) as genome:
         lengths = {name: int(record.rlen) for name, record in genome.index.items()}
-        letters: list[bytes | None] = []
-        for chrom, start, end in places:
-            inside = start >= 0 and end <= lengths.get(chrom, -1)
-            letters.append(str(genome.fetch(chrom, start + 1, end)).encode() if inside else None)
+        letters: list[bytes | None] = [None] * len(places)
+        found = 0
+        for number, (chrom, start, end) in enumerate(places):
+            if start >= 0 and end <= lengths.get(chrom, -1) and found != enough:
+                letters[number] = str(genome.fetch(chrom, start + 1, end)).encode()
+                found += 1
     return letters, lengths
 
 
 def _by_stream(
-    path: str | os.PathLike[str], places: Sequence[Place]
+    path: str | os.PathLike[str], places: Sequence[Place], enough: int | None
 ) -> tuple[list[bytes | None], dict[str, int]]:
     numbers_on: dict[str, list[int]] = {}
     for number, (chrom, _, _) in enumerate(places):
         numbers_on.setdefault(chrom, []).append(number)
     letters: list[bytes | None] = [None] * len(places)
-    lengths = {}
+    lengths: dict[str, int] = {}
+    found = 0
     for chromosome in read_fasta(path):
         lengths[chromosome.name] = len(chromosome.letters)
         for number in numbers_on.get(chromosome.name, ()):
             _, start, end = places[number]
-            if start >= 0 and end <= len(chromosome.letters):
+            if start >= 0 and end <= len(chromosome.letters) and found != enough:
                 letters[number] = chromosome.letters[start:end]
+                found += 1
+        if found == enough:
+            break
     return letters, lengths

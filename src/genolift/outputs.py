@@ -25,8 +25,8 @@ class Output:
 
     def __call__(self, output: Any) -> Tensor:
         """Return this output, (rows, column), of all that the model returns."""
-        outputs = _outputs(output)
-        if outputs is None:
+        outputs = outputs_by_name(output)
+        if "" in outputs:
             self.refuse()
             raise AssertionError("a model of one output has no output by name")
         if self.name not in outputs:
@@ -69,14 +69,16 @@ def output_named(target: str, refuse: Callable[[], Any]) -> Output | None:
     return Output(match["name"], int(match["column"]) if match["column"] else None, refuse)
 
 
-def _outputs(output: Any) -> dict[str, Any] | None:
-    """Return a model's outputs by name; None where it returns one tensor."""
+def outputs_by_name(output: Any) -> dict[str, Any]:
+    """Return a model's outputs by key, field or number; by "" where it has one."""
     if isinstance(output, Tensor):
-        return None
+        return {"": output}
     if isinstance(output, Mapping):
         return {str(key): value for key, value in output.items()}
     if is_dataclass(output):
         return {each.name: getattr(output, each.name) for each in fields(output)}
+    if not isinstance(output, (list, tuple)):
+        return {type(output).__name__: output}
     numbered = {str(number): value for number, value in enumerate(output)}
     names = getattr(output, "_fields", ())  # of a named tuple
     return dict(zip(names, output, strict=True)) | numbered if names else numbered

@@ -4,6 +4,7 @@ rule attribute:
         references=of_analysis("references.h5"),
         model=model_files,
         held=held_files,
+        check=of_analysis("check.json"),
     output:
         SHARD,
     log:

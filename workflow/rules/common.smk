@@ -180,8 +180,7 @@ def sequence_files(wildcards):
 
 
 def files_that_say_length(wildcards):
-    models = [] if known_length(wildcards) else settings(wildcards).models.values()
-    return sorted({file for model in models for file in model.files})
+    return [] if known_length(wildcards) else files_of_models(wildcards)
 
 
 def flags_that_say_length(wildcards):
@@ -190,25 +189,52 @@ def flags_that_say_length(wildcards):
         return flags(length=known_length(wildcards), alphabet=rna_alphabet(wildcards))
     if len(models) == 1:
         return flags_of_model(next(iter(models.values())), wildcards)
-    return flags(
-        models=json.dumps({name: model.keys() for name, model in models.items()}),
-        alphabet=rna_alphabet(wildcards),
+    return flags(models=json_of_models(wildcards), alphabet=rna_alphabet(wildcards))
+
+
+def json_of_models(wildcards):
+    models = settings(wildcards).models
+    return json.dumps({name: model.keys() for name, model in models.items()})
+
+
+def source_flags(sequences):
+    source = flags(fasta=sequences.fasta, max_n_fraction=sequences.max_n_fraction)
+    if sequences.bed is None:
+        return source
+    windows = flags(
+        bed=sequences.bed,
+        genome=sequences.genome,
+        center=sequences.center,
+        use_strand=sequences.use_strand,
     )
+    return f"{source} {windows}"
 
 
 def encode_flags(wildcards):
     sequences = settings(wildcards).sequences
-    source = flags(fasta=sequences.fasta)
-    if sequences.bed:
-        source = flags(
-            bed=sequences.bed,
-            genome=sequences.genome,
-            center=sequences.center,
-            use_strand=sequences.use_strand,
-            missing_chromosomes=sequences.missing_chromosomes,
-        )
-    others = flags(max_n_fraction=sequences.max_n_fraction)
-    return f"{source} {others} {flags_that_say_length(wildcards)}"
+    missing = flags(missing_chromosomes=sequences.missing_chromosomes)
+    return f"{source_flags(sequences)} {missing} {flags_that_say_length(wildcards)}"
+
+
+def files_of_models(wildcards):
+    models = settings(wildcards).models.values()
+    return sorted({file for model in models for file in model.files})
+
+
+def check_flags(wildcards):
+    analysis = settings(wildcards)
+    others = flags(
+        length=known_length(wildcards),
+        models=json_of_models(wildcards),
+        alphabet=rna_alphabet(wildcards),
+        target=analysis.target,
+        keep_final_activation=analysis.keep_final_activation,
+    )
+    inputs = held_flags("extra-input", analysis.held.inputs)
+    channels = held_flags("extra-channel", analysis.held.channels)
+    # the rule apart, since Snakemake takes `rule` at the beginning of a line for its own
+    own = f"--rule {analysis.rule} {others} {inputs} {channels}"
+    return f"{source_flags(analysis.sequences)} {own}".rstrip()
 
 
 def reference_files(wildcards):

@@ -2,6 +2,7 @@ rule encode:
     input:
         sequences=sequence_files,
         model=files_that_say_length,
+        check=of_analysis("check.json"),
     output:
         table=report(
             of_analysis("sequences.tsv"),

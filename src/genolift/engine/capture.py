@@ -83,7 +83,7 @@ def capture(
         return graph_of(_export(traced, example), device, dtype, layer=read is not None)
 
 
-_AS_TRAINED = (
+AS_TRAINED = (
     "give sequences of the length and in the layout that the model was trained on, and its further inputs as "
     "extra_inputs"
 )
@@ -109,7 +109,7 @@ def _check_arguments(program: ExportedProgram, example: tuple[Tensor, ...]) -> N
             f"the exported program takes {' and '.join(map(_shape, taken))}, and is given "
             f"{' and '.join(map(_shape, example))}",
             where="model",
-            remedy=_AS_TRAINED,
+            remedy=AS_TRAINED,
         )
 
 
@@ -314,7 +314,7 @@ def _try(model: _Traced, example: tuple[Tensor, ...]) -> None:
         raise InputError(
             f"the model does not take an input of shape {shapes}: {first_line(error)}",
             where=model_line(error),
-            remedy=_AS_TRAINED,
+            remedy=AS_TRAINED,
         ) from error
     tensors = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
     if model.after is not None:

@@ -7,6 +7,7 @@ import re
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -34,7 +35,13 @@ def whole_traces() -> Iterator[None]:
             tracer._filter_traceback_frames = found
 
 
-_NOT_THE_USERS = ("/torch/", "/keras/src/", "/genolift/engine/", "/genolift/models/")
+_OWN = Path(__file__).parents[1]
+_NOT_THE_USERS = (
+    "/torch/",
+    "/keras/src/",
+    *(f"{_OWN}/{name}" for name in ("engine/", "models/", "model_check.py")),
+)
+"""What a trace goes through on the way to the model's own code; genolift's demo model is a user's."""
 _FRAME = re.compile(r'File "(?P<file>.+)", line (?P<line>\d+), in (?P<function>.+)')
 
 

@@ -1,0 +1,103 @@
+"""The check step: every model of an analysis run on two of its sequences, before anything long is begun.
+
+Joins models, sequences and the engine. Prints nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from genolift.attribute import check_length
+from genolift.config_models import check_lengths
+from genolift.errors import InputError
+from genolift.explainer import Explainer
+from genolift.files import whole_file
+from genolift.held_inputs import HeldInputs
+from genolift.held_spec import HeldSpec
+from genolift.model_check import check_model, check_target
+from genolift.model_spec import ONE_MODEL
+from genolift.models import ModelSpec, input_length, load_model
+from genolift.stored_tensors import first_two
+from genolift.trial_sequences import Source, trial_sequences
+
+
+@dataclass(frozen=True)
+class CheckSummary:
+    """What `check_analysis` ran: models, sequences, and their length in bases."""
+
+    n_models: int
+    n_sequences: int
+    length: int
+
+
+def check_analysis(
+    *,
+    models: Mapping[str, ModelSpec],
+    source: Source,
+    out: Path,
+    held: HeldSpec | None = None,
+    target: int | str = 0,
+    keep_final_activation: bool = False,
+    rule: str = "genomics-default",
+) -> CheckSummary:
+    """Run every model on the first two sequences, and capture it; write what was run to ``out``, JSON.
+
+    Parameters
+    ----------
+    models
+        By name.
+    source
+        Where the sequences are; without a length theirs is what the models say.
+    held, target, keep_final_activation, rule
+        As in `genolift.attribute.attribute`.
+
+    Raises
+    ------
+    InputError
+        For the first thing that is wrong: a model that cannot be loaded, does not take the sequences, gives
+        NaN or another output when called again, or the same for every sequence, has no such target, or holds
+        an operation without an exact rule.
+    """
+    loaded = {name: load_model(spec) for name, spec in models.items()}
+    lengths = {name: input_length(model, models[name]) for name, model in loaded.items()}
+    check_lengths(lengths, "models")
+    said = next((length for length in lengths.values() if length is not None), None)
+    if source.length is None:
+        source = replace(source, length=said)
+    if source.length is None and source.bed is not None:
+        raise InputError(
+            "the model does not say its input length, which windows need",
+            where="sequences.length",
+            remedy="give model.input_length (--input-length), the bases that the model was trained on",
+        )
+    stored = trial_sequences(source)
+    inputs = HeldInputs(held or HeldSpec(), stored)
+    two, beside, names = first_two(stored, inputs)
+    for name, model in loaded.items():
+        try:
+            check_length(stored, lengths[name], source.fasta or source.bed or Path(), name)
+            check_model(model, two, beside, names)
+            explainer = Explainer(
+                model,
+                two,
+                rule=rule,
+                target=target,
+                keep_final_activation=keep_final_activation,
+                extra_inputs=beside,
+                device="cpu",
+            )
+            check_target(explainer, two, beside)
+        except InputError as error:
+            if name == ONE_MODEL:
+                raise
+            where = f"models.{name}: {error.where}"
+            raise InputError(error.what, where=where, remedy=error.remedy) from error
+    length = stored.codes.shape[1]
+    with whole_file(out) as beside_it:
+        beside_it.write_text(
+            json.dumps({"models": list(models), "sequences": stored.id, "length": length}) + "\n"
+        )
+    return CheckSummary(len(models), len(stored.id), length)

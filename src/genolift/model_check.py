@@ -1,0 +1,219 @@
+"""What is wrong with a model, seen on two sequences before long work. Reads and prints nothing.
+
+A copy of the model is run, in evaluation mode; the user's own is left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import ExportedProgram
+from torch.utils._pytree import tree_leaves
+
+from genolift.engine.capture import AS_TRAINED, shadow_module
+from genolift.engine.source import first_line, model_line
+from genolift.errors import InputError
+from genolift.explainer import Explainer, Model
+from genolift.models.layout import Laid
+from genolift.outputs import outputs_by_name
+
+_RANDOM = 30
+"""Random sequences that a target is looked at on, too: of two sequences it may be the same by chance."""
+_CPU = torch.device("cpu")
+_AXES = (
+    "bases,length",
+    "length,bases",
+    "1,bases,length",
+    "1,length,bases",
+    "bases,length,1",
+    "length,bases,1",
+    "bases,1,length",
+    "length,1,bases",
+)
+_MOST_EXTRA_CHANNELS = 8
+
+
+def check_model(
+    model: Model,
+    onehot: Tensor,
+    held: Sequence[Tensor],
+    names: Sequence[str],
+    device: torch.device = _CPU,
+) -> None:
+    """Run a model twice on some sequences and raise the first thing that is wrong.
+
+    Parameters
+    ----------
+    model
+        Takes (row, 4, position) and what is held.
+    onehot
+        float (row, 4, position), two rows or more.
+    held
+        What the model takes behind the bases, rows first.
+    names
+        Of the rows, for messages.
+    device
+        Where to run it.
+
+    Raises
+    ------
+    InputError
+        If the model does not take inputs of this shape (with the layout that it takes, where one is found),
+        an output is NaN or infinite, or a second call gives another output.
+    """
+    module = model.module() if isinstance(model, ExportedProgram) else model
+    copied = shadow_module(module, device, torch.float32)
+    inputs = tuple(tensor.to(device) for tensor in (onehot, *held))
+    with torch.no_grad():
+        try:
+            first = copied(*(tensor.clone() for tensor in inputs))
+        except InputError:
+            raise
+        except Exception as error:
+            raise _not_taken(copied, inputs, error) from error
+        _check_finite(first, names)
+        _check_same(copied, inputs, first)
+
+
+def check_target(explainer: Explainer, onehot: Tensor, held: Sequence[Tensor]) -> None:
+    """Raise `InputError` if what is explained is the same for some sequences and for random ones.
+
+    Arguments as in `check_model`; what is held of the first sequence goes with the random ones.
+    """
+    random = torch.Generator().manual_seed(0)
+    first = None
+    for number in range(len(onehot) + _RANDOM):  # one by one, since few are looked at, and one may be long
+        if number < len(onehot):
+            rows = [tensor[number : number + 1] for tensor in (onehot, *held)]
+        else:
+            codes = torch.randint(4, (1, onehot.shape[2]), generator=random)
+            other = nn.functional.one_hot(codes, 4).transpose(1, 2).to(onehot.dtype)
+            rows = [other, *(tensor[:1] for tensor in held)]
+        value = _target_of(explainer, rows)
+        first = value if first is None else first
+        if value != first:
+            return
+    raise InputError(
+        f"the target is {first:.6g} for every sequence, of the analysis and random",
+        where="model",
+        remedy="check that these are its trained weights, and that the target is the output that you mean",
+    )
+
+
+def _target_of(explainer: Explainer, rows: Sequence[Tensor]) -> float:
+    runner = explainer.runner
+    with torch.no_grad():
+        activations = runner.forward(tuple(runner.placed(row) for row in rows), carry=False)
+        return float(explainer.target.of(runner.output(activations))[0])
+
+
+def _check_finite(output: Any, names: Sequence[str]) -> None:
+    for name, value in outputs_by_name(output).items():
+        for values in _tensors(value):
+            bad = ~torch.isfinite(values.reshape(len(values), -1) if values.dim() else values.reshape(1, 1))
+            if bool(bad.any()):
+                row = int(bad.any(1).nonzero()[0])
+                raise InputError(
+                    f"the model's output{f' {name}' if name else ''} is {_bad(values[row])}",
+                    where=f"sequence {names[row]}",
+                    remedy="check its weights, and that the sequences are what it was trained on",
+                )
+
+
+def _bad(values: Tensor) -> str:
+    return "NaN" if bool(torch.isnan(values).any()) else "infinite"
+
+
+def _check_same(copied: nn.Module, inputs: Sequence[Tensor], first: Any) -> None:
+    """Call the copy again and, where that gives something else, name the first layer that does."""
+    second = copied(*(tensor.clone() for tensor in inputs))
+    pairs = list(zip(_tensors(first), _tensors(second), strict=False))
+    if all(torch.equal(one, other) for one, other in pairs):
+        return
+    largest = max(float((one - other).abs().max()) for one, other in pairs if one.shape == other.shape)
+    layer = _changing_layer(copied, inputs)
+    raise InputError(
+        f"the model gives another output when called again (by {largest:.2g})",
+        where=f"model, layer {layer}" if layer else "model",
+        remedy="it draws at random or changes its own state when predicting; mend its forward",
+    )
+
+
+def _changing_layer(copied: nn.Module, inputs: Sequence[Tensor]) -> str | None:
+    """Return the innermost layer that first gives another output for the same input; None where none does."""
+    seen: list[list[tuple[str, Any]]] = []
+
+    def see(name: str, module: nn.Module) -> Any:
+        called = f"{name} ({type(module).__name__})"
+        return module.register_forward_hook(lambda _module, _, output: seen[-1].append((called, output)))
+
+    hooks = [see(name, module) for name, module in copied.named_modules() if name]
+    try:
+        for _ in range(2):
+            seen.append([])
+            copied(*(tensor.clone() for tensor in inputs))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    for (name, one), (_, other) in zip(*seen, strict=False):
+        same = zip(_tensors(one), _tensors(other), strict=False)
+        if not all(torch.equal(before, after) for before, after in same):
+            return name
+    return None
+
+
+def _not_taken(copied: nn.Module, inputs: Sequence[Tensor], error: Exception) -> InputError:
+    """Return what to say of an input that a model does not take, with a layout that it does."""
+    shapes = " and ".join(_shown(tensor) for tensor in inputs)
+    return InputError(
+        f"the model does not take an input of shape {shapes}: {first_line(error)}",
+        where=model_line(error),
+        remedy=_mend(copied, inputs) or AS_TRAINED,
+    )
+
+
+def _mend(copied: nn.Module, inputs: Sequence[Tensor]) -> str | None:
+    own, set_to = copied, None
+    alphabet, extra, onehot, held = "ACGT", 0, inputs[0], list(inputs[1:])
+    if isinstance(copied, Laid):
+        own, set_to = copied.model, ",".join(copied.axes)
+        alphabet, extra = copied.letters, copied.extra_channels
+    if _runs(own, inputs[:1]) and held:
+        return "the model takes no further input: leave extra_inputs out"
+    for axes in _AXES:
+        if axes != set_to and _runs(Laid(own, axes, alphabet, extra), inputs):
+            return f'the model takes another layout: set model.axes: "{axes}"'
+    for axes in dict.fromkeys((set_to or _AXES[0], *_AXES)):
+        for more in range(_MOST_EXTRA_CHANNELS + 1):
+            channels = onehot.new_zeros(len(onehot), more, onehot.shape[2])
+            given = (onehot, *((channels,) if more else ()), *held[bool(extra) :])
+            if more != extra and _runs(Laid(own, axes, alphabet, more), given):
+                where = "" if axes == (set_to or _AXES[0]) else f' with model.axes: "{axes}"'
+                unknown = f", or set model.alphabet: {alphabet}N" if more == extra + 1 else ""
+                return (
+                    f"the model takes {len(alphabet) + more} channels{where}, {len(alphabet)} of them bases: "
+                    f"give {more} as extra_channels, not {extra}{unknown}"
+                )
+    return None
+
+
+def _runs(model: nn.Module, inputs: Sequence[Tensor]) -> bool:
+    with suppress(Exception), torch.no_grad():
+        model(*(tensor.clone() for tensor in inputs))
+        return True
+    return False
+
+
+def _tensors(output: Any) -> list[Tensor]:
+    if is_dataclass(output) and not isinstance(output, type):
+        output = [getattr(output, each.name) for each in fields(output)]
+    return [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
+
+
+def _shown(tensor: Tensor) -> str:
+    return "(n" + "".join(f", {size}" for size in tensor.shape[1:]) + ")"
