@@ -183,7 +183,8 @@ def _mend(copied: nn.Module, inputs: Sequence[Tensor]) -> str | None:
     if isinstance(copied, Laid):
         own, set_to = copied.model, ",".join(copied.axes)
         alphabet, extra = copied.letters, copied.extra_channels
-    if _runs(own, inputs[:1]) and held:
+    channels_too = 1 + bool(extra)
+    if len(inputs) > channels_too and _runs(copied, inputs[:channels_too]):
         return "the model takes no further input: leave extra_inputs out"
     for axes in _AXES:
         if axes != set_to and _runs(Laid(own, axes, alphabet, extra), inputs):
