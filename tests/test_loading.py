@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 import genolift
-from genolift.models import ModelSpec, input_length
+from genolift.models import ModelSpec, input_length, make_module
 from genolift.targets import task_names, task_number
 
 SOURCE = """
@@ -152,6 +154,61 @@ def test_a_mistake_in_the_models_file_is_said(folder: Path) -> None:
     assert "not_a_module makes a str" in refused(spec(folder, **{"class": f"{folder}/model.py:not_a_module"}))
     (folder / "broken.py").write_text("import nothing_like_this\n")
     assert "raises ModuleNotFoundError" in refused(spec(folder, **{"class": f"{folder}/broken.py:Small"}))
+
+
+def test_a_function_may_make_the_model(folder: Path) -> None:
+    with (folder / "model.py").open("a") as file:
+        file.write("\n\ndef make(filters=3):\n    return Small(filters)\n\n\nTEXT = 'text'\n")
+    model = genolift.load_model(spec(folder, **{"class": f"{folder}/model.py:make"}))
+    assert type(model).__name__ == "Small"
+    assert "TEXT is a str, not a class" in refused(spec(folder, **{"class": f"{folder}/model.py:TEXT"}))
+
+
+def test_a_models_file_may_import_others_beside_it(folder: Path, tmp_path: Path) -> None:
+    """Two folders may each have a layers.py, and nothing is left on the path."""
+    before, modules = list(sys.path), set(sys.modules)
+    for name, filters in (("a", 3), ("b", 5)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "layers.py").write_text(f"FILTERS = {filters}\n")
+        (tmp_path / name / "model.py").write_text(
+            "from layers import FILTERS\n" + SOURCE.replace("filters: int = 3", "filters: int = FILTERS")
+        )
+    made = [make_module(f"{tmp_path}/{name}/model.py:Small", {}) for name in ("a", "b")]
+    assert [model.conv.out_channels for model in made] == [3, 5]
+    assert sys.path == before
+    assert "layers" not in set(sys.modules) - modules
+
+
+def test_a_mended_file_beside_a_models_file_is_read_again(tmp_path: Path) -> None:
+    (tmp_path / "layers.py").write_text("FILTERS = 1 / 0\n")
+    (tmp_path / "model.py").write_text("from layers import FILTERS\n" + SOURCE)
+    with pytest.raises(genolift.InputError, match="raises ZeroDivisionError"):
+        make_module(f"{tmp_path}/model.py:Small", {})
+    (tmp_path / "layers.py").write_text("FILTERS = 3\n")
+    assert make_module(f"{tmp_path}/model.py:Small", {}).conv.out_channels == 3
+
+
+def test_a_module_may_lie_in_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine_here").mkdir()
+    (tmp_path / "mine_here" / "layers.py").write_text("FILTERS = 3\n")
+    (tmp_path / "mine_here" / "net.py").write_text("from .layers import FILTERS\n" + SOURCE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [each for each in sys.path if each])  # as a console script has it
+    assert isinstance(make_module("mine_here.net:Small", {}), nn.Module)
+    with pytest.raises(genolift.InputError, match=r"name it as its package's, package\.module:Class"):
+        make_module("mine_here/net.py:Small", {})
+
+
+def test_a_trusted_pickle_finds_its_module_beside_it(tmp_path: Path) -> None:
+    """A module that was pickled where its file lay is read where its file lies."""
+    (tmp_path / "mine_beside.py").write_text(SOURCE)
+    write = "import torch, mine_beside; torch.save(mine_beside.Small(), 'whole.pt')"
+    subprocess.run([sys.executable, "-c", write], cwd=tmp_path, check=True)
+    whole = {"path": f"{tmp_path}/whole.pt", "trust": True}
+    assert type(genolift.load_model(whole)).__name__ == "Small"
+    del sys.modules["mine_beside"]
+    (tmp_path / "mine_beside.py").unlink()
+    assert "was saved with code that is not found (No module named 'mine_beside')" in refused(whole)
 
 
 def test_weights_that_do_not_fit_are_said_key_by_key(folder: Path) -> None:

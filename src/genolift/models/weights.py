@@ -1,0 +1,168 @@
+"""Weights read from a file without running code. Knows nothing of classes.
+
+A pickle that holds anything but tensors and plain containers is refused, unless the user says ``trust``.
+"""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from genolift.errors import InputError
+from genolift.models.classes import importable_from
+
+_LOG = logging.getLogger("genolift")
+_HOLDING_WEIGHTS = ("state_dict", "model_state_dict", "model")
+"""Where the usual trainers keep a model's weights: Lightning, PyTorch's tutorials, timm and others."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A state dict, and what its file says of how the model was made."""
+
+    tensors: dict[str, Tensor]
+    settings: Mapping[str, Any]
+    """A Lightning checkpoint's ``hyper_parameters``; empty where there are none."""
+
+
+def safetensors(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a safetensors file.
+
+    Raises
+    ------
+    InputError
+        If it is not whole.
+    """
+    try:
+        return load_file(path)
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise InputError(
+            f"is no whole safetensors file ({error})", where=f"model.path: {path}", remedy="copy it again"
+        ) from error
+
+
+def unpickled(path: Path, trust: bool) -> Any:
+    """Return what torch.save wrote; without ``trust``, of tensors and plain containers only.
+
+    Raises
+    ------
+    InputError
+        If it holds anything else, or cannot be read.
+    """
+    where = f"model.path: {path}"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a pickle's protocol and the like
+            if not trust:
+                return torch.load(path, map_location="cpu", weights_only=True)
+            with importable_from(path.resolve().parent), importable_from(Path.cwd()):
+                return torch.load(path, map_location="cpu", weights_only=False)
+    except Exception as error:
+        if isinstance(error, pickle.UnpicklingError) and not trust:
+            raise _refused(path, where) from error
+        if isinstance(error, ImportError | AttributeError) and trust:
+            raise InputError(
+                f"was saved with code that is not found ({error})",
+                where=where,
+                remedy="run where its module can be imported, or save its state_dict() and name its class",
+            ) from error
+        why = next(iter(str(error).splitlines()), "").removesuffix(".")[:120]
+        raise InputError(
+            f"cannot be read as PyTorch weights ({type(error).__name__}{': ' if why else ''}{why})",
+            where=where,
+            remedy="give a state dict (.pt, .pth), a .safetensors file or an exported program (.pt2)",
+        ) from error
+
+
+def _refused(path: Path, where: str) -> InputError:
+    objects = _objects_in(path)
+    if objects and all(name.startswith("numpy") for name in objects):
+        return InputError(
+            "holds numpy arrays, not tensors",
+            where=where,
+            remedy="save them again as tensors, {key: torch.from_numpy(array)}",
+        )
+    named = f" ({', '.join(objects[:3])}{', ...' if len(objects) > 3 else ''})" if objects else ""
+    return InputError(
+        f"holds pickled objects besides tensors{named}, which could run code when read",
+        where=where,
+        remedy="save its state_dict() and name its class, or, if you trust its source, set trust: true",
+    )
+
+
+def _objects_in(path: Path) -> list[str]:
+    """Return the names of what a pickle would import, without importing it; empty where they are not told."""
+    try:
+        return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(str(path)))
+    except Exception:
+        return []
+
+
+def weights_of(saved: Any, path: Path) -> Weights:
+    """Return the state dict that a file holds, itself or within what a trainer saved.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    where = f"model.path: {path}"
+    if _is_state_dict(saved):
+        return Weights(dict(saved), {})
+    if not isinstance(saved, Mapping):
+        raise InputError(
+            f"holds a {type(saved).__name__}, not a state dict",
+            where=where,
+            remedy="save model.state_dict()",
+        )
+    if not saved:
+        raise InputError("holds no weights", where=where, remedy="save model.state_dict()")
+    settings = saved.get("hyper_parameters")
+    for key in _HOLDING_WEIGHTS:
+        if _is_state_dict(saved.get(key)):
+            others = [other for other in saved if other != key and _is_state_dict(saved[other])]
+            if others:
+                _LOG.warning("%s: weights are those of %r; left out are %s", path, key, _few(others))
+            return Weights(dict(saved[key]), settings if isinstance(settings, Mapping) else {})
+    arrays = [key for key, value in saved.items() if type(value).__module__ == "numpy"]
+    if arrays:
+        raise InputError(
+            f"holds numpy arrays ({_few(arrays)}), not tensors",
+            where=where,
+            remedy="save them again as tensors, {key: torch.from_numpy(array)}",
+        )
+    raise InputError(
+        f"holds {_few(list(saved))}, and no state dict",
+        where=where,
+        remedy=f"save model.state_dict(), alone or under {' or '.join(map(repr, _HOLDING_WEIGHTS))}",
+    )
+
+
+def module_of(saved: Any) -> nn.Module | None:
+    """Return the module that a trusted pickle is or holds as a trainer's "model"; None if there is none."""
+    if isinstance(saved, Mapping):
+        saved = saved.get("model")
+    return saved if isinstance(saved, nn.Module) else None
+
+
+def _is_state_dict(value: Any) -> bool:
+    return (
+        isinstance(value, Mapping)
+        and bool(value)
+        and all(isinstance(key, str) for key in value)
+        and all(isinstance(each, Tensor) for each in value.values())
+    )
+
+
+def _few(names: list[Any], most: int = 5) -> str:
+    return ", ".join(map(str, names[:most])) + (", ..." if len(names) > most else "")
