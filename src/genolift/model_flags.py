@@ -47,7 +47,9 @@ def add_model_flags(parser: argparse.ArgumentParser, *, required: bool) -> None:
     )
     group.add_argument("--input-length", type=values.positive, help="bases of the model's input")
     group.add_argument(
-        "--trust-pickle", action="store_true", help="read a pickled model, which can run any code"
+        "--trust-pickle",
+        action="store_true",
+        help="read a pickled model or TorchScript, which can run any code",
     )
 
 

@@ -47,7 +47,7 @@ class ModelSpec:
     """Channels beyond those of the alphabet, which the model's input has behind them. They are given apart,
     (n, channels, length), as the first of ``extra_inputs``."""
     trust: bool = False
-    """Read a pickled module, which can run any code that its author put in it."""
+    """Read a pickled module or TorchScript, which can run any code that its author put in it."""
 
     def __post_init__(self) -> None:
         check_alphabet(self.alphabet, "model.alphabet")

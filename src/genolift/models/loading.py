@@ -1,7 +1,7 @@
 """From what people saved to a callable model. Knows nothing of sequences, rules or the workflow.
 
-Weights are read without running code (`weights`): what could run any is refused, unless the user says
-``trust`` by name. What a file is, is told by what it holds (`forms`).
+Weights and exported programs are read without running code (`weights`, `exported`): what could run any is
+refused, unless the user says ``trust`` by name. What a file is, is told by what it holds (`forms`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 from torch.export import ExportedProgram
 
@@ -18,6 +17,7 @@ from genolift.errors import InputError
 from genolift.files import existing_file, sha256
 from genolift.model_spec import ModelSpec
 from genolift.models.classes import class_file, keywords_of, make_module
+from genolift.models.exported import exported_program
 from genolift.models.fitting import fill
 from genolift.models.forms import Form, form_of
 from genolift.models.layout import laid_out
@@ -54,8 +54,8 @@ def load_model(spec: str | Path | Mapping[str, Any] | ModelSpec) -> Model:
 def _loaded(spec: ModelSpec) -> Model:
     path = existing_file(spec.path, where="model.path")
     form = form_of(path)
-    if form is Form.PROGRAM:
-        return _exported(path, spec.trust)
+    if form in (Form.PROGRAM, Form.COMPILED):
+        return exported_program(path, form, spec.trust)
     if form is Form.SAFETENSORS:
         return _with_weights(weights_of(safetensors(path), path), spec)
     if form is Form.PICKLE:
@@ -67,24 +67,6 @@ def _loaded(spec: ModelSpec) -> Model:
         where=f"model.path: {path}",
         remedy="give a state dict (.pt, .pth), a .safetensors file or an exported program (.pt2)",
     )
-
-
-def _exported(path: Path, trust: bool) -> ExportedProgram:
-    # torch.export.load unpickles some kinds of tensor with weights_only=False, so that it can run code.
-    if not trust:
-        raise InputError(
-            "is an exported program, which can run code when read",
-            where=f"model.path: {path}",
-            remedy="if you trust its source, set trust: true",
-        )
-    try:
-        return torch.export.load(path)
-    except Exception as error:
-        raise InputError(
-            f"is no exported program that torch {torch.__version__} reads ({type(error).__name__})",
-            where=f"model.path: {path}",
-            remedy="save it again with torch.export.save",
-        ) from error
 
 
 def _with_weights(weights: Weights, spec: ModelSpec) -> nn.Module:
