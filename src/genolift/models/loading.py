@@ -21,6 +21,7 @@ from genolift.models.exported import exported_program
 from genolift.models.fitting import fill
 from genolift.models.forms import Form, form_of
 from genolift.models.layout import laid_out
+from genolift.models.torchscript import torchscript
 from genolift.models.weights import Weights, module_of, safetensors, unpickled, weights_of
 
 Model = nn.Module | ExportedProgram
@@ -56,6 +57,8 @@ def _loaded(spec: ModelSpec) -> Model:
     form = form_of(path)
     if form in (Form.PROGRAM, Form.COMPILED):
         return exported_program(path, form, spec.trust)
+    if form is Form.TORCHSCRIPT:
+        return torchscript(path, spec)
     if form is Form.SAFETENSORS:
         return _with_weights(weights_of(safetensors(path), path), spec)
     if form is Form.PICKLE:
