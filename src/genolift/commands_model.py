@@ -162,6 +162,30 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
+def add_export(commands: Any) -> None:
+    """Add ``genolift export``."""
+
+    def run(a: argparse.Namespace) -> None:
+        from genolift.models.writing import write_program
+
+        written = write_program(model_spec(a), a.out)
+        tasks = f", tasks {', '.join(written.tasks)}" if written.tasks else ""
+        print(
+            f"{written.operations} operations, input (n, {written.channels}, {written.input_length}){tasks}: "
+            f"{a.out}"
+        )
+
+    parser = add_command(
+        commands,
+        "export",
+        run,
+        "Write a model as an exported program, which runs with no source file.",
+        "genolift export --model weights.pt --model-class model.py:Model --input-length 400 --out model.pt2",
+    )
+    add_model_flags(parser, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="the exported program to write, .pt2")
+
+
 def add_plan(commands: Any) -> None:
     """Add ``genolift plan``."""
 

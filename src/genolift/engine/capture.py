@@ -20,7 +20,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 
 from genolift.engine.graph import Graph, UnsupportedOperation, default_dtype
 from genolift.engine.program import graph_of, placed
-from genolift.engine.recurrent_operations import kept_whole
+from genolift.engine.recurrent_operations import AS_TORCH_HAS_IT, kept_whole
 from genolift.engine.source import first_line, model_line, whole_traces
 from genolift.engine.tracing import masks_as_they_are, one_precision, rows_in_parts, silence
 from genolift.errors import InputError
@@ -111,6 +111,36 @@ def _check_arguments(program: ExportedProgram, example: tuple[Tensor, ...]) -> N
             where="model",
             remedy=AS_TRAINED,
         )
+
+
+def exported(model: nn.Module | ExportedProgram, example: tuple[Tensor, ...]) -> ExportedProgram:
+    """Return ``model`` as a program with a free number of rows, in torch's own operations alone.
+
+    It is what `capture` traces, so that both are explained alike; its weights are in float32, or in float64
+    where they were.
+
+    Raises
+    ------
+    UnsupportedOperation, InputError
+        As `capture` does.
+    """
+    if isinstance(model, ExportedProgram):
+        program = copy.deepcopy(model)
+    else:
+        double = any(tensor.dtype in (torch.float64, torch.complex128) for tensor in _tensors(model))
+        dtype, cpu = torch.float64 if double else torch.float32, torch.device("cpu")
+        example = tuple(
+            placed(tensor, cpu, dtype)[:1].expand(3, *tensor.shape[1:]).clone() for tensor in example
+        )
+        with _as_found(dtype):
+            trial, traced = (shadow_module(model, cpu, dtype) for _ in range(2))
+            _try(_Traced(trial, lambda output: tree_leaves(output)[0], None, None), example)
+            program = _export(_Traced(traced, None, None, None), example)
+    for node in program.graph.nodes:
+        if node.op == "call_function":
+            node.target = AS_TORCH_HAS_IT.get(node.target, node.target)
+    program.graph_module.recompile()
+    return program
 
 
 @contextmanager

@@ -53,6 +53,12 @@ _WHOLE: Mapping[Callable[..., Any], Callable[..., Any]] = {
     for name in ("lstm", "gru", "rnn_tanh", "rnn_relu")
 }
 
+AS_TORCH_HAS_IT: Mapping[Callable[..., Any], Callable[..., Any]] = {
+    getattr(genolift, name).default: getattr(torch.ops.aten, name).input
+    for name in ("lstm", "gru", "rnn_tanh", "rnn_relu")
+}
+"""Torch's own operation, of the same arguments, for a program that is read without genolift."""
+
 
 class kept_whole(TorchFunctionMode):  # noqa: N801 - a context manager, read as a phrase
     """``with kept_whole():`` a recurrent layer is traced as one operation of the namespace genolift."""

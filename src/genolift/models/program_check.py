@@ -44,6 +44,9 @@ _WITH_FILES_OR_MEMORY = re.compile(
 )
 """Operations of ATen that read or write a file, print, or put a tensor on memory that is not its own."""
 
+_ASSERTIONS = ("_assert_scalar", "_assert_async", "_assert_tensor_metadata")
+"""Operations of a text, that torch writes for what it found of sizes."""
+
 
 class UnsafeError(Exception):
     """What of a program could run code when it is read."""
@@ -153,6 +156,8 @@ def _is_operation(target: str) -> bool:
     if full not in _dispatched():  # aten::save, which writes a file, is TorchScript's alone
         return False
     operation = getattr(getattr(getattr(torch.ops, namespace), name), overload)
+    if name in _ASSERTIONS:
+        return True
     texts = [argument for argument in operation._schema.arguments if "str" in str(argument.type)]
     return not texts or _is_of_core(operation, full)
 
