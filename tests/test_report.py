@@ -151,6 +151,14 @@ def test_a_key_missing_from_the_provenance_is_no_matter(own: Path, tmp_path: Pat
         assert "TF-MoDISco found 2 motifs" in report(own, tmp_path / "report.html"), missing
 
 
+def test_a_trusted_pickle_is_named(own: Path, tmp_path: Path) -> None:
+    with h5py.File(own / "contributions.h5", "a") as file:
+        file.attrs["provenance"] = json.dumps({**PROVENANCE, "model_trusted": True})
+    text = words_of(report(own, tmp_path / "report.html"))
+    group = text.split("Model and target")[1].split("References")[0]
+    assert "Trusted pickle yes" in group
+
+
 def test_every_key_of_the_provenance_is_shown(results: Path, tmp_path: Path) -> None:
     given = {"unheard_of": {"deep": "value-1"}, "config": "a: 1\nb: 2", "jaspar_release": "JASPAR2026"}
     text = words_of(report(results, tmp_path / "report.html", provenance=given))

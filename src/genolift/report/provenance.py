@@ -57,6 +57,7 @@ _LABELS = {
     "model": "Model file",
     "model_class": "Model class",
     "model_sha256": "SHA-256 of the model file",
+    "model_trusted": "Trusted pickle",
     "target": "Target",
     "stepped_over": "Final activation stepped over",
     "rule": "Rule",
