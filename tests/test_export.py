@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import subprocess
 import sys
@@ -96,6 +97,12 @@ def written(spec: ModelSpec, folder: Path) -> Any:
     return genolift.load_model(folder / "model.pt2")
 
 
+def refused(path: Path) -> str:
+    with pytest.raises(genolift.InputError) as error:
+        genolift.load_model(path)
+    return str(error.value)
+
+
 def check_same(program: Any, model: Any, length: int, **more: Any) -> None:
     rows = onehot(6, length)
     found = genolift.deeplift(program, rows[:3], rows[3:], **more)
@@ -131,7 +138,10 @@ def test_a_models_layout_and_channels_are_written_with_it(folder: Path) -> None:
     spec = saved(
         folder, "Lengthwise", axes="length,bases", alphabet="AGCTN", extra_channels=1, input_length=30
     )
-    program, model = written(spec, folder), genolift.load_model(spec)
+    write_program(spec, folder / "model.pt2")
+    assert "1 extra channels; set extra_channels: 1" in refused(folder / "model.pt2")
+    program = genolift.load_model({"path": str(folder / "model.pt2"), "extra_channels": 1})
+    model = genolift.load_model(spec)
     tracks = (torch.rand(3, 1, 30),)
     rows = onehot(6, 30)
     found = genolift.deeplift(program, rows[:3], rows[3:], extra_inputs=tracks)
@@ -139,6 +149,18 @@ def test_a_models_layout_and_channels_are_written_with_it(folder: Path) -> None:
     assert torch.equal(found.contributions, expected.contributions)
     assert torch.equal(found.output, expected.output)
     assert task_names(program) == ["one", "two"]
+
+
+def test_a_written_programs_layout_is_not_changed_twice(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who names the program in the place of the weights may leave the rest of the config as it was."""
+    spec = saved(folder, "Double", alphabet="AGCT")
+    write_program(spec, folder / "model.pt2")
+    with caplog.at_level(logging.WARNING, "genolift"):
+        program = genolift.load_model({"path": str(folder / "model.pt2"), "alphabet": "AGCT"})
+    check_same(program, genolift.load_model(spec), 30, precision="float64")
+    assert "as genolift export wrote it; model.axes and model.alphabet are left out" in caplog.text
 
 
 def test_a_model_in_double_precision_is_written_in_it(folder: Path) -> None:

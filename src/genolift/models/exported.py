@@ -203,9 +203,11 @@ def _check_rows(program: ExportedProgram, where: str) -> None:
 
 def _described(program: ExportedProgram, said: Mapping[str, Any]) -> ExportedProgram:
     """Return a program that has as attributes what `genolift export` wrote of it."""
-    tasks, length = said.get("tasks"), said.get("input_length")
+    tasks, length, channels = (said.get(key) for key in ("tasks", "input_length", "extra_channels"))
     if isinstance(tasks, list) and all(isinstance(task, str) for task in tasks):
         program.tasks = tasks  # type: ignore[attr-defined]
     if isinstance(length, int):
         program.input_length = length  # type: ignore[attr-defined]
+    if isinstance(channels, int):
+        program.extra_channels = channels  # type: ignore[attr-defined]
     return program

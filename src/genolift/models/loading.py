@@ -6,6 +6,7 @@ refused, unless the user says ``trust`` by name. What a file is, is told by what
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,9 @@ from genolift.models.layout import laid_out
 from genolift.models.torchscript import torchscript
 from genolift.models.weights import Weights, module_of, safetensors, unpickled, weights_of
 
+_LOG = logging.getLogger("genolift")
 Model = nn.Module | ExportedProgram
-_KERAS = (".keras", ".h5", ".hdf5", ".json")
+_KERAS = (Form.KERAS, Form.HDF5, Form.JSON)
 
 
 def load_model(spec: str | Path | Mapping[str, Any] | ModelSpec) -> Model:
@@ -43,13 +45,29 @@ def load_model(spec: str | Path | Mapping[str, Any] | ModelSpec) -> Model:
         code is met without ``trust``.
     """
     spec = ModelSpec.of(spec)
-    if Path(spec.path).suffix in _KERAS:
+    if form_of(existing_file(spec.path, where="model.path")) in _KERAS:
         # Keras is imported for its own models alone: it takes seconds, and is an extra
         from genolift.models.from_keras.loading import load_keras
 
         net, axes = load_keras(spec)
         return laid_out(net, spec, axes)
-    return laid_out(_loaded(spec), spec)
+    model = _loaded(spec)
+    channels = getattr(model, "extra_channels", None)
+    if not isinstance(model, ExportedProgram) or channels is None:
+        return laid_out(model, spec)
+    if channels != spec.extra_channels:
+        raise InputError(
+            f"was written by genolift export with {channels} extra channels",
+            where=f"model.path: {spec.path}",
+            remedy=f"set extra_channels: {channels}",
+        )
+    if spec.axes is not None or spec.alphabet.upper().replace("U", "T") != "ACGT":
+        _LOG.warning(
+            "model.path: %s: takes (n, 4, length), A C G T, as genolift export wrote it; model.axes and "
+            "model.alphabet are left out",
+            spec.path,
+        )
+    return model
 
 
 def _loaded(spec: ModelSpec) -> Model:
