@@ -17,6 +17,7 @@ from torch.export import Dim
 from torch.nn.functional import one_hot
 
 import genolift
+from genolift.engine.program import graph_of
 from genolift.models import ModelSpec, input_length
 
 
@@ -157,6 +158,19 @@ def test_a_program_of_a_gpu_is_read_without_one(program: Path, tmp_path: Path) -
     assert b"cuda" in held["models/model.json"]
     write(tmp_path / "gpu.pt2", held)
     check_same(genolift.load_model(tmp_path / "gpu.pt2"), module)
+
+
+def test_what_a_program_makes_is_made_where_it_is_explained() -> None:
+    class Ramp(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            ramp = torch.arange(x.shape[-1], dtype=x.dtype, device=x.device)
+            return (x * ramp).sum((1, 2)) + torch.zeros(x.shape[0], device=x.device)
+
+    exported = torch.export.export(Ramp(), (onehot(3),), dynamic_shapes=({0: Dim("batch", min=2)},))
+    elsewhere = torch.device("meta")
+    graph = graph_of(exported, elsewhere, torch.float32)
+    devices = [each.kwargs["device"] for each in graph.operations if "device" in each.kwargs]
+    assert devices == [elsewhere] * 2
 
 
 def test_what_a_program_says_of_its_model_is_read_if_it_is_plain(program: Path) -> None:

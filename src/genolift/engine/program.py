@@ -89,7 +89,7 @@ def graph_of(
     computing = [node for node in nodes if node.op == "call_function" and _computes(node)]
     outer: dict[str, int] = {}
     operations = [
-        _of_precision(operation, dtype)
+        _placed_operation(operation, device, dtype)
         for node in computing
         for operation in _operations(node, rows.node.expr, outer)
     ]
@@ -159,9 +159,12 @@ def _with_rows_kept(node: torch.fx.Node) -> tuple[Any, ...]:
     return squeezed, [axis for axis in axes if _is_fixed(shape[axis])]
 
 
-def _of_precision(operation: Operation, dtype: torch.dtype) -> Operation:
-    """Return an operation that gives ``dtype`` where it was traced, in an exported program, with another."""
-    kwargs = {name: in_precision(value, dtype) for name, value in operation.kwargs.items()}
+def _placed_operation(operation: Operation, device: torch.device, dtype: torch.dtype) -> Operation:
+    """Return an operation that gives ``dtype`` on ``device``, where a program was exported with others."""
+    kwargs = {
+        name: device if isinstance(value, torch.device) else in_precision(value, dtype)
+        for name, value in operation.kwargs.items()
+    }
     return replace(operation, kwargs=kwargs)
 
 
