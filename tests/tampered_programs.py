@@ -82,16 +82,16 @@ def _with_json(held: Members, name: str, change: Callable[[dict[str, Any]], obje
     held[name] = json.dumps(told).encode()
 
 
-_MODEL = "models/model.json"
-_WEIGHTS = "data/weights/model_weights_config.json"
-_CONSTANTS = "data/constants/model_constants_config.json"
+MODEL = "models/model.json"
+WEIGHTS = "data/weights/model_weights_config.json"
+CONSTANTS = "data/constants/model_constants_config.json"
 Change = Callable[[Members, Path], None]
 
 
 def _of_program(change: Callable[[dict[str, Any], str], object]) -> Change:
     def changed(held: Members, target: Path) -> None:
         code = f"__import__('pathlib').Path({str(target)!r}).write_text('run')"
-        _with_json(held, _MODEL, lambda told: change(told, code))
+        _with_json(held, MODEL, lambda told: change(told, code))
 
     return changed
 
@@ -117,15 +117,15 @@ def _old_constants(held: Members, target: Path) -> None:
 
 
 def _pickled_weight(held: Members, target: Path) -> None:
-    _with_json(held, _WEIGHTS, lambda told: told["config"]["conv.weight"].update(use_pickle=True))
-    path = json.loads(held[_WEIGHTS])["config"]["conv.weight"]["path_name"]
+    _with_json(held, WEIGHTS, lambda told: told["config"]["conv.weight"].update(use_pickle=True))
+    path = json.loads(held[WEIGHTS])["config"]["conv.weight"]["path_name"]
     held[f"data/weights/{path}"] = _pickled(target)
 
 
 def _constant(name: str, content: Callable[[Path], bytes]) -> Change:
     def changed(held: Members, target: Path) -> None:
         entry = {"path_name": name, "is_param": False, "use_pickle": True, "tensor_meta": None}
-        _with_json(held, _CONSTANTS, lambda told: told["config"].update(more=entry))
+        _with_json(held, CONSTANTS, lambda told: told["config"].update(more=entry))
         held[f"data/constants/{name}"] = content(target)
 
     return changed
@@ -143,8 +143,8 @@ def _renamed(old: str, new: str) -> Change:
     def changed(held: Members, target: Path) -> None:
         code = f"__import__('pathlib').Path({str(target)!r}).write_text('run')"
         put = json.dumps(new.format(code=code))
-        held[_MODEL] = held[_MODEL].replace(json.dumps(old).encode(), put.encode())
-        held[_WEIGHTS] = held[_WEIGHTS].replace(json.dumps(old).encode(), put.encode())
+        held[MODEL] = held[MODEL].replace(json.dumps(old).encode(), put.encode())
+        held[WEIGHTS] = held[WEIGHTS].replace(json.dumps(old).encode(), put.encode())
 
     return changed
 
@@ -162,7 +162,7 @@ def _call(target: str, argument: str) -> Change:
             }
             _graph(told)["nodes"].insert(0, node)
 
-        _with_json(held, _MODEL, change)
+        _with_json(held, MODEL, change)
 
     return changed
 
@@ -187,7 +187,7 @@ def _aten(target: str, inputs: Callable[[str], list[dict[str, Any]]]) -> Change:
                 }
             )
 
-        _with_json(held, _MODEL, change)
+        _with_json(held, MODEL, change)
 
     return changed
 
@@ -271,3 +271,22 @@ TAMPERED: dict[str, tuple[Change, bool]] = {
 }
 LEFT_OUT = {"sample inputs", "a guard", "compiled code"}
 """What no model needs: such a program is read without it."""
+
+
+def texts(told: Any, place: tuple[str, ...] = ()) -> dict[tuple[str, ...], list[tuple[Any, Any]]]:
+    """Return where text stands in JSON: (container, key) by the kind of place, its path without numbers."""
+    found: dict[tuple[str, ...], list[tuple[Any, Any]]] = {}
+    for key, value in told.items() if isinstance(told, dict) else enumerate(told):
+        here = (*place, key) if isinstance(key, str) and len(told) < MOST_KEYS else (*place, "*")
+        if isinstance(value, str):
+            found.setdefault(here, []).append((told, key))
+        elif isinstance(value, dict | list):
+            for where, each in texts(value, here).items():
+                found.setdefault(where, []).extend(each)
+    return found
+
+
+MOST_KEYS = 12
+"""A mapping of more is one by name, not of fields."""
+INJECTIONS = ["{code}", "x={code}", "a\n{code}", 'a"), {code}, ("', "[{code}]", "lambda: {code}", "x;{code}"]
+"""What would be run where text is evaluated, or written into source as it is, within quotes or on a line."""

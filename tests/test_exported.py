@@ -6,12 +6,25 @@ import io
 import json
 import warnings
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from tampered_programs import LEFT_OUT, TAMPERED, Writes, members, save_program, write
+from tampered_programs import (
+    CONSTANTS,
+    INJECTIONS,
+    LEFT_OUT,
+    MODEL,
+    TAMPERED,
+    WEIGHTS,
+    Writes,
+    members,
+    save_program,
+    texts,
+    write,
+)
 from torch import nn
 from torch.export import Dim
 from torch.nn.functional import one_hot
@@ -89,6 +102,28 @@ def run_by_torch(path: Path) -> None:
             torch.export.load(str(path)).module()(onehot(3))
         except Exception:
             return
+
+
+@pytest.mark.parametrize("injection", INJECTIONS)
+def test_no_text_of_a_program_is_run_wherever_it_stands(
+    program: Path, tmp_path: Path, injection: str
+) -> None:
+    target, tampered = tmp_path / "written", tmp_path / "tampered.pt2"
+    code = f"__import__('pathlib').Path({str(target)!r}).write_text('run')"
+    whole = members(program)
+    places = [
+        (name, place) for name in (MODEL, WEIGHTS, CONSTANTS) for place in texts(json.loads(whole[name]))
+    ]
+    assert len(places) > 30
+    for name, place in places:
+        told = json.loads(whole[name])
+        container, key = texts(told)[place][0]
+        container[key] = injection.format(code=code)
+        write(tampered, {**whole, name: json.dumps(told).encode()})
+        with suppress(genolift.InputError):
+            read: Any = genolift.load_model(tampered)
+            read.module()(onehot(3))
+        assert not target.exists(), place
 
 
 def test_a_name_that_stands_twice_in_an_archive_is_refused(program: Path, tmp_path: Path) -> None:

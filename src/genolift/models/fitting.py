@@ -250,7 +250,9 @@ def _changes(
     values: Mapping[str, Any],
     settings: Mapping[str, Any],
 ) -> Iterator[dict[str, Any]]:
-    said = {key: settings[key] for key in values if key in settings and settings[key] != values[key]}
+    said = {
+        key: settings[key] for key in values if key in settings and repr(settings[key]) != repr(values[key])
+    }
     if said:
         yield said
     sizes = {
