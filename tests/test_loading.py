@@ -120,6 +120,10 @@ def test_a_whole_pickled_module_is_read_only_when_trusted(folder: Path) -> None:
     assert "which could run code when read; save its state_dict()" in refused(str(path))
     assert "trust: true" in refused(str(path))
     assert isinstance(genolift.load_model({"path": str(path), "trust": True}), nn.Module)
+    torch.save({"epoch": 3, "model": genolift.load_model(spec(folder))}, path)
+    held = genolift.load_model({"path": str(path), "trust": True})
+    anew = genolift.load_model(spec(folder, path=str(path), trust=True))
+    assert torch.equal(held.conv.weight, anew.conv.weight)
 
 
 @pytest.mark.parametrize(

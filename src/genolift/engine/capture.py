@@ -125,7 +125,9 @@ def exported(model: nn.Module | ExportedProgram, example: tuple[Tensor, ...]) ->
         As `capture` does.
     """
     if isinstance(model, ExportedProgram):
-        program = copy.deepcopy(model)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            program = copy.deepcopy(model)
     else:
         double = any(tensor.dtype in (torch.float64, torch.complex128) for tensor in _tensors(model))
         dtype, cpu = torch.float64 if double else torch.float32, torch.device("cpu")

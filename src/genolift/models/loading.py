@@ -81,8 +81,10 @@ def _loaded(spec: ModelSpec) -> Model:
         return _with_weights(weights_of(safetensors(path), path), spec)
     if form is Form.PICKLE:
         saved = unpickled(path, spec.trust)
-        module = module_of(saved) if spec.class_name is None else None
-        return module.eval() if module is not None else _with_weights(weights_of(saved, path), spec)
+        module = module_of(saved)
+        if module is not None and spec.class_name is None:
+            return module.eval()
+        return _with_weights(weights_of(saved if module is None else module.state_dict(), path), spec)
     raise InputError(
         f"cannot be read as a model: it is {form.value}",
         where=f"model.path: {path}",
