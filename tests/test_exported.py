@@ -6,6 +6,7 @@ import io
 import json
 import warnings
 import zipfile
+from collections import OrderedDict
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -242,6 +243,43 @@ def test_sizes_that_depend_on_the_rows_are_let_pass(tmp_path: Path) -> None:
     program = torch.export.export(module, (onehot(3),), dynamic_shapes=({0: Dim("batch", min=2)},))
     torch.export.save(program, tmp_path / "strands.pt2")
     check_same(genolift.load_model(tmp_path / "strands.pt2"), module)
+
+
+class NoGrad(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(4, 2, 5)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        with torch.no_grad():
+            h = self.conv(x).relu()
+        return h.amax(-1)
+
+
+class Autocast(NoGrad):
+    def forward(self, x: torch.Tensor) -> Any:
+        with torch.autocast("cpu", enabled=False):
+            return self.conv(x).relu().amax(-1)
+
+
+class Named(NoGrad):
+    def forward(self, x: torch.Tensor) -> Any:
+        return OrderedDict({"ATAC-seq": self.conv(x).relu().amax(-1), "more": {"of it": [x.sum(1)]}})
+
+
+@pytest.mark.parametrize("make", [NoGrad, Autocast, Named])
+def test_what_a_forward_sets_and_names_is_let_pass(tmp_path: Path, make: type[nn.Module]) -> None:
+    module, rows = make().eval(), onehot(6)
+    exported = torch.export.export(module, (rows,), dynamic_shapes=({0: Dim("batch", min=2)},), strict=False)
+    torch.export.save(exported, tmp_path / "model.pt2")
+    read = genolift.load_model(tmp_path / "model.pt2")
+
+    def target(output: Any) -> torch.Tensor:
+        return (output["ATAC-seq"] if isinstance(output, dict) else output)[:, 1]
+
+    found = genolift.deeplift(read, rows[:3], rows[3:], target=target)
+    expected = genolift.deeplift(module, rows[:3], rows[3:], target=target)
+    assert torch.equal(found.contributions, expected.contributions)
 
 
 def test_what_is_no_program_is_said(program: Path, tmp_path: Path) -> None:

@@ -282,21 +282,22 @@ def _check_signature(signature: Mapping[str, Any]) -> None:
     for name in signature.get("forward_arg_names") or ():
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise UnsafeError(f"an argument is called {str(name)[:60]!r}")
-    for tree in (signature["in_spec"], signature["out_spec"]):
+    # Names of arguments are written into source, those of outputs are not.
+    for tree, names in ((signature["in_spec"], _NAME), (signature["out_spec"], _PATH)):
         version, root = json.loads(tree)
         if version != 1:
             raise UnsafeError("its arguments are told in another way")
-        _check_tree(root)
+        _check_tree(root, names)
 
 
-def _check_tree(tree: Mapping[str, Any]) -> None:
+def _check_tree(tree: Mapping[str, Any], names: re.Pattern[str]) -> None:
     kind, context = tree["type"], tree["context"]
-    if kind == "builtins.dict":
+    if kind in ("builtins.dict", "collections.OrderedDict"):
         keys = json.loads(context)
-        plain = isinstance(keys, list) and all(isinstance(key, str) and _NAME.fullmatch(key) for key in keys)
+        plain = isinstance(keys, list) and all(isinstance(key, str) and names.fullmatch(key) for key in keys)
     else:
         plain = kind in (None, "builtins.tuple", "builtins.list") and context in (None, "null")
     if not plain:
         raise UnsafeError(f"an argument or output is a {str(kind)[:60]}")
     for child in tree["children_spec"]:
-        _check_tree(child)
+        _check_tree(child, names)
