@@ -94,7 +94,7 @@ def _made_by(class_name: str) -> Callable[..., Any]:
     location, _, name = class_name.rpartition(":")
     if not location or not name:
         raise InputError("no class is named", where=where, remedy="write path/to/model.py:Class")
-    module = _module_of(location, where)
+    module = imported(location, where)
     made = getattr(module, name, None)
     if made is None:
         classes = [key for key, value in vars(module).items() if _is_model_class(value)]
@@ -122,9 +122,16 @@ def _is_model_class(value: Any) -> bool:
     return isinstance(value, type) and issubclass(value, nn.Module)
 
 
-def _module_of(location: str, where: str) -> ModuleType:
+def imported(location: str, where: str) -> ModuleType:
+    """Return the module of a Python file, or of a name such as "package.module".
+
+    Raises
+    ------
+    InputError
+        If there is none, or running it raises.
+    """
     if location.endswith(".py"):
-        return _module_of_file(existing_file(location, where="model.class").resolve(), where)
+        return _module_of_file(existing_file(location, where=where.partition(":")[0]).resolve(), where)
     try:
         with importable_from(Path.cwd()):  # as python -m has it, and a console script has not
             return importlib.import_module(location)

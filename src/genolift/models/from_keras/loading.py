@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from genolift.engine.source import first_line, model_line
 from genolift.errors import InputError
 from genolift.model_spec import ModelSpec, axes_of
+from genolift.models.classes import imported
 from genolift.models.from_keras.custom import CustomLayers
 from genolift.models.from_keras.files import read_keras_file
 from genolift.models.from_keras.graph import KerasGraph, graph_of
@@ -22,7 +23,6 @@ from genolift.models.from_keras.net import KerasNet
 from genolift.models.from_keras.recurrent import as_torch
 from genolift.models.from_keras.weights import SavedWeights, opened_weights
 from genolift.models.layout import axes_of_shape
-from genolift.models.loading import _module_of as module_of
 
 _LOG = logging.getLogger("genolift")
 _LENGTH_FIRST = "length,bases"
@@ -45,9 +45,7 @@ def load_keras(spec: ModelSpec) -> tuple[KerasNet, str]:
     """
     saved = read_keras_file(spec)
     place = f"model: {saved.path}"
-    custom = CustomLayers(
-        module_of(spec.custom_layers, "model.custom_layers") if spec.custom_layers else None
-    )
+    custom = CustomLayers(imported(spec.custom_layers, "model.custom_layers") if spec.custom_layers else None)
     graph = graph_of(saved.architecture["class_name"], saved.architecture["config"], place)
     with keras.device("cpu"):
         layers = _layers(graph, custom, saved.major, place)
