@@ -24,7 +24,7 @@ from genolift.models import ModelSpec
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 SUFFIXES = [".pt", ".pth", ".ckpt", ".bin", ".pt2", ".safetensors", ".h5", ".keras", ".json", ""]
-SHARD = "results/mine/attribution/shard-0-of-1.h5"
+SHARD = "results/mine/attribution/model/shard-0-of-1.h5"
 KINDS = ["archive", "pickle", "whole module", "program", "script"]
 
 
@@ -93,6 +93,7 @@ def commands(made: Study) -> dict[str, list[str]]:
     windows = ["--bed", f"{folder}/peaks.bed", "--genome", f"{folder}/genome.fa"]
     return {
         "attribute": [*given, "--out", "out.h5"],
+        "check": [*windows, "--out", "out.json"],
         "compare": [*given, "--out", "out"],
         "encode": [*windows, "--table", "out.tsv", "--out", "out.h5"],
         "plan": ["--input-length", "60"],
@@ -101,7 +102,7 @@ def commands(made: Study) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("command", ["attribute", "compare", "encode", "plan", "export"])
+@pytest.mark.parametrize("command", ["attribute", "check", "compare", "encode", "plan", "export"])
 def test_no_command_runs_a_malicious_model(
     made: Study,
     tmp_path: Path,

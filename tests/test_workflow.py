@@ -55,7 +55,7 @@ def snakemake(*arguments: str, folder: Path, snakefile: Path = ROOT / "Snakefile
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=300,
+        timeout=600,
     )
     return process.returncode, process.stdout
 
