@@ -23,7 +23,8 @@ _ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
 def locally_connected(inputs: Tensor, weights: Mapping[str, Tensor], config: Mapping[str, Any]) -> Tensor:
     """Return a convolution with weights of its own at each place, in one or two dimensions, unpadded.
 
-    The kernel is (place, kernel position and channel, filter), as Keras 2 saved it with implementation 1.
+    The kernel is (place, kernel position and channel, filter), as Keras 2 saved it with implementation 1;
+    with channels first, it has them before the kernel's positions.
     """
     sizes, strides = _numbers(config["kernel_size"]), _numbers(config["strides"])
     first = config.get("data_format") == "channels_first"
@@ -34,10 +35,14 @@ def locally_connected(inputs: Tensor, weights: Mapping[str, Tensor], config: Map
         # the kernel's axes go behind those of the places, before the channels
         x = x.index_select(axis, taken.flatten()).unflatten(axis, (n, size)).movedim(axis + 1, -2)
     places = x.shape[1 : 1 + len(sizes)]
+    if first:
+        x = x.movedim(-1, 1 + len(sizes))
     rows = x.reshape(x.shape[0], places.numel(), -1)
     y = torch.einsum("npf,pfo->npo", rows, weights["kernel"]).unflatten(1, places)
     if "bias" in weights:
-        y = y + weights["bias"]
+        bias = weights["bias"]
+        # Keras reshapes where it should transpose, and its models are trained so
+        y = y + (bias.reshape(-1, *places).movedim(0, -1) if first else bias)
     y = _ACTIVATIONS[config.get("activation") or "linear"](y)
     return y.movedim(-1, 1) if first else y
 

@@ -41,10 +41,15 @@ class KerasFile:
     """What that Keras ran on: Theano turns a convolution's kernel round; None where nothing says it."""
 
     @property
+    def release(self) -> tuple[int, ...]:
+        """The version's numbers, such as (2, 3, 1)."""
+        numbers = [part for part in self.version.split("-")[0].split(".")[:3] if part.isdecimal()]
+        return tuple(int(number) for number in numbers) or (1,)
+
+    @property
     def major(self) -> int:
         """The first number of the version."""
-        number = self.version.partition(".")[0]
-        return int(number) if number.isdecimal() else 1
+        return self.release[0]
 
 
 def read_keras_file(spec: ModelSpec) -> KerasFile:

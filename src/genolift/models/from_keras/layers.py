@@ -48,6 +48,7 @@ _FREE_OF_MEANING = frozenset(
         "input_length",
         "input_shape",
         "momentum",
+        "noise_shape",
         "optional",
         "pos_effect",
         "quantization_config",
@@ -152,7 +153,7 @@ def make_layer(layer: LayerConfig, custom: CustomLayers, major: int, where: str)
         custom.lack(layer)
         return None
     try:
-        made = keras_class(**settings)
+        made = (_both_ways if keras_class is keras.layers.Bidirectional else keras_class)(**settings)
         return made if isinstance(made, nn.Module) else Operation(made)
     except (TypeError, ValueError) as error:
         raise InputError(
@@ -184,9 +185,6 @@ def _settings(
     """Return the keyword arguments of a class; None where a function in them is the user's to supply."""
     known = _parameters(keras_class)
     settings: dict[str, Any] = {}
-    if issubclass(keras_class, keras.layers.Layer):
-        # float32 inputs stay so without it, and float64 is not rounded on the way
-        settings["autocast"] = False
     for key, value in config.items():
         if key in _WRAPPED and keras_class.__name__ in _WRAPPERS:
             if value is None:
@@ -222,6 +220,22 @@ def _settings(
     return settings
 
 
+def _both_ways(layer: Any, backward_layer: Any = None, **settings: Any) -> Any:
+    """Return a Bidirectional layer, whose copies of ``layer`` have its activations, functions too.
+
+    Keras copies a layer by its config, in which a function of ours would be a path to import.
+    """
+    cell = getattr(layer, "cell", None)
+    activations = {key: getattr(cell, key) for key in _ACTIVATION if hasattr(cell, key)}
+    for key in activations:
+        setattr(cell, key, keras.activations.linear)
+    made = keras.layers.Bidirectional(layer, backward_layer=backward_layer, **settings)
+    for each in (made.forward_layer, *([] if backward_layer is not None else [made.backward_layer])):
+        for key, activation in activations.items():
+            setattr(each.cell, key, activation)
+    return made
+
+
 def _parameters(keras_class: Any) -> set[str]:
     """Return the names of a class's keyword arguments, and of those that it hands on to its bases."""
     names: set[str] = set()
@@ -229,7 +243,10 @@ def _parameters(keras_class: Any) -> set[str]:
         if base in (keras.layers.Layer, keras.Operation, nn.Module, object):
             break
         if "__init__" in vars(base):
-            names |= set(inspect.signature(base.__init__).parameters)
+            parameters = inspect.signature(base.__init__).parameters
+            names |= set(parameters)
+            if "kwargs" not in parameters:
+                break
     return (names | {"name"}) - {"self", "args", "kwargs"}
 
 

@@ -54,7 +54,8 @@ _KEYS_OF: dict[str, dict[str, str]] = {
     "Embedding": {"output_dim": "output_dim"},
     "UpSampling1D": {"length": "size"},
     "LeakyReLU": {"alpha": "negative_slope"},
-    "GaussianDropout": {"p": "rate"},
+    "Reshape": {"dims": "target_shape"},
+    "Permute": {"dims": "dims"},
 }
 _UNSAID: dict[str, dict[str, Any]] = {  # what an old config leaves out, and Keras 3 has another default for
     "GRU": {"reset_after": False},

@@ -135,7 +135,7 @@ def _take(net: KerasNet, weights: SavedWeights, where: str) -> None:
             layer.take(weights.arrays(name))
         elif isinstance(layer, KerasNet):
             with _named(f"{where}, layer {name}"):
-                inside = weights.within(name, list(layer.graph.layers))
+                inside = weights.within(name, layer.layers)
             _take(layer, inside, f"{where}, layer {name}")
 
 
@@ -160,9 +160,9 @@ def _fill(net: KerasNet, weights: SavedWeights, where: str) -> None:
         layer, place = getattr(net, attribute), f"{where}, layer {name}"
         with _named(place):
             if isinstance(layer, KerasNet):
-                _fill(layer, weights.within(name, list(layer.graph.layers)), place)
+                _fill(layer, weights.within(name, layer.layers), place)
             elif isinstance(layer, keras.layers.Layer):
-                weights.put(name, layer, net.graph.layers[name].class_name)
+                weights.put(name, layer)
                 setattr(net, attribute, as_torch(layer))
 
 

@@ -37,6 +37,11 @@ class KerasNet(nn.Module):
             self.add_module(attribute, layer)
             self.attribute[name] = attribute
 
+    @property
+    def layers(self) -> dict[str, nn.Module]:
+        """The layers by their names in the file."""
+        return {name: getattr(self, attribute) for name, attribute in self.attribute.items()}
+
     def forward(self, *inputs: Tensor) -> Any:
         """Return the model's output; of several a mapping by the names of the layers that give them."""
         device = inputs[0].device

@@ -1,7 +1,8 @@
 """Weights as Keras before 3 laid them out, in the layout of Keras 3. Knows nothing of files.
 
 Keras 1 on Theano's order of axes kept a convolution's filters first; Theano itself convolves with the kernel
-turned round; Keras 1's recurrent layers kept each gate apart; CuDNN's keep both of their biases.
+turned round; Keras 1's recurrent layers kept each gate apart; CuDNN's keep both of their biases; batch
+normalization kept a standard deviation before Keras 1.0.6.
 """
 
 from __future__ import annotations
@@ -14,35 +15,40 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 _CONVOLUTIONS = ("Conv1D", "Conv2D", "Conv3D", "Conv2DTranspose")
+_FIRST_WITH_VARIANCE = (1, 0, 6)
 _GATES = {"LSTM": (0, 2, 1, 3), "GRU": (0, 1, 2), "SimpleRNN": (0,)}
 """Where Keras 1 has the gates in the order of Keras 3: its LSTM's were input, cell, forget, output."""
 
 
 def modern_weights(
-    weights: list[Array], layer: keras.layers.Layer, class_name: str, major: int, backend: str | None
+    weights: list[Array],
+    layer: keras.layers.Layer,
+    release: tuple[int, ...],
+    backend: str | None,
 ) -> list[Array]:
     """Return a layer's weights as it takes them.
 
     Parameters
     ----------
-    class_name
-        The layer's in the file.
-    major, backend
+    release, backend
         Of the Keras that wrote them.
     """
     if isinstance(layer, keras.layers.Bidirectional):
         half = len(weights) // 2
         return [
-            *modern_weights(weights[:half], layer.forward_layer, class_name, major, backend),
-            *modern_weights(weights[half:], layer.backward_layer, class_name, major, backend),
+            *modern_weights(weights[:half], layer.forward_layer, release, backend),
+            *modern_weights(weights[half:], layer.backward_layer, release, backend),
         ]
     if isinstance(layer, keras.layers.TimeDistributed):
-        return modern_weights(weights, layer.layer, class_name, major, backend)
-    kind = type(layer).__name__
+        return modern_weights(weights, layer.layer, release, backend)
+    kind, major = type(layer).__name__, release[0]
+    if kind == "BatchNormalization" and (1,) != release < _FIRST_WITH_VARIANCE and len(weights) == 4:
+        deviation = weights[3].astype("float64") + layer.epsilon
+        return [*weights[:3], deviation**2 - layer.epsilon]
     if kind in _CONVOLUTIONS:
         return _kernel_first(weights, layer, kind, major, backend)
     if kind in _GATES:
-        if class_name.startswith("CuDNN"):
+        if len(weights) == 3 and weights[2].shape == (2 * len(_GATES[kind]) * layer.units,):
             return _of_cudnn(weights, kind, layer.units)
         if major < 2:
             return _gates_joined(weights, kind)

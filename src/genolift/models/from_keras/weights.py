@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any, Protocol
 
 import h5py
@@ -32,8 +33,8 @@ class SavedWeights(Protocol):
         """Return a layer's own weights; none where the file has none of it."""
         ...
 
-    def put(self, layer: str, built: keras.layers.Layer, class_name: str) -> None:
-        """Put a layer's weights into it, as ``class_name`` of the file's Keras saved them.
+    def put(self, layer: str, built: keras.layers.Layer) -> None:
+        """Put a layer's weights into it.
 
         Raises
         ------
@@ -42,8 +43,8 @@ class SavedWeights(Protocol):
         """
         ...
 
-    def within(self, model: str, layers: Sequence[str]) -> SavedWeights:
-        """Return the weights of the layers of a model that is a layer of this one."""
+    def within(self, model: str, layers: Mapping[str, Any]) -> SavedWeights:
+        """Return the weights of the layers, by name, of a model that is a layer of this one."""
         ...
 
 
@@ -86,6 +87,12 @@ def _weights(file: h5py.Group, saved: KerasFile, layers: Sequence[str]) -> Saved
     )
 
 
+def _plain_name(name: str, layer: str) -> str:
+    """Return a weight's name without its layer's, in the words of Keras 2."""
+    last = name.rpartition("/")[2].partition(":")[0].removeprefix(f"{layer}_")
+    return {"W": "kernel", "b": "bias", "U": "recurrent_kernel"}.get(last, last)
+
+
 def _named(group: h5py.Group) -> Arrays:
     return {_text(name): group[_text(name)][()] for name in group.attrs.get("weight_names", ())}
 
@@ -103,27 +110,58 @@ class _ByName:
 
     def arrays(self, layer: str) -> Arrays:
         found = self.of_layer.get(layer, {})
-        return {name.rpartition("/")[2].partition(":")[0]: value for name, value in found.items()}
+        return {_plain_name(name, layer): value for name, value in found.items()}
 
-    def put(self, layer: str, built: keras.layers.Layer, class_name: str) -> None:
+    def put(self, layer: str, built: keras.layers.Layer) -> None:
         found = list(self.of_layer.get(layer, {}).values())
         if found:
-            found = modern_weights(found, built, class_name, self.saved.major, self.saved.backend)
+            found = modern_weights(found, built, self.saved.release, self.saved.backend)
         wanted = built.weights
         if len(found) != len(wanted):
             raise ValueError(f"the file has {len(found)} weights of it, it takes {len(wanted)}")
         for variable, value in zip(wanted, found, strict=True):
             _assign(variable, value)
 
-    def within(self, model: str, layers: Sequence[str]) -> SavedWeights:
-        """Tell a model's weights apart by the layer that is in their names, as "model/conv/kernel:0"."""
+    def within(self, model: str, layers: Mapping[str, Any]) -> SavedWeights:
+        """Tell a model's weights apart by the layer that is in their names, such as "model/conv/kernel:0" or,
+        in Keras 1, "conv_W"; by their order where names do not tell.
+        """
         of_layer: dict[str, Arrays] = {}
-        for name, value in self.of_layer.get(model, {}).items():
-            owners = [part for part in name.split("/")[:-1] if part in layers]
-            if not owners:
-                raise ValueError(f"its weight {name} is of no layer that it has")
-            of_layer.setdefault(owners[-1], {})[name] = value
+        found = self.of_layer.get(model, {})
+        for name, value in found.items():
+            owner = _owner(name, layers)
+            if owner is None:
+                of_layer = _in_order(found, layers)
+                break
+            of_layer.setdefault(owner, {})[name] = value
         return _ByName(of_layer, self.saved)
+
+
+def _owner(name: str, layers: Collection[str]) -> str | None:
+    """Return which of ``layers`` a weight's name has; None where it has none."""
+    *parts, last = name.split("/")
+    owners = [part for part in parts if part in layers]
+    if owners:
+        return owners[-1]
+    return max((layer for layer in layers if last.startswith(f"{layer}_")), key=len, default=None)
+
+
+def _in_order(found: Arrays, layers: Mapping[str, Any]) -> dict[str, Arrays]:
+    """Share out weights as a model has them: those that are trained of all its layers, then the others."""
+    names = iter(found)
+    of_layer: dict[str, Arrays] = {}
+    for kind in ("trainable_weights", "non_trainable_weights"):
+        for layer, made in layers.items():
+            number = sum(len(getattr(each, kind)) for each in _keras_layers(made))
+            of_layer.setdefault(layer, {}).update({name: found[name] for name in islice(names, number)})
+    return of_layer
+
+
+def _keras_layers(made: Any) -> list[Any]:
+    """Return a layer that Keras fills; those of a model."""
+    if isinstance(made, keras.layers.Layer):
+        return [made]
+    return [each for child in made.children() for each in _keras_layers(child)]
 
 
 class _ByPath:
@@ -140,7 +178,7 @@ class _ByPath:
         found = self.of_layer.get(layer, {}).get("vars", {})
         return {key: found[key][()] for key in sorted(found, key=int)}
 
-    def put(self, layer: str, built: keras.layers.Layer, class_name: str) -> None:
+    def put(self, layer: str, built: keras.layers.Layer) -> None:
         group = self.of_layer.get(layer)
         if group is None:
             if built.weights:
@@ -150,7 +188,7 @@ class _ByPath:
         if filled != len(built.weights):
             raise ValueError(f"the file has {filled} weights of it, it takes {len(built.weights)}")
 
-    def within(self, model: str, layers: Sequence[str]) -> SavedWeights:
+    def within(self, model: str, layers: Mapping[str, Any]) -> SavedWeights:
         if model not in self.of_layer:
             raise ValueError("the file has no weights of it")
         return _ByPath(self.of_layer[model])
