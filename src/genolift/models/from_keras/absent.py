@@ -1,4 +1,4 @@
-"""Layers of Keras 1 and 2 that Keras 3 has no longer, as torch functions of inputs, weights and config."""
+"""What Keras 3 has no longer or not on torch, as torch functions of inputs, weights and config."""
 
 from __future__ import annotations
 
@@ -50,6 +50,21 @@ def locally_connected(inputs: Tensor, weights: Mapping[str, Tensor], config: Map
 def thresholded_relu(inputs: Tensor, config: Mapping[str, Any]) -> Tensor:
     """Return what is above the threshold, and 0 elsewhere."""
     return inputs * (inputs > config["threshold"])
+
+
+def part_of(x: Tensor, key: Any) -> Tensor:
+    """Return ``x[key]``; steps may be negative, as the other strand is taken, which torch's own may not."""
+    keys = list(key) if isinstance(key, (list, tuple)) else [key]
+    if ... in keys:
+        place = keys.index(...)
+        keys[place : place + 1] = [slice(None)] * (x.dim() - len(keys) + 1)
+    for axis, each in enumerate(keys):
+        if isinstance(each, slice) and (each.step or 1) < 0:
+            x = x.flip(axis)
+            start, stop, step = each.indices(x.shape[axis])
+            last = x.shape[axis] - 1
+            keys[axis] = slice(last - start, last - stop, -step)
+    return x[tuple(keys)]
 
 
 def _numbers(given: int | Sequence[int]) -> list[int]:

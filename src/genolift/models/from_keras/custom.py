@@ -115,18 +115,26 @@ def _some(names: list[str]) -> str:
 
 def _shown(config: Mapping[str, Any]) -> str:
     """Return a layer's config in one line, without its name, and with the names in bytecode for the code."""
-    plain = {
-        key: value
-        for key, value in config.items()
-        if key not in ("name", "trainable", "dtype", "build_config", *_BYTECODE)
-        and not key.endswith(("_type", "_initializer", "_regularizer", "_constraint"))
-        and value not in (None, {}, [])
-    }
+    plain = _without_code(config)
     words = [f"config {json.dumps(plain, sort_keys=True, default=str)}"]
     names = _names_in_bytecode(config.get("function"))
     if names:
         words.append(f"its code has the names {', '.join(names)}")
     return ", ".join(words)
+
+
+def _without_code(config: Any) -> Any:
+    if isinstance(config, (list, tuple)):
+        return [_without_code(each) for each in config]
+    if not isinstance(config, Mapping):
+        return config
+    return {
+        key: _without_code(value)
+        for key, value in config.items()
+        if key not in ("name", "trainable", "dtype", "build_config", "registered_name", *_BYTECODE)
+        and not key.endswith(("_type", "_initializer", "_regularizer", "_constraint"))
+        and value not in (None, {}, [])
+    }
 
 
 def _names_in_bytecode(function: Any) -> list[str]:

@@ -60,6 +60,12 @@ def read_keras_file(spec: ModelSpec) -> KerasFile:
     InputError
         If the file is none of these, is damaged, or lacks the architecture or the weights.
     """
+    if Path(spec.path, "saved_model.pb").is_file():
+        raise InputError(
+            "is a TensorFlow SavedModel, whose layers cannot be read",
+            where=f"model.path: {spec.path}",
+            remedy='save the Keras model with model.save("model.keras") or model.save("model.h5")',
+        )
     path = existing_file(spec.path, where="model.path")
     unknown = [key for key in spec.arguments if key != "backend"]
     if unknown:
@@ -83,13 +89,15 @@ def _with_backend(saved: KerasFile, said: str | None) -> KerasFile:
         raise InputError(
             f"{said!r} is no backend", where="model.arguments", remedy=f"write one of {', '.join(_BACKENDS)}"
         )
-    if said is None and saved.backend is None and saved.major == 0:
+    if said is None and saved.backend is None and "Convolution" in json.dumps(saved.architecture):
+        # Keras itself takes a file of Keras 1 for one of the backend that reads it
+        said, other = ("theano", "tensorflow") if saved.major == 0 else ("tensorflow", "theano")
         _LOG.warning(
-            "%s: written by a Keras before 1, and taken for one on Theano, which turns kernels round; "
-            "if it ran on TensorFlow, set model.arguments: {backend: tensorflow}",
+            "%s: does not say what Keras ran on, and is taken for %s; if it was %s, where kernels are turned "
+            "the other way round, set model.arguments: {backend: %s}",
             saved.path,
+            *(said, other, other),
         )
-        said = "theano"
     return replace(saved, backend=said or saved.backend)
 
 
@@ -102,7 +110,7 @@ def _archive(path: Path) -> KerasFile:
                 raise ValueError(f"it has no {missing[0]}")
             architecture = json.loads(archive.read("config.json"))
             metadata = json.loads(archive.read("metadata.json")) if "metadata.json" in names else {}
-    except (zipfile.BadZipFile, ValueError, OSError) as error:
+    except (zipfile.BadZipFile, ValueError, OSError, RecursionError) as error:
         raise _damaged(path, error, ".keras archive") from error
     version = str(metadata.get("keras_version") or architecture.get("keras_version") or "3")
     return KerasFile(path, _checked(architecture, path), path, version, None)
@@ -179,7 +187,7 @@ def _checked(architecture: Any, path: Path) -> Mapping[str, Any]:
 def _json(text: str, path: Path) -> dict[str, Any]:
     try:
         loaded = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _damaged(path, error, "Keras architecture in JSON") from error
     return loaded if isinstance(loaded, dict) else {}
 

@@ -230,6 +230,11 @@ def _plain(value: Any) -> Any:
             return Value(*value["config"]["keras_history"])
         if value.get("class_name") == "__tuple__":
             return tuple(_plain(each) for each in value["items"])
+        if value.get("class_name") == "__slice__":
+            given = value["config"]
+            return slice(given["start"], given["stop"], given["step"])
+        if value.get("class_name") == "__ellipsis__":
+            return ...
         if "class_name" in value:
             raise ValueError(f"an argument is a {value['class_name']}")
         return {key: _plain(each) for key, each in value.items()}

@@ -16,12 +16,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from genolift.errors import InputError
-from genolift.models.from_keras.absent import ABSENT
+from genolift.models.from_keras.absent import ABSENT, part_of
 from genolift.models.from_keras.custom import CustomLayers, function_name
 from genolift.models.from_keras.graph import LayerConfig
 from genolift.models.from_keras.legacy import HARD_SIGMOID, modern
 
 _HOLD_CODE = ("Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer", "RNN", "StackedRNNCells")
+# Keras's layers that prepare data may read files that their settings name, or make layers of them.
+_PREPARING = "keras.src.layers.preprocessing."
+_HARMLESS = ("Rescaling", "Normalization")
 _WRAPPERS = ("TimeDistributed", "Bidirectional")
 _WRAPPED = ("layer", "backward_layer")
 _ACTIVATION = ("activation", "recurrent_activation")
@@ -132,6 +135,8 @@ def make_layer(layer: LayerConfig, custom: CustomLayers, major: int, where: str)
         own = custom.named(*names) or ABSENT[class_name]
     # Keras 3 may write an operation as a layer, such as the sum of two; only layers say if they are trained
     operation = major >= 3 and "trainable" not in layer.config
+    if operation and class_name == "GetItem":
+        return Operation(part_of)
     keras_class = None if own is not None else _class_of(class_name, layer.module, is_operation=operation)
     if keras_class is None:
         own = own if own is not None else custom.of(*names)
@@ -174,7 +179,9 @@ def _class_of(class_name: str, module: str | None, *, is_operation: bool = False
     operations = [getattr(keras.src.ops, name) for name in _OPERATIONS]
     for place in operations if is_operation else [keras.layers]:
         found = getattr(place, class_name, None)
-        if inspect.isclass(found) and issubclass(found, (keras.layers.Layer, keras.Operation)):
+        if not (inspect.isclass(found) and issubclass(found, (keras.layers.Layer, keras.Operation))):
+            continue
+        if class_name in _HARMLESS or not found.__module__.startswith(_PREPARING):
             return found
     return None
 
@@ -186,7 +193,9 @@ def _settings(
     known = _parameters(keras_class)
     settings: dict[str, Any] = {}
     for key, value in config.items():
-        if key in _WRAPPED and keras_class.__name__ in _WRAPPERS:
+        if key == "name":
+            settings[key] = str(value).replace("/", "_")  # Keras 3 has no / in names, TensorFlow's scopes do
+        elif key in _WRAPPED and keras_class.__name__ in _WRAPPERS:
             if value is None:
                 continue
             inner = LayerConfig(
@@ -210,7 +219,9 @@ def _settings(
         ):
             continue
         elif key in known:
-            settings[key] = tuple(value) if isinstance(value, list) else value
+            settings[key] = _plain(value)
+            if settings[key] is None and value is not None:
+                return None
         elif value not in (None, False, 0, [], {}):
             raise InputError(
                 f"Keras {keras.__version__} has no setting {key} ({value!r}) of {keras_class.__name__}",
@@ -234,6 +245,18 @@ def _both_ways(layer: Any, backward_layer: Any = None, **settings: Any) -> Any:
         for key, activation in activations.items():
             setattr(each.cell, key, activation)
     return made
+
+
+def _plain(value: Any) -> Any:
+    """Return a setting as numbers, texts and tuples; None where it describes an object, to be made."""
+    if isinstance(value, list):
+        made = tuple(_plain(each) for each in value)
+        return (
+            None
+            if any(new is None and old is not None for new, old in zip(made, value, strict=True))
+            else made
+        )
+    return None if isinstance(value, Mapping) else value
 
 
 def _parameters(keras_class: Any) -> set[str]:

@@ -16,10 +16,11 @@ from genolift.errors import InputError
 from genolift.model_spec import ModelSpec, axes_of
 from genolift.models.classes import imported
 from genolift.models.from_keras.custom import CustomLayers
-from genolift.models.from_keras.files import read_keras_file
+from genolift.models.from_keras.files import KerasFile, read_keras_file
 from genolift.models.from_keras.graph import KerasGraph, graph_of
 from genolift.models.from_keras.layers import UserFunction, make_layer
 from genolift.models.from_keras.net import KerasNet
+from genolift.models.from_keras.old_weights import pads_alike
 from genolift.models.from_keras.recurrent import as_torch
 from genolift.models.from_keras.weights import SavedWeights, opened_weights
 from genolift.models.layout import axes_of_shape
@@ -48,26 +49,37 @@ def load_keras(spec: ModelSpec) -> tuple[KerasNet, str]:
     custom = CustomLayers(imported(spec.custom_layers, "model.custom_layers") if spec.custom_layers else None)
     graph = graph_of(saved.architecture["class_name"], saved.architecture["config"], place)
     with keras.device("cpu"):
-        layers = _layers(graph, custom, saved.major, place)
+        layers = _layers(graph, custom, saved, place)
         custom.check(place)
         dna = _dna(graph, spec, place)
         net = KerasNet(graph, layers, [dna.name, *(name for name in graph.inputs if name != dna.name)])
-        with opened_weights(saved, list(graph.layers)) as weights:
+        with opened_weights(saved, net) as weights:
             _take(net, weights, place)
             _build(net, [dna.trial, *_others(graph, dna.name)], place)
             _fill(net, weights, place)
+    for module in net.modules():
+        if isinstance(module, keras.layers.Layer):
+            module.autocast = (
+                False  # float32 inputs stay so without it, and float64 is not rounded on the way
+            )
     net.input_length = dna.length
     return net.eval(), dna.axes
 
 
-def _layers(graph: KerasGraph, custom: CustomLayers, major: int, where: str) -> dict[str, nn.Module]:
+def _layers(graph: KerasGraph, custom: CustomLayers, saved: KerasFile, where: str) -> dict[str, nn.Module]:
     made: dict[str, nn.Module] = {}
     for name, layer in graph.layers.items():
         if layer.graph is not None:
-            inside = _layers(layer.graph, custom, major, f"{where}, layer {name}")
+            inside = _layers(layer.graph, custom, saved, f"{where}, layer {name}")
             made[name] = KerasNet(layer.graph, inside, list(layer.graph.inputs))
             continue
-        one = make_layer(layer, custom, major, where)
+        one = make_layer(layer, custom, saved.major, where)
+        if saved.backend == "theano" and not pads_alike(one):
+            raise InputError(
+                "pads 'same' as Theano did, which is not where torch does with its size and strides",
+                where=f"{where}, layer {name}",
+                remedy="supply the layer as a torch function, by model.custom_layers",
+            )
         if one is not None:
             made[name] = one
     return made
@@ -135,7 +147,7 @@ def _take(net: KerasNet, weights: SavedWeights, where: str) -> None:
             layer.take(weights.arrays(name))
         elif isinstance(layer, KerasNet):
             with _named(f"{where}, layer {name}"):
-                inside = weights.within(name, layer.layers)
+                inside = weights.within(name, layer)
             _take(layer, inside, f"{where}, layer {name}")
 
 
@@ -160,7 +172,7 @@ def _fill(net: KerasNet, weights: SavedWeights, where: str) -> None:
         layer, place = getattr(net, attribute), f"{where}, layer {name}"
         with _named(place):
             if isinstance(layer, KerasNet):
-                _fill(layer, weights.within(name, layer.layers), place)
+                _fill(layer, weights.within(name, layer), place)
             elif isinstance(layer, keras.layers.Layer):
                 weights.put(name, layer)
                 setattr(net, attribute, as_torch(layer))

@@ -55,6 +55,19 @@ def modern_weights(
     return weights
 
 
+def pads_alike(layer: Any) -> bool:
+    """Whether a layer of Keras on Theano pads where it does on torch.
+
+    Theano pads "same" by half the size on either side, and so shifts what has an even size or strides; in
+    pooling, a size beyond 3 too.
+    """
+    if getattr(layer, "padding", None) != "same":
+        return True
+    pooled = hasattr(layer, "pool_size")
+    sizes = layer.pool_size if pooled else layer.kernel_size
+    return set(layer.strides) == {1} and all(size % 2 == 1 and (size <= 3 or not pooled) for size in sizes)
+
+
 def _kernel_first(
     weights: list[Array], layer: Any, kind: str, major: int, backend: str | None
 ) -> list[Array]:

@@ -1,14 +1,15 @@
-"""Weights of Keras files of every layout, put into layers. Knows nothing of architectures.
+"""Weights of Keras files of every layout, put into layers. Knows nothing of what calls what.
 
 Layouts: Keras before 1.2's (groups layer_0, param_0), that of .h5 since (the attributes layer_names and
-weight_names), and Keras 3's (layers/.../vars/0, with the layer's name as an attribute).
+weight_names), and that of .keras and Keras 3 (layers/.../vars/0, with the layer's name as an attribute, or in
+older ones by its class and a number alone).
 """
 
 from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any, Protocol
@@ -16,10 +17,12 @@ from typing import Any, Protocol
 import h5py
 import keras
 import numpy as np
+from keras.src.utils.naming import to_snake_case
 from numpy.typing import NDArray
 
 from genolift.errors import InputError
 from genolift.models.from_keras.files import ARCHIVED_WEIGHTS, KerasFile
+from genolift.models.from_keras.net import KerasNet
 from genolift.models.from_keras.old_weights import modern_weights
 
 Arrays = dict[str, NDArray[Any]]
@@ -43,14 +46,14 @@ class SavedWeights(Protocol):
         """
         ...
 
-    def within(self, model: str, layers: Mapping[str, Any]) -> SavedWeights:
-        """Return the weights of the layers, by name, of a model that is a layer of this one."""
+    def within(self, model: str, net: KerasNet) -> SavedWeights:
+        """Return the weights of the layers of a model that is a layer of this one."""
         ...
 
 
 @contextmanager
-def opened_weights(saved: KerasFile, layers: Sequence[str]) -> Iterator[SavedWeights]:
-    """Open the weights of a model whose layers are ``layers``, in the architecture's order.
+def opened_weights(saved: KerasFile, net: KerasNet) -> Iterator[SavedWeights]:
+    """Open the weights of a model.
 
     Raises
     ------
@@ -68,18 +71,18 @@ def opened_weights(saved: KerasFile, layers: Sequence[str]) -> Iterator[SavedWei
             f"its weights cannot be read ({error})", where=f"model: {saved.weights}", remedy="copy it again"
         ) from error
     with file:
-        yield _weights(file.get("model_weights", file), saved, layers)
+        yield _weights(file.get("model_weights", file), saved, net)
 
 
-def _weights(file: h5py.Group, saved: KerasFile, layers: Sequence[str]) -> SavedWeights:
+def _weights(file: h5py.Group, saved: KerasFile, net: KerasNet) -> SavedWeights:
     if "layer_names" in file.attrs:
         names = [_text(name) for name in file.attrs["layer_names"]]
         return _ByName({name: _named(file[name]) for name in names}, saved)
     if "nb_layers" in file.attrs:
         numbered = [_numbered(file[f"layer_{number}"]) for number in range(int(file.attrs["nb_layers"]))]
-        return _ByName(dict(zip(layers, numbered, strict=False)), saved)
+        return _ByName(dict(zip(net.layers, numbered, strict=False)), saved)
     if "layers" in file or "_layer_checkpoint_dependencies" in file:
-        return _ByPath(file)
+        return _ByPath(file, net)
     raise InputError(
         "holds no weights in a layout of Keras's",
         where=f"model: {saved.weights}",
@@ -122,16 +125,16 @@ class _ByName:
         for variable, value in zip(wanted, found, strict=True):
             _assign(variable, value)
 
-    def within(self, model: str, layers: Mapping[str, Any]) -> SavedWeights:
+    def within(self, model: str, net: KerasNet) -> SavedWeights:
         """Tell a model's weights apart by the layer that is in their names, such as "model/conv/kernel:0" or,
         in Keras 1, "conv_W"; by their order where names do not tell.
         """
         of_layer: dict[str, Arrays] = {}
         found = self.of_layer.get(model, {})
         for name, value in found.items():
-            owner = _owner(name, layers)
+            owner = _owner(name, net.layers)
             if owner is None:
-                of_layer = _in_order(found, layers)
+                of_layer = _in_order(found, net)
                 break
             of_layer.setdefault(owner, {})[name] = value
         return _ByName(of_layer, self.saved)
@@ -146,12 +149,12 @@ def _owner(name: str, layers: Collection[str]) -> str | None:
     return max((layer for layer in layers if last.startswith(f"{layer}_")), key=len, default=None)
 
 
-def _in_order(found: Arrays, layers: Mapping[str, Any]) -> dict[str, Arrays]:
+def _in_order(found: Arrays, net: KerasNet) -> dict[str, Arrays]:
     """Share out weights as a model has them: those that are trained of all its layers, then the others."""
     names = iter(found)
     of_layer: dict[str, Arrays] = {}
     for kind in ("trainable_weights", "non_trainable_weights"):
-        for layer, made in layers.items():
+        for layer, made in net.layers.items():
             number = sum(len(getattr(each, kind)) for each in _keras_layers(made))
             of_layer.setdefault(layer, {}).update({name: found[name] for name in islice(names, number)})
     return of_layer
@@ -167,12 +170,15 @@ def _keras_layers(made: Any) -> list[Any]:
 class _ByPath:
     """Weights in a group for each layer, and in that one for each layer of its own."""
 
-    def __init__(self, file: h5py.Group) -> None:
+    def __init__(self, file: h5py.Group, net: KerasNet) -> None:
         groups = file.get("layers", file.get("_layer_checkpoint_dependencies", {}))
         self.of_layer: dict[str, h5py.Group] = {}
-        for key, group in groups.items():
+        for group in groups.values():
             own = group["vars"].attrs.get("name") if "vars" in group else None
-            self.of_layer[_text(own) if own is not None else key] = group
+            if own is not None:
+                self.of_layer[_text(own)] = group
+        if not self.of_layer:
+            self.of_layer = _by_class(groups, net)
 
     def arrays(self, layer: str) -> Arrays:
         found = self.of_layer.get(layer, {}).get("vars", {})
@@ -188,10 +194,33 @@ class _ByPath:
         if filled != len(built.weights):
             raise ValueError(f"the file has {filled} weights of it, it takes {len(built.weights)}")
 
-    def within(self, model: str, layers: Mapping[str, Any]) -> SavedWeights:
+    def within(self, model: str, net: KerasNet) -> SavedWeights:
         if model not in self.of_layer:
             raise ValueError("the file has no weights of it")
-        return _ByPath(self.of_layer[model])
+        return _ByPath(self.of_layer[model], net)
+
+
+def _by_class(groups: Mapping[str, h5py.Group], net: KerasNet) -> dict[str, h5py.Group]:
+    """Return the layers' groups where these are named by class and number, such as conv1d, conv1d_1.
+
+    Numbers may have gaps, and groups without weights may be there or not, but the order is the layers'.
+    """
+    of_class: dict[str, list[str]] = {}
+    for name, layer in net.graph.layers.items():
+        of_class.setdefault(to_snake_case(layer.class_name), []).append(name)
+    found: dict[str, h5py.Group] = {}
+    for class_name, layers in of_class.items():
+        numbers = {key: key.removeprefix(class_name).removeprefix("_") or "0" for key in groups}
+        keys = [key for key in groups if key.startswith(class_name) and numbers[key].isdecimal()]
+        keys.sort(key=lambda key: int(numbers[key]))
+        if len(keys) != len(layers):
+            keys = [key for key in keys if _holds_weights(groups[key])]
+        found |= {layer: groups[key] for layer, key in zip(layers, keys, strict=False)}
+    return found
+
+
+def _holds_weights(group: h5py.Group) -> bool:
+    return any(isinstance(each, h5py.Dataset) or _holds_weights(each) for each in group.values())
 
 
 def _fill(built: Any, group: h5py.Group) -> int:
