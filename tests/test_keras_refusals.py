@@ -1,0 +1,223 @@
+"""Nothing that a Keras file names or holds is run, and each failure is one line that says what to do."""
+
+from __future__ import annotations
+
+import base64
+import json
+import marshal
+import pickle
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+import genolift
+from genolift.models.from_keras import keras
+
+k = keras.layers
+LENGTH = 12
+
+
+def refused(given: Any) -> str:
+    with pytest.raises(genolift.InputError) as error:
+        genolift.load_model(given)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    """A folder with a small model in each form."""
+    model = keras.Sequential(
+        [k.Input((LENGTH, 4)), k.Conv1D(3, 3, name="conv"), k.Flatten(), k.Dense(2, name="out")]
+    )
+    for suffix in (".keras", ".h5", ".weights.h5"):
+        (model.save_weights if "weights" in suffix else model.save)(tmp_path / f"model{suffix}")
+    (tmp_path / "model.json").write_text(model.to_json())
+    return tmp_path
+
+
+def architecture(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "model.json").read_text())
+
+
+def with_architecture(folder: Path, changed: dict[str, Any]) -> list[Any]:
+    """Return specs of the model in each form with another architecture."""
+    text = json.dumps(changed)
+    with h5py.File(folder / "model.h5", "r+") as file:
+        file.attrs["model_config"] = text
+    with zipfile.ZipFile(folder / "model.keras") as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(folder / "model.keras", "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, text if name == "config.json" else content)
+    (folder / "model.json").write_text(text)
+    pair = {"path": f"{folder}/model.json", "weights": f"{folder}/model.weights.h5"}
+    return [f"{folder}/model.keras", f"{folder}/model.h5", pair]
+
+
+def bytecode(written: Path) -> str:
+    """Return what Keras stores of a Lambda: marshalled code, which writes a file when it is run."""
+    code = compile(f"lambda x: open({str(written)!r}, 'w').write('run')", "<lambda>", "eval").co_consts[0]
+    return base64.b64encode(marshal.dumps(code)).decode()
+
+
+def malicious(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return layers that a config may hold to have code run, or a file read or fetched."""
+    code = bytecode(folder / "written")
+    shell = {"module": "os", "class_name": "function", "config": "system", "registered_name": "system"}
+    lambda_ = {"class_name": "__lambda__", "config": {"code": code, "defaults": None, "closure": None}}
+    touch = f"touch {folder}/written"
+    dense = {"name": "conv", "units": 2}
+
+    def keras_layer(class_name: str, **config: Any) -> dict[str, Any]:
+        return {"module": "keras.layers", "class_name": class_name, "config": {"name": "conv", **config}}
+
+    inner = keras_layer("Lambda", function=lambda_)
+    return {
+        "Lambda": keras_layer("Lambda", function=lambda_),
+        "Lambda of Keras 2": keras_layer("Lambda", function=[code, None, None], function_type="lambda"),
+        "TorchModuleWrapper": keras_layer("TorchModuleWrapper", module={"value": code}),
+        "TFSMLayer": keras_layer("TFSMLayer", filepath=str(folder)),
+        "other module": {
+            "module": "os",
+            "class_name": "system",
+            "config": {"name": "conv", "command": touch},
+        },
+        "other class": {"module": "keras.utils", "class_name": "get_file", "config": {"name": "conv"}},
+        "registered": {**keras_layer("exec"), "registered_name": "builtins>exec"},
+        "activation": keras_layer("Dense", units=2, activation=shell),
+        "activation of bytecode": keras_layer("Dense", units=2, activation=lambda_),
+        "setting": keras_layer("Dense", units={"module": "builtins", "class_name": "exec", "config": touch}),
+        "time distributed": keras_layer("TimeDistributed", layer=inner),
+        "both ways": keras_layer("Bidirectional", layer=inner),
+        "nested": {
+            "module": "keras",
+            "class_name": "Sequential",
+            "config": {"name": "conv", "layers": [inner]},
+        },
+        "vocabulary": keras_layer("StringLookup", vocabulary="/etc/passwd"),
+        "pipeline": keras_layer("Pipeline", layers=[inner]),
+        "custom dense": {
+            "module": "mine",
+            "class_name": "Dense",
+            "config": dense,
+            "registered_name": "a>Dense",
+        },
+    }
+
+
+@pytest.mark.parametrize("kind", malicious(Path()))
+def test_what_a_layer_would_run_is_not_run_and_the_layer_is_asked_for(saved: Path, kind: str) -> None:
+    changed = architecture(saved)
+    changed["config"]["layers"][1] = malicious(saved)[kind]
+    before = set(sys.modules)
+    for given in with_architecture(saved, changed):
+        message = refused(given)
+        assert "has layers that are not Keras's own or hold code, which is not run: " in message
+        assert "conv (config {" in message
+        assert "write a Python file with a torch function for each" in message
+    assert not (saved / "written").exists()
+    assert not {"mine"} & (set(sys.modules) - before)
+
+
+@pytest.mark.parametrize("key", ["kernel_initializer", "kernel_regularizer", "bias_constraint", "dtype"])
+def test_objects_that_only_training_needs_are_passed_over(saved: Path, key: str) -> None:
+    changed = architecture(saved)
+    gadget = {"module": "os", "class_name": "system", "config": {"command": f"touch {saved}/written"}}
+    changed["config"]["layers"][1]["config"][key] = gadget
+    for given in with_architecture(saved, changed):
+        genolift.load_model(given)
+    assert not (saved / "written").exists()
+
+
+def test_an_object_among_the_arguments_of_a_call_is_refused(saved: Path) -> None:
+    x = k.Input((LENGTH, 4))
+    changed = json.loads(keras.Model(x, k.Dense(2, name="conv")(x)).to_json())
+    gadget = {"module": "os", "class_name": "system", "config": f"touch {saved}/written"}
+    changed["config"]["layers"][1]["inbound_nodes"][0]["args"].append(gadget)
+    for given in with_architecture(saved, changed):
+        assert "an argument is a system" in refused(given)
+    assert not (saved / "written").exists()
+
+
+class Malicious:
+    """Writes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.write_text, (self.path, "run")
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5", ".hdf5", ".json"])
+def test_a_malicious_pickle_is_not_run(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"model{suffix}"
+    path.write_bytes(pickle.dumps(Malicious(tmp_path / "written")))
+    assert "is no whole Keras model" in refused(str(path))
+    (tmp_path / "model.json").write_text("{}")
+    pair = {"path": f"{tmp_path}/model.json", "weights": str(path)}
+    if suffix != ".json":
+        assert "is no HDF5 file" in refused(pair)
+    assert not (tmp_path / "written").exists()
+
+
+def test_a_damaged_file_is_said(saved: Path) -> None:
+    for name, said in {
+        "model.keras": "is no whole",
+        "model.h5": "is no whole HDF5 file",
+        "model.json": "is no whole Keras architecture in JSON",
+    }.items():
+        whole = (saved / name).read_bytes()
+        (saved / name).write_bytes(whole[: len(whole) // 2])
+        message = refused({"path": f"{saved}/{name}", "weights": f"{saved}/model.weights.h5"})
+        assert said in message
+        assert "copy it again" in message
+    (saved / "model.json").write_text("[" * 100_000)
+    assert "is no whole Keras architecture" in refused(f"{saved}/model.json")
+    (saved / "model.json").write_text('{"a": 1}')
+    both = {"path": f"{saved}/model.json", "weights": f"{saved}/model.weights.h5"}
+    assert "holds no Keras architecture; give what model.save or model.to_json wrote" in refused(both)
+
+
+def test_what_is_not_there_is_said(saved: Path) -> None:
+    pair = {"path": f"{saved}/model.json", "weights": f"{saved}/model.weights.h5"}
+    assert "holds an architecture but no weights; give the file of weights" in refused(pair["path"])
+    assert "holds weights but no architecture; give the architecture's .json" in refused(pair["weights"])
+    assert "no such file" in refused(pair | {"weights": "nowhere.h5"})
+    assert "a Keras model takes no filters" in refused(pair | {"arguments": {"filters": 3}})
+    assert "'cuda' is no backend; write one of theano" in refused(pair | {"arguments": {"backend": "cuda"}})
+    (saved / "folder.keras").mkdir()
+    (saved / "folder.keras" / "saved_model.pb").write_bytes(b"")
+    message = refused(f"{saved}/folder.keras")
+    assert "is a TensorFlow SavedModel, whose layers cannot be read; save the Keras model with" in message
+
+
+def test_weights_of_another_architecture_are_said(saved: Path) -> None:
+    other = keras.Sequential([k.Input((LENGTH, 4)), k.Conv1D(5, 3, name="conv"), k.Flatten(), k.Dense(2)])
+    other.save_weights(saved / "other.weights.h5")
+    pair = {"path": f"{saved}/model.json", "weights": f"{saved}/other.weights.h5"}
+    said = "layer conv: its weights do not fit: its kernel is (3, 4, 5) in the file, (3, 4, 3) in the layer"
+    assert said in refused(pair)
+    with h5py.File(saved / "model.h5", "r+") as file:
+        del file["model_weights/out"]
+        file["model_weights"].create_group("out").attrs["weight_names"] = np.array([], "S1")
+    assert "layer out: its weights do not fit: the file has 0 weights of it, it takes 2" in refused(
+        f"{saved}/model.h5"
+    )
+    with h5py.File(saved / "model.h5", "r+") as file:
+        del file["model_weights"].attrs["layer_names"]
+    assert "holds no weights in a layout of Keras's" in refused(f"{saved}/model.h5")
+
+
+def test_a_model_that_its_own_code_calls_is_refused(saved: Path) -> None:
+    changed = {"module": "mine", "class_name": "Enformer", "config": {"depth": 3}}
+    for given in with_architecture(saved, changed):
+        assert "is a Enformer, whose layers only its own code calls; write it as a functional" in refused(
+            given
+        )
