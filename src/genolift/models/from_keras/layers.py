@@ -127,7 +127,9 @@ def make_layer(layer: LayerConfig, custom: CustomLayers, major: int, where: str)
     InputError
         If the layer has settings that Keras 3 does not know.
     """
-    names = [name for name in (layer.name, function_name(layer.config), layer.class_name) if name]
+    # a registered class is named with its package, as "Custom>FrameSlice"
+    classes = (layer.class_name, layer.class_name.rpartition(">")[2])
+    names = [name for name in (layer.name, function_name(layer.config), *classes) if name]
     place = f"{where}, layer {layer.name}"
     own = custom.listed_as(*names)
     class_name, config = modern(layer.class_name, layer.config, major)
