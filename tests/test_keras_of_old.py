@@ -28,14 +28,49 @@ def outputs_of(model: nn.Module, recorded: dict[str, Any]) -> list[Any]:
     return list(output.values()) if isinstance(output, dict) else [output]
 
 
-@pytest.mark.parametrize("whole", [True, False], ids=["whole", "json"])
-@pytest.mark.parametrize(("version", "name"), old_files.names())
+# Keras before 1 had no file of a whole model.
+FORMS = [
+    (version, name, form)
+    for version, name in old_files.names()
+    for form in ("whole", "json")
+    if version >= "1" or form == "json"
+]
+
+
+@pytest.mark.parametrize(("version", "name", "form"), FORMS)
 def test_outputs_are_those_that_the_keras_of_the_file_gave(
-    tmp_path: Path, version: str, name: str, whole: bool
+    tmp_path: Path, version: str, name: str, form: str
 ) -> None:
     recorded = old_files.record(version, name)
-    if version.startswith("0") and whole:
-        pytest.skip("Keras before 1 had no file of a whole model")
-    model = loaded(recorded, tmp_path, whole=whole, theano=version < "2")
+    model = loaded(recorded, tmp_path, whole=form == "whole", theano=version < "2")
     for ours, expected in zip(outputs_of(model, recorded), recorded["outputs"], strict=True):
         np.testing.assert_allclose(ours.numpy(), expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(("version", "said"), [("0.3.3", "theano"), ("1.2.2", "tensorflow")])
+def test_a_file_that_does_not_say_its_backend_is_taken_for_the_likelier_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, version: str, said: str
+) -> None:
+    recorded = old_files.record(version, "conv1d")
+    model = loaded(recorded, tmp_path, whole=False, theano=False)
+    assert f"does not say what Keras ran on, and is taken for {said}; if it was" in caplog.text
+    largest = float(np.abs(outputs_of(model, recorded)[0].numpy() - recorded["outputs"][0]).max())
+    assert (largest < 1e-6) == (said == "theano")  # as the record is
+
+
+def test_padding_that_theano_has_elsewhere_is_refused(tmp_path: Path) -> None:
+    recorded = old_files.record("2.3.1", "conv2d_channels_last_theano")
+    recorded["architecture"]["config"]["layers"][0]["config"]["kernel_size"] = [1, 4]
+    with pytest.raises(genolift.InputError, match=r"pads 'same' as Theano did.*supply the layer as a torch"):
+        loaded(recorded, tmp_path, whole=True, theano=False)
+
+
+def test_weights_of_a_model_within_are_told_by_order_where_their_names_are_of_another_loading(
+    tmp_path: Path,
+) -> None:
+    recorded = old_files.record("2.3.1", "nested_first")
+    for _, weights in recorded["layers"]:
+        for weight in weights:  # TensorFlow 1 counted on when a model was loaded again
+            weight[0] = weight[0].replace("/", "_4/")
+    model = loaded(recorded, tmp_path, whole=True, theano=False)
+    np.testing.assert_allclose(outputs_of(model, recorded)[0].numpy(), recorded["outputs"][0], atol=1e-6)

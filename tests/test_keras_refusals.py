@@ -6,9 +6,11 @@ import base64
 import json
 import marshal
 import pickle
+import runpy
 import sys
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import h5py
@@ -16,6 +18,7 @@ import numpy as np
 import pytest
 
 import genolift
+from genolift.models import from_keras
 from genolift.models.from_keras import keras
 
 k = keras.layers
@@ -221,3 +224,26 @@ def test_a_model_that_its_own_code_calls_is_refused(saved: Path) -> None:
         assert "is a Enformer, whose layers only its own code calls; write it as a functional" in refused(
             given
         )
+
+
+@pytest.mark.parametrize(
+    ("version", "backend", "said"),
+    [
+        (None, None, "a Keras model needs Keras 3, which cannot be imported"),
+        (
+            "2.15.0",
+            "tensorflow",
+            "a Keras model needs Keras 3, here is 2.15.0; pip install 'genolift[keras]'",
+        ),
+        ("3.5.0", "jax", "Keras was imported before and runs on jax, not on torch; set the environment's"),
+    ],
+)
+def test_a_keras_that_will_not_do_is_said(
+    monkeypatch: pytest.MonkeyPatch, version: str | None, backend: str | None, said: str
+) -> None:
+    config = SimpleNamespace(backend=lambda: backend)
+    found = None if version is None else SimpleNamespace(__version__=version, config=config)
+    monkeypatch.setitem(sys.modules, "keras", found)
+    with pytest.raises(genolift.InputError) as error:
+        runpy.run_path(str(from_keras.__file__))
+    assert said in str(error.value)

@@ -150,12 +150,19 @@ def _owner(name: str, layers: Collection[str]) -> str | None:
 
 
 def _in_order(found: Arrays, net: KerasNet) -> dict[str, Arrays]:
-    """Share out weights as a model has them: those that are trained of all its layers, then the others."""
+    """Share out weights as a model has them: those that are trained of all its layers, then the others.
+
+    Those of a layer that was frozen are all among the others.
+    """
     names = iter(found)
     of_layer: dict[str, Arrays] = {}
     for kind in ("trainable_weights", "non_trainable_weights"):
         for layer, made in net.layers.items():
-            number = sum(len(getattr(each, kind)) for each in _keras_layers(made))
+            if net.graph.layers[layer].config.get("trainable") is False:
+                own = "weights" if kind == "non_trainable_weights" else None
+            else:
+                own = kind
+            number = sum(len(getattr(each, own)) for each in _keras_layers(made)) if own else 0
             of_layer.setdefault(layer, {}).update({name: found[name] for name in islice(names, number)})
     return of_layer
 
