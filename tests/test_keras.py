@@ -115,7 +115,7 @@ def test_an_architecture_in_json_takes_the_weights_of_either_suffix(tmp_path: Pa
     (tmp_path / "model.json").write_text(model.to_json())
     model.save_weights(tmp_path / "own.weights.h5")
     ours = genolift.load_model({"path": f"{tmp_path}/model.json", "weights": f"{tmp_path}/own.weights.h5"})
-    assert largest_difference(ours(one_hot(3)), model(one_hot(3).mT)) < 1e-6
+    assert largest_difference(ours(one_hot(3)), model(one_hot(3).mT)) < 1e-5
 
 
 @pytest.mark.parametrize("name", ["nested", "attention", "GRU", "operations"])
@@ -124,7 +124,7 @@ def test_weights_named_by_class_and_number_alone_find_their_layers(tmp_path: Pat
     model.save(tmp_path / "model.keras")
     without_names(tmp_path / "model.keras")
     ours = genolift.load_model(f"{tmp_path}/model.keras")
-    assert largest_difference(ours(one_hot(3)), model(one_hot(3).mT)) < 1e-6
+    assert largest_difference(ours(one_hot(3)), model(one_hot(3).mT)) < 1e-5
 
 
 def test_weights_in_the_layout_of_keras_212_find_their_layers(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_weights_in_the_layout_of_keras_212_find_their_layers(tmp_path: Path) ->
     moved = {"conv1d": "conv1d", "conv1d_1": "conv1d_2", "conv1d_2": "conv1d_4", "dense": "dense"}
     without_names(tmp_path / "model.keras", moved)
     ours = genolift.load_model(f"{tmp_path}/model.keras")
-    assert largest_difference(ours(one_hot(3)), model(one_hot(3).mT)) < 1e-6
+    assert largest_difference(ours(one_hot(3)), model(one_hot(3).mT)) < 1e-5
 
 
 def without_names(path: Path, moved: dict[str, str] | None = None) -> None:
@@ -170,6 +170,8 @@ def test_double_precision_is_not_rounded_on_the_way(tmp_path: Path) -> None:
     y = torch.tanh(((y - mean) / (variance + 1e-3).sqrt() * gamma + beta) @ inner + inner_bias)
     expected = (y.flatten(1) @ outer + outer_bias)[:, 0]
     torch.testing.assert_close(result.output.double(), expected, rtol=0, atol=1e-12)
+    own = genolift.load_model(f"{tmp_path}/model.keras").double()
+    torch.testing.assert_close(own(one_hot(2).double())[:, 0], expected, rtol=0, atol=1e-12)
 
 
 def test_an_output_of_several_is_named_by_its_layer(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 `files` reads what was saved, `graph` and `legacy` bring configs of every version to one form, `layers` makes
 the layers (with `custom`: the user's, and `absent`: those that Keras 3 has no longer), `net` calls them,
-`weights` and `old_weights` fill them, and `loading` joins these. Keras 3 is imported here, on torch.
+`weights` and `old_weights` fill them, `plain` and `recurrent` put torch's own in the place of the commonest,
+and `loading` joins these. Keras 3 is imported here, on torch.
 """
 
 import os

@@ -21,7 +21,7 @@ from genolift.models.from_keras.graph import KerasGraph, graph_of
 from genolift.models.from_keras.layers import UserFunction, make_layer
 from genolift.models.from_keras.net import KerasNet
 from genolift.models.from_keras.old_weights import pads_alike
-from genolift.models.from_keras.recurrent import as_torch
+from genolift.models.from_keras.plain import as_torch
 from genolift.models.from_keras.weights import SavedWeights, opened_weights
 from genolift.models.layout import axes_of_shape
 
