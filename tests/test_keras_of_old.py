@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import old_files
 import pytest
@@ -63,6 +64,20 @@ def test_padding_that_theano_has_elsewhere_is_refused(tmp_path: Path) -> None:
     recorded["architecture"]["config"]["layers"][0]["config"]["kernel_size"] = [1, 4]
     with pytest.raises(genolift.InputError, match=r"pads 'same' as Theano did.*supply the layer as a torch"):
         loaded(recorded, tmp_path, whole=True, theano=False)
+
+
+def test_names_that_hdf5_has_no_room_for_in_one_attribute_are_found(tmp_path: Path) -> None:
+    recorded = old_files.record("2.3.1", "merges")
+    old_files.write(recorded, tmp_path, whole=True)
+    with h5py.File(tmp_path / "model.h5", "r+") as file:
+        weights = file["model_weights"]
+        for group, key in [(weights, "layer_names"), *((weights[name], "weight_names") for name in weights)]:
+            names = list(group.attrs.pop(key))
+            if names:
+                group.attrs[f"{key}0"], group.attrs[f"{key}1"] = names[:1], names[1:] or np.array([], "S1")
+    model = genolift.load_model(f"{tmp_path}/model.h5")
+    output = outputs_of(getattr(model, "model", model), recorded)[0]
+    np.testing.assert_allclose(output.numpy(), recorded["outputs"][0], atol=1e-6)
 
 
 def test_weights_of_a_model_within_are_told_by_order_where_their_names_are_of_another_loading(

@@ -214,8 +214,29 @@ def test_weights_of_another_architecture_are_said(saved: Path) -> None:
         f"{saved}/model.h5"
     )
     with h5py.File(saved / "model.h5", "r+") as file:
+        del file["model_weights/out"]
+    assert "its weights cannot be read" in refused(f"{saved}/model.h5")
+    with h5py.File(saved / "model.h5", "r+") as file:
         del file["model_weights"].attrs["layer_names"]
     assert "holds no weights in a layout of Keras's" in refused(f"{saved}/model.h5")
+
+
+def test_what_is_wrong_with_a_model_within_is_said_once_with_its_place(saved: Path) -> None:
+    inner = keras.Sequential([k.Input((LENGTH, 4)), k.Dense(3, name="dense"), k.Flatten()], name="inner")
+    keras.Sequential([k.Input((LENGTH, 4)), inner, k.Dense(2)]).save(saved / "model.h5")
+    with h5py.File(saved / "model.h5", "r+") as file:
+        text = file.attrs["model_config"]
+        file.attrs["model_config"] = text.replace('"units": 3', '"units": 5')
+    message = refused(f"{saved}/model.h5")
+    assert message.count("weights do not fit") == 1
+    assert "layer inner, layer dense: its weights do not fit: its kernel is (4, 3) in the file" in message
+    with h5py.File(saved / "model.h5", "r+") as file:
+        changed = json.loads(text)
+        changed["config"]["layers"][1] |= {"class_name": "Model", "config": {"depth": 3}}
+        file.attrs["model_config"] = json.dumps(changed)
+    message = refused(f"{saved}/model.h5")
+    assert "model.h5, layer layer_1: is a Model, whose layers only its own code calls" in message
+    assert "cannot be read" not in message
 
 
 def test_a_model_that_its_own_code_calls_is_refused(saved: Path) -> None:

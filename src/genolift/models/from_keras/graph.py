@@ -96,7 +96,9 @@ def graph_of(class_name: str, config: Any, where: str) -> KerasGraph:
             return _sequential(config, where)
         if isinstance(config, Mapping) and {"layers", "input_layers", "output_layers"} <= config.keys():
             return _functional(config, where)
-    except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
+    except InputError:  # of a model within, which names its own place
+        raise
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError, RecursionError) as error:
         raise InputError(
             f"its config cannot be read ({type(error).__name__}: {error})",
             where=where,

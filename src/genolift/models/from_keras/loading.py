@@ -182,7 +182,9 @@ def _fill(net: KerasNet, weights: SavedWeights, where: str) -> None:
 def _named(where: str) -> Iterator[None]:
     try:
         yield
-    except (ValueError, KeyError, IndexError) as error:
+    except InputError:  # of a model within, which names its own place
+        raise
+    except (ValueError, KeyError, IndexError, OSError) as error:
         raise InputError(
             f"its weights do not fit: {error}", where=where, remedy="give the weights of this architecture"
         ) from error

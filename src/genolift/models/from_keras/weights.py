@@ -11,7 +11,7 @@ import io
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from itertools import islice
+from itertools import count, islice, takewhile
 from typing import Any, Protocol
 
 import h5py
@@ -67,17 +67,26 @@ def opened_weights(saved: KerasFile, net: KerasNet) -> Iterator[SavedWeights]:
         else:
             file = h5py.File(saved.weights, "r")
     except (OSError, zipfile.BadZipFile) as error:
-        raise InputError(
-            f"its weights cannot be read ({error})", where=f"model: {saved.weights}", remedy="copy it again"
-        ) from error
+        raise _unreadable(saved, error) from error
     with file:
-        yield _weights(file.get("model_weights", file), saved, net)
+        try:
+            weights = _weights(file.get("model_weights", file), saved, net)
+        except InputError:
+            raise
+        except (KeyError, OSError, TypeError, ValueError) as error:
+            raise _unreadable(saved, error) from error
+        yield weights
+
+
+def _unreadable(saved: KerasFile, error: Exception) -> InputError:
+    return InputError(
+        f"its weights cannot be read ({error})", where=f"model: {saved.weights}", remedy="copy it again"
+    )
 
 
 def _weights(file: h5py.Group, saved: KerasFile, net: KerasNet) -> SavedWeights:
-    if "layer_names" in file.attrs:
-        names = [_text(name) for name in file.attrs["layer_names"]]
-        return _ByName({name: _named(file[name]) for name in names}, saved)
+    if "layer_names" in file.attrs or "layer_names0" in file.attrs:
+        return _ByName({name: _named(file[name]) for name in _listed(file, "layer_names")}, saved)
     if "nb_layers" in file.attrs:
         numbered = [_numbered(file[f"layer_{number}"]) for number in range(int(file.attrs["nb_layers"]))]
         return _ByName(dict(zip(net.layers, numbered, strict=False)), saved)
@@ -97,7 +106,15 @@ def _plain_name(name: str, layer: str) -> str:
 
 
 def _named(group: h5py.Group) -> Arrays:
-    return {_text(name): group[_text(name)][()] for name in group.attrs.get("weight_names", ())}
+    return {name: group[name][()] for name in _listed(group, "weight_names")}
+
+
+def _listed(group: h5py.Group, key: str) -> list[str]:
+    """Return the names in an attribute, or in key0, key1, ... where HDF5 had no room for them in one."""
+    if key in group.attrs:
+        return [_text(name) for name in group.attrs[key]]
+    parts = takewhile(lambda part: part in group.attrs, (f"{key}{number}" for number in count()))
+    return [_text(name) for part in parts for name in group.attrs[part]]
 
 
 def _numbered(group: h5py.Group) -> Arrays:
