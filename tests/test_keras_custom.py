@@ -221,6 +221,23 @@ def test_a_model_of_any_length_takes_any(tmp_path: Path) -> None:
     assert model(one_hot(2, 30)).shape == model(one_hot(2, 20)).shape == (2, 1)
 
 
+def test_a_length_that_a_model_cannot_take_is_said_with_kerass_reason(tmp_path: Path) -> None:
+    layers = [k.Input((None, 4)), k.Conv1D(3, 5, name="conv"), k.GlobalMaxPooling1D(), k.Dense(1)]
+    keras.Sequential(layers).save(tmp_path / "model.keras")
+    message = refused({"path": f"{tmp_path}/model.keras", "input_length": 3})
+    assert "cannot be run on an input of (3, 4): " in message
+    assert "(5, 4, 3)" in message  # of the kernel, which is longer
+    assert "; check model.custom_layers and model.input_length" in message
+
+
+def test_the_reason_that_keras_gives_below_its_first_line_is_said(tmp_path: Path) -> None:
+    x = k.Input((LENGTH, 4))
+    model = keras.Model(x, k.Dense(1)(keras.ops.reshape(Scaled(3, name="own")(x), (-1, LENGTH * 4))))
+    given = folder_with(model, tmp_path, "def own(x): return x[:, :5]")[0]
+    message = refused(given)
+    assert "cannot be run on an input of (12, 4): Reshape.call: shape '[-1, 48]' is invalid" in message
+
+
 def test_a_sequential_model_without_a_shape_needs_its_length_said(tmp_path: Path) -> None:
     model = keras.Sequential([k.Input((LENGTH, 4)), k.Flatten(), k.Dense(1)])
     model.save_weights(tmp_path / "model.weights.h5")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -161,10 +162,16 @@ def _build(net: KerasNet, inputs: list[Tensor], where: str) -> None:
     except Exception as error:
         shapes = " and ".join(_shown(tuple(tensor.shape[1:])) for tensor in inputs)
         raise InputError(
-            f"cannot be run on an input of {shapes}: {first_line(error)}",
+            f"cannot be run on an input of {shapes}: {_reason(error)}",
             where=f"{where}, {model_line(error)}",
             remedy="check model.custom_layers and model.input_length",
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """Return why a model cannot be run in one line: Keras has the reason in bold below what it called."""
+    told = re.search(r"calling (\S+)\(\)\.\s+\x1b\[1m(.*?)\x1b\[0m", str(error), re.DOTALL)
+    return f"{told[1]}: {' '.join(told[2].split())}" if told else first_line(error)
 
 
 def _fill(net: KerasNet, weights: SavedWeights, where: str) -> None:
