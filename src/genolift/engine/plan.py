@@ -89,8 +89,8 @@ def as_text(rows: Sequence[Mapping[str, str]], columns: Sequence[str]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-# What only places values elsewhere: it says little of a model, and there is much of it.
-_MOVES = {"alias", "clone", "detach", "expand", "permute", "select", "slice", "squeeze", "unsqueeze", "view"}
+MOVES = {"alias", "clone", "detach", "expand", "permute", "select", "slice", "squeeze", "unsqueeze", "view"}
+"""What only places values elsewhere: it says little of a model, and there is much of it."""
 
 
 def _folded(rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
@@ -98,7 +98,7 @@ def _folded(rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
     folded: list[dict[str, str]] = []
     moves: list[str] = []
     for row in rows:
-        move = row["operation"] in _MOVES
+        move = row["operation"] in MOVES
         if move and moves and folded[-1]["layer"] == row["layer"]:
             moves.append(row["operation"])
             shown = ", ".join(dict.fromkeys(moves))

@@ -1,0 +1,333 @@
+"""How many bases one unit of a model reads, before a layer that reads all of them. Knows nothing of files.
+
+Found from the captured graph by what can reach what: an operation is run on zeros but for some positions, and
+what differs from zeros alone depends on those. Weights count as there or not, whatever their values, so that
+neither a dead relu nor a small weight hides a base.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genolift.engine.graph import (
+    Graph,
+    Name,
+    Operation,
+    UnsupportedOperation,
+    aten,
+    execute,
+    fill_in,
+)
+from genolift.engine.kinds import Composed, Elementwise, Entry, Joint, Linear, Product, Selection
+from genolift.engine.operations import entry_of
+from genolift.engine.plan import MOVES
+
+_BASES = 4
+_ROWS_AND_POSITIONS = 2**16
+"""Rows at a time times positions, so that long inputs do not take the memory of many."""
+_WEIGHTED: Mapping[Any, int] = {
+    aten.convolution.default: 1,
+    aten.mm.default: 1,
+    aten.bmm.default: 1,
+    aten.addmm.default: 2,
+}
+"""The place of the second factor among the arguments."""
+_ADDED = 2  # where that is the place, the first argument is added
+_POOLED = ("mean", "sum", "amax", "amin", "max", "min", "logsumexp")
+_DENSE = ("addmm", "mm", "bmm")
+
+
+@dataclass(frozen=True)
+class ReceptiveField:
+    """``bases`` that a unit reads, None for the whole input; ``of`` says which unit, or why it reads all."""
+
+    bases: int | None
+    of: str
+    at_least: bool = False
+    """Whether the ends of the input cut it off: it would be larger in a longer input."""
+
+
+def receptive_field(graph: Graph, length: int, held: Sequence[Tensor] = ()) -> ReceptiveField:
+    """Return how many bases one unit reads before the first dense layer, global pooling or flattening.
+
+    Parameters
+    ----------
+    graph
+        A model of one-hot DNA, (row, 4, position).
+    length
+        Positions that it was captured with.
+    held
+        One row of each of its further arguments.
+    """
+    reach = _Reach(graph, length, tuple(held))
+    edges = reach.edges()
+    whole = reach.reads_both(edges)
+    ends: list[Operation] = []
+    for operation in graph.operations:
+        read = [name for name in operation.inputs if name in graph.dependent]
+        if operation.name not in graph.dependent or not read or not whole[operation.name]:
+            continue
+        local = [name for name in read if not whole[name]]
+        if not local:
+            continue
+        if len(local) < len(read) and operation.title not in ("cat", *_DENSE):
+            return ReceptiveField(
+                None, f"{_called(operation, reach)} joins each position with what is read of all"
+            )
+        if not _collapses(operation, reach):
+            large = operation.title == "convolution"
+            return ReceptiveField(None, f"as of the {_called(operation, reach)}", at_least=large)
+        ends.append(operation)
+    if not ends:
+        last = reach.by_name[graph.output]
+        return reach.field(last.name, "of the output") or ReceptiveField(None, "of the output")
+    fields = [
+        reach.field(name, f"before the {_called(end, reach)}")
+        for end in ends[:3]
+        for name in end.inputs
+        if name in graph.dependent and not whole[name]
+    ]
+    found = [field for field in fields if field is not None]
+    if not found:
+        return ReceptiveField(None, f"the {_called(ends[0], reach)} reads the input itself")
+    return max(found, key=lambda field: field.bases or 0)
+
+
+def _called(operation: Operation, reach: _Reach) -> str:
+    if isinstance(reach.entries[operation.name], Product) and operation.title in _DENSE:
+        return f"product of two values {operation.layer}".rstrip()
+    pools = {"max": "max pooling", "avg": "average pooling", "adaptive": "adaptive pooling"}
+    if "pool" in operation.title:
+        return f"{pools.get(operation.title.partition('_')[0], 'pooling')} {operation.layer}".rstrip()
+    names = {**dict.fromkeys(_DENSE, "dense layer"), **dict.fromkeys(_POOLED, "global pooling")}
+    name = names.get(operation.title, operation.title.replace("_", " "))
+    return f"{name} {operation.layer}".rstrip()
+
+
+def _collapses(operation: Operation, reach: _Reach) -> bool:
+    """Whether an operation leaves no positions: a dense layer, or pooling over all of them."""
+    factor = _WEIGHTED.get(operation.target)
+    if factor is not None and operation.title in _DENSE:
+        return operation.args[factor] not in reach.graph.dependent or (
+            operation.args[factor - 1] not in reach.graph.dependent
+        )
+    positions = reach.positions_after.get(operation.name, 0)
+    return operation.title in _POOLED or (positions == 1 and ("pool" in operation.title or factor == 1))
+
+
+class _Reach:
+    """What of a graph some positions of the input reach."""
+
+    def __init__(self, graph: Graph, length: int, held: tuple[Tensor, ...]) -> None:
+        self.graph, self.length, self.held = graph, length, held
+        self.by_name = {operation.name: operation for operation in graph.operations}
+        self.entries: dict[Name, Entry | None] = {}
+        self.positions_after: dict[str, int] = {}
+        for operation in graph.operations:
+            if operation.name in graph.dependent:
+                try:
+                    self.entries[operation.name] = entry_of(operation, graph.dependent)
+                except UnsupportedOperation:
+                    self.entries[operation.name] = None
+
+    def edges(self) -> Tensor:
+        """Return two rows of positions, one from each end, as few as something reads of."""
+        width = 1
+        while width < self.length // 4:
+            rows = self._ends([width], [self.length - width])
+            reached = self.run(rows, {self.graph.output})[self.graph.output]
+            if bool(self._by_row(self.graph.output, reached, 2).any(1).all()):
+                return rows
+            width *= 2
+        return self._ends([width], [self.length - width])
+
+    def reads_both(self, rows: Tensor) -> dict[Name, bool]:
+        """Return for each value whether one of its units reads of both of two rows of positions."""
+        wanted = set(self.graph.dependent)
+        return {
+            name: bool(self._by_row(name, value, 2).all(0).any())
+            for name, value in self.run(rows, wanted).items()
+        }
+
+    def field(self, name: Name, of: str) -> ReceptiveField | None:
+        """Return how many bases a unit in the middle of a value reads; None for the input itself."""
+        while name in self.by_name and self.by_name[name].title in {*MOVES, "to_copy"}:
+            (name,) = (read for read in self.by_name[name].inputs[:1])
+        if name not in self.by_name:
+            return None
+        shape = self.run(self._ends([1], []), {name})[name].shape
+        axis = self.by_name[name].batch_axis or 0
+        fields = []
+        for part in (2, 1, 3):  # the middle first: one that the ends do not cut off is as large as any
+            unit = tuple(slice(None) if at == axis else size * part // 4 for at, size in enumerate(shape))
+            start, stop = self._bounds(name, unit)
+            cut = (start == 0 or stop == self.length) and self._is_padded(name)
+            fields.append(ReceptiveField(stop - start, of, at_least=cut))
+            if not cut:
+                break
+        return max(fields, key=lambda field: (field.bases or 0, not field.at_least))
+
+    def _bounds(self, name: Name, unit: tuple[Any, ...]) -> tuple[int, int]:
+        """Return from where to where a unit reads: narrowed by the ends of the input that it reads of."""
+        number = max(1, min(15, _ROWS_AND_POSITIONS // self.length))
+        low, high = [0, self.length], [0, self.length]  # start lies in low, stop in high
+        while low[1] - low[0] > 1 or high[1] - high[0] > 1:
+            before = _between(low[0], low[1], number)
+            behind = _between(high[0], high[1], number)
+            reached = self.run(self._ends(before, behind), {name})[name][unit] != 0
+            for place, row in zip(before, reached.tolist(), strict=False):
+                if row:
+                    low[1] = min(low[1], place)
+                else:
+                    low[0] = max(low[0], place)
+            for place, row in zip(behind, reached.tolist()[len(before) :], strict=True):
+                if row:
+                    high[0] = max(high[0], place)
+                else:
+                    high[1] = min(high[1], place)
+        return low[0], high[1]
+
+    def _is_padded(self, name: Name) -> bool:
+        ahead, seen = [name], set()
+        while ahead:
+            one = ahead.pop()
+            if one in seen or one not in self.by_name:
+                continue
+            seen.add(one)
+            operation = self.by_name[one]
+            ahead += operation.inputs
+            sized = operation.title == "convolution" or "pool" in operation.title
+            padding = operation.args[4 if operation.title == "convolution" else 3 :][:1] if sized else ()
+            if "pad" in operation.title or any(any(each) for each in padding if isinstance(each, list)):
+                return True
+        return False
+
+    def _ends(self, before: Sequence[int], behind: Sequence[int]) -> Tensor:
+        """Return a row for each place: the positions before it, or those from it on."""
+        rows = torch.zeros(len(before) + len(behind), _BASES, self.length)
+        for row, place in enumerate(before):
+            rows[row, :, :place] = 1
+        for row, place in enumerate(behind, len(before)):
+            rows[row, :, place:] = 1
+        return rows
+
+    def run(self, rows: Tensor, wanted: set[Name]) -> dict[Name, Tensor]:
+        """Return wanted values: 0 where none of a row's positions reaches, else 1."""
+        n = len(rows)
+        values: dict[str, Any] = dict(self.graph.constants)
+        values[self.graph.input] = rows
+        for name, one in zip(self.graph.inputs[1:], self.held, strict=True):
+            values[name] = one[:1].expand(n, *one.shape[1:])
+        needed, last = _lifetimes(self.graph, wanted)
+        found = {self.graph.input: rows} if self.graph.input in wanted else {}
+        with torch.no_grad():
+            for number, operation in enumerate(self.graph.operations):
+                if operation.name not in needed:
+                    continue
+                if operation.name in self.graph.dependent:
+                    value = self._reached(operation, values, n)
+                else:
+                    value = execute(operation, values)
+                values[operation.name] = value
+                if operation.name in wanted:
+                    found[operation.name] = value
+                for name in operation.inputs:
+                    if last.get(name) == number and name not in self.graph.constants:
+                        del values[name]
+        return found
+
+    def _reached(self, operation: Operation, values: Mapping[str, Any], n: int) -> Tensor:
+        entry, dependent = self.entries[operation.name], self.graph.dependent
+        read = [name for name in operation.inputs if name in dependent]
+        given = [values[name] for name in read]
+        if entry is None or (isinstance(entry, Composed) and entry.recurrent):
+            return self._everywhere(operation, values, n)
+        if isinstance(entry, (Elementwise, Joint)) or operation.title == "mul":
+            held = [values[name] for name in operation.inputs if name not in dependent]
+            shape = torch.broadcast_shapes(*(one.shape for one in (*given, *held) if isinstance(one, Tensor)))
+            return torch.stack([(one != 0).expand(shape) for one in given]).any(0).float()
+        if isinstance(entry, Product):
+            return self._of_product(operation, values, n)
+        if isinstance(entry, Selection) and entry.smallest:
+            given = [-value for value in given]
+        base = 1.0 if isinstance(entry, Composed) else 0.0
+        weighted = _there(operation, values, dependent)
+        noise = [value * (0.5 + torch.rand(value.shape)) for value in given]
+        with_rows: dict[str, Any] = {name: base + value for name, value in zip(read, noise, strict=True)}
+        without: dict[str, Any] = {
+            name: torch.full_like(value, base) for name, value in zip(read, noise, strict=True)
+        }
+        here = execute(operation, {**values, **weighted, **with_rows})
+        there = execute(operation, {**values, **weighted, **without})
+        if operation.title in _POOLED or isinstance(entry, Linear | Selection | Composed):
+            shape = here.shape
+            self.positions_after[operation.name] = int(shape[2:].numel()) if len(shape) > 2 else 0
+        return (here != there).to(here.dtype if here.is_complex() else torch.float32)
+
+    def _of_product(self, operation: Operation, values: Mapping[str, Any], n: int) -> Tensor:
+        place = _WEIGHTED.get(operation.target)
+        if place is None or operation.title == "convolution":
+            return self._everywhere(operation, values, n)
+        args = fill_in(operation.args, values)
+        one, other = args[place - 1].float(), args[place].float()
+        made = one @ torch.ones_like(other) + torch.ones_like(one) @ other
+        added = place == _ADDED and operation.args[0] in self.graph.dependent
+        return ((made + args[0].float() if added else made) != 0).float()
+
+    def _everywhere(self, operation: Operation, values: Mapping[str, Any], n: int) -> Tensor:
+        """Return a result all of which depends on each of a row's positions that reach any of it."""
+        like = execute(operation, values)
+        reached = torch.zeros(n, dtype=torch.bool)
+        for name in operation.inputs:
+            if name in self.graph.dependent:
+                reached |= self._by_row(name, values[name], n).any(1)
+        axis, outer = operation.batch_axis or 0, operation.outer
+        more = like.shape[axis] // (n * outer)
+        along = reached[None, :, None].expand(outer, n, more).reshape(-1)
+        shape = [-1 if at == axis else 1 for at in range(like.dim())]
+        return along.reshape(shape).expand(like.shape).float()
+
+    def _by_row(self, name: Name, value: Tensor, n: int) -> Tensor:
+        """Return where a value is not zero, (row, unit)."""
+        operation = self.by_name.get(name)
+        axis, outer = (0, 1) if operation is None else (operation.batch_axis or 0, operation.outer)
+        first = (value != 0).movedim(axis, 0)
+        return first.reshape(outer, n, -1).transpose(0, 1).reshape(n, -1)
+
+
+def _there(operation: Operation, values: Mapping[str, Any], dependent: frozenset[Name]) -> dict[str, Tensor]:
+    """Return weights as 1 where they are not 0, so that none adds up to nothing with another."""
+    if operation.target not in _WEIGHTED:
+        return {}
+    place = _WEIGHTED[operation.target]
+    made = {}
+    for name in operation.args[place - 1 : place + 1]:
+        if isinstance(name, Name) and name not in dependent:
+            there = (values[name] != 0).to(values[name].dtype)
+            made[str(name)] = there if bool(there.any()) else torch.ones_like(there)
+    return made
+
+
+def _between(low: int, high: int, number: int) -> list[int]:
+    """Return at most so many places strictly between two, evenly."""
+    inside = range(low + 1, high)
+    step = max(1, -(-len(inside) // number))
+    return list(inside[step // 2 :: step])
+
+
+def _lifetimes(graph: Graph, wanted: set[Name]) -> tuple[set[str], dict[str, int]]:
+    """Return the values that wanted ones need, and the number of the last operation that reads each."""
+    needed: set[str] = set(wanted)
+    last: dict[str, int] = {}
+    for number in range(len(graph.operations) - 1, -1, -1):
+        operation = graph.operations[number]
+        if operation.name in needed:
+            needed.update(operation.inputs)
+            for name in operation.inputs:
+                last.setdefault(name, number)
+    return needed, last
