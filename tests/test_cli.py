@@ -13,7 +13,7 @@ from genolift import cli, progress
 from genolift.values import memory
 
 COMMANDS = ["encode", "reference", "attribute", "aggregate", "motifs", "logos", "report", "compare"]
-COMMANDS += ["plan", "train-demo", "check-config"]
+COMMANDS += ["plan", "inspect", "train-demo", "check-config"]
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
@@ -54,6 +54,7 @@ def test_each_command_has_help_with_an_example(capsys: pytest.CaptureFixture[str
         "compare --sequences s --references r --model m --number 0 --out o",
         "compare --sequences s --references r --model m --truth-motifs GATA1 --out o",
         "plan --model nowhere.pt",
+        "inspect nowhere.pt",
         "check-config nowhere.yaml",
     ],
 )

@@ -98,11 +98,12 @@ def commands(made: Study) -> dict[str, list[str]]:
         "encode": [*windows, "--table", "out.tsv", "--out", "out.h5"],
         "plan": ["--input-length", "60"],
         "export": ["--input-length", "60", "--out", "out.pt2"],
+        "inspect": ["--input-length", "60", "--out", "out.json", "--write-config", "out.yaml"],
     }
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("command", ["attribute", "check", "compare", "encode", "plan", "export"])
+@pytest.mark.parametrize("command", ["attribute", "check", "compare", "encode", "plan", "export", "inspect"])
 def test_no_command_runs_a_malicious_model(
     made: Study,
     tmp_path: Path,
@@ -114,8 +115,9 @@ def test_no_command_runs_a_malicious_model(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     path = malicious(kind, tmp_path / "model.pt", written)
+    model = [str(path)] if command == "inspect" else ["--model", str(path)]
     with pytest.raises(SystemExit) as ended:
-        main([command, *commands(made)[command], "--model", str(path)])
+        main([command, *commands(made)[command], *model])
     said = capsys.readouterr().err.strip().splitlines()
     assert ended.value.code == 2
     assert len(said) == 1

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from genolift.commands_input import add_check, add_encode, add_reference
+from genolift.commands_inspect import add_inspect
 from genolift.commands_model import add_attribute, add_compare, add_export, add_plan
 from genolift.commands_results import add_aggregate, add_logos, add_motifs, add_report
 from genolift.commands_workflow import add_check_config, add_train_demo
@@ -31,6 +32,7 @@ _SUBCOMMANDS = (
     add_report,
     add_compare,
     add_plan,
+    add_inspect,
     add_export,
     add_train_demo,
     add_check_config,

@@ -19,22 +19,13 @@ from genolift.engine.capture import AS_TRAINED, shadow_module
 from genolift.engine.source import first_line, model_line
 from genolift.errors import InputError
 from genolift.explainer import Explainer, Model
+from genolift.model_spec import AXES
 from genolift.models.layout import Laid
 from genolift.outputs import outputs_by_name
 
 _RANDOM = 30
 """Random sequences that a target is looked at on, too: of two sequences it may be the same by chance."""
 _CPU = torch.device("cpu")
-_AXES = (
-    "bases,length",
-    "length,bases",
-    "1,bases,length",
-    "1,length,bases",
-    "bases,length,1",
-    "length,bases,1",
-    "bases,1,length",
-    "length,1,bases",
-)
 _MOST_EXTRA_CHANNELS = 8
 
 
@@ -186,15 +177,15 @@ def _mend(copied: nn.Module, inputs: Sequence[Tensor]) -> str | None:
     channels_too = 1 + bool(extra)
     if len(inputs) > channels_too and _runs(copied, inputs[:channels_too]):
         return "the model takes no further input: leave extra_inputs out"
-    for axes in _AXES:
+    for axes in AXES:
         if axes != set_to and _runs(Laid(own, axes, alphabet, extra), inputs):
             return f'the model takes another layout: set model.axes: "{axes}"'
-    for axes in dict.fromkeys((set_to or _AXES[0], *_AXES)):
+    for axes in dict.fromkeys((set_to or AXES[0], *AXES)):
         for more in range(_MOST_EXTRA_CHANNELS + 1):
             channels = onehot.new_zeros(len(onehot), more, onehot.shape[2])
             given = (onehot, *((channels,) if more else ()), *held[bool(extra) :])
             if more != extra and _runs(Laid(own, axes, alphabet, more), given):
-                where = "" if axes == (set_to or _AXES[0]) else f' with model.axes: "{axes}"'
+                where = "" if axes == (set_to or AXES[0]) else f' with model.axes: "{axes}"'
                 unknown = f", or set model.alphabet: {alphabet}N" if more == extra + 1 else ""
                 return (
                     f"the model takes {len(alphabet) + more} channels{where}, {len(alphabet)} of them bases: "

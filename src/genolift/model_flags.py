@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 _BIGWIG = re.compile(r"\.(bw|bigwig)$", re.IGNORECASE)
 
 
-def add_model_flags(parser: argparse.ArgumentParser, *, required: bool) -> None:
-    """Add the flags that say which model."""
+def add_model_flags(parser: argparse.ArgumentParser, *, required: bool, positional: bool = False) -> None:
+    """Add the flags that say which model; its path is an argument of its own where ``positional``."""
     group = parser.add_argument_group("model")
-    group.add_argument(
-        "--model",
-        required=required,
-        help="a state dict (.pt), .safetensors, .pt2, or Keras's .keras, .h5 or .json",
-    )
+    about = "a state dict (.pt), .safetensors, .pt2, or Keras's .keras, .h5 or .json"
+    if positional:
+        group.add_argument("model", metavar="MODEL", help=about)
+    else:
+        group.add_argument("--model", required=required, help=about)
     group.add_argument("--model-class", help="path/to/model.py:Class or package.module:Class")
     group.add_argument(
         "--model-arguments", type=values.json_object, default={}, help="the class's arguments, JSON"
@@ -113,12 +113,13 @@ def held_spec(a: argparse.Namespace) -> HeldSpec:
     return HeldSpec.of(inputs, channels, "command line: ")
 
 
-def add_target_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags that say what is explained."""
+def add_target_flags(parser: argparse.ArgumentParser, target: str | None = "0") -> None:
+    """Add the flags that say what is explained; ``target`` is the default, None for what the model has."""
     parser.add_argument(
         "--target",
-        default="0",
-        help="the task to explain, by number or name, or counts, profile or profile-free-weights (0)",
+        default=target,
+        help="the task to explain, by number or name, or counts, profile or profile-free-weights "
+        f"({target or 'the first that the model has'})",
     )
     parser.add_argument(
         "--keep-final-activation",
@@ -127,9 +128,9 @@ def add_target_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_rule_flags(parser: argparse.ArgumentParser) -> None:
+def add_rule_flags(parser: argparse.ArgumentParser, target: str | None = "0") -> None:
     """Add the flags that say what is explained, and how."""
-    add_target_flags(parser)
+    add_target_flags(parser, target)
     rules = [
         "genomics-default",
         "rescale",

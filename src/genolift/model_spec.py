@@ -16,6 +16,17 @@ from typing import Any
 from genolift.errors import InputError
 
 BASES_FIRST = "bases,length"
+AXES = (
+    BASES_FIRST,
+    "length,bases",
+    "1,bases,length",
+    "1,length,bases",
+    "bases,length,1",
+    "length,bases,1",
+    "bases,1,length",
+    "length,1,bases",
+)
+"""The axes that models have, the usual first."""
 ONE_MODEL = "model"
 """What the one model of an analysis is called where the user gives it no name."""
 _MOST_AXES_OF_ONE = 2

@@ -81,12 +81,17 @@ class Plan:
 
 
 def as_text(rows: Sequence[Mapping[str, str]], columns: Sequence[str]) -> str:
-    """Return rows as a table of aligned columns; files without their folders, runs of moves as one row."""
-    rows = [{**row, "line": _without_folder(row["line"])} for row in _folded(rows)]
+    """Return rows, as `shown_rows` has them, as a table of aligned columns."""
+    rows = shown_rows(rows)
     widths = {column: max([len(column), *(len(row[column]) for row in rows)]) for column in columns}
     lines = ["  ".join(column.ljust(widths[column]) for column in columns)]
     lines += ["  ".join(row[column].ljust(widths[column]) for column in columns) for row in rows]
     return "\n".join(line.rstrip() for line in lines)
+
+
+def shown_rows(rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    """Return a plan's rows for people: files without their folders, runs of moves as one row."""
+    return [{**row, "line": _without_folder(row["line"])} for row in _folded(rows)]
 
 
 MOVES = {"alias", "clone", "detach", "expand", "permute", "select", "slice", "squeeze", "unsqueeze", "view"}

@@ -45,13 +45,13 @@ def load_model(spec: str | Path | Mapping[str, Any] | ModelSpec) -> Model:
         code is met without ``trust``.
     """
     spec = ModelSpec.of(spec)
-    if form_of(existing_file(spec.path, where="model.path")) in _KERAS:
+    if is_keras(spec):
         # Keras is imported for its own models alone: it takes seconds, and is an extra
         from genolift.models.from_keras.loading import load_keras
 
         net, axes = load_keras(spec)
         return laid_out(net, spec, axes)
-    model = _loaded(spec)
+    model = own_model(spec)
     channels = getattr(model, "extra_channels", None)
     if not isinstance(model, ExportedProgram) or channels is None:
         return laid_out(model, spec)
@@ -70,7 +70,25 @@ def load_model(spec: str | Path | Mapping[str, Any] | ModelSpec) -> Model:
     return model
 
 
-def _loaded(spec: ModelSpec) -> Model:
+def is_keras(spec: ModelSpec) -> bool:
+    """Whether a model's file is Keras's.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    return form_of(existing_file(spec.path, where="model.path")) in _KERAS
+
+
+def own_model(spec: ModelSpec) -> Model:
+    """Return a model as its author made it, which takes its own layout; for Keras's see `load_keras`.
+
+    Raises
+    ------
+    InputError
+        As `load_model`.
+    """
     path = existing_file(spec.path, where="model.path")
     form = form_of(path)
     if form in (Form.PROGRAM, Form.COMPILED):

@@ -1,0 +1,96 @@
+"""The subcommand that says what a model is. Exits nowhere."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from genolift.errors import InputError
+from genolift.model_flags import add_input_flag, add_model_flags, add_rule_flags, held_spec, model_spec
+from genolift.subcommand import add_command
+
+if TYPE_CHECKING:
+    from genolift.models import ModelSpec
+
+
+def add_inspect(commands: Any) -> None:
+    """Add ``genolift inspect``."""
+
+    def run(a: argparse.Namespace) -> None:
+        from genolift.inspection.described import inspect_model
+        from genolift.inspection.guess import guess, write_guess
+        from genolift.inspection.text import as_text, in_a_line, refused_as_text
+
+        spec = model_spec(a)
+        if a.write_config is not None and a.write_config.exists():
+            write_guess("", a.write_config)  # refused before the work
+        try:
+            found = inspect_model(
+                spec,
+                held_spec(a),
+                target=int(a.target) if a.target is not None and a.target.isdecimal() else a.target,
+                rule=a.rule,
+                keep_final_activation=a.keep_final_activation,
+            )
+        except InputError:
+            if spec.class_name is None:
+                _say_weights(spec, a.write_config)
+            raise
+        if a.out is None:
+            print(as_text(found))
+        elif found.refused:
+            print(refused_as_text(found))
+        if found.error is not None:
+            raise found.error
+        if a.out is not None:
+            _write_json(found.as_json(), a.out)
+            print(f"{in_a_line(found)}: {a.out}")
+        if a.out is None or a.write_config is not None:
+            _say_config(guess(found), a.write_config)
+
+    parser = add_command(
+        commands,
+        "inspect",
+        run,
+        "Say what a model is: inputs, outputs, operations and rules, and the config that would explain it. "
+        "Exits 2, having said all else, if the model as it is given cannot be explained.",
+        "genolift inspect weights.pt --model-class model.py:Model --write-config my.yaml",
+    )
+    add_model_flags(parser, required=True, positional=True)
+    add_input_flag(parser)
+    add_rule_flags(parser, target=None)
+    parser.add_argument("--write-config", type=Path, metavar="FILE", help="a new file for the guessed config")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write it as JSON in place of printing it")
+
+
+def _say_weights(spec: ModelSpec, out: Path | None) -> None:
+    """Say what a file of weights alone holds; nothing where it cannot be read as such."""
+    from genolift.inspection.guess import guess_of_weights
+    from genolift.inspection.text import weights_as_text
+    from genolift.inspection.weights import read_weights_file
+
+    try:
+        file = read_weights_file(spec.path, trust=spec.trust)
+    except InputError:
+        return
+    print(weights_as_text(file))
+    _say_config(guess_of_weights(file, spec), out)
+
+
+def _say_config(text: str, out: Path | None) -> None:
+    from genolift.inspection.guess import write_guess
+
+    if out is None:
+        print(f"\nA config to start from (--write-config FILE writes it)\n{text}", end="")
+    else:
+        write_guess(text, out)
+        print(f"\nA config to start from: {out}")
+
+
+def _write_json(found: dict[str, Any], out: Path) -> None:
+    from genolift.files import whole_file
+
+    with whole_file(out) as beside:
+        beside.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

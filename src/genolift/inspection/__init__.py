@@ -1,0 +1,1 @@
+"""What a model is: what it takes and gives, its operations, and the config that would explain it."""

@@ -1,0 +1,85 @@
+"""What a model gives: each of its outputs, and the targets by which it can be explained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from genolift.errors import InputError
+from genolift.outputs import outputs_by_name
+from genolift.targets import HEADS, task_names
+
+_PARTS = 2  # of a profile model's output: (profile, counts)
+
+
+@dataclass(frozen=True)
+class OutputOf:
+    """An output: its name (empty for the only one), its shape without the row's axis, and its targets.
+
+    ``target`` is one by which it is explained, None where it needs a function of one's own; ``others`` says
+    in words which there are.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    target: str | None
+    others: str
+
+
+def outputs_of(output: Any, model: object) -> tuple[OutputOf, ...]:
+    """Return the outputs of a model, given what it returns."""
+    named = outputs_by_name(output)
+    if "" in named:
+        return (_only(output, task_names(model)),)
+    fields = [name for name in named if not name.isdecimal()]
+    return tuple(_one_of_several(name, named[name]) for name in fields or named)
+
+
+def heads_of(output: Any) -> tuple[str, ...]:
+    """Return the heads, such as "counts", that a model's output has by the names or shapes of its parts."""
+    if isinstance(output, Tensor):
+        return tuple(name for name in HEADS if "profile" in name) if output.dim() > _PARTS else ()
+    if isinstance(output, Mapping):
+        return tuple(name for name, (head, _) in HEADS.items() if _works(head, output))
+    if not isinstance(output, (tuple, list)) or len(output) != _PARTS:
+        return ()
+    profile, counts = output
+    if not isinstance(profile, Tensor) or not isinstance(counts, Tensor):
+        return ()
+    larger = profile[0].numel() > counts[0].numel() and profile.dim() >= _PARTS
+    return tuple(HEADS) if larger else ()
+
+
+def _works(head: Any, output: Any) -> bool:
+    with suppress(InputError):
+        head(output)
+        return True
+    return False
+
+
+def _only(output: Tensor, tasks: list[str]) -> OutputOf:
+    shape = tuple(output.shape[1:])
+    if len(shape) > 1:
+        return OutputOf("", shape, None, "a function of your own in Python, or a head")
+    width = shape[0] if shape else 1
+    if width == 1:
+        return OutputOf("", shape, "0", "0")
+    named = f": {', '.join(tasks)}" if len(tasks) == width else ""
+    return OutputOf("", shape, "0", f"0 to {width - 1}{named}")
+
+
+def _one_of_several(name: str, output: Any) -> OutputOf:
+    if not isinstance(output, Tensor):
+        return OutputOf(name, (), None, f"none, it is a {type(output).__name__}")
+    shape = tuple(output.shape[1:])
+    width = shape[0] if len(shape) == 1 else 1 if not shape else 0
+    if width == 0:
+        return OutputOf(name, shape, None, "a function of your own in Python, or a head")
+    if width == 1:
+        target = f"{name}[0]" if name.isdecimal() else name
+        return OutputOf(name, shape, target, target)
+    return OutputOf(name, shape, f"{name}[0]", f"{name}[0] to {name}[{width - 1}]")

@@ -1,0 +1,213 @@
+"""What a model takes: its inputs, in its own layout, and one row of each to run it with. Reads no weights."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import ExportedProgram
+
+from genolift.engine.capture import shadow_module
+from genolift.errors import InputError
+from genolift.held_inputs import example_of
+from genolift.held_spec import HeldSpec
+from genolift.inspection.trial import Layout, Length, Run, find_layout, smallest_length
+from genolift.model_spec import BASES_FIRST, ModelSpec, axes_of
+from genolift.models import Model, load_model
+from genolift.models.layout import Laid, axes_of_shape, laid_out
+from genolift.models.loading import is_keras, own_model
+
+Shape = tuple[int | None, ...]
+CHANNELS = "channels,length"
+"""The axes of an input that holds the extra channels, as genolift export writes one."""
+_ANY = 1000
+"""What an axis of any size has when the model is run."""
+_CPU = torch.device("cpu")
+_FIVE = "it takes five channels, of which the fifth is taken for N; if it is not, give --extra-channel"
+
+
+@dataclass(frozen=True)
+class Input:
+    """An input as the model takes it: its shape without the row's axis (None: any size), and DNA's axes."""
+
+    name: str
+    shape: Shape
+    axes: str | None = None
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A model, and what it takes."""
+
+    model: Model
+    """Takes (row, 4, position) of A C G T, whatever the layout is."""
+    own: Model
+    """As its author made it."""
+    spec: ModelSpec
+    """With the axes and alphabet that it was found to have."""
+    kind: str
+    inputs: tuple[Input, ...]
+    layout: Layout
+    held: tuple[Tensor, ...]
+    """One row of what it is given beside the bases."""
+    notes: tuple[str, ...] = ()
+
+
+def read_model(spec: ModelSpec, held: HeldSpec) -> Taken:
+    """Return a model with what it takes, found by running it where it does not say it.
+
+    Raises
+    ------
+    InputError
+        If it cannot be loaded, or runs in no layout.
+    """
+    if is_keras(spec):
+        model = load_model(spec)
+        assert isinstance(model, nn.Module)
+        return _keras(model, spec, held)
+    own = own_model(spec)
+    return _exported(own, spec, held) if isinstance(own, ExportedProgram) else _module(own, spec, held)
+
+
+def _keras(model: nn.Module, spec: ModelSpec, held: HeldSpec) -> Taken:
+    own: Any = model.model if isinstance(model, Laid) else model
+    axes = ",".join(model.axes) if isinstance(model, Laid) else BASES_FIRST
+    shapes: Mapping[str, Shape | None] = own.graph.inputs
+    dna, *others = own.order
+    size = _channels(spec)
+    sizes: dict[str, int | None] = {"1": 1, "bases": size, "length": own.input_length}
+    shape = shapes[dna] or tuple(sizes[name] for name in axes_of(axes))
+    inputs = (Input(dna, shape, axes), *(Input(name, shapes[name] or ()) for name in others))
+    known = own.input_length
+    extra = _given(held) or tuple(_zeros(shapes[name] or ()) for name in others)
+    if known is not None:
+        layout = Layout(axes, (), Length(known, known, known, "the model"))
+    else:
+        length = spec.input_length or _ANY
+        smallest = smallest_length(lambda x: own(x, *_rows(extra)), size, axes, length)
+        layout = Layout(axes, (), Length(length, smallest, None, "the model"))
+    spec = replace(spec, axes=axes)
+    return Taken(model, own, spec, "Keras model", inputs, layout, _held(held, layout.length.bases, extra))
+
+
+def _exported(program: ExportedProgram, spec: ModelSpec, held: HeldSpec) -> Taken:
+    users = program.graph_signature.user_inputs
+    taken = [node for node in program.graph.nodes if node.op == "placeholder" and node.name in users]
+    shapes = [
+        tuple(size if isinstance(size, int) else None for size in node.meta["val"].shape[1:])
+        for node in taken
+    ]
+    written = getattr(program, "extra_channels", None)  # by genolift export, in the layout of genolift
+    if written is None:
+        axes = spec.axes or axes_of_shape(shapes[0], _channels(spec)) or BASES_FIRST
+        spec = replace(spec, axes=axes)
+        model = laid_out(program, spec)
+    else:
+        axes, model = BASES_FIRST, load_model(spec)
+        spec = replace(spec, axes=None, alphabet="ACGT")
+    place = axes_of(axes).index("length")
+    known = shapes[0][place] if place < len(shapes[0]) else None
+    names = [node.name.removeprefix("args_") for node in taken]
+    axes_of_each = (axes, *((CHANNELS,) if written else ()), *[None] * len(names))
+    inputs = tuple(Input(*each) for each in zip(names, shapes, axes_of_each[: len(names)], strict=True))
+    length = known or spec.input_length or _ANY
+    says = "the model" if known or not spec.input_length else "the user"
+    layout = Layout(axes, (), Length(length, known or 1, known, says))
+    extra = _given(held) or tuple(_zeros(shape) for shape in shapes[2 if written else 1 :])
+    return Taken(model, program, spec, "exported program", inputs, layout, _held(held, length, extra))
+
+
+def _module(own: nn.Module, spec: ModelSpec, held: HeldSpec) -> Taken:
+    extra = _given(held)
+    names = _arguments(own, extra)
+    shadow = shadow_module(own, _CPU, torch.float32)
+
+    def run(x: Tensor) -> object:
+        return shadow(x, *_rows(extra))
+
+    said = getattr(own, "input_length", None)
+    length = spec.input_length or (said if isinstance(said, int) else None)
+    found = "the user" if spec.input_length else "the model"
+    asked = spec.alphabet
+    spec, layout = _layout(run, spec, length, found)
+    notes: tuple[str, ...] = (_FIVE,) if spec.alphabet != asked else ()
+    sizes: dict[str, int | None] = {"1": 1, "bases": _channels(spec), "length": _fixed(layout.length)}
+    shape = tuple(sizes[name] for name in axes_of(layout.axes))
+    others = (Input(name, tuple(one.shape[1:])) for name, one in zip(names[1:], extra, strict=True))
+    if layout.also:
+        notes += (f"it runs with {'; '.join(layout.also)} too: check which it was trained with",)
+    spec = replace(spec, axes=layout.axes)
+    return Taken(
+        laid_out(own, spec),
+        own,
+        spec,
+        f"PyTorch module {type(own).__name__}",
+        (Input(names[0], shape, layout.axes), *others),
+        layout,
+        _held(held, layout.length.bases, extra),
+        notes,
+    )
+
+
+def _layout(run: Run, spec: ModelSpec, length: int | None, found: str) -> tuple[ModelSpec, Layout]:
+    """Return the layout that a module runs in, and the spec with an N where it takes a channel more."""
+    try:
+        return spec, find_layout(run, _channels(spec), axes=spec.axes, length=length, found=found)
+    except InputError as error:
+        if "N" in spec.alphabet.upper() or spec.extra_channels:
+            raise
+        with suppress(InputError):
+            layout = find_layout(run, _channels(spec) + 1, axes=spec.axes, length=length, found=found)
+            return replace(spec, alphabet=f"{spec.alphabet}N"), layout
+        raise error from None
+
+
+def _fixed(length: Length) -> int | None:
+    return None if length.largest is None else length.bases
+
+
+def _channels(spec: ModelSpec) -> int:
+    return len(spec.alphabet) + spec.extra_channels
+
+
+def _arguments(own: nn.Module, extra: tuple[Tensor, ...]) -> list[str]:
+    """Return the names of forward's arguments that are given, and check that none is left out."""
+    try:
+        parameters = list(inspect.signature(own.forward).parameters.values())
+    except (TypeError, ValueError):
+        parameters = []
+    plain = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
+    needed = [each.name for each in plain if each.default is each.empty]
+    lacking = needed[1 + len(extra) :]
+    if lacking:
+        raise InputError(
+            f"its forward takes {', '.join(needed)}",
+            where="model",
+            remedy=f"give {' and '.join(lacking)} with --extra-input, such as --extra-input '[0, 1]' for two "
+            "values of each sequence",
+        )
+    names = [each.name for each in plain][: 1 + len(extra)]
+    return names + [f"input {number}" for number in range(len(names), 1 + len(extra))]
+
+
+def _given(held: HeldSpec) -> tuple[Tensor, ...]:
+    """Return one row of the further inputs that the user gives."""
+    return tuple(torch.from_numpy(values) for values in example_of(HeldSpec(inputs=held.inputs), 1))
+
+
+def _held(held: HeldSpec, length: int, extra: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    channels = example_of(HeldSpec(channels=held.channels), length)
+    return (*(torch.from_numpy(values) for values in channels), *extra)
+
+
+def _zeros(shape: Shape) -> Tensor:
+    return torch.zeros(1, *(size or _ANY for size in shape))
+
+
+def _rows(extra: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return tuple(one.expand(2, *one.shape[1:]) for one in extra)

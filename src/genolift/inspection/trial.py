@@ -1,0 +1,224 @@
+"""In which layout and of what length a module takes DNA, found by running it. Knows nothing of files.
+
+A module does not say it. That several lengths work means any does; where one layer fixes the number of
+positions, its message says whether the input was too short or too long, and the length is found by halving.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_leaves
+
+from genolift.engine.source import first_line, model_line
+from genolift.errors import InputError
+from genolift.inspection.words import SHORTEST
+from genolift.model_spec import AXES, BASES_FIRST, axes_of
+
+_ROWS = 2
+_TRIED = (1000, 1300)
+_TYPICAL = (1024, 2048, 2114, 500, 512, 200, 4096, 8192)
+"""Tried where no message says which way to go, as of a model whose pools and upsampling must fit."""
+_LONGEST = 2**18
+_SECONDS = 60.0
+_TOO_SHORT = re.compile(
+    r"can't be greater than actual input|too small|[Pp]adding size should be less|smaller than kernel"
+)
+# Two numbers that should be equal: of a dense layer, of two tensors, of a reshape.
+_UNEQUAL = (
+    re.compile(r"\(\d+x(\d+) and (\d+)x\d+\)"),
+    re.compile(r"size of tensor a \((\d+)\) must match the size of tensor b \((\d+)\)"),
+    re.compile(r"shape '\[([-\d, ]+)\]' is invalid for input of size (\d+)"),
+    re.compile(r"must match except in dimension \d+\. Expected size (\d+) but got size (\d+)"),
+)
+
+Run = Callable[[Tensor], object]
+"""The model on its first input, (row, *axes), with its others held."""
+
+
+@dataclass(frozen=True)
+class Length:
+    """The lengths of input, in bases, that a model takes."""
+
+    bases: int
+    """The one that it was run with."""
+    smallest: int
+    largest: int | None
+    """None: any from the smallest on."""
+    found: str
+    """What says so: "the model", "the user" or "trial"; "typical" where others may work too."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a model reads DNA: ``axes``, ``also`` other axes that work too, and the length."""
+
+    axes: str
+    also: tuple[str, ...]
+    length: Length
+
+
+def find_layout(run: Run, channels: int, *, axes: str | None, length: int | None, found: str) -> Layout:
+    """Return the layout in which a model runs.
+
+    Parameters
+    ----------
+    channels
+        Of its input.
+    axes, length
+        What is known of them; ``found`` says from where the length is.
+
+    Raises
+    ------
+    InputError
+        If it runs in none.
+    """
+    trial = _Trial(run, channels)
+    fitting: dict[str, Length] = {}
+    for each in AXES if axes is None else (axes,):
+        if length is None:
+            lengths = trial.lengths(each)
+        else:
+            works = trial.failure(each, length) is None
+            lengths = Length(length, length, length, found) if works else None
+        if lengths is not None:
+            fitting[each] = lengths
+    if not fitting:
+        raise trial.refused(axes or BASES_FIRST, length)
+    first, *also = fitting
+    return Layout(first, tuple(also), fitting[first])
+
+
+def smallest_length(run: Run, channels: int, axes: str, length: int) -> int:
+    """Return the smallest length that a model which runs with ``length``, and takes any, runs with."""
+    trial = _Trial(run, channels)
+    return _first(SHORTEST, length, lambda tried: trial.failure(axes, tried) is None)
+
+
+class _Trial:
+    """Runs of a model, until time is over."""
+
+    def __init__(self, run: Run, channels: int) -> None:
+        self.run, self.channels = run, channels
+        self.changing: dict[str, int] = {}
+        self.stop = time.monotonic() + _SECONDS
+
+    def failure(self, axes: str, length: int) -> Exception | int | None:
+        """Return the error, or the rows of an output with other rows than the input; None if it works."""
+        sizes = {"1": 1, "bases": self.channels, "length": length}
+        x = torch.zeros(_ROWS, *(sizes[name] for name in axes_of(axes)))
+        x.select(axes_of(axes).index("bases") + 1, 0).fill_(1)
+        if time.monotonic() > self.stop:
+            return TimeoutError("trials of the model's input took too long")
+        try:
+            with torch.no_grad():
+                output = self.run(x)
+        except Exception as error:
+            return error
+        rows = [len(leaf) if leaf.dim() else 0 for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
+        return next((number for number in rows if number != _ROWS), None)
+
+    def lengths(self, axes: str) -> Length | None:
+        """Return the lengths that work with some axes."""
+        one, other = (self.failure(axes, length) for length in _TRIED)
+        if one is None and other is None:
+            return self._any(axes, _TRIED[0])
+        if _unequal(one) and _unequal(other) and self._changing(axes, *_TRIED) is None:
+            for length in _TYPICAL:
+                if self.failure(axes, length) is None:
+                    return Length(length, length, length, "typical")
+            return None
+        if not any(each is None or _says_which_way(each) for each in (one, other)):
+            return None
+        highest = _TRIED[1]
+        while highest < _LONGEST and self.excess(axes, highest) <= 0:
+            if self.failure(axes, highest) is None and self.failure(axes, highest + highest // 3) is None:
+                return self._any(axes, highest)
+            highest *= 2
+        low = _first(SHORTEST, highest, lambda length: self.excess(axes, length) >= 0)
+        if self.failure(axes, low) is not None or low == self.channels:
+            return None
+        high = _first(low, highest, lambda length: self.excess(axes, length) > 0) - 1
+        return Length(_roundest(low, high), low, high, "trial")
+
+    def excess(self, axes: str, length: int) -> int:
+        """Return a number below 0 where an input is too short, above where it is too long."""
+        failure = self.failure(axes, length)
+        if failure is None:
+            return 0
+        if isinstance(failure, int):
+            return 1 if failure > _ROWS else -1
+        unequal = _unequal(failure)
+        changing = None if unequal is None else self._changing(axes, length, length + 300)
+        if unequal is None or changing is None:
+            return -1
+        return unequal[changing] - unequal[1 - changing]
+
+    def _changing(self, axes: str, length: int, other: int) -> int | None:
+        """Return which of two numbers that should be equal another length changes: that is the input's."""
+        if axes not in self.changing:
+            one, its_other = _unequal(self.failure(axes, length)), _unequal(self.failure(axes, other))
+            if one is None or its_other is None:
+                return None
+            changed = [place for place in (0, 1) if one[place] != its_other[place]]
+            if len(changed) != 1:
+                return None
+            self.changing[axes] = changed[0]
+        return self.changing[axes]
+
+    def _any(self, axes: str, length: int) -> Length:
+        smallest = _first(SHORTEST, length, lambda tried: self.failure(axes, tried) is None)
+        return Length(length, smallest, None, "trial")
+
+    def refused(self, axes: str, length: int | None) -> InputError:
+        error = self.failure(axes, length or _TRIED[0])
+        said = first_line(error) if isinstance(error, Exception) else f"it gives {error} rows for {_ROWS}"
+        where = model_line(error) if isinstance(error, Exception) else ""
+        return InputError(
+            f"does not run on one-hot DNA of {self.channels} channels in any layout"
+            + (f" with {length} bases" if length else "")
+            + f"; with {axes} it says: {said}",
+            where=f"model, {where}" if where else "model",
+            remedy="give --input-length, --axes, --alphabet or the model's further inputs (--extra-input)",
+        )
+
+
+def _says_which_way(failure: object) -> bool:
+    return isinstance(failure, int) or _unequal(failure) is not None or bool(_TOO_SHORT.search(str(failure)))
+
+
+def _unequal(failure: object) -> tuple[int, int] | None:
+    if not isinstance(failure, Exception):
+        return None
+    for pattern in _UNEQUAL:
+        found = pattern.search(str(failure))
+        if found:
+            sizes = [int(size) for size in found[1].split(",")]
+            first = math.prod(_ROWS if size < 0 else size for size in sizes)
+            return first, int(found[2])
+    return None
+
+
+def _first(low: int, high: int, holds: Callable[[int], bool]) -> int:
+    """Return the smallest number from ``low`` to ``high`` that a property holds for, as for all above it."""
+    while low < high:
+        middle = (low + high) // 2
+        if holds(middle):
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+def _roundest(low: int, high: int) -> int:
+    """Return the number from ``low`` to ``high`` that a person would choose."""
+    for step in (1000, 500, 100, 128, 64, 50, 10, 5):
+        if high // step * step >= low:
+            return high // step * step
+    return low
