@@ -37,6 +37,57 @@ PROVENANCE = {
     "seconds": 12.4,
 }
 
+INSPECTED = {
+    "format": "genolift-inspection",
+    "version": 1,
+    **{key: value for key, value in PROVENANCE.items() if key.startswith("model")},
+    "kind": "PyTorch module DemoModel",
+    "inputs": [
+        {"name": "onehot", "shape": [4, 200], "axes": "bases,length"},
+        {"name": "library", "shape": [13], "axes": None},
+    ],
+    "length": {"bases": 200, "smallest": 200, "largest": 200, "found": "the model"},
+    "outputs": [{"name": "", "shape": [3], "target": "0", "others": "0 to 2: GATA1, TAL1, both"}],
+    "heads": [],
+    "tasks": ["GATA1", "TAL1", "both"],
+    "target": "GATA1",
+    "rule": "genomics-default",
+    "weights": {
+        "parameters": 32505,
+        "buffers": 0,
+        "bytes": 130020,
+        "dtypes": [["float32", 32505]],
+        "sha256": "5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8",
+    },
+    "final_activation": "sigmoid",
+    "stepped_over": True,
+    "receptive_field": {"bases": 29, "of": "before the global pooling", "at_least": False},
+    "operations": [
+        {"kind": "linear (convolution)", "rule": "transpose", "operation": "convolution", "number": 2},
+        {"kind": "elementwise", "rule": "Rescale", "operation": "relu", "number": 2},
+    ],
+    "plan": [
+        {
+            "value": f"relu_{number}",
+            "layer": f"blocks.{number}.activation",
+            "operation": "relu",
+            "kind": "elementwise",
+            "rule": "Rescale",
+            "why": "fed by a convolution",
+            "line": "model.py:24 `h = h + F.relu(self.block2(F.dropout(h, <p>, self.training)))`",
+        }
+        for number in range(30)
+    ],
+    "refused": [],
+    "notes": [],
+}
+
+
+def write_inspection(folder: Path, name: str = "model", **changed: object) -> None:
+    """Write what `genolift inspect` says of a model."""
+    (folder / "inspection").mkdir(exist_ok=True)
+    (folder / "inspection" / f"{name}.json").write_text(json.dumps(INSPECTED | changed))
+
 
 def write_table(path: Path, frame: pd.DataFrame) -> None:
     frame.to_csv(path, sep="\t", index=False)
@@ -59,6 +110,7 @@ def make_results(folder: Path, *, windows: bool = True, motifs: bool = True) -> 
     placed = write_contributions(folder, kept, random)
     write_motifs(folder, kept, placed, motifs=motifs)
     write_logos(folder, kept, placed, motifs=motifs)
+    write_inspection(folder)
     return folder
 
 

@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from genolift.config import resolve_config
@@ -58,6 +59,7 @@ def of_analysis(file):
 
 
 SHARD = of_analysis("attribution/{model}/shard-{shard}-of-{shards}.h5")
+INSPECTED = of_analysis("inspection/{model}.json")
 
 
 def aggregated():
@@ -128,8 +130,12 @@ def flags(**values):
     return shlex.join(words)
 
 
+def model_of(wildcards):
+    return settings(wildcards).models[wildcards.model]
+
+
 def model_files(wildcards):
-    return settings(wildcards).models[wildcards.model].files
+    return model_of(wildcards).files
 
 
 def held_files(wildcards):
@@ -142,13 +148,16 @@ def held_flags(flag, items):
 
 
 def model_flags(wildcards):
-    return flags_of_model(settings(wildcards).models[wildcards.model], wildcards)
+    return flags_of_model(model_of(wildcards), wildcards)
 
 
 def flags_of_model(model, wildcards):
+    return f"{flags(model=model.path)} {flags_beside_path(model, wildcards)}".rstrip()
+
+
+def flags_beside_path(model, wildcards):
     channels = held_flags("extra-channel", settings(wildcards).held.channels)
     others = flags(
-        model=model.path,
         model_class=model.class_name,
         model_arguments=json.dumps(model.arguments) if model.arguments else None,
         model_weights=model.weights,
@@ -255,21 +264,38 @@ def reference_flags(wildcards):
     )
 
 
-def attribute_flags(wildcards):
+def inspect_flags(wildcards):
+    length = model_of(wildcards).input_length or settings(wildcards).sequences.length
+    model = replace(model_of(wildcards), input_length=length)
+    return f"{flags_beside_path(model, wildcards)} {explained_flags(wildcards)}"
+
+
+def inspected_files(wildcards):
+    models = settings(wildcards).models
+    return expand(INSPECTED, analysis=wildcards.analysis, model=models)
+
+
+def explained_flags(wildcards):
+    """What is explained, and how."""
     analysis = settings(wildcards)
-    attribution = analysis.attribution
     others = flags(
-        target=analysis.target,
-        keep_final_activation=analysis.keep_final_activation,
+        target=analysis.target, keep_final_activation=analysis.keep_final_activation
+    )
+    # the rule apart, since Snakemake takes `rule` at the beginning of a line for its own
+    inputs = held_flags("extra-input", analysis.held.inputs)
+    return f"--rule {analysis.rule} {others} {inputs}".rstrip()
+
+
+def attribute_flags(wildcards):
+    attribution = settings(wildcards).attribution
+    others = flags(
         tolerance=attribution.tolerance,
         batch_size=attribution.batch_size,
         memory=attribution.memory,
         device=attribution.device,
         precision=attribution.precision,
     )
-    # the rule apart, since Snakemake takes `rule` at the beginning of a line for its own
-    inputs = held_flags("extra-input", analysis.held.inputs)
-    return f"--rule {analysis.rule} {others} {inputs}".rstrip()
+    return f"{explained_flags(wildcards)} {others}"
 
 
 def attribute_memory(wildcards):

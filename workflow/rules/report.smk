@@ -4,6 +4,7 @@ rule report:
         references=of_analysis("references.h5"),
         contributions=of_analysis("contributions.h5"),
         models=models_folder,
+        inspection=inspected_files,
         per_sequence=of_analysis("per_sequence.tsv"),
         per_base=of_analysis("per_base.parquet"),
         modisco=of_analysis("motifs.h5"),

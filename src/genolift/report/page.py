@@ -19,6 +19,7 @@ from genolift.errors import InputError
 from genolift.files import whole_file
 from genolift.report import words
 from genolift.report.images import Logo, Logos
+from genolift.report.model_section import FOLDER, inspected_views
 from genolift.report.models_section import models_view
 from genolift.report.motif_section import NAMED_QVALUE, MotifView, motif_views, seqlets_view
 from genolift.report.provenance import fact_groups, model_in_words, references_in_words, rule_in_words
@@ -37,6 +38,7 @@ _FILES = {
     "contributions.bw": "Contributions along the genome, for a genome browser.",
     "models": "Each model’s own contributions.h5.",
     "contributions_sd.bw": "The standard deviation over models along the genome.",
+    FOLDER: "What each model is: inputs, outputs, operations and rules, as JSON.",
     "motifs.h5": "TF-MoDISco’s own result.",
     "motifs.tsv": "A row for each motif: counts, consensus, matches.",
     "motif_matrices.tsv": "Each motif’s PPM, CWM and hypothetical CWM.",
@@ -121,6 +123,7 @@ def write_report(
             records=_records(read),
             checks=checks(read.scored, read.n_references, read.provenance),
             models=models_view(read),
+            inspected=inspected_views(read),
             motifs=motifs,
             named_qvalue=NAMED_QVALUE,
             note=read.note,

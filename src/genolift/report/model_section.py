@@ -1,0 +1,69 @@
+"""What each model is, as `genolift inspect` found it. Knows nothing of pages or of the engine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from genolift.errors import InputError
+from genolift.files import existing_file
+from genolift.inspection.words import facts
+from genolift.model_spec import ONE_MODEL
+from genolift.report.results import Results
+
+FOLDER = "inspection"
+_FORMAT = "genolift-inspection"
+
+
+@dataclass(frozen=True)
+class InspectedView:
+    """A model: facts by name, its operations counted, and the plan's rows, each a mapping of text."""
+
+    name: str
+    facts: tuple[tuple[str, str], ...]
+    operations: tuple[Mapping[str, Any], ...]
+    plan: tuple[Mapping[str, str], ...]
+
+
+def inspected_views(results: Results) -> tuple[InspectedView, ...]:
+    """Return what each model is; nothing of those that were not inspected.
+
+    Raises
+    ------
+    InputError
+        If a file is damaged, or of another model than contributions.h5.
+    """
+    views = []
+    for name, run in _models(results).items():
+        path = results.folder / FOLDER / f"{name}.json"
+        if path.exists():
+            views.append(_view(name, path, run))
+    return tuple(views)
+
+
+def _models(results: Results) -> dict[str, Mapping[str, Any]]:
+    if not results.models:
+        return {str(results.provenance.get("model_name") or ONE_MODEL): results.provenance}
+    return {str(model.get("model_name")): model for model in results.provenance.get("models", ())}
+
+
+def _view(name: str, path: Path, run: Mapping[str, Any]) -> InspectedView:
+    try:
+        told = json.loads(existing_file(path).read_text(encoding="utf-8"))
+        if told.get("format") != _FORMAT:
+            raise ValueError(f"its format is {told.get('format')!r}")
+        view = InspectedView(name, tuple(facts(told)), tuple(told["operations"]), tuple(told["plan"]))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"cannot be read as what a model is ({type(error).__name__}: {error})",
+            where=str(path),
+            remedy="run genolift inspect again",
+        ) from error
+    if run.get("model_sha256") not in (None, told.get("model_sha256")):
+        raise InputError(
+            "is of another model than contributions.h5", where=str(path), remedy="run genolift inspect again"
+        )
+    return view

@@ -1,0 +1,56 @@
+"""From a model's file alone to its report: the config that `genolift inspect` writes is one that runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from test_cli import run
+from test_workflow import SITES, snakemake, write_inputs
+
+from genolift.files import sha256
+
+
+@pytest.mark.slow
+def test_the_written_config_runs_once_the_sequences_are_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = write_inputs(tmp_path)["analyses"]["tiny"]["model"]
+    genome = Path("genome.fa").read_text().split("\n")[1]
+    code, out, error = run(
+        capsys, "inspect", config["path"], "--model-class", config["class"],
+        "--model-arguments", json.dumps(config["arguments"]), "--write-config", "guessed.yaml",
+    )  # fmt: skip
+    assert code == 0, error
+    assert "10 bases (before the global pooling)" in out
+    code, said = snakemake("-n", "--configfile", "guessed.yaml", folder=tmp_path)
+    assert code != 0
+    assert "sequences.fasta: sequences.fa: no such file" in said
+    windows = [genome[100 * row + 20 : 100 * row + 80] for row in range(SITES)]
+    Path("sequences.fa").write_text("".join(f">s{row}\n{window}\n" for row, window in enumerate(windows)))
+    code, said = snakemake("--cores", "1", "--configfile", "guessed.yaml", folder=tmp_path)
+    assert code == 0, said
+    results = tmp_path / "results" / "weights"
+    told = json.loads((results / "inspection" / "model.json").read_text())
+    assert told["model_sha256"] == sha256("weights.safetensors")
+    assert told["receptive_field"]["bases"] == 10
+    assert '<section id="model">' in (results / "report.html").read_text()
+    (tmp_path / "sequences.fa").touch()
+    code, said = snakemake("-n", "--configfile", "guessed.yaml", folder=tmp_path)
+    assert "rule inspect" not in said  # which depends on the model alone
+
+
+def test_an_analysis_has_what_each_of_its_models_is(tmp_path: Path) -> None:
+    config = write_inputs(tmp_path)
+    config["analyses"]["tiny"]["sequences"]["length"] = 60
+    del config["analyses"]["tiny"]["model"]["input_length"]
+    (tmp_path / "my.json").write_text(json.dumps(config))
+    code, said = snakemake(
+        "results/tiny/inspection/model.json", "--cores", "1", "--configfile", "my.json", folder=tmp_path
+    )
+    assert code == 0, said
+    assert "receptive field 10 bases" in said
+    told = json.loads((tmp_path / "results/tiny/inspection/model.json").read_text())
+    assert told["inputs"][0]["shape"] == [4, 60]  # the analysis's own

@@ -1,0 +1,21 @@
+rule inspect:
+    input:
+        model=model_files,
+        held=held_files,
+    output:
+        INSPECTED,
+    log:
+        log_of("inspect-{model}"),
+    conda:
+        "../envs/genolift.yaml"
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    params:
+        path=lambda wildcards: model_of(wildcards).path,
+        flags=inspect_flags,
+    message:
+        "{wildcards.analysis}: what {wildcards.model} is"
+    shell:
+        "genolift inspect {params.path:q} {params.flags} --out {output:q} 2>&1 | tee {log:q}"
