@@ -23,6 +23,10 @@ def add_inspect(commands: Any) -> None:
         from genolift.inspection.guess import guess, write_guess
         from genolift.inspection.text import as_text, in_a_line, refused_as_text
 
+        if a.sequences is not None and a.input_length is None:
+            from genolift.sequences import read_sequences
+
+            a.input_length = read_sequences(a.sequences).codes.shape[1]
         spec = model_spec(a)
         if a.write_config is not None and a.write_config.exists():
             write_guess("", a.write_config)  # refused before the work
@@ -61,6 +65,9 @@ def add_inspect(commands: Any) -> None:
     add_model_flags(parser, required=True, positional=True)
     add_input_flag(parser)
     add_rule_flags(parser, target=None)
+    parser.add_argument(
+        "--sequences", type=Path, help="sequences.h5, of whose length the input is where no other is given"
+    )
     parser.add_argument("--write-config", type=Path, metavar="FILE", help="a new file for the guessed config")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write it as JSON in place of printing it")
 

@@ -4,7 +4,6 @@ import os
 import re
 import shlex
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 from genolift.config import resolve_config
@@ -265,9 +264,8 @@ def reference_flags(wildcards):
 
 
 def inspect_flags(wildcards):
-    length = model_of(wildcards).input_length or settings(wildcards).sequences.length
-    model = replace(model_of(wildcards), input_length=length)
-    return f"{flags_beside_path(model, wildcards)} {explained_flags(wildcards)}"
+    model = flags_beside_path(model_of(wildcards), wildcards)
+    return f"{model} {explained_flags(wildcards)}"
 
 
 def inspected_files(wildcards):

@@ -1,5 +1,7 @@
+# Of the sequences the length alone is taken, so that others of the same need no other inspection.
 rule inspect:
     input:
+        sequences=ancient(of_analysis("sequences.h5")),
         model=model_files,
         held=held_files,
     output:
@@ -18,4 +20,5 @@ rule inspect:
     message:
         "{wildcards.analysis}: what {wildcards.model} is"
     shell:
-        "genolift inspect {params.path:q} {params.flags} --out {output:q} 2>&1 | tee {log:q}"
+        "genolift inspect {params.path:q} --sequences {input.sequences:q} {params.flags} --out {output:q}"
+        " 2>&1 | tee {log:q}"
