@@ -78,7 +78,11 @@ def is_keras(spec: ModelSpec) -> bool:
     InputError
         If there is none.
     """
-    return form_of(existing_file(spec.path, where="model.path")) in _KERAS
+    path = Path(spec.path)
+    if (path / "saved_model.pb").is_file():  # a folder of TensorFlow's, whose Keras may be saved otherwise
+        return True
+    form = form_of(existing_file(path, where="model.path"))
+    return form in _KERAS or (form is Form.UNKNOWN and path.suffix in (".keras", ".h5", ".hdf5", ".json"))
 
 
 def own_model(spec: ModelSpec) -> Model:

@@ -17,10 +17,8 @@ from typing import Any
 from genolift.errors import InputError
 from genolift.models.from_keras.graph import LayerConfig
 
-_BYTECODE = ("function", "output_shape", "mask")  # of a Lambda layer's config
-_STRING = re.compile(
-    rb"[ZzaA\xda\xfa\xe1\xc1](.)", re.DOTALL
-)  # how marshal begins a short text, with its length
+_STRING = re.compile(rb"[ZzaA\xda\xfa\xe1\xc1](.)", re.DOTALL)
+"""How marshal begins a short text, with its length."""
 _FEW = 6
 
 
@@ -131,10 +129,17 @@ def _without_code(config: Any) -> Any:
     return {
         key: _without_code(value)
         for key, value in config.items()
-        if key not in ("name", "trainable", "dtype", "build_config", "registered_name", *_BYTECODE)
+        if key
+        not in ("name", "trainable", "dtype", "build_config", "registered_name", "output_shape", "mask")
+        and not (key == "function" and not _is_name(value))
         and not key.endswith(("_type", "_initializer", "_regularizer", "_constraint"))
         and value not in (None, {}, [])
     }
+
+
+def _is_name(function: Any) -> bool:
+    """Whether what a layer says of its function is a name, as TensorFlow's "math.add", and no code."""
+    return isinstance(function, str) and re.fullmatch(r"[A-Za-z_][\w.]{0,60}", function) is not None
 
 
 def _names_in_bytecode(function: Any) -> list[str]:

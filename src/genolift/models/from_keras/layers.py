@@ -46,6 +46,7 @@ _FREE_OF_MEANING = frozenset(
         "implementation",
         "init",
         "inner_init",
+        "key_shape",
         "input_dim",
         "input_dtype",
         "input_length",
@@ -55,6 +56,7 @@ _FREE_OF_MEANING = frozenset(
         "optional",
         "pos_effect",
         "quantization_config",
+        "query_shape",
         "ragged",
         "registered_name",
         "renorm_momentum",
@@ -63,6 +65,7 @@ _FREE_OF_MEANING = frozenset(
         "shared_object_id",
         "sparse",
         "unit_forget_bias",
+        "value_shape",
         "virtual_batch_size",
         "weights",
         "zero_output_for_mask",
@@ -82,6 +85,7 @@ class UserFunction(nn.Module):
             parameters = set(inspect.signature(function).parameters)
         except ValueError:  # of a function that is not written in Python
             parameters = set()
+        self.takes = parameters
         self.asked = parameters & {"weights", "config"}
 
     def take(self, weights: Mapping[str, NDArray[Any]]) -> None:
@@ -91,8 +95,11 @@ class UserFunction(nn.Module):
             self.buffer_of[name] = f"weight_{number}"
 
     def forward(self, inputs: Any, **call: Any) -> Any:
-        """Return the function's value; ``inputs`` as Keras gives them, a list where there are several."""
-        further: dict[str, Any] = {}
+        """Return the function's value; ``inputs`` as Keras gives them, a list where there are several.
+
+        Of the keyword arguments of the call the function is given those that it has a parameter for.
+        """
+        further = {key: value for key, value in call.items() if key in self.takes}
         if "config" in self.asked:
             further["config"] = self.config
         if "weights" in self.asked:
@@ -208,7 +215,7 @@ def _settings(
                 return None
             settings[key] = made
         elif key in _ACTIVATION and key in known and value is not None:
-            activation = _activation(value, custom)
+            activation = _activation(value, custom, major, where)
             if activation is None:
                 return None
             settings[key] = activation
@@ -275,9 +282,13 @@ def _parameters(keras_class: Any) -> set[str]:
     return (names | {"name"}) - {"self", "args", "kwargs"}
 
 
-def _activation(value: Any, custom: CustomLayers) -> Any:
+def _activation(value: Any, custom: CustomLayers, major: int, where: str) -> Any:
     """Return an activation: a name of Keras's own, or a function; None where the user must supply it."""
-    if isinstance(value, Mapping):  # as Keras 3 writes functions and Keras 2 writes layers
+    if isinstance(value, Mapping) and isinstance(value.get("config"), Mapping):  # a layer, such as ReLU
+        name = str(value["config"].get("name") or value.get("class_name"))
+        layer = LayerConfig(name, str(value.get("class_name")), value["config"], value.get("module"))
+        return make_layer(layer, custom, major, where)
+    if isinstance(value, Mapping):  # as Keras 3 writes functions
         value = value.get("config") if isinstance(value.get("config"), str) else value.get("class_name")
     own = custom.of(str(value))
     if own is not None:

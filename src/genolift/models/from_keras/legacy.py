@@ -90,6 +90,8 @@ def modern(class_name: str, config: Mapping[str, Any], major: int) -> tuple[str,
         made["data_format"] = _DATA_FORMATS.get(made.pop("dim_ordering"))
     if class_name == "CuDNNGRU":
         made["reset_after"] = True
+    if new_class == "BatchNormalization" and isinstance(made.get("axis"), list):
+        (made["axis"],) = made["axis"]  # TensorFlow's Keras lists the one it has
     if new_class in _RECURRENT:
         _old_recurrent(class_name, made)
     for key in ("activation", "recurrent_activation"):
