@@ -65,7 +65,22 @@ def test_a_wrong_length_is_said_with_the_shapes() -> None:
     assert (
         "the model does not take an input of shape (n, 4, 30): RuntimeError: mat1 and mat2 shapes" in message
     )
-    assert "give sequences of the length and in the layout that the model was trained on" in message
+    assert message.endswith("the model takes 40 bases: give sequences, or input_length, of as many")
+
+
+def test_too_short_a_sequence_is_said() -> None:
+    wide = nn.Sequential(nn.Conv1d(4, 3, 41), nn.AdaptiveMaxPool1d(1), nn.Flatten())
+    assert said(wide).endswith("the model takes 41 bases or more: give longer sequences")
+
+
+def test_what_nothing_mends_is_said_in_the_models_words() -> None:
+    def refuses(_: Any, x: Tensor) -> Tensor:
+        raise RuntimeError("not today")
+
+    message = said(Of(refuses))
+    assert (
+        "not today; give sequences of the length and in the layout that the model was trained on" in message
+    )
 
 
 @pytest.mark.parametrize("axes", ["length,bases", "1,bases,length", "length,bases,1"])

@@ -19,6 +19,7 @@ from genolift.engine.capture import AS_TRAINED, shadow_module
 from genolift.engine.source import first_line, model_line
 from genolift.errors import InputError
 from genolift.explainer import Explainer, Model
+from genolift.inspection.trial import find_layout
 from genolift.model_spec import AXES
 from genolift.models.layout import Laid
 from genolift.outputs import outputs_by_name
@@ -191,6 +192,17 @@ def _mend(copied: nn.Module, inputs: Sequence[Tensor]) -> str | None:
                     f"the model takes {len(alphabet) + more} channels{where}, {len(alphabet)} of them bases: "
                     f"give {more} as extra_channels, not {extra}{unknown}"
                 )
+    return None if extra else _lengths(own, set_to or AXES[0], len(alphabet), held)
+
+
+def _lengths(own: nn.Module, axes: str, channels: int, held: Sequence[Tensor]) -> str | None:
+    """Return in words the lengths that a model takes, found by trial; None where none is."""
+    with suppress(InputError):
+        found = find_layout(lambda x: own(x, *held), channels, axes=axes, length=None, found="trial").length
+        if found.largest is None:
+            return f"the model takes {found.smallest} bases or more: give longer sequences"
+        most = "" if found.largest == found.smallest else f" to {found.largest}"
+        return f"the model takes {found.smallest}{most} bases: give sequences, or input_length, of as many"
     return None
 
 

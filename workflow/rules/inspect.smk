@@ -1,7 +1,8 @@
-# Of the sequences the length alone is taken, so that others of the same need no other inspection.
+# Of the sequences the length alone is taken. They are no `ancient` input all the same: Snakemake then runs a rule
+# no more whose other inputs have changed, where the ancient one is to be made anew.
 rule inspect:
     input:
-        sequences=ancient(of_analysis("sequences.h5")),
+        sequences=of_analysis("sequences.h5"),
         model=model_files,
         held=held_files,
     output:

@@ -39,7 +39,7 @@ _OWN = Path(__file__).parents[1]
 _NOT_THE_USERS = (
     "/torch/",
     "/keras/src/",
-    *(f"{_OWN}/{name}" for name in ("engine/", "models/", "model_check.py")),
+    *(f"{_OWN}/{name}" for name in ("engine/", "inspection/", "models/", "model_check.py")),
 )
 """What a trace goes through on the way to the model's own code; genolift's demo model is a user's."""
 _FRAME = re.compile(r'File "(?P<file>.+)", line (?P<line>\d+), in (?P<function>.+)')
