@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import genolift
-from genolift.models import make_module
+from genolift.models import ModelSpec, input_length, make_module
 
 LENGTH, N, R = 30, 3, 2
 AXES = ["bases,length", "length,bases", "1,bases,length", "length,1,bases"]
@@ -156,3 +156,20 @@ def test_extra_channels_that_are_not_given_are_said(tmp_path: Path) -> None:
     with pytest.raises(genolift.InputError, match=r"have the shape \(n, 1, 30\)") as error:
         explained(model, x, references, extra_inputs=(channels[:, :1],))
     assert "give (n, 2, 30)" in str(error.value)
+
+
+@pytest.mark.parametrize("axes", ["bases,length", "length,bases", "length,1,bases"])
+def test_the_axes_and_length_of_a_program_are_those_of_its_input(tmp_path: Path, axes: str) -> None:
+    plain = genolift.load_model(saved(tmp_path, channels=4))
+    own = make_module(f"{tmp_path}/model.py:Reader", {"channels": 4, "axes": axes}).eval()
+    own.load_state_dict(plain.state_dict())
+    sizes = {"bases": 4, "length": LENGTH, "1": 1}
+    example = torch.zeros(3, *(sizes[name] for name in axes.split(",")))
+    rows = ({0: torch.export.Dim("rows")},)
+    torch.export.save(torch.export.export(own, (example,), dynamic_shapes=rows), tmp_path / "own.pt2")
+    spec = ModelSpec.of(tmp_path / "own.pt2")
+    model = genolift.load_model(spec)
+    assert input_length(model, spec) == LENGTH
+    x, references = onehot(N, seed=0), onehot(N, R, seed=1)
+    found, expected = (explained(each, x, references) for each in (model, plain))
+    torch.testing.assert_close(found.contributions, expected.contributions, atol=1e-9, rtol=0)

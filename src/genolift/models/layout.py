@@ -97,9 +97,26 @@ def laid_out(
     alphabet = spec.alphabet.upper().replace("U", "T")
     if axes_of(axes) == axes_of(BASES_FIRST) and alphabet == BASES and not spec.extra_channels:
         return model
-    if isinstance(model, ExportedProgram):
-        model = model.module()
-    return Laid(model, axes, spec.alphabet, spec.extra_channels)
+    if not isinstance(model, ExportedProgram):
+        return Laid(model, axes, spec.alphabet, spec.extra_channels)
+    laid = Laid(model.module(), axes, spec.alphabet, spec.extra_channels)
+    laid.tasks = task_names(model)
+    said = getattr(model, "input_length", None)
+    laid.input_length = said or length_of_shape(shape_of_program(model), axes)
+    return laid
+
+
+def shape_of_program(program: ExportedProgram) -> tuple[int | None, ...]:
+    """Return the shape of a program's first input without the row's axis; None for an axis of any size."""
+    users = program.graph_signature.user_inputs
+    first = next(node for node in program.graph.nodes if node.op == "placeholder" and node.name in users)
+    return tuple(size if isinstance(size, int) else None for size in first.meta["val"].shape[1:])
+
+
+def length_of_shape(shape: Sequence[int | None], axes: str) -> int | None:
+    """Return the length in bases of an input of some shape and axes; None for any."""
+    place = axes_of(axes).index("length")
+    return shape[place] if place < len(shape) else None
 
 
 def axes_of_shape(shape: Sequence[int | None], channels: int) -> str | None:

@@ -16,12 +16,12 @@ from torch.export import ExportedProgram
 
 from genolift.errors import InputError
 from genolift.files import existing_file, sha256
-from genolift.model_spec import ModelSpec
+from genolift.model_spec import BASES_FIRST, ModelSpec
 from genolift.models.classes import class_file, keywords_of, make_module
 from genolift.models.exported import exported_program
 from genolift.models.fitting import fill
 from genolift.models.forms import Form, form_of
-from genolift.models.layout import laid_out
+from genolift.models.layout import axes_of_shape, laid_out, length_of_shape, shape_of_program
 from genolift.models.torchscript import torchscript
 from genolift.models.weights import Weights, module_of, safetensors, unpickled, weights_of
 
@@ -54,7 +54,7 @@ def load_model(spec: str | Path | Mapping[str, Any] | ModelSpec) -> Model:
     model = own_model(spec)
     channels = getattr(model, "extra_channels", None)
     if not isinstance(model, ExportedProgram) or channels is None:
-        return laid_out(model, spec)
+        return laid_out(model, spec, _axes(model, spec))
     if channels != spec.extra_channels:
         raise InputError(
             f"was written by genolift export with {channels} extra channels",
@@ -68,6 +68,16 @@ def load_model(spec: str | Path | Mapping[str, Any] | ModelSpec) -> Model:
             spec.path,
         )
     return model
+
+
+def _axes(model: Model, spec: ModelSpec) -> str:
+    """Return the axes that a model says of itself: a program's inputs have shapes."""
+    if not isinstance(model, ExportedProgram):
+        return BASES_FIRST
+    shape, channels = shape_of_program(model), len(spec.alphabet) + spec.extra_channels
+    if len(shape) == 2 and shape[0] in (channels, None):
+        return BASES_FIRST
+    return axes_of_shape(shape, channels) or BASES_FIRST
 
 
 def is_keras(spec: ModelSpec) -> bool:
@@ -151,10 +161,7 @@ def input_length(model: Model, spec: ModelSpec) -> int | None:
     if isinstance(said, int):
         return said
     if isinstance(model, ExportedProgram):
-        for node in model.graph.nodes:
-            if node.op == "placeholder" and node.name in model.graph_signature.user_inputs:
-                length = node.meta["val"].shape[-1]
-                return length if isinstance(length, int) else None
+        return length_of_shape(shape_of_program(model), spec.axes or BASES_FIRST)
     return None
 
 
