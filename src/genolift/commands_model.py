@@ -168,7 +168,7 @@ def add_export(commands: Any) -> None:
     def run(a: argparse.Namespace) -> None:
         from genolift.models.writing import write_program
 
-        written = write_program(model_spec(a), a.out)
+        written = write_program(model_spec(a), a.out, held_spec(a))
         tasks = f", tasks {', '.join(written.tasks)}" if written.tasks else ""
         print(
             f"{written.operations} operations, input (n, {written.channels}, {written.input_length}){tasks}: "
@@ -183,6 +183,7 @@ def add_export(commands: Any) -> None:
         "genolift export --model weights.pt --model-class model.py:Model --input-length 400 --out model.pt2",
     )
     add_model_flags(parser, required=True)
+    add_input_flag(parser)
     parser.add_argument("--out", type=Path, required=True, help="the exported program to write, .pt2")
 
 

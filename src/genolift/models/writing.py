@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.export import ExportedProgram
 from torch.nn.functional import one_hot
@@ -20,6 +23,8 @@ from torch.utils._pytree import tree_leaves
 from genolift.engine.capture import exported
 from genolift.errors import InputError
 from genolift.files import whole_file
+from genolift.held_inputs import example_of
+from genolift.held_spec import HeldSpec
 from genolift.model_spec import ModelSpec
 from genolift.models.exported import DESCRIPTION, exported_program
 from genolift.models.forms import Form
@@ -39,10 +44,11 @@ class WrittenProgram:
     tasks: tuple[str, ...]
 
 
-def write_program(spec: ModelSpec, out: Path) -> WrittenProgram:
+def write_program(spec: ModelSpec, out: Path, held: HeldSpec | None = None) -> WrittenProgram:
     """Write a model as a program of one-hot DNA, (n, 4, length), A C G T, for any number of rows.
 
-    Where the model has channels beyond those of its alphabet they are a second input.
+    Where the model has channels beyond those of its alphabet they are a second input; its further arguments,
+    whose shapes ``held`` says, follow.
 
     Raises
     ------
@@ -59,8 +65,9 @@ def write_program(spec: ModelSpec, out: Path) -> WrittenProgram:
             "the model does not say its input length", where="--input-length", remedy="give it, in bases"
         )
     tasks = tuple(task_names(model))
-    inputs = _inputs(length, spec.extra_channels)
-    program = exported(model, inputs)
+    further = example_of(HeldSpec(inputs=held.inputs), length) if held else ()
+    inputs = (*_inputs(length, spec.extra_channels), *map(_as_rows, further))
+    program = _with_plain_names(exported(model, inputs))
     description = {
         "format": "genolift-model",
         "version": 1,
@@ -81,6 +88,22 @@ def write_program(spec: ModelSpec, out: Path) -> WrittenProgram:
     return WrittenProgram(operations, 4 + spec.extra_channels, length, tasks)
 
 
+def _with_plain_names(program: ExportedProgram) -> ExportedProgram:
+    """Return a program whose weights' names are read without trust, which Keras's, with a /, are not."""
+    signature = program.graph_signature
+    new: dict[str, str] = {}
+    for spec in (*signature.input_specs, *signature.output_specs):
+        if spec.target is not None:
+            plain = re.sub(r"[^\w.]", "_", spec.target)
+            while plain in new.values() and new.get(spec.target) != plain:
+                plain += "_"
+            new[spec.target] = spec.target = plain
+    for held in (program.state_dict, program.constants):
+        for name in list(held):
+            held[new.get(name, name)] = held.pop(name)
+    return program
+
+
 def _inputs(length: int, extra_channels: int) -> tuple[Tensor, ...]:
     random = torch.Generator().manual_seed(0)
     codes = torch.randint(4, (_CHECKED_ROWS, length), generator=random)
@@ -88,6 +111,10 @@ def _inputs(length: int, extra_channels: int) -> tuple[Tensor, ...]:
     if not extra_channels:
         return (bases,)
     return bases, torch.rand(_CHECKED_ROWS, extra_channels, length, generator=random)
+
+
+def _as_rows(row: NDArray[np.float32]) -> Tensor:
+    return torch.from_numpy(row).expand(_CHECKED_ROWS, *row.shape[1:]).contiguous()
 
 
 def _check_same(read: ExportedProgram, written: ExportedProgram, inputs: tuple[Tensor, ...]) -> None:

@@ -60,9 +60,8 @@ def load_keras(spec: ModelSpec) -> tuple[KerasNet, str]:
             _fill(net, weights, place)
     for module in net.modules():
         if isinstance(module, keras.layers.Layer):
-            module.autocast = (
-                False  # float32 inputs stay so without it, and float64 is not rounded on the way
-            )
+            # float32 inputs stay so without it, and float64 is not rounded on the way
+            module.autocast = False
     net.input_length = dna.length
     return net.eval(), dna.axes
 

@@ -17,6 +17,15 @@ from torch.nn import functional
 
 from genolift.models.from_keras.recurrent import as_torch as recurrent_as_torch
 
+_OF_TRAINING_ALONE = (
+    keras.layers.ActivityRegularization,
+    keras.layers.AlphaDropout,
+    keras.layers.Dropout,
+    keras.layers.GaussianDropout,
+    keras.layers.GaussianNoise,
+    keras.layers.SpatialDropout1D,
+    keras.layers.SpatialDropout2D,
+)
 _CONVOLUTIONS = {keras.layers.Conv1D: functional.conv1d, keras.layers.Conv2D: functional.conv2d}
 
 
@@ -102,6 +111,8 @@ class BatchNormalization(nn.Module):
 
 def as_torch(layer: Any) -> nn.Module:
     """Return a torch module in the place of a filled layer of Keras, or the layer where there is none."""
+    if isinstance(layer, _OF_TRAINING_ALONE):
+        return nn.Identity()
     if type(layer) is keras.layers.Dense:
         return Dense(layer)
     if type(layer) in _CONVOLUTIONS:
