@@ -107,7 +107,7 @@ def record_all(record):
 
 def of_cudnn(cell, model, record):
     """Record a model as if its recurrent layers were CuDNN's, whose weights Keras 2 converts as it loads."""
-    path = "/tmp/record.h5"
+    path = "record.h5"
     model.save(path, overwrite=True)
     with h5py.File(path, "r+") as file:
         for name in file["model_weights"]:

@@ -85,7 +85,7 @@ def record(name, model, inputs=None, backend=None, replaced=None, **said):
     replaced
         Texts to replace in the recorded architecture, for classes that only other backends have.
     """
-    path = "/tmp/record.h5"
+    path = "record.h5"
     VARIANCES.clear()
     if MAJOR == 0:
         for number, layer in enumerate(model.layers):
