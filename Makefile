@@ -21,7 +21,7 @@ demo: $(STAMP) ## Run the demo's analysis and say where its report is (CORES=2)
 	echo && echo "The report: $(CURDIR)/results/demo/report.html (after $$(($$(date +%s) - start)) s)"
 
 test: $(STAMP) ## Run the tests (PYTEST_ARGS="-k workflow")
-	OMP_NUM_THREADS=1 python -m pytest -n $(CORES) --dist loadfile $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint: $(STAMP) ## Check style, types and the workflow
 	ruff check .

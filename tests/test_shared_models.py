@@ -110,7 +110,9 @@ def analyses(shared: Path, folder: Path) -> dict[str, Any]:
         letters = ["".join(random.choice(list("ACGT"), length)) for _ in range(N)]
         (folder / f"{name}.fa").write_text("".join(f">s{row}\n{text}\n" for row, text in enumerate(letters)))
         model = {key: str(value) for key, value in analysis["model"].items()}
-        made[name] = {**analysis, "model": model, "sequences": {"fasta": f"{name}.fa"}}
+        # where the length is given, encode need not read the model; check and attribute compare with it
+        sequences = {"fasta": f"{name}.fa", **({} if name == "paper" else {"length": length})}
+        made[name] = {**analysis, "model": model, "sequences": sequences}
     return made
 
 

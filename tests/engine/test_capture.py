@@ -195,7 +195,11 @@ class Answer(nn.Module):
     [
         (lambda y: (y, y.exp()), lambda out: out[0][:, 0], "a tuple of 2 tensors of shapes (n, 2), (n, 2)"),
         (lambda y: {"logits": y, "sum": y.sum(1)}, lambda out: out["logits"][:, 0], "of 2 tensors of shapes"),
-        (lambda y: Prediction(y, y), lambda out: out.logits[:, 0], "the model returns a Prediction; give a"),
+        (
+            lambda y: Prediction(y, y),
+            lambda out: out.logits[:, 0],
+            "the model returns a Prediction; name one",
+        ),
         (lambda y: None, None, "the model returns a NoneType; give a callable"),
     ],
     ids=["tuple", "dict", "dataclass", "nothing"],

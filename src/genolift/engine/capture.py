@@ -359,11 +359,12 @@ def _try(model: _Traced, example: tuple[Tensor, ...]) -> None:
     elif len(tensors) != 1:
         kind = f"the model returns a {type(output).__name__}"
         some = f" of {len(tensors)} tensors of shapes {', '.join(map(_shape, tensors))}" if tensors else ""
+        named = "" if output is None else "name one of them and a column, such as NAME[0] or 0[0], or "
+        callable_ = "give a callable that takes the model's output and returns the value to explain, (n,)"
         raise InputError(
             kind + some,
             where="target",
-            remedy="name one of them and a column, such as NAME[0] or 0[0], or give a callable that takes "
-            "the model's output and returns the value to explain, (n,)",
+            remedy=named + callable_,
         )
 
 
