@@ -99,7 +99,7 @@ def test_a_model_is_read_in_any_alphabet_with_any_axes_and_channels(
 
 @pytest.mark.parametrize(
     ("alphabet", "axes", "extra"),
-    [(letters, AXES[(i + extra) % 4], extra) for i, letters in enumerate(ALPHABETS) for extra in (0, 2)],
+    [(letters, AXES[i % 4], 2 * (i % 2)) for i, letters in enumerate(ALPHABETS)],
 )
 def test_contributions_are_those_of_the_model_with_its_channels_in_order(
     tmp_path: Path, alphabet: str, axes: str, extra: int

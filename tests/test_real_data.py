@@ -28,11 +28,11 @@ class CTCF(nn.Module):
 """
 
 
-def snakemake(folder: Path, config: str) -> str:
-    """Run the workflow in ``folder`` and return what it printed."""
+def snakemake(folder: Path, config: str, *wanted: str) -> str:
+    """Run the workflow in ``folder``, to the files that are wanted, and return what it printed."""
     (folder / "config.yaml").write_text(config)
     entry = Path(__file__).resolve().parents[1] / "Snakefile"
-    command = [sys.executable, "-m", "snakemake", "-s", str(entry), "--cores", "2"]
+    command = [sys.executable, "-m", "snakemake", "-s", str(entry), *wanted, "--cores", "2"]
     command += ["--configfile", "config.yaml"]
     done = subprocess.run(command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert done.returncode == 0, done.stdout
@@ -82,12 +82,15 @@ analyses:
     sequences: {{bed: peaks.bed, genome: {yeast}/sacCer_R64.fa.gz}}
     target: Reb1
     references: {{number: 5}}
-    attribution: {{shards: 3}}
+    attribution: {{shards: 2}}
     motifs: {{database: "jaspar:fungi", max_seqlets: 300}}
-    logos: {{number: 2}}
 """,
+        "results/reb1/contributions.bw",
+        "results/reb1/motifs.tsv",
     )
     results = tmp_path / "results" / "reb1"
+    exact = pd.read_csv(results / "per_sequence.tsv", sep="\t")["convergence_error_relative_max"]
+    assert exact.max() < 1e-4
     motifs = pd.read_csv(results / "motifs.tsv", sep="\t")
     assert motifs["match1_name"][0] == "REB1"
     assert motifs["n_hits"][0] > 60

@@ -1,4 +1,7 @@
-"""Every real model that is at hand, as its author saved it, through snakemake to exact contributions."""
+"""Every real Keras model at hand, as its author saved it, through snakemake to exact contributions.
+
+The CTCF and the yeast model are run so, to their motifs, in `test_real_data`.
+"""
 
 from __future__ import annotations
 
@@ -13,20 +16,6 @@ import yaml
 from test_workflow import snakemake
 
 N, R = 3, 2
-CTCF = """
-from torch import nn
-
-
-class CTCF(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.c1, self.c2 = nn.Conv1d(4, 60, 15), nn.Conv1d(60, 60, 15)
-        self.c3, self.out = nn.Conv1d(60, 15, 15), nn.Linear(405, 1)
-
-    def forward(self, x):
-        y = self.c3(self.c2(self.c1(x).relu()).relu()).relu()
-        return self.out(nn.functional.max_pool1d(y, 35).flatten(1))
-"""
 APARENT2 = """
 import torch
 
@@ -59,7 +48,6 @@ def FrameSliceLayer(x):
 def analyses(shared: Path, folder: Path) -> dict[str, Any]:
     """Return an analysis of each model, on random sequences of its length, and write what they need."""
     keras, paper = shared / "keras", shared / "paper"
-    (folder / "ctcf.py").write_text(CTCF)
     (folder / "aparent2_layers.py").write_text(APARENT2)
     (folder / "framepool_layers.py").write_text(FRAMEPOOL)
     rows = [f"s{row}\t" + "\t".join(str(float(row == column)) for column in range(13)) for row in range(N)]
@@ -91,19 +79,6 @@ def analyses(shared: Path, folder: Path) -> dict[str, Any]:
                 "target": "lambda_57[77]",
             },
         ),
-        "ctcf": (
-            1000,
-            {"model": {"path": shared / "human" / "ctcf_hela_state_dict.pt", "class": "ctcf.py:CTCF"}},
-        ),
-        "yeast": (
-            400,
-            {
-                "model": {
-                    "path": shared / "yeast" / "model_state_dict.pt",
-                    "class": f"{shared / 'yeast' / 'model.py'}:YeastTF",
-                }
-            },
-        ),
     }
     random, made = np.random.default_rng(0), {}
     for name, (length, analysis) in of_length.items():
@@ -117,7 +92,7 @@ def analyses(shared: Path, folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_every_shared_model_runs_through_snakemake_and_is_exact(shared: Path, tmp_path: Path) -> None:
+def test_every_keras_model_runs_through_snakemake_and_is_exact(shared: Path, tmp_path: Path) -> None:
     made = analyses(shared, tmp_path)
     defaults = {"references": {"number": R}, "attribution": {"device": "cpu", "tolerance": 1e-4}}
     (tmp_path / "my.yaml").write_text(yaml.safe_dump({"defaults": defaults, "analyses": made}))

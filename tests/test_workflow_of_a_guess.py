@@ -37,17 +37,4 @@ def test_the_written_config_runs_once_the_sequences_are_there(
     told = json.loads((results / "inspection" / "model.json").read_text())
     assert told["model_sha256"] == sha256("weights.safetensors")
     assert told["receptive_field"]["bases"] == 10
-
-
-def test_an_analysis_has_what_each_of_its_models_is(tmp_path: Path) -> None:
-    config = write_inputs(tmp_path)
-    config["analyses"]["tiny"]["sequences"]["length"] = 60
-    del config["analyses"]["tiny"]["model"]["input_length"]
-    (tmp_path / "my.json").write_text(json.dumps(config))
-    code, said = snakemake(
-        "results/tiny/inspection/model.json", "--cores", "1", "--configfile", "my.json", folder=tmp_path
-    )
-    assert code == 0, said
-    assert "receptive field 10 bases" in said
-    told = json.loads((tmp_path / "results/tiny/inspection/model.json").read_text())
     assert told["inputs"][0]["shape"] == [4, 60]  # the analysis's own
