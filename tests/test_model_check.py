@@ -158,6 +158,10 @@ def test_a_layer_that_changes_its_own_state_is_named() -> None:
     assert float(model[0].calls) == 0  # a copy was run
 
 
+def test_rounding_is_no_chance() -> None:
+    check_model(Of(lambda _, x: x.flatten(1) + 1e-7 * torch.rand(1)), onehot(), (), ["one", "two"])
+
+
 def test_dropout_is_no_chance_since_models_are_run_as_they_predict() -> None:
     model = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(120, 1)).train()
     check_model(model, onehot(), (), ["one", "two"])

@@ -26,6 +26,8 @@ from genolift.outputs import outputs_by_name
 
 _RANDOM = 30
 """Random sequences that a target is looked at on, too: of two sequences it may be the same by chance."""
+_ROUNDING = 1e-5
+"""What two calls may differ by through rounding, as a share of the largest value."""
 _CPU = torch.device("cpu")
 _MOST_EXTRA_CHANNELS = 8
 
@@ -125,7 +127,7 @@ def _check_same(copied: nn.Module, inputs: Sequence[Tensor], first: Any) -> None
     """Call the copy again and, where that gives something else, name the first layer that does."""
     second = copied(*(tensor.clone() for tensor in inputs))
     pairs = list(zip(_tensors(first), _tensors(second), strict=False))
-    if all(torch.equal(one, other) for one, other in pairs):
+    if all(_alike(one, other) for one, other in pairs):
         return
     largest = max(float((one - other).abs().max()) for one, other in pairs if one.shape == other.shape)
     layer = _changing_layer(copied, inputs)
@@ -154,9 +156,17 @@ def _changing_layer(copied: nn.Module, inputs: Sequence[Tensor]) -> str | None:
             hook.remove()
     for (name, one), (_, other) in zip(*seen, strict=False):
         same = zip(_tensors(one), _tensors(other), strict=False)
-        if not all(torch.equal(before, after) for before, after in same):
+        if not all(_alike(before, after) for before, after in same):
             return name
     return None
+
+
+def _alike(one: Tensor, other: Tensor) -> bool:
+    """Whether two values are the same but for rounding: a GPU may sum in another order at each call."""
+    if one.shape != other.shape or not one.is_floating_point():
+        return torch.equal(one, other)
+    largest = float(one.abs().max()) if one.numel() else 0.0
+    return torch.allclose(one, other, rtol=0, atol=_ROUNDING * largest, equal_nan=True)
 
 
 def _not_taken(copied: nn.Module, inputs: Sequence[Tensor], error: Exception) -> InputError:
