@@ -116,7 +116,7 @@ def test_the_steps_say_what_they_did(capsys: pytest.CaptureFixture[str], tmp_pat
     assert code == 0
     code, out, _ = run(
         capsys, "attribute", "--sequences", tmp_path / "s.h5", "--references", tmp_path / "r.h5",
-        *made.flags(), "--target", "second", "--memory", "1GiB", "--device", "cpu",
+        *made.flags(), "--target", "second", "--memory", "8GiB", "--device", "cpu",
         "--out", tmp_path / "shard.h5",
     )  # fmt: skip
     assert (code, out.split(" on ")[0]) == (0, "6 sequences (12 pairs)")
