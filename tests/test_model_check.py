@@ -162,6 +162,14 @@ def test_rounding_is_no_chance() -> None:
     check_model(Of(lambda _, x: x.flatten(1) + 1e-7 * torch.rand(1)), onehot(), (), ["one", "two"])
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
+def test_a_forward_that_converts_its_input_is_run_as_it_is_captured(dtype: torch.dtype) -> None:
+    def converts(model: Any, x: Tensor) -> Tensor:
+        return model.out(x.flatten(1).to(dtype)).float()
+
+    check_model(Of(converts, out=nn.Linear(120, 2).to(dtype)), onehot(), (), ["one", "two"])
+
+
 def test_dropout_is_no_chance_since_models_are_run_as_they_predict() -> None:
     model = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(120, 1)).train()
     check_model(model, onehot(), (), ["one", "two"])

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 from torch.utils._pytree import tree_leaves
 
-from genolift.engine.capture import AS_TRAINED, shadow_module
+from genolift.engine.capture import AS_TRAINED, as_found, shadow_module
 from genolift.engine.source import first_line, model_line
 from genolift.errors import InputError
 from genolift.explainer import Explainer, Model
@@ -63,7 +63,7 @@ def check_model(
     module = model.module() if isinstance(model, ExportedProgram) else model
     copied = shadow_module(module, device, torch.float32)
     inputs = tuple(tensor.to(device) for tensor in (onehot, *held))
-    with torch.no_grad():
+    with as_found(torch.float32), torch.no_grad():  # as capture will run it, whatever its forward converts to
         try:
             first = copied(*(tensor.clone() for tensor in inputs))
         except InputError:

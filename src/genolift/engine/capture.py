@@ -74,7 +74,7 @@ def capture(
     example = tuple(
         placed(tensor, device, dtype)[:1].expand(3, *tensor.shape[1:]).clone() for tensor in example
     )
-    with _as_found(dtype):
+    with as_found(dtype):
         # What a trial leaves in buffers may not be in the graph, so that it has a copy of its own.
         trial, traced = (
             _Traced(shadow_module(model, device, dtype), after, of_layer, read) for _ in range(2)
@@ -134,7 +134,7 @@ def exported(model: nn.Module | ExportedProgram, example: tuple[Tensor, ...]) ->
         example = tuple(
             placed(tensor, cpu, dtype)[:1].expand(3, *tensor.shape[1:]).clone() for tensor in example
         )
-        with _as_found(dtype):
+        with as_found(dtype):
             trial, traced = (shadow_module(model, cpu, dtype) for _ in range(2))
             _try(_Traced(trial, lambda output: tree_leaves(output)[0], None, None), example)
             program = _export(_Traced(traced, None, None, None), example)
@@ -146,7 +146,7 @@ def exported(model: nn.Module | ExportedProgram, example: tuple[Tensor, ...]) ->
 
 
 @contextmanager
-def _as_found(dtype: torch.dtype) -> Iterator[None]:
+def as_found(dtype: torch.dtype) -> Iterator[None]:
     """Make tensors in ``dtype``, compile nothing, and leave dtype and random state as found."""
     uncompiled = torch.compiler.set_stance("force_eager")
     with default_dtype(dtype), one_precision(dtype), uncompiled, torch.random.fork_rng(devices=[]):
