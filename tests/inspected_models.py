@@ -151,3 +151,28 @@ class Refused(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         strongest = torch.relu(self.conv(x)).sort(-1).values[..., -3:].mean(-1)
         return self.out(torch.cumprod(strongest, 1))
+
+
+class InDouble(nn.Module):
+    """(n, 4, 30); its forward computes in double whatever its weights are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Conv1d(4, 3, 5), nn.ReLU(), nn.Flatten(), nn.Linear(3 * 26, 2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(x.double())
+
+
+class InHalf(InDouble):
+    """The same in half precision, by another call."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(x.to(torch.float16))
+
+
+class OverItsInput(InDouble):
+    """The same, which writes over its input."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(x.mul_(2).double())

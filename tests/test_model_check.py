@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import inspected_models
 import pytest
 import torch
 import yaml
@@ -20,6 +21,7 @@ import genolift
 from genolift.analysis_check import check_analysis
 from genolift.explainer import Explainer
 from genolift.files import sha256
+from genolift.inspection.described import inspect_model
 from genolift.model_check import check_model, check_target
 from genolift.models import ModelSpec
 from genolift.models.layout import Laid
@@ -271,6 +273,22 @@ def test_attribute_checks_the_model_too(tmp_path: Path) -> None:
     with pytest.raises(genolift.InputError, match="gives another output when called again"):
         made.attribute()
     assert not (tmp_path / "shard.h5").exists()
+
+
+@pytest.mark.parametrize("name", ["InDouble", "InHalf", "OverItsInput"])
+def test_what_the_check_takes_is_inspected_and_explained(tmp_path: Path, name: str) -> None:
+    model = getattr(inspected_models, name)()
+    before = onehot(3)
+    check_model(model, before, (), ["one", "two", "three"])
+    torch.save(model.state_dict(), tmp_path / "weights.pt")
+    found = inspect_model(ModelSpec(f"{tmp_path}/weights.pt", f"{inspected_models.__file__}:{name}"))
+    assert found.error is None
+    assert (found.spec.axes, found.length.bases) == ("bases,length", 30)
+    result = genolift.deeplift(model, before, onehot(3, seed=1)[:, None])
+    factor = 2 if name == "OverItsInput" else 1
+    expected = model.net(before * factor)[:, 0]
+    assert torch.allclose(result.output, expected, atol=1e-6)
+    assert torch.equal(before, onehot(3))
 
 
 def test_the_command_says_it_in_one_line(tmp_path: Path) -> None:

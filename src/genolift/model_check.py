@@ -12,11 +12,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.export import ExportedProgram
 from torch.utils._pytree import tree_leaves
 
-from genolift.engine.capture import AS_TRAINED, as_found, shadow_module
+from genolift.engine.capture import AS_TRAINED
 from genolift.engine.source import first_line, model_line
+from genolift.engine.trial_model import TrialModel, trial_model
 from genolift.errors import InputError
 from genolift.explainer import Explainer, Model
 from genolift.inspection.trial import find_layout
@@ -60,18 +60,16 @@ def check_model(
         If the model does not take inputs of this shape (with the layout that it takes, where one is found),
         an output is NaN or infinite, or a second call gives another output.
     """
-    module = model.module() if isinstance(model, ExportedProgram) else model
-    copied = shadow_module(module, device, torch.float32)
-    inputs = tuple(tensor.to(device) for tensor in (onehot, *held))
-    with as_found(torch.float32), torch.no_grad():  # as capture will run it, whatever its forward converts to
-        try:
-            first = copied(*(tensor.clone() for tensor in inputs))
-        except InputError:
-            raise
-        except Exception as error:
-            raise _not_taken(copied, inputs, error) from error
-        _check_finite(first, names)
-        _check_same(copied, inputs, first)
+    trial = trial_model(model, device)
+    inputs = (onehot, *held)
+    try:
+        first = trial(*inputs)
+    except InputError:
+        raise
+    except Exception as error:
+        raise _not_taken(trial, inputs, error) from error
+    _check_finite(first, names)
+    _check_same(trial, inputs, first)
 
 
 def check_target(explainer: Explainer, onehot: Tensor, held: Sequence[Tensor]) -> None:
@@ -123,14 +121,14 @@ def _bad(values: Tensor) -> str:
     return "NaN" if bool(torch.isnan(values).any()) else "infinite"
 
 
-def _check_same(copied: nn.Module, inputs: Sequence[Tensor], first: Any) -> None:
+def _check_same(trial: TrialModel, inputs: Sequence[Tensor], first: Any) -> None:
     """Call the copy again and, where that gives something else, name the first layer that does."""
-    second = copied(*(tensor.clone() for tensor in inputs))
+    second = trial(*inputs)
     pairs = list(zip(_tensors(first), _tensors(second), strict=False))
     if all(_alike(one, other) for one, other in pairs):
         return
     largest = max(float((one - other).abs().max()) for one, other in pairs if one.shape == other.shape)
-    layer = _changing_layer(copied, inputs)
+    layer = _changing_layer(trial, inputs)
     raise InputError(
         f"the model gives another output when called again (by {largest:.2g})",
         where=f"model, layer {layer}" if layer else "model",
@@ -138,7 +136,7 @@ def _check_same(copied: nn.Module, inputs: Sequence[Tensor], first: Any) -> None
     )
 
 
-def _changing_layer(copied: nn.Module, inputs: Sequence[Tensor]) -> str | None:
+def _changing_layer(trial: TrialModel, inputs: Sequence[Tensor]) -> str | None:
     """Return the innermost layer that first gives another output for the same input; None where none does."""
     seen: list[list[tuple[str, Any]]] = []
 
@@ -146,11 +144,11 @@ def _changing_layer(copied: nn.Module, inputs: Sequence[Tensor]) -> str | None:
         called = f"{name} ({type(module).__name__})"
         return module.register_forward_hook(lambda _module, _, output: seen[-1].append((called, output)))
 
-    hooks = [see(name, module) for name, module in copied.named_modules() if name]
+    hooks = [see(name, module) for name, module in trial.module.named_modules() if name]
     try:
         for _ in range(2):
             seen.append([])
-            copied(*(tensor.clone() for tensor in inputs))
+            trial(*inputs)
     finally:
         for hook in hooks:
             hook.remove()
@@ -169,33 +167,34 @@ def _alike(one: Tensor, other: Tensor) -> bool:
     return torch.allclose(one, other, rtol=0, atol=_ROUNDING * largest, equal_nan=True)
 
 
-def _not_taken(copied: nn.Module, inputs: Sequence[Tensor], error: Exception) -> InputError:
+def _not_taken(trial: TrialModel, inputs: Sequence[Tensor], error: Exception) -> InputError:
     """Return what to say of an input that a model does not take, with a layout that it does."""
     shapes = " and ".join(_shown(tensor) for tensor in inputs)
     return InputError(
         f"the model does not take an input of shape {shapes}: {first_line(error)}",
         where=model_line(error),
-        remedy=_mend(copied, inputs) or AS_TRAINED,
+        remedy=_mend(trial, inputs) or AS_TRAINED,
     )
 
 
-def _mend(copied: nn.Module, inputs: Sequence[Tensor]) -> str | None:
-    own, set_to = copied, None
+def _mend(trial: TrialModel, inputs: Sequence[Tensor]) -> str | None:
+    copied = trial.module
+    own, set_to = trial, None
     alphabet, extra, onehot, held = "ACGT", 0, inputs[0], list(inputs[1:])
     if isinstance(copied, Laid):
-        own, set_to = copied.model, ",".join(copied.axes)
+        own, set_to = trial.around(lambda _: copied.model), ",".join(copied.axes)
         alphabet, extra = copied.letters, copied.extra_channels
     channels_too = 1 + bool(extra)
-    if len(inputs) > channels_too and _runs(copied, inputs[:channels_too]):
+    if len(inputs) > channels_too and _runs(trial, inputs[:channels_too]):
         return "the model takes no further input: leave extra_inputs out"
     for axes in AXES:
-        if axes != set_to and _runs(Laid(own, axes, alphabet, extra), inputs):
+        if axes != set_to and _runs(_laid(own, axes, alphabet, extra), inputs):
             return f'the model takes another layout: set model.axes: "{axes}"'
     for axes in dict.fromkeys((set_to or AXES[0], *AXES)):
         for more in range(_MOST_EXTRA_CHANNELS + 1):
             channels = onehot.new_zeros(len(onehot), more, onehot.shape[2])
             given = (onehot, *((channels,) if more else ()), *held[bool(extra) :])
-            if more != extra and _runs(Laid(own, axes, alphabet, more), given):
+            if more != extra and _runs(_laid(own, axes, alphabet, more), given):
                 where = "" if axes == (set_to or AXES[0]) else f' with model.axes: "{axes}"'
                 unknown = f", or set model.alphabet: {alphabet}N" if more == extra + 1 else ""
                 return (
@@ -205,7 +204,11 @@ def _mend(copied: nn.Module, inputs: Sequence[Tensor]) -> str | None:
     return None if extra else _lengths(own, set_to or AXES[0], len(alphabet), held)
 
 
-def _lengths(own: nn.Module, axes: str, channels: int, held: Sequence[Tensor]) -> str | None:
+def _laid(own: TrialModel, axes: str, alphabet: str, extra_channels: int) -> TrialModel:
+    return own.around(lambda module: Laid(module, axes, alphabet, extra_channels))
+
+
+def _lengths(own: TrialModel, axes: str, channels: int, held: Sequence[Tensor]) -> str | None:
     """Return in words the lengths that a model takes, found by trial; None where none is."""
     with suppress(InputError):
         found = find_layout(lambda x: own(x, *held), channels, axes=axes, length=None, found="trial").length
@@ -216,9 +219,9 @@ def _lengths(own: nn.Module, axes: str, channels: int, held: Sequence[Tensor]) -
     return None
 
 
-def _runs(model: nn.Module, inputs: Sequence[Tensor]) -> bool:
-    with suppress(Exception), torch.no_grad():
-        model(*(tensor.clone() for tensor in inputs))
+def _runs(trial: TrialModel, inputs: Sequence[Tensor]) -> bool:
+    with suppress(Exception):
+        trial(*inputs)
         return True
     return False
 

@@ -9,14 +9,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.export import ExportedProgram
 
 from genolift.attribution import Explainer
-from genolift.engine.capture import capture, shadow_module
+from genolift.engine.capture import capture
 from genolift.engine.graph import Graph, UnsupportedOperation
 from genolift.engine.operations import entry_of
 from genolift.engine.plan import GENOMICS_DEFAULT, MOVES, shown_rows, step_over_final_activation
 from genolift.engine.receptive_field import ReceptiveField, receptive_field
+from genolift.engine.source import first_line, model_line
+from genolift.engine.trial_model import trial_model
 from genolift.errors import InputError
 from genolift.held_spec import HeldSpec
 from genolift.inspection.outputs_of import OutputOf, heads_of, outputs_of
@@ -164,18 +165,16 @@ def _example(taken: Taken, bases: int) -> tuple[Tensor, ...]:
 
 def _output(taken: Taken, bases: int) -> Any:
     """Return what the model returns for two rows."""
-    model = taken.model.module() if isinstance(taken.model, ExportedProgram) else taken.model
     rows = tuple(one.expand(2, *one.shape[1:]) for one in _example(taken, bases))
     try:
-        with torch.no_grad():
-            return shadow_module(model, _CPU, torch.float32)(*rows)
+        return trial_model(taken.model)(*rows)
     except InputError:
         raise
     except Exception as error:
         shown = " and ".join(str(("n", *one.shape[1:])).replace("'", "") for one in rows)
         raise InputError(
-            f"does not run on {shown}: {str(error).splitlines()[0][:200]}",
-            where=f"model: {taken.spec.path}",
+            f"does not run on {shown}: {first_line(error)}",
+            where=f"{taken.spec.path}, {model_line(error)}",
             remedy="give --input-length, --axes, or its further inputs (--extra-input)",
         ) from error
 

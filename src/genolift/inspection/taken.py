@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from genolift.engine.capture import shadow_module
+from genolift.engine.trial_model import trial_model
 from genolift.errors import InputError
 from genolift.held_inputs import example_of
 from genolift.held_spec import HeldSpec
@@ -27,7 +27,6 @@ CHANNELS = "channels,length"
 """The axes of an input that holds the extra channels, as genolift export writes one."""
 _ANY = 1000
 """What an axis of any size has when the model is run."""
-_CPU = torch.device("cpu")
 _FIVE = "it takes five channels, of which the fifth is taken for N; if it is not, give --extra-channel"
 
 
@@ -89,7 +88,8 @@ def _keras(model: nn.Module, spec: ModelSpec, held: HeldSpec) -> Taken:
         layout = Layout(axes, (), Length(known, known, known, "the model"))
     else:
         length = spec.input_length or _ANY
-        smallest = smallest_length(lambda x: own(x, *_rows(extra)), size, axes, length)
+        trial = trial_model(own)
+        smallest = smallest_length(lambda x: trial(x, *_rows(extra)), size, axes, length)
         layout = Layout(axes, (), Length(length, smallest, None, "the model"))
     spec = replace(spec, axes=axes)
     return Taken(model, own, spec, "Keras model", inputs, layout, _held(held, layout.length.bases, extra))
@@ -125,10 +125,10 @@ def _exported(program: ExportedProgram, spec: ModelSpec, held: HeldSpec) -> Take
 def _module(own: nn.Module, spec: ModelSpec, held: HeldSpec) -> Taken:
     extra = _given(held)
     names = _arguments(own, extra)
-    shadow = shadow_module(own, _CPU, torch.float32)
+    trial = trial_model(own)
 
     def run(x: Tensor) -> object:
-        return shadow(x, *_rows(extra))
+        return trial(x, *_rows(extra))
 
     said = getattr(own, "input_length", None)
     length = spec.input_length or (said if isinstance(said, int) else None)
