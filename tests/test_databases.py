@@ -120,7 +120,7 @@ def test_a_damaged_meme_file_is_refused_by_line(tmp_path: Path, text: str, messa
 def test_a_binary_file_is_no_meme_file(tmp_path: Path) -> None:
     path = tmp_path / "motifs.meme"
     path.write_bytes(b"\x89HDF\xff\xfe")
-    with pytest.raises(InputError, match="is not text"):
+    with pytest.raises(InputError, match="is an HDF5 file"):
         read_database(str(path))
 
 

@@ -11,7 +11,7 @@ import yaml
 
 from genolift.config_schema import followed, kinds_of
 from genolift.errors import InputError
-from genolift.files import existing_file
+from genolift.text_files import read_text
 
 # YAML 1.1, which Snakemake reads, takes 1e-3 for text, since it has no point.
 _NUMBER_WITHOUT_POINT = re.compile(r"[+-]?[0-9]+[eE][+-]?[0-9]+")
@@ -25,7 +25,7 @@ def read_yaml(path: Path) -> dict[Any, Any]:
     InputError
         If the file is missing, no YAML, without keys, or has a key twice.
     """
-    text = existing_file(path).read_text(encoding="utf-8")
+    text = read_text(path)
     try:
         loaded = yaml.load(text, Loader=_LoaderOfUniqueKeys)
     except yaml.MarkedYAMLError as error:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genolift.errors import InputError
-from genolift.files import existing_file
+from genolift.text_files import read_lines
 
 _LOG = logging.getLogger("genolift")
 _PREFIX = "jaspar:"
@@ -68,7 +68,7 @@ def read_database(name: str) -> Database:
     """
     if name.lower().split(":")[0] == _PREFIX[:-1]:
         return read_jaspar(name.partition(":")[2].lower())
-    return read_meme(existing_file(name, where="motif database"))
+    return read_meme(Path(name))
 
 
 def read_jaspar(group: str) -> Database:
@@ -139,10 +139,7 @@ def read_meme(path: Path) -> Database:
     InputError
         If the file is not in that format, not of DNA, or has no motif; the message names the line.
     """
-    try:
-        lines = path.read_text("utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise InputError("is not text", where=str(path), remedy="give a MEME motif file") from error
+    lines = [line.rstrip("\n") for line in read_lines(path, where="motif database", kept_per_line=500)]
     head = next((line for line in lines if line.strip()), "")
     if not head.upper().startswith("MEME VERSION"):
         raise InputError(

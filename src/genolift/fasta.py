@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-import gzip
-import io
 import os
-import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from genolift.alphabet import N_CODE, encode_letters
 from genolift.errors import InputError
-from genolift.files import existing_file
+from genolift.host_memory import available_memory
+from genolift.text_files import read_lines, too_large
 
-_GZIP_MAGIC = b"\x1f\x8b"
-# The empty block that ends every BGZF file (SAM specification, section 4.1.2).
-_BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
-_OTHER_COMPRESSION = {
-    b"BZh": "bzip2",
-    b"\xfd7zXZ": "xz",
-    b"\x28\xb5\x2f\xfd": "zstandard",
-    b"PK\x03\x04": "zip",
-}
 _WHITESPACE = b" \t\r\n\v\f"
 _NO_CODE = 255
+_COPIES_OF_A_RECORD = 3  # its letters as they grow, as they are handed on, and their codes
+_KEPT_PER_RECORD = 1000  # bytes: its name and what a caller notes of it
 
 
 @dataclass(frozen=True)
@@ -44,74 +33,27 @@ class FastaRecord:
     letters: bytes
 
 
-def read_lines(path: str | os.PathLike[str]) -> Iterator[str]:
-    r"""Yield the lines of a text file, each with ``\n`` at its end whatever the file's line ends.
-
-    Gzip and BGZF are recognised by the file's first bytes, not by its name. A byte order mark is skipped.
-
-    Raises
-    ------
-    InputError
-        If the file is missing, not text, compressed in another way, or truncated. A BGZF file without its
-        final empty block counts as truncated, since a cut between two blocks shows in nothing else.
-    """
-    file = existing_file(path)
-    with file.open("rb") as raw:
-        compressed = raw.peek(2)[:2] == _GZIP_MAGIC
-        if compressed:
-            _check_bgzf_end(raw, file)
-        content = gzip.GzipFile(fileobj=raw) if compressed else raw
-        try:
-            with io.BufferedReader(cast(io.RawIOBase, content)) as buffered:
-                _check_text(buffered.peek(), file)
-                yield from io.TextIOWrapper(buffered, encoding="utf-8-sig", errors="replace")
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise InputError(
-                f"the gzip compression is truncated or damaged ({error})",
-                where=str(file),
-                remedy="copy or download the file again",
-            ) from error
-
-
-def _check_bgzf_end(raw: io.BufferedReader, file: Path) -> None:
-    """Raise if ``raw``, a gzip file, is BGZF (extra field BC) and its last block is missing."""
-    head = raw.peek(14)[:14]
-    is_bgzf = len(head) == 14 and head[3] & 4 and head[12:14] == b"BC"
-    if not is_bgzf or not raw.seekable():
-        return
-    size = raw.seek(0, os.SEEK_END)
-    raw.seek(max(0, size - len(_BGZF_END)))
-    end = raw.read()
-    raw.seek(0)
-    if end != _BGZF_END:
-        raise InputError(
-            "the BGZF file is truncated (its final empty block is missing)",
-            where=str(file),
-            remedy="copy or download the file again, or write it anew with bgzip",
-        )
-
-
-def _check_text(head: bytes, file: Path) -> None:
-    remedy = "give a text file, plain or compressed with gzip or bgzip"
-    for magic, name in _OTHER_COMPRESSION.items():
-        if head.startswith(magic):
-            raise InputError(f"is compressed with {name}", where=str(file), remedy=remedy)
-    if b"\0" in head:
-        raise InputError("is a binary file, not text", where=str(file), remedy=remedy)
-
-
-def read_fasta(path: str | os.PathLike[str]) -> Iterator[FastaRecord]:
+def read_fasta(path: str | os.PathLike[str], *, kept_per_base: int = 0) -> Iterator[FastaRecord]:
     """Yield the records of a FASTA file in order, one in memory at a time.
 
     Biopython's SimpleFastaParser is not used: it skips text before the first record without a word, knows no
     line numbers, and holds a chromosome as a list of its lines.
 
+    Parameters
+    ----------
+    path
+        Plain, gzip or BGZF.
+    kept_per_base
+        Bytes that the caller keeps for each letter of all the records that it has been given.
+
     Raises
     ------
     InputError
         As `read_lines`; and for a file without records, text before the first ``>``, a header without
-        a name, or a name that stands twice.
+        a name, a name that stands twice, or records that do not fit into memory, as far as they are kept.
     """
+    room = available_memory()
+    n_before = 0  # letters of the records before this one
     line_of: dict[str, int] = {}
     name: str | None = None
     letters = bytearray()
@@ -119,11 +61,15 @@ def read_fasta(path: str | os.PathLike[str]) -> Iterator[FastaRecord]:
         if line.startswith(">"):
             if name is not None:
                 yield _record(line_of, name, letters)
+                n_before += len(letters)
             name = _name_of_header(line, line_number, line_of, path)
             line_of[name] = line_number
             letters = bytearray()
         elif name is not None:
             letters += line.encode("latin-1", "replace").translate(None, _WHITESPACE)
+            kept = _COPIES_OF_A_RECORD * len(letters) + kept_per_base * (n_before + len(letters))
+            if kept + _KEPT_PER_RECORD * len(line_of) > room:
+                raise too_large(str(path), room)
         elif line.strip():
             raise InputError(
                 f"text before the first record: {line.strip()[:30]!r}",

@@ -10,12 +10,13 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from genolift.errors import InputError
-from genolift.fasta import read_lines
+from genolift.text_files import read_lines
 
 _LOG = logging.getLogger("genolift")
 _WHOLE_NUMBER = re.compile(r"-?[0-9]+")
 _SUMMIT_NAME = re.compile(r"summit=(.*)")
 _NARROW_PEAK_COLUMNS = 10
+_KEPT_PER_ROW = 1000  # bytes: its interval, window and record
 CENTERS = ("summit", "midpoint")
 
 
@@ -74,7 +75,7 @@ def read_intervals(path: str | os.PathLike[str], *, with_strand: bool = False) -
     intervals: list[Interval] = []
     n_columns = first_line = 0
     narrow_peak = False
-    for line_number, line in enumerate(read_lines(path), start=1):
+    for line_number, line in enumerate(read_lines(path, kept_per_line=_KEPT_PER_ROW), start=1):
         fields = _fields(line)
         if not fields or fields[0].startswith("#") or fields[0].split(" ")[0] in ("track", "browser"):
             continue

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genolift.errors import InputError
-from genolift.fasta import read_lines
+from genolift.text_files import read_lines
 
 _ID = "id"
+_KEPT_PER_ROW = 500  # bytes beside the numbers, which take less than their text
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def read_number_table(
         If the file is missing, empty or no such table, a column or an id is missing, an id stands twice, or a
         value is no finite number.
     """
-    lines = read_lines(path)
+    lines = read_lines(path, kept_per_line=_KEPT_PER_ROW)
     first = next(lines, "")
     if not first.strip():
         raise InputError("is empty", where=str(path), remedy="give a table with a column 'id'")

@@ -186,7 +186,7 @@ def _check_arguments(
 
 def _fasta_records(fasta: Path, rna: bool, replaced: Counter[str]) -> list[_Record]:
     records = []
-    for record in read_fasta(fasta):
+    for record in read_fasta(fasta, kept_per_base=2):  # its codes, and they once more to be written
         where = f"{fasta}, record {record.number + 1} {record.name!r} (line {record.line})"
         codes = codes_of_letters(record.letters, where=where, rna=rna)
         replaced.update(count_replaced_letters(record.letters, codes))

@@ -79,7 +79,7 @@ def read_fasta_references(fasta: Path, length: int, *, rna: bool = False) -> NDA
         As `genolift.fasta.read_fasta`; and for a record that has other letters, or not ``length`` of them.
     """
     rows, replaced = [], Counter[str]()
-    for record in read_fasta(fasta):
+    for record in read_fasta(fasta, kept_per_base=2 + 2 * 16):  # codes, and one-hot of four float32
         where = f"{fasta}, record {record.number + 1} {record.name!r} (line {record.line})"
         codes = codes_of_letters(record.letters, where=where, rna=rna)
         if len(codes) != length:
