@@ -14,6 +14,8 @@ import h5py
 import numpy as np
 import pytest
 from Bio import bgzf
+from snakemake.common.configfile import load_configfile
+from snakemake_interface_common.exceptions import WorkflowError
 
 from genolift.config_yaml import read_yaml
 from genolift.databases import read_database
@@ -59,12 +61,10 @@ CONTENT = {
 
 def bgzip(content: bytes) -> bytes:
     packed = io.BytesIO()
-    with bgzf.BgzfWriter(fileobj=packed, mode="wb") as file:
-        file.write(content)
-        file.flush()
-        packed.write(b"")
-        file._handle.write(bgzf._bgzf_eof)
-        return packed.getvalue()
+    writer = bgzf.BgzfWriter(fileobj=packed, mode="wb")
+    writer.write(content)
+    writer.flush()
+    return packed.getvalue() + bgzf._bgzf_eof
 
 
 FORMS = {
@@ -85,6 +85,16 @@ FORMS = {
 }
 
 
+SNAKEMAKE_CANNOT_READ = (
+    "UTF-16 little",
+    "UTF-16 big, from Windows",
+    "UTF-32",
+    "gzip",
+    "gzip of UTF-16",
+    "BGZF",
+)
+
+
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("kind", CONTENT)
 def test_every_reader_takes_text_in_every_form_whatever_its_name(
@@ -93,7 +103,22 @@ def test_every_reader_takes_text_in_every_form_whatever_its_name(
     text, expected = CONTENT[kind]
     path = tmp_path / "file"
     path.write_bytes(FORMS[form](text))
+    if kind == "yaml" and form in SNAKEMAKE_CANNOT_READ:
+        with pytest.raises(InputError, match=r"file: is (UTF-16|UTF-32|compressed with gzip); (save|unpack)"):
+            read_yaml(path)
+        return
     assert read_all(path, kind) == expected
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_config_is_read_in_those_forms_that_snakemake_reads(tmp_path: Path, form: str) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(FORMS[form](YAML))
+    if form in SNAKEMAKE_CANNOT_READ:
+        with pytest.raises((UnicodeDecodeError, WorkflowError)):
+            load_configfile(path)
+    else:
+        assert load_configfile(path) == read_yaml(path)
 
 
 def zipped(content: bytes) -> bytes:
@@ -138,6 +163,9 @@ def test_every_reader_names_what_is_no_text(tmp_path: Path, kind: str, what: str
     content, words = NO_TEXT[what]
     path = tmp_path / "file"
     path.write_bytes(content)
+    if kind == "yaml":  # taken plain alone
+        words = {"gzip twice": "is compressed with gzip", "BAM": "is compressed with gzip"}.get(what, words)
+        words = words.replace("begins as UTF-16", "is UTF-16")
     with pytest.raises(InputError) as caught:
         read_all(path, kind)
     assert f"{path}: {words}" in str(caught.value)
@@ -155,7 +183,7 @@ def test_every_reader_names_the_line_of_a_nul_byte(tmp_path: Path, kind: str) ->
         read_all(path, kind)
 
 
-@pytest.mark.parametrize("kind", CONTENT)
+@pytest.mark.parametrize("kind", [kind for kind in CONTENT if kind != "yaml"])
 def test_a_small_file_that_unpacks_to_more_than_memory_is_refused_without_unpacking_it(
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,7 +218,7 @@ def test_bytes_that_are_no_utf_8_are_read_as_latin_1_so_that_no_two_names_become
 def test_a_config_that_is_no_utf_8_is_refused_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"results: a\nanalyses: {caf\xe9: 1}\n")
-    with pytest.raises(InputError, match="file:2: the byte 0xe9 is no UTF-8; save the file as UTF-8"):
+    with pytest.raises(InputError, match="file:2: the byte 0xe9 is no UTF-8; save it as UTF-8"):
         read_yaml(path)
 
 

@@ -23,7 +23,8 @@ def read_yaml(path: Path) -> dict[Any, Any]:
     Raises
     ------
     InputError
-        If the file is missing, no YAML, without keys, or has a key twice.
+        If the file is missing, no YAML, without keys, has a key twice, or is no UTF-8, which is all that
+        Snakemake reads.
     """
     text = read_text(path)
     try:

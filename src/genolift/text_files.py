@@ -14,7 +14,7 @@ import re
 import zlib
 from collections.abc import Iterator
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 from genolift.errors import InputError
 from genolift.files import existing_file
@@ -23,6 +23,7 @@ from genolift.host_memory import available_memory
 _GZIP_MAGIC = b"\x1f\x8b"
 # The empty block that ends every BGZF file (SAM specification, section 4.1.2).
 _BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+_SAVE = "save it as UTF-8"
 _PLAIN = "give a text file, plain or compressed with gzip or bgzip"
 # What a file begins with, what it then is, and how text is made of it.
 _NO_TEXT = {
@@ -83,7 +84,8 @@ def read_lines(
         fit into half of the memory there is, however small the compressed file, the file is refused. None:
         lines are used one at a time, and only one that does not fit is refused.
     utf_8
-        Refuse bytes that are no UTF-8. By default they are read as Latin-1, as old annotation files have it.
+        Take plain UTF-8 alone, for a file that another program reads too. By default bytes that are no UTF-8
+        are read as Latin-1, which old annotation files are in.
 
     Raises
     ------
@@ -98,6 +100,8 @@ def read_lines(
     kept, most = 0, room // 2
     with file.open("rb") as raw:
         compressed = raw.peek(2)[:2] == _GZIP_MAGIC
+        if compressed and utf_8:
+            raise InputError("is compressed with gzip", where=place, remedy="unpack it with gunzip")
         if compressed:
             _check_bgzf_end(raw, place)
         content = gzip.GzipFile(fileobj=raw) if compressed else raw
@@ -124,12 +128,12 @@ def read_lines(
             raise InputError(
                 f"begins as {error.encoding.upper()}, but is not ({error.reason})",
                 where=place,
-                remedy="save it as UTF-8",
+                remedy=_SAVE,
             ) from error
 
 
 def read_text(path: str | os.PathLike[str], *, where: str = "", most: int = 2**24) -> str:
-    """Return a small text file whole, in which only UTF-8 (or UTF-16 with its mark) is accepted.
+    """Return a small text file whole: plain UTF-8, with or without its mark.
 
     Raises
     ------
@@ -149,7 +153,7 @@ def read_text(path: str | os.PathLike[str], *, where: str = "", most: int = 2**2
     return "".join(lines)
 
 
-def _decoded(buffered: io.BufferedReader, place: str, utf_8: bool) -> io.TextIOWrapper:
+def _decoded(buffered: io.BufferedReader[Any], place: str, utf_8: bool) -> io.TextIOWrapper:
     """Return the text of a file by its first bytes, or raise `InputError` naming what it is instead."""
     head = buffered.peek()
     for magic, (name, remedy) in _NO_TEXT.items():
@@ -157,12 +161,13 @@ def _decoded(buffered: io.BufferedReader, place: str, utf_8: bool) -> io.TextIOW
             raise InputError(f"is {name}", where=place, remedy=remedy)
     encoding = next((name for mark, name in _ENCODINGS.items() if head.startswith(mark)), None)
     if encoding in ("utf-16", "utf-32"):
+        if utf_8:
+            raise InputError(f"is {encoding.upper()}", where=place, remedy=_SAVE)
         return io.TextIOWrapper(buffered, encoding=encoding, errors="strict")
     if b"\0" in head:
         zeros = [head[:200:2].count(0), head[1:200:2].count(0)]
         if max(zeros) > max(2, 0.9 * len(head[1:200:2])) and min(zeros) == 0:
-            remedy = "save it as UTF-8"
-            raise InputError("is UTF-16 text without a byte order mark", where=place, remedy=remedy)
+            raise InputError("is UTF-16 text without a byte order mark", where=place, remedy=_SAVE)
         raise InputError("is a binary file, not text", where=place, remedy=_PLAIN)
     errors = "surrogateescape" if utf_8 else "genolift.latin-1"
     return io.TextIOWrapper(buffered, encoding=encoding or "utf-8", errors=errors)
@@ -172,7 +177,7 @@ def _check_utf_8(line: str, where: str) -> None:
     wrong = re.search("[\udc80-\udcff]", line)  # what "surrogateescape" makes of a byte that is no UTF-8
     if wrong:
         byte = ord(wrong[0]) - 0xDC00
-        raise InputError(f"the byte 0x{byte:02x} is no UTF-8", where=where, remedy="save the file as UTF-8")
+        raise InputError(f"the byte 0x{byte:02x} is no UTF-8", where=where, remedy=_SAVE)
 
 
 def too_large(place: str, room: int) -> InputError:
