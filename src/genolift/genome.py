@@ -1,4 +1,4 @@
-"""Windows of a genome: by its index where one stands beside it, else by reading it once.
+"""Windows of a genome: by its index where one that fits stands beside it, else by reading it once.
 
 No index is made: on a 12 Mb BGZF genome reading it once takes half the time that pyfaidx takes to make one,
 leaves nothing behind in a folder that may not be ours, and reads what an index cannot (plain gzip, lines of
@@ -12,9 +12,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from pyfaidx import Faidx, FastaIndexingError, FetchError
-
 from genolift.fasta import read_fasta
+from genolift.genome_index import IndexedGenome, StaleIndexError, indexed_genome
 
 _LOG = logging.getLogger("genolift")
 Place = tuple[str, int, int]
@@ -26,8 +25,9 @@ def read_windows(
 ) -> tuple[list[bytes | None], dict[str, int]]:
     """Return the letters at ``places`` in a genome, and the length of each of its chromosomes in bases.
 
-    An index that stands beside the genome, as ``samtools faidx`` makes it, is used; without one the genome
-    is read once, with one chromosome in memory at a time.
+    An index that stands beside the genome, as ``samtools faidx`` makes it, is used where the genome agrees
+    with it, whatever their dates; else a warning says so. Without one the genome is read once, with one
+    chromosome in memory at a time.
 
     Parameters
     ----------
@@ -45,35 +45,31 @@ def read_windows(
     InputError
         As `read_fasta`.
     """
-    if _is_indexed(Path(path)):
-        try:
-            return _by_index(Path(path), places, enough)
-        except (FastaIndexingError, FetchError, KeyError, ValueError, OSError, RuntimeError) as error:
-            _LOG.warning("%s: its index cannot be used (%s); the whole file is read", path, error)
+    try:
+        with indexed_genome(Path(path)) as genome:
+            if genome is not None:
+                return _by_index(genome, places, enough), genome.lengths
+    except StaleIndexError as error:
+        _LOG.warning(
+            "%s: its index (.fai) does not fit it: %s. The whole file is read instead; "
+            "samtools faidx makes the index anew",
+            path,
+            error,
+        )
     return _by_stream(path, places, enough)
 
 
-def _is_indexed(path: Path) -> bool:
-    """Whether there is an index, and for a compressed genome one of its blocks, no older than the genome."""
-    ends = (".fai", ".gzi") if path.suffix in (".gz", ".bgz") else (".fai",)
-    indexes = [path.with_name(path.name + end) for end in ends]
-    return path.is_file() and all(
-        index.is_file() and index.stat().st_mtime >= path.stat().st_mtime for index in indexes
-    )
-
-
-def _by_index(
-    path: Path, places: Sequence[Place], enough: int | None
-) -> tuple[list[bytes | None], dict[str, int]]:
-    with Faidx(str(path), rebuild=False, build_index=False) as genome:
-        lengths = {name: int(record.rlen) for name, record in genome.index.items()}
-        letters: list[bytes | None] = [None] * len(places)
-        found = 0
-        for number, (chrom, start, end) in enumerate(places):
-            if start >= 0 and end <= lengths.get(chrom, -1) and found != enough:
-                letters[number] = str(genome.fetch(chrom, start + 1, end)).encode()
-                found += 1
-    return letters, lengths
+def _by_index(genome: IndexedGenome, places: Sequence[Place], enough: int | None) -> list[bytes | None]:
+    lengths = genome.lengths
+    there = [
+        number
+        for number, (chrom, start, end) in enumerate(places)
+        if start >= 0 and end <= lengths.get(chrom, -1)
+    ][:enough]
+    letters: list[bytes | None] = [None] * len(places)
+    for number in sorted(there, key=lambda number: genome.place(*places[number][:2])):
+        letters[number] = genome.letters(*places[number])
+    return letters
 
 
 def _by_stream(

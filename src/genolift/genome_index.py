@@ -1,0 +1,247 @@
+"""Windows of a genome by the index that stands beside it, believed only where the genome itself agrees.
+
+The index is what ``samtools faidx`` makes (.fai, and .gzi for BGZF). pyfaidx, which reads it too, believes it
+by its date, drops the line breaks that would give a stale one away, and may write beside the genome.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+import zlib
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from genolift.errors import InputError
+from genolift.files import existing_file
+from genolift.text_files import read_lines
+
+_BLOCK_HEADER = 18  # bytes; SAM specification, section 4.1
+_BLOCK_BYTES = 2**16
+_BLOCKS_KEPT = 64
+_LONGEST_HEADER = 2**20
+_LINE_CHECKED_WHOLE = 10_000
+_NO_LETTER = np.zeros(256, dtype=bool)
+_NO_LETTER[[*range(33), ord(">")]] = True
+
+
+class StaleIndexError(Exception):
+    """The genome is not the one that its index was made of; the message says what shows it."""
+
+
+@dataclass(frozen=True)
+class _Record:
+    """A line of a .fai: ``offset`` is where the first letter stands, in bytes of the uncompressed file;
+    ``line_bytes`` counts the line break too.
+    """
+
+    name: str
+    length: int
+    offset: int
+    line_bases: int
+    line_bytes: int
+
+    def at(self, position: int) -> int:
+        """Return where the letter at a 0-based position stands in the file."""
+        return self.offset + position // self.line_bases * self.line_bytes + position % self.line_bases
+
+    @property
+    def end(self) -> int:
+        """Where the last letter ends in the file."""
+        return self.at(self.length - 1) + 1 if self.length else self.offset
+
+
+class IndexedGenome:
+    """A genome by its index; each method raises `StaleIndexError` where the two do not agree.
+
+    What is compared: that the chromosomes, as the index has them, follow one another from the file's start
+    to its end with nothing but their headers between; of each chromosome that is used, its first and last
+    line; and in each window that its line breaks are where the index says, and nowhere else.
+    """
+
+    def __init__(self, records: Mapping[str, _Record], file: _PlainFile | _BgzfFile) -> None:
+        self._records, self._file = records, file
+        self._checked: set[str] = set()
+        self._check_order()
+
+    @property
+    def lengths(self) -> dict[str, int]:
+        """The bases of each chromosome, in the index's order."""
+        return {name: record.length for name, record in self._records.items()}
+
+    def letters(self, chrom: str, start: int, end: int) -> bytes:
+        """Return the letters of a window, 0-based half-open, that is wholly on its chromosome."""
+        record = self._records[chrom]
+        if chrom not in self._checked:
+            self._checked.add(chrom)
+            last_line = (record.length - 1) // record.line_bases * record.line_bases
+            for begin, stop in (
+                (0, min(record.length, record.line_bases + 1)),
+                (last_line - 1, record.length),
+            ):
+                for part in _ends_of(max(0, begin), stop):
+                    self._window(record, *part)
+        return self._window(record, start, end)
+
+    def place(self, chrom: str, position: int) -> int:
+        """Return where a position of a chromosome stands in the file, to read windows in its order."""
+        return self._records[chrom].at(position)
+
+    def _window(self, record: _Record, start: int, end: int) -> bytes:
+        if start == end:
+            return b""
+        first, stop = record.at(start), record.at(end - 1) + 1
+        raw = np.frombuffer(self._file.read(first, stop), dtype=np.uint8)
+        columns = (np.arange(len(raw)) + (first - record.offset)) % record.line_bytes
+        is_break = columns >= record.line_bases
+        if len(raw) != stop - first or not np.array_equal(_NO_LETTER[raw], is_break):
+            raise StaleIndexError(f"the lines of {record.name} are not where it says, near base {start + 1}")
+        return raw[~is_break].tobytes()
+
+    def _check_order(self) -> None:
+        end = 0
+        for record in sorted(self._records.values(), key=lambda record: record.offset):
+            header = rb"[\r\n]*>%s([ \t][^\r\n]*)?\r?\n" % re.escape(record.name.encode())
+            if end == 0:
+                header = rb"(\xef\xbb\xbf)?" + header
+            far = not 0 <= record.offset - end <= _LONGEST_HEADER
+            if far or not re.fullmatch(header, self._file.read(end, record.offset)):
+                raise StaleIndexError(f"the header of {record.name} is not where it says")
+            end = record.end
+        if re.fullmatch(rb"[\r\n]*", self._file.read(end, end + _LONGEST_HEADER)) is None:
+            raise StaleIndexError("the file goes on behind the last chromosome")
+        if self._file.read(end - 1, end) == b"":
+            raise StaleIndexError("the file ends before the last chromosome does")
+
+
+def _ends_of(start: int, end: int) -> list[tuple[int, int]]:
+    """Return a stretch as it is, or of a long one (a chromosome in one line) both ends."""
+    if end - start <= _LINE_CHECKED_WHOLE:
+        return [(start, end)]
+    return [(start, start + _LINE_CHECKED_WHOLE // 2), (end - _LINE_CHECKED_WHOLE // 2, end)]
+
+
+@contextmanager
+def indexed_genome(path: Path) -> Iterator[IndexedGenome | None]:
+    """Yield a genome by the index beside it, None where there is none; nothing is written.
+
+    A genome in plain gzip has no places to begin at, so that its index is of no use.
+
+    Raises
+    ------
+    StaleIndexError
+        If the index is damaged, or is not of this genome.
+    """
+    index, blocks = (path.with_name(path.name + end) for end in (".fai", ".gzi"))
+    if not path.is_file() or not index.is_file():
+        yield None
+        return
+    with existing_file(path).open("rb") as file:
+        start = file.read(_BLOCK_HEADER)
+        if start[:2] != b"\x1f\x8b":
+            yield IndexedGenome(_read_fai(index), _PlainFile(file))
+        elif _is_block(start) and blocks.is_file():
+            yield IndexedGenome(_read_fai(index), _BgzfFile(file, *_read_gzi(blocks)))
+        else:
+            yield None
+
+
+def _read_fai(path: Path) -> dict[str, _Record]:
+    """Return the records of a .fai by name; its columns are those of `_Record`, separated by tabs."""
+    records: dict[str, _Record] = {}
+    try:
+        for line in read_lines(path):
+            name, *numbers = line.rstrip("\n").split("\t")
+            record = _Record(name, *map(int, numbers))
+            breaks = record.line_bytes - record.line_bases
+            # no break where the file ends behind a record of one line
+            possible = (1, 2) if record.length > record.line_bases else (0, 1, 2)
+            good = record.length == 0 or (record.line_bases > 0 and breaks in possible)
+            if not good or min(record.length, record.offset) < 0 or name in records:
+                raise ValueError(line.strip())
+            records[name] = record
+    except (InputError, TypeError, ValueError) as error:
+        raise StaleIndexError(f"it is damaged: {error}") from error
+    if not records:
+        raise StaleIndexError("it is empty")
+    return records
+
+
+def _read_gzi(path: Path) -> tuple[list[int], list[int]]:
+    """Return where the blocks begin in the compressed and in the uncompressed file: a .gzi has their number
+    and then both for each but the first, as uint64.
+    """
+    try:
+        numbers = np.fromfile(path, dtype="<u8")
+    except OSError as error:
+        raise StaleIndexError(f"{path.name} cannot be read ({error})") from error
+    if len(numbers) == 0 or len(numbers) != 1 + 2 * int(numbers[0]):
+        raise StaleIndexError(f"{path.name} is damaged")
+    compressed, plain = numbers[1::2].tolist(), numbers[2::2].tolist()
+    return [0, *compressed], [0, *plain]
+
+
+def _is_block(header: bytes) -> bool:
+    return header[:4] == b"\x1f\x8b\x08\x04" and header[12:14] == b"BC"
+
+
+class _PlainFile:
+    """The bytes of an uncompressed file, by where they stand."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def read(self, start: int, end: int) -> bytes:
+        """Return the bytes from ``start`` to ``end``, fewer where the file ends before."""
+        self._file.seek(max(0, start))
+        return self._file.read(max(0, end - start))
+
+
+class _BgzfFile:
+    """The bytes of a BGZF file, by where they stand once unpacked."""
+
+    def __init__(self, file: BinaryIO, compressed: list[int], plain: list[int]) -> None:
+        self._file = file
+        self._compressed, self._plain = compressed, plain
+        self._size = os.fstat(file.fileno()).st_size
+        self._block = lru_cache(_BLOCKS_KEPT)(self._unpacked)
+
+    def read(self, start: int, end: int) -> bytes:
+        """Return the bytes from ``start`` to ``end``, fewer where the file ends before."""
+        start = max(0, start)
+        number = bisect_right(self._plain, start) - 1
+        pieces = []
+        while start < end and number < len(self._plain) and self._compressed[number] < self._size:
+            block, first = self._block(number), self._plain[number]
+            pieces.append(block[start - first : end - first])
+            start, number = max(start, first + len(block)), number + 1
+        return b"".join(pieces)
+
+    def _unpacked(self, number: int) -> bytes:
+        """Return what is in a block, which must begin where the .gzi says and be as large."""
+        begin = self._compressed[number]
+        self._file.seek(begin)
+        header = self._file.read(_BLOCK_HEADER)
+        if not _is_block(header):
+            raise StaleIndexError(f"no BGZF block begins at byte {begin}, where the .gzi says")
+        size = int.from_bytes(header[16:18], "little") + 1
+        try:
+            block = gzip.decompress(header + self._file.read(size - _BLOCK_HEADER))
+        except (OSError, EOFError, zlib.error) as error:
+            raise StaleIndexError(f"the BGZF block at byte {begin} is damaged ({error})") from error
+        last = number == len(self._plain) - 1
+        expected = (begin + size, self._plain[number] + len(block))
+        if last:  # what follows the last block that the .gzi has, such as the empty one at the end
+            self._compressed.append(expected[0])
+            self._plain.append(expected[1])
+        elif expected != (self._compressed[number + 1], self._plain[number + 1]):
+            raise StaleIndexError(f"the BGZF block at byte {begin} is not as large as the .gzi says")
+        return block
