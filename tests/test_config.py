@@ -415,6 +415,12 @@ def test_the_workflow_has_the_package_s_schema_and_no_copy() -> None:
     assert link.resolve() == ROOT / "src" / "genolift" / "config.schema.yaml"
 
 
+@pytest.mark.parametrize("name", ["jaspar:fungi", "JASPAR:Fungi", "Jaspar: FUNGI"])
+def test_a_group_of_jaspars_is_named_in_any_case(name: str) -> None:
+    motifs = resolve(smallest(motifs__database=name)).analyses["mine"].motifs
+    assert motifs.database == "jaspar:fungi"
+
+
 def test_every_jaspar_group_is_one_that_pyjaspar_has() -> None:
     import pyjaspar
 

@@ -6,10 +6,12 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import inspected_models
+import meme_files
 import pytest
 import torch
 import yaml
@@ -257,6 +259,23 @@ def test_one_model_of_several_is_named(done: Study) -> None:
         genolift.InputError, match=r"models\.bad: sequence .*: the model's output is infinite"
     ):
         check(done, source, models=models)
+
+
+def test_the_known_motifs_are_read_before_anything_is_run(done: Study, tmp_path: Path) -> None:
+    source = Source(bed=done.folder / "peaks.bed", genome=done.folder / "genome.fa")
+    file = tmp_path / "motifs.txt"
+    file.write_text(meme_files.streme_txt().replace("w= 5", "w= 6"))
+    no_model = {"model": replace(done.model, path="no/such/weights.pt")}
+    with pytest.raises(genolift.InputError, match=r"motif database: .*, line \d+: the matrix has 5 rows"):
+        check(done, source, models=no_model, database=str(file), out=tmp_path / "check.json")
+    with pytest.raises(genolift.InputError, match=r"did you mean jaspar:fungi\?"):
+        check(done, source, models=no_model, database="JASPAR:Fung", out=tmp_path / "check.json")
+    assert not (tmp_path / "check.json").exists()
+    file.write_text(meme_files.streme_txt())
+    summary = check(done, source, database=str(file), out=tmp_path / "check.json")
+    assert summary.database is not None
+    assert len(summary.database.motifs) == 2
+    assert json.loads((tmp_path / "check.json").read_text())["motifs"] == 2
 
 
 def test_a_target_and_an_operation_are_checked_too(done: Study) -> None:

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from genolift.databases import read_meme
 from genolift.discovery import discover, trim
 from genolift.errors import InputError
+from genolift.meme import read_meme
 from genolift.motifs import MOTIF_COLUMNS, SEQLET_COLUMNS, MotifSummary, consensus, find_motifs
 from genolift.store import write_contributions
 

@@ -152,6 +152,7 @@ def test_a_config_of_ones_own_leaves_the_demo_out(tmp_path: Path, inputs: dict[s
     assert "results/tiny/contributions.bw" in said
     assert "--shard 2/3" in said
     assert """--model-arguments '{"width": 10}'""" in said
+    assert re.search(r"genolift check .* --database motifs\.meme --out", said)
 
 
 def test_the_workflow_s_own_snakefile_does_the_same(tmp_path: Path, inputs: dict[str, Any]) -> None:
@@ -269,6 +270,11 @@ def test_a_changed_setting_runs_what_depends_on_it_and_no_more(finished: tuple[P
     code, said = snakemake("-n", "--configfile", "my.yaml", "--config", change, folder=finished[0])
     assert code == 0, said
     assert numbers_of_jobs(said) == {"report": 1, "all": 1}
+    change = "analyses={tiny: {motifs: {database: other.meme}}}"
+    (finished[0] / "other.meme").write_bytes((finished[0] / "motifs.meme").read_bytes())
+    code, said = snakemake("-n", "--configfile", "my.yaml", "--config", change, folder=finished[0])
+    assert code == 0, said
+    assert numbers_of_jobs(said) == {"motifs": 1, "logos": 1, "report": 1, "all": 1}
 
 
 def test_snakemake_s_own_report_has_the_captions(finished: tuple[Path, str]) -> None:

@@ -1,6 +1,7 @@
-"""The check step: every model of an analysis run on two of its sequences, before anything long is begun.
+"""The check step: what an analysis is given, tried in little before anything long is begun.
 
-Joins models, sequences and the engine. Prints nothing.
+Every model is run on two of the sequences, and the database of known motifs is read. Joins models, sequences
+and the engine. Prints nothing.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ from pathlib import Path
 
 from genolift.attribute import check_length
 from genolift.config_models import check_lengths
+from genolift.databases import read_database
 from genolift.errors import InputError
 from genolift.explainer import Explainer
 from genolift.files import whole_file
 from genolift.held_inputs import HeldInputs
 from genolift.held_spec import HeldSpec
+from genolift.known_motifs import Database
 from genolift.model_check import check_model, check_target
 from genolift.model_spec import ONE_MODEL
 from genolift.models import ModelSpec, input_length, load_model
@@ -26,11 +29,12 @@ from genolift.trial_sequences import Source, trial_sequences
 
 @dataclass(frozen=True)
 class CheckSummary:
-    """What `check_analysis` ran: models, sequences, and their length in bases."""
+    """What `check_analysis` ran: models, sequences, their length in bases; and the known motifs it read."""
 
     n_models: int
     n_sequences: int
     length: int
+    database: Database | None
 
 
 def check_analysis(
@@ -42,8 +46,11 @@ def check_analysis(
     target: int | str = 0,
     keep_final_activation: bool = False,
     rule: str = "genomics-default",
+    database: str | None = None,
 ) -> CheckSummary:
     """Run every model on the first two sequences, and capture it; write what was run to ``out``, JSON.
+
+    The database of known motifs is read first, since it takes a second.
 
     Parameters
     ----------
@@ -53,14 +60,17 @@ def check_analysis(
         Where the sequences are; without a length theirs is what the models say.
     held, target, keep_final_activation, rule
         As in `genolift.attribute.attribute`.
+    database
+        As in `genolift.motifs.find_motifs`; None to read none.
 
     Raises
     ------
     InputError
-        For the first thing that is wrong: a model that cannot be loaded, does not take the sequences, gives
-        NaN or another output when called again, or the same for every sequence, has no such target, or holds
-        an operation without an exact rule.
+        For the first thing that is wrong: a database that cannot be read; a model that cannot be loaded, does
+        not take the sequences, gives NaN or another output when called again, or the same for every sequence,
+        has no such target, or holds an operation without an exact rule.
     """
+    known = None if database is None else read_database(database)
     loaded = {name: load_model(spec) for name, spec in models.items()}
     lengths = {name: input_length(model, models[name]) for name, model in loaded.items()}
     check_lengths(lengths, "models")
@@ -96,8 +106,9 @@ def check_analysis(
             where = f"models.{name}: {error.where}"
             raise InputError(error.what, where=where, remedy=error.remedy) from error
     length = stored.codes.shape[1]
+    ran: dict[str, object] = {"models": list(models), "sequences": stored.id, "length": length}
+    if known is not None:
+        ran |= {"database": known.source, "motifs": len(known.motifs)}
     with whole_file(out) as beside_it:
-        beside_it.write_text(
-            json.dumps({"models": list(models), "sequences": stored.id, "length": length}) + "\n"
-        )
-    return CheckSummary(len(models), len(stored.id), length)
+        beside_it.write_text(json.dumps(ran) + "\n")
+    return CheckSummary(len(models), len(stored.id), length, known)

@@ -113,15 +113,19 @@ def add_check(commands: Any) -> None:
             target=int(a.target) if a.target.isdecimal() else a.target,
             keep_final_activation=a.keep_final_activation,
             rule=a.rule,
+            database=a.database,
         )
         models = f"{summary.n_models} models run" if summary.n_models > 1 else "the model runs"
-        print(f"{models} on {summary.n_sequences} sequences of {summary.length} bp: {a.out}")
+        known = summary.database
+        read = "" if known is None else f", and {len(known.motifs)} known motifs were read ({known.source})"
+        print(f"{models} on {summary.n_sequences} sequences of {summary.length} bp{read}: {a.out}")
 
     parser = add_command(
         commands,
         "check",
         run,
-        "Run a model on the first two sequences, and say what is wrong before anything long is begun.",
+        "Run a model on the first two sequences and read the known motifs, to say what is wrong before "
+        "anything long is begun.",
         "genolift check --fasta sequences.fa --model weights.pt --model-class model.py:Model "
         "--out check.json",
     )
@@ -129,6 +133,9 @@ def add_check(commands: Any) -> None:
     add_model_flags(parser, required=False)
     add_input_flag(parser)
     add_rule_flags(parser)
+    parser.add_argument(
+        "--database", help="the known motifs to read too: jaspar:GROUP or a MEME file (default: none)"
+    )
     parser.add_argument("--out", type=Path, required=True, help="what was run, JSON")
 
 

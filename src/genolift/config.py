@@ -16,6 +16,7 @@ from typing import Any
 from genolift.config_models import check_models, merge, with_shared_keys
 from genolift.config_schema import check_schema, config_schema, followed, range_of
 from genolift.config_yaml import read_yaml, tidy
+from genolift.database_name import database_name, jaspar_group
 from genolift.errors import InputError
 from genolift.files import existing_file
 from genolift.held_spec import HeldSpec
@@ -215,10 +216,11 @@ def _check_value(key: str, value: Any, schema: Mapping[str, Any], where: str) ->
 
 
 def _check_database(value: str, groups: list[str], place: str) -> None:
-    if not value.startswith("jaspar:"):
+    group = jaspar_group(value)
+    if group is None:
         existing_file(value, where=place)
-    elif value.removeprefix("jaspar:") not in groups:
-        near = difflib.get_close_matches(value.removeprefix("jaspar:"), groups, 1)
+    elif group not in groups:
+        near = difflib.get_close_matches(group, groups, 1)
         remedy = f"did you mean 'jaspar:{near[0]}'?" if near else f"JASPAR has {', '.join(groups)}"
         raise InputError(f"'{value}' is no group of JASPAR's", where=place, remedy=remedy)
 
@@ -250,11 +252,11 @@ def _with_defaults(value: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[
 def _analysis(full: dict[str, Any], where: str) -> Analysis:
     """Return an analysis whose keys agree with each other."""
     frequencies = full["references"]["frequencies"]
-    references = {**full["references"], "frequencies": frequencies and tuple(frequencies)}
-    made = {
-        name: section(**{"references": references}.get(name, full[name]))
-        for name, section in _SECTIONS.items()
+    one_form = {
+        "references": {**full["references"], "frequencies": frequencies and tuple(frequencies)},
+        "motifs": {**full["motifs"], "database": database_name(full["motifs"]["database"])},
     }
+    made = {name: section(**one_form.get(name, full[name])) for name, section in _SECTIONS.items()}
     held = HeldSpec.of(full["extra_inputs"], full["extra_channels"], f"{where}.")
     explained = {key: full[key] for key in ("target", "keep_final_activation", "rule")}
     given = full["models"] or {ONE_MODEL: full["model"]}

@@ -18,7 +18,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from genolift.databases import Matrix
+from genolift.known_motifs import Matrix
 
 _LOG = logging.getLogger("genolift")
 # Seqlets are 20 bases and 5 on either side; patterns are cut to the 20 most informative and get 5 on either

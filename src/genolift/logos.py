@@ -20,9 +20,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from genolift.alphabet import BASES
-from genolift.databases import Matrix
 from genolift.errors import InputError
 from genolift.files import existing_file, whole_folder
+from genolift.known_motifs import Matrix
 from genolift.store import open_contributions
 
 # The field's A green, C blue, G orange and T red, in shades that differ in lightness too. Through Machado,

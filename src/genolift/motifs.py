@@ -17,21 +17,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from genolift.alphabet import BASES
-from genolift.databases import (
-    Database,
-    Match,
-    Matrix,
-    closest_motif_of_seqlets,
-    closest_motifs,
-    read_database,
-    write_meme,
-)
+from genolift.databases import read_database
 from genolift.discovery import Discovered, Motif, discover, save_patterns
 from genolift.errors import InputError
 from genolift.files import whole_file
 from genolift.hits import call_hits, place_on_genome, write_hits
+from genolift.known_motifs import Database, Matrix
+from genolift.meme import write_meme
 from genolift.sequences import read_sequence_table
 from genolift.store import open_contributions
+from genolift.tomtom import Match, closest_motif_of_seqlets, closest_motifs
 
 _LOG = logging.getLogger("genolift")
 _FILES = (

@@ -1,5 +1,6 @@
-# Run where snakemake runs, and before an analysis's other steps, so that what is wrong with a model is seen on
-# two sequences before anything is queued.
+# Run where snakemake runs, and before an analysis's other steps, so that what is wrong with a model or a file of
+# motifs is seen before anything is queued. That file is no input: with another one, all that waits for the check
+# would be run again, attribution too, and the motifs step reads it anyway.
 rule check:
     input:
         sequences=sequence_files,
@@ -18,7 +19,8 @@ rule check:
         runtime=60,
     params:
         flags=check_flags,
+        database=database_flag,
     message:
         "{wildcards.analysis}: the model on two sequences"
     shell:
-        "genolift check {params.flags} --out {output:q} 2>&1 | tee {log:q}"
+        "genolift check {params.flags} {params.database} --out {output:q} 2>&1 | tee {log:q}"

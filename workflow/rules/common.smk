@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from genolift.config import resolve_config
+from genolift.database_name import jaspar_group
 from genolift.errors import InputError
 from genolift.held_spec import as_given
 from genolift.model_spec import is_rna
@@ -245,6 +246,11 @@ def check_flags(wildcards):
     return f"{source_flags(analysis.sequences)} {own}".rstrip()
 
 
+def database_flag(wildcards, threads):
+    """The known motifs to read; since it takes `threads`, Snakemake runs nothing again where they change."""
+    return flags(database=settings(wildcards).motifs.database)
+
+
 def reference_files(wildcards):
     references = settings(wildcards).references
     return [references.fasta] if references.fasta else []
@@ -317,7 +323,7 @@ def shard_files(wildcards):
 
 def motif_files(wildcards):
     database = settings(wildcards).motifs.database
-    return [] if database.startswith("jaspar:") else [database]
+    return [] if jaspar_group(database) is not None else [database]
 
 
 def motif_flags(wildcards):
