@@ -1,16 +1,17 @@
-# demo, test, lint, benchmark and benchmark-paper: each sets itself up, with nothing needed but Python 3.11+, git and make.
+# demo, test, fuzz, lint, benchmark and benchmark-paper: each sets itself up, with nothing needed but Python 3.11+, git and make.
 SHELL := /bin/bash
 VENV := .venv
 STAMP := $(VENV)/.installed
 BENCHMARK_STAMP := $(VENV)/.installed-benchmark
 CORES ?= 2
 PYTEST_ARGS ?=
+FUZZ_ARGS ?=
 PAPER ?= ../shared/paper
 GENOME ?= ../shared/yeast/sacCer_R64.fa.gz
 BENCHMARK_ARGS ?=
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help demo test lint benchmark benchmark-paper clean
+.PHONY: help demo test fuzz lint benchmark benchmark-paper clean
 .DEFAULT_GOAL := help
 
 help: ## Say what there is
@@ -22,6 +23,9 @@ demo: $(STAMP) ## Run the demo's analysis and say where its report is (CORES=2)
 
 test: $(STAMP) ## Run the tests (PYTEST_ARGS="-k workflow")
 	OMP_NUM_THREADS=1 python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+
+fuzz: $(STAMP) ## Damaged and odd files for every reader, up to an hour (FUZZ_ARGS="--format bed --cases 500")
+	OMP_NUM_THREADS=1 PYTHONPATH=src:tests python -m fuzz --processes $(CORES) $(FUZZ_ARGS)
 
 lint: $(STAMP) ## Check style, types and the workflow
 	ruff check .

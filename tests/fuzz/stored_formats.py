@@ -1,0 +1,134 @@
+"""Our own HDF5 files, made by a small run of the steps: our readers, and h5py alone beside them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from steps import study
+
+from fuzz.container_changes import change_hdf5, change_hdf5_headers
+from fuzz.running import Format
+from genolift.aggregate import aggregate
+from genolift.motifs import find_motifs
+from genolift.reference_store import open_references
+from genolift.report.results import _attributes
+from genolift.sequences import read_sequences
+from genolift.store import LAYOUT, open_contributions
+
+_CHANGES = (change_hdf5, change_hdf5, change_hdf5_headers)
+
+
+def _run(folder: Path) -> Path:
+    """Run the steps on a few windows, once; return the folder of their files."""
+    if (folder / "motifs.h5").exists():
+        return folder
+    made = study(folder, n=6, windows=True)
+    made.attribute()
+    made.aggregate()
+    find_motifs(contributions=folder / "contributions.h5", sequences=folder / "sequences.tsv", out=folder)
+    return folder
+
+
+def _file(name: str) -> Callable[[Path], Sequence[Path]]:
+    return lambda folder: [_run(folder.parent / "steps") / name]
+
+
+def _steps(path: Path) -> Path:
+    """Return the folder of the run that a case's file was made by."""
+    return path.parent.parent / "bases" / "steps"
+
+
+def _by_h5py(path: Path, names: Sequence[str], attributes: Sequence[str] = ()) -> dict[str, Any]:
+    with h5py.File(path, "r") as file:
+        found = {name: _plain(file[name][()]) for name in names if name in file}
+        return found | {name: _plain(file.attrs[name]) for name in attributes}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.decode()
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray) and value.dtype.kind == "O":
+        return [_plain(each) for each in value]
+    return value
+
+
+def _sequences(path: Path) -> Any:
+    read = read_sequences(path)
+    found = {"key": read.key, "id": read.id, "codes": read.codes, "chromosomes": read.chromosomes}
+    if read.places is not None:
+        found |= {"chrom": read.places.chrom, "strand": read.places.strand, "start": read.places.start}
+    return found
+
+
+def _sequences_by_h5py(path: Path) -> Any:
+    found = _by_h5py(path, ("key", "id", "codes", "chrom", "strand", "start"), ("chromosomes",))
+    return {**found, "chromosomes": json.loads(found["chromosomes"])}
+
+
+def _references(path: Path) -> Any:
+    with open_references(path) as read:
+        found = {"kind": read.kind, "number": read.number, "seed": read.seed, "key": read.key}
+        found["provenance"] = read.provenance
+        return found | (
+            {"shared": read.shared_onehot()} if read.shared else {"codes": read.codes(0, len(read.key))}
+        )
+
+
+def _references_by_h5py(path: Path) -> Any:
+    found = _by_h5py(path, ("key", "codes", "shared"), ("kind", "number", "seed", "provenance"))
+    return {**found, "provenance": json.loads(found["provenance"])}
+
+
+def _contributions(path: Path) -> Any:
+    with open_contributions(path) as read:
+        blocks = list(read.blocks())
+        found = {name: np.concatenate([block[name] for block in blocks]) for name in LAYOUT} if blocks else {}
+        found["genolift/id"] = _plain(found["genolift/id"])
+        return found | {"provenance": read.provenance, "chromosomes": read.chromosomes}
+
+
+def _contributions_by_h5py(path: Path) -> Any:
+    found = _by_h5py(path, tuple(LAYOUT), ("provenance", "chromosomes"))
+    return found | {name: json.loads(found[name]) for name in ("provenance", "chromosomes")}
+
+
+def _aggregated(path: Path) -> Any:
+    """Return what aggregate makes of one shard."""
+    out = path.parent / "aggregated"
+    aggregate(shards=[path], sequences=_steps(path) / "sequences.tsv", out=out)
+    return _by_h5py(out / "contributions.h5", tuple(LAYOUT))
+
+
+def _shard_by_h5py(path: Path) -> Any:
+    return _by_h5py(path, tuple(LAYOUT))
+
+
+def _motifs(path: Path) -> Any:
+    told, note = _attributes(path, "motifs")
+    return {"note": note, "told": told}
+
+
+def _motifs_by_h5py(path: Path) -> Any:
+    found = _by_h5py(path, (), ("note", "provenance"))
+    told = json.loads(found["provenance"])
+    named = {key if key.startswith("motifs") else f"motifs_{key}": value for key, value in told.items()}
+    return {"note": found["note"], "told": named}
+
+
+STORED_FORMATS = tuple(
+    Format(name, ".h5", read, other, _file(name if name.endswith(".h5") else f"{name}.h5"), changes=_CHANGES)
+    for name, read, other in (
+        ("sequences.h5", _sequences, _sequences_by_h5py),
+        ("references.h5", _references, _references_by_h5py),
+        ("shard", _aggregated, _shard_by_h5py),
+        ("contributions.h5", _contributions, _contributions_by_h5py),
+        ("motifs.h5", _motifs, _motifs_by_h5py),
+    )
+)
