@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 import genolift
-from genolift.models import ModelSpec, input_length
+from genolift.models import ModelSpec, input_length, model_provenance
 from genolift.models.from_keras import keras
 
 k = keras.layers
@@ -148,6 +148,29 @@ def test_a_mistake_in_the_file_of_custom_layers_is_said(tmp_path: Path, layers: 
     for given in folder_with(lambdas("twice"), tmp_path, layers):
         assert said in refused(given)
     assert "no such file" in refused(given | {"custom_layers": f"{tmp_path}/nowhere.py"})
+
+
+def test_a_function_that_the_file_has_only_imported_is_not_the_models_to_call(tmp_path: Path) -> None:
+    for given in folder_with(lambdas("system"), tmp_path, "from os import system"):
+        assert 'system is only imported there: to take it, write LAYERS = {"system": system}' in refused(
+            given
+        )
+    for given in folder_with(lambdas("relu"), tmp_path, "from torch import relu"):
+        assert "relu is only imported there" in refused(given)
+    layers = 'from torch import relu\nLAYERS = {"relu": relu}'
+    for given in folder_with(lambdas("relu"), tmp_path, layers):
+        assert isinstance(genolift.load_model(given), nn.Module)
+
+
+def test_a_file_of_custom_layers_may_import_others_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "factors.py").write_text("TWO = 2\n")
+    layers = "def twice(x):\n    from factors import TWO\n    return TWO * x\n"
+    given = folder_with(lambdas("twice"), tmp_path, layers)[0]
+    said = model_provenance(ModelSpec.of(given))
+    assert list(said["model_custom_layers_imports"]) == ["factors.py"]
+    assert f"{tmp_path}/factors.py" in ModelSpec.of(given).files
+    loaded = genolift.load_model(given)
+    torch.testing.assert_close(loaded(one_hot(2)), loaded(one_hot(2)))
 
 
 def saved(folder: Path, *shapes: tuple[int | None, ...]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import subprocess
 import sys
@@ -92,6 +93,57 @@ def test_a_class_may_be_that_of_a_package() -> None:
         ),
         nn.Conv1d,
     )
+
+
+@pytest.mark.parametrize("trust", [False, True])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "os:system",
+        "posix:system",
+        "subprocess:run",
+        "builtins:exec",
+        "os.path:os.system",
+        f"{os.__file__}:popen",
+    ],
+    ids=lambda name: name.rpartition("/")[2],
+)
+def test_nothing_of_pythons_own_is_called(tmp_path: Path, name: str, trust: bool) -> None:
+    written = tmp_path / "written"
+    with pytest.raises(genolift.InputError, match="is one of Python's own modules; name the module"):
+        make_module(name, {"command": f"touch {written}"}, trust=trust)
+    assert not written.exists()
+
+
+@pytest.mark.parametrize("trust", [False, True])
+def test_what_a_models_file_has_imported_from_pythons_own_is_not_called(tmp_path: Path, trust: bool) -> None:
+    source = "from functools import partial\nfrom os import system\npart = partial(partial(system), 'true')"
+    (tmp_path / "model.py").write_text(source)
+    for name in ("system", "part"):
+        with pytest.raises(genolift.InputError, match=f"{name} is from Python's own module posix"):
+            make_module(f"{tmp_path}/model.py:{name}", {}, trust=trust)
+
+
+def test_a_function_of_a_package_is_called_only_when_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in (tmp_path, tmp_path / "site-packages"):
+        folder.mkdir(exist_ok=True)
+        (folder / "package_with_maker.py").write_text(SOURCE + "\n\ndef make():\n    return Small()\n")
+    (tmp_path / "model.py").write_text("from package_with_maker import *\ndef own(): return make()\n")
+    for name in ("package_with_maker:make", "site-packages/package_with_maker.py:make", "torch.hub:load"):
+        with pytest.raises(genolift.InputError) as error:
+            make_module(name, {})
+        assert "may do anything when it is called; name a torch.nn.Module" in str(error.value)
+        if "hub" not in name:
+            assert type(make_module(name, {}, trust=True)).__name__ == "Small"
+    for name in ("package_with_maker:Small", "model.py:Small", "model.py:make", "model.py:own"):
+        assert type(make_module(name, {})).__name__ == "Small"
+    torch.save(make_module("model.py:own", {}).state_dict(), "weights.pt")
+    given = {"path": "weights.pt", "class": "package_with_maker:make"}
+    assert "set trust: true" in refused(given)
+    assert isinstance(genolift.load_model(given | {"trust": True}), nn.Module)
 
 
 class Malicious:
@@ -199,6 +251,8 @@ def test_a_module_may_lie_in_the_working_folder(tmp_path: Path, monkeypatch: pyt
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [each for each in sys.path if each])  # as a console script has it
     assert isinstance(make_module("mine_here.net:Small", {}), nn.Module)
+    assert isinstance(make_module("mine_here/net.py:Small", {}), nn.Module)
+    (tmp_path / "mine_here" / "net.py").write_text("from ..layers import FILTERS\n" + SOURCE)
     with pytest.raises(genolift.InputError, match=r"name it as its package's, package\.module:Class"):
         make_module("mine_here/net.py:Small", {})
 

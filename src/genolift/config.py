@@ -279,9 +279,9 @@ def _analysis(full: dict[str, Any], where: str) -> Analysis:
 
 
 def _check_model(model: ModelSpec, place: str) -> None:
-    for file in model.files:  # of the rest the schema says that they are files
-        if file not in (model.path, model.weights, model.custom_layers):
-            existing_file(file, where=f"{place}.class")
+    for location in model.code:  # of the rest the schema says that they are files
+        if location != model.custom_layers and location.endswith(".py"):
+            existing_file(location, where=f"{place}.class")
     if model.class_name is None and model.path.endswith(".safetensors"):
         raise InputError(
             f"{model.path} holds weights but no model",

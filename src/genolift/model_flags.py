@@ -49,7 +49,7 @@ def add_model_flags(parser: argparse.ArgumentParser, *, required: bool, position
     group.add_argument(
         "--trust-pickle",
         action="store_true",
-        help="read a pickled model or TorchScript, which can run any code",
+        help="read a pickled model or TorchScript, or call a package's function, which can run any code",
     )
 
 

@@ -13,6 +13,7 @@ from dataclasses import fields as fields_of
 from pathlib import Path
 from typing import Any
 
+from genolift.code_files import code_files
 from genolift.errors import InputError
 
 BASES_FIRST = "bases,length"
@@ -58,7 +59,8 @@ class ModelSpec:
     """Channels beyond those of the alphabet, which the model's input has behind them. They are given apart,
     (n, channels, length), as the first of ``extra_inputs``."""
     trust: bool = False
-    """Read a pickled module or TorchScript, which can run any code that its author put in it."""
+    """Read a pickled module or TorchScript, which can run any code that its author put in it, or call a
+    function of a package."""
 
     def __post_init__(self) -> None:
         check_alphabet(self.alphabet, "model.alphabet")
@@ -113,10 +115,16 @@ class ModelSpec:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """The files that the model is made from."""
+        """The files that the model is made from, those that its own code imports from its folder too."""
+        named = [file for file in (self.path, self.weights) if file]
+        code = [str(path) for location in self.code for path in code_files(location).values()]
+        return tuple(dict.fromkeys([*named, *code]))
+
+    @property
+    def code(self) -> tuple[str, ...]:
+        """Where the model's code is, each "path/to/model.py" or "package.module"."""
         location = (self.class_name or "").rpartition(":")[0]
-        code = location if location.endswith(".py") else None
-        return tuple(file for file in (self.path, self.weights, code, self.custom_layers) if file)
+        return tuple(place for place in (location, self.custom_layers) if place)
 
 
 def check_model_name(name: str, where: str) -> None:

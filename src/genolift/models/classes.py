@@ -1,71 +1,134 @@
 """From the name of a class in the user's own code to an instance. Knows nothing of weights.
 
-The Python file or module that defines the class is the user's own, named by the user, and is run.
+The Python file or module that defines the class is named by the user, and is run. What is called of it is a
+class of models, or a function of the user's own file: a function of a package may do anything, and is called
+only where the user says ``trust``; Python's own modules have no models.
 """
 
 from __future__ import annotations
 
 import difflib
-import hashlib
+import functools
 import importlib
-import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from torch import nn
 
+from genolift.code_files import is_installed, is_of_python
 from genolift.errors import InputError
 from genolift.files import existing_file
+from genolift.models.own_code import OwnCode, importable_from, own_code, plain_names
 
-_SIBLINGS: dict[Path, dict[str, ModuleType]] = {}
-"""What files imported from their folder, kept out of sys.modules: two folders may each have a layers.py."""
+_FAILED = (Exception, SystemExit)
+"""What the user's code may raise: a script may end the interpreter when it is imported."""
 
 
-def make_module(class_name: str, arguments: Mapping[str, Any]) -> nn.Module:
-    """Return an instance of the class "path/to/model.py:Class" or "package.module:Class".
+@dataclass(frozen=True)
+class ModelClass:
+    """A class of models, or a function that makes one."""
 
-    In the place of a class there may be a function that makes a module.
+    name: str
+    where: str
+    made_by: Callable[..., Any]
+    code: OwnCode | None
+    """The user's own file; None for a package's."""
+
+    def make(self, arguments: Mapping[str, Any]) -> nn.Module:
+        """Return an instance.
+
+        Raises
+        ------
+        InputError
+            If the class does not take the arguments, or makes no module.
+        """
+        with self._importable():
+            try:
+                model = self.made_by(**dict(arguments))
+            except _FAILED as error:
+                raise self._not_made(arguments, error) from error
+        if not isinstance(model, nn.Module):
+            raise InputError(
+                f"{self.name} makes a {type(model).__name__}",
+                where=self.where,
+                remedy="name a torch.nn.Module",
+            )
+        return model
+
+    def keywords(self) -> dict[str, Any]:
+        """Return the keywords that it takes, with their defaults, None where there is none."""
+        try:
+            parameters = inspect.signature(self.made_by).parameters.values()
+        except (TypeError, ValueError):
+            return {}
+        return {
+            each.name: None if each.default is each.empty else each.default
+            for each in parameters
+            if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)
+        }
+
+    def _importable(self) -> AbstractContextManager[None]:
+        return self.code.importable() if self.code else importable_from(Path.cwd())
+
+    def _not_made(self, arguments: Mapping[str, Any], error: BaseException) -> InputError:
+        given = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
+        what = f"{self.name}({given}) raises {type(error).__name__}: {plain_names(str(error))}"
+        if isinstance(error, ImportError):
+            remedy = "install the module, or put its file beside the class's"
+        else:
+            remedy = "give the keyword arguments that the model was trained with, as model.arguments"
+            remedy += _signature(self.made_by)
+        return InputError(what, where=self.where, remedy=remedy)
+
+
+def model_class(class_name: str, *, trust: bool = False) -> ModelClass:
+    """Return the class "path/to/model.py:Class" or "package.module:Class".
+
+    In the place of a class there may be a function that makes a module: one of the user's own file, or, with
+    ``trust``, of a package.
 
     Raises
     ------
     InputError
-        If there is no such file, module or class, or it does not take the arguments.
+        If there is no such file, module or class, or it is not one that may be called.
     """
     where = f"model.class: {class_name}"
-    made, name = _made_by(class_name), class_name.rpartition(":")[2]
-    try:
-        model = made(**dict(arguments))
-    except Exception as error:
-        given = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
+    location, _, name = class_name.rpartition(":")
+    if not location or not name:
+        raise InputError("no class is named", where=where, remedy="write path/to/model.py:Class")
+    module, code = imported(location, where)
+    made_by = getattr(module, name, None)
+    if made_by is None:
+        classes = [key for key, value in vars(module).items() if _is_model_class(value)]
+        near = difflib.get_close_matches(name, classes, 1) or classes[:5]
         raise InputError(
-            f"{name}({given}) raises {type(error).__name__}: {error}",
+            f"{location} has no {name}",
             where=where,
-            remedy="give the keyword arguments that the model was trained with, as model.arguments"
-            + _signature(made),
-        ) from error
-    if not isinstance(model, nn.Module):
-        raise InputError(
-            f"{name} makes a {type(model).__name__}", where=where, remedy="name a torch.nn.Module"
+            remedy=f"it has {', '.join(near)}" if near else "check the name",
         )
-    return model
+    if not callable(made_by) or isinstance(made_by, nn.Module):
+        raise InputError(
+            f"{name} is a {type(made_by).__name__}, not a class", where=where, remedy="name a torch.nn.Module"
+        )
+    _check_called(made_by, name, where, code, trust=trust)
+    return ModelClass(name, where, made_by, code)
 
 
-def keywords_of(class_name: str) -> dict[str, Any]:
-    """Return the keywords that a class or function takes, with their defaults, None where there is none."""
-    try:
-        parameters = inspect.signature(_made_by(class_name)).parameters.values()
-    except (TypeError, ValueError):
-        return {}
-    return {
-        each.name: None if each.default is each.empty else each.default
-        for each in parameters
-        if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)
-    }
+def make_module(class_name: str, arguments: Mapping[str, Any], *, trust: bool = False) -> nn.Module:
+    """Return an instance of a class by its name, as `model_class` finds it.
+
+    Raises
+    ------
+    InputError
+        As `model_class` and `ModelClass.make`.
+    """
+    return model_class(class_name, trust=trust).make(arguments)
 
 
 def class_file(class_name: str | None) -> Path | None:
@@ -77,65 +140,27 @@ def class_file(class_name: str | None) -> Path | None:
     return Path(file) if file else None
 
 
-@contextmanager
-def importable_from(folder: Path) -> Iterator[None]:
-    """Within it, what lies in a folder can be imported; after it, what could be before."""
-    before = list(sys.path)
-    sys.path.insert(0, str(folder))
-    importlib.invalidate_caches()
-    try:
-        yield
-    finally:
-        sys.path[:] = before
-
-
-def _made_by(class_name: str) -> Callable[..., Any]:
-    where = f"model.class: {class_name}"
-    location, _, name = class_name.rpartition(":")
-    if not location or not name:
-        raise InputError("no class is named", where=where, remedy="write path/to/model.py:Class")
-    module = imported(location, where)
-    made = getattr(module, name, None)
-    if made is None:
-        classes = [key for key, value in vars(module).items() if _is_model_class(value)]
-        near = difflib.get_close_matches(name, classes, 1) or classes[:5]
-        raise InputError(
-            f"{location} has no {name}",
-            where=where,
-            remedy=f"it has {', '.join(near)}" if near else "check the name",
-        )
-    if not callable(made):
-        raise InputError(
-            f"{name} is a {type(made).__name__}, not a class", where=where, remedy="name a torch.nn.Module"
-        )
-    return made
-
-
-def _signature(made: Callable[..., Any]) -> str:
-    try:
-        return f": it takes {inspect.signature(made)}"
-    except (TypeError, ValueError):
-        return ""
-
-
-def _is_model_class(value: Any) -> bool:
-    return isinstance(value, type) and issubclass(value, nn.Module)
-
-
-def imported(location: str, where: str) -> ModuleType:
-    """Return the module of a Python file, or of a name such as "package.module".
+def imported(location: str, where: str) -> tuple[ModuleType, OwnCode | None]:
+    """Return the module of a Python file, or of a name such as "package.module"; with what the file is, where
+    it is the user's own.
 
     Raises
     ------
     InputError
-        If there is none, or running it raises.
+        If there is none, it is Python's own, or running it raises.
     """
     if location.endswith(".py"):
-        return _module_of_file(existing_file(location, where=where.partition(":")[0]).resolve(), where)
+        file = existing_file(location, where=where.partition(":")[0])
+        if is_of_python(file):
+            raise _of_python(location, where)
+        code = _run(file, where)
+        return code.module, None if is_installed(file) else code
+    if location.partition(".")[0] in sys.stdlib_module_names:
+        raise _of_python(location, where)
     try:
         with importable_from(Path.cwd()):  # as python -m has it, and a console script has not
-            return importlib.import_module(location)
-    except Exception as error:
+            return importlib.import_module(location), None
+    except _FAILED as error:
         raise InputError(
             f"cannot be imported ({type(error).__name__}: {error})",
             where=where,
@@ -143,45 +168,57 @@ def imported(location: str, where: str) -> ModuleType:
         ) from error
 
 
-def _module_of_file(path: Path, where: str) -> ModuleType:
-    digest = hashlib.sha256(str(path).encode() + path.read_bytes())  # a file changed since is another module
-    name = f"genolift_model_{path.stem}_{digest.hexdigest()[:8]}"
-    if name in sys.modules:
-        return sys.modules[name]
-    found = importlib.util.spec_from_file_location(name, path)
-    assert found is not None
-    assert found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    sys.modules[name] = module  # before running it, as dataclasses and pickles look there
-    try:
-        with _siblings_importable(path.parent):
-            found.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[name]
-        _SIBLINGS.pop(path.parent, None)  # they may be mended too
-        within = "relative import" in str(error)
+def _check_called(
+    made_by: Callable[..., Any], name: str, where: str, code: OwnCode | None, *, trust: bool
+) -> None:
+    """Raise `InputError` unless something is a class of models, of the user's own file, or trusted."""
+    if _is_model_class(made_by):
+        return
+    while isinstance(made_by, functools.partial):
+        made_by = made_by.func
+    home = str(getattr(made_by, "__module__", None) or "")
+    if home.partition(".")[0] in sys.stdlib_module_names:
         raise InputError(
-            f"running it raises {type(error).__name__}: {error}",
+            f"{name} is from Python's own module {home}", where=where, remedy="name a torch.nn.Module"
+        )
+    if trust or (code is not None and code.holds(home)) or _is_model_class(made_by):
+        return
+    raise InputError(
+        f"{name} is no torch.nn.Module and not your file's own, and may do anything when it is called",
+        where=where,
+        remedy="name a torch.nn.Module, or a function of your own .py file that calls it, or, if you trust "
+        "it, set trust: true",
+    )
+
+
+def _of_python(location: str, where: str) -> InputError:
+    return InputError(
+        f"{location} is one of Python's own modules",
+        where=where,
+        remedy="name the module of the model; if it is a file of yours, as path/to/model.py:Class",
+    )
+
+
+def _run(file: Path, where: str) -> OwnCode:
+    try:
+        return own_code(file)
+    except _FAILED as error:
+        beyond = "relative import" in str(error)
+        raise InputError(
+            f"running it raises {type(error).__name__}: {plain_names(str(error))}",
             where=where,
             remedy="name it as its package's, package.module:Class, and run in the folder of the package"
-            if within
+            if beyond
             else "mend the model's file",
         ) from error
-    return module
 
 
-@contextmanager
-def _siblings_importable(folder: Path) -> Iterator[None]:
-    """Within it, a file may import others beside it, whatever those of other folders are called."""
-    before = set(sys.modules)
-    mine = _SIBLINGS.setdefault(folder, {})
-    sys.modules.update({name: module for name, module in mine.items() if name not in before})
+def _signature(made_by: Callable[..., Any]) -> str:
     try:
-        with importable_from(folder):
-            yield
-    finally:
-        for name, module in list(sys.modules.items()):
-            file = getattr(module, "__file__", None)
-            own = name.startswith("genolift_model_")
-            if name not in before and not own and file and folder in Path(file).resolve().parents:
-                mine[name] = sys.modules.pop(name)
+        return f": it takes {inspect.signature(made_by)}"
+    except (TypeError, ValueError):
+        return ""
+
+
+def _is_model_class(value: Any) -> bool:
+    return isinstance(value, type) and issubclass(value, nn.Module)

@@ -17,11 +17,12 @@ from torch.export import ExportedProgram
 from genolift.errors import InputError
 from genolift.files import existing_file, sha256
 from genolift.model_spec import BASES_FIRST, ModelSpec
-from genolift.models.classes import class_file, keywords_of, make_module
+from genolift.models.classes import class_file, model_class
 from genolift.models.exported import exported_program
 from genolift.models.fitting import fill
 from genolift.models.forms import Form, form_of
 from genolift.models.layout import axes_of_shape, laid_out, length_of_shape, shape_of_program
+from genolift.models.own_code import digests_of_imports, warn_of_unlisted_imports
 from genolift.models.torchscript import torchscript
 from genolift.models.weights import Weights, module_of, safetensors, unpickled, weights_of
 
@@ -50,8 +51,10 @@ def load_model(spec: str | Path | Mapping[str, Any] | ModelSpec) -> Model:
         from genolift.models.from_keras.loading import load_keras
 
         net, axes = load_keras(spec)
+        _warn_of_unlisted_imports(spec)
         return laid_out(net, spec, axes)
     model = own_model(spec)
+    _warn_of_unlisted_imports(spec)
     channels = getattr(model, "extra_channels", None)
     if not isinstance(model, ExportedProgram) or channels is None:
         return laid_out(model, spec, _axes(model, spec))
@@ -132,10 +135,12 @@ def _with_weights(weights: Weights, spec: ModelSpec) -> nn.Module:
             where=where,
             remedy="name the class to put them in, class: path/to/model.py:Class",
         )
+    found = model_class(class_name, trust=spec.trust)
+    keywords = found.keywords()
     try:
-        model = make_module(class_name, spec.arguments)
+        model = found.make(spec.arguments)
     except InputError as error:
-        said = {key: weights.settings[key] for key in keywords_of(class_name) if key in weights.settings}
+        said = {key: weights.settings[key] for key in keywords if key in weights.settings}
         if not said:
             raise
         remedy = f"{error.remedy}; the checkpoint's hyper_parameters say {said}"
@@ -146,11 +151,17 @@ def _with_weights(weights: Weights, spec: ModelSpec) -> nn.Module:
         where=where,
         class_name=class_name,
         arguments=spec.arguments,
-        keywords=keywords_of(class_name),
+        keywords=keywords,
         settings=weights.settings,
-        make=lambda changed: make_module(class_name, {**spec.arguments, **changed}),
+        make=lambda changed: found.make({**spec.arguments, **changed}),
     )
     return model.eval()
+
+
+def _warn_of_unlisted_imports(spec: ModelSpec) -> None:
+    for location in spec.code:
+        where = "model.custom_layers" if location == spec.custom_layers else "model.class"
+        warn_of_unlisted_imports(location, where)
 
 
 def input_length(model: Model, spec: ModelSpec) -> int | None:
@@ -171,6 +182,8 @@ def model_provenance(spec: ModelSpec) -> dict[str, Any]:
     Keys are "model" and "model_...", in the order and with the names that a report shows.
     """
     code = class_file(spec.class_name)
+    _warn_of_unlisted_imports(spec)
+    location = (spec.class_name or "").rpartition(":")[0]
     return {
         "model": spec.path,
         "model_sha256": sha256(spec.path),
@@ -178,9 +191,11 @@ def model_provenance(spec: ModelSpec) -> dict[str, Any]:
         "model_weights_sha256": sha256(spec.weights) if spec.weights else None,
         "model_class": spec.class_name,
         "model_class_sha256": sha256(code) if code else None,
+        "model_imports": digests_of_imports(location) if location else {},
         "model_arguments": dict(spec.arguments),
         "model_custom_layers": spec.custom_layers,
         "model_custom_layers_sha256": sha256(spec.custom_layers) if spec.custom_layers else None,
+        "model_custom_layers_imports": digests_of_imports(spec.custom_layers) if spec.custom_layers else {},
         "model_axes": spec.axes,
         "model_alphabet": spec.alphabet,
         "model_extra_channels": spec.extra_channels,

@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from genolift.errors import InputError
-from genolift.models.classes import importable_from
+from genolift.models.own_code import importable_from
 
 _LOG = logging.getLogger("genolift")
 _HOLDING_WEIGHTS = ("state_dict", "model_state_dict", "model")

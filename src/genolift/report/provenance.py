@@ -108,7 +108,7 @@ class FactGroup:
 
 def fact_groups(provenance: Mapping[str, Any]) -> tuple[FactGroup, ...]:
     """Return every key of ``provenance`` (flat) that has a value, each in one group."""
-    left = {key: value for key, value in provenance.items() if value not in (None, "", [], ())}
+    left = {key: value for key, value in provenance.items() if value not in (None, "", [], (), {})}
     if left.get("model_name") == ONE_MODEL:
         del left["model_name"]
     groups = []

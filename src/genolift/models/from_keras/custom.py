@@ -14,8 +14,11 @@ from fnmatch import fnmatchcase
 from types import ModuleType
 from typing import Any
 
+from torch import nn
+
 from genolift.errors import InputError
 from genolift.models.from_keras.graph import LayerConfig
+from genolift.models.own_code import OwnCode
 
 _STRING = re.compile(rb"[ZzaA\xda\xfa\xe1\xc1](.)", re.DOTALL)
 """How marshal begins a short text, with its length."""
@@ -25,13 +28,17 @@ _FEW = 6
 class CustomLayers:
     """What the file ``custom_layers`` has for a layer that Keras has not, by the layer's name or its class's.
 
-    A function of that name stands for it; so does what the file's ``LAYERS`` says, a mapping whose keys may
-    be patterns such as "lambda_*", and whose values are functions, or the name of the Keras layer to take.
-    A whole name in ``LAYERS`` stands for a layer that Keras has, too.
+    A function of that name that the file defines stands for it; so does what the file's ``LAYERS`` says, a
+    mapping whose keys may be patterns such as "lambda_*", and whose values are functions, or the name of the
+    Keras layer to take. A whole name in ``LAYERS`` stands for a layer that Keras has, too.
+
+    A function that the file has only imported is taken where ``LAYERS`` lists it: the model's file chooses
+    the names, and must not be able to call whatever there is.
     """
 
-    def __init__(self, module: ModuleType | None) -> None:
-        self.module = module
+    def __init__(self, module: ModuleType | None = None, code: OwnCode | None = None) -> None:
+        self.module, self.code = module, code
+        self.only_imported: list[str] = []
         listed = getattr(module, "LAYERS", {})
         if not isinstance(listed, Mapping):
             raise InputError(
@@ -54,8 +61,15 @@ class CustomLayers:
         listed = self.listed_as(*names)
         if listed is not None:
             return listed
-        functions = (getattr(self.module, name, None) for name in names if name.isidentifier())
-        return next((found for found in functions if callable(found)), None)
+        for name in names:
+            found = getattr(self.module, name, None) if name.isidentifier() else None
+            if not callable(found):
+                continue
+            home = str(getattr(found, "__module__", None))
+            if isinstance(found, nn.Module) or (self.code is not None and self.code.holds(home)):
+                return found
+            self.only_imported.append(name)
+        return None
 
     def of(self, *names: str) -> Callable[..., Any] | str | None:
         """Return what stands for a layer or function, by name or by a pattern; else None."""
@@ -80,11 +94,17 @@ class CustomLayers:
         for class_name, name, config in self.missing:
             alike.setdefault((class_name, _shown(config)), []).append(name)
         listed = [f"{class_name} {_some(names)} ({config})" for (class_name, config), names in alike.items()]
+        remedy = (
+            "write a Python file with a torch function for each, of the layer's or the class's name, and "
+            "give it as model.custom_layers"
+        )
+        if self.only_imported:
+            name = self.only_imported[0]
+            remedy = f'{name} is only imported there: to take it, write LAYERS = {{"{name}": {name}}}'
         raise InputError(
             "has layers that are not Keras's own or hold code, which is not run: " + "; ".join(listed),
             where=where,
-            remedy="write a Python file with a torch function for each, of the layer's or the class's name, "
-            "and give it as model.custom_layers",
+            remedy=remedy,
         )
 
     def _usable(self, name: str, value: Any) -> Callable[..., Any] | str:

@@ -47,7 +47,8 @@ def load_keras(spec: ModelSpec) -> tuple[KerasNet, str]:
     """
     saved = read_keras_file(spec)
     place = f"model: {saved.path}"
-    custom = CustomLayers(imported(spec.custom_layers, "model.custom_layers") if spec.custom_layers else None)
+    given = imported(spec.custom_layers, "model.custom_layers") if spec.custom_layers else (None, None)
+    custom = CustomLayers(*given)
     graph = graph_of(saved.architecture["class_name"], saved.architecture["config"], place)
     with keras.device("cpu"):
         layers = _layers(graph, custom, saved, place)
