@@ -145,6 +145,12 @@ def test_meme_files_in_every_allowed_layout_are_read(tmp_path: Path) -> None:
         (HEAD + "MOTIF a\n" + MATRIX.replace("1 0 0 0", "1,0 0 0 0"), "line 8: not a row of numbers: '1,0 0"),
         (HEAD + "MOTIF a\n" + MATRIX.replace("w= 2", "w= 1"), "line 8: the matrix has more rows than w= 1"),
         (HEAD + "MOTIF a\n" + MATRIX + "\n1 0 0 0\n", "line 10: the matrix has more rows than w= 2"),
+        (HEAD + "MOTIF a\n" + MATRIX + "0.4\n1 0 0 0\n", "line 9: the matrix has more rows than w= 2"),
+        (
+            HEAD + "MOTIF a\n" + MATRIX.replace("E= 0", "w= 1 E= 0"),
+            "line 6: a heading that says something twice",
+        ),
+        (HEAD.replace("ACGT", "TGCA") + "MOTIF a\n" + MATRIX, "line 3: the alphabet is 'TGCA', not ACGT"),
         (
             HEAD + "MOTIF a\n" + MATRIX.replace("w= 2", "") + "\n0 0 0 1\n",
             "line 10: a row of numbers after the matrix",

@@ -21,4 +21,14 @@ class InputError(ValueError):
         line = f"{where}: {what}" if where else what
         if remedy:
             line += f"; {remedy}"
-        super().__init__(" ".join(line.split()))
+        super().__init__(_in_one_line(line))
+
+
+def _in_one_line(text: str) -> str:
+    r"""Return text with white space as single blanks and what a terminal would obey or hide as ``\x1b``."""
+    line = " ".join(text.split())
+    if line.isprintable():
+        return line
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in line
+    )

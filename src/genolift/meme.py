@@ -88,7 +88,7 @@ class _Reader:
                 self._check_matrix_of(name, named_at)
                 name, named_at = self._name(at, motif), at
             elif heading := _MATRIX.match(line):
-                fields = dict(_FIELD.findall(heading["fields"]))
+                fields = self._fields(at, heading)
                 if heading["kind"] == "log-odds":
                     at += len(self._rows_from(at + 1, None))
                 else:
@@ -116,11 +116,13 @@ class _Reader:
 
     def _alphabet(self, at: int, found: re.Match[str]) -> int:
         """Check the alphabet that begins at a line, and return the last line of it."""
-        if found["list"]:
+        if found["list"]:  # in the order of the matrices' columns
             letters, end = found["rest"].strip(), at
+            known = letters.upper() in ("ACGT", "ACGU")
         else:
             letters, end = self._letters_of_block(at, found["rest"])
-        if {letter.upper() for letter in letters} not in _BASES:
+            known = {letter.upper() for letter in letters} in _BASES
+        if not known:
             raise self._error(f"the alphabet is {letters!r}, not ACGT or ACGU", at)
         return end
 
@@ -142,6 +144,14 @@ class _Reader:
         name = quoted[0].strip('"') if quoted else heading.strip()
         return {"DNA": "ACGT", "RNA": "ACGU"}.get(name.upper(), name), at
 
+    def _fields(self, at: int, heading: re.Match[str]) -> dict[str, str]:
+        """Return what a matrix's heading says, each of it once."""
+        found = _FIELD.findall(heading["fields"])
+        fields = dict(found)
+        if len(fields) < len(found):
+            raise self._error(f"a heading that says something twice: {heading['fields'].strip()[:80]!r}", at)
+        return fields
+
     def _matrix(self, at: int, fields: dict[str, str]) -> tuple[list[list[float]], int]:
         """Return the rows of the letter-probability matrix headed by a line, and the last line of it."""
         width = self._checked_fields(at, fields)
@@ -151,7 +161,7 @@ class _Reader:
             raise self._error(f"the matrix has {len(rows)} rows, not w= {width or 'at least 1'}", at)
         end = lines[-1]
         following = next((n for n in range(end + 1, len(self.lines)) if self.lines[n].strip()), None)
-        if following is not None and self._is_row(following):
+        if following is not None and _ROW.match(self.lines[following]):
             raise self._error(
                 f"the matrix has more rows than w= {width}" if width else "a row of numbers after the matrix",
                 following,
@@ -202,10 +212,6 @@ class _Reader:
         if not abs(sum(row) - 1) < _ROUNDING:
             raise self._error(f"probabilities that add up to {sum(row):.3g}, not 1: {line!r}", at)
         return row
-
-    def _is_row(self, at: int) -> bool:
-        words = self.lines[at].split()
-        return len(words) == 4 and all(map(_ROW.match, words))
 
     def _error(self, what: str, at: int) -> InputError:
         remedy = "correct the file, or give jaspar:vertebrates"

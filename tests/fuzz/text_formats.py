@@ -175,8 +175,10 @@ def _motifs_by_pattern(path: Path) -> Any:
     for block in blocks:
         names = block.split("\n")[0].split()
         _, heading, after = re.split(r"(?m)^[ \t]*(letter-probability[^\n]*)\n", block + "\n")[:3]
-        rows = re.match(r"((?:[ \t]*[-+.\d][^\n]*\n)*)", after)[1]  # type: ignore[index]
-        matrix = np.array([[float(word) for word in row.split()] for row in rows.strip("\n").split("\n")]).T
+        rows = re.match(r"((?:\s*[-+.\d][^\n]*\n)*)", after)[1]  # type: ignore[index]
+        matrix = np.array(
+            [[float(word) for word in row.split()] for row in rows.split("\n") if row.strip()]
+        ).T
         promised = re.search(r"w=\s*(\d+)", heading)
         if matrix.shape[0] != 4 or (promised and int(promised[1]) != matrix.shape[1]):
             raise ValueError(f"a matrix of {matrix.shape} under {heading}")
