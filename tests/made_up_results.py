@@ -12,6 +12,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from genolift.reference_store import add_codes, add_head
+from genolift.store import write_contributions as write
+
 N, LENGTH, R = 40, 200, 20
 SITES = {"GATA1": ("MA0035.5", "TTATCTGCA"), "TAL1": ("MA0091.2", "ACCATATGTT")}
 NASTY = "<script>alert('id')</script>"
@@ -128,26 +131,31 @@ def write_contributions(folder: Path, kept: pd.DataFrame, random: np.random.Gene
     reference_output = random.normal(-1, 0.2, (N, R))
     output = scores.sum(1) + reference_output.mean(1)
     error = np.abs(random.normal(0, 1e-6, (N, R)))
-    with h5py.File(folder / "contributions.h5", "w") as file:
-        file.attrs.update(
-            format="genolift-contributions", version=1, provenance=json.dumps(PROVENANCE), chromosomes="{}"
-        )
-        file["raw/seq"], file["projected_shap/seq"] = onehot, (onehot * scores[:, None]).astype("f4")
-        file["shap/seq"] = file["projected_shap/seq"][:]
-        file["genolift/key"] = kept["key"].to_numpy(dtype="i8")
-        file["genolift/id"] = kept["id"].astype(object).to_numpy()
-        file["genolift/output"], file["genolift/reference_output"] = (
-            output.astype("f4"),
-            reference_output.astype("f4"),
-        )
-        file["genolift/convergence_error"] = error.astype("f4")
-        file["genolift/standard_error"] = np.full((N, LENGTH), 0.004, dtype="f4")
+    projected = (onehot * scores[:, None]).astype("f4")
+    block = {
+        "raw/seq": onehot,
+        "shap/seq": projected,
+        "projected_shap/seq": projected,
+        "genolift/key": kept["key"].to_numpy(dtype="i8"),
+        "genolift/id": kept["id"].to_numpy(),
+        "genolift/output": output.astype("f4"),
+        "genolift/reference_output": reference_output.astype("f4"),
+        "genolift/convergence_error": error.astype("f4"),
+        "genolift/standard_error": np.full((N, LENGTH), 0.004, dtype="f4"),
+    }
+    write(
+        folder / "contributions.h5",
+        iter([block]),
+        n=N,
+        length=LENGTH,
+        r=R,
+        provenance=PROVENANCE,
+        chromosomes={},
+    )
     with h5py.File(folder / "references.h5", "w") as file:
-        file.attrs.update(
-            format="genolift-references", version=1, kind="dinucleotide_shuffle", number=R, seed=7
-        )
-        file.attrs["provenance"] = json.dumps({"genolift": "0.1.0"})
-        file["key"] = kept["key"].to_numpy(dtype="i8")
+        told = {"kind": "dinucleotide_shuffle", "number": R, "seed": 7}
+        add_head(file, block["genolift/key"], **told, provenance={"genolift": "0.1.0"})
+        add_codes(file, (N, R, LENGTH), [np.repeat(codes[:, None].astype("u1"), R, axis=1)])
     peak = np.abs(scores).argmax(1)
     scored = kept[["key", "id", "chrom", "start", "end", "strand"]].assign(
         output=output,

@@ -11,7 +11,8 @@ import pandas as pd
 from genolift.ensemble import by_model, check_models_agree, write_mean
 from genolift.errors import InputError
 from genolift.sequences import read_sequence_table
-from genolift.store import check_shards, merge_shards, open_contributions, read_heads
+from genolift.shards import check_shards, merge_shards, read_heads
+from genolift.store import open_contributions
 from genolift.tables import per_sequence, write_per_base, write_per_sequence
 from genolift.tracks import write_bigwig
 

@@ -17,7 +17,8 @@ import numpy as np
 
 from genolift.errors import InputError
 from genolift.model_spec import ONE_MODEL, check_model_name
-from genolift.store import Block, Contributions, Head, open_contributions, write_contributions
+from genolift.shards import Head
+from genolift.store import Block, Contributions, open_contributions, write_contributions
 
 _BLOCK_BASES = 2**20
 """Bases of a block of sequences, which as sums in float64 take 0.1 GB, however many models there are."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
+import operator
 import os
-from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager
-from types import TracebackType
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import h5py
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from genolift.alphabet import N_CODE
 from genolift.errors import InputError
 from genolift.files import existing_file
+from genolift.hdf5 import Refusal, Stored, check_format, json_object, opened_hdf5, reading
 
 FORMAT, VERSION = "genolift-references", 1
 _CHUNK_BYTES = 2**20
@@ -53,7 +55,7 @@ def add_head(
     file.attrs["number"] = number
     file.attrs["seed"] = seed
     file.attrs["provenance"] = json.dumps(provenance, sort_keys=True)
-    file["key"] = key
+    file.create_dataset("key", data=key, compression="gzip", fletcher32=True)
 
 
 def add_codes(file: h5py.File, shape: tuple[int, int, int], blocks: Iterable[NDArray[np.uint8]]) -> None:
@@ -62,9 +64,8 @@ def add_codes(file: h5py.File, shape: tuple[int, int, int], blocks: Iterable[NDA
     """
     n, number, length = shape
     chunk = (min(n, sequences_in_chunk(number, length)), number, length)
-    dataset = file.create_dataset(
-        "codes", shape, dtype=np.uint8, chunks=chunk, compression="gzip", compression_opts=_GZIP_LEVEL
-    )
+    packed: dict[str, Any] = {"compression": "gzip", "compression_opts": _GZIP_LEVEL, "fletcher32": True}
+    dataset = file.create_dataset("codes", shape, dtype=np.uint8, chunks=chunk, **packed)
     start = 0
     for block in blocks:
         dataset[start : start + len(block)] = block
@@ -73,7 +74,7 @@ def add_codes(file: h5py.File, shape: tuple[int, int, int], blocks: Iterable[NDA
 
 def add_shared(file: h5py.File, shared: NDArray[np.float32]) -> None:
     """Write the references that serve every sequence, float32 (reference, 4, position)."""
-    file.create_dataset("shared", data=shared, compression="gzip")
+    file.create_dataset("shared", data=shared, compression="gzip", fletcher32=True)
 
 
 def sequences_in_chunk(number: int, length: int) -> int:
@@ -84,8 +85,8 @@ def sequences_in_chunk(number: int, length: int) -> int:
     return max(1, _CHUNK_BYTES // (number * length))
 
 
-class References(AbstractContextManager["References"]):
-    """An open references.h5; close it, or use it as a context manager.
+class References:
+    """An open references.h5.
 
     Attributes
     ----------
@@ -109,23 +110,23 @@ class References(AbstractContextManager["References"]):
     length: int
     provenance: dict[str, Any]
 
-    def __init__(self, file: h5py.File) -> None:
-        if file.attrs.get("format") != FORMAT or file.attrs.get("version") != VERSION:
-            raise ValueError(f"its format is not {FORMAT} version {VERSION}")
-        self._file = file
-        self.kind, self.number, self.seed = (
-            str(file.attrs["kind"]),
-            int(file.attrs["number"]),
-            int(file.attrs["seed"]),
-        )
-        self.provenance = json.loads(file.attrs["provenance"])
-        self.key = file["key"][:]
+    def __init__(self, file: h5py.File, refusal: Refusal) -> None:
+        check_format(file, FORMAT, VERSION)
+        self._refusal = refusal
+        kind, self.number, self.seed = (file.attrs[name] for name in ("kind", "number", "seed"))
+        if not isinstance(kind, str):
+            raise TypeError("its kind is no text")
+        self.kind, self.number, self.seed = kind, operator.index(self.number), operator.index(self.seed)
+        self.provenance = json_object(file, "provenance")
         self.shared = "shared" in file
-        self._dataset = file["shared" if self.shared else "codes"]
-        shape, n = self._dataset.shape, len(self.key)
+        dataset, key = file["shared" if self.shared else "codes"], file["key"]
+        shape, n = dataset.shape, math.prod(key.shape)
         expected = (self.number, 4) if self.shared else (n, self.number)
-        if len(shape) != 3 or shape[:2] != expected or self.key.dtype != np.int64:
+        dtype = np.float32 if self.shared else np.uint8
+        if len(shape) != 3 or shape[:2] != expected or key.dtype != np.int64 or dataset.dtype != dtype:
             raise ValueError("its references do not match its keys or their number")
+        self.key = key[:]
+        self._references = Stored(dataset, refusal)
         self.length = int(shape[2])
 
     def onehot(self, start: int, stop: int) -> NDArray[np.float32]:
@@ -148,9 +149,9 @@ class References(AbstractContextManager["References"]):
             raise TypeError("these references are shared: use shared_onehot()")
         if not 0 <= start <= stop <= len(self.key):
             raise IndexError(f"rows {start} to {stop} of {len(self.key)}")
-        codes: NDArray[np.uint8] = self._dataset[start:stop]
+        codes: NDArray[np.uint8] = self._references[start:stop]
         if codes.max(initial=0) > N_CODE:
-            raise self._not_references("a code is over 4")
+            raise self._refusal("a code is over 4")
         return codes
 
     def shared_onehot(self) -> NDArray[np.float32]:
@@ -163,31 +164,11 @@ class References(AbstractContextManager["References"]):
         """
         if not self.shared:
             raise TypeError("each sequence has references of its own: use onehot(start, stop)")
-        return self._dataset[:]
-
-    def _not_references(self, why: str) -> InputError:
-        return not_references(self._file.filename, why)
-
-    def close(self) -> None:
-        """Close the file; nothing can be read after."""
-        self._file.close()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+        return self._references[:]
 
 
-def not_references(path: str | os.PathLike[str], why: object) -> InputError:
-    """Return the error for a file that is no references.h5."""
-    return InputError(
-        f"is no store of references ({why})",
-        where=str(path),
-        remedy="make it anew with genolift reference",
-    )
-
-
-def open_references(path: str | os.PathLike[str]) -> References:
+@contextmanager
+def open_references(path: str | os.PathLike[str]) -> Iterator[References]:
     """Open a references.h5 for reading.
 
     Raises
@@ -196,12 +177,15 @@ def open_references(path: str | os.PathLike[str]) -> References:
         If the file is missing, or is no such store.
     """
     file = existing_file(path)
-    try:
-        opened = h5py.File(file, "r")
-    except OSError as error:
-        raise not_references(file, error) from error
-    try:
-        return References(opened)
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
-        opened.close()
-        raise not_references(file, error) from error
+
+    def refusal(why: object) -> InputError:
+        return InputError(
+            f"is no store of references ({why})",
+            where=str(file),
+            remedy="make it anew with genolift reference",
+        )
+
+    with opened_hdf5(file, refusal) as opened:
+        with reading(refusal):
+            references = References(opened, refusal)
+        yield references

@@ -21,7 +21,7 @@ from genolift.errors import InputError
 from genolift.fasta import codes_of_letters, count_replaced_letters, read_fasta
 from genolift.files import whole_file
 from genolift.genome import read_windows
-from genolift.hdf5 import whole_hdf5
+from genolift.hdf5 import as_bytes, text_type, whole_hdf5
 from genolift.intervals import CENTERS, Window, check_chromosomes, read_intervals, windows_around
 from genolift.stored_sequences import (
     COLUMNS,
@@ -36,6 +36,7 @@ __all__ = ["COLUMNS", "EncodeSummary", "Sequences", "encode", "read_sequence_tab
 
 _LOG = logging.getLogger("genolift")
 _CHUNK_BYTES = 2**20
+_CHECKED: Mapping[str, Any] = {"compression": "gzip", "fletcher32": True}
 EMPTY, LENGTH, MANY_N = "empty record", "another length", "too many N"
 OVER_END, NO_CHROMOSOME = "over a chromosome's end", "chromosome not in the genome"
 
@@ -328,15 +329,17 @@ def _write_store(
     file.attrs["version"] = VERSION
     file.attrs["provenance"] = json.dumps(provenance, sort_keys=True)
     file.attrs["chromosomes"] = json.dumps(chromosomes)
-    file["key"] = np.array([key for key, _ in kept], dtype=np.int64)
+    file.create_dataset("key", data=np.array([key for key, _ in kept], dtype=np.int64), **_CHECKED)
     _write_text(file, "id", [record.id for _, record in kept])
     if chromosomes:
         _write_text(file, "chrom", [record.chrom for _, record in kept])
         _write_text(file, "strand", [record.strand for _, record in kept])
-        file["start"] = np.array([record.start for _, record in kept], dtype=np.int64)
+        start = np.array([record.start for _, record in kept], dtype=np.int64)
+        file.create_dataset("start", data=start, **_CHECKED)
     chunks = (min(n, max(1, _CHUNK_BYTES // length)), length)
-    file.create_dataset("codes", data=codes, chunks=chunks, compression="gzip")
+    file.create_dataset("codes", data=codes, chunks=chunks, **_CHECKED)
 
 
 def _write_text(file: h5py.File, name: str, values: list[str]) -> None:
-    file.create_dataset(name, data=values, dtype=h5py.string_dtype("utf-8"))
+    encoded = as_bytes(values)
+    file.create_dataset(name, data=np.array(encoded, text_type(encoded)), **_CHECKED)

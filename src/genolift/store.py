@@ -7,11 +7,11 @@ tools read stands where they look for it, and the rest beside it in the group ``
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import h5py
@@ -20,7 +20,18 @@ from numpy.typing import NDArray
 
 from genolift.errors import InputError
 from genolift.files import existing_file
-from genolift.hdf5 import whole_hdf5
+from genolift.hdf5 import (
+    Refusal,
+    Stored,
+    as_bytes,
+    check_format,
+    json_object,
+    opened_hdf5,
+    reading,
+    text_type,
+    texts,
+    whole_hdf5,
+)
 
 FORMAT, VERSION = "genolift-contributions", 1
 _CHUNK_BYTES = 2**20
@@ -31,7 +42,10 @@ Block = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Field:
-    """A dataset of the file: its type, and its axes after the first, which is the sequence."""
+    """A dataset of the file: its type, and its axes after the first, which is the sequence.
+
+    Texts, ``np.bytes_``, are UTF-8 of one length in bytes, that of the longest.
+    """
 
     dtype: Any
     axes: tuple[str, ...]
@@ -42,7 +56,7 @@ LAYOUT: Mapping[str, Field] = {
     "shap/seq": Field(np.float32, ("base", "position")),
     "projected_shap/seq": Field(np.float32, ("base", "position")),
     "genolift/key": Field(np.int64, ()),
-    "genolift/id": Field(h5py.string_dtype("utf-8"), ()),
+    "genolift/id": Field(np.bytes_, ()),
     "genolift/output": Field(np.float32, ()),
     "genolift/reference_output": Field(np.float32, ("reference",)),
     "genolift/convergence_error": Field(np.float32, ("reference",)),
@@ -77,30 +91,38 @@ class Contributions:
         The names of the models that it holds the mean over; empty for one model.
     """
 
-    def __init__(self, file: h5py.File) -> None:
-        if file.attrs.get("format") != FORMAT or file.attrs.get("version") != VERSION:
-            raise ValueError(f"its format is not {FORMAT} version {VERSION}")
-        missing = [name for name in LAYOUT if name not in file]
+    def __init__(self, file: h5py.File, refusal: Refusal) -> None:
+        check_format(file, FORMAT, VERSION)
+        several = "genolift/model_output" in file
+        self.layout = _layout(several)
+        missing = [name for name in self.layout if not isinstance(file.get(name), h5py.Dataset)]
         if missing:
             raise ValueError(f"it has no {missing[0]}")
-        self.file = file
-        self.n, _, self.length = file["shap/seq"].shape
-        self.r = file["genolift/reference_output"].shape[1]
-        self.key: NDArray[np.int64] = file["genolift/key"][:]
-        self.id: list[str] = list(file["genolift/id"].asstr()[:])
-        self.provenance: dict[str, Any] = json.loads(file.attrs["provenance"])
-        self.chromosomes: dict[str, int] = json.loads(file.attrs["chromosomes"])
-        several = "genolift/model_output" in file
+        self.provenance = json_object(file, "provenance")
+        self.chromosomes: dict[str, int] = json_object(file, "chromosomes")
         self.models = tuple(map(str, file["genolift/model_output"].attrs["models"])) if several else ()
-        self.layout = _layout(several)
+        self.n, _, self.length = file["shap/seq"].shape
+        self.r = int(file["genolift/reference_output"].shape[1])
+        sizes = {"base": 4, "position": self.length, "reference": self.r, "model": len(self.models)}
+        for name, field in self.layout.items():
+            _check_field(file[name], field, (self.n, *(sizes[axis] for axis in field.axes)))
+        self._datasets = {name: Stored(file[name], refusal) for name in self.layout}
+        self.key: NDArray[np.int64] = self["genolift/key"][:]
+        self.id = texts(file["genolift/id"])
 
-    def __getitem__(self, name: str) -> h5py.Dataset:
-        return self.file[name]
+    def __getitem__(self, name: str) -> Stored:
+        return self._datasets[name]
 
     def blocks(self, rows: int = 256) -> Iterator[dict[str, NDArray[Any]]]:
         """Yield every dataset of ``rows`` sequences at a time."""
         for start in range(0, self.n, rows):
-            yield {name: self.file[name][start : start + rows] for name in self.layout}
+            yield {name: self[name][start : start + rows] for name in self.layout}
+
+
+def _check_field(dataset: h5py.Dataset, field: Field, shape: tuple[int, ...]) -> None:
+    same = dataset.dtype.kind == "S" if field.dtype is np.bytes_ else dataset.dtype == field.dtype
+    if not same or dataset.shape != shape:
+        raise ValueError(f"its {dataset.name} is {dataset.dtype} {dataset.shape}")
 
 
 @contextmanager
@@ -113,22 +135,18 @@ def open_contributions(path: str | os.PathLike[str]) -> Iterator[Contributions]:
         If the file is missing, damaged, or something else.
     """
     file = existing_file(path)
-    try:
-        opened = h5py.File(file, "r")
-    except OSError as error:
-        raise _not_contributions(file, error) from error
-    with opened:
-        try:
-            contributions = Contributions(opened)
-        except (KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
-            raise _not_contributions(file, error) from error
+
+    def refusal(why: object) -> InputError:
+        return InputError(
+            f"is no file of contributions ({why})",
+            where=str(file),
+            remedy="make it anew: a shard with genolift attribute, contributions.h5 with genolift aggregate",
+        )
+
+    with opened_hdf5(file, refusal) as opened:
+        with reading(refusal):
+            contributions = Contributions(opened, refusal)
         yield contributions
-
-
-def _not_contributions(file: Path, why: Exception) -> InputError:
-    return InputError(
-        f"is no file of contributions ({why})", where=str(file), remedy="make it anew with genolift attribute"
-    )
 
 
 def write_contributions(
@@ -158,108 +176,30 @@ def write_contributions(
         file.attrs["version"] = VERSION
         file.attrs["provenance"] = json.dumps(provenance, sort_keys=True)
         file.attrs["chromosomes"] = json.dumps(chromosomes)
-        for name, field in layout.items():
-            shape = (n, *(sizes[axis] for axis in field.axes))
-            if n == 0:  # a shard of fewer sequences than there are shards; HDF5 has no chunks of nothing
-                file.create_dataset(name, shape, dtype=field.dtype)
-                continue
-            row_bytes = 4 * int(np.prod(shape[1:], dtype=np.int64))
-            chunks = (max(1, min(n, _CHUNK_BYTES // row_bytes)), *shape[1:])
-            file.create_dataset(
-                name,
-                shape,
-                dtype=field.dtype,
-                chunks=chunks,
-                compression="gzip",
-                compression_opts=1,
-                shuffle=True,
-            )
+        scores = [name for name, field in layout.items() if field.dtype is not np.bytes_]
+        for name in scores:
+            field = layout[name]
+            _create(file, name, (n, *(sizes[axis] for axis in field.axes)), field.dtype)
         if models:
             file["genolift/model_output"].attrs["models"] = list(models)
+        ids: list[bytes] = []
         start = 0
         for block in blocks:
             stop = start + len(block["genolift/key"])
-            for name in layout:
+            for name in scores:
                 file[name][start:stop] = block[name]
+            ids += as_bytes(block["genolift/id"])
             start = stop
         if start != n:
             raise RuntimeError(f"{start} rows were written, {n} promised")
+        _create(file, "genolift/id", (n,), text_type(ids))[:] = ids
 
 
-@dataclass(frozen=True)
-class Head:
-    """What tells a shard from another, without its scores."""
-
-    path: str
-    key: NDArray[np.int64]
-    length: int
-    r: int
-    provenance: dict[str, Any]
-    chromosomes: dict[str, int]
-
-
-def read_heads(shards: Sequence[str | os.PathLike[str]]) -> list[Head]:
-    """Return the heads of shards, in the order of their keys."""
-    heads = []
-    for path in shards:
-        with open_contributions(path) as shard:
-            sizes = shard.length, shard.r
-            heads.append(Head(str(path), shard.key, *sizes, shard.provenance, shard.chromosomes))
-    return sorted(heads, key=lambda head: int(head.key[0]) if len(head.key) else -1)
-
-
-def merge_shards(heads: Sequence[Head], out: str | os.PathLike[str]) -> None:
-    """Write contributions.h5 from shards that `check_shards` let pass."""
-    seconds = sum(head.provenance.get("seconds", 0) for head in heads)
-    provenance = {**heads[0].provenance, "seconds": round(seconds, 3), "shards": len(heads)}
-    provenance.pop("shard", None)  # which a merged file, given as the one shard, does not have
-
-    def blocks() -> Iterator[Block]:
-        for head in heads:
-            with open_contributions(head.path) as shard:
-                yield from shard.blocks()
-
-    write_contributions(
-        out,
-        blocks(),
-        n=sum(len(head.key) for head in heads),
-        length=heads[0].length,
-        r=heads[0].r,
-        provenance=provenance,
-        chromosomes=heads[0].chromosomes,
-    )
-
-
-_PER_SHARD = {"seconds", "shard", "shards"}
-
-
-def check_shards(heads: Sequence[Head], keys: NDArray[np.int64], called: str = "the shards") -> None:
-    """Check that shards of one run hold each of ``keys`` once, in order.
-
-    Raises
-    ------
-    InputError
-        If a shard is missing or stands twice, or shards were made by different runs.
-    """
-    one = heads[0]
-    for head in heads[1:]:
-        for name in sorted((head.provenance.keys() | one.provenance.keys()) - _PER_SHARD):
-            if head.provenance.get(name) != one.provenance.get(name):
-                named = " (models of an ensemble are told apart by --model-name)"
-                raise InputError(
-                    f"was made with {name} {head.provenance.get(name)}, "
-                    f"{one.path} with {one.provenance.get(name)}",
-                    where=head.path,
-                    remedy="remove the shards and attribute again"
-                    + (named if name.startswith("model") else ""),
-                )
-    found = np.concatenate([head.key for head in heads])
-    if np.array_equal(found, keys):
-        return
-    missing = np.setdiff1d(keys, found)
-    if len(missing):
-        what = f"{called} lack {len(missing)} of {len(keys)} sequences, key {missing[0]} first"
-    else:
-        what = f"{called} hold {len(found)} sequences, {len(keys)} are kept"
-    where = ", ".join(head.path for head in heads)
-    raise InputError(what, where=where, remedy="give every shard of these sequences once")
+def _create(file: h5py.File, name: str, shape: tuple[int, ...], dtype: Any) -> h5py.Dataset:
+    """Return a new dataset that is compressed, and has a checksum for each of its chunks."""
+    if shape[0] == 0:  # a shard of fewer sequences than there are shards; HDF5 has no chunks of nothing
+        return file.create_dataset(name, shape, dtype=dtype)
+    row_bytes = max(1, np.dtype(dtype).itemsize * math.prod(shape[1:]))
+    chunks = (max(1, min(shape[0], _CHUNK_BYTES // row_bytes)), *shape[1:])
+    packed: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
+    return file.create_dataset(name, shape, dtype=dtype, chunks=chunks, fletcher32=True, **packed)

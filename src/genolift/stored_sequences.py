@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from genolift.alphabet import N_CODE
 from genolift.errors import InputError
 from genolift.files import existing_file
+from genolift.hdf5 import check_format, json_object, opened_hdf5, reading, texts
 
 FORMAT, VERSION = "genolift-sequences", 1
 COLUMNS = ("key", "id", "chrom", "start", "end", "strand", "length", "gc", "n_count", "kept", "reason")
@@ -91,30 +91,37 @@ def read_sequences(path: str | os.PathLike[str]) -> Sequences:
         If the file is missing or is no such store.
     """
     file = existing_file(path)
-    try:
-        with h5py.File(file, "r") as stored:
-            if stored.attrs.get("format") != FORMAT or stored.attrs.get("version") != VERSION:
-                raise ValueError(f"its format is not {FORMAT} version {VERSION}")
-            chromosomes = json.loads(stored.attrs["chromosomes"])
-            ids = list(stored["id"].asstr()[:])
-            places = _places(stored) if "start" in stored else None
-            sequences = Sequences(stored["key"][:], ids, stored["codes"][:], chromosomes, places)
-        key, codes = sequences.key, sequences.codes
-        no_codes = codes.dtype != np.uint8 or codes.ndim != 2 or codes.max(initial=0) > N_CODE
-        if key.dtype != np.int64 or no_codes:
-            raise ValueError("key is not int64 or codes are not uint8 (sequence, position), 0 to 4")
-        if not len(key) == len(sequences.id) == len(codes) or len(np.unique(key)) != len(key):
-            raise ValueError("key, id and codes do not match")
-    except (OSError, KeyError, ValueError, TypeError) as error:
-        raise InputError(
-            f"is no store of sequences ({error})", where=str(file), remedy="make it anew with genolift encode"
-        ) from error
+
+    def refusal(why: object) -> InputError:
+        return InputError(
+            f"is no store of sequences ({why})", where=str(file), remedy="make it anew with genolift encode"
+        )
+
+    with opened_hdf5(file, refusal) as stored, reading(refusal):
+        return _sequences(stored)
+
+
+def _sequences(stored: h5py.File) -> Sequences:
+    check_format(stored, FORMAT, VERSION)
+    key, codes = stored["key"], stored["codes"]
+    if key.dtype != np.int64 or codes.dtype != np.uint8 or codes.ndim != 2:
+        raise ValueError("key is not int64 or codes are not uint8 (sequence, position), 0 to 4")
+    places = _places(stored) if "start" in stored else None
+    chromosomes = json_object(stored, "chromosomes")
+    sequences = Sequences(key[:], texts(stored["id"]), codes[:], chromosomes, places)
+    if sequences.codes.max(initial=0) > N_CODE:
+        raise ValueError("codes are not uint8 (sequence, position), 0 to 4")
+    n = len(sequences.codes)
+    if key.shape != (n,) or len(sequences.id) != n or len(np.unique(sequences.key)) != n:
+        raise ValueError("key, id and codes do not match")
     return sequences
 
 
 def _places(stored: h5py.File) -> Places:
-    chrom, strand = (list(stored[name].asstr()[:]) for name in ("chrom", "strand"))
-    places = Places(chrom, stored["start"][:], strand)
-    if not len(chrom) == len(places.start) == len(strand) == len(stored["key"]):
+    places = Places(texts(stored["chrom"]), stored["start"][:], texts(stored["strand"]))
+    n = len(stored["key"])
+    if places.start.dtype != np.int64 or places.start.shape != (n,):
+        raise ValueError("start is not int64 (sequence,)")
+    if not len(places.chrom) == len(places.strand) == n:
         raise ValueError("key and places do not match")
     return places

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pandas as pd
 import pyBigWig
 from numpy.typing import NDArray
 
 from genolift.files import whole_file
+from genolift.hdf5 import Stored
 from genolift.store import Contributions
 
 
@@ -44,7 +44,7 @@ def write_bigwig(
 
 
 def _runs(
-    windows: pd.DataFrame, values: h5py.Dataset, row_of: dict[int, int]
+    windows: pd.DataFrame, values: Stored, row_of: dict[int, int]
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Yield start and mean values of each stretch of a chromosome that windows cover without a gap."""
     stretch: list[tuple[int, NDArray[np.float32]]] = []

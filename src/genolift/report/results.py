@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import csv
 import gzip
-import json
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import pandas as pd
 
 from genolift.errors import InputError
 from genolift.files import existing_file
+from genolift.hdf5 import json_object, opened_hdf5, reading
 from genolift.sequences import read_sequence_table
 from genolift.store import open_contributions
 
@@ -170,21 +169,22 @@ def _numbers(column: pd.Series) -> pd.Series:
 def _attributes(path: Path, prefix: str) -> tuple[dict[str, Any], str]:
     """Return the provenance of an HDF5 file, its keys beginning with ``prefix``, and the file's note."""
     file = existing_file(path)
-    try:
-        with h5py.File(file, "r") as store:
-            found = json.loads(store.attrs.get("provenance", "{}"))
-            note = str(store.attrs.get("note", ""))
-            found |= {
-                name: getattr(store.attrs[name], "item", lambda value=store.attrs[name]: value)()
-                for name in ("kind", "number", "seed")
-                if name in store.attrs
-            }
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"cannot be read as HDF5 ({error})",
+
+    def refusal(why: object) -> InputError:
+        return InputError(
+            f"cannot be read as HDF5 ({why})",
             where=str(file),
             remedy="make it anew with the step that writes it",
-        ) from error
+        )
+
+    with opened_hdf5(file, refusal) as store, reading(refusal):
+        found = json_object(store, "provenance")
+        note = str(store.attrs.get("note", ""))
+        found |= {
+            name: getattr(store.attrs[name], "item", lambda value=store.attrs[name]: value)()
+            for name in ("kind", "number", "seed")
+            if name in store.attrs
+        }
     named = {key if key.startswith(prefix) else f"{prefix}_{key}": value for key, value in found.items()}
     return named, note
 
