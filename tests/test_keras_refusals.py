@@ -173,7 +173,7 @@ def test_a_malicious_pickle_is_not_run(tmp_path: Path, suffix: str) -> None:
 def test_a_damaged_file_is_said(saved: Path) -> None:
     for name, said in {
         "model.keras": "is no whole",
-        "model.h5": "is no whole HDF5 file",
+        "model.h5": "cannot be read as an HDF5 file of Keras (",
         "model.json": "is no whole Keras architecture in JSON",
     }.items():
         whole = (saved / name).read_bytes()
@@ -268,3 +268,55 @@ def test_a_keras_that_will_not_do_is_said(
     with pytest.raises(genolift.InputError) as error:
         runpy.run_path(str(from_keras.__file__))
     assert said in str(error.value)
+
+
+def first_weights(file: h5py.Group) -> str:
+    """Return the name of the first dataset of weights, of a kernel (3, 4, 3)."""
+    names: list[str] = []
+    file.visititems(
+        lambda name, found: names.append(name) if getattr(found, "shape", 0) == (3, 4, 3) else None
+    )
+    return names[0]
+
+
+def beside(saved: Path, name: str) -> dict[str, str] | str:
+    pair = {"path": f"{saved}/model.json", "weights": f"{saved}/model.weights.h5"}
+    return pair if name == "model.weights.h5" else f"{saved}/{name}"
+
+
+@pytest.mark.parametrize("name", ["model.h5", "model.weights.h5"])
+@pytest.mark.parametrize("leads", ["storage", "link", "virtual"])
+def test_weights_are_never_read_from_another_file(saved: Path, name: str, leads: str) -> None:
+    (saved / "secret").write_bytes(np.ones((3, 4, 3), "f4").tobytes())
+    with h5py.File(saved / "other.h5", "w") as other:
+        other["x"] = np.ones((3, 4, 3), "f4")
+    with h5py.File(saved / name, "r+") as file:
+        weights = first_weights(file)
+        del file[weights]
+        if leads == "storage":
+            file.create_dataset(weights, (3, 4, 3), "f4", external=[(f"{saved}/secret", 0, 144)])
+        elif leads == "link":
+            file[weights] = h5py.ExternalLink(f"{saved}/other.h5", "/x")
+        else:
+            layout = h5py.VirtualLayout((3, 4, 3), "f4")
+            layout[:] = h5py.VirtualSource(f"{saved}/other.h5", "x", (3, 4, 3))
+            file.create_virtual_dataset(weights, layout)
+    message = refused(beside(saved, name))
+    assert {"storage": "in another file", "link": "a link to", "virtual": "in other files"}[leads] in message
+    assert f"{saved}/{name}" in message
+
+
+def test_weights_in_an_archive_are_never_read_from_another_file(saved: Path) -> None:
+    with zipfile.ZipFile(saved / "model.keras") as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    (saved / "inner.h5").write_bytes(files["model.weights.h5"])
+    with h5py.File(saved / "inner.h5", "r+") as file:
+        weights = first_weights(file)
+        del file[weights]
+        file.create_dataset(weights, (3, 4, 3), "f4", external=[("/etc/passwd", 0, 144)])
+    with zipfile.ZipFile(saved / "model.keras", "w") as archive:
+        for name, content in files.items():
+            archive.writestr(
+                name, (saved / "inner.h5").read_bytes() if name == "model.weights.h5" else content
+            )
+    assert "its weights cannot be read (/" in refused(f"{saved}/model.keras")

@@ -19,6 +19,7 @@ import h5py
 
 from genolift.errors import InputError
 from genolift.files import existing_file
+from genolift.hdf5 import opened_hdf5, reading
 from genolift.model_spec import ModelSpec
 
 _LOG = logging.getLogger("genolift")
@@ -117,11 +118,7 @@ def _archive(path: Path) -> KerasFile:
 
 
 def _whole_model(path: Path) -> KerasFile:
-    try:
-        with h5py.File(path, "r") as file:
-            attributes = {key: _text(file.attrs[key]) for key in file.attrs if key != "training_config"}
-    except (OSError, ValueError) as error:
-        raise _damaged(path, error, "HDF5 file") from error
+    attributes = _attributes(path, "model.path")
     if "model_config" not in attributes:
         raise InputError(
             "holds weights but no architecture",
@@ -152,11 +149,8 @@ def _architecture(path: Path, weights: str | None) -> KerasFile:
             where=f"model.weights: {weights_path}",
             remedy="give what model.save_weights wrote, .h5",
         )
-    with h5py.File(weights_path, "r") as file:
-        attributes = {
-            key: _text(file.attrs[key]) for key in ("keras_version", "backend") if key in file.attrs
-        }
-        before_one = "nb_layers" in file.attrs and "layer_names" not in file.attrs
+    attributes = _attributes(weights_path, "model.weights")
+    before_one = "nb_layers" in attributes and "layer_names" not in attributes
     version = attributes.get("keras_version") or architecture.get("keras_version")
     if "layers" in architecture and "config" not in architecture:
         version = version or "0"  # Keras before 1.0 wrote the layers at the top
@@ -168,6 +162,20 @@ def _architecture(path: Path, weights: str | None) -> KerasFile:
         str(version or ("0" if before_one else "1")),
         backend,
     )
+
+
+def _attributes(path: Path, key: str) -> dict[str, str]:
+    """Return the attributes of an HDF5 file as text, but for those of its training."""
+
+    def refusal(why: object) -> InputError:
+        return InputError(
+            f"cannot be read as an HDF5 file of Keras ({why})",
+            where=f"{key}: {path}",
+            remedy="copy it again, or save the model anew",
+        )
+
+    with opened_hdf5(path, refusal) as file, reading(refusal):
+        return {key: _text(file.attrs[key]) for key in file.attrs if key != "training_config"}
 
 
 def _checked(architecture: Any, path: Path) -> Mapping[str, Any]:

@@ -191,7 +191,7 @@ def _named(where: str) -> Iterator[None]:
         yield
     except InputError:  # of a model within, which names its own place
         raise
-    except (ValueError, KeyError, IndexError, OSError) as error:
+    except (ValueError, LookupError, TypeError, OSError, RuntimeError) as error:
         raise InputError(
             f"its weights do not fit: {error}", where=where, remedy="give the weights of this architecture"
         ) from error

@@ -21,6 +21,7 @@ from keras.src.utils.naming import to_snake_case
 from numpy.typing import NDArray
 
 from genolift.errors import InputError
+from genolift.hdf5 import Refusal, opened_hdf5, reading
 from genolift.models.from_keras.files import ARCHIVED_WEIGHTS, KerasFile
 from genolift.models.from_keras.net import KerasNet
 from genolift.models.from_keras.old_weights import modern_weights
@@ -60,38 +61,35 @@ def opened_weights(saved: KerasFile, net: KerasNet) -> Iterator[SavedWeights]:
     InputError
         If they are damaged, or of no layout of Keras's.
     """
+
+    def refusal(why: object) -> InputError:
+        return InputError(
+            f"its weights cannot be read ({why})",
+            where=f"model: {saved.weights}",
+            remedy="copy it again, or save the model anew",
+        )
+
+    source: Any = saved.weights
     try:
         if zipfile.is_zipfile(saved.weights):
             with zipfile.ZipFile(saved.weights) as archive:
-                file = h5py.File(io.BytesIO(archive.read(ARCHIVED_WEIGHTS)), "r")
-        else:
-            file = h5py.File(saved.weights, "r")
+                source = io.BytesIO(archive.read(ARCHIVED_WEIGHTS))
     except (OSError, zipfile.BadZipFile) as error:
-        raise _unreadable(saved, error) from error
-    with file:
-        try:
-            weights = _weights(file.get("model_weights", file), saved, net)
-        except InputError:
-            raise
-        except (KeyError, OSError, TypeError, ValueError) as error:
-            raise _unreadable(saved, error) from error
+        raise refusal(error) from error
+    with opened_hdf5(source, refusal) as file:
+        with reading(refusal):
+            weights = _weights(file.get("model_weights", file), saved, net, refusal)
         yield weights
 
 
-def _unreadable(saved: KerasFile, error: Exception) -> InputError:
-    return InputError(
-        f"its weights cannot be read ({error})", where=f"model: {saved.weights}", remedy="copy it again"
-    )
-
-
-def _weights(file: h5py.Group, saved: KerasFile, net: KerasNet) -> SavedWeights:
+def _weights(file: h5py.Group, saved: KerasFile, net: KerasNet, refusal: Refusal) -> SavedWeights:
     if "layer_names" in file.attrs or "layer_names0" in file.attrs:
         return _ByName({name: _named(file[name]) for name in _listed(file, "layer_names")}, saved)
     if "nb_layers" in file.attrs:
         numbered = [_numbered(file[f"layer_{number}"]) for number in range(int(file.attrs["nb_layers"]))]
         return _ByName(dict(zip(net.layers, numbered, strict=False)), saved)
     if "layers" in file or "_layer_checkpoint_dependencies" in file:
-        return _ByPath(file, net)
+        return _ByPath(file, net, refusal)
     raise InputError(
         "holds no weights in a layout of Keras's",
         where=f"model: {saved.weights}",
@@ -106,7 +104,7 @@ def _plain_name(name: str, layer: str) -> str:
 
 
 def _named(group: h5py.Group) -> Arrays:
-    return {name: group[name][()] for name in _listed(group, "weight_names")}
+    return {name: _values(group[name]) for name in _listed(group, "weight_names")}
 
 
 def _listed(group: h5py.Group, key: str) -> list[str]:
@@ -119,7 +117,14 @@ def _listed(group: h5py.Group, key: str) -> list[str]:
 
 def _numbered(group: h5py.Group) -> Arrays:
     number = int(group.attrs.get("nb_params", 0))
-    return {f"param_{each}": group[f"param_{each}"][()] for each in range(number)}
+    return {f"param_{each}": _values(group[f"param_{each}"]) for each in range(number)}
+
+
+def _values(dataset: h5py.Dataset) -> NDArray[Any]:
+    if dataset.dtype.kind not in "biuf":
+        raise ValueError(f"{dataset.name} holds no numbers")
+    values: NDArray[Any] = dataset[()]
+    return values
 
 
 class _ByName:
@@ -194,7 +199,8 @@ def _keras_layers(made: Any) -> list[Any]:
 class _ByPath:
     """Weights in a group for each layer, and in that one for each layer of its own."""
 
-    def __init__(self, file: h5py.Group, net: KerasNet) -> None:
+    def __init__(self, file: h5py.Group, net: KerasNet, refusal: Refusal) -> None:
+        self.refusal = refusal
         groups = file.get("layers", file.get("_layer_checkpoint_dependencies", {}))
         self.of_layer: dict[str, h5py.Group] = {}
         for group in groups.values():
@@ -205,8 +211,9 @@ class _ByPath:
             self.of_layer = _by_class(groups, net)
 
     def arrays(self, layer: str) -> Arrays:
-        found = self.of_layer.get(layer, {}).get("vars", {})
-        return {key: found[key][()] for key in sorted(found, key=int)}
+        with reading(self.refusal):
+            found = self.of_layer.get(layer, {}).get("vars", {})
+            return {key: _values(found[key]) for key in sorted(found, key=int)}
 
     def put(self, layer: str, built: keras.layers.Layer) -> None:
         group = self.of_layer.get(layer)
@@ -221,7 +228,8 @@ class _ByPath:
     def within(self, model: str, net: KerasNet) -> SavedWeights:
         if model not in self.of_layer:
             raise ValueError("the file has no weights of it")
-        return _ByPath(self.of_layer[model], net)
+        with reading(self.refusal):
+            return _ByPath(self.of_layer[model], net, self.refusal)
 
 
 def _by_class(groups: Mapping[str, h5py.Group], net: KerasNet) -> dict[str, h5py.Group]:
@@ -255,7 +263,7 @@ def _fill(built: Any, group: h5py.Group) -> int:
         variables = [*built._trainable_variables, *built._non_trainable_variables]
         if len(variables) == len(found):
             for key, variable in zip(sorted(found, key=int), variables, strict=True):
-                _assign(variable, found[key][()])
+                _assign(variable, _values(found[key]))
                 filled += 1
     for key in group:
         inner = getattr(built, key, None) or getattr(built, f"_{key}", None)
