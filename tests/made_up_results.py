@@ -18,7 +18,7 @@ from genolift.store import write_contributions as write
 N, LENGTH, R = 40, 200, 20
 SITES = {"GATA1": ("MA0035.5", "TTATCTGCA"), "TAL1": ("MA0091.2", "ACCATATGTT")}
 NASTY = "<script>alert('id')</script>"
-MOTIF_COLUMNS = ["motif", "sign", "n_seqlets", "n_hits", "trim_start", "trim_end", "consensus"] + [
+MOTIF_COLUMNS = ["motif", "name", "sign", "n_seqlets", "n_hits", "trim_start", "trim_end", "consensus"] + [
     f"match{rank}{end}" for rank in (1, 2, 3) for end in ("", "_name", "_qvalue", "_pvalue", "_strand")
 ]
 PROVENANCE = {
@@ -209,7 +209,9 @@ def write_motifs(folder: Path, kept: pd.DataFrame, placed: np.ndarray, *, motifs
             "",
             "",
         ]
-        rows.append([names[number], ("pos", "neg")[number], N // 2, N // 2, 8, 8 + len(site), site, *matches])
+        rows.append(
+            [names[number], name, ("pos", "neg")[number], N // 2, N // 2, 8, 8 + len(site), site, *matches]
+        )
     write_table(folder / "motifs.tsv", pd.DataFrame(rows if motifs else [], columns=MOTIF_COLUMNS))
     write_table(folder / "motif_matrices.tsv", pd.DataFrame(columns=["motif", "kind", "position", *"ACGT"]))
     lines = []
@@ -221,7 +223,12 @@ def write_motifs(folder: Path, kept: pd.DataFrame, placed: np.ndarray, *, motifs
         file.writelines(lines if motifs else [])
     with h5py.File(folder / "motifs.h5", "w") as file:
         file.attrs["provenance"] = json.dumps(
-            {"modisco": "2.5.2", "finemo": "0.41", "database": "JASPAR2026 vertebrates"}
+            {
+                "modisco": "2.5.2",
+                "finemo": "0.41",
+                "pyjaspar": "4.0.0",
+                "database": "JASPAR2026 CORE vertebrates",
+            }
         )
         file.attrs["note"] = (
             "" if motifs else "25 seqlets are too few for TF-MoDISco, which asks for 100 of a kind."

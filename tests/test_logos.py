@@ -49,10 +49,10 @@ def write_inputs(
         hcwm = sign * (ppm - 0.25) * np.exp(-np.square((np.arange(WIDTH) - 15) / 4))
         for kind, matrix in {"ppm": ppm, "cwm": ppm * hcwm, "hcwm": hcwm}.items():
             rows += [(name, kind, position, *column) for position, column in enumerate(matrix.T)]
-        motifs.append([name, name[:3], 268, 260, 11, 19, "AGATAAGC", accession, factor])
+        motifs.append([name, factor or name, name[:3], 268, 260, 11, 19, "AGATAAGC", accession, factor])
     columns = ["motif", "kind", "position", *"ACGT"]
     pd.DataFrame(rows, columns=columns).to_csv(folder / "motif_matrices.tsv", sep="\t", index=False)
-    columns = [*("motif", "sign", "n_seqlets", "n_hits", "trim_start", "trim_end", "consensus")]
+    columns = [*("motif", "name", "sign", "n_seqlets", "n_hits", "trim_start", "trim_end", "consensus")]
     frame = pd.DataFrame(motifs, columns=[*columns, "match1", "match1_name"])
     frame.to_csv(folder / "motifs.tsv", sep="\t", index=False)
     letters = np.eye(4, dtype=np.int8)[random.integers(0, 4, (N, LENGTH))].transpose(0, 2, 1)
@@ -277,7 +277,7 @@ def test_limits_hold_the_highest_and_the_lowest_stack() -> None:
         (lambda inputs: inputs["motifs"].unlink(), r"motifs\.tsv: no such file"),
         (
             lambda inputs: inputs["motifs"].write_text("motif\tsign\n"),
-            r"motifs\.tsv: has no column 'n_seqlets'",
+            r"motifs\.tsv: has no column 'name'",
         ),
         (
             lambda inputs: inputs["matrices"].write_text("motif\tkind\tposition\tA\tC\tG\tT\n"),

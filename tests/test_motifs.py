@@ -14,9 +14,10 @@ import pytest
 
 from genolift.discovery import discover, trim
 from genolift.errors import InputError
-from genolift.meme import read_meme
+from genolift.meme import read_meme, write_meme
 from genolift.motifs import MOTIF_COLUMNS, SEQLET_COLUMNS, MotifSummary, consensus, find_motifs
 from genolift.store import write_contributions
+from genolift.tomtom import NAMED_QVALUE
 
 LENGTH = 150
 SITES = {"gata": "AGATAAG", "ebox": "CCACGTGG"}
@@ -225,7 +226,7 @@ def test_matrices_are_the_untrimmed_ones_and_meme_files_the_trimmed(found: tuple
         assert trim(cwm) == (motif["trim_start"], motif["trim_end"])
         inside = slice(motif["trim_start"], motif["trim_end"])
         np.testing.assert_allclose(ppms[motif["motif"]].ppm, ppm[:, inside], atol=1e-4)
-        assert ppms[motif["motif"]].name == motif["match1_name"]
+        assert ppms[motif["motif"]].name == motif["name"] == motif["match1_name"]
         assert consensus(ppm[:, inside]) == motif["consensus"]
     assert (folder / "motifs_cwm.meme").read_text().count("MOTIF ") == 2
 
@@ -250,10 +251,37 @@ def test_more_seqlets_than_wanted_are_sampled_by_the_seed() -> None:
     assert len(samples[0]) == 15
 
 
+def database_without_the_ebox(path: Path) -> str:
+    """Write GATA's motif among 40 of chance, of which none is like the other planted site."""
+    random = np.random.default_rng(3)
+    gata = 0.8 * np.eye(4)[["ACGT".index(letter) for letter in "AGATAAG"]].T + 0.05
+    chance = [(f"chance_{at}", "", random.dirichlet([0.3] * 4, 9).T, 20) for at in range(40)]
+    write_meme(path, [("known_1", "GATA", gata, 20), *chance])
+    return str(path)
+
+
+def assert_called_alike(folder: Path, hits: pd.DataFrame) -> None:
+    """One motif is called GATA, the other, whose best match is too unlike it, by its own name everywhere."""
+    motifs = read(folder / "motifs.tsv").set_index("motif")
+    kinds = site_of(folder)
+    for own, motif in motifs.iterrows():
+        known = kinds[str(own)] == "gata"
+        assert (motif["match1_qvalue"] <= NAMED_QVALUE) == known
+        assert motif["match1_name"] != ""
+        assert motif["name"] == ("GATA" if known else own)
+    assert set(map(tuple, hits[["motif", "name"]].to_numpy())) == set(motifs["name"].items())
+    for file in ("motifs.meme", "motifs_cwm.meme"):
+        lines = [line for line in (folder / file).read_text().splitlines() if line.startswith("MOTIF")]
+        assert lines == [
+            f"MOTIF {own} GATA" if name == "GATA" else f"MOTIF {own}" for own, name in motifs["name"].items()
+        ]
+
+
 def test_sites_that_lower_the_output_make_negative_motifs(tmp_path: Path) -> None:
     onehot, hypothetical, _ = planted(30)
     inputs = write_inputs(tmp_path, onehot, -hypothetical)
-    summary = find_motifs(**inputs, out=tmp_path, min_seqlets=10, n_matches=1)
+    database = database_without_the_ebox(tmp_path / "known.meme")
+    summary = find_motifs(**inputs, out=tmp_path, min_seqlets=10, n_matches=1, database=database)
     motifs = read(tmp_path / "motifs.tsv")
     assert summary.n_motifs == 2
     assert set(motifs["sign"]) == {"neg"}
@@ -261,6 +289,7 @@ def test_sites_that_lower_the_output_make_negative_motifs(tmp_path: Path) -> Non
     assert (read(tmp_path / "seqlets.tsv")["contribution"] < 0).all()
     assert "match2" not in motifs.columns
     hits = read_hits(tmp_path / "hits.bed.gz")
+    assert_called_alike(tmp_path, hits)
     assert hits["chrom"].str.startswith("peak ").all()
     assert len(hits) >= 55
 
@@ -290,7 +319,7 @@ def assert_empty(folder: Path, summary: MotifSummary) -> None:
         assert list(file) == []
         assert file.attrs["note"] == summary.note
         assert "window_size" in file.attrs
-    assert read(folder / "motifs.tsv").columns[:7].tolist() == MOTIF_COLUMNS
+    assert read(folder / "motifs.tsv").columns[:8].tolist() == MOTIF_COLUMNS
     assert read(folder / "motifs.tsv").empty
     assert read(folder / "motif_matrices.tsv").empty
     assert read_hits(folder / "hits.bed.gz").empty

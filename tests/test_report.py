@@ -54,7 +54,7 @@ def test_the_page_says_what_was_run_and_what_was_found(results: Path, tmp_path: 
     assert "each against 20 dinucleotide-shuffled references" in text
     assert "TF-MoDISco found 2 motifs: GATA1 and TAL1." in text
     assert PROVENANCE["model_sha256"] in text
-    assert "JASPAR2026 vertebrates" in text
+    assert "JASPAR2026 CORE vertebrates" in text
     assert "41 records read, 40 kept, 1 dropped" in text
     assert "has 150 bases, not 200" in text
 
@@ -116,11 +116,12 @@ def test_positive_and_negative_motifs_are_told_apart(results: Path, tmp_path: Pa
 
 def test_a_motif_is_not_named_by_a_match_that_is_not_significant(own: Path, tmp_path: Path) -> None:
     motifs = pd.read_csv(own / "motifs.tsv", sep="\t", dtype=str, keep_default_na=False)
-    motifs.loc[1, "match1_qvalue"] = "0.4"
+    motifs.loc[1, ["match1_qvalue", "name"]] = ["0.4", "neg_patterns.pattern_0"]
     write_table(own / "motifs.tsv", motifs)
     text = words_of(report(own, tmp_path / "report.html"))
     assert "TF-MoDISco found 2 motifs: GATA1 and 1 without a known match." in text
-    assert "Unnamed motif 2" in text
+    assert "2 neg_patterns.pattern_0 negative" in text
+    assert "The best q-value is above 0.05" in text
 
 
 def test_hits_are_placed_along_the_window_as_the_model_read_it(results: Path, tmp_path: Path) -> None:
@@ -255,8 +256,11 @@ def test_sources_that_were_not_used_are_not_cited(results: Path, tmp_path: Path)
     used = {"reference_kind": "zeros", "motifs_database": "mine.meme"}
     text = words_of(report(results, tmp_path / "report.html", provenance=used))
     assert "JASPAR" not in text
+    assert "compared with known ones of mine.meme by Tomtom [3]" in text
     assert "spanning" not in text
     assert "all-zero references" in text
     text = words_of(report(results, tmp_path / "report.html"))
-    assert "of JASPAR [6] by Tomtom [3]" in text
+    assert "of JASPAR2026 CORE vertebrates [6] by Tomtom [3]" in text
+    assert "JASPAR 2026: expansion of transcription factor binding profiles" in text
+    assert "JASPAR 2024" not in text
     assert "spanning arborescence [5]" in text

@@ -195,7 +195,7 @@ def write_hits(
     places
         The kept rows of ``sequences.tsv``; for sequences from FASTA the chromosome is the ``id``.
     motifs
-        The name that people know it by, and TF-MoDISco's, of each motif.
+        What each motif is called by, and TF-MoDISco's own name of it.
     """
     from Bio import bgzf
 

@@ -115,7 +115,7 @@ def draw_logos(
     for name, value, least in (("n_sequences", n_sequences, 0), ("window", window, 1)):
         if value < least:
             raise InputError(f"{value} is less than {least}", where=name, remedy=f"give {least} or more")
-    table = _read_table(motifs, ["motif", "n_seqlets", "trim_start", "trim_end", "match1", "match1_name"])
+    table = _read_table(motifs, ["motif", "name", "n_seqlets", "trim_start", "trim_end", "match1"])
     frames = _motif_frames(_read_table(matrices, ["motif", "kind", "position", *BASES]), table, matrices)
     scored = _read_table(per_sequence, ["key", "id", "chrom", "start", "end", "strand"])
     rows: list[tuple[str, ...]] = []
@@ -258,8 +258,9 @@ def _draw_motif(
     folder: Path, motif: pd.Series, matrices: Mapping[str, Matrix], letters: list[str]
 ) -> Iterator[tuple[str, ...]]:
     """Draw a motif's matrices in both orientations, and yield the index's rows."""
-    name, accession = str(motif["match1_name"]), str(motif["match1"])
-    title = f"{name} ({accession})" if accession not in ("", name) else accession or str(motif["motif"])
+    name, accession = str(motif["name"]), str(motif["match1"])
+    known = name != motif["motif"] and accession != name
+    title = f"{name} ({accession})" if known else name
     width = matrices["cwm"].shape[1]
     first = max(int(motif["trim_start"]) - _MARGIN, 0)
     last = min(int(motif["trim_end"]) + _MARGIN, width)

@@ -26,7 +26,7 @@ from genolift.known_motifs import Database, Matrix
 from genolift.meme import write_meme
 from genolift.sequences import read_sequence_table
 from genolift.store import open_contributions
-from genolift.tomtom import Match, closest_motif_of_seqlets, closest_motifs
+from genolift.tomtom import Match, closest_motif_of_seqlets, closest_motifs, motif_name
 
 _LOG = logging.getLogger("genolift")
 _FILES = (
@@ -35,7 +35,7 @@ _FILES = (
 )
 _SEQLETS_IN_NOTE = 25
 _MATRIX_KINDS = ("ppm", "cwm", "hcwm")
-MOTIF_COLUMNS = ["motif", "sign", "n_seqlets", "n_hits", "trim_start", "trim_end", "consensus"]
+MOTIF_COLUMNS = ["motif", "name", "sign", "n_seqlets", "n_hits", "trim_start", "trim_end", "consensus"]
 SEQLET_COLUMNS = [
     *("motif", "key", "id", "start", "end", "chrom", "genome_start", "genome_end", "strand", "contribution"),
     *("match1", "match1_name", "match1_pvalue"),
@@ -155,16 +155,17 @@ def find_motifs(
         **{package: version(package) for package in ("modisco", "finemo", "memelite", "pyjaspar")},
         "database": known.source,
     }
-    names = [(_label(match) or motif.name, motif.name) for match, motif in zip(matches, motifs, strict=True)]
+    names = [motif_name(motif.name, found) for motif, found in zip(motifs, matches, strict=True)]
     with ExitStack() as stack:
         # All are written before the first is renamed.
         files = {name: stack.enter_context(whole_file(out / name)) for name in _FILES}
         save_patterns(files["motifs.h5"], found, width=scores.onehot.shape[2], note=note, provenance=made)
-        _write_memes(files, motifs, matches)
+        _write_memes(files, motifs, names)
         _write_table(files["motif_matrices.tsv"], _matrix_table(motifs))
-        _write_table(files["motifs.tsv"], _motif_table(motifs, matches, n_matches, hits))
+        _write_table(files["motifs.tsv"], _motif_table(motifs, names, matches, n_matches, hits))
         _write_table(files["seqlets.tsv"], seqlets)
-        write_hits(files["hits.bed.gz"], hits, scores.places, names)
+        called = [(name, motif.name) for name, motif in zip(names, motifs, strict=True)]
+        write_hits(files["hits.bed.gz"], hits, scores.places, called)
     return MotifSummary(len(motifs), len(seqlets), len(hits), note)
 
 
@@ -217,23 +218,16 @@ def consensus(ppm: Matrix) -> str:
     )
 
 
-def _write_memes(
-    files: Mapping[str, Path], motifs: Sequence[Motif], matches: Sequence[Sequence[Match]]
-) -> None:
-    """Write the trimmed PPMs and CWMs; a motif's alternate name is that of its best match."""
+def _write_memes(files: Mapping[str, Path], motifs: Sequence[Motif], names: Sequence[str]) -> None:
+    """Write the trimmed PPMs and CWMs; what a motif is called by is its alternate name, where it has one."""
     for name, kind in (("motifs.meme", "ppm"), ("motifs_cwm.meme", "cwm")):
         write_meme(
             files[name],
             [
-                (motif.name, _label(match).replace(" ", "_"), getattr(motif, kind), len(motif.seqlets))
-                for motif, match in zip(motifs, matches, strict=True)
+                (motif.name, "" if name == motif.name else name, getattr(motif, kind), len(motif.seqlets))
+                for motif, name in zip(motifs, names, strict=True)
             ],
         )
-
-
-def _label(matches: Sequence[Match]) -> str:
-    """Return what a motif is called by: its best match's name; empty if it has none."""
-    return matches[0].name if matches else ""
 
 
 def _matrix_table(motifs: Sequence[Motif]) -> pd.DataFrame:
@@ -248,7 +242,11 @@ def _matrix_table(motifs: Sequence[Motif]) -> pd.DataFrame:
 
 
 def _motif_table(
-    motifs: Sequence[Motif], matches: Sequence[Sequence[Match]], n_matches: int, hits: pd.DataFrame
+    motifs: Sequence[Motif],
+    names: Sequence[str],
+    matches: Sequence[Sequence[Match]],
+    n_matches: int,
+    hits: pd.DataFrame,
 ) -> pd.DataFrame:
     """Return ``motifs.tsv``; the columns of matches that the database is too small for are empty."""
     columns = [*MOTIF_COLUMNS]
@@ -256,9 +254,10 @@ def _motif_table(
         columns += [f"match{rank}{end}" for end in ("", "_name", "_qvalue", "_pvalue", "_strand")]
     counts = hits["motif"].value_counts()
     rows = []
-    for number, (motif, found) in enumerate(zip(motifs, matches, strict=True)):
+    for number, (motif, name, found) in enumerate(zip(motifs, names, matches, strict=True)):
         row: list[Any] = [
             motif.name,
+            name,
             motif.name[:3],
             len(motif.seqlets),
             int(counts.get(number, 0)),

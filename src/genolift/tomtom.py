@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from genolift.known_motifs import Database, Matrix, frequencies
 
+NAMED_QVALUE = 0.05
+"""A motif is called by its best match only where Tomtom's q-value is at most this."""
 _LOG = logging.getLogger("genolift")
 _FEW_TARGETS = 25  # memelite's own limit; MEME's Tomtom warns below 50
 _QUERIES_AT_A_TIME = 500  # a result of 500 x 1,019 targets x 5 float64 is 20 MB
@@ -65,6 +67,15 @@ def closest_motifs(
             )
         )
     return found
+
+
+def motif_name(own: str, matches: Sequence[Match]) -> str:
+    """Return what a motif is called by, in every file and picture.
+
+    That is the name of its best match, the first, where its q-value is at most `NAMED_QVALUE`; else the
+    motif's ``own`` name, TF-MoDISco's ``pos_patterns.pattern_0``.
+    """
+    return matches[0].name if matches and matches[0].qvalue <= NAMED_QVALUE else own
 
 
 def closest_motif_of_seqlets(

@@ -12,7 +12,6 @@ from genolift.report import figures, words
 from genolift.report.images import Logo, Logos
 from genolift.report.results import MINUS, Results
 
-NAMED_QVALUE = 0.05  # a motif is called by its best match only where Tomtom's q-value is at most this
 _MOST_SEQLETS = 25
 
 
@@ -28,11 +27,14 @@ class Match:
 
 @dataclass(frozen=True)
 class MotifView:
-    """A motif as the page shows it. ``number`` counts from 1; ``name`` is its match, if it is good."""
+    """A motif as the page shows it. ``number`` counts from 1; ``name`` is what it is called by, and ``known``
+    whether that is its best match.
+    """
 
     number: int
     accession: str
     name: str
+    known: bool
     negative: bool
     consensus: str
     n_seqlets: int
@@ -54,11 +56,6 @@ class MotifView:
     def sign(self) -> str:
         """``positive`` where the motif raises the output, ``negative`` where it lowers it."""
         return "negative" if self.negative else "positive"
-
-    @property
-    def heading(self) -> str:
-        """The name that people know it by, else its number."""
-        return self.name or f"Unnamed motif {self.number}"
 
 
 @dataclass(frozen=True)
@@ -102,14 +99,14 @@ def _motif_view(number: int, row: pd.Series, results: Results, logos: Logos) -> 
     hits = results.hits[results.hits["motif"] == accession]
     seqlets = results.seqlets[results.seqlets["motif"] == accession]
     matches = _matches(row)
-    good = bool(matches) and row["match1_qvalue"] <= NAMED_QVALUE
-    name = matches[0].name if good else ""
+    name = str(row["name"])
     negative = str(row["sign"]).lower().startswith(("neg", "-")) or accession.startswith("neg_")
-    positions, reading = _positions(hits, results, name or accession)
+    positions, reading = _positions(hits, results, name)
     return MotifView(
         number=number,
         accession=accession,
         name=name,
+        known=name != accession,
         negative=negative,
         consensus=str(row["consensus"]),
         n_seqlets=_whole(row["n_seqlets"]),
@@ -118,7 +115,7 @@ def _motif_view(number: int, row: pd.Series, results: Results, logos: Logos) -> 
         contribution=float(seqlets["contribution"].mean()) if len(seqlets) else float("nan"),
         matches=matches,
         best_qvalue=float(row["match1_qvalue"]),
-        logos=_logos(accession, name or accession, logos),
+        logos=_logos(accession, name, logos),
         positions=positions,
         reading=reading,
     )

@@ -15,16 +15,18 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from genolift.citations import jaspar_citation, jaspar_release
 from genolift.errors import InputError
 from genolift.files import whole_file
 from genolift.report import words
 from genolift.report.images import Logo, Logos
 from genolift.report.model_section import FOLDER, inspected_views
 from genolift.report.models_section import models_view
-from genolift.report.motif_section import NAMED_QVALUE, MotifView, motif_views, seqlets_view
+from genolift.report.motif_section import MotifView, motif_views, seqlets_view
 from genolift.report.provenance import fact_groups, model_in_words, references_in_words, rule_in_words
 from genolift.report.quality import checks
 from genolift.report.results import Results, read_results
+from genolift.tomtom import NAMED_QVALUE
 
 _FOLDER = Path(__file__).parent
 _MOST_DROPPED = 20
@@ -112,6 +114,7 @@ def write_report(
     logos = Logos(read.folder / "logos", read.logos)
     motifs = motif_views(read, logos)
     top = _top_sequences(read, logos, n_sequences)
+    database = str(read.provenance.get("motifs_database") or "")
     page = (
         _environment()
         .get_template("page.html")
@@ -132,7 +135,9 @@ def write_report(
             files=_files(read, linked=Path(out).resolve().parent == read.folder.resolve()),
             provenance=read.provenance,
             rule=rule_in_words(read.provenance),
-            motif_database=_motif_database(read),
+            motif_database=database,
+            jaspar=jaspar_release(database),
+            jaspar_citation=jaspar_citation(jaspar_release(database) or ""),
             references=references_in_words(read.provenance, read.n_references),
             style=_asset("page.css"),
             script=_asset("page.js"),
@@ -181,20 +186,10 @@ def _summary(results: Results, motifs: Sequence[MotifView]) -> str:
     )
     if not motifs:
         return f"{done} TF-MoDISco found no motif."
-    names = list(dict.fromkeys(motif.name for motif in motifs if motif.name))
-    unnamed = sum(not motif.name for motif in motifs)
+    names = list(dict.fromkeys(motif.name for motif in motifs if motif.known))
+    unnamed = sum(not motif.known for motif in motifs)
     called = f": {words.listed([*names, *([f'{unnamed} without a known match'] if unnamed else [])])}"
     return f"{done} TF-MoDISco found {words.count(len(motifs), 'motif')}{called}."
-
-
-def _motif_database(results: Results) -> str:
-    """Return all that is recorded of the motif database: its release, or the user's file."""
-    told = (
-        f"{key} {value}"
-        for key, value in results.provenance.items()
-        if re.search("jaspar|database", key, re.I)
-    )
-    return " ".join(told)
 
 
 def _records(results: Results) -> dict[str, Any]:

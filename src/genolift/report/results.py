@@ -40,6 +40,7 @@ _MATCHES = tuple(f"match{rank}" for rank in (1, 2, 3))
 _MOTIFS = {
     "text": (
         "motif",
+        "name",
         "sign",
         "consensus",
         *(f"{match}{end}" for match in _MATCHES for end in ("", "_name", "_strand")),
