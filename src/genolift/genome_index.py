@@ -1,32 +1,30 @@
 """Windows of a genome by the index that stands beside it, believed only where the genome itself agrees.
 
-The index is what ``samtools faidx`` makes (.fai, and .gzi for BGZF). pyfaidx, which reads it too, believes it
-by its date, drops the line breaks that would give a stale one away, and may write beside the genome.
+The index is what ``samtools faidx`` makes (.fai, and .gzi for BGZF). pyfaidx reads it, but believes it
+by its date, and drops the line breaks that would give a stale one away: so the bytes are checked here.
 """
 
 from __future__ import annotations
 
-import gzip
-import os
 import re
+import struct
+import warnings
 import zlib
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from Bio import bgzf
+from pyfaidx import Faidx
 
-from genolift.errors import InputError
 from genolift.files import existing_file
-from genolift.text_files import read_lines
 
 _BLOCK_HEADER = 18  # bytes; SAM specification, section 4.1
 _BLOCK_BYTES = 2**16
-_BLOCKS_KEPT = 64
 _LONGEST_HEADER = 2**20
 _LINE_CHECKED_WHOLE = 10_000
 _NO_LETTER = np.zeros(256, dtype=bool)
@@ -146,47 +144,43 @@ def indexed_genome(path: Path) -> Iterator[IndexedGenome | None]:
         return
     with existing_file(path).open("rb") as file:
         start = file.read(_BLOCK_HEADER)
-        if start[:2] != b"\x1f\x8b":
-            yield IndexedGenome(_read_fai(index), _PlainFile(file))
-        elif _is_block(start) and blocks.is_file():
-            yield IndexedGenome(_read_fai(index), _BgzfFile(file, *_read_gzi(blocks)))
+        named_as_gzip = path.suffix.lower() in (".gz", ".bgz")  # by which pyfaidx tells
+        if start[:2] != b"\x1f\x8b" and not named_as_gzip:
+            with closing(_opened(path)) as faidx:
+                yield IndexedGenome(_records(faidx), _PlainFile(file))
+        # without a .gzi pyfaidx would write one, and the .fai anew
+        elif _is_block(start) and named_as_gzip and blocks.is_file():
+            with closing(_opened(path)) as faidx:
+                yield IndexedGenome(_records(faidx), _BgzfFile(faidx, file))
         else:
             yield None
 
 
-def _read_fai(path: Path) -> dict[str, _Record]:
-    """Return the records of a .fai by name; its columns are those of `_Record`, separated by tabs."""
-    records: dict[str, _Record] = {}
+def _opened(path: Path) -> Faidx:
+    """Open a genome with its index, which is neither made nor made anew."""
     try:
-        for line in read_lines(path):
-            name, *numbers = line.rstrip("\n").split("\t")
-            record = _Record(name, *map(int, numbers))
-            breaks = record.line_bytes - record.line_bases
-            # no break where the file ends behind a record of one line
-            possible = (1, 2) if record.length > record.line_bases else (0, 1, 2)
-            good = record.length == 0 or (record.line_bases > 0 and breaks in possible)
-            if not good or min(record.length, record.offset) < 0 or name in records:
-                raise ValueError(line.strip())
-            records[name] = record
-    except (InputError, TypeError, ValueError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # that an index is older than its genome
+            return Faidx(str(path), rebuild=False, build_index=False)
+    except (OSError, ValueError, struct.error) as error:
         raise StaleIndexError(f"it is damaged: {error}") from error
+
+
+def _records(faidx: Faidx) -> dict[str, _Record]:
+    """Return the records of a .fai by name."""
+    records: dict[str, _Record] = {}
+    for name, found in faidx.index.items():
+        record = _Record(name, found.rlen, found.offset, found.lenc, found.lenb)
+        breaks = record.line_bytes - record.line_bases
+        # no break where the file ends behind a record of one line
+        possible = (1, 2) if record.length > record.line_bases else (0, 1, 2)
+        good = record.length == 0 or (record.line_bases > 0 and breaks in possible)
+        if not good or min(record.length, record.offset) < 0:
+            raise StaleIndexError(f"it is damaged: {name} {found}")
+        records[name] = record
     if not records:
         raise StaleIndexError("it is empty")
     return records
-
-
-def _read_gzi(path: Path) -> tuple[list[int], list[int]]:
-    """Return where the blocks begin in the compressed and in the uncompressed file: a .gzi has their number
-    and then both for each but the first, as uint64.
-    """
-    try:
-        numbers = np.fromfile(path, dtype="<u8")
-    except OSError as error:
-        raise StaleIndexError(f"{path.name} cannot be read ({error})") from error
-    if len(numbers) == 0 or len(numbers) != 1 + 2 * int(numbers[0]):
-        raise StaleIndexError(f"{path.name} is damaged")
-    compressed, plain = numbers[1::2].tolist(), numbers[2::2].tolist()
-    return [0, *compressed], [0, *plain]
 
 
 def _is_block(header: bytes) -> bool:
@@ -206,42 +200,45 @@ class _PlainFile:
 
 
 class _BgzfFile:
-    """The bytes of a BGZF file, by where they stand once unpacked."""
+    """The bytes of a BGZF file, by where they stand once unpacked.
 
-    def __init__(self, file: BinaryIO, compressed: list[int], plain: list[int]) -> None:
-        self._file = file
-        self._compressed, self._plain = compressed, plain
-        self._size = os.fstat(file.fileno()).st_size
-        self._block = lru_cache(_BLOCKS_KEPT)(self._unpacked)
+    Every block that is read must begin where the .gzi says and be as large.
+    """
+
+    def __init__(self, faidx: Faidx, file: BinaryIO) -> None:
+        self._unpacked, self._file = faidx.file, file
+        self._compressed = [block.cstart for block in faidx.gzi_index]
+        self._plain = [block.ustart for block in faidx.gzi_index]
+        self._checked: set[int] = set()
 
     def read(self, start: int, end: int) -> bytes:
         """Return the bytes from ``start`` to ``end``, fewer where the file ends before."""
         start = max(0, start)
-        number = bisect_right(self._plain, start) - 1
-        pieces = []
-        while start < end and number < len(self._plain) and self._compressed[number] < self._size:
-            block, first = self._block(number), self._plain[number]
-            pieces.append(block[start - first : end - first])
-            start, number = max(start, first + len(block)), number + 1
-        return b"".join(pieces)
+        first, last = (bisect_right(self._plain, at) - 1 for at in (start, max(start, end - 1)))
+        for number in range(first, last + 1):
+            if number not in self._checked:
+                self._check(number)
+                self._checked.add(number)
+        within = start - self._plain[first]
+        if start >= end or within >= _BLOCK_BYTES:  # behind the last block
+            return b""
+        try:
+            self._unpacked.seek(bgzf.make_virtual_offset(self._compressed[first], within))
+            read: bytes = self._unpacked.read(end - start)
+        except (OSError, ValueError, EOFError, zlib.error) as error:
+            raise StaleIndexError(f"a BGZF block cannot be read ({error})") from error
+        return read
 
-    def _unpacked(self, number: int) -> bytes:
-        """Return what is in a block, which must begin where the .gzi says and be as large."""
+    def _check(self, number: int) -> None:
         begin = self._compressed[number]
         self._file.seek(begin)
-        header = self._file.read(_BLOCK_HEADER)
-        if not _is_block(header):
-            raise StaleIndexError(f"no BGZF block begins at byte {begin}, where the .gzi says")
-        size = int.from_bytes(header[16:18], "little") + 1
         try:
-            block = gzip.decompress(header + self._file.read(size - _BLOCK_HEADER))
-        except (OSError, EOFError, zlib.error) as error:
-            raise StaleIndexError(f"the BGZF block at byte {begin} is damaged ({error})") from error
-        last = number == len(self._plain) - 1
-        expected = (begin + size, self._plain[number] + len(block))
-        if last:  # what follows the last block that the .gzi has, such as the empty one at the end
-            self._compressed.append(expected[0])
-            self._plain.append(expected[1])
-        elif expected != (self._compressed[number + 1], self._plain[number + 1]):
+            # bytes of the block as it stands in the file, and of what it holds
+            _, size, _, length = next(bgzf.BgzfBlocks(self._file))
+        except (StopIteration, OSError, ValueError, EOFError, struct.error, zlib.error) as error:
+            raise StaleIndexError(
+                f"no BGZF block begins at byte {begin}, where the .gzi says ({error})"
+            ) from error
+        following = [each[number + 1 : number + 2] for each in (self._compressed, self._plain)]
+        if following not in ([[], []], [[begin + size], [self._plain[number] + length]]):
             raise StaleIndexError(f"the BGZF block at byte {begin} is not as large as the .gzi says")
-        return block
