@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from genolift.engine.own_state import own_state
 from genolift.engine.plan import GENOMICS_DEFAULT, Plan
 from genolift.errors import InputError
 from genolift.explainer import Attribution, Explainer, Model, Piece, References, chosen_device
@@ -59,6 +60,7 @@ def deeplift(
     target: Target = 0,
     **options: Unpack[Options],
 ) -> tuple[Attribution, ...]: ...
+@own_state()
 def deeplift(
     model: Model,
     inputs: Any,
@@ -227,6 +229,7 @@ def _as_one(model: Model, inputs: tuple[Any, ...]) -> tuple[JoinedInputs, Tensor
     return wrapped, flat, pieces
 
 
+@own_state()
 def plan(
     model: Model,
     inputs: Tensor | tuple[Tensor, ...],
@@ -255,6 +258,7 @@ def plan(
     ).plan
 
 
+@own_state()
 def integrated_gradients(
     model: Model,
     inputs: Tensor,

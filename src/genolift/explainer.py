@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,10 +17,11 @@ from genolift.convergence import relative_error
 from genolift.engine.budget import CPU_BATCH_BYTES, SHARE_OF_FREE_MEMORY, check_alone, split
 from genolift.engine.capture import capture
 from genolift.engine.footprint import footprint, value_bytes
-from genolift.engine.graph import Graph, Name, default_dtype
+from genolift.engine.graph import Graph, Name
 from genolift.engine.independence import check_rows_are_independent
 from genolift.engine.job import Job, Path, as_tensor, is_onehot
 from genolift.engine.memory import at_most, free
+from genolift.engine.own_state import own_state, process_settings
 from genolift.engine.plan import (
     GENOMICS_DEFAULT,
     behind_last_convolution,
@@ -85,6 +86,7 @@ class Explainer:
         Bytes that the process stays under, None for what is free; those of them that the caller will take.
     """
 
+    @own_state()
     def __init__(
         self,
         model: Model,
@@ -124,7 +126,7 @@ class Explainer:
         targets: list[Any] = list(target) if isinstance(target, (list, tuple)) else [target]
         if not targets:
             raise InputError("there is no target", where="target", remedy="give at least one")
-        with _no_inference_mode():
+        with process_settings(self.dtype, tf32=self._tf32):
             self.targets: tuple[Explained, ...]
             self.graph, self.targets, self.stepped_over = self._capture(
                 model, rows, targets, keep_final_activation
@@ -145,6 +147,7 @@ class Explainer:
         half = self.precision == "bfloat16"
         self.runner = Runner(self.plan, self.device, self.dtype, half_precision=half)
 
+    @own_state()
     def with_rule(self, rule: str) -> Explainer:
         """Return an explainer of the same captured model by another rule."""
         other = copy.copy(self)
@@ -177,6 +180,12 @@ class Explainer:
             pair = tuple(torch.cat([row, row]) for row in rows)
             activations = self.runner.forward(pair, carry=False)
             output = self.runner.output(activations)
+            if output.is_complex():
+                raise InputError(
+                    "the target is a complex number",
+                    where="target",
+                    remedy="give a function of it that is real, such as lambda output: output.abs()[:, 0]",
+                )
             if output.dim() == 0 or output.shape[0] != 2:
                 raise InputError(
                     f"the target has the shape {tuple(output.shape)} for 2 rows",
@@ -192,8 +201,13 @@ class Explainer:
                     where=f"layer {self.layer}",
                     remedy="choose a layer whose output has the rows first",
                 )
+            if read.is_complex():
+                raise InputError(
+                    "gives complex numbers", where=f"layer {self.layer}", remedy="choose a layer of real ones"
+                )
             return tuple(read.shape[1:])
 
+    @own_state()
     def explain(
         self,
         inputs: Tensor,
@@ -227,6 +241,7 @@ class Explainer:
             besides=besides,
         )[0][0]
 
+    @own_state()
     def explain_each(
         self,
         inputs: Tensor,
@@ -306,17 +321,15 @@ class Explainer:
             fits = min(fits, CPU_BATCH_BYTES // value_bytes(self.runner))
         return max(1, fits)
 
+    @property
+    def _tf32(self) -> bool:
+        return self.precision == "tf32" and self.device.type == "cuda"
+
     @contextmanager
     def _settings(self) -> Iterator[None]:
         """Set what precision asks of the whole process, and set it back."""
-        matmul, convolution = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = self.precision == "tf32"
-        try:
-            with _no_inference_mode(), torch.no_grad(), default_dtype(self.dtype):
-                yield
-        finally:
-            torch.backends.cuda.matmul.allow_tf32 = matmul
-            torch.backends.cudnn.allow_tf32 = convolution
+        with process_settings(self.dtype, tf32=self._tf32), torch.no_grad():
+            yield
 
 
 def _last_convolution(graph: Graph) -> Name:
@@ -378,10 +391,6 @@ def _checked(inputs: Tensor, names: list[str] | None) -> Tensor:
         row = int((~finite).nonzero()[0])
         raise InputError("holds NaN or infinity", where=f"sequence {names[row] if names else row}")
     return inputs
-
-
-def _no_inference_mode() -> Any:
-    return torch.inference_mode(False) if torch.is_inference_mode_enabled() else nullcontext()
 
 
 @contextmanager

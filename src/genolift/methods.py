@@ -17,6 +17,7 @@ from torch.nn.functional import interpolate
 from genolift.attribution import deeplift
 from genolift.engine.budget import Split
 from genolift.engine.job import Job, as_tensor, is_onehot
+from genolift.engine.own_state import own_state
 from genolift.engine.sums import check_output
 from genolift.errors import InputError
 from genolift.explainer import Attribution, Explainer, Model, checked_size
@@ -24,6 +25,7 @@ from genolift.substitution import ForwardOnly, Rows
 from genolift.targets import LAST_CONVOLUTION, Target, one_target
 
 
+@own_state()
 def in_silico_mutagenesis(
     model: Model,
     inputs: Tensor,
@@ -87,6 +89,7 @@ def in_silico_mutagenesis(
     return explainer.explain(inputs, extra_inputs=extra_inputs, batch_size=batch_size, progress=progress)
 
 
+@own_state()
 def gradient_times_input(
     model: Model,
     inputs: Tensor,
@@ -124,6 +127,7 @@ def gradient_times_input(
     )
 
 
+@own_state()
 def grad_cam(
     model: Model,
     inputs: Tensor,
@@ -194,9 +198,11 @@ def grad_cam(
 class Mutagenesis:
     """A model captured once, for `in_silico_mutagenesis` of many inputs of one shape; arguments as there."""
 
+    @own_state()
     def __init__(self, model: Model, example: Tensor, **explained: Any) -> None:
         self._forward = ForwardOnly(model, example, **explained)
 
+    @own_state()
     def explain(
         self,
         inputs: Tensor,
@@ -234,6 +240,7 @@ class Mutagenesis:
 class GradCam:
     """A model captured once, for `grad_cam` of many inputs of one shape; arguments as there."""
 
+    @own_state()
     def __init__(
         self,
         model: Model,
@@ -247,6 +254,7 @@ class GradCam:
         self._maps = Explainer(model, example, rule="gradient", layer=layer, **explained)
         self._guided = Explainer(model, example, rule="guided-backprop", **explained) if guided else None
 
+    @own_state()
     def explain(
         self,
         inputs: Tensor,

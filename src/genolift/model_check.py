@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import fields, is_dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
 from genolift.engine.capture import AS_TRAINED
+from genolift.engine.determinism import check_same
+from genolift.engine.own_state import own_state
 from genolift.engine.source import first_line, model_line
 from genolift.engine.trial_model import TrialModel, trial_model
 from genolift.errors import InputError
@@ -22,16 +22,15 @@ from genolift.explainer import Explainer, Model
 from genolift.inspection.trial import find_layout
 from genolift.model_spec import AXES
 from genolift.models.layout import Laid
-from genolift.outputs import outputs_by_name
+from genolift.outputs import outputs_by_name, tensors_of
 
 _RANDOM = 30
 """Random sequences that a target is looked at on, too: of two sequences it may be the same by chance."""
-_ROUNDING = 1e-5
-"""What two calls may differ by through rounding, as a share of the largest value."""
 _CPU = torch.device("cpu")
 _MOST_EXTRA_CHANNELS = 8
 
 
+@own_state()
 def check_model(
     model: Model,
     onehot: Tensor,
@@ -58,7 +57,7 @@ def check_model(
     ------
     InputError
         If the model does not take inputs of this shape (with the layout that it takes, where one is found),
-        an output is NaN or infinite, or a second call gives another output.
+        an output is NaN or infinite, or a second call gives another output (`UnsupportedOperation`).
     """
     trial = trial_model(model, device)
     inputs = (onehot, *held)
@@ -69,9 +68,10 @@ def check_model(
     except Exception as error:
         raise _not_taken(trial, inputs, error) from error
     _check_finite(first, names)
-    _check_same(trial, inputs, first)
+    check_same(trial, trial.module, inputs, first)
 
 
+@own_state()
 def check_target(explainer: Explainer, onehot: Tensor, held: Sequence[Tensor]) -> None:
     """Raise `InputError` if what is explained is the same for some sequences and for random ones.
 
@@ -106,7 +106,7 @@ def _target_of(explainer: Explainer, rows: Sequence[Tensor]) -> float:
 
 def _check_finite(output: Any, names: Sequence[str]) -> None:
     for name, value in outputs_by_name(output).items():
-        for values in _tensors(value):
+        for values in tensors_of(value):
             bad = ~torch.isfinite(values.reshape(len(values), -1) if values.dim() else values.reshape(1, 1))
             if bool(bad.any()):
                 row = int(bad.any(1).nonzero()[0])
@@ -119,52 +119,6 @@ def _check_finite(output: Any, names: Sequence[str]) -> None:
 
 def _bad(values: Tensor) -> str:
     return "NaN" if bool(torch.isnan(values).any()) else "infinite"
-
-
-def _check_same(trial: TrialModel, inputs: Sequence[Tensor], first: Any) -> None:
-    """Call the copy again and, where that gives something else, name the first layer that does."""
-    second = trial(*inputs)
-    pairs = list(zip(_tensors(first), _tensors(second), strict=False))
-    if all(_alike(one, other) for one, other in pairs):
-        return
-    largest = max(float((one - other).abs().max()) for one, other in pairs if one.shape == other.shape)
-    layer = _changing_layer(trial, inputs)
-    raise InputError(
-        f"the model gives another output when called again (by {largest:.2g})",
-        where=f"model, layer {layer}" if layer else "model",
-        remedy="it draws at random or changes its own state when predicting; mend its forward",
-    )
-
-
-def _changing_layer(trial: TrialModel, inputs: Sequence[Tensor]) -> str | None:
-    """Return the innermost layer that first gives another output for the same input; None where none does."""
-    seen: list[list[tuple[str, Any]]] = []
-
-    def see(name: str, module: nn.Module) -> Any:
-        called = f"{name} ({type(module).__name__})"
-        return module.register_forward_hook(lambda _module, _, output: seen[-1].append((called, output)))
-
-    hooks = [see(name, module) for name, module in trial.module.named_modules() if name]
-    try:
-        for _ in range(2):
-            seen.append([])
-            trial(*inputs)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    for (name, one), (_, other) in zip(*seen, strict=False):
-        same = zip(_tensors(one), _tensors(other), strict=False)
-        if not all(_alike(before, after) for before, after in same):
-            return name
-    return None
-
-
-def _alike(one: Tensor, other: Tensor) -> bool:
-    """Whether two values are the same but for rounding: a GPU may sum in another order at each call."""
-    if one.shape != other.shape or not one.is_floating_point():
-        return torch.equal(one, other)
-    largest = float(one.abs().max()) if one.numel() else 0.0
-    return torch.allclose(one, other, rtol=0, atol=_ROUNDING * largest, equal_nan=True)
 
 
 def _not_taken(trial: TrialModel, inputs: Sequence[Tensor], error: Exception) -> InputError:
@@ -224,12 +178,6 @@ def _runs(trial: TrialModel, inputs: Sequence[Tensor]) -> bool:
         trial(*inputs)
         return True
     return False
-
-
-def _tensors(output: Any) -> list[Tensor]:
-    if is_dataclass(output) and not isinstance(output, type):
-        output = [getattr(output, each.name) for each in fields(output)]
-    return [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
 
 
 def _shown(tensor: Tensor) -> str:

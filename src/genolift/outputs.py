@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 from torch import Tensor
+from torch.utils._pytree import tree_leaves
 
 from genolift.errors import InputError
 
@@ -82,6 +83,13 @@ def outputs_by_name(output: Any) -> dict[str, Any]:
     numbered = {str(number): value for number, value in enumerate(output)}
     names = getattr(output, "_fields", ())  # of a named tuple
     return dict(zip(names, output, strict=True)) | numbered if names else numbered
+
+
+def tensors_of(output: Any) -> list[Tensor]:
+    """Return all tensors of what a model or a layer returns, in order."""
+    if is_dataclass(output) and not isinstance(output, type):
+        output = [getattr(output, each.name) for each in fields(output)]
+    return [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
 
 
 def _shape(output: Any) -> str:

@@ -10,6 +10,7 @@ from torch import Tensor
 from genolift.attribution import Explainer, Model
 from genolift.engine.check import Loss, losses
 from genolift.engine.job import as_tensor
+from genolift.engine.own_state import own_state
 from genolift.engine.plan import GENOMICS_DEFAULT, Plan, as_text
 from genolift.engine.run import Runner
 from genolift.errors import InputError
@@ -56,6 +57,7 @@ class CheckedPlan:
         return f"{operation.title}{where} loses the most: {share}"
 
 
+@own_state()
 def check_plan(
     model: Model,
     inputs: Tensor,

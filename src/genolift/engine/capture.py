@@ -18,7 +18,9 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 from torch.utils._pytree import tree_leaves, tree_map_only
 
-from genolift.engine.graph import Graph, UnsupportedOperation, default_dtype
+from genolift.engine.determinism import check_same
+from genolift.engine.graph import Graph, UnsupportedOperation
+from genolift.engine.own_state import one_capture_at_a_time, own_state, process_settings
 from genolift.engine.program import graph_of, placed
 from genolift.engine.recurrent_operations import AS_TORCH_HAS_IT, kept_whole
 from genolift.engine.source import first_line, model_line, whole_traces
@@ -69,7 +71,8 @@ def capture(
             )
         if after is None:
             _check_arguments(model, example)
-            return graph_of(model, device, dtype)
+            with one_capture_at_a_time():
+                return graph_of(model, device, dtype)
         model = model.module()
     example = tuple(
         placed(tensor, device, dtype)[:1].expand(3, *tensor.shape[1:]).clone() for tensor in example
@@ -79,8 +82,11 @@ def capture(
         trial, traced = (
             _Traced(shadow_module(model, device, dtype), after, of_layer, read) for _ in range(2)
         )
-        _try(trial, example)
-        return graph_of(_export(traced, example), device, dtype, layer=read is not None)
+        first = _try(trial, example)
+        graph = graph_of(_export(traced, example), device, dtype, layer=read is not None)
+        with torch.no_grad():  # a graph of what is random says so, with the line, but Python draws too
+            check_same(trial.on_copies, trial.model, example, first)
+        return graph
 
 
 AS_TRAINED = (
@@ -113,6 +119,7 @@ def _check_arguments(program: ExportedProgram, example: tuple[Tensor, ...]) -> N
         )
 
 
+@own_state()
 def exported(model: nn.Module | ExportedProgram, example: tuple[Tensor, ...]) -> ExportedProgram:
     """Return ``model`` as a program with a free number of rows, in torch's own operations alone.
 
@@ -147,9 +154,14 @@ def exported(model: nn.Module | ExportedProgram, example: tuple[Tensor, ...]) ->
 
 @contextmanager
 def as_found(dtype: torch.dtype) -> Iterator[None]:
-    """Make tensors in ``dtype``, compile nothing, and leave dtype and random state as found."""
-    uncompiled = torch.compiler.set_stance("force_eager")
-    with default_dtype(dtype), one_precision(dtype), uncompiled, torch.random.fork_rng(devices=[]):
+    """One thread at a time: make tensors in ``dtype``, compile nothing, leave dtype and random state."""
+    with (
+        process_settings(dtype),
+        one_capture_at_a_time(),
+        one_precision(dtype),
+        torch.compiler.set_stance("force_eager"),
+        torch.random.fork_rng(devices=[]),
+    ):
         yield
 
 
@@ -293,6 +305,10 @@ class _Traced(nn.Module):
             )
         return output, value
 
+    def on_copies(self, *args: Tensor) -> Any:
+        """Return what `forward` does, of copies: a forward may write over its input."""
+        return self(*(each.clone() for each in args))
+
 
 def _copied(values: Any) -> Any:
     return tree_map_only(Tensor, torch.clone, values)
@@ -326,14 +342,13 @@ def _call_of(layer: str, outputs: list[Any]) -> Any:
     raise InputError(what, where=f"layer {layer}", remedy=remedy)
 
 
-def _try(model: _Traced, example: tuple[Tensor, ...]) -> None:
-    """Run the model once, to say what is wrong with its input or output in its own words."""
+def _try(model: _Traced, example: tuple[Tensor, ...]) -> Any:
+    """Run the model once, to say what is wrong with its input or output in its own words; return that."""
     shapes = " and ".join(_shape(tensor) for tensor in example)
     try:
         with torch.no_grad():
-            output = model(*example)
-        if model.read is not None:
-            output = output[0]
+            made = model.on_copies(*example)
+        output = made if model.read is None else made[0]
     except InputError:
         raise
     except Exception as error:
@@ -366,6 +381,7 @@ def _try(model: _Traced, example: tuple[Tensor, ...]) -> None:
             where="target",
             remedy=named + callable_,
         )
+    return made
 
 
 def _shape(tensor: Tensor) -> str:

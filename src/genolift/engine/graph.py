@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -186,23 +185,6 @@ _READABLE = {
     "max_pool3d_with_indices": "max_pool",
     "constant_pad_nd": "pad",
 }
-
-
-@contextmanager
-def default_dtype(dtype: torch.dtype) -> Iterator[None]:
-    """Compute in ``dtype`` what is made from whole numbers, or without saying in what.
-
-    The default is the whole process's: where threads compute, it is set around them all.
-    """
-    before = torch.get_default_dtype()
-    if before == dtype:
-        yield
-        return
-    torch.set_default_dtype(dtype)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
 
 
 def short_name(target: Any) -> str:

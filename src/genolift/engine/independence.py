@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genolift.engine.graph import UnsupportedOperation, default_dtype
+from genolift.engine.graph import UnsupportedOperation
+from genolift.engine.own_state import default_dtype
 from genolift.engine.run import Runner
 
 

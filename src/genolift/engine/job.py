@@ -382,15 +382,21 @@ def as_tensor(values: Any, where: str) -> Tensor:
     Raises
     ------
     InputError
-        If it is neither.
+        If it is neither, or inputs or references are complex.
     """
     if isinstance(values, np.ndarray):
         values = torch.from_numpy(values)
     if not isinstance(values, Tensor):
         raise InputError(f"is a {type(values).__name__}", where=where, remedy="give a tensor or an array")
+    if values.is_complex() and where != "extra_inputs":
+        raise InputError(
+            "hold complex numbers",
+            where=where,
+            remedy="give real ones, such as real and imaginary parts as channels",
+        )
     if where == "inputs" and not values.is_floating_point():
         values = values.float()
-    return values.detach()
+    return values.detach().clone() if values.is_inference() else values.detach()
 
 
 def is_onehot(inputs: Tensor) -> bool:

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from genolift.engine import channels_last
-from genolift.engine.graph import Graph, Name, Operation, aten, default_dtype, execute
+from genolift.engine.graph import Graph, Name, Operation, aten, execute
 from genolift.engine.kinds import Elementwise, Linear, Selection
+from genolift.engine.own_state import default_dtype
 from genolift.engine.plan import Plan, Step
 from genolift.engine.rules import Rescale
 

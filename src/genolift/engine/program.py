@@ -29,6 +29,8 @@ from genolift.engine.source import source_line
 from genolift.engine.tracing import in_precision
 from genolift.errors import InputError
 
+_RECURRENT = {each.operation for each in RECURRENT if isinstance(each, Result)}
+"""They draw at random in training mode alone, which no copy is in."""
 _NO_OPERATION = {"_assert_tensor_metadata", "_assert_scalar", "sym_constrain_range_for_size", "_assert_async"}
 
 
@@ -96,7 +98,9 @@ def graph_of(
     each = _with_starts_in_order(list(_with_one_result_each(operations)), set(inputs))
     read = Name(outputs[1]) if layer else inputs[0]
     graph = Graph(each, constants, tuple(inputs), Name(outputs[0]), read, frozenset())
-    return _with_products_for_quotients(with_dependence(graph))
+    graph = with_dependence(graph)
+    _refuse_random(graph)
+    return _with_products_for_quotients(graph)
 
 
 def _refuse_effects(program: ExportedProgram) -> None:
@@ -106,6 +110,19 @@ def _refuse_effects(program: ExportedProgram) -> None:
                 f"the operation {short_name(node.args[1])} has side effects",
                 where=source_line(node.meta.get("stack_trace") or "") or "model",
                 remedy="write the model without it, or explain a layer after it",
+            )
+
+
+def _refuse_random(graph: Graph) -> None:
+    """Raise `UnsupportedOperation` if the output needs numbers that are drawn at random."""
+    for operation in graph.operations:
+        target = operation.target.operation if isinstance(operation.target, Result) else operation.target
+        random = torch.Tag.nondeterministic_seeded in getattr(target, "tags", ())
+        if random and target not in _RECURRENT:
+            raise UnsupportedOperation(
+                f"the operation {operation.title} draws at random, so that no score would be the same twice",
+                where=operation.source or f"model, value {operation.name}",
+                remedy="draw only where self.training is true, or keep a buffer that is drawn in __init__",
             )
 
 
@@ -333,4 +350,6 @@ def _with_products_for_quotients(graph: Graph) -> Graph:
 
 def placed(tensor: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
     """Return a tensor on ``device``, and in ``dtype``, or its complex one, where it holds such numbers."""
+    if tensor.is_inference():  # which autograd does not take
+        tensor = tensor.clone()
     return tensor.to(device=device, dtype=in_precision(tensor.dtype, dtype))

@@ -26,13 +26,14 @@ from genolift.engine.graph import (
     Result,
     apply,
     aten,
-    default_dtype,
     fill_in,
     names_in,
 )
 from genolift.engine.kinds import Linear
+from genolift.engine.own_state import default_dtype
 from genolift.engine.plan import Plan, Step
 from genolift.engine.preparation import constants_of, halved, is_pool, lay_out_weights, prepare
+from genolift.engine.tracing import in_precision
 
 Transpose = channels_last.Transpose | tuple[dict[str, Tensor], Tensor]
 """A convolution's, or for autograd an operation's arguments as leaves and its result above them."""
@@ -122,10 +123,11 @@ class Runner:
 
         Whole numbers, a quarter of the bytes of float32 where they are uint8, are brought there as they are.
         """
-        if not tensor.is_floating_point():
+        if not (tensor.is_floating_point() or tensor.is_complex()):
             there = tensor.to(device=self.device, non_blocking=True)
             return (there.to(self.dtype) if numbers else there).contiguous()
-        return tensor.to(device=self.device, dtype=self.dtype, non_blocking=True).contiguous()
+        dtype = in_precision(tensor.dtype, self.dtype)
+        return tensor.to(device=self.device, dtype=dtype, non_blocking=True).contiguous()
 
     def bytes_per_pair(self, event: int = 0) -> int:
         """Return at most how many bytes one sequence-reference pair, of ``event`` numbers each, takes."""

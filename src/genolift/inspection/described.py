@@ -14,6 +14,7 @@ from genolift.attribution import Explainer
 from genolift.engine.capture import capture
 from genolift.engine.graph import Graph, UnsupportedOperation
 from genolift.engine.operations import entry_of
+from genolift.engine.own_state import own_state
 from genolift.engine.plan import GENOMICS_DEFAULT, MOVES, shown_rows, step_over_final_activation
 from genolift.engine.receptive_field import ReceptiveField, receptive_field
 from genolift.engine.source import first_line, model_line
@@ -102,6 +103,7 @@ class Inspection:
         }
 
 
+@own_state()
 def inspect_model(
     spec: ModelSpec,
     held: HeldSpec = HeldSpec(),  # noqa: B008 - it is frozen

@@ -14,6 +14,7 @@ from typing import Any
 from torch import nn
 from torch.export import ExportedProgram
 
+from genolift.engine.own_state import own_state
 from genolift.errors import InputError
 from genolift.files import existing_file, sha256
 from genolift.model_spec import BASES_FIRST, ModelSpec
@@ -31,6 +32,7 @@ Model = nn.Module | ExportedProgram
 _KERAS = (Form.KERAS, Form.HDF5, Form.JSON)
 
 
+@own_state()
 def load_model(spec: str | Path | Mapping[str, Any] | ModelSpec) -> Model:
     """Return the model of a path or of a config's ``model:`` section, in evaluation mode, on the CPU.
 
