@@ -165,7 +165,7 @@ MISTAKES = {
     ),
     "too small": (
         {"attribution__shards": 0},
-        "my.yaml: analyses.mine.attribution.shards: 0 is less than 1; give a whole number of 1 or more",
+        "my.yaml: analyses.mine.attribution.shards: 0 is less than 1; give a whole number from 1 to 1,000",
     ),
     "too large": (
         {"sequences__max_n_fraction": 5},
@@ -173,11 +173,12 @@ MISTAKES = {
     ),
     "tolerance of nothing": (
         {"attribution__tolerance": 0},
-        "my.yaml: analyses.mine.attribution.tolerance: 0 is not more than 0; give a number above 0",
+        "my.yaml: analyses.mine.attribution.tolerance: 0 is less than 1e-15; "
+        "give a number from 1e-15 to 1,000",
     ),
     "negative target": (
         {"target": -1},
-        "my.yaml: analyses.mine.target: -1 is less than 0; give a whole number of 0 or more",
+        "my.yaml: analyses.mine.target: -1 is less than 0; give a whole number from 0 to 10,000,000",
     ),
     "empty value": (
         {"model__path": None},
@@ -186,7 +187,7 @@ MISTAKES = {
     "batch size in words": (
         {"attribution__batch_size": "atuo"},
         "my.yaml: analyses.mine.attribution.batch_size: 'atuo' is no choice; "
-        "give a whole number of 1 or more, or auto",
+        "give a whole number from 1 to 10,000,000, or auto",
     ),
     "memory without unit": (
         {"attribution__memory": "lots"},
@@ -379,7 +380,10 @@ def test_several_models_are_said_with_their_names(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("analyses:\n  a:\n    target: 0\n    target: 1\n", ", line 4: is not valid YAML: the key 'target'"),
+        (
+            "analyses:\n  a:\n    target: 0\n    target: 1\n",
+            ', line 4: the key "target" is written twice; write it once',
+        ),
         ("analyses:\n  a: b: c\n", ", line 2: is not valid YAML"),
         ("", ": holds no keys; see config/README.md"),
     ],

@@ -15,6 +15,7 @@ from genolift.model_flags import (
     held_spec,
     length_of_model,
     model_spec,
+    models_of,
 )
 from genolift.model_spec import ONE_MODEL, is_rna
 from genolift.subcommand import add_command
@@ -68,13 +69,20 @@ def _add_source_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--genome", type=Path, help="the genome's FASTA, with --bed")
     parser.add_argument(
-        "--length", type=values.positive, help="bases of a sequence; by default what the model says"
+        "--length",
+        type=values.as_config("sequences.length"),
+        help="bases of a sequence; by default what the model says",
     )
     parser.add_argument("--center", choices=["summit", "midpoint"], default="summit")
     parser.add_argument(
         "--use-strand", action="store_true", help="reverse-complement windows on the - strand"
     )
-    parser.add_argument("--max-n-fraction", type=float, default=0.1, help="drop sequences with more N (0.1)")
+    parser.add_argument(
+        "--max-n-fraction",
+        type=values.as_config("sequences.max_n_fraction"),
+        default=0.1,
+        help="drop sequences with more N (0.1)",
+    )
     parser.add_argument(
         "--models",
         type=values.json_object,
@@ -89,11 +97,10 @@ def add_check(commands: Any) -> None:
 
     def run(a: argparse.Namespace) -> None:
         from genolift.analysis_check import check_analysis
-        from genolift.models import ModelSpec
         from genolift.trial_sequences import Source
 
         held = held_spec(a)
-        named = {name: ModelSpec.of(keys) for name, keys in a.models.items()}
+        named = models_of(a)
         if not named and a.model is None:
             raise InputError("there is no model", where="--model", remedy="give its file, or --models")
         summary = check_analysis(
@@ -110,7 +117,7 @@ def add_check(commands: Any) -> None:
             ),
             out=a.out,
             held=held,
-            target=int(a.target) if a.target.isdecimal() else a.target,
+            target=a.target,
             keep_final_activation=a.keep_final_activation,
             rule=a.rule,
             database=a.database,
@@ -171,14 +178,17 @@ def add_reference(commands: Any) -> None:
     kinds = ["dinucleotide_shuffle", "uniform_shuffle", "zeros", "base_frequencies", "fasta"]
     parser.add_argument("--kind", choices=kinds, default="dinucleotide_shuffle")
     parser.add_argument(
-        "--number", type=values.positive, default=20, help="references for each sequence (20)"
+        "--number",
+        type=values.as_config("references.number"),
+        default=20,
+        help="references for each sequence (20)",
     )
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=values.as_config("references.seed"), default=0)
     parser.add_argument("--fasta", type=Path, help="the references, with --kind fasta")
     parser.add_argument("--alphabet", default="ACGT", help="the model's; where it has U, --fasta may too")
     parser.add_argument(
         "--frequencies",
-        type=float,
+        type=values.as_config("references.frequencies"),
         nargs=4,
         metavar=("A", "C", "G", "T"),
         help="with --kind base_frequencies",

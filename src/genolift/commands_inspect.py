@@ -34,7 +34,7 @@ def add_inspect(commands: Any) -> None:
             found = inspect_model(
                 spec,
                 held_spec(a),
-                target=int(a.target) if a.target is not None and a.target.isdecimal() else a.target,
+                target=a.target,
                 rule=a.rule,
                 keep_final_activation=a.keep_final_activation,
             )

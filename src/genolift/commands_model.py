@@ -36,7 +36,7 @@ def add_attribute(commands: Any) -> None:
                 model=model_spec(a),
                 out=a.out,
                 held=held_spec(a),
-                target=int(a.target) if a.target.isdecimal() else a.target,
+                target=a.target,
                 keep_final_activation=a.keep_final_activation,
                 rule=a.rule,
                 tolerance=a.tolerance,
@@ -69,11 +69,12 @@ def add_attribute(commands: Any) -> None:
     add_input_flag(parser)
     add_rule_flags(parser)
     parser.add_argument(
-        "--tolerance", type=float, default=1e-3, help="largest relative convergence error (0.001)"
+        "--tolerance",
+        type=values.as_config("attribution.tolerance"),
+        default=1e-3,
+        help="largest relative convergence error (0.001)",
     )
-    parser.add_argument(
-        "--batch-size", type=values.positive_or_auto, default=None, help="pairs at a time, or auto"
-    )
+    parser.add_argument("--batch-size", type=values.batch_size, default=None, help="pairs at a time, or auto")
     parser.add_argument(
         "--memory",
         type=values.memory,
@@ -102,7 +103,7 @@ def add_compare(commands: Any) -> None:
             model=model_spec(a),
             out=a.out,
             held=held_spec(a),
-            target=int(a.target) if a.target.isdecimal() else a.target,
+            target=a.target,
             keep_final_activation=a.keep_final_activation,
             methods=tuple(METHODS) if a.methods is None else a.methods,
             number=a.number,
@@ -140,8 +141,12 @@ def add_compare(commands: Any) -> None:
         help="of genomics-default, revealcancel, rescale, integrated-gradients, gradient-x-input, "
         "guided-backprop, deconvnet, lrp-epsilon, in-silico-mutagenesis, grad-cam, guided-grad-cam (all)",
     )
-    parser.add_argument("--number", type=values.positive, default=50, help="of the first sequences (50)")
-    parser.add_argument("--steps", type=values.positive, default=50, help="of integrated gradients (50)")
+    parser.add_argument(
+        "--number", type=values.whole(1, 10**9), default=50, help="of the first sequences (50)"
+    )
+    parser.add_argument(
+        "--steps", type=values.whole(1, 100_000), default=50, help="of integrated gradients (50)"
+    )
     parser.add_argument("--truth", type=Path, help="where motifs are: a table with id, start, end and motif")
     parser.add_argument(
         "--truth-motifs",
@@ -150,9 +155,7 @@ def add_compare(commands: Any) -> None:
         metavar="A,B",
         help="those that matter for the target (all)",
     )
-    parser.add_argument(
-        "--batch-size", type=values.positive_or_auto, default=None, help="pairs at a time, or auto"
-    )
+    parser.add_argument("--batch-size", type=values.batch_size, default=None, help="pairs at a time, or auto")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1")
     parser.add_argument("--precision", default="float32", choices=["float32", "float64", "tf32", "bfloat16"])
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")

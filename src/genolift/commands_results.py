@@ -65,11 +65,16 @@ def add_motifs(commands: Any) -> None:
     parser.add_argument("--contributions", type=Path, required=True, help="contributions.h5")
     parser.add_argument("--sequences", type=Path, required=True, help="sequences.tsv")
     parser.add_argument("--database", default="jaspar:vertebrates", help="jaspar:GROUP or a MEME file")
-    parser.add_argument("--window", type=values.positive, help="look only in this many central bases")
     parser.add_argument(
-        "--max-seqlets", type=values.positive, default=2000, help="seqlets of each sign (2000)"
+        "--window", type=values.as_config("motifs.window"), help="look only in this many central bases"
     )
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--max-seqlets",
+        type=values.as_config("motifs.max_seqlets"),
+        default=2000,
+        help="seqlets of each sign (2000)",
+    )
+    parser.add_argument("--seed", type=values.as_config("motifs.seed"), default=0)
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
 
 
@@ -98,7 +103,9 @@ def add_logos(commands: Any) -> None:
         "genolift logos --results results/mine --out results/mine/logos",
     )
     parser.add_argument("--results", type=Path, required=True, help="folder of an analysis")
-    parser.add_argument("--number", type=int, default=10, help="strongest sequences to draw (10)")
+    parser.add_argument(
+        "--number", type=values.as_config("logos.number"), default=10, help="strongest sequences to draw (10)"
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
 
 

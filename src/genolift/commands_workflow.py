@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from genolift import values
 from genolift.subcommand import add_command
 
 
@@ -27,7 +28,7 @@ def add_train_demo(commands: Any) -> None:
         "genolift train-demo --out data/demo",
     )
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=values.as_config("references.seed"), default=0)
 
 
 def add_check_config(commands: Any) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,12 +16,16 @@ from typing import Any
 
 from genolift.config_models import check_models, merge, with_shared_keys
 from genolift.config_schema import check_schema, config_schema, followed, range_of
+from genolift.config_workflow import check_workflow
 from genolift.config_yaml import read_yaml, tidy
 from genolift.database_name import database_name, jaspar_group
 from genolift.errors import InputError
 from genolift.files import existing_file
+from genolift.folder_names import check_folder_name, check_names_differ, check_results_folder
 from genolift.held_spec import HeldSpec
 from genolift.model_spec import ONE_MODEL, ModelSpec, check_alphabet, check_axes
+from genolift.plain_values import check_plain
+from genolift.values import check_memory
 
 _FREQUENCIES_ROUNDING = 1e-3
 
@@ -139,19 +144,25 @@ def resolve_config(config: Mapping[str, Any], where: str) -> Config:
         its choices, a key or file that is missing, or keys that contradict each other.
     """
     schema = config_schema()
+    check_plain(config, where)
     given = tidy(config, schema)
     check_schema(given, schema, "", where)
     for key, value, its_schema in _leaves(given, schema, ""):
         _check_value(key, value, its_schema, where)
+    results = given.get("results", schema["properties"]["results"]["default"])
+    check_results_folder(results, f"{where}: results")
+    check_names_differ(given["analyses"], f"{where}: analyses")
     analyses = {}
     for name, own in given["analyses"].items():
         key = f"analyses.{name}"
+        check_folder_name(name, "an analysis", f"{where}: {key}")
         merged = with_shared_keys(merge(given.get("defaults", {}), own), f"{where}: {key}")
         required = "required_of_models" if merged.get("models") else "required"
         check_schema(merged, schema["$defs"][required], key, where)
         full = _with_defaults(merged, schema["$defs"]["analysis"])
         analyses[name] = _analysis(full, f"{where}: {key}")
-    return Config(given.get("results", schema["properties"]["results"]["default"]), analyses)
+        check_workflow(analyses[name], f"{results}/{name}", f"{where}: {key}")
+    return Config(results, analyses)
 
 
 def check_config_file(path: Path) -> list[str]:
@@ -198,12 +209,16 @@ def _check_value(key: str, value: Any, schema: Mapping[str, Any], where: str) ->
     place = f"{where}: {key}"
     if value is None:
         return
+    if not key.endswith(".arguments"):
+        _check_text_and_numbers(value, place)
     if schema.get("format") == "file":
         existing_file(value, where=place)
     elif schema.get("format") == "alphabet":
         check_alphabet(value, place)
     elif schema.get("format") == "axes":
         check_axes(value, place)
+    elif schema.get("format") == "memory":
+        check_memory(value, place)
     elif schema.get("format") == "motifs":
         _check_database(value, schema["groups"], place)
     elif isinstance(value, str) and value not in schema.get("enum_of_text", [value]):
@@ -213,6 +228,18 @@ def _check_value(key: str, value: Any, schema: Mapping[str, Any], where: str) ->
         )
     elif key.endswith(".arguments"):
         _check_json(value, place)
+
+
+def _check_text_and_numbers(value: Any, place: str) -> None:
+    """Refuse what no key but the arguments of a class has: text of several lines, numbers without an end."""
+    if isinstance(value, Mapping | list):
+        for inside in value.values() if isinstance(value, Mapping) else value:
+            _check_text_and_numbers(inside, place)
+    elif isinstance(value, str) and ("\n" in value or "\t" in value):
+        remedy = "write it on one line, without tabs; YAML's > and | add a line break, >- and |- do not"
+        raise InputError("holds a line break or a tab", where=place, remedy=remedy)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"{value} is no number to count with", where=place, remedy="give a finite number")
 
 
 def _check_database(value: str, groups: list[str], place: str) -> None:

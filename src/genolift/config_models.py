@@ -7,6 +7,7 @@ from itertools import combinations
 from typing import Any
 
 from genolift.errors import InputError
+from genolift.folder_names import check_names_differ
 from genolift.model_spec import ModelSpec, check_model_name
 
 
@@ -40,9 +41,10 @@ def with_shared_keys(analysis: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 
 def check_models(models: Mapping[str, ModelSpec], where: str) -> None:
-    """Raise `InputError` if names are none, a model stands twice, or input lengths differ."""
+    """Raise `InputError` if names are none or alike, a model stands twice, or input lengths differ."""
     for name in models:
         check_model_name(name, f"{where}.{name}")
+    check_names_differ(models, where)
     for (one, spec), (other, its_spec) in combinations(models.items(), 2):
         if spec == its_spec:
             raise InputError(

@@ -5,7 +5,6 @@ but its own, ``config.schema.yaml``.
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
@@ -15,6 +14,7 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
 from genolift.errors import InputError
+from genolift.plain_values import shown
 
 _TYPES = {
     "string": "text",
@@ -96,39 +96,41 @@ def _nearest(unknown: str, known: list[str]) -> str:
 def _words(error: ValidationError, key: str) -> tuple[str, str]:
     """Return what is wrong and what to do about it, for a mistake that is no unknown key."""
     schema, value = error.schema, error.instance
-    shown = json.dumps(value, default=str, ensure_ascii=False)
+    told = shown(value)
     examples = ", ".join(str(example) for example in schema.get("examples", []))
     match error.validator:
         case "enum":
             near = difflib.get_close_matches(str(value), [str(choice) for choice in schema["enum"]], 1)
             meant = f"did you mean '{near[0]}'? It" if near else "it"
-            return f"{shown} is no choice", f"{meant} is one of {', '.join(map(str, schema['enum']))}"
+            return f"{told} is no choice", f"{meant} is one of {', '.join(map(str, schema['enum']))}"
         case "type":
             kinds = " or ".join(_TYPES[kind] for kind in kinds_of(schema) if kind != "null")
-            what = "is empty" if value is None else f"{shown} is {_type_of(value)}"
+            what = "is empty" if value is None else f"{told} is {_type_of(value)}"
             return what, f"give {kinds}" + (f", such as {examples}" if examples else "")
         case "required":
             missing = next(name for name in error.validator_value if name not in value)
             return f"the key '{missing}' is missing", f"give {_description(missing, key)}"
         case "minimum" | "maximum":
             bound = "less" if error.validator == "minimum" else "more"
-            return f"{shown} is {bound} than {error.validator_value}", f"give {range_of(schema)}"
-        case "exclusiveMinimum":
-            return f"{shown} is not more than {error.validator_value}", f"give {range_of(schema)}"
+            return f"{told} is {bound} than {error.validator_value:,}", f"give {range_of(schema)}"
         case "minProperties":
             return "no analysis is named", "give one or more, each with a model and sequences"
         case "minItems" | "maxItems":
-            return f"{shown} has {len(value)} values", f"give {error.validator_value}"
+            return f"{told} has {len(value)} values", f"give {error.validator_value}"
         case "minLength":
             return "is empty text", "write something, or leave the key out"
+        case "maxLength" if "pattern" in schema and not examples:
+            return f"{told} is no name, with {len(value)} letters", f"use {error.validator_value} at most"
+        case "maxLength":
+            return f"{told} has {len(value):,} letters", f"use {error.validator_value:,} at most"
         case "pattern" if examples:
-            return f"{shown} cannot be read", f"write it like {examples}"
+            return f"{told} cannot be read", f"write it like {examples}"
         case "pattern":
             remedy = (
                 "begin with a letter or digit and use letters, digits, '_', '-' and '.' (it names a folder)"
             )
             named = "a model" if key.rpartition(".")[2] == "models" else "an analysis"
-            return f"{shown} is no name for {named}", remedy
+            return f"{told} is no name for {named}", remedy
     return error.message, "see config/README.md"
 
 
@@ -149,8 +151,4 @@ def _description(missing: str, key: str) -> str:
 def range_of(schema: Mapping[str, Any]) -> str:
     """Return the numbers that a value may be, in words."""
     kind = next(_TYPES[kind] for kind in kinds_of(schema) if kind in ("integer", "number"))
-    if "exclusiveMinimum" in schema:
-        return f"{kind} above {schema['exclusiveMinimum']}"
-    if "maximum" in schema:
-        return f"{kind} from {schema['minimum']} to {schema['maximum']}"
-    return f"{kind} of {schema['minimum']} or more"
+    return f"{kind} from {schema['minimum']:,} to {schema['maximum']:,}"

@@ -84,7 +84,13 @@ def existing_file(path: str | os.PathLike[str], *, where: str = "") -> Path:
     """Return ``path`` if it is a readable file, else raise `InputError` naming it (and the key ``where``)."""
     file = Path(path)
     prefix = f"{where}: " if where else ""
-    if not file.exists():
+    try:
+        exists = file.exists()
+    except OSError as error:
+        shown = f"{str(file)[:60]}..." if len(str(file)) > 60 else str(file)
+        what = f"cannot be read ({os.strerror(error.errno or 0).lower()})"
+        raise InputError(what, where=f"{prefix}{shown}", remedy="check the path") from error
+    if not exists:
         raise InputError("no such file", where=f"{prefix}{file}", remedy="check the path")
     if file.is_dir():
         raise InputError("is a folder, not a file", where=f"{prefix}{file}", remedy="name a file in it")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from genolift.held_spec import HeldSpec
     from genolift.models import ModelSpec
 
+_MOST_CHANNELS = 10_000
 _BIGWIG = re.compile(r"\.(bw|bigwig)$", re.IGNORECASE)
 
 
@@ -45,7 +46,9 @@ def add_model_flags(parser: argparse.ArgumentParser, *, required: bool, position
         help="a channel behind those of the alphabet, held fixed: a number, a .bw file, a table with a "
         "column id and one for each position, or JSON as in the config; once for each, in order",
     )
-    group.add_argument("--input-length", type=values.positive, help="bases of the model's input")
+    group.add_argument(
+        "--input-length", type=values.as_config("model.input_length"), help="bases of the model's input"
+    )
     group.add_argument(
         "--trust-pickle",
         action="store_true",
@@ -69,6 +72,25 @@ def model_spec(a: argparse.Namespace) -> ModelSpec:
         extra_channels=len(a.extra_channel),
         trust=a.trust_pickle,
     )
+
+
+def models_of(a: argparse.Namespace) -> dict[str, ModelSpec]:
+    """Return the models that ``--models`` names, by name.
+
+    Raises
+    ------
+    InputError
+        If a key is unknown or of a wrong type.
+    """
+    from genolift.config_schema import check_schema, config_schema
+    from genolift.models import ModelSpec
+
+    schema = config_schema()["$defs"]["analysis"]["properties"]["model"]
+    channels = {"type": "integer", "minimum": 0, "maximum": _MOST_CHANNELS, "default": 0}
+    schema = {**schema, "properties": schema["properties"] | {"extra_channels": channels}}
+    for name, keys in a.models.items():
+        check_schema(keys, schema, f"models.{name}", "command line")
+    return {name: ModelSpec.of(keys) for name, keys in a.models.items()}
 
 
 def add_input_flag(parser: argparse.ArgumentParser) -> None:
@@ -117,6 +139,7 @@ def add_target_flags(parser: argparse.ArgumentParser, target: str | None = "0") 
     """Add the flags that say what is explained; ``target`` is the default, None for what the model has."""
     parser.add_argument(
         "--target",
+        type=values.target,
         default=target,
         help="the task to explain, by number or name, or counts, profile or profile-free-weights "
         f"({target or 'the first that the model has'})",
@@ -153,9 +176,9 @@ def length_of_model(a: argparse.Namespace) -> int | None:
     InputError
         If windows are to be taken and no model says its length, or models differ.
     """
-    from genolift.models import ModelSpec, input_length, load_model
+    from genolift.models import input_length, load_model
 
-    specs = {name: ModelSpec.of(keys) for name, keys in a.models.items()} or {ONE_MODEL: model_spec(a)}
+    specs = models_of(a) or {ONE_MODEL: model_spec(a)}
     lengths = {
         name: spec.input_length or input_length(load_model(spec), spec) for name, spec in specs.items()
     }

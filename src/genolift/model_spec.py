@@ -15,6 +15,7 @@ from typing import Any
 
 from genolift.code_files import code_files
 from genolift.errors import InputError
+from genolift.folder_names import check_folder_name
 
 BASES_FIRST = "bases,length"
 AXES = (
@@ -135,12 +136,7 @@ def check_model_name(name: str, where: str) -> None:
             where=where,
             remedy="choose another, since the column output_sd is the models' standard deviation",
         )
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
-        raise InputError(
-            f"{name!r} is no name for a model",
-            where=where,
-            remedy="begin with a letter or digit, then letters, digits, '_', '-' and '.': it names a folder",
-        )
+    check_folder_name(name, "a model", where)
 
 
 def check_alphabet(alphabet: str, where: str) -> None:

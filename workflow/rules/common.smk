@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from genolift.config import resolve_config
+from genolift.config_yaml import read_yaml, with_command_line
 from genolift.database_name import jaspar_group
 from genolift.errors import InputError
 from genolift.held_spec import as_given
@@ -16,7 +17,15 @@ HERE = f"{Path.cwd()}{os.sep}"
 CONFIG_FILES = [str(file).removeprefix(HERE) for file in workflow.configfiles]
 
 try:
-    CONFIG = resolve_config(config, where=" and ".join(CONFIG_FILES) or "--config")
+    for (
+        file
+    ) in CONFIG_FILES:  # of a key that is written twice, Snakemake takes the last
+        read_yaml(Path(file))
+    # Inside a value of --config, Snakemake takes every number for text.
+    CONFIG = resolve_config(
+        with_command_line(config, workflow.config_settings.config_args or []),
+        where=" and ".join(CONFIG_FILES) or "--config",
+    )
 except InputError as error:
     # A mistake in the config is one line, without the place in this file that Snakemake would add.
     print(f"genolift: error: {error}", file=sys.stderr)
@@ -124,10 +133,22 @@ def flags(**values):
     for name, value in values.items():
         if value is None or value is False:
             continue
-        words.append(f"--{name.replace('_', '-')}")
-        if value is not True:
-            words += map(str, value if isinstance(value, (list, tuple)) else [value])
+        flag = f"--{name.replace('_', '-')}"
+        if value is True:
+            words.append(flag)
+        elif str(value).startswith("-"):  # which would be taken for a flag itself
+            words.append(f"{flag}={value}")
+        else:
+            words += [
+                flag,
+                *map(str, value if isinstance(value, (list, tuple)) else [value]),
+            ]
     return shlex.join(words)
+
+
+def not_a_flag(path):
+    """A path that no command takes for a flag."""
+    return f"./{path}" if path.startswith("-") else path
 
 
 def model_of(wildcards):

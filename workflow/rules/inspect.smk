@@ -16,7 +16,7 @@ rule inspect:
         mem_mb=8000,
         runtime=60,
     params:
-        path=lambda wildcards: model_of(wildcards).path,
+        path=lambda wildcards: not_a_flag(model_of(wildcards).path),
         flags=inspect_flags,
     message:
         "{wildcards.analysis}: what {wildcards.model} is"

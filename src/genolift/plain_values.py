@@ -1,0 +1,122 @@
+"""How large and deep a config may be, and JSON on the command line, checked before any work is done on it.
+Knows no key by name.
+"""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Mapping
+from typing import Any
+
+from genolift.errors import InputError
+
+MOST_CHARACTERS = 2_000_000
+"""Of a config file, which a reader written in Python takes seconds for."""
+MOST_LEVELS = 50
+"""Mappings and lists inside each other; a config needs about ten."""
+MOST_VALUES = 200_000
+"""Values of a config, counting what an alias stands for at every place where it is used."""
+MOST_DIGITS = 100
+"""Of a number as it is written: a double has 17, the largest seed 19."""
+MOST_LETTERS = 10_000
+"""Of one text."""
+_SHOWN = 80
+_OTHER_TEXT = "\n\t"
+_WHOLE_BITS = int(MOST_DIGITS * 3.33)
+
+
+def check_plain(value: Any, where: str) -> None:
+    """Raise `InputError` if a value, or one inside it, is larger, deeper or longer than anybody's.
+
+    A value that holds itself, as an alias in YAML can make it, is deeper than any limit. ``where`` is the
+    place of ``value`` itself; messages add the keys that lead to the mistake.
+    """
+    count = 0
+    waiting = [(value, where, 1)]
+    while waiting:
+        item, place, level = waiting.pop()
+        count += 1
+        if level > MOST_LEVELS:
+            raise InputError(f"goes more than {MOST_LEVELS} levels deep", where=where, remedy="nest it less")
+        if count > MOST_VALUES:
+            raise InputError(
+                f"holds more than {MOST_VALUES:,} values",
+                where=where,
+                remedy="put long lists into files; an alias (*name) counts wherever it is used",
+            )
+        if isinstance(item, Mapping):
+            for key, inside in item.items():
+                _check_text(str(key), f"{place}: a key")
+                waiting.append((inside, f"{place}.{key}" if level > 1 else f"{place}: {key}", level + 1))
+        elif isinstance(item, list | tuple | set):
+            waiting += [(inside, f"{place}[{i}]", level + 1) for i, inside in enumerate(item)]
+        elif isinstance(item, str):
+            _check_text(item, place)
+        elif isinstance(item, int) and item.bit_length() > _WHOLE_BITS:
+            raise too_many_digits(place)
+
+
+def too_many_digits(where: str) -> InputError:
+    """Return the error for a number of more than `MOST_DIGITS` digits."""
+    return InputError(
+        f"is a number of more than {MOST_DIGITS} digits", where=where, remedy="write a number that is meant"
+    )
+
+
+def _check_text(text: str, place: str) -> None:
+    if len(text) > MOST_LETTERS:
+        raise InputError(
+            f"{shown(text)} has {len(text):,} letters, and {MOST_LETTERS:,} are the most",
+            where=place if len(place) < MOST_LETTERS else "",
+            remedy="shorten it",
+        )
+    for letter in text:
+        if letter not in _OTHER_TEXT and unicodedata.category(letter) in ("Cc", "Cs"):
+            raise InputError(
+                f"holds the character U+{ord(letter):04X}, which is not text",
+                where=place,
+                remedy="take it out",
+            )
+
+
+def shown(value: Any) -> str:
+    """Return a value as JSON writes it, cut to what a message has room for."""
+    text = json.dumps(value, default=str, ensure_ascii=False)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def from_json(text: str, where: str) -> Any:
+    """Return the value of JSON.
+
+    Raises
+    ------
+    json.JSONDecodeError
+        If it is none.
+    InputError
+        If a key is written twice, or the value is beyond a limit, as `check_plain`.
+    """
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        keys = dict(pairs)
+        if len(keys) < len(pairs):
+            names = [name for name, _ in pairs]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise InputError(
+                f"the key {shown(twice)} is written twice", where=where, remedy="write each key once"
+            )
+        return keys
+
+    def whole(digits: str) -> int:
+        if len(digits) > MOST_DIGITS:
+            raise too_many_digits(where)
+        return int(digits)
+
+    try:
+        value = json.loads(text, object_pairs_hook=unique, parse_int=whole)
+    except RecursionError:
+        raise InputError(
+            f"goes more than {MOST_LEVELS} levels deep", where=where, remedy="nest it less"
+        ) from None
+    check_plain(value, where)
+    return value
