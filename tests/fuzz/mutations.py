@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable, Sequence
+from functools import cache
 from random import Random
 
 Change = Callable[[bytes, Random], bytes]
@@ -200,7 +201,15 @@ def change_encoding(data: bytes, random: Random) -> bytes:
             return gzip.compress(data[: len(data) // 2], mtime=0) + gzip.compress(
                 data[len(data) // 2 :], mtime=0
             )
+    if random.random() < 0.02:
+        return gzip.compress(data, mtime=0) + _bomb()
     return data.decode("utf-8", "replace").encode(random.choice(ENCODINGS), "replace")
+
+
+@cache
+def _bomb() -> bytes:
+    """Return 3 MB that unpack to 3 GB in one line."""
+    return gzip.compress(b"A" * 2**26, mtime=0) * 48
 
 
 TEXT: tuple[Change, ...] = (change_lines, change_lines, change_lines, change_encoding)

@@ -54,8 +54,8 @@ def _plain(value: Any) -> Any:
         return value.decode()
     if isinstance(value, np.generic):
         return value.item()
-    if isinstance(value, np.ndarray) and value.dtype.kind == "O":
-        return [_plain(each) for each in value]
+    if isinstance(value, np.ndarray) and value.dtype.kind in "OS":
+        return [_plain(each) for each in value.tolist()]
     return value
 
 
