@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from genolift.errors import InputError
 from genolift.files import whole_file
+from genolift.hdf5_heaps import check_heaps
 
 
 @contextmanager
@@ -125,7 +126,8 @@ def opened_hdf5(source: str | os.PathLike[str] | BinaryIO, refusal: Refusal) -> 
         file = h5py.File(source, "r")
     with file:
         with reading(refusal):
-            _check(file)
+            if _check(file):
+                check_heaps(source)
         yield file
 
 
@@ -191,8 +193,12 @@ def text_type(values: Iterable[bytes]) -> np.dtype[Any]:
     return h5py.string_dtype("utf-8", max(1, max(map(len, values), default=0)))
 
 
-def _check(file: h5py.File) -> None:
-    """Raise ValueError for what `opened_hdf5` refuses, without reading any data."""
+def _check(file: h5py.File) -> bool:
+    """Raise ValueError for what `opened_hdf5` refuses, without reading any data.
+
+    Return whether the file holds texts of any length, which it keeps apart.
+    """
+    apart = False
     room = left = int(file.id.get_filesize())
     seen: set[int] = set()
     waiting: list[tuple[h5py.Group, int]] = [(file["/"], 0)]
@@ -215,8 +221,9 @@ def _check(file: h5py.File) -> None:
                 if left < 0:
                     raise ValueError(f"its datasets share bytes, or it is cut off ({place})")
             seen.add(address)
-            _check_attributes(found, place, room)
-    _check_attributes(file, "the file", room)
+            apart |= isinstance(found, h5py.Dataset) and found.dtype.hasobject
+            apart |= _check_attributes(found, place, room)
+    return _check_attributes(file, "the file", room) or apart
 
 
 def _stored_bytes(dataset: h5py.Dataset, place: str) -> int:
@@ -242,11 +249,15 @@ def _stored_bytes(dataset: h5py.Dataset, place: str) -> int:
     return stored
 
 
-def _check_attributes(holder: h5py.HLObject, place: str, room: int) -> None:
+def _check_attributes(holder: h5py.HLObject, place: str, room: int) -> bool:
+    """Raise ValueError for what is too large; return whether any is a text of any length."""
+    apart = False
     for name in holder.attrs:
         attribute = holder.attrs.get_id(name)
+        apart |= attribute.dtype.hasobject
         if math.prod(attribute.shape or (0,)) * int(attribute.get_type().get_size()) > room:
             raise ValueError(f"the attribute {_short(name)} of {place} is larger than the file")
+    return apart
 
 
 def _short(name: str) -> str:
