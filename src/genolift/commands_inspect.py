@@ -79,7 +79,7 @@ def _say_weights(spec: ModelSpec, out: Path | None) -> None:
     from genolift.inspection.weights import read_weights_file
 
     try:
-        file = read_weights_file(spec.path, trust=spec.trust)
+        file = read_weights_file(spec.path, trust=spec.trust, digest=spec.sha256)
     except InputError:
         return
     print(weights_as_text(file))

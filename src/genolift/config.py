@@ -23,7 +23,7 @@ from genolift.errors import InputError
 from genolift.files import existing_file
 from genolift.folder_names import check_folder_name, check_names_differ, check_results_folder
 from genolift.held_spec import HeldSpec
-from genolift.model_spec import ONE_MODEL, ModelSpec, check_alphabet, check_axes
+from genolift.model_spec import ONE_MODEL, ModelSpec, check_alphabet, check_axes, check_sha256
 from genolift.plain_values import check_plain
 from genolift.values import check_memory
 
@@ -215,6 +215,8 @@ def _check_value(key: str, value: Any, schema: Mapping[str, Any], where: str) ->
         existing_file(value, where=place)
     elif schema.get("format") == "alphabet":
         check_alphabet(value, place)
+    elif schema.get("format") == "sha256":
+        check_sha256(value, place)
     elif schema.get("format") == "axes":
         check_axes(value, place)
     elif schema.get("format") == "memory":

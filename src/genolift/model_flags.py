@@ -31,6 +31,7 @@ def add_model_flags(parser: argparse.ArgumentParser, *, required: bool, position
     group.add_argument(
         "--model-arguments", type=values.json_object, default={}, help="the class's arguments, JSON"
     )
+    group.add_argument("--model-sha256", help="the SHA-256 that the model's file must have")
     group.add_argument("--model-weights", help="the weights of a Keras architecture (.json)")
     group.add_argument(
         "--custom-layers", help="a Python file of torch functions, for layers that Keras does not have"
@@ -64,6 +65,7 @@ def model_spec(a: argparse.Namespace) -> ModelSpec:
         path=a.model,
         class_name=a.model_class,
         arguments=a.model_arguments,
+        sha256=a.model_sha256,
         weights=a.model_weights,
         custom_layers=a.custom_layers,
         input_length=a.input_length,

@@ -45,6 +45,8 @@ class ModelSpec:
     """The class to put weights in, "path/to/model.py:Class" or "package.module:Class"."""
     arguments: Mapping[str, Any] = field(default_factory=dict)
     """Keyword arguments of the class."""
+    sha256: str | None = None
+    """The SHA-256 that the file at ``path`` must have, in hexadecimal; None where any is taken."""
     weights: str | None = None
     """The file of weights where ``path`` holds the architecture alone, as Keras's .json does."""
     custom_layers: str | None = None
@@ -65,6 +67,8 @@ class ModelSpec:
 
     def __post_init__(self) -> None:
         check_alphabet(self.alphabet, "model.alphabet")
+        if self.sha256 is not None:
+            check_sha256(self.sha256, "model.sha256")
         if self.axes is not None:
             check_axes(self.axes, "model.axes")
 
@@ -76,7 +80,7 @@ class ModelSpec:
         Raises
         ------
         InputError
-            If a key is not known, or there is no path, or axes or alphabet are none.
+            If a key is not known, or there is no path, or axes, alphabet or SHA-256 are none.
         """
         if isinstance(spec, ModelSpec):
             return spec
@@ -137,6 +141,14 @@ def check_model_name(name: str, where: str) -> None:
             remedy="choose another, since the column output_sd is the models' standard deviation",
         )
     check_folder_name(name, "a model", where)
+
+
+def check_sha256(digest: str, where: str) -> None:
+    """Raise `InputError` if a text is no SHA-256 in hexadecimal."""
+    if not re.fullmatch(r"[0-9A-Fa-f]{64}", str(digest)):
+        raise InputError(
+            f"{digest!r} is no SHA-256", where=where, remedy="write the 64 digits that sha256sum prints"
+        )
 
 
 def check_alphabet(alphabet: str, where: str) -> None:

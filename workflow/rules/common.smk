@@ -181,6 +181,7 @@ def flags_beside_path(model, wildcards):
     others = flags(
         model_class=model.class_name,
         model_arguments=json.dumps(model.arguments) if model.arguments else None,
+        model_sha256=model.sha256,
         model_weights=model.weights,
         custom_layers=model.custom_layers,
         axes=model.axes,

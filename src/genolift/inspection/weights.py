@@ -16,6 +16,7 @@ from genolift.errors import InputError
 from genolift.files import existing_file
 from genolift.models import Model
 from genolift.models.forms import Form, form_of
+from genolift.models.integrity import check_file
 from genolift.models.weights import safetensors, unpickled
 from genolift.models.weights import weights_of as weights_within
 
@@ -99,7 +100,7 @@ def weights_sha256(state: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def read_weights_file(path: str, *, trust: bool) -> WeightsFile:
+def read_weights_file(path: str, *, trust: bool, digest: str | None = None) -> WeightsFile:
     """Return what a file of weights says without the class to put them in.
 
     Raises
@@ -111,6 +112,7 @@ def read_weights_file(path: str, *, trust: bool) -> WeightsFile:
     form = form_of(existing_file(path, where="model.path"))
     if form not in (Form.SAFETENSORS, Form.PICKLE):
         raise InputError(f"is {form.value}, not a file of weights", where=f"model.path: {path}")
+    check_file(file, "model.path", digest)
     saved = safetensors(file) if form is Form.SAFETENSORS else unpickled(file, trust)
     held = weights_within(saved, file)
     state = held.tensors

@@ -26,6 +26,7 @@ from torch.export.pt2_archive import PT2ArchiveWriter
 from genolift.engine import recurrent_operations  # noqa: F401 - its operations may be a program's
 from genolift.errors import InputError
 from genolift.models.forms import Form
+from genolift.models.integrity import json_in, opened_archive
 from genolift.models.program_check import UnsafeError, check_path, checked, checked_payload
 
 DESCRIPTION = "genolift.json"
@@ -110,7 +111,7 @@ def _silence() -> Iterator[None]:
 def _plain_copy(path: Path) -> tuple[Mapping[str, Any], io.BytesIO]:
     """Return what a file says of its model, and an archive of what of it is plain."""
     copied = io.BytesIO()
-    with zipfile.ZipFile(path) as archive:
+    with opened_archive(path, "model.path") as archive:
         names = archive.namelist()
         if len(set(names)) != len(names):
             raise UnsafeError("a name stands twice in its archive")
@@ -123,7 +124,7 @@ def _plain_copy(path: Path) -> tuple[Mapping[str, Any], io.BytesIO]:
         with PT2ArchiveWriter(copied) as writer:
             _copy(archive, root, writer)
         extra = f"{root}extra/{DESCRIPTION}"
-        said = json.loads(archive.read(extra)) if extra in names else {}
+        said = json_in(archive, extra) if extra in names else {}
     copied.seek(0)
     return said if isinstance(said, dict) else {}, copied
 
@@ -134,13 +135,13 @@ def _copy(archive: zipfile.ZipFile, root: str, writer: PT2ArchiveWriter) -> None
     if len(models) != 1:
         raise ValueError("holds several programs")
     model = models[0].removeprefix(f"{root}models/").removesuffix(".json")
-    _write_program(json.loads(archive.read(models[0])), writer)
+    _write_program(json_in(archive, models[0]), writer)
     for kind, prefix in (("weights", "weight_"), ("constants", "tensor_")):
         folder = f"{root}data/{kind}/"
         if f"{folder}{model}.pt" in names:  # as torch wrote it before 2.9
             writer.write_bytes(f"data/{kind}/model.pt", _saved_again(archive.read(f"{folder}{model}.pt")))
             continue
-        told = json.loads(archive.read(f"{folder}{model}_{kind}_config.json"))["config"]
+        told = json_in(archive, f"{folder}{model}_{kind}_config.json")["config"]
         copied: dict[str, str] = {}
         config = {}
         for key, entry in told.items():
@@ -157,7 +158,7 @@ def _copy(archive: zipfile.ZipFile, root: str, writer: PT2ArchiveWriter) -> None
 
 def _copy_old(archive: zipfile.ZipFile, writer: PT2ArchiveWriter) -> None:
     """Copy a file of torch before 2.8, whose tensors are all pickled."""
-    _write_program(json.loads(archive.read(_OLD["program"])), writer)
+    _write_program(json_in(archive, _OLD["program"]), writer)
     for kind, name in (("weights", _OLD["weights"]), ("constants", _OLD_CONSTANTS)):
         writer.write_bytes(f"data/{kind}/model.pt", _saved_again(archive.read(name)))
 

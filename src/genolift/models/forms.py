@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import zipfile
 from enum import Enum
 from pathlib import Path
 
 from genolift.errors import InputError
+from genolift.models.integrity import opened_archive
 
 
 class Form(Enum):
@@ -60,13 +60,8 @@ def form_of(path: Path) -> Form:
 
 
 def _form_of_zip(path: Path) -> Form:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except (zipfile.BadZipFile, OSError, UnicodeDecodeError, NotImplementedError) as error:
-        raise InputError(
-            f"is no whole zip archive ({error})", where=f"model.path: {path}", remedy="copy it again"
-        ) from error
+    with opened_archive(path, "model.path") as archive:
+        names = archive.namelist()
     within = {name.partition("/")[2] for name in names}  # torch's archives hold one folder
     if any(name.startswith("models/") for name in within) or "serialized_exported_program.json" in names:
         return Form.PROGRAM

@@ -22,6 +22,7 @@ from genolift.models.classes import class_file, model_class
 from genolift.models.exported import exported_program
 from genolift.models.fitting import fill
 from genolift.models.forms import Form, form_of
+from genolift.models.integrity import check_file
 from genolift.models.layout import axes_of_shape, laid_out, length_of_shape, shape_of_program
 from genolift.models.own_code import digests_of_imports, warn_of_unlisted_imports
 from genolift.models.torchscript import torchscript
@@ -110,6 +111,7 @@ def own_model(spec: ModelSpec) -> Model:
     """
     path = existing_file(spec.path, where="model.path")
     form = form_of(path)
+    check_file(path, "model.path", spec.sha256)
     if form in (Form.PROGRAM, Form.COMPILED):
         return exported_program(path, form, spec.trust)
     if form is Form.TORCHSCRIPT:

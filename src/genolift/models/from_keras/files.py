@@ -21,6 +21,7 @@ from genolift.errors import InputError
 from genolift.files import existing_file
 from genolift.hdf5 import opened_hdf5, reading
 from genolift.model_spec import ModelSpec
+from genolift.models.integrity import MOST_JSON_BYTES, check_file, json_in, opened_archive, parsed_json
 
 _LOG = logging.getLogger("genolift")
 _BACKENDS = ("theano", "tensorflow", "cntk", "jax", "torch")
@@ -75,6 +76,7 @@ def read_keras_file(spec: ModelSpec) -> KerasFile:
             where="model.arguments",
             remedy="leave it out; backend alone, theano or tensorflow, may be said of an old file",
         )
+    check_file(path, "model.path", spec.sha256)
     if zipfile.is_zipfile(path):
         saved = _archive(path)
     elif h5py.is_hdf5(path):
@@ -103,17 +105,17 @@ def _with_backend(saved: KerasFile, said: str | None) -> KerasFile:
 
 
 def _archive(path: Path) -> KerasFile:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-            missing = [name for name in ("config.json", ARCHIVED_WEIGHTS) if name not in names]
-            if missing:
-                raise ValueError(f"it has no {missing[0]}")
-            architecture = json.loads(archive.read("config.json"))
-            metadata = json.loads(archive.read("metadata.json")) if "metadata.json" in names else {}
-    except (zipfile.BadZipFile, ValueError, OSError, RecursionError) as error:
-        raise _damaged(path, error, ".keras archive") from error
-    version = str(metadata.get("keras_version") or architecture.get("keras_version") or "3")
+    with opened_archive(path, "model.path") as archive:
+        names = archive.namelist()
+        missing = [name for name in ("config.json", ARCHIVED_WEIGHTS) if name not in names]
+        if missing:
+            raise _damaged(path, ValueError(f"it has no {missing[0]}"), ".keras archive")
+        try:
+            architecture = json_in(archive, "config.json")
+            metadata = json_in(archive, "metadata.json") if "metadata.json" in names else {}
+        except ValueError as error:
+            raise _damaged(path, error, ".keras archive") from error
+    version = _version(metadata, architecture) or "3"
     return KerasFile(path, _checked(architecture, path), path, version, None)
 
 
@@ -126,16 +128,13 @@ def _whole_model(path: Path) -> KerasFile:
             remedy="give the architecture's .json as model.path and this file as model.weights",
         )
     architecture = _json(attributes["model_config"], path)
-    version = attributes.get("keras_version") or architecture.get("keras_version") or "1"
+    version = _version(attributes, architecture) or "1"
     return KerasFile(path, _checked(architecture, path), path, version, attributes.get("backend"))
 
 
 def _architecture(path: Path, weights: str | None) -> KerasFile:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise _damaged(path, error, "Keras model") from error
-    architecture = _json(text, path)
+    with path.open("rb") as file:
+        architecture = _json(file.read(MOST_JSON_BYTES + 1), path)
     if weights is None:
         raise InputError(
             "holds an architecture but no weights",
@@ -151,7 +150,7 @@ def _architecture(path: Path, weights: str | None) -> KerasFile:
         )
     attributes = _attributes(weights_path, "model.weights")
     before_one = "nb_layers" in attributes and "layer_names" not in attributes
-    version = attributes.get("keras_version") or architecture.get("keras_version")
+    version = _version(attributes, architecture)
     if "layers" in architecture and "config" not in architecture:
         version = version or "0"  # Keras before 1.0 wrote the layers at the top
     backend = attributes.get("backend") or architecture.get("backend")
@@ -192,10 +191,16 @@ def _checked(architecture: Any, path: Path) -> Mapping[str, Any]:
     )
 
 
-def _json(text: str, path: Path) -> dict[str, Any]:
+def _version(*said: Any) -> str | None:
+    """Return the version of Keras that the first of some mappings says that says one."""
+    found = (each.get("keras_version") for each in said if isinstance(each, Mapping))
+    return next((str(version) for version in found if version), None)
+
+
+def _json(text: str | bytes, path: Path) -> dict[str, Any]:
     try:
-        loaded = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        loaded = parsed_json(text)
+    except ValueError as error:
         raise _damaged(path, error, "Keras architecture in JSON") from error
     return loaded if isinstance(loaded, dict) else {}
 

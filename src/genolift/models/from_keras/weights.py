@@ -25,6 +25,7 @@ from genolift.hdf5 import Refusal, opened_hdf5, reading
 from genolift.models.from_keras.files import ARCHIVED_WEIGHTS, KerasFile
 from genolift.models.from_keras.net import KerasNet
 from genolift.models.from_keras.old_weights import modern_weights
+from genolift.models.integrity import opened_archive
 
 Arrays = dict[str, NDArray[Any]]
 """The weights of a layer by name, in the order that the file has them."""
@@ -72,9 +73,9 @@ def opened_weights(saved: KerasFile, net: KerasNet) -> Iterator[SavedWeights]:
     source: Any = saved.weights
     try:
         if zipfile.is_zipfile(saved.weights):
-            with zipfile.ZipFile(saved.weights) as archive:
+            with opened_archive(saved.weights, "model.weights") as archive:
                 source = io.BytesIO(archive.read(ARCHIVED_WEIGHTS))
-    except (OSError, zipfile.BadZipFile) as error:
+    except OSError as error:
         raise refusal(error) from error
     with opened_hdf5(source, refusal) as file:
         with reading(refusal):
