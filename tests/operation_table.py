@@ -178,7 +178,7 @@ _MOVES = {
     aten.gather.default: Row(lambda d: (X, 2, Name("places"))),
     aten.flip.default: Row(lambda d: (X, d.axes)),
     aten.roll.default: Row(lambda d: (X, [d.integer(-2, 2)], [d.one_of(1, 2)])),
-    aten.cat.default: Row(lambda d: ([X, U, V], d.axis)),
+    aten.cat.default: Row(lambda d: (d.one_of([X, U, V], [M, W]), d.axis)),
     aten.tril.default: Row(lambda d: (X, d.integer(-1, 1))),
     aten.triu.default: Row(lambda d: (X, d.integer(-1, 1))),
     aten.constant_pad_nd.default: Row(lambda d: (X, [d.integer(-1, 2), d.integer(0, 2)], 0.7)),
@@ -214,26 +214,44 @@ _LINEAR = {
         lambda d: (X, Name("grid"), d.integer(0, 1), 0, d.boolean()), square=True
     ),
     Result(aten._native_batch_norm_legit_no_training.default): Row(_batch_norm),
-    aten.add.Tensor: Row(lambda d: (U, d.one_of(V, d.constant(d.channels, 1), 0.3))),
-    aten.add.Scalar: _of_x(0.7),
+    aten.add.Tensor: Row(
+        lambda d: d.one_of(
+            (U, V), (U, d.constant(d.channels, 1)), (U, 0.3), (U, M), (M, W), (M, d.mask(d.channels, 1))
+        )
+    ),
+    aten.add.Scalar: Row(lambda d: d.one_of((X, 0.7), (M, 0.7))),
     aten.sub.Tensor: Row(lambda d: d.one_of((U, V), (U, d.constant(d.channels, 1)), (d.constant(1), V))),
     aten.sub.Scalar: _of_x(0.7),
-    aten.slice_scatter.default: Row(lambda d: (U, V, 2)),
+    aten.slice_scatter.default: Row(lambda d: (*d.one_of((U, V), (M, W)), 2)),
     aten.select_scatter.default: Row(lambda d: (U, Name("last"), 2, 0)),
     aten.where.self: Row(
         lambda d: (
-            (d.mask(d.channels, d.positions), *d.one_of((U, V), (U, d.constant(1)), (d.constant(1), V)))
+            (
+                d.one_of(M, d.mask(d.channels, d.positions)),
+                *d.one_of((U, V), (U, d.constant(1)), (d.constant(1), V), (X, X), (W, d.mask(1)), (W, W)),
+            )
             if d.boolean()
-            else (M, *d.one_of((U, V), (U, d.constant(1)), (X, X)))
+            else (M, *d.one_of((d.constant(1), d.constant(d.channels, 1)), (d.mask(1), d.mask(1))))
         )
     ),
     aten.index_put.default: Row(
-        lambda d: (U, [None, d.indices(d.channels, 1)], d.one_of(Name("narrow"), d.constant(1)), d.boolean())
+        lambda d: d.one_of(
+            (U, [None, d.indices(d.channels, 1)], d.one_of(Name("narrow"), d.constant(1)), d.boolean()),
+            (M, [None, d.indices(d.channels, 1)], d.mask(1)),
+        )
     ),
-    aten.scatter.src: Row(lambda d: (U, 2, Name("order"), V)),
-    aten.scatter.value: Row(lambda d: (U, 2, Name("places"), 0.4)),
+    aten.scatter.src: Row(
+        lambda d: d.one_of(
+            (U, 2, Name("order"), V), (M, 2, Name("order"), W), (M, 2, Name("places"), Name("truths"))
+        )
+    ),
+    aten.scatter.value: Row(lambda d: d.one_of((U, 2, Name("places"), 0.4), (M, 2, Name("places"), True))),
     aten.scatter_add.default: Row(lambda d: (U, 2, Name("order"), V)),
-    aten.mul.Tensor: Row(lambda d: (U, d.one_of(V, U, M, d.constant(d.channels, 1)))),
+    aten.mul.Tensor: Row(
+        lambda d: d.one_of(
+            (U, V), (U, U), (U, M), (U, d.constant(d.channels, 1)), (M, W), (M, d.mask(d.channels, 1))
+        )
+    ),
     aten.mul.Scalar: _of_x(-1.3),
     aten.mm.default: Row(lambda d: (Name("flat"), d.constant(d.channels * d.positions, 3))),
     aten.addmm.default: Row(lambda d: (d.constant(3), Name("flat"), d.constant(d.channels * d.positions, 3))),
@@ -261,6 +279,7 @@ _FUNCTIONS = {
     aten.softplus.default: _of_x(),
     Result(aten.log_sigmoid_forward.default): _of_x(),
     aten.hardswish.default: _of_x(),
+    aten.special_entr.default: _positive(),
     aten.exp.default: _of_x(),
     aten.expm1.default: _of_x(),
     aten.erf.default: _of_x(),
@@ -302,8 +321,14 @@ _FUNCTIONS = {
     aten.bitwise_not.default: Row(lambda d: (M,)),
 }  # fmt: skip
 _JOINT = {
-    aten.maximum.default: Row(lambda d: (U, d.one_of(V, U, d.constant(1, d.channels, d.positions)))),
-    aten.minimum.default: Row(lambda d: (U, d.one_of(V, U, d.constant(1, d.channels, d.positions)))),
+    **{
+        larger: Row(
+            lambda d: d.one_of(
+                (U, V), (U, U), (U, d.constant(d.channels, d.positions)), (M, W), (M, d.mask(d.channels, 1))
+            )
+        )
+        for larger in (aten.maximum.default, aten.minimum.default)
+    },
     aten.clamp.Tensor: Row(lambda d: (U, d.one_of(V, d.constant(1)), None)),
     aten.fmod.Tensor: Row(lambda d: (U, d.constant(1, positive=True))),
     aten.remainder.Tensor: Row(lambda d: (U, d.constant(1, positive=True))),

@@ -47,5 +47,5 @@ def held(rows: int, channels: int, positions: int, dtype: torch.dtype) -> dict[s
     places = torch.randint(positions, (1, channels, 3), generator=generator)
     grid = torch.rand(1, 2, 3, 2, generator=generator, dtype=torch.float64).to(dtype) * 2 - 1
     order = torch.rand(1, channels, positions, generator=generator).argsort(2)
-    values = {"places": places, "grid": grid, "order": order}
+    values = {"places": places, "grid": grid, "order": order, "truths": places > 0}
     return {name: value.repeat_interleave(rows, 0) for name, value in values.items()}

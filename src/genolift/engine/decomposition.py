@@ -31,6 +31,7 @@ KEPT_WHOLE = (
     aten.silu.default,
     aten.softplus.default,
     aten.softshrink.default,
+    aten.special_entr.default,
     aten.threshold.default,
     # Softmax: split, the largest logit, which is taken off first, would be credited.
     aten._safe_softmax.default,

@@ -34,6 +34,10 @@ def _tanh_slope(x: Tensor) -> Tensor:
     return 1 - torch.tanh(x) ** 2
 
 
+def _entr_slope(x: Tensor) -> Tensor:
+    return -torch.log(x) - 1
+
+
 _MOVED = Linear(coefficients.same)
 _MIXED = Linear()
 _PIECEWISE = Elementwise(curved=None)
@@ -42,7 +46,8 @@ _JUMPING = Elementwise(curved=None, activation=False)
 _SMOOTH = Elementwise()
 _ARITHMETIC = Elementwise(activation=False)
 _SCALE_FREE = Elementwise(curved="relative", activation=False)
-_STEP = Elementwise(torch.zeros_like, curved=None, activation=False)
+STEP = Elementwise(torch.zeros_like, curved=None, activation=False)
+"""Flat but for jumps; so too any function of one truth value, which has two values alone."""
 
 # Linear in the first argument (or in the list that is the first argument), the others held.
 FIRST: Mapping[Any, Entry] = {
@@ -118,6 +123,7 @@ FIRST: Mapping[Any, Entry] = {
     aten.softplus.default: _SMOOTH,
     Result(aten.log_sigmoid_forward.default): _SMOOTH,
     aten.hardswish.default: Elementwise(kinks=(-3.0, 3.0)),
+    aten.special_entr.default: Elementwise(_entr_slope, curved="relative", activation=False),
     aten.exp.default: _ARITHMETIC,
     aten.expm1.default: _ARITHMETIC,
     aten.erf.default: _SMOOTH,
@@ -140,21 +146,21 @@ FIRST: Mapping[Any, Entry] = {
     aten.rsqrt.default: _SCALE_FREE,
     aten.reciprocal.default: _SCALE_FREE,
     aten.pow.Tensor_Scalar: _SCALE_FREE,
-    aten.sign.default: _STEP,
-    aten.ceil.default: _STEP,
-    aten.floor.default: _STEP,
-    aten.round.default: _STEP,
-    aten.trunc.default: _STEP,
-    aten.isnan.default: _STEP,
-    aten.isinf.default: _STEP,
-    aten.logical_not.default: _STEP,
-    aten.bitwise_not.default: _STEP,
-    aten.eq.Scalar: _STEP,
-    aten.ne.Scalar: _STEP,
-    aten.lt.Scalar: _STEP,
-    aten.le.Scalar: _STEP,
-    aten.gt.Scalar: _STEP,
-    aten.ge.Scalar: _STEP,
+    aten.sign.default: STEP,
+    aten.ceil.default: STEP,
+    aten.floor.default: STEP,
+    aten.round.default: STEP,
+    aten.trunc.default: STEP,
+    aten.isnan.default: STEP,
+    aten.isinf.default: STEP,
+    aten.logical_not.default: STEP,
+    aten.bitwise_not.default: STEP,
+    aten.eq.Scalar: STEP,
+    aten.ne.Scalar: STEP,
+    aten.lt.Scalar: STEP,
+    aten.le.Scalar: STEP,
+    aten.gt.Scalar: STEP,
+    aten.ge.Scalar: STEP,
     aten.fmod.Scalar: _JUMPING,
     aten.remainder.Scalar: _JUMPING,
     aten.div.Scalar: Linear(coefficients.scaled),
@@ -213,24 +219,24 @@ JOINT: Mapping[Any, Elementwise] = {
     aten.pow.Scalar: _ARITHMETIC,
     aten.pow.Tensor_Tensor: _SCALE_FREE,
     aten.atan2.default: _ARITHMETIC,
-    aten.heaviside.default: _STEP,
-    aten.div.Tensor_mode: _STEP,
-    aten.div.Scalar_mode: _STEP,
-    aten.eq.Tensor: _STEP,
-    aten.ne.Tensor: _STEP,
-    aten.lt.Tensor: _STEP,
-    aten.le.Tensor: _STEP,
-    aten.gt.Tensor: _STEP,
-    aten.ge.Tensor: _STEP,
-    aten.logical_and.default: _STEP,
-    aten.logical_or.default: _STEP,
-    aten.logical_xor.default: _STEP,
-    aten.bitwise_and.Tensor: _STEP,
-    aten.bitwise_and.Scalar: _STEP,
-    aten.bitwise_or.Tensor: _STEP,
-    aten.bitwise_or.Scalar: _STEP,
-    aten.bitwise_xor.Tensor: _STEP,
-    aten.bitwise_xor.Scalar: _STEP,
+    aten.heaviside.default: STEP,
+    aten.div.Tensor_mode: STEP,
+    aten.div.Scalar_mode: STEP,
+    aten.eq.Tensor: STEP,
+    aten.ne.Tensor: STEP,
+    aten.lt.Tensor: STEP,
+    aten.le.Tensor: STEP,
+    aten.gt.Tensor: STEP,
+    aten.ge.Tensor: STEP,
+    aten.logical_and.default: STEP,
+    aten.logical_or.default: STEP,
+    aten.logical_xor.default: STEP,
+    aten.bitwise_and.Tensor: STEP,
+    aten.bitwise_and.Scalar: STEP,
+    aten.bitwise_or.Tensor: STEP,
+    aten.bitwise_or.Scalar: STEP,
+    aten.bitwise_xor.Tensor: STEP,
+    aten.bitwise_xor.Scalar: STEP,
 }
 
 # Of the input and the initial state, the weights held; each with its results.
@@ -245,6 +251,8 @@ RECURRENT: Mapping[Any, Entry] = {
     for operation in operations
     for index in range(results)
 }
+
+_WRITTEN = {aten.slice_scatter.default, aten.select_scatter.default}
 
 REGISTERED: dict[Any, Entry] = {}
 """What users have registered; it goes before everything else."""
@@ -279,9 +287,11 @@ def _find(operation: Operation, where: list[bool], dependent: frozenset[Name]) -
         of_one = isinstance(REGISTERED[target], (Elementwise, Registered))
         return REGISTERED[target] if number == 1 or not of_one else None
     if target is aten._to_copy.default and not _is_floating(operation):
-        return _STEP
+        return STEP
     if target in FIRST and only_first:
         return FIRST[target]
+    if target in SUMS and operation.dtype == torch.bool and target not in _WRITTEN:
+        return STEP if number == 1 else Joint()  # the sum of truth values is whether one is true
     if target in SUMS:
         return SUMS[target]
     if target in SUMS_BUT and not where[SUMS_BUT[target][0]]:

@@ -7,9 +7,11 @@ from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
+
 from genolift.engine.graph import Graph, Name, Operation, UnsupportedOperation, aten, with_dependence
 from genolift.engine.kinds import Composed, Elementwise, Entry, Joint, Linear, Product, Registered, Selection
-from genolift.engine.operations import entry_of
+from genolift.engine.operations import STEP, entry_of
 from genolift.engine.rules import (
     GRADIENT,
     RESCALE,
@@ -148,11 +150,12 @@ def make_plan(graph: Graph, rule: str) -> Plan:
         read = "its first input" if graph.read == graph.input else "the layer"
         raise InputError(f"what is explained does not depend on {read}", where="model")
     entries: dict[Name, Entry] = {}
+    types = {each.name: each.dtype for each in graph.operations}
     for operation in graph.operations:
         # What lies before the layer that is read needs no rule, but says what feeds an activation.
         if operation.name in graph.dependent:
             with nullcontext() if operation.name in passed else suppress(UnsupportedOperation):
-                entries[operation.name] = entry_of(operation, graph.dependent)
+                entries[operation.name] = _entry(operation, graph, types)
     steps = []
     for operation in graph.operations:
         if operation.name not in passed:
@@ -164,6 +167,14 @@ def make_plan(graph: Graph, rule: str) -> Plan:
     fixed = RULES[rule] or RESCALE
     carriers = _carriers(graph, steps)
     return Plan(graph, rule, tuple(steps), carriers, fixed.uses_reference, fixed.share_of_product)
+
+
+def _entry(operation: Operation, graph: Graph, types: Mapping[Name, torch.dtype | None]) -> Entry:
+    """Return what an operation is; a function of one truth value, such as a choice by it, is a step."""
+    entry = entry_of(operation, graph.dependent)
+    read = [name for name in operation.inputs if name in graph.dependent]
+    truth = isinstance(entry, Elementwise) and all(types.get(name) == torch.bool for name in read)
+    return STEP if truth else entry
 
 
 def _refuse_functions_of_complex(operation: Operation, entry: Entry, graph: Graph) -> None:

@@ -30,6 +30,7 @@ from genolift.engine.graph import (
     names_in,
 )
 from genolift.engine.kinds import Linear
+from genolift.engine.operations import SUMS_BUT
 from genolift.engine.own_state import default_dtype
 from genolift.engine.plan import Plan, Step
 from genolift.engine.preparation import constants_of, halved, is_pool, lay_out_weights, prepare
@@ -176,11 +177,22 @@ class Runner:
         leaves = self._leaves(operation, {name: values[name] for name in self.dependent(operation)})
         every = {**values, **leaves}
         result, activations.transposes[operation.name] = self._with_transpose(
-            operation, leaves, lambda: fill_in(operation.args, every), fill_in(operation.kwargs, every)
+            operation, leaves, lambda: self._filled(operation, every), fill_in(operation.kwargs, every)
         )
         if result.dtype == torch.bfloat16 and operation.name not in self.known.stays_half:
             return result.to(self.dtype)
         return result.bool() if operation.dtype == torch.bool else result
+
+    def _filled(self, operation: Operation, values: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Return an operation's arguments; where it moves truth values, those are numbers, but for a mask."""
+        args: tuple[Any, ...] = fill_in(operation.args, values)
+        if operation.dtype != torch.bool or operation.target not in SUMS_BUT:
+            return args
+        mask = SUMS_BUT[operation.target][0]
+        return tuple(
+            self.number(arg) if isinstance(arg, Tensor) and place != mask else arg
+            for place, arg in enumerate(args)
+        )
 
     def _leaves(self, operation: Operation, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
         halves = operation.name in self.known.halved
@@ -244,7 +256,7 @@ class Runner:
             if entry.weighted is not None:
                 return self._absolute_arguments(operation, entry, depends, every)
             assert entry.absolute is not None
-            return entry.absolute(fill_in(operation.args, every), depends)
+            return entry.absolute(self._filled(operation, every), depends)
 
         result, transpose = self._with_transpose(
             operation, leaves, arguments, fill_in(operation.kwargs, every)
