@@ -17,6 +17,7 @@ from Bio import SeqIO, bgzf
 from genolift.alphabet import decode_letters
 from genolift.errors import InputError
 from genolift.sequences import COLUMNS, EncodeSummary, encode, read_sequence_table, read_sequences
+from genolift.trial_sequences import Source, trial_sequences
 
 FASTA = ">a one\nACGTACGTAC\n>b\nGGGGCCCCAA\n>c\nTTTTTACGTA\n"
 CHR1 = "ACGGTTACCATGCATTAGGCCATTTACGCA"  # 30 bases
@@ -246,7 +247,7 @@ def test_windows_are_taken_around_summits_or_midpoints(step: Step) -> None:
     step.run(bed="chr1\t4\t26\tp\t0\t.\t1\t1\t1\t3\n", genome=GENOME, length=4)
     assert step.letters() == [CHR1[5:9]]
     row = step.rows().iloc[0]
-    assert (row["id"], row["chrom"], row["start"], row["end"], row["strand"]) == ("p", "chr1", 5, 9, "+")
+    assert (row["id"], row["chrom"], row["start"], row["end"], row["strand"]) == ("p", "chr1", 5, 9, ".")
 
 
 def test_windows_over_either_end_are_dropped_and_those_at_the_ends_kept(step: Step) -> None:
@@ -275,11 +276,51 @@ def test_the_minus_strand_is_reverse_complemented_only_if_asked(step: Step) -> N
     bed = "chr1\t8\t9\tm\t0\t-\nchr1\t8\t9\tp\t0\t+\nchr1\t8\t9\tn\t0\t.\n"
     step.run(bed=bed, genome=GENOME, length=6)
     assert step.letters() == [CHR1[5:11]] * 3 == ["TACCAT"] * 3
-    assert step.rows()["strand"].tolist() == ["+", "+", "+"]
+    assert step.rows()["strand"].tolist() == [".", ".", "."]
     step.run(bed=bed, genome=GENOME, length=6, use_strand=True)
     assert step.letters() == ["ATGGTA", "TACCAT", "TACCAT"]
-    assert step.rows()["strand"].tolist() == ["-", "+", "+"]
+    assert step.rows()["strand"].tolist() == ["-", "+", "."]
+    places = read_sequences(step.store).places
+    assert places is not None
+    assert places.strand == ["-", "+", "."]
     assert step.rows()["start"].tolist() == [5, 5, 5]
+
+
+def test_a_dropped_row_has_the_strand_of_its_interval(step: Step) -> None:
+    bed = "chr1\t8\t9\tm\t0\t-\nchr1\t1\t2\tm\t0\t-\nchr1\t1\t2\tn\t0\t.\nchr9\t1\t2\tm\t0\t-\n"
+    step.run(bed=bed, genome=GENOME, length=6, use_strand=True, missing_chromosomes="drop")
+    assert step.rows()["kept"].tolist() == [True, False, False, False]
+    assert step.rows()["strand"].tolist() == ["-", "-", ".", "-"]
+
+
+def test_what_a_file_of_intervals_was_taken_for_is_said_once_by_the_step_that_encodes(
+    step: Step, caplog: pytest.LogCaptureFixture
+) -> None:
+    peaks = "chr1\t4\t26\tp\t0\t.\t1\t1\t1\t3\nchr1\t4\t26\tq\t0\t.\t1\t1\t1\t-1\n"
+    with caplog.at_level("INFO", "genolift"):
+        step.run(bed=peaks, genome=GENOME, length=4)
+    assert caplog.text.count("in.bed: read as narrowPeak") == 1
+    assert caplog.text.count("1 of 2 intervals name no summit") == 1
+    caplog.clear()
+    with caplog.at_level("INFO", "genolift"):
+        trial_sequences(Source(bed=step.folder / "in.bed", genome=step.folder / "genome.fa", length=4))
+    assert caplog.text == ""
+
+
+def test_the_format_that_is_given_is_taken_and_stands_in_the_store(step: Step) -> None:
+    peaks = "chr1\t4\t26\tp\t0\t.\t1\t1\t1\t3\n"
+    for form, taken_for, letters in (("auto", "narrowPeak", CHR1[5:9]), ("bed", "BED", CHR1[13:17])):
+        step.run(bed=peaks, genome=GENOME, length=4, form=form)
+        assert step.letters() == [letters]
+        with h5py.File(step.store) as stored:
+            made = json.loads(stored.attrs["provenance"])["encode"]
+        assert (made["format"], made["read_as"]) == (form, taken_for)
+        [trial] = trial_sequences(
+            Source(bed=step.folder / "in.bed", genome=step.folder / "genome.fa", length=4, form=form)
+        ).codes
+        assert decode_letters(trial) == letters
+    with pytest.raises(InputError, match="there is no format 'gff'; give auto, bed, narrowPeak"):
+        step.run(bed=peaks, genome=GENOME, length=4, form="gff")
 
 
 def test_every_row_is_kept_once_with_an_id_of_its_own(step: Step) -> None:

@@ -39,7 +39,7 @@ def read_all(path: Path, kind: str) -> object:
         case "fasta":
             return [(record.name, record.letters) for record in read_fasta(path)]
         case "bed":
-            return [(row.chrom, row.start, row.end, row.name) for row in read_intervals(path)]
+            return [(row.chrom, row.start, row.end, row.name) for row in read_intervals(path).intervals]
         case "table":
             table = read_number_table(path)
             return table.columns, table.row_of, table.values.tolist()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from genolift.errors import InputError
 from genolift.files import existing_file
-from genolift.intervals import same_chromosome
+from genolift.windows import same_chromosome
 
 _MAGIC = (b"\x26\xfc\x8f\x88", b"\x88\x8f\xfc\x26")
 """The first bytes of a bigWig, on machines of either byte order (Kent et al. 2010, supplement)."""

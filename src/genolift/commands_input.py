@@ -37,6 +37,7 @@ def add_encode(commands: Any) -> None:
             fasta=a.fasta,
             bed=a.bed,
             genome=a.genome,
+            form=a.format,
             center=a.center,
             use_strand=a.use_strand,
             max_n_fraction=a.max_n_fraction,
@@ -68,6 +69,12 @@ def _add_source_flags(parser: argparse.ArgumentParser) -> None:
         "--bed", type=Path, help="BED or narrowPeak; windows are centred on summit or midpoint"
     )
     parser.add_argument("--genome", type=Path, help="the genome's FASTA, with --bed")
+    parser.add_argument(
+        "--format",
+        choices=["auto", "bed", "narrowPeak"],
+        default="auto",
+        help="what --bed is; auto tells it by the types of all columns",
+    )
     parser.add_argument(
         "--length",
         type=values.as_config("sequences.length"),
@@ -110,6 +117,7 @@ def add_check(commands: Any) -> None:
                 bed=a.bed,
                 genome=a.genome,
                 length=a.length,
+                form=a.format,
                 center=a.center,
                 use_strand=a.use_strand,
                 max_n_fraction=a.max_n_fraction,

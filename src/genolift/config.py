@@ -38,6 +38,7 @@ class Sequences:
     bed: str | None
     genome: str | None
     length: int | None
+    format: str
     center: str
     use_strand: bool
     max_n_fraction: float

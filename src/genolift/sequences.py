@@ -22,7 +22,7 @@ from genolift.fasta import codes_of_letters, count_replaced_letters, read_fasta
 from genolift.files import whole_file
 from genolift.genome import read_windows
 from genolift.hdf5 import as_bytes, text_type, whole_hdf5
-from genolift.intervals import CENTERS, Window, check_chromosomes, read_intervals, windows_around
+from genolift.intervals import IntervalFile, read_intervals
 from genolift.stored_sequences import (
     COLUMNS,
     FORMAT,
@@ -31,6 +31,7 @@ from genolift.stored_sequences import (
     read_sequence_table,
     read_sequences,
 )
+from genolift.windows import CENTERS, Window, check_chromosomes, strand_of, windows_around
 
 __all__ = ["COLUMNS", "EncodeSummary", "Sequences", "encode", "read_sequence_table", "read_sequences"]
 
@@ -84,6 +85,7 @@ def encode(
     fasta: Path | None = None,
     bed: Path | None = None,
     genome: Path | None = None,
+    form: str = "auto",
     center: str = "summit",
     use_strand: bool = False,
     max_n_fraction: float = 0.1,
@@ -107,6 +109,8 @@ def encode(
     bed, genome
         Intervals (BED or narrowPeak) and the genome's FASTA; windows of ``length`` are taken around them.
         Every file may be plain, gzip or BGZF.
+    form
+        What ``bed`` is: "auto", "bed" or "narrowPeak" (`read_intervals`).
     center
         What windows are around: "summit" (the midpoint, where the BED file names none) or "midpoint".
     use_strand
@@ -130,6 +134,7 @@ def encode(
         "fasta": fasta and str(fasta),
         "bed": bed and str(bed),
         "genome": genome and str(genome),
+        "format": form,
         "center": center,
         "use_strand": use_strand,
         "max_n_fraction": max_n_fraction,
@@ -143,7 +148,10 @@ def encode(
         assert fasta is not None  # as the arguments' check has made sure
         records, length = _with_one_length(_fasta_records(fasta, rna, replaced), length, fasta)
     else:
-        intervals = read_intervals(bed, with_strand=use_strand)
+        read = read_intervals(bed, form=form, with_strand=use_strand)
+        intervals = read.intervals
+        _tell(read, bed, center)
+        settings["read_as"] = read.taken_for
         windows = windows_around(intervals, length=length, center=center)
         records, chromosomes = _window_records(windows, genome, use_strand, rna, replaced)
         if missing_chromosomes == "error":
@@ -155,6 +163,21 @@ def encode(
         _write_table(table_beside, records)
         _write_store(file, records, chromosomes, {**(provenance or {}), "encode": made})
     return summary
+
+
+def _tell(read: IntervalFile, bed: Path, center: str) -> None:
+    """Say in the log what a file of intervals was taken for, and what its windows are centred on."""
+    n_midpoints = sum(interval.summit is None for interval in read.intervals)
+    if read.doubt:
+        _LOG.warning("%s: %s", bed, read.doubt)
+    if read.taken_for != "BED":
+        _LOG.info("%s: read as %s", bed, read.taken_for)
+    if center == "summit" and n_midpoints:
+        _LOG.info(
+            "%d of %d intervals name no summit: their windows are centred on the midpoint",
+            n_midpoints,
+            len(read.intervals),
+        )
 
 
 def _check_arguments(
@@ -241,15 +264,13 @@ def _window_records(
     records = []
     for window, letters in zip(windows, found, strict=True):
         chrom, start, end = window.chrom, window.start, window.end
-        record = _Record(window.id, end - start, chrom=chrom, start=start, end=end, strand="+")
+        strand = strand_of(window, use_strand)
+        record = _Record(window.id, end - start, chrom=chrom, start=start, end=end, strand=strand)
         if letters is not None:
             where = f"{genome}, record {chrom!r}"
             codes = codes_of_letters(letters, where=where, first=start, rna=rna)
             replaced.update(count_replaced_letters(letters, codes))
-            if use_strand and window.interval.strand == "-":
-                record = replace(record, codes=reverse_complement_codes(codes), strand="-")
-            else:
-                record = replace(record, codes=codes)
+            record = replace(record, codes=reverse_complement_codes(codes) if strand == "-" else codes)
         elif chrom not in chromosomes:
             record = record.dropped(NO_CHROMOSOME, f"the genome has no chromosome {chrom}")
         else:

@@ -14,8 +14,9 @@ from genolift.alphabet import N_CODE, reverse_complement_codes
 from genolift.errors import InputError
 from genolift.fasta import codes_of_letters, read_fasta
 from genolift.genome import read_windows
-from genolift.intervals import read_intervals, windows_around
+from genolift.intervals import read_intervals
 from genolift.stored_sequences import Places, Sequences
+from genolift.windows import strand_of, windows_around
 
 _LOOKED_AT = 1000
 """Records of a FASTA that are looked at for some that the model can take."""
@@ -29,6 +30,7 @@ class Source:
     bed: Path | None = None
     genome: Path | None = None
     length: int | None = None
+    form: str = "auto"
     center: str = "summit"
     use_strand: bool = False
     max_n_fraction: float = 0.1
@@ -83,7 +85,7 @@ def _of_fasta(source: Source, n: int) -> Sequences:
 
 
 def _of_windows(bed: Path, genome: Path, length: int, source: Source, n: int) -> Sequences:
-    intervals = read_intervals(bed, with_strand=source.use_strand)
+    intervals = read_intervals(bed, form=source.form, with_strand=source.use_strand).intervals
     windows = windows_around(intervals, length=length, center=source.center)
     places = [(window.chrom, window.start, window.end) for window in windows]
     # some may be dropped for their N
@@ -99,11 +101,10 @@ def _of_windows(bed: Path, genome: Path, length: int, source: Source, n: int) ->
         coded = codes_of_letters(found, where=where, first=window.start, rna=source.rna)
         if np.mean(coded == N_CODE) > source.max_n_fraction:
             continue
-        minus = source.use_strand and window.interval.strand == "-"
+        strand = strand_of(window, source.use_strand)
         ids.append(window.id)
         keys.append(key)
-        codes.append(reverse_complement_codes(coded) if minus else coded)
-        strand = "-" if minus else "+"
+        codes.append(reverse_complement_codes(coded) if strand == "-" else coded)
         at = Places([*at.chrom, window.chrom], np.append(at.start, window.start), [*at.strand, strand])
     return _sequences(ids, keys, codes, source, at, chromosomes)
 

@@ -118,7 +118,7 @@ _INDEX = "chr1\t24\t12\t10\t11\nchr2\t15\t45\t10\t11\n"
 def _intervals(path: Path) -> Any:
     return [
         (each.chrom, each.start, each.end, each.name, each.strand, each.summit)
-        for each in read_intervals(path)
+        for each in read_intervals(path).intervals
     ]
 
 
@@ -138,15 +138,42 @@ def _intervals_of_pandas(path: Path) -> Any:
     frame = frame.apply(lambda column: column.str.strip())
     frame = frame.reindex(columns=range(max(widest, 10)), fill_value="")
     found = []
-    narrow = widest >= 10 and all(map(_is_of_peak, *(frame[column] for column in (1, 2, 9))))
+    narrow = widest >= 10 and _is_narrow_peak(frame)
+    named = _has_names(frame)
     for row in frame.itertuples(index=False):
         start, end = int(row[1]), int(row[2])
-        named = re.fullmatch("summit=(.*)", row[3])
-        summit = int(float(row[9])) + start if narrow else int(named[1]) if named else None
-        if narrow and float(row[9]) == -1:
-            summit = None
-        found.append((row[0], start, end, "" if named or row[3] == "." else row[3], row[5], summit))
+        of_name = re.fullmatch("summit=(.*)", row[3])
+        summit = int(of_name[1]) if of_name else None
+        if narrow and row[9] not in _MISSING and float(row[9]) != -1:
+            summit = int(float(row[9])) + start
+        found.append(
+            (row[0], start, end, "" if of_name or not named or row[3] in _MISSING else row[3], row[5], summit)
+        )
     return found
+
+
+_MISSING = ("", ".", "NA", "NaN", "nan", "None", "null")
+
+
+def _numbers(column: pd.Series) -> pd.Series:
+    """Whether there is a number, or nothing."""
+    return column.isin(_MISSING) | pd.to_numeric(column, errors="coerce").notna()
+
+
+def _has_names(frame: pd.DataFrame) -> bool:
+    """Whether column 4 has names: not numbers alone, but for distinct whole ones of BED6."""
+    if not (_numbers(frame[3]) | frame[3].isin(["+", "-"])).all():
+        return True
+    whole = frame[3].str.fullmatch("-?[0-9]+").all() and frame[3].is_unique
+    return bool(whole and frame[5].isin(["+", "-", "."]).all())
+
+
+def _is_narrow_peak(frame: pd.DataFrame) -> bool:
+    """Whether every row is of narrowPeak's types, and one has something in column 10."""
+    typed = frame[5].isin(["+", "-", "."]) & frame[[4, 6, 7, 8]].apply(_numbers).all(axis=1)
+    given = ~frame[9].isin(_MISSING)
+    summits = all(map(_is_of_peak, *(frame.loc[given, column] for column in (1, 2, 9))))
+    return bool(typed.all() and given.any() and summits)
 
 
 def _is_of_browser(line: str) -> bool:

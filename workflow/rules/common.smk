@@ -235,6 +235,7 @@ def source_flags(sequences):
     windows = flags(
         bed=sequences.bed,
         genome=sequences.genome,
+        format=sequences.format,
         center=sequences.center,
         use_strand=sequences.use_strand,
     )
