@@ -262,7 +262,7 @@ def write_logos(folder: Path, kept: pd.DataFrame, placed: np.ndarray, *, motifs:
             draw(values, (5, 1.5), "motif", name, orientation, matrix)
     scores = np.load(folder / "scores.npy")
     (folder / "scores.npy").unlink()
-    for row in (0, 5):
+    for row in (0, 6):  # of one strand and of the other
         draw(scores[row].T[60:140], (14, 1.6), "sequence", str(kept["key"][row]), "forward", "contribution")
     write_table(
         folder / "logos" / "index.tsv",

@@ -183,7 +183,7 @@ def test_both_orientations_have_the_same_limits_and_mirrored_coordinates(
     assert len(seen) == 13
     for (forward, first), (reverse, second) in zip(seen[:12:2], seen[1:12:2], strict=True):
         assert first["y_limits"] == second["y_limits"]
-        assert forward.index.tolist() == reverse.index.tolist()[::-1] == list(range(9, 21))
+        assert forward.index.tolist() == reverse.index.tolist()[::-1] == list(range(10, 22))
         np.testing.assert_array_equal(forward.to_numpy(), reverse.to_numpy()[::-1, ::-1])
         assert "268 seqlets" in first["subtitle"]
     assert {keywords["title"] for _, keywords in seen[:6]} == {"GATA1 (MA0035.5)"}
@@ -191,20 +191,20 @@ def test_both_orientations_have_the_same_limits_and_mirrored_coordinates(
     strongest, keywords = seen[12]
     # 50 to 60 in the sequence is on the minus strand of a window that ends at 16,003,120.
     assert np.diff(strongest.index.to_numpy()).tolist() == [-1] * 59
-    assert abs(strongest.index.to_numpy().mean() - 16_003_064.5) <= 10
-    assert keywords["x_label"] == "chr22, minus strand (0-based)"
-    assert set(strongest.index[strongest.sum(axis=1) < -0.5]) == set(range(16_003_060, 16_003_070))
+    assert abs(strongest.index.to_numpy().mean() - 16_003_065.5) <= 10
+    assert keywords["x_label"] == "position on chr22, along the minus strand"
+    assert set(strongest.index[strongest.sum(axis=1) < -0.5]) == set(range(16_003_061, 16_003_071))
 
 
 def test_coordinates_are_the_genomes_where_they_are_known() -> None:
     place = pd.Series({"chrom": "chr1", "start": "1000", "end": "1100", "strand": "+"})
     positions, label = window_coordinates(place, 10, 13)
-    assert (positions.tolist(), label) == ([1010, 1011, 1012], "chr1 (0-based)")
+    assert (positions.tolist(), label) == ([1011, 1012, 1013], "position on chr1")
     place["strand"] = "-"
-    assert window_coordinates(place, 10, 13)[0].tolist() == [1089, 1088, 1087]
+    assert window_coordinates(place, 10, 13)[0].tolist() == [1090, 1089, 1088]
     place["chrom"] = ""
     positions, label = window_coordinates(place, 10, 13)
-    assert (positions.tolist(), label) == ([10, 11, 12], "position in the sequence (0-based)")
+    assert (positions.tolist(), label) == ([11, 12, 13], "base of the sequence, from 1")
 
 
 def test_sequences_from_fasta_are_drawn_by_position(tmp_path: Path) -> None:

@@ -12,13 +12,14 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from made_up_results import NASTY, PROVENANCE, N, make_results, write_table
+from made_up_results import LENGTH, NASTY, PROVENANCE, N, make_results, write_table
 
 from genolift.errors import InputError
 from genolift.report import figures, words, write_report
 from genolift.report.images import Logos
 from genolift.report.motif_section import motif_views
 from genolift.report.results import read_results
+from genolift.report.sequence_section import top_sequences
 
 
 @pytest.fixture(scope="module")
@@ -61,10 +62,54 @@ def test_the_page_says_what_was_run_and_what_was_found(results: Path, tmp_path: 
 
 def test_the_summary_counts_what_is_in_the_page(results: Path, tmp_path: Path) -> None:
     out = tmp_path / "report.html"
-    summary = write_report(results=results, out=out, title="Peaks", n_sequences=1)
-    assert (summary.n_sequences, summary.n_motifs, summary.n_top_sequences) == (N, 2, 1)
+    summary = write_report(results=results, out=out, title="Peaks")
+    assert (summary.n_sequences, summary.n_motifs, summary.n_top_sequences) == (N, 2, 2)
     assert summary.n_bytes == out.stat().st_size < 15e6
-    assert out.read_text().count('class="sequence-entry"') == 1
+    assert out.read_text().count('class="sequence-entry"') == 2
+
+
+def test_every_logo_that_was_drawn_is_in_the_page_or_linked(own: Path, tmp_path: Path) -> None:
+    """As many sequences as logos.number says: the strongest with their pictures, others with their files."""
+    index = pd.read_csv(own / "logos" / "index.tsv", sep="\t", dtype=str, keep_default_na=False)
+    keys = pd.read_csv(own / "per_sequence.tsv", sep="\t", dtype=str)["key"][:35]
+    reverse = index[(index["kind"] == "motif") & (index["matrix"] == "ppm")].assign(orientation="reverse")
+    sequences = pd.concat([index[index["kind"] == "sequence"].head(1)] * 35).assign(name=keys.to_numpy())
+    for key in keys:
+        shutil.copy(own / "logos" / sequences["svg"].iloc[0], own / "logos" / f"copy_{key}.svg")
+    sequences["svg"] = [f"copy_{key}.svg" for key in keys]
+    motifs = index[index["kind"] == "motif"]
+    write_table(own / "logos" / "index.tsv", pd.concat([motifs, reverse, sequences]))
+    page = report(own, own / "report.html")
+    assert page.count('class="sequence-entry"') == 35
+    assert page.count("data:image/svg") == 8 + 30
+    for key in keys[30:]:
+        assert f'<a href="logos/copy_{key}.svg">' in page
+    assert page.count("Frequencies, reverse complement:") == 2
+    elsewhere = report(own, tmp_path / "elsewhere" / "report.html")
+    assert '<a href="logos/' not in elsewhere
+    assert f"Its logo: logos/copy_{keys[34]}.svg" in " ".join(words_of(elsewhere).split())
+
+
+def test_places_count_from_1_on_the_genome_and_in_the_window(results: Path, without_motifs: Path) -> None:
+    read = read_results(results)
+    shown = {each.id: each for each in top_sequences(read, Logos(results / "logos", read.logos))}
+    for _, row in read.scored.iterrows():
+        if row["id"] not in shown:
+            continue
+        first, last = int(row["start"]) + 1, int(row["end"])
+        assert shown[row["id"]].place == f"chr22:{first:,}-{last:,}"
+        on_genome = range(first, last + 1)[:: -1 if row["strand"] == "-" else 1]
+        position = int(row["peak_position"])
+        along = " along its minus strand" if row["strand"] == "-" else ""
+        height = words.figure(row["peak_contribution"])
+        within = f"base {position + 1} of {LENGTH} in the window{along}"
+        said = f"{row['peak_base']} ({height}) at chr22:{on_genome[position]:,}, {within}"
+        assert shown[row["id"]].peak == said
+    fasta = read_results(without_motifs)
+    first_shown = top_sequences(fasta, Logos(without_motifs / "logos", fasta.logos))[0]
+    row = fasta.scored[fasta.scored["id"] == first_shown.id].iloc[0]
+    position = int(row["peak_position"]) + 1
+    assert first_shown.peak.endswith(f"), base {position} of {LENGTH}")
 
 
 def test_ids_are_escaped_wherever_they_stand(results: Path, without_motifs: Path, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     results = make_results(folder / "results", windows=with_motifs, motifs=with_motifs)
     for name in ("sequences.tsv", "per_sequence.tsv"):
         path = results / name
-        path.write_text(path.read_text().replace("\tpeak_6\t", f"\t{LONG_ID}\t"))
+        path.write_text(path.read_text().replace("\tpeak_7\t", f"\t{LONG_ID}\t"))
     out = results / "report.html"
     write_report(results=results, out=out, title="CTCF peaks of HeLa", provenance={"command": "x" * 400})
     return out

@@ -96,7 +96,7 @@ def draw_logos(
     ----------
     matrices, motifs
         ``motif_matrices.tsv`` and ``motifs.tsv``. A motif is drawn as CWM, hypothetical CWM and PPM in bits,
-        as trimmed with two bases on either side; the axis counts positions of its untrimmed window.
+        as trimmed with two bases on either side; the axis counts the bases of its untrimmed window, from 1.
     contributions, per_sequence
         ``contributions.h5`` and ``per_sequence.tsv``.
     out
@@ -271,14 +271,14 @@ def _draw_motif(
         for orientation in ("forward", "reverse"):
             turned = orientation == "reverse"
             shown = reverse_complement(heights) if turned else heights
-            positions = np.arange(first, last)[:: -1 if turned else 1]
+            positions = np.arange(first + 1, last + 1)[:: -1 if turned else 1]
             way = ", reverse complement" if turned else ""
             figure = logo_figure(
                 pd.DataFrame(shown.T, index=positions, columns=letters),
                 title=title,
                 subtitle=f"{_TITLES[kind]}{way} · {int(motif['n_seqlets']):,} seqlets",
                 y_label=_Y_LABELS[kind],
-                x_label="position in the motif's window",
+                x_label="base of the motif's window, from 1",
                 y_limits=(low, high),
                 inches_per_base=0.26,
             )
@@ -310,17 +310,18 @@ def _draw_sequence(
 
 
 def window_coordinates(place: pd.Series, start: int, end: int) -> tuple[NDArray[np.int64], str]:
-    """Return the coordinate of each base of a stretch of a sequence, 0-based, and the axis' label.
+    """Return the coordinate of each base of a stretch of a sequence, and the axis' label.
 
-    Coordinates are the genome's where ``place``, a row of ``per_sequence.tsv``, has them, and then fall along
-    a sequence that is the reverse complement of its window; else they are positions in the sequence.
+    Coordinates are the genome's, as browsers count them from 1, where ``place``, a row of
+    ``per_sequence.tsv``, has them, and then fall along a sequence that is the reverse complement of its
+    window; else the sequence's bases are counted from 1. ``start`` and ``end`` are 0-based half-open.
     """
     positions = np.arange(start, end)
     if not place["chrom"]:
-        return positions, "position in the sequence (0-based)"
+        return positions + 1, "base of the sequence, from 1"
     if place["strand"] == "-":
-        return int(place["end"]) - 1 - positions, f"{place['chrom']}, minus strand (0-based)"
-    return int(place["start"]) + positions, f"{place['chrom']} (0-based)"
+        return int(place["end"]) - positions, f"position on {place['chrom']}, along the minus strand"
+    return int(place["start"]) + 1 + positions, f"position on {place['chrom']}"
 
 
 def _strongest_windows(

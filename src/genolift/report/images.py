@@ -17,11 +17,13 @@ _TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 
 @dataclass(frozen=True)
 class Logo:
-    """A picture that stands in the page itself: ``uri`` is its data URI, ``text`` says all that it shows;
-    ``focus`` is where on its width to look first, 0 to 1.
+    """A picture: ``uri`` is its data URI, empty where it does not stand in the page itself, and ``file`` its
+    path in the analysis folder; ``text`` says all that it shows; ``focus`` is where on its width to look
+    first, 0 to 1.
     """
 
     uri: str
+    file: str
     text: str
     caption: str
     focus: float = 0.5
@@ -49,9 +51,19 @@ class Logos:
         return list(dict.fromkeys(name for kind, name, _, _ in self._files if kind == "sequence"))
 
     def find(
-        self, kind: str, name: str, orientation: str, matrix: str, *, text: str, caption: str
+        self,
+        kind: str,
+        name: str,
+        orientation: str,
+        matrix: str,
+        *,
+        text: str,
+        caption: str,
+        in_the_page: bool = True,
     ) -> Logo | None:
         """Return the logo, or None if the index has none: the SVG, or the PNG where the SVG is large.
+
+        Of one that is not to stand in the page the file alone is told.
 
         Raises
         ------
@@ -70,7 +82,10 @@ class Logos:
                     remedy="run genolift logos again",
                 )
         chosen = found[0]
+        file_name = f"{self._folder.name}/{chosen.name}"
+        if not in_the_page:
+            return Logo("", file_name, text, caption, focus)
         if chosen.suffix == ".svg" and chosen.stat().st_size > _LARGEST_SVG_BYTES.get(kind, 0):
             chosen = min(found, key=lambda file: file.stat().st_size)
         payload = base64.b64encode(chosen.read_bytes()).decode("ascii")
-        return Logo(f"data:{_TYPES[chosen.suffix]};base64,{payload}", text, caption, focus)
+        return Logo(f"data:{_TYPES[chosen.suffix]};base64,{payload}", file_name, text, caption, focus)

@@ -134,16 +134,24 @@ def _matches(row: pd.Series) -> tuple[Match, ...]:
 
 def _logos(accession: str, name: str, logos: Logos) -> tuple[Logo, ...]:
     wanted = (
-        ("forward", "cwm", "Contributions (CWM)"),
-        ("reverse", "cwm", "Contributions, reverse complement"),
-        ("forward", "hcwm", "Hypothetical contributions"),
-        ("forward", "ppm", "Frequencies (PPM), in bits"),
+        ("forward", "cwm", "Contributions (CWM)", True),
+        ("reverse", "cwm", "Contributions, reverse complement", True),
+        ("forward", "hcwm", "Hypothetical contributions", True),
+        ("forward", "ppm", "Frequencies (PPM), in bits", True),
+        ("reverse", "hcwm", "Hypothetical contributions, reverse complement", False),
+        ("reverse", "ppm", "Frequencies, reverse complement", False),
     )
     found = (
         logos.find(
-            "motif", accession, orientation, matrix, text=f"{caption}: logo of {name}", caption=caption
+            "motif",
+            accession,
+            orientation,
+            matrix,
+            text=f"{caption}: logo of {name}",
+            caption=caption,
+            in_the_page=in_the_page,
         )
-        for orientation, matrix, caption in wanted
+        for orientation, matrix, caption, in_the_page in wanted
     )
     return tuple(logo for logo in found if logo)
 
@@ -153,12 +161,12 @@ def _positions(hits: pd.DataFrame, results: Results, name: str) -> tuple[Markup 
     if hits.empty:
         return None, "Fi-NeMo finds no occurrence of this motif in the sequences."
     in_windows = bool((results.sequences["chrom"] != "").any())
-    origin = results.length / 2 if in_windows else 0.0
+    origin = results.length / 2 if in_windows else -0.5  # the middle of the first base is 1
     centers = hits["center"] - origin
     reverse = (hits["strand"] == MINUS).to_numpy()
-    label = "position from the window's centre (bp)" if in_windows else "position in the sequence (bp)"
+    label = "position from the window's centre (bp)" if in_windows else "base of the sequence, from 1"
     first, third = np.percentile(centers, [25, 75])
-    middle = "from {} to {} bp from the centre" if in_windows else "between positions {} and {}"
+    middle = "from {} to {} bp from the centre" if in_windows else "between bases {} and {}"
     span = middle.format(
         *(
             f"{edge:+.0f}".replace("-", "\N{MINUS SIGN}") if in_windows else f"{edge:.0f}"

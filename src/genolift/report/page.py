@@ -16,16 +16,16 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from genolift.citations import jaspar_citation, jaspar_release
-from genolift.errors import InputError
 from genolift.files import whole_file
 from genolift.report import words
-from genolift.report.images import Logo, Logos
+from genolift.report.images import Logos
 from genolift.report.model_section import FOLDER, inspected_views
 from genolift.report.models_section import models_view
 from genolift.report.motif_section import MotifView, motif_views, seqlets_view
 from genolift.report.provenance import fact_groups, model_in_words, references_in_words, rule_in_words
 from genolift.report.quality import checks
 from genolift.report.results import Results, read_results
+from genolift.report.sequence_section import top_sequences
 from genolift.tomtom import NAMED_QVALUE
 
 _FOLDER = Path(__file__).parent
@@ -63,29 +63,11 @@ class ReportSummary:
     n_bytes: int
 
 
-@dataclass(frozen=True)
-class TopSequence:
-    """A sequence that has its logo in the page; numbers as text, ``place`` empty for FASTA input and
-    ``output_sd`` (over models) for one model.
-    """
-
-    anchor: str
-    id: str
-    place: str
-    strand: str
-    output: str
-    output_sd: str
-    contribution_sum: str
-    peak: str
-    logo: Logo | None
-
-
 def write_report(
     *,
     results: Path,
     out: Path,
     title: str,
-    n_sequences: int = 10,
     provenance: Mapping[str, Any] | None = None,
 ) -> ReportSummary:
     """Write one HTML page that shows an analysis and asks for nothing outside itself.
@@ -98,22 +80,19 @@ def write_report(
         The page to write.
     title
         The page's heading.
-    n_sequences
-        At most so many of the strongest sequences are shown with their logos.
     provenance
         What to tell of the run beside what the files tell of themselves; it wins where both do.
 
     Raises
     ------
     InputError
-        If a file is missing, damaged or of another run, or ``n_sequences`` is negative.
+        If a file is missing, damaged or of another run.
     """
-    if n_sequences < 0:
-        raise InputError(f"{n_sequences} is negative", where="n_sequences", remedy="give 0 or more")
     read = read_results(Path(results), provenance)
     logos = Logos(read.folder / "logos", read.logos)
     motifs = motif_views(read, logos)
-    top = _top_sequences(read, logos, n_sequences)
+    top = top_sequences(read, logos)
+    linked = Path(out).resolve().parent == read.folder.resolve()
     database = str(read.provenance.get("motifs_database") or "")
     page = (
         _environment()
@@ -132,7 +111,8 @@ def write_report(
             note=read.note,
             seqlets=None if motifs else seqlets_view(read),
             top=top,
-            files=_files(read, linked=Path(out).resolve().parent == read.folder.resolve()),
+            files=_files(read, linked=linked),
+            linked=linked,
             provenance=read.provenance,
             rule=rule_in_words(read.provenance),
             motif_database=database,
@@ -217,46 +197,6 @@ def _records(results: Results) -> dict[str, Any]:
         "first": first,
         "gc": float(table.loc[table["kept"], "gc"].mean()),
     }
-
-
-def _top_sequences(results: Results, logos: Logos, most: int) -> tuple[TopSequence, ...]:
-    """Return the sequences that have logos, in the order of the logos' index: strongest first."""
-    rows = results.scored.to_dict("records")
-    names = logos.sequence_names()
-    by_name = {str(row["key"]): row for row in rows}
-    if not set(names) <= by_name.keys():
-        by_name = {str(row["id"]): row for row in rows}
-    found = []
-    for number, name in enumerate(names[:most], start=1):
-        row = by_name.get(name)
-        if row is None:
-            raise InputError(
-                f"sequence {name!r} is neither key nor id in per_sequence.tsv",
-                where=str(results.folder / "logos" / "index.tsv"),
-                remedy="run genolift logos again",
-            )
-        position, height = words.whole(row["peak_position"]), words.figure(row["peak_contribution"])
-        found.append(
-            TopSequence(
-                anchor=f"sequence-{number}",
-                id=str(row["id"]),
-                place=words.place(str(row["chrom"]), row["start"], row["end"]),
-                strand=str(row["strand"]),
-                output=words.figure(row["output"]),
-                output_sd=words.figure(row["output_sd"]) if results.models else "",
-                contribution_sum=words.figure(row["contribution_sum"]),
-                peak=f"{row['peak_base']} at position {position}, {height}",
-                logo=logos.find(
-                    "sequence",
-                    name,
-                    "forward",
-                    "contribution",
-                    text=f"Contributions along {row['id']}",
-                    caption="",
-                ),
-            )
-        )
-    return tuple(found)
 
 
 def _files(results: Results, *, linked: bool) -> list[dict[str, Any]]:

@@ -57,9 +57,13 @@ def listed(names: Sequence[str]) -> str:
 def place(chrom: str, start: float, end: float) -> str:
     """Return 0-based half-open coordinates as genome browsers read them, 1-based with both ends in.
 
-    Empty where there is no chromosome; then the others may be missing.
+    Of one base the end, which is its start, is left out. Empty where there is no chromosome; then the others
+    may be missing.
     """
-    return f"{chrom}:{int(start) + 1:,}-{int(end):,}" if chrom else ""
+    if not chrom:
+        return ""
+    first, last = int(start) + 1, int(end)
+    return f"{chrom}:{first:,}" if first == last else f"{chrom}:{first:,}-{last:,}"
 
 
 def size(n_bytes: int) -> str:
