@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
+import random
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -273,12 +276,74 @@ def test_the_weights_of_another_model_are_said(folder: Path) -> None:
     assert "none of the keys is the class's: name the class that the weights were trained in" in message
 
 
-def test_weights_that_are_arrays_are_said(folder: Path) -> None:
-    message = refused(folder, {"conv.weight": np.zeros(3, dtype=np.float32)})
-    assert "holds numpy arrays, not tensors; save them again as tensors" in message
+def as_numpy_1_writes(path: Path) -> None:
+    """Name numpy's functions in a file as numpy 1 did."""
+    with zipfile.ZipFile(path) as archive:
+        held = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in held.items():
+            archive.writestr(name, data.replace(b"numpy._core.multiarray", b"numpy.core.multiarray"))
+
+
+@pytest.mark.parametrize("old", [False, True], ids=["numpy 2", "numpy 1"])
+@pytest.mark.parametrize(
+    "beside",
+    [
+        np.float64(0.25),
+        np.int64(3),
+        np.bool_(True),
+        np.str_("val"),
+        np.datetime64("2026-01-01"),
+        np.arange(6.0).reshape(2, 3).T,
+        np.array(["first", "second"]),
+        {"numpy": np.random.RandomState(0).get_state(), "python": random.getstate()},
+        {"torch": torch.get_rng_state(), "generator": np.random.default_rng(0).bit_generator.state},
+    ],
+    ids=["float", "int", "bool", "text", "date", "array", "texts", "random states", "generators' states"],
+)
+def test_what_numpy_counted_or_drew_in_training_may_stand_beside_weights(
+    folder: Path, beside: Any, old: bool
+) -> None:
+    weights = made(folder).state_dict()
+    torch.save({"state_dict": weights, "beside": beside}, folder / "saved.pt")
+    if old:
+        as_numpy_1_writes(folder / "saved.pt")
+    given = {"path": f"{folder}/saved.pt", "class": f"{folder}/model.py:Net"}
+    check_same(genolift.load_model(given), weights)  # type: ignore[arg-type]
+
+
+def test_a_checkpoint_that_holds_other_objects_too_is_refused_and_each_remedy_works(folder: Path) -> None:
+    weights = made(folder).state_dict()
+    for beside in (argparse.Namespace(lr=0.1), np.random.default_rng(0), np.array([None, {}], dtype=object)):
+        saved = {"state_dict": weights, "loss": np.float64(1.5), "beside": beside}
+        message = refused(folder, saved)
+        assert "holds pickled objects besides tensors" in message
+        assert "numpy._core" not in message
+        assert "save its state_dict() and name its class, or, if you trust its source, set trust" in message
+        check_same(loaded(folder, saved, trust=True), weights)
+        again = torch.load(folder / "saved.pt", weights_only=False)["state_dict"]
+        check_same(loaded(folder, again), weights)
+
+
+def test_weights_that_are_arrays_are_read(folder: Path) -> None:
+    weights = made(folder).state_dict()
+    arrays = {key: value.numpy().astype(">f8") for key, value in weights.items()}
+    check_same(loaded(folder, arrays), weights)
+    check_same(loaded(folder, {"model": arrays, "loss": np.float32(3)}), weights)
+    message = refused(folder, {"loss": np.float64(1.5), "net": weights})
+    assert (
+        "holds loss, net, and no state dict; save model.state_dict(), alone or under 'state_dict'" in message
+    )
+    assert "no state dict" in refused(folder, {key: np.array(["text"]) for key in weights})
     np.savez(folder / "arrays.npz", weight=np.zeros(3))
     with pytest.raises(genolift.InputError, match="cannot be read as a model: it is numpy arrays"):
         genolift.load_model(folder / "arrays.npz")
+
+
+def test_numbers_of_numpys_in_hyper_parameters_are_said_as_a_config_takes_them(folder: Path) -> None:
+    given = {"filters": np.int64(7), "lr": np.float64(0.1)}
+    said = {"state_dict": made(folder, filters=7).state_dict(), "hyper_parameters": given}
+    assert "set arguments: {filters: 7}" in refused(folder, said)
 
 
 def test_a_pointer_of_git_lfs_is_said(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """Weights read from a file without running code. Knows nothing of classes.
 
-A pickle that holds anything but tensors and plain containers is refused, unless the user says ``trust``.
+A pickle that holds anything but tensors, numpy's numbers and arrays, and plain containers is refused, unless
+the user says ``trust``.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from safetensors import SafetensorError
+from numpy._core import multiarray
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.serialization import safe_globals
 
 from genolift.errors import InputError
 from genolift.models.own_code import importable_from
@@ -24,6 +27,20 @@ from genolift.models.own_code import importable_from
 _LOG = logging.getLogger("genolift")
 _HOLDING_WEIGHTS = ("state_dict", "model_state_dict", "model")
 """Where the usual trainers keep a model's weights: Lightning, PyTorch's tutorials, timm and others."""
+_OF_NUMPY: list[Any] = [
+    np.ndarray,
+    np.dtype,
+    *{type(np.dtype(code)) for code in f"{np.typecodes['AllInteger']}{np.typecodes['AllFloat']}?SUMm"},
+    *(
+        (getattr(multiarray, name), f"numpy.{core}.multiarray.{name}")
+        for name in ("scalar", "_reconstruct")
+        for core in ("core", "_core")  # as numpy 1 and 2 write them
+    ),
+]
+"""What numpy's scalars and arrays are made by when they are read: those of numbers, texts and dates, not of
+structures or objects."""
+_NUMBERS = "?bBhHiIlLqQefdFD"
+"""The numpy types that torch has."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +62,16 @@ def safetensors(path: Path) -> dict[str, Tensor]:
     """
     try:
         return load_file(path)
-    except (SafetensorError, ValueError, KeyError) as error:
+    except Exception as error:  # of several types, one of them Rust's
         raise InputError(
-            f"is no whole safetensors file ({error})", where=f"model.path: {path}", remedy="copy it again"
+            f"is no whole safetensors file ({_first_line(error)})",
+            where=f"model.path: {path}",
+            remedy="copy it again",
         ) from error
 
 
 def unpickled(path: Path, trust: bool) -> Any:
-    """Return what torch.save wrote; without ``trust``, of tensors and plain containers only.
+    """Return what torch.save wrote; without ``trust``, of tensors, numpy's arrays and plain containers only.
 
     Raises
     ------
@@ -64,7 +83,8 @@ def unpickled(path: Path, trust: bool) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a pickle's protocol and the like
             if not trust:
-                return torch.load(path, map_location="cpu", weights_only=True)
+                with safe_globals(_OF_NUMPY):
+                    return torch.load(path, map_location="cpu", weights_only=True)
             with importable_from(path.resolve().parent), importable_from(Path.cwd()):
                 return torch.load(path, map_location="cpu", weights_only=False)
     except Exception as error:
@@ -76,7 +96,7 @@ def unpickled(path: Path, trust: bool) -> Any:
                 where=where,
                 remedy="run where its module can be imported, or save its state_dict() and name its class",
             ) from error
-        why = next(iter(str(error).splitlines()), "").removesuffix(".")[:120]
+        why = _first_line(error)
         raise InputError(
             f"cannot be read as PyTorch weights ({type(error).__name__}{': ' if why else ''}{why})",
             where=where,
@@ -86,12 +106,6 @@ def unpickled(path: Path, trust: bool) -> Any:
 
 def _refused(path: Path, where: str) -> InputError:
     objects = _objects_in(path)
-    if objects and all(name.startswith("numpy") for name in objects):
-        return InputError(
-            "holds numpy arrays, not tensors",
-            where=where,
-            remedy="save them again as tensors, {key: torch.from_numpy(array)}",
-        )
     named = f" ({', '.join(objects[:3])}{', ...' if len(objects) > 3 else ''})" if objects else ""
     return InputError(
         f"holds pickled objects besides tensors{named}, which could run code when read",
@@ -103,7 +117,8 @@ def _refused(path: Path, where: str) -> InputError:
 def _objects_in(path: Path) -> list[str]:
     """Return the names of what a pickle would import, without importing it; empty where they are not told."""
     try:
-        return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(str(path)))
+        with safe_globals(_OF_NUMPY):
+            return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(str(path)))
     except Exception:
         return []
 
@@ -118,7 +133,7 @@ def weights_of(saved: Any, path: Path) -> Weights:
     """
     where = f"model.path: {path}"
     if _is_state_dict(saved):
-        return Weights(dict(saved), {})
+        return Weights(_as_tensors(saved), {})
     if not isinstance(saved, Mapping):
         raise InputError(
             f"holds a {type(saved).__name__}, not a state dict",
@@ -127,20 +142,13 @@ def weights_of(saved: Any, path: Path) -> Weights:
         )
     if not saved:
         raise InputError("holds no weights", where=where, remedy="save model.state_dict()")
-    settings = saved.get("hyper_parameters")
+    settings = _settings(saved.get("hyper_parameters"))
     for key in _HOLDING_WEIGHTS:
         if _is_state_dict(saved.get(key)):
-            others = [other for other in saved if other != key and _is_state_dict(saved[other])]
+            others = [other for other in saved if other != key and _is_state_dict(saved[other], Tensor)]
             if others:
                 _LOG.warning("%s: weights are those of %r; left out are %s", path, key, _few(others))
-            return Weights(dict(saved[key]), settings if isinstance(settings, Mapping) else {})
-    arrays = [key for key, value in saved.items() if type(value).__module__ == "numpy"]
-    if arrays:
-        raise InputError(
-            f"holds numpy arrays ({_few(arrays)}), not tensors",
-            where=where,
-            remedy="save them again as tensors, {key: torch.from_numpy(array)}",
-        )
+            return Weights(_as_tensors(saved[key]), settings)
     raise InputError(
         f"holds {_few(list(saved))}, and no state dict",
         where=where,
@@ -155,13 +163,33 @@ def module_of(saved: Any) -> nn.Module | None:
     return saved if isinstance(saved, nn.Module) else None
 
 
-def _is_state_dict(value: Any) -> bool:
+def _is_state_dict(value: Any, of: Any = (Tensor, np.ndarray)) -> bool:
     return (
         isinstance(value, Mapping)
         and bool(value)
         and all(isinstance(key, str) for key in value)
-        and all(isinstance(each, Tensor) for each in value.values())
+        and all(isinstance(each, of) for each in value.values())
+        and all(each.dtype.char in _NUMBERS for each in value.values() if isinstance(each, np.ndarray))
     )
+
+
+def _as_tensors(weights: Mapping[str, Tensor | np.ndarray[Any, Any]]) -> dict[str, Tensor]:
+    return {
+        key: value
+        if isinstance(value, Tensor)
+        else torch.from_numpy(value.astype(value.dtype.newbyteorder("="), order="C"))
+        for key, value in weights.items()
+    }
+
+
+def _settings(saved: Any) -> dict[str, Any]:
+    """Return what a checkpoint says that its model was made with, as plain values."""
+    given = saved if isinstance(saved, Mapping) else {}
+    return {key: value.item() if isinstance(value, np.generic) else value for key, value in given.items()}
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), "").removesuffix(".")[:120]
 
 
 def _few(names: list[Any], most: int = 5) -> str:
