@@ -172,10 +172,11 @@ def test_a_mistyped_key_is_one_line_and_stops_the_run(tmp_path: Path, inputs: di
 
 
 def test_a_single_key_can_be_changed_on_the_command_line(tmp_path: Path) -> None:
-    changes = ["defaults={rule: rescale}", f"results={tmp_path}"]
+    changes = ["defaults={rule: rescale, references: {number: 5}}", f"results={tmp_path}"]
     code, said = snakemake("-n", "-p", "--config", *changes, folder=ROOT)
     assert code == 0, said
     assert "--rule rescale" in said
+    assert "--number 5 --seed 0" in said
 
 
 def test_the_workflow_is_lint_clean() -> None:
