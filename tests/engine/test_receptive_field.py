@@ -99,6 +99,31 @@ class WithExtra(nn.Module):
         return self.out(torch.cat([torch.relu(self.conv(x)).amax(-1), extra], 1))
 
 
+class Joined(nn.Module):
+    """Narrow and wide convolutions side by side, and channels that read nothing; a mean over all."""
+
+    def __init__(self, *, dead: bool) -> None:
+        super().__init__()
+        self.narrow, self.wide = nn.Conv1d(4, 6, 3), nn.Conv1d(4, 2, 11, padding=4)
+        if dead:
+            self.narrow.weight.data.zero_()
+            self.narrow.weight.data[0] = 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = torch.cat([self.narrow(x), self.wide(x), torch.zeros_like(self.narrow(x))], 1)
+        return torch.relu(h).mean((1, 2))
+
+
+class OverChannels(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(4, 8, 6)
+        self.conv.weight.data[4] = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(self.conv(x)).mean(1).mean(1)
+
+
 def relu_of(*layers: nn.Module) -> nn.Sequential:
     return nn.Sequential(*(each for layer in layers for each in (layer, nn.ReLU())))
 
@@ -144,6 +169,9 @@ def relu_of(*layers: nn.Module) -> nn.Sequential:
             id="max pools",
         ),
         pytest.param(AlongPositions(), 60, 9, id="dense along positions"),
+        pytest.param(Joined(dead=False), 200, 11, id="side by side"),
+        pytest.param(Joined(dead=True), 200, 11, id="dead channels"),
+        pytest.param(OverChannels(), 200, 6, id="a dead channel and a mean over channels"),
     ],
 )
 def test_it_is_what_kernels_strides_dilations_and_pools_say(

@@ -128,6 +128,7 @@ class _Reach:
         self.by_name = {operation.name: operation for operation in graph.operations}
         self.entries: dict[Name, Entry | None] = {}
         self.positions_after: dict[str, int] = {}
+        self.random = torch.Generator().manual_seed(0)
         for operation in graph.operations:
             if operation.name in graph.dependent:
                 try:
@@ -160,37 +161,58 @@ class _Reach:
             (name,) = (read for read in self.by_name[name].inputs[:1])
         if name not in self.by_name:
             return None
-        shape = self.run(self._ends([1], []), {name})[name].shape
-        axis = self.by_name[name].batch_axis or 0
+        rows = self.run(self._ends([self.length // 4], [self.length - self.length // 4]), {name})[name]
+        shape, axis = rows.shape, self.by_name[name].batch_axis or 0
+        along = _axis_of_positions(rows, axis)
         fields = []
         for part in (2, 1, 3):  # the middle first: one that the ends do not cut off is as large as any
-            unit = tuple(slice(None) if at == axis else size * part // 4 for at, size in enumerate(shape))
-            start, stop = self._bounds(name, unit)
+            units = tuple(
+                slice(None) if at == axis or (along is not None and at != along) else size * part // 4
+                for at, size in enumerate(shape)
+            )
+            bounds = self._bounds(name, units)
+            if bounds is None:
+                continue
+            start, stop = bounds
             cut = (start == 0 or stop == self.length) and self._is_padded(name)
             fields.append(ReceptiveField(stop - start, of, at_least=cut))
             if not cut:
                 break
-        return max(fields, key=lambda field: (field.bases or 0, not field.at_least))
+        return max(fields, key=lambda field: (field.bases or 0, not field.at_least), default=None)
 
-    def _bounds(self, name: Name, unit: tuple[Any, ...]) -> tuple[int, int]:
-        """Return from where to where a unit reads: narrowed by the ends of the input that it reads of."""
+    def _bounds(self, name: Name, units: tuple[Any, ...]) -> tuple[int, int] | None:
+        """Return from where to where the unit reads that reads the most; None where none reads anything.
+
+        ``units`` are those at one position: channels may have windows of their own, and dead ones have none.
+        Bounds are narrowed, for the one that may read the most, by the ends of the input that they read.
+        """
         number = max(1, min(15, _ROWS_AND_POSITIONS // self.length))
-        low, high = [0, self.length], [0, self.length]  # start lies in low, stop in high
-        while low[1] - low[0] > 1 or high[1] - high[0] > 1:
-            before = _between(low[0], low[1], number)
-            behind = _between(high[0], high[1], number)
-            reached = self.run(self._ends(before, behind), {name})[name][unit] != 0
-            for place, row in zip(before, reached.tolist(), strict=False):
-                if row:
-                    low[1] = min(low[1], place)
-                else:
-                    low[0] = max(low[0], place)
-            for place, row in zip(behind, reached.tolist()[len(before) :], strict=True):
-                if row:
-                    high[0] = max(high[0], place)
-                else:
-                    high[1] = min(high[1], place)
-        return low[0], high[1]
+        reads = self._reached_units(name, units, [self.length], [])[0]
+        if not bool(reads.any()):
+            return None
+        low, high = (torch.tensor([[0, self.length]] * len(reads)) for _ in range(2))  # of start, of stop
+        while True:
+            most = int(torch.where(reads, high[:, 1] - low[:, 0], -1).argmax())
+            start, stop = low[most].tolist(), high[most].tolist()
+            if start[1] - start[0] <= 1 and stop[1] - stop[0] <= 1:
+                return start[0], stop[1]
+            before, behind = (_between(ends[0], ends[1], number) for ends in (start, stop))
+            reached = self._reached_units(name, units, before, behind)
+            for place, row in zip(before, reached, strict=False):
+                low[:, 1] = torch.where(row, low[:, 1].clamp(max=place), low[:, 1])
+                low[:, 0] = torch.where(row, low[:, 0], low[:, 0].clamp(min=place))
+            for place, row in zip(behind, reached[len(before) :], strict=True):
+                high[:, 0] = torch.where(row, high[:, 0].clamp(min=place), high[:, 0])
+                high[:, 1] = torch.where(row, high[:, 1], high[:, 1].clamp(max=place))
+
+    def _reached_units(
+        self, name: Name, units: tuple[Any, ...], before: Sequence[int], behind: Sequence[int]
+    ) -> Tensor:
+        """Return which units the ends of the input reach, (end, unit)."""
+        value = self.run(self._ends(before, behind), {name})[name]
+        axis = self.by_name[name].batch_axis or 0
+        kept = [at for at, chosen in enumerate(units) if isinstance(chosen, slice)]
+        return (value[units] != 0).movedim(kept.index(axis), 0).reshape(len(before) + len(behind), -1)
 
     def _is_padded(self, name: Name) -> bool:
         ahead, seen = [name], set()
@@ -257,7 +279,7 @@ class _Reach:
             given = [-value for value in given]
         base = 1.0 if isinstance(entry, Composed) else 0.0
         weighted = _there(operation, values, dependent)
-        noise = [value * (0.5 + torch.rand(value.shape)) for value in given]
+        noise = [value * (0.5 + torch.rand(value.shape, generator=self.random)) for value in given]
         with_rows: dict[str, Any] = {name: base + value for name, value in zip(read, noise, strict=True)}
         without: dict[str, Any] = {
             name: torch.full_like(value, base) for name, value in zip(read, noise, strict=True)
@@ -311,6 +333,18 @@ def _there(operation: Operation, values: Mapping[str, Any], dependent: frozenset
             there = (values[name] != 0).to(values[name].dtype)
             made[str(name)] = there if bool(there.any()) else torch.ones_like(there)
     return made
+
+
+def _axis_of_positions(rows: Tensor, batch: int) -> int | None:
+    """Return the axis along which the two rows, of both ends of the input, differ; None if not one does."""
+    one, other = (rows != 0).movedim(batch, 0).unflatten(0, (2, -1))[:, 0]
+    axes = [at for at in range(rows.dim()) if at != batch]
+    differ = []
+    for place, axis in enumerate(axes):
+        left, right = (end.movedim(place, 0).reshape(end.shape[place], -1).any(1) for end in (one, other))
+        if not torch.equal(left, right):
+            differ.append(axis)
+    return differ[0] if len(differ) == 1 else None
 
 
 def _between(low: int, high: int, number: int) -> list[int]:
