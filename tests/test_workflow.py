@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import random
 import re
+import shlex
 import shutil
+import signal
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -188,12 +191,48 @@ def test_a_step_s_mistake_is_on_the_terminal_and_in_the_log(tmp_path: Path, inpu
     (tmp_path / "sites.bed").write_text("chr1\t20\t10\tbackwards\n")
     code, said = snakemake("--cores", "1", "--configfile", "my.yaml", folder=tmp_path)
     assert code != 0
-    (line,) = [line for line in said.splitlines() if line.startswith("genolift: error: ")]
-    assert "sites.bed" in line
+    *_, place, line = said.splitlines()
+    assert line.startswith("genolift: error: sites.bed:1: ")
+    assert place == "In results/tiny/logs/check.log:"
+    assert said.count(line) == 2, "when the step failed, and at the end"
     assert "Traceback" not in said
     results = tmp_path / "results" / "tiny"
     assert line in (results / "logs" / "check.log").read_text()
     assert [path.name for path in results.iterdir()] == ["logs"]
+
+
+def test_a_run_that_was_killed_says_how_to_go_on_and_does_to_equal_results(
+    tmp_path: Path, inputs: dict[str, Any], finished: tuple[Path, str]
+) -> None:
+    wanted = ["results/tiny/references.h5", "--cores", "1", "--configfile", "my.yaml"]
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), *wanted]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    started = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env=os.environ | {"PATH": path},
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while started.poll() is None and not (tmp_path / "results" / "tiny" / "sequences.h5").exists():
+        time.sleep(0.05)
+    os.killpg(started.pid, signal.SIGKILL)  # the steps too, as at a power loss
+    started.wait()
+    code, said = snakemake(*wanted, folder=tmp_path)
+    assert code != 0
+    name, *unlock = shlex.split(said.splitlines()[-1])
+    assert name == "snakemake"
+    assert unlock == ["--snakefile", str(ROOT / "Snakefile"), *wanted, "--unlock"]
+    code, said = snakemake(*wanted, "--unlock", folder=tmp_path)
+    assert code == 0, said
+    code, said = snakemake(*wanted, folder=tmp_path)
+    assert code == 0, said
+    for file in ("sequences.h5", "references.h5"):
+        paths = [folder / "results" / "tiny" / file for folder in (tmp_path, finished[0])]
+        with h5py.File(paths[0]) as resumed, h5py.File(paths[1]) as undisturbed:
+            np.testing.assert_array_equal(resumed["codes"][:], undisturbed["codes"][:])
+            np.testing.assert_array_equal(resumed["key"][:], undisturbed["key"][:])
 
 
 def test_a_run_ends_with_every_file_that_is_promised(finished: tuple[Path, str]) -> None:
