@@ -265,7 +265,9 @@ def test_uniform_shuffle_is_uniform_over_all_orders() -> None:
     ("arguments", "message"),
     [
         ({"kind": "dinuc"}, "no such shuffle: 'dinuc'; choose one of dinucleotide_shuffle, uniform_shuffle"),
-        ({"r": 0}, "the number of references is 0; give a whole number of 1 or more"),
+        ({"r": 0}, "the number of references is 0; give a whole number from 1 to 1,000,000"),
+        ({"r": 10**12}, "the number of references is 1000000000000; give a whole number from 1 to 1,000,000"),
+        ({"r": 1e23}, "the number of references is 1e+23"),
         ({"r": 2.5}, "the number of references is 2.5"),
         ({"seed": -1}, "the references' seed is -1; give a whole number from 0 to"),
         ({"seed": 2**63}, "the references' seed is 9223372036854775808"),

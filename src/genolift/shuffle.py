@@ -20,6 +20,7 @@ from genolift.errors import InputError
 
 KINDS = ("dinucleotide_shuffle", "uniform_shuffle")
 MAX_SEED = 2**63 - 1
+MAX_NUMBER = 1_000_000  # a hundred times what the config takes: what is meant otherwise fits no memory
 
 # Every constant is a uint64: numba makes a float64 of a uint64 and a signed integer.
 _ONE, _HALF = np.uint64(1), np.uint64(32)
@@ -78,8 +79,10 @@ def shuffle_codes(
 
 def check_number_and_seed(r: int, seed: int) -> None:
     """Raise `InputError` unless ``r`` references can be made with ``seed``."""
-    if not isinstance(r, int | np.integer) or isinstance(r, bool) or r < 1:
-        raise InputError(f"the number of references is {r!r}", remedy="give a whole number of 1 or more")
+    if not isinstance(r, int | np.integer) or isinstance(r, bool) or not 1 <= r <= MAX_NUMBER:
+        shown = f"{r!r:.30}"
+        remedy = f"give a whole number from 1 to {MAX_NUMBER:,}"
+        raise InputError(f"the number of references is {shown}", remedy=remedy)
     if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or not 0 <= seed <= MAX_SEED:
         raise InputError(
             f"the references' seed is {seed!r}", remedy="give a whole number from 0 to 2**63 - 1"
