@@ -91,6 +91,10 @@ VALID: dict[str, tuple[str, Expected]] = {
         tabs("chr1 100 200 7 0 +", "chr1 300 400 7 0 ."),
         [("chr1", 150, "", "+"), ("chr1", 350, "", ".")],
     ),
+    "places of one base with a count of 2": (
+        tabs("chr1 5 6 2", "chr2 7 8 2"),
+        [("chr1", 5, "", ""), ("chr2", 7, "", "")],
+    ),
     "broadPeak": (tabs("chr1 100 200 p 90 . 5.2 9.1 7.0"), [("chr1", 150, "p", ".")]),
     "BED12": (tabs(BLOCKS), [("chr1", 150, "tx", "+")]),
     "BED12 of one block": (tabs("chr1 100 200 tx 0 + 100 200 0 1 100 0"), [("chr1", 150, "tx", "+")]),

@@ -11,7 +11,12 @@ FORMATS = ("auto", "bed", "narrowPeak")
 MISSING = ("", ".", "NA", "NaN", "nan", "None", "null")
 _WHOLE = re.compile(r"-?[0-9]+")
 _WHOLE_AS_DECIMAL = re.compile(r"(-?[0-9]+)(\.0*)?")
-_NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?|[-+]?inf|nan|na", re.IGNORECASE)
+_A_NUMBER = r"(?:[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[-+]?inf|nan|na)"
+_NUMBER = re.compile(_A_NUMBER, re.IGNORECASE)
+_MAYBE = rf"(?:{_A_NUMBER}|\.|none|null|)"
+_COLUMNS_5_TO_9 = re.compile(
+    rf"{_MAYBE}\t[-+.]\t{_MAYBE}\t{_MAYBE}\t{_MAYBE}", re.IGNORECASE
+)  # columns 5 to 9
 _STRANDS = ("+", "-", ".")
 _NARROW_PEAK = 10
 _AS_BED = "or set sequences.format (--format) to bed, which takes no summits"
@@ -31,12 +36,12 @@ class BedColumns:
         """What a user should know of how the file was taken; empty where it was clear."""
         self._n = self._n_columns = 0
         self._offsets: list[int | None] = []
-        self._n_typed = self._n_summits = self._n_none = 0
+        self._n_typed = self._n_summits = 0
         self._first_untyped = 0
         self._wrong: tuple[int, str, str] | None = None  # line, text, and what it is not
         self._only_text = True  # whatever is not missing in column 10
         self._blocks = self._second_interval = True
-        self._length_from_one = True
+        self._length_from_one, self._longest = True, 0
         self._only_values = self._distinct = True  # in column 4
         self._stranded = True
         self._seen: set[str] = set()
@@ -45,7 +50,8 @@ class BedColumns:
         """Take note of a row: its columns, and its interval, 0-based half-open."""
         self._n += 1
         self._n_columns = len(fields)
-        if len(fields) > 3:
+        # once a name stands there, nothing that is asked of column 4 can change
+        if len(fields) > 3 and (self._only_values or self._length_from_one):
             self._note_name(fields, start, end)
         if len(fields) >= _NARROW_PEAK:
             self._note_summit(line, fields, start, end)
@@ -54,6 +60,7 @@ class BedColumns:
         name = fields[3]
         whole = bool(_WHOLE.fullmatch(name))
         self._length_from_one &= whole and len(name) < 12 and int(name) == end - start + 1
+        self._longest = max(self._longest, end - start)
         self._only_values &= name in (*MISSING, "+", "-") or bool(_NUMBER.fullmatch(name))
         self._stranded &= len(fields) > 5 and fields[5] in _STRANDS
         self._distinct &= whole and name not in self._seen
@@ -61,26 +68,23 @@ class BedColumns:
             self._seen.add(name)
 
     def _note_summit(self, line: int, fields: Sequence[str], start: int, end: int) -> None:
-        numbers = all(text in MISSING or _NUMBER.fullmatch(text) for text in (fields[4], *fields[6:9]))
-        typed = numbers and fields[5] in _STRANDS
+        typed = bool(_COLUMNS_5_TO_9.fullmatch("\t".join(fields[4:9])))
         self._n_typed += typed
         if not typed:
             self._first_untyped = self._first_untyped or line
-        self._blocks &= _are_blocks(fields, start, end)
-        self._second_interval &= _is_interval(fields[6:9], fields[0])
+        self._blocks = self._blocks and _are_blocks(fields, start, end)
+        self._second_interval = self._second_interval and _is_interval(fields[6:9], fields[0])
         text, offset = fields[9], None
         number = _WHOLE_AS_DECIMAL.fullmatch(text)
         if number and len(number[1]) < 19:
             offset = int(number[1])
         if text not in MISSING:
-            self._only_text &= not _NUMBER.fullmatch(text)
+            self._only_text = self._only_text and not _NUMBER.fullmatch(text)
             if offset is None:
                 self._wrong = self._wrong or (line, text, "is not a whole number")
             elif not -1 <= offset < end - start:
                 self._wrong = self._wrong or (line, text, f"lies outside the interval {start}-{end}")
-            elif offset == -1:
-                self._n_none += 1
-            else:
+            elif offset >= 0:
                 self._n_summits += typed
         self._offsets.append(None if offset is None or offset < 0 else offset)
 
@@ -95,9 +99,10 @@ class BedColumns:
     def check_counted_from_zero(self, path: str) -> None:
         """Raise `InputError` where column 4 says that the starts are counted from 1.
 
-        It is then end - start + 1 in every row: the length, which the tables of MACS and R have there.
+        It is then end - start + 1 in every row: the length, which the tables of MACS and R have there. Of
+        intervals of one base that is 2, which may be anything.
         """
-        if self._n and self._n_columns > 3 and self._length_from_one:
+        if self._longest > 1 and self._length_from_one:
             raise InputError(
                 "column 4 is end - start + 1 in every row: a length, which tables of MACS and R have there, "
                 "and these count from 1",

@@ -153,7 +153,7 @@ def _fields(line: str) -> list[str]:
     line = line.rstrip("\n")
     if not line.strip():
         return []
-    return [field.strip() for field in line.split("\t")] if "\t" in line else line.split()
+    return list(map(str.strip, line.split("\t"))) if "\t" in line else line.split()
 
 
 def _is_comment(fields: Sequence[str]) -> bool:
@@ -226,6 +226,8 @@ def _text(fields: Sequence[str], column: int | None) -> str:
 
 
 def _whole_number(text: str, what: str, where: str) -> int:
+    if len(text) <= _MOST_DIGITS and text.isascii() and text.isdecimal():
+        return int(text)
     if not _WHOLE_NUMBER.fullmatch(text):
         raise InputError(
             f"the {what} {text!r} is not a whole number", where=where, remedy="write a whole number"
