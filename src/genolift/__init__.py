@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from genolift import references, targets
-    from genolift.attribution import Attribution, deeplift, integrated_gradients, plan
+    from genolift.attribution import deeplift, integrated_gradients, plan
     from genolift.engine.graph import UnsupportedOperation
     from genolift.engine.plan import Plan
     from genolift.engine.registration import register_rule
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from genolift.methods import grad_cam, gradient_times_input, in_silico_mutagenesis
     from genolift.models import load_model
     from genolift.plan_check import CheckedPlan, check_plan
+    from genolift.result import Attribution
 
 __version__ = "0.1.0"
 
@@ -42,7 +43,7 @@ __all__ = [
 ]
 
 _HOME = {
-    "Attribution": "genolift.attribution",
+    "Attribution": "genolift.result",
     "deeplift": "genolift.attribution",
     "integrated_gradients": "genolift.attribution",
     "plan": "genolift.attribution",

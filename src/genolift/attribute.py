@@ -24,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 
 from genolift.alphabet import BASES, onehot_of_codes
-from genolift.attribution import Attribution, Explainer
+from genolift.attribution import Explainer
 from genolift.convergence import relative_error
 from genolift.engine.footprint import result_bytes
 from genolift.errors import InputError
@@ -37,6 +37,7 @@ from genolift.model_spec import ONE_MODEL, check_model_name
 from genolift.models import ModelSpec, input_length, load_model, model_provenance
 from genolift.pieces import Pieces, WritesBehind, prepared_ahead
 from genolift.reference_store import References, open_references
+from genolift.result import Attribution
 from genolift.sequences import Sequences, read_sequences
 from genolift.store import Block, write_contributions
 from genolift.stored_tensors import as_tensors, first_two

@@ -12,8 +12,9 @@ from torch import Tensor
 from genolift.engine.own_state import own_state
 from genolift.engine.plan import GENOMICS_DEFAULT, Plan
 from genolift.errors import InputError
-from genolift.explainer import Attribution, Explainer, Model, Piece, References, chosen_device
+from genolift.explainer import Explainer, Model, Piece, References, chosen_device
 from genolift.joined_inputs import JoinedInputs, joined, joined_references
+from genolift.result import Attribution
 from genolift.targets import Target, one_target, task_names
 
 __all__ = [

@@ -25,13 +25,14 @@ from genolift.attribute import check_length, check_references
 from genolift.attribution import path_points
 from genolift.comparison_figure import draw_comparison
 from genolift.errors import InputError
-from genolift.explainer import Attribution, Explainer, Model, chosen_device
+from genolift.explainer import Explainer, Model, chosen_device
 from genolift.files import sha256, whole_folder
 from genolift.held_inputs import HeldInputs, held_provenance
 from genolift.held_spec import HeldSpec
 from genolift.methods import GradCam, Mutagenesis
 from genolift.models import ModelSpec, input_length, load_model
 from genolift.reference_store import open_references
+from genolift.result import Attribution
 from genolift.sequences import read_sequences
 from genolift.stored_tensors import as_tensors
 from genolift.truth import Instances, find, read_instances

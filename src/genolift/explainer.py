@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from genolift.convergence import relative_error
 from genolift.engine.budget import CPU_BATCH_BYTES, SHARE_OF_FREE_MEMORY, check_alone, split
 from genolift.engine.capture import capture
 from genolift.engine.footprint import footprint, value_bytes
@@ -31,7 +30,8 @@ from genolift.engine.plan import (
 from genolift.engine.run import Runner
 from genolift.engine.sums import PartSums, Sums
 from genolift.errors import InputError
-from genolift.targets import LAST_CONVOLUTION, Explained, Target, resolve
+from genolift.result import Attribution
+from genolift.targets import LAST_CONVOLUTION, Explained, Target, resolve, target_in_words
 
 Model = nn.Module | ExportedProgram
 References = Tensor | NDArray[Any] | Callable[[Tensor], Tensor]
@@ -40,35 +40,6 @@ References = Tensor | NDArray[Any] | Callable[[Tensor], Tensor]
 Piece = tuple[int, int, tuple[int, ...]]
 """(start, stop, event): where one of several inputs lies in the flat one, and its own shape."""
 PRECISIONS = ("float32", "float64", "tf32", "bfloat16")
-
-
-@dataclass(frozen=True)
-class Attribution:
-    """Contributions of n inputs, each against r references. All tensors are on the CPU.
-
-    ``event`` is the shape of one input; where contributions are read at a layer, that of the layer's output.
-    """
-
-    contributions: Tensor
-    """(n, *event): mean over references of multiplier x (input - reference), in units of the target."""
-    hypothetical: Tensor | None
-    """(n, 4, length): what each base would have contributed there; None if inputs are not one-hot."""
-    standard_error: Tensor
-    """(n, length): of the per-base contribution over references; NaN with one reference."""
-    multipliers: Tensor | None
-    """(n, r, *event), or None if they were not asked for."""
-    output: Tensor
-    """(n,): the target on the inputs."""
-    reference_output: Tensor
-    """(n, r): the target on the references."""
-    convergence_error: Tensor
-    """(n, r): abs(sum of contributions - (output - reference output))."""
-
-    @property
-    def relative_convergence_error(self) -> Tensor:
-        """(n, r): the convergence error over the size of the difference that is explained."""
-        values = self.output, self.reference_output, self.convergence_error
-        return torch.from_numpy(relative_error(*(value.numpy() for value in values)))
 
 
 class Explainer:
@@ -126,6 +97,7 @@ class Explainer:
         targets: list[Any] = list(target) if isinstance(target, (list, tuple)) else [target]
         if not targets:
             raise InputError("there is no target", where="target", remedy="give at least one")
+        self.target_names = tuple(map(target_in_words, targets))
         with process_settings(self.dtype, tf32=self._tf32):
             self.targets: tuple[Explained, ...]
             self.graph, self.targets, self.stepped_over = self._capture(
@@ -293,7 +265,10 @@ class Explainer:
                     advance(made[0].convergence_error.numel())
         for each in every:
             each.check()
-        return [[_result(each, self.dtype) for each in of_target] for of_target in sums]
+        return [
+            [_result(each, self.dtype, name) for each in of_target]
+            for of_target, name in zip(sums, self.target_names, strict=True)
+        ]
 
     def _sums(
         self,
@@ -352,7 +327,7 @@ def _one_behind(parts: Iterator[list[PartSums]]) -> Iterator[list[PartSums]]:
         yield before
 
 
-def _result(sums: Sums, dtype: torch.dtype) -> Attribution:
+def _result(sums: Sums, dtype: torch.dtype, target: str) -> Attribution:
     return Attribution(
         contributions=(sums.contributions / sums.r).to(dtype),
         hypothetical=None if sums.hypothetical is None else (sums.hypothetical / sums.r).to(dtype),
@@ -361,6 +336,7 @@ def _result(sums: Sums, dtype: torch.dtype) -> Attribution:
         output=sums.output.to(dtype),
         reference_output=sums.reference_output.to(dtype),
         convergence_error=sums.convergence_error.to(dtype),
+        target=target,
     )
 
 

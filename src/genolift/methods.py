@@ -20,7 +20,8 @@ from genolift.engine.job import Job, as_tensor, is_onehot
 from genolift.engine.own_state import own_state
 from genolift.engine.sums import check_output
 from genolift.errors import InputError
-from genolift.explainer import Attribution, Explainer, Model, checked_size
+from genolift.explainer import Explainer, Model, checked_size
+from genolift.result import Attribution
 from genolift.substitution import ForwardOnly, Rows
 from genolift.targets import LAST_CONVOLUTION, Target, one_target
 
@@ -233,7 +234,10 @@ class Mutagenesis:
         hypothetical = values - values.mean(1, keepdim=True)
         dtype = self._forward.dtype
         return _compared_with_nothing(
-            (hypothetical * inputs).to(dtype), hypothetical.to(dtype), output.to(dtype)
+            (hypothetical * inputs).to(dtype),
+            hypothetical.to(dtype),
+            output.to(dtype),
+            self._forward.target_names[0],
         )
 
 
@@ -291,7 +295,9 @@ class GradCam:
             guided = self._guided.explain(inputs, zeros, extra_inputs=extra_inputs, batch_size=batch_size)
             contributions = maps * guided.contributions
         dtype = self._maps.dtype
-        return _compared_with_nothing(contributions.to(dtype), None, output.to(dtype))
+        return _compared_with_nothing(
+            contributions.to(dtype), None, output.to(dtype), self._maps.target_names[0]
+        )
 
     def _map(self, values: Tensor, gradients: Tensor, length: int) -> Tensor:
         """Return the map at the input's positions, (n, 1, length)."""
@@ -306,7 +312,9 @@ class GradCam:
         return interpolate(coarse, size=length, mode="linear", align_corners=False)
 
 
-def _compared_with_nothing(contributions: Tensor, hypothetical: Tensor | None, output: Tensor) -> Attribution:
+def _compared_with_nothing(
+    contributions: Tensor, hypothetical: Tensor | None, output: Tensor, target: str
+) -> Attribution:
     n = len(output)
     return Attribution(
         contributions=contributions,
@@ -316,6 +324,7 @@ def _compared_with_nothing(contributions: Tensor, hypothetical: Tensor | None, o
         output=output,
         reference_output=torch.zeros((n, 0), dtype=output.dtype),
         convergence_error=torch.zeros((n, 0), dtype=output.dtype),
+        target=target,
     )
 
 

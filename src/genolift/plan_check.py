@@ -19,13 +19,17 @@ from genolift.targets import Target
 _EXACT = 1e-9
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CheckedPlan:
     """A plan with what each of its operations loses. ``print`` shows the table."""
 
     plan: Plan
     losses: tuple[Loss, ...]
     """In the order of computing, in float64."""
+
+    def __repr__(self) -> str:
+        largest = f"{self.worst.share:.1e}"
+        return f"CheckedPlan({self.plan!r}, exact={self.exact}, largest_share_lost={largest})"
 
     @property
     def worst(self) -> Loss:

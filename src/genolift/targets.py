@@ -164,6 +164,17 @@ class Layer:
 Target = int | str | Layer | Callable[[Any], Tensor]
 
 
+def target_in_words(target: Target) -> str:
+    """Return what a target is called: a column's number, a name, or what a function is called."""
+    if isinstance(target, Layer):
+        unit = "a function" if callable(target.unit) else f"unit {target.unit}"
+        return f"layer {target.name}" + ("" if target.unit is None else f", {unit}")
+    if not callable(target):
+        return str(target)
+    name = getattr(target, "__name__", "<lambda>")
+    return "a function" if name == "<lambda>" else f"function {name}"
+
+
 def layer(name: str, unit: int | Callable[[Any], Tensor] | None = None) -> Layer:
     """Return a target: a unit of the output of a submodule.
 

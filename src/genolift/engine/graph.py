@@ -75,7 +75,7 @@ class Operation:
         return str(target)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Graph:
     """A model as operations in the order of computing."""
 
@@ -89,6 +89,11 @@ class Graph:
     """The value whose contributions are computed: the first argument, or a layer's output."""
     dependent: frozenset[Name]
     """The values that depend on the first argument."""
+
+    def __repr__(self) -> str:
+        return (
+            f"Graph(operations={len(self.operations)}, constants={len(self.constants)}, output={self.output})"
+        )
 
     @property
     def input(self) -> Name:

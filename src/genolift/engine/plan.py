@@ -46,7 +46,7 @@ class Step:
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Plan:
     """The operations of a model, what each is, and the rule it gets. ``print(plan)`` shows the table."""
 
@@ -77,6 +77,9 @@ class Plan:
                 }
             )
         return rows
+
+    def __repr__(self) -> str:
+        return f"Plan(rule={self.rule!r}, operations={len(self.steps)}; print it for the table)"
 
     def __str__(self) -> str:
         return as_text(self.table(), ["layer", "operation", "kind", "rule", "why", "line"])

@@ -136,7 +136,7 @@ def _operations(node: torch.fx.Node, rows: Any, outer: dict[str, int]) -> Iterat
     ``outer`` holds the values whose rows are not the slowest index of their batch axis; see `Operation`.
     """
     value: Any = node.meta.get("val")
-    source = source_line(node.meta.get("stack_trace") or "")
+    source = source_line(node.meta.get("stack_trace") or "", near=short_name(node.target))
     axis, numel = _row_axis(value, rows, node) if isinstance(value, Tensor) else (None, 0)
     times = 1 if axis is None else _times_through_rows(node, value, axis, rows, outer)
     if times > 1:

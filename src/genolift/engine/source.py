@@ -45,15 +45,30 @@ _NOT_THE_USERS = (
 _FRAME = re.compile(r'File "(?P<file>.+)", line (?P<line>\d+), in (?P<function>.+)')
 
 
-def source_line(trace: str) -> str:
-    """Return "file:line `text`" of the innermost line of a trace outside torch, Keras and genolift."""
+_SHOWN = 100
+"""Letters of a line that are shown."""
+
+
+def source_line(trace: str, near: str = "") -> str:
+    """Return "file:line `text`" of the innermost line of a trace outside torch, Keras and genolift.
+
+    A long line is cut, to what stands about ``near`` where it has that.
+    """
     for match in reversed(list(_FRAME.finditer(trace))):
         file, line = match["file"], int(match["line"])
         if any(name in file for name in _NOT_THE_USERS):
             continue
         text = linecache.getline(file, line).strip()
-        return f"{file}:{line}" + (f" `{text}`" if text else "")
+        return f"{file}:{line}" + (f" `{_cut(text, near)}`" if text else "")
     return ""
+
+
+def _cut(text: str, near: str) -> str:
+    if len(text) <= _SHOWN:
+        return text
+    start = max(0, min(text.find(near) - _SHOWN // 3, len(text) - _SHOWN))
+    end = start + _SHOWN
+    return ("..." if start else "") + text[start:end] + ("..." if end < len(text) else "")
 
 
 def model_line(error: BaseException) -> str:
