@@ -170,7 +170,7 @@ def test_an_earlier_comparison_is_replaced_but_nothing_else(made: Study, tmp_pat
     run(made, out, methods=QUICK[1:2], number=1)
     assert list(read(out / "methods.tsv")["method"]) == ["gradient-x-input"]
     (out / "mine.txt").write_text("kept")
-    with pytest.raises(InputError, match="is there and is no comparison"):
+    with pytest.raises(InputError, match=r"holds 'mine\.txt', which genolift compare did not write"):
         run(made, out, methods=QUICK[:1], number=1)
     assert (out / "mine.txt").read_text() == "kept"
 

@@ -187,7 +187,14 @@ def test_training_writes_the_same_bytes_again_and_leaves_torch_as_it_was(tmp_pat
     assert torch.get_num_threads() == threads
     assert (summary.n_training, summary.n_held_out, summary.n_written) == (200, 80, 16)
     files = sorted(file.name for file in (tmp_path / "first").iterdir())
-    assert files == ["README.md", "instances.tsv", "labels.tsv", "model.safetensors", "sequences.fa.gz"]
+    assert files == [
+        ".genolift",
+        "README.md",
+        "instances.tsv",
+        "labels.tsv",
+        "model.safetensors",
+        "sequences.fa.gz",
+    ]
     for file in files:
         assert (tmp_path / "first" / file).read_bytes() == (tmp_path / "second" / file).read_bytes()
     assert (tmp_path / "first" / "model.safetensors").stat().st_mode & 0o044 == 0o044

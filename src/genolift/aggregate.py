@@ -10,11 +10,21 @@ import pandas as pd
 
 from genolift.ensemble import by_model, check_models_agree, write_mean
 from genolift.errors import InputError
+from genolift.files import whole_folder
+from genolift.output_paths import check_outputs
 from genolift.sequences import read_sequence_table
 from genolift.shards import check_shards, merge_shards, read_heads
 from genolift.store import open_contributions
 from genolift.tables import per_sequence, write_per_base, write_per_sequence
 from genolift.tracks import write_bigwig
+
+_FILES = (
+    "contributions.h5",
+    "per_sequence.tsv",
+    "per_base.parquet",
+    "contributions.bw",
+    "contributions_sd.bw",
+)
 
 
 @dataclass(frozen=True)
@@ -47,10 +57,12 @@ def aggregate(*, shards: Sequence[Path], sequences: Path, out: Path) -> Aggregat
     ------
     InputError
         If a model's shards do not hold every kept sequence once, were made by different runs, or of other
-        sequences; or models were not run on the same sequences and references with the same settings.
+        sequences; or models were not run on the same sequences and references with the same settings; or a
+        file or ``models`` may not be written (see `check_outputs`).
     """
     if not shards:
         raise InputError("there is no shard", where=str(out), remedy="give the files of the attribute step")
+    check_outputs([out / name for name in _FILES], inputs=[*shards, sequences])
     table = read_sequence_table(sequences)
     _check_ids(shards, table)
     models = by_model(read_heads(shards))
@@ -62,10 +74,12 @@ def aggregate(*, shards: Sequence[Path], sequences: Path, out: Path) -> Aggregat
         merge_shards(next(iter(models.values())), merged)
     else:
         check_models_agree(models)
-        files = {name: out / "models" / name / "contributions.h5" for name in models}
-        for name, heads in models.items():
-            merge_shards(heads, files[name])
-        write_mean(files, merged)
+        check_outputs(folders=[(out / "models", "aggregate")], inputs=[*shards, sequences])
+        with whole_folder(out / "models", "aggregate") as folder:
+            files = {name: folder / name / "contributions.h5" for name in models}
+            for name, heads in models.items():
+                merge_shards(heads, files[name])
+            write_mean(files, merged)
     with open_contributions(merged) as contributions:
         write_per_sequence(out / "per_sequence.tsv", per_sequence(contributions, table))
         write_per_base(out / "per_base.parquet", contributions, table)

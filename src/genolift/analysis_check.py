@@ -23,6 +23,7 @@ from genolift.known_motifs import Database
 from genolift.model_check import check_model, check_target
 from genolift.model_spec import ONE_MODEL
 from genolift.models import ModelSpec, input_length, load_model
+from genolift.output_paths import check_outputs
 from genolift.stored_tensors import first_two
 from genolift.trial_sequences import Source, trial_sequences
 
@@ -68,8 +69,11 @@ def check_analysis(
     InputError
         For the first thing that is wrong: a database that cannot be read; a model that cannot be loaded, does
         not take the sequences, gives NaN or another output when called again, or the same for every sequence,
-        has no such target, or holds an operation without an exact rule.
+        has no such target, or holds an operation without an exact rule; or ``out`` may not be written (see
+        `check_outputs`).
     """
+    read = [file for spec in models.values() for file in spec.files] + list(held.files if held else ())
+    check_outputs([out], inputs=[source.fasta, source.bed, source.genome, database, *read])
     known = None if database is None else read_database(database)
     loaded = {name: load_model(spec) for name, spec in models.items()}
     lengths = {name: input_length(model, models[name]) for name, model in loaded.items()}

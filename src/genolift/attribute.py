@@ -14,6 +14,7 @@ import logging
 import platform
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -35,6 +36,7 @@ from genolift.held_spec import HeldSpec
 from genolift.model_check import check_model, check_target
 from genolift.model_spec import ONE_MODEL, check_model_name
 from genolift.models import ModelSpec, input_length, load_model, model_provenance
+from genolift.output_paths import check_outputs
 from genolift.pieces import Pieces, WritesBehind, prepared_ahead
 from genolift.reference_store import References, open_references
 from genolift.result import Attribution
@@ -111,13 +113,15 @@ def attribute(
     ------
     InputError
         If files do not belong together, the model does not take the sequences, one pair does not fit the
-        memory, an output is NaN, a pair misses the tolerance, or the output cannot be written.
+        memory, an output is NaN, a pair misses the tolerance, or ``out`` may not be written (see
+        `check_outputs`), cannot be, or is being written by another process.
     """
     started = time.monotonic()
     check_model_name(model_name, "model_name")
+    check_outputs([out], inputs=[sequences, references, *model.files, *held.files])
     stored = read_sequences(sequences)
     rows = _rows_of_shard(len(stored.key), shard)
-    with open_references(references) as compared:
+    with open_references(references) as compared, ExitStack() as held_open:
         check_references(stored, compared, references)
         loaded = load_model(model)
         check_length(stored, input_length(loaded, model), sequences, model_name)
@@ -154,14 +158,15 @@ def attribute(
             "device": str(explainer.device),
             "precision": precision,
         }
-        pieces = Pieces(out, _fingerprint(provenance, rows))
+        pieces = held_open.enter_context(Pieces(out, _fingerprint(provenance, rows)))
         _LOG.debug("pieces of the work are kept in %s", pieces.folder)
         divided = _divided(rows, stored.codes.shape[1])
         run = _Run(explainer, stored, inputs, compared, pieces, batch_size, memory)
         total = len(rows) * compared.number
         largest, resumed, done = 0.0, 0, 0
-        with WritesBehind(pieces) as behind:
-            for piece, before in prepared_ahead(divided, run.prepared):
+        ahead = closing(prepared_ahead(divided, run.prepared))
+        with WritesBehind(pieces) as behind, ahead as prepared:
+            for piece, before in prepared:
                 if isinstance(before, _Compared):
                     block = run.computed(piece, before, partial(_advance, progress, done, total))
                     behind.write(piece, block)

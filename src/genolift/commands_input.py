@@ -16,8 +16,10 @@ from genolift.model_flags import (
     length_of_model,
     model_spec,
     models_of,
+    specs_of_models,
 )
 from genolift.model_spec import ONE_MODEL, is_rna
+from genolift.output_paths import check_outputs
 from genolift.subcommand import add_command
 
 
@@ -29,6 +31,8 @@ def add_encode(commands: Any) -> None:
 
         length = a.length
         if length is None and (a.model is not None or a.models):
+            files = [file for spec in specs_of_models(a).values() for file in spec.files]
+            check_outputs([a.table, a.out], inputs=files)
             length = length_of_model(a)
         summary = encode(
             table=a.table,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from genolift.errors import InputError
 from genolift.model_flags import add_input_flag, add_model_flags, add_rule_flags, held_spec, model_spec
+from genolift.output_paths import check_outputs
 from genolift.subcommand import add_command
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ def add_inspect(commands: Any) -> None:
 
             a.input_length = read_sequences(a.sequences).codes.shape[1]
         spec = model_spec(a)
+        outputs = [path for path in (a.out, a.write_config) if path is not None]
+        check_outputs(outputs, inputs=[*spec.files, *held_spec(a).files, a.sequences])
         if a.write_config is not None and a.write_config.exists():
             write_guess("", a.write_config)  # refused before the work
         try:

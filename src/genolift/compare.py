@@ -31,6 +31,7 @@ from genolift.held_inputs import HeldInputs, held_provenance
 from genolift.held_spec import HeldSpec
 from genolift.methods import GradCam, Mutagenesis
 from genolift.models import ModelSpec, input_length, load_model
+from genolift.output_paths import check_outputs
 from genolift.reference_store import open_references
 from genolift.result import Attribution
 from genolift.sequences import read_sequences
@@ -39,7 +40,7 @@ from genolift.truth import Instances, find, read_instances
 
 _LOG = logging.getLogger("genolift")
 GRADIENT_X_INPUT = "gradient-x-input"
-_FILES = {"methods.tsv", "agreement.tsv", "comparison.json", "compare.svg", "compare.png"}
+_KIND = "compare"
 # What takes less than a second is run again, since other work on the machine makes short runs uncertain.
 _SHORT, _MOST_RUNS = 1.0, 5
 
@@ -183,13 +184,15 @@ def compare(
     Raises
     ------
     InputError
-        If a file or argument is wrong, ``out`` holds something else, or every method refuses the model.
+        If a file or argument is wrong, ``out`` may not be written (see `check_outputs`), or every method
+        refuses the model.
     """
     started = time.monotonic()
     methods = _checked_methods(methods)
     if truth_motifs and truth is None:
         raise InputError("are chosen of no table", where="truth_motifs", remedy="give --truth too")
-    _check_folder(out)
+    read = [sequences, references, truth, *model.files, *held.files]
+    check_outputs(folders=[(out, _KIND)], inputs=read)
     stored = read_sequences(sequences)
     n, length = min(number, len(stored.key)), stored.codes.shape[1]
     with open_references(references) as compared:
@@ -229,7 +232,7 @@ def compare(
         **held_provenance(held),
         "seconds": round(seconds, 3),
     }
-    with whole_folder(out) as folder:
+    with whole_folder(out, _KIND) as folder:
         table.to_csv(folder / "methods.tsv", sep="\t", index=False, float_format="%.6g")
         agreement.to_csv(folder / "agreement.tsv", sep="\t", index=False, float_format="%.6f")
         (folder / "comparison.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
@@ -343,12 +346,3 @@ def _checked_methods(methods: Sequence[str]) -> list[str]:
     if not methods:
         raise InputError("there is no method", where="methods", remedy="give at least one")
     return list(dict.fromkeys(methods))
-
-
-def _check_folder(out: Path) -> None:
-    if out.exists() and (not out.is_dir() or {path.name for path in out.iterdir()} - _FILES):
-        raise InputError(
-            "is there and is no comparison, and would be replaced",
-            where=str(out),
-            remedy="name a folder that is not there yet",
-        )

@@ -2,54 +2,129 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import secrets
 import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from genolift.errors import InputError
+from genolift.output_paths import MARK, UNFINISHED, check_file, check_folder, files_in, mark_text
+
+_MOST_NAME_BYTES = 120
+"""Of a final name that stand in the temporary one, which may have 255 in all."""
+_unfinished: set[Path] = set()
+"""Everything that stands under a temporary name of this process."""
 
 
 @contextmanager
 def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a path beside ``path`` to write to; rename it to ``path`` only if the block succeeds.
 
-    The temporary name keeps the final suffixes, since writers choose a format by them. Whatever was
-    written is removed when the block raises, so that nothing half-written stands under a final name.
+    The file is there, empty, with the mode that the umask says, under a name that nobody can foresee and that
+    ends as ``path`` does, since writers choose a format by it. It is on the disk before it is renamed. It is
+    removed, and ``path`` left as it was, when the block raises.
 
     Raises
     ------
     InputError
-        If the folder cannot be made or written to, or the disk is full.
+        If ``path`` is no place for a file (`output_paths.check_file`), the folder cannot be made or written
+        to, or the disk is full.
     """
     final = Path(path)
-    beside = make_folder(final.parent) / f".{os.getpid()}.partial.{final.name}"
     with _write_errors(final):
-        try:
+        check_file(final)
+        parent = make_folder(final.parent)
+        with _beside(final, parent, _make_empty_file) as beside:
             yield beside
+            _sync(beside)
             os.replace(beside, final)
-        finally:
-            beside.unlink(missing_ok=True)
+            _sync(parent)
 
 
 @contextmanager
-def whole_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """As `whole_file`, for a folder: ``path`` is replaced by the new folder only if the block succeeds."""
+def whole_folder(path: str | os.PathLike[str], kind: str) -> Iterator[Path]:
+    """As `whole_file`, for a folder: ``path`` is replaced by the new folder only if the block succeeds.
+
+    The folder is marked as one of ours, of this ``kind``; one that is not is never replaced.
+
+    Raises
+    ------
+    InputError
+        As `whole_file`, and if ``path`` is no place for such a folder (`output_paths.check_folder`).
+    """
     final = Path(path)
-    parent = make_folder(final.parent)
     with _write_errors(final):
-        beside = Path(tempfile.mkdtemp(prefix=".partial.", suffix=f".{final.name}", dir=parent))
-        try:
-            beside.chmod(0o755)
+        check_folder(final, kind)
+        parent = make_folder(final.parent)
+        with _beside(final, parent, Path.mkdir) as beside:
             yield beside
-            if final.is_dir():
-                shutil.rmtree(final)
-            os.replace(beside, final)
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
+            (beside / MARK).write_text(mark_text(kind, files_in(beside)), encoding="utf-8")
+            for folder, _, names in os.walk(beside):
+                for name in names:
+                    _sync(Path(folder, name))
+                _sync(Path(folder))
+            check_folder(final, kind)
+            with _beside(final, parent, Path.mkdir) as earlier:
+                is_replaced = final.is_dir()
+                try:
+                    if is_replaced:
+                        os.replace(final, earlier)
+                    os.replace(beside, final)
+                except BaseException:
+                    if is_replaced and not final.is_dir():
+                        os.replace(earlier, final)
+                    raise
+                _sync(parent)
+
+
+def _make_empty_file(path: Path) -> None:
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666))
+
+
+@contextmanager
+def _beside(final: Path, parent: Path, make: Callable[[Path], None]) -> Iterator[Path]:
+    """Yield what ``make`` makes, under a temporary name in ``parent``; what still has it then is removed."""
+    name = os.fsdecode(os.fsencode(final.name)[-_MOST_NAME_BYTES:])
+    while True:
+        beside = parent / f"{UNFINISHED}{secrets.token_hex(8)}.{name}"
+        _unfinished.add(beside)
+        try:
+            make(beside)
+        except FileExistsError:
+            _unfinished.discard(beside)
+            continue
+        except BaseException:
+            _remove(beside)
+            raise
+        break
+    try:
+        yield beside
+    finally:
+        _remove(beside)
+
+
+def _remove(beside: Path) -> None:
+    if beside.is_dir() and not beside.is_symlink():
+        shutil.rmtree(beside, ignore_errors=True)
+    else:
+        beside.unlink(missing_ok=True)
+    _unfinished.discard(beside)
+
+
+def _sync(path: Path) -> None:
+    """Have what is written to a file or folder on the disk."""
+    opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(opened)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):  # a file system that has no fsync
+            raise
+    finally:
+        os.close(opened)
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from genolift.alphabet import BASES
 from genolift.errors import InputError
 from genolift.files import existing_file, whole_folder
 from genolift.known_motifs import Matrix
+from genolift.output_paths import check_outputs
 from genolift.store import open_contributions
 
 # The field's A green, C blue, G orange and T red, in shades that differ in lightness too. Through Machado,
@@ -39,6 +40,7 @@ _Y_LABELS = {
 _TITLES = {"cwm": "contributions (CWM)", "hcwm": "hypothetical contributions", "ppm": "frequencies (PPM)"}
 _STRONGEST_STRETCH = 20  # bases
 _MARGIN = 2  # bases of a motif's window shown on either side of the trimmed motif
+_KIND = "logos"
 _INDEX = ["kind", "name", "orientation", "matrix", "png", "svg", "focus"]
 _STYLE = {
     "font.family": ["DejaVu Sans"],
@@ -100,8 +102,8 @@ def draw_logos(
     contributions, per_sequence
         ``contributions.h5`` and ``per_sequence.tsv``.
     out
-        The folder to make, ``logos/``, with ``index.tsv``; one that is there is replaced. A sequence's name
-        in the index is its key.
+        The folder to make, ``logos/``, with ``index.tsv``; one that an earlier run made is replaced. A
+        sequence's name in the index is its key.
     n_sequences
         Sequences to draw: those whose contributions sum to the most, in absolute value, over any 20 bases.
     window
@@ -110,17 +112,19 @@ def draw_logos(
     Raises
     ------
     InputError
-        If a file is missing or is of another run or kind, or an argument is out of its range.
+        If a file is missing or is of another run or kind, an argument is out of its range, or ``out`` may not
+        be written (see `check_outputs`).
     """
     for name, value, least in (("n_sequences", n_sequences, 0), ("window", window, 1)):
         if value < least:
             raise InputError(f"{value} is less than {least}", where=name, remedy=f"give {least} or more")
+    check_outputs(folders=[(out, _KIND)], inputs=[matrices, motifs, contributions, per_sequence])
     table = _read_table(motifs, ["motif", "name", "n_seqlets", "trim_start", "trim_end", "match1"])
     frames = _motif_frames(_read_table(matrices, ["motif", "kind", "position", *BASES]), table, matrices)
     scored = _read_table(per_sequence, ["key", "id", "chrom", "start", "end", "strand"])
     rows: list[tuple[str, ...]] = []
     letters = _letters(contributions)
-    with whole_folder(out) as folder, style():
+    with whole_folder(out, _KIND) as folder, style():
         for _, motif in table.iterrows():
             drawn = {kind: frames[motif["motif"], kind] for kind in _TITLES}
             rows += _draw_motif(folder, motif, drawn, letters)

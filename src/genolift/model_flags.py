@@ -168,6 +168,11 @@ def add_rule_flags(parser: argparse.ArgumentParser, target: str | None = "0") ->
     parser.add_argument("--rule", choices=rules, default="genomics-default")
 
 
+def specs_of_models(a: argparse.Namespace) -> dict[str, ModelSpec]:
+    """Return the models of ``--models`` by name, or the one of ``--model``."""
+    return models_of(a) or {ONE_MODEL: model_spec(a)}
+
+
 def length_of_model(a: argparse.Namespace) -> int | None:
     """Return the model's input length in bases, None where it does not say one and none is needed.
 
@@ -180,7 +185,7 @@ def length_of_model(a: argparse.Namespace) -> int | None:
     """
     from genolift.models import input_length, load_model
 
-    specs = models_of(a) or {ONE_MODEL: model_spec(a)}
+    specs = specs_of_models(a)
     lengths = {
         name: spec.input_length or input_length(load_model(spec), spec) for name, spec in specs.items()
     }

@@ -24,6 +24,7 @@ from genolift.files import whole_file
 from genolift.hits import call_hits, place_on_genome, write_hits
 from genolift.known_motifs import Database, Matrix
 from genolift.meme import write_meme
+from genolift.output_paths import check_outputs
 from genolift.sequences import read_sequence_table
 from genolift.store import open_contributions
 from genolift.tomtom import Match, closest_motif_of_seqlets, closest_motifs, motif_name
@@ -116,7 +117,8 @@ def find_motifs(
     ------
     InputError
         If a file is missing or damaged, the two are of different runs, contributions are not finite, the
-        database cannot be read, or an argument is out of its range.
+        database cannot be read, an argument is out of its range, or a file may not be written (see
+        `check_outputs`).
     """
     _check_arguments(
         max_seqlets=max_seqlets,
@@ -125,6 +127,7 @@ def find_motifs(
         threads=threads,
         seqlet_fdr=seqlet_fdr,
     )
+    check_outputs([out / name for name in _FILES], inputs=[contributions, sequences, database])
     known = read_database(database)
     scores = _read_scores(contributions, sequences, window)
     found = discover(

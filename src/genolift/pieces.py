@@ -5,13 +5,15 @@ Knows nothing of models or of what is in a piece, but for the layout of contribu
 
 from __future__ import annotations
 
+import fcntl
 import logging
-import shutil
+import os
+import re
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -19,25 +21,45 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from genolift.errors import InputError
 from genolift.files import make_folder, whole_file
+from genolift.output_paths import MARK, UNFINISHED, check_folder, mark_text, read_mark
 from genolift.store import LAYOUT, Block
 
 _LOG = logging.getLogger("genolift")
+_KIND = "attribute"
+_LOCK = ".genolift-lock"
+_PIECE = re.compile(r"\d{9,}-\d{9,}\.npz")
 Prepared = TypeVar("Prepared")
 
 
-class Pieces:
-    """The finished pieces of a work, in a folder beside its output, one for each work."""
+class Pieces(AbstractContextManager["Pieces"]):
+    """The finished pieces of a work, in a folder beside its output. One process at a time has it.
+
+    Raises
+    ------
+    InputError
+        If the folder holds something else, or another process that is computing the same output has it.
+    """
 
     def __init__(self, out: Path, work: str) -> None:
-        self.folder = out.with_name(f"{out.name}.pieces")
-        self.work = work
-        mark = self.folder / "work"
-        if self.folder.is_dir() and not (mark.is_file() and mark.read_text() == work):
-            shutil.rmtree(self.folder)  # the pieces of another work
-        make_folder(self.folder)
-        with whole_file(mark) as beside:
-            beside.write_text(work)
+        self.folder = folder_of_pieces(out)
+        check_folder(self.folder, _KIND, replaced=False)
+        self._lock = _locked(self.folder)
+        if (read_mark(self.folder) or {}).get("work") != work:
+            self._clear()  # the pieces of another work
+            with whole_file(self.folder / MARK) as beside:
+                beside.write_text(mark_text(_KIND, [], work=work), encoding="utf-8")
+
+    def _clear(self) -> None:
+        for piece in self.folder.iterdir():
+            if _PIECE.fullmatch(piece.name) or piece.name == MARK or piece.name.startswith(UNFINISHED):
+                piece.unlink(missing_ok=True)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._lock)
 
     def _path(self, rows: range) -> Path:
         return self.folder / f"{rows.start:09d}-{rows.stop:09d}.npz"
@@ -73,13 +95,46 @@ class Pieces:
             yield block
 
     def remove(self) -> None:
-        """Remove the folder, when what it held is written elsewhere."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Remove the folder, when what it held is written elsewhere; what is not ours in it stays."""
+        self._clear()
+        (self.folder / _LOCK).unlink()
+        with suppress(OSError):
+            self.folder.rmdir()
+
+
+def folder_of_pieces(out: Path) -> Path:
+    """Return where the pieces of an output are kept until it is whole."""
+    return out.with_name(f"{out.name}.pieces")
+
+
+def _locked(folder: Path) -> int:
+    """Make a folder and lock it against other processes; return what to close to unlock it."""
+    while True:
+        make_folder(folder)
+        path = folder / _LOCK
+        try:
+            lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        except FileNotFoundError:  # another process has just finished, and removed the folder
+            continue
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            raise InputError(
+                "another genolift attribute is writing the same output",
+                where=str(folder.with_suffix("")),
+                remedy="let that end, or give another --out",
+            ) from None
+        except OSError as error:  # a file system without locks
+            _LOG.debug("%s: cannot be locked (%s)", path, error)
+        if path.exists() and os.path.samestat(os.fstat(lock), path.stat()):
+            return lock
+        os.close(lock)  # of a folder that has been removed since
 
 
 def prepared_ahead(
     pieces: Sequence[range], prepare: Callable[[range], Prepared]
-) -> Iterator[tuple[range, Prepared]]:
+) -> Generator[tuple[range, Prepared], None, None]:
     """Yield each piece with what ``prepare`` makes for it, made by a thread while the one before is in use.
 
     What it raises is raised when the piece's turn has come, as if it were prepared then.
@@ -114,6 +169,6 @@ class WritesBehind(AbstractContextManager["WritesBehind"]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._thread.shutdown()
+        self._thread.shutdown(cancel_futures=kind is not None)
         if self._last is not None and kind is None:
             self._last.result()

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from genolift.alphabet import codes_of_onehot
 from genolift.errors import InputError
 from genolift.hdf5 import whole_hdf5
+from genolift.output_paths import check_outputs
 from genolift.reference_store import (
     References,
     add_codes,
@@ -308,9 +309,11 @@ def write_references(
     Raises
     ------
     InputError
-        If an argument does not go with the kind or is out of range, or a file is missing or wrong.
+        If an argument does not go with the kind or is out of range, a file is missing or wrong, or ``out``
+        may not be written (see `check_outputs`).
     """
     _check_settings(kind, number, seed, fasta, frequencies)
+    check_outputs([out], inputs=[sequences, fasta])
     stored = read_sequences(sequences)
     shared = _shared_references(kind, stored.codes, fasta, frequencies, rna)
     n, length = stored.codes.shape

@@ -23,6 +23,7 @@ from genolift.files import whole_file
 from genolift.genome import read_windows
 from genolift.hdf5 import as_bytes, text_type, whole_hdf5
 from genolift.intervals import IntervalFile, read_intervals
+from genolift.output_paths import check_outputs
 from genolift.stored_sequences import (
     COLUMNS,
     FORMAT,
@@ -128,7 +129,8 @@ def encode(
     ------
     InputError
         For contradictory arguments, any fault of the input files (see `read_fasta`, `read_intervals`),
-        a letter that is no DNA letter, a missing chromosome, or no sequence left.
+        a letter that is no DNA letter, a missing chromosome, no sequence left, or an output that may not be
+        written (see `check_outputs`).
     """
     settings = {
         "fasta": fasta and str(fasta),
@@ -142,6 +144,7 @@ def encode(
         "rna": rna,
     }
     _check_arguments(length, fasta, bed, genome, center, max_n_fraction, missing_chromosomes)
+    check_outputs([table, store], inputs=[fasta, bed, genome])
     replaced: Counter[str] = Counter()
     chromosomes: dict[str, int] = {}
     if bed is None or genome is None or length is None:

@@ -24,12 +24,15 @@ from torch import Tensor, nn
 from genolift.alphabet import decode_letters, onehot_of_codes, reverse_complement_codes
 from genolift.errors import InputError
 from genolift.files import make_folder, whole_file
+from genolift.output_paths import MARK, check_folder, check_outputs, mark_text
 
 _LOG = logging.getLogger("genolift")
 
 # GATA1's third profile (14 bits), not the fifth (10 bits): that one occurs in 200 bp by chance so often that
 # even the likelihood ratio's auROC is 0.90. TAL1's is its dimer's E-box; MA0140, GATA1::TAL1, is a composite.
 MATRICES = {"GATA1": "MA0035.3", "TAL1": "MA0091.2"}
+_KIND = "train-demo"
+_FILES = ("model.safetensors", "sequences.fa.gz", "labels.tsv", "instances.tsv", "README.md")
 GROUPS = ("empty", "gata1_only", "tal1_only", "gata1_tal1")
 TASKS = ("both", "GATA1", "TAL1")
 _MOTIFS_OF_GROUP = ((), ("GATA1",), ("TAL1",), ("GATA1", "TAL1"))
@@ -213,7 +216,7 @@ def train_demo(
     Parameters
     ----------
     out
-        The folder; files of these names are replaced, others left alone.
+        The folder: a new or empty one, or one that an earlier run made, whose files are replaced.
     seed
         Of the simulation (the held-out sequences have the next seed) and the training.
     n_training, n_held_out
@@ -226,14 +229,19 @@ def train_demo(
     Raises
     ------
     InputError
-        If ``n_written`` are not among the held-out sequences, or the folder cannot be written to.
+        If ``n_written`` are not among the held-out sequences, or the folder holds something else or cannot
+        be written to.
     """
     if n_written < 1 or n_written % 8 or n_written * 5 // 8 > n_held_out // 4:
         raise InputError(
             f"cannot write {n_written} of {n_held_out} held-out sequences",
             remedy="write a multiple of 8 of them, at most two fifths",
         )
+    check_folder(out, _KIND, replaced=False)
+    check_outputs([out / name for name in _FILES], inputs=[])
     make_folder(out)
+    with whole_file(out / MARK) as path:
+        path.write_text(mark_text(_KIND, _FILES), encoding="utf-8")
     held_out = simulate(n_held_out, seed=seed + 1)
     with _one_thread():
         model = _train(simulate(n_training, seed=seed), seed=seed, epochs=epochs)

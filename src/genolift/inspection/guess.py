@@ -16,6 +16,7 @@ from genolift.inspection.described import Inspection
 from genolift.inspection.weights import WeightsFile
 from genolift.inspection.words import SHORTEST, length_in_words
 from genolift.model_spec import BASES_FIRST, ModelSpec
+from genolift.output_paths import check_outputs
 
 _PLAIN = re.compile(r"[A-Za-z_./~][A-Za-z0-9_./~-]*")
 _WORDS_OF_YAML = {"true", "false", "yes", "no", "on", "off", "null", "y", "n", "~"}
@@ -84,8 +85,10 @@ def write_guess(text: str, out: Path) -> None:
     Raises
     ------
     InputError
-        If there is a file of that name, which may hold a user's own work.
+        If there is a file of that name, which may hold a user's own work, or ``out`` may not be written (see
+        `check_outputs`).
     """
+    check_outputs([out], inputs=[])
     if out.exists():
         raise InputError("is there already", where=str(out), remedy="name a new file, or remove it")
     with whole_file(out) as beside:

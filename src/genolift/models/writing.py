@@ -29,6 +29,7 @@ from genolift.model_spec import ModelSpec
 from genolift.models.exported import DESCRIPTION, exported_program
 from genolift.models.forms import Form
 from genolift.models.loading import input_length, load_model, model_provenance
+from genolift.output_paths import check_outputs
 from genolift.targets import task_names
 
 _CHECKED_ROWS = 4
@@ -53,11 +54,12 @@ def write_program(spec: ModelSpec, out: Path, held: HeldSpec | None = None) -> W
     Raises
     ------
     InputError
-        If the model cannot be loaded or traced, does not say its input length, or is not the same when it
-        is read again without ``trust``.
+        If the model cannot be loaded or traced, does not say its input length, is not the same when it is
+        read again without ``trust``, or ``out`` may not be written (see `check_outputs`).
     """
     if out.suffix != ".pt2":
         raise InputError("is no name of an exported program", where=f"--out {out}", remedy="end it in .pt2")
+    check_outputs([out], inputs=[*spec.files, *(held.files if held else ())])
     model = load_model(spec)
     length = input_length(model, spec)
     if length is None:

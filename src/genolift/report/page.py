@@ -6,7 +6,7 @@ import base64
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -17,6 +17,7 @@ from markupsafe import Markup
 
 from genolift.citations import jaspar_citation, jaspar_release
 from genolift.files import whole_file
+from genolift.output_paths import check_outputs
 from genolift.report import words
 from genolift.report.images import Logos
 from genolift.report.model_section import FOLDER, inspected_views
@@ -86,8 +87,9 @@ def write_report(
     Raises
     ------
     InputError
-        If a file is missing, damaged or of another run.
+        If a file is missing, damaged or of another run, or ``out`` may not be written (see `check_outputs`).
     """
+    check_outputs([out], inputs=_inputs(Path(results)))
     read = read_results(Path(results), provenance)
     logos = Logos(read.folder / "logos", read.logos)
     motifs = motif_views(read, logos)
@@ -128,6 +130,13 @@ def write_report(
     with whole_file(out) as beside:
         beside.write_text(page, encoding="utf-8")
     return ReportSummary(len(read.scored), len(motifs), len(top), len(page.encode()))
+
+
+def _inputs(results: Path) -> Iterator[Path]:
+    """Yield what the page is made from, as far as it is there."""
+    for name in _FILES:
+        path = results / name
+        yield from path.rglob("*") if path.is_dir() else [path]
 
 
 def _environment() -> Environment:
