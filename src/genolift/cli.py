@@ -2,7 +2,8 @@
 
 The subcommands are in `commands_*.py`, by theme; only this module exits.
 
-Exit codes: 0, 2 for the user's mistake (one line on standard error), 1 for a fault.
+Exit codes: 0, 2 for the user's mistake (one line on standard error), 1 for a fault, 128 + its number for a
+signal that ended the command.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NoReturn
 
 from genolift.commands_input import add_check, add_encode, add_reference
@@ -20,6 +23,8 @@ from genolift.commands_model import add_attribute, add_compare, add_export, add_
 from genolift.commands_results import add_aggregate, add_logos, add_motifs, add_report
 from genolift.commands_workflow import add_check_config, add_train_demo
 from genolift.errors import InputError
+from genolift.files import remove_unfinished
+from genolift.stopping import check_not_stopped, ended_by_signals, stopped_by
 
 _SUBCOMMANDS = (
     add_check,
@@ -48,21 +53,42 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command given in ``argv`` and exit."""
+    code = 0
+    try:
+        with ended_by_signals(_last_words):
+            code = _run(argv)
+            check_not_stopped()
+    except BaseException:
+        if stopped_by() is None:
+            raise
+    signum = stopped_by()
+    if signum is not None:
+        _last_words(signum)
+        code = 128 + signum
+    sys.exit(code)
+
+
+def _run(argv: Sequence[str] | None) -> int:
     parser = make_parser()
     arguments = parser.parse_args(argv)
     _log_to_stderr(arguments.quiet)
     try:
         arguments.run(arguments)
     except InputError as error:
+        check_not_stopped()  # which may be what the error comes of
         print(f"genolift: error: {error}", file=sys.stderr)
-        sys.exit(2)
+        return 2
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-    except KeyboardInterrupt:
-        print("genolift: stopped", file=sys.stderr)
-        sys.exit(130)
-    sys.exit(0)
+        return 1
+    return 0
+
+
+def _last_words(signum: int) -> None:
+    """Leave nothing unfinished behind, and say why the command ends, if anybody can still be told."""
+    remove_unfinished()
+    with suppress(OSError, ValueError):
+        print(f"genolift: stopped by {signal.Signals(signum).name}", file=sys.stderr, flush=True)
 
 
 def _log_to_stderr(quiet: bool) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from genolift.errors import InputError
 from genolift.output_paths import MARK, UNFINISHED, check_file, check_folder, files_in, mark_text
+from genolift.stopping import nothing_lost
 
 _MOST_NAME_BYTES = 120
 """Of a final name that stand in the temporary one, which may have 255 in all."""
@@ -26,7 +27,8 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     The file is there, empty, with the mode that the umask says, under a name that nobody can foresee and that
     ends as ``path`` does, since writers choose a format by it. It is on the disk before it is renamed. It is
-    removed, and ``path`` left as it was, when the block raises.
+    removed, and ``path`` left as it was, when the block raises, when a signal came, or when an exception was
+    lost in it (`stopping.nothing_lost`).
 
     Raises
     ------
@@ -39,7 +41,8 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         check_file(final)
         parent = make_folder(final.parent)
         with _beside(final, parent, _make_empty_file) as beside:
-            yield beside
+            with nothing_lost():
+                yield beside
             _sync(beside)
             os.replace(beside, final)
             _sync(parent)
@@ -61,8 +64,9 @@ def whole_folder(path: str | os.PathLike[str], kind: str) -> Iterator[Path]:
         check_folder(final, kind)
         parent = make_folder(final.parent)
         with _beside(final, parent, Path.mkdir) as beside:
-            yield beside
-            (beside / MARK).write_text(mark_text(kind, files_in(beside)), encoding="utf-8")
+            with nothing_lost():
+                yield beside
+                (beside / MARK).write_text(mark_text(kind, files_in(beside)), encoding="utf-8")
             for folder, _, names in os.walk(beside):
                 for name in names:
                     _sync(Path(folder, name))
@@ -113,6 +117,13 @@ def _remove(beside: Path) -> None:
     else:
         beside.unlink(missing_ok=True)
     _unfinished.discard(beside)
+
+
+def remove_unfinished() -> None:
+    """Remove what stands under a temporary name of this process, which is about to end."""
+    for beside in list(_unfinished):
+        with suppress(OSError):
+            _remove(beside)
 
 
 def _sync(path: Path) -> None:

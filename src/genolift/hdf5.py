@@ -1,7 +1,4 @@
-"""HDF5 files: written whole or not at all, and read only where nothing in them leads elsewhere.
-
-Knows nothing of what is in them.
-"""
+"""HDF5 files, read only where nothing in them leads elsewhere. Knows nothing of what is in them."""
 
 from __future__ import annotations
 
@@ -18,59 +15,7 @@ from h5py import h5d, h5z
 from numpy.typing import NDArray
 
 from genolift.errors import InputError
-from genolift.files import whole_file
 from genolift.hdf5_heaps import check_heaps
-
-
-@contextmanager
-def whole_hdf5(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
-    """Yield an HDF5 file to write to, that is ``path`` only if the block succeeds; as `files.whole_file`.
-
-    A full disk is an error of this file alone: where the HDF5 library itself meets it, the library cannot
-    close the file, corrupts its memory, and kills the interpreter later.
-
-    Raises
-    ------
-    InputError
-        If the folder cannot be made or written to, or the disk is full.
-    """
-    with whole_file(path) as beside, beside.open("w+b", buffering=0) as opened:
-        disk = _Disk(opened)
-        try:
-            with h5py.File(disk, "w") as file:
-                yield file
-        finally:
-            if disk.error is not None:
-                raise disk.error
-
-
-class _Disk:
-    """An open file that keeps the first failure to write for later, and swallows what comes after it."""
-
-    def __init__(self, opened: BinaryIO) -> None:
-        self.opened = opened
-        self.error: OSError | None = None
-
-    def write(self, data: Any) -> int:
-        rest = memoryview(data)
-        while len(rest) and self.error is None:  # a disk that fills up takes a part first
-            try:
-                rest = rest[self.opened.write(rest) :]
-            except OSError as error:
-                self.error = error
-        return len(data)
-
-    def truncate(self, size: int) -> int:
-        if self.error is None:
-            try:
-                self.opened.truncate(size)
-            except OSError as error:
-                self.error = error
-        return size
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.opened, name)
-
 
 Refusal = Callable[[object], InputError]
 """Makes the error for one file from the reason why it cannot be read."""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from genolift.alphabet import codes_of_onehot
 from genolift.errors import InputError
-from genolift.hdf5 import whole_hdf5
+from genolift.hdf5_writing import whole_hdf5
 from genolift.output_paths import check_outputs
 from genolift.reference_store import (
     References,

@@ -21,7 +21,8 @@ from genolift.errors import InputError
 from genolift.fasta import codes_of_letters, count_replaced_letters, read_fasta
 from genolift.files import whole_file
 from genolift.genome import read_windows
-from genolift.hdf5 import as_bytes, text_type, whole_hdf5
+from genolift.hdf5 import as_bytes, text_type
+from genolift.hdf5_writing import whole_hdf5
 from genolift.intervals import IntervalFile, read_intervals
 from genolift.output_paths import check_outputs
 from genolift.stored_sequences import (

@@ -30,8 +30,8 @@ from genolift.hdf5 import (
     reading,
     text_type,
     texts,
-    whole_hdf5,
 )
+from genolift.hdf5_writing import whole_hdf5
 
 FORMAT, VERSION = "genolift-contributions", 1
 _CHUNK_BYTES = 2**20
