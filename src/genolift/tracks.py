@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pandas as pd
 import pyBigWig
 from numpy.typing import NDArray
 
+from genolift.errors import InputError
 from genolift.files import whole_file
 from genolift.hdf5 import Stored
 from genolift.store import Contributions
@@ -24,6 +26,11 @@ def write_bigwig(
     Where windows overlap, a base's value is the mean of its values in them: it does not depend on the
     windows' order. A window on the minus strand is turned back. Coordinates are 0-based half-open; the format
     is bigWig (Kent et al. 2010), the header holds every chromosome of the genome.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written.
     """
     kept = table[table["kept"]].set_index("key")
     row_of = {int(key): row for row, key in enumerate(contributions.key)}
@@ -38,9 +45,36 @@ def write_bigwig(
                 for position, value in _runs(windows, contributions[dataset], row_of):
                     file.addEntries(chrom, int(position), values=value.tolist(), span=1, step=1)
                     covered += len(value)
+        except (RuntimeError, SystemError) as error:
+            raise _not_whole(path) from error
         finally:
             file.close()
+        if not _is_whole(beside, covered):
+            raise _not_whole(path)
     return covered
+
+
+def _is_whole(path: Path, covered: int) -> bool:
+    """Whether a bigWig ends with the number that it begins with, and says that it has so many bases.
+
+    pyBigWig says nothing of it where a full disk cuts off the end of a file.
+    """
+    with path.open("rb") as raw:
+        first = raw.read(4)
+        raw.seek(-4, os.SEEK_END)
+        if raw.read(4) != first:
+            return False
+    try:
+        with pyBigWig.open(str(path)) as written:
+            return bool(written.header()["nBasesCovered"] == covered)
+    except (RuntimeError, AttributeError):
+        return False
+
+
+def _not_whole(path: Path) -> InputError:
+    return InputError(
+        "cannot be written whole", where=str(path), remedy="make room on the disk, or write to another one"
+    )
 
 
 def _runs(
