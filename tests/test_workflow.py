@@ -27,6 +27,7 @@ from steps import study
 from test_held_runs import assert_equal, directly, write_model
 
 ROOT = Path(__file__).resolve().parents[1]
+RULES = ROOT / "workflow" / "rules"
 STEPS = {"check", "encode", "reference", "inspect", "attribute", "motifs", "logos", "report"}
 SITE = "TGACTCATCG"
 WINDOW, SITES = 60, 30
@@ -235,6 +236,32 @@ def test_a_run_that_was_killed_says_how_to_go_on_and_does_to_equal_results(
             np.testing.assert_array_equal(resumed["key"][:], undisturbed["key"][:])
 
 
+def test_a_step_s_last_line_is_in_its_log_when_a_terminal_s_signal_ends_it(tmp_path: Path) -> None:
+    prefix = re.search(
+        r"shell\.prefix\(\s*f'(?P<first>.*)'\s*'(?P<second>.*)'\s*\)", (RULES / "common.smk").read_text()
+    )
+    assert prefix is not None
+    step = "trap 'sleep 0.3; echo the last line; exit 130' INT; echo begun; while :; do sleep 0.1; done"
+    line = f'{prefix["first"]}{prefix["second"]}bash -c "$STEP" 2>&1 | logged log'
+    process = subprocess.Popen(
+        ["bash", "-c", line],
+        cwd=tmp_path,
+        env=os.environ | {"STEP": step},
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.communicate()[0] == "the last line\n"
+    assert process.returncode == 130
+    assert (tmp_path / "log").read_text() == "begun\nthe last line\n"
+    assert all(
+        "| logged {log:q}" in rule.read_text() for rule in RULES.glob("*.smk") if rule.name != "common.smk"
+    )
+
+
 def test_a_run_ends_with_every_file_that_is_promised(finished: tuple[Path, str]) -> None:
     results = finished[0] / "results" / "tiny"
     promised = ["sequences.tsv", "references.h5", "contributions.h5", "contributions.bw", "per_base.parquet"]
@@ -242,7 +269,7 @@ def test_a_run_ends_with_every_file_that_is_promised(finished: tuple[Path, str])
     assert [name for name in promised if not (results / name).is_file()] == []
     assert list((results / "logos").glob("*.png"))
     assert list((results / "logos").glob("*.svg"))
-    assert [path.name for path in results.iterdir() if "partial" in path.name] == []
+    assert [path.name for path in results.iterdir() if "unfinished" in path.name] == []
 
 
 def test_every_sequence_keeps_its_key_through_a_run(finished: tuple[Path, str]) -> None:

@@ -22,7 +22,7 @@ rule aggregate:
         "{wildcards.analysis}: shards to contributions.h5, its tables and, on a genome, its tracks"
     shell:
         "genolift aggregate --sequences {input.sequences:q} --shards {input.shards:q}"
-        " --out {params.folder:q} 2>&1 | tee {log:q}"
+        " --out {params.folder:q} 2>&1 | logged {log:q}"
 
 
 use rule aggregate as aggregate_windows with:

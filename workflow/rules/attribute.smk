@@ -25,4 +25,4 @@ rule attribute:
         "genolift attribute --sequences {input.sequences:q} --references {input.references:q}"
         " {params.model} --model-name {wildcards.model} {params.flags}"
         " --shard {wildcards.shard}/{wildcards.shards} --out {output:q}"
-        " 2>&1 | tee {log:q}"
+        " 2>&1 | logged {log:q}"

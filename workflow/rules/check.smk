@@ -23,4 +23,4 @@ rule check:
     message:
         "{wildcards.analysis}: the model on two sequences"
     shell:
-        "genolift check {params.flags} {params.database} --out {output:q} 2>&1 | tee {log:q}"
+        "genolift check {params.flags} {params.database} --out {output:q} 2>&1 | logged {log:q}"

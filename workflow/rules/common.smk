@@ -36,9 +36,13 @@ WITH_GENOME = [name for name in ANALYSES if ANALYSES[name].sequences.bed]
 WITH_MODELS = [name for name in ANALYSES if len(ANALYSES[name].models) > 1]
 
 # `genolift` of the activated environment, or else of the one that snakemake runs in. pipefail, so that a
-# step's exit code is genolift's and not tee's, which shows a user on the terminal what goes to the log.
+# step's exit code is genolift's and not tee's, which shows a user on the terminal what goes to the log. Ctrl-C in
+# the terminal reaches all that runs: tee ignores it, so that it still has genolift's last line to write.
 shell.executable("bash")
-shell.prefix(f'set -euo pipefail; export PATH="$PATH:{Path(sys.executable).parent}"; ')
+shell.prefix(
+    f'set -euo pipefail; export PATH="$PATH:{Path(sys.executable).parent}"; '
+    'logged() ( trap "" INT TERM HUP; exec tee "$1" ); '
+)
 
 
 def any_of(names):

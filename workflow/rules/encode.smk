@@ -25,4 +25,4 @@ rule encode:
         "{wildcards.analysis}: sequences to a table and a store"
     shell:
         "genolift encode {params.flags} --table {output.table:q} --out {output.store:q}"
-        " 2>&1 | tee {log:q}"
+        " 2>&1 | logged {log:q}"

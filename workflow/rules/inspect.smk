@@ -22,4 +22,4 @@ rule inspect:
         "{wildcards.analysis}: what {wildcards.model} is"
     shell:
         "genolift inspect {params.path:q} --sequences {input.sequences:q} {params.flags} --out {output:q}"
-        " 2>&1 | tee {log:q}"
+        " 2>&1 | logged {log:q}"

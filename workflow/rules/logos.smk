@@ -26,4 +26,4 @@ rule logos:
     message:
         "{wildcards.analysis}: logos of the motifs and the strongest sequences"
     shell:
-        "genolift logos --results {params.folder:q} {params.flags} --out {output:q} 2>&1 | tee {log:q}"
+        "genolift logos --results {params.folder:q} {params.flags} --out {output:q} 2>&1 | logged {log:q}"

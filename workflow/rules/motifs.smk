@@ -36,4 +36,4 @@ rule motifs:
         "{wildcards.analysis}: motifs, their names and their occurrences"
     shell:
         "NUMBA_NUM_THREADS={threads} genolift motifs --contributions {input.contributions:q}"
-        " --sequences {input.sequences:q} {params.flags} --out {params.folder:q} 2>&1 | tee {log:q}"
+        " --sequences {input.sequences:q} {params.flags} --out {params.folder:q} 2>&1 | logged {log:q}"

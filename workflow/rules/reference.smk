@@ -18,4 +18,4 @@ rule reference:
         "{wildcards.analysis}: what each sequence is compared with"
     shell:
         "genolift reference --sequences {input.sequences:q} {params.flags} --out {output:q}"
-        " 2>&1 | tee {log:q}"
+        " 2>&1 | logged {log:q}"

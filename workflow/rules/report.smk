@@ -34,4 +34,4 @@ rule report:
     message:
         "{wildcards.analysis}: one page of what was run and found"
     shell:
-        "genolift report --results {params.folder:q} {params.flags} --out {output:q} 2>&1 | tee {log:q}"
+        "genolift report --results {params.folder:q} {params.flags} --out {output:q} 2>&1 | logged {log:q}"
