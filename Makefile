@@ -1,4 +1,4 @@
-# demo, test, fuzz, lint, benchmark and benchmark-paper: each sets itself up, with nothing needed but Python 3.11+, git and make.
+# demo, test, fuzz, faults, lint, benchmark and benchmark-paper: each sets itself up, with nothing needed but Python 3.11+, git and make.
 SHELL := /bin/bash
 VENV := .venv
 STAMP := $(VENV)/.installed
@@ -6,12 +6,13 @@ BENCHMARK_STAMP := $(VENV)/.installed-benchmark
 CORES ?= 2
 PYTEST_ARGS ?=
 FUZZ_ARGS ?=
+FAULTS_ARGS ?=
 PAPER ?= ../shared/paper
 GENOME ?= ../shared/yeast/sacCer_R64.fa.gz
 BENCHMARK_ARGS ?=
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help demo test fuzz lint benchmark benchmark-paper clean
+.PHONY: help demo test fuzz faults lint benchmark benchmark-paper clean
 .DEFAULT_GOAL := help
 
 help: ## Say what there is
@@ -26,6 +27,9 @@ test: $(STAMP) ## Run the tests (PYTEST_ARGS="-k workflow")
 
 fuzz: $(STAMP) ## Damaged and odd files for every reader, up to an hour (FUZZ_ARGS="--format bed --cases 500")
 	OMP_NUM_THREADS=1 PYTHONPATH=src:tests python -m fuzz --processes $(CORES) $(FUZZ_ARGS)
+
+faults: $(STAMP) ## Every step killed, interrupted and out of disk, then run again (FAULTS_ARGS="--steps encode --times 5")
+	OMP_NUM_THREADS=1 PYTHONPATH=src:tests python -m faults --processes $(CORES) $(FAULTS_ARGS)
 
 lint: $(STAMP) ## Check style, types and the workflow
 	ruff check .

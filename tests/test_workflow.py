@@ -393,5 +393,5 @@ def test_every_dependency_has_a_pinned_version() -> None:
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 def test_make_says_what_it_can_do() -> None:
     said = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for target in ("demo", "test", "lint", "benchmark", "clean"):
+    for target in ("demo", "test", "faults", "lint", "benchmark", "clean"):
         assert f"make {target}" in said

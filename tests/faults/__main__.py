@@ -1,0 +1,100 @@
+"""``python -m faults``: kill and interrupt steps at random moments, run them again, and count."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import secrets
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from random import Random
+
+from faults.analysis import STEPS, TRIED_ALWAYS
+from faults.trying import FULL, SIGNALS, Outcome, preload, try_once, undisturbed
+
+
+def main() -> int:
+    """Run what the command line says; return 1 if a step broke a promise."""
+    options = _options()
+    seed = secrets.randbelow(2**32) if options.seed is None else options.seed
+    names = _chosen(options.steps, Random(seed))
+    preload()
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="faults.") as made:
+        folder = Path(made)
+        print(f"seed {seed}: {options.times} of each fault for {', '.join(names)}", flush=True)
+        seconds = undisturbed(folder / "base", names, lambda line: print(line, flush=True))
+        tries = [(name, fault) for name in names for fault in SIGNALS for _ in range(options.times)]
+        tries += [(name, FULL) for name in names for _ in range(max(1, options.times // 4))]
+        workers = [
+            _work(tries, number, options.processes, seed, folder, seconds)
+            for number in range(options.processes)
+        ]
+        for worker in workers:
+            os.waitpid(worker, 0)
+        lines = [line for path in folder.glob("outcomes-*") for line in path.read_text().splitlines()]
+        outcomes = [Outcome(**json.loads(line)) for line in lines]
+    _print(outcomes, time.monotonic() - began)
+    if len(outcomes) < len(tries):
+        print(f"{len(tries) - len(outcomes)} tries did not come to an end")
+    print(f"the same again: PYTHONPATH=src:tests python -m faults --seed {seed} --times {options.times}")
+    return 1 if len(outcomes) < len(tries) or any(outcome.wrong for outcome in outcomes) else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m faults", description=__doc__)
+    parser.add_argument("--steps", default="all", help="all; some: three and another one by turn; or A,B")
+    parser.add_argument("--times", type=int, default=20, help="of each fault for each step (20)")
+    parser.add_argument("--processes", type=int, default=2, help="side by side (2)")
+    parser.add_argument("--seed", type=int, help="the same moments again; else at random, and printed")
+    return parser.parse_args()
+
+
+def _chosen(steps: str, random: Random) -> list[str]:
+    names = [step.name for step in STEPS if step.name not in ("attribute b", "inspect b")]
+    if steps == "all":
+        return names
+    if steps == "some":
+        return [*TRIED_ALWAYS, random.choice([name for name in names if name not in TRIED_ALWAYS])]
+    return [name for name in names if name in steps.split(",")]
+
+
+def _work(
+    tries: list[tuple[str, str]], number: int, of: int, seed: int, folder: Path, seconds: dict[str, float]
+) -> int:
+    """Fork a process that makes every ``of``-th try, and writes what became of it."""
+    process = os.fork()
+    if process:
+        return process
+    steps = {step.name: step for step in STEPS}
+    with (folder / f"outcomes-{number}").open("w") as file:
+        for at in range(number, len(tries), of):
+            name, fault = tries[at]
+            there = folder / f"try-{at}"
+            outcome = try_once(
+                steps[name], fault, folder / "base", there, seconds[name], Random(f"{seed} {at}")
+            )
+            for wrong in outcome.wrong:
+                print(f"{name}, {outcome.fault} at {outcome.moment:.3f}: {wrong}", flush=True)
+            file.write(json.dumps(asdict(outcome)) + "\n")
+            file.flush()
+    os._exit(0)
+
+
+def _print(outcomes: list[Outcome], seconds: float) -> None:
+    counts = Counter((each.step, each.fault, each.ended, bool(each.wrong)) for each in outcomes)
+    print(f"\n{'step':12} {'fault':12} {'what became of it':18} {'tries':>5} {'wrong':>5}")
+    for step, fault, ended in sorted({key[:3] for key in counts}):
+        right, wrong = counts[step, fault, ended, False], counts[step, fault, ended, True]
+        print(f"{step:12} {fault:12} {ended or 'broke a promise':18} {right + wrong:5} {wrong:5}")
+    wrong = sum(bool(each.wrong) for each in outcomes)
+    print(f"\n{len(outcomes)} tries in {seconds:.0f} s, {wrong} of them wrong")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
