@@ -18,7 +18,7 @@ from torch.serialization import set_crc32_options
 
 import genolift
 from genolift.cli import main
-from genolift.models import integrity
+from genolift.models import input_length, integrity
 from genolift.pieces import Pieces
 from genolift.store import LAYOUT
 
@@ -183,3 +183,48 @@ def test_a_piece_of_a_work_that_was_damaged_is_computed_again(tmp_path: Path) ->
     assert pieces.read(range(2)) is not None
     flipped(path, path, "shap/seq.npy")
     assert pieces.read(range(2)) is None
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("weight", "said"),
+    [
+        (torch.ones(1).expand(2**20, 2**20, 4), "conv.weight is 1.64e+04 GiB made of 4 bytes"),
+        (
+            torch.sparse_coo_tensor(torch.zeros(3, 1), torch.ones(1), (6, 4, 7)),
+            "conv.weight is a sparse tensor",
+        ),
+        (torch.empty(6, 4, 7, device="meta"), "conv.weight is on the meta device, without values"),
+        (torch.ones(6, 4, 7, dtype=torch.complex64), "conv.weight is complex, and real in "),
+    ],
+    ids=["of 16 TiB", "sparse", "without values", "complex"],
+)
+def test_a_tensor_that_is_no_weight_is_refused_with_and_without_a_class(
+    made: Study, tmp_path: Path, weight: torch.Tensor, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = torch.load(made.folder / "weights.pt", weights_only=True)["state_dict"]
+    torch.save({**weights, "conv.weight": weight}, tmp_path / "weights.pt")
+    assert said in refused(of(made, tmp_path / "weights.pt"))
+    if not weight.is_complex():
+        with pytest.raises(SystemExit) as ended:
+            main(["inspect", f"{tmp_path}/weights.pt"])
+        assert ended.value.code == 2
+        assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("size", [0, 1, 2**27, 2**40, 2**63, 2**64 - 1])
+def test_a_safetensors_header_of_another_size_is_refused(made: Study, tmp_path: Path, size: int) -> None:
+    data = Path(made.model.path).read_bytes()
+    (tmp_path / "m.safetensors").write_bytes(size.to_bytes(8, "little") + data[8:])
+    message = refused(of(made, tmp_path / "m.safetensors"))
+    assert "is no whole safetensors file" in message or "cannot be read as a model" in message
+
+
+@pytest.mark.parametrize("length", [0, -5, 10**12])
+def test_an_input_length_that_no_model_has_is_said(made: Study, length: int) -> None:
+    model = genolift.load_model(made.model)
+    model.input_length = length  # type: ignore[union-attr]
+    with pytest.raises(
+        genolift.InputError, match=f"says that its input has {length} bases; give model.input_length"
+    ):
+        input_length(model, made.model)

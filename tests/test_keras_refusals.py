@@ -320,3 +320,38 @@ def test_weights_in_an_archive_are_never_read_from_another_file(saved: Path) -> 
                 name, (saved / "inner.h5").read_bytes() if name == "model.weights.h5" else content
             )
     assert "its weights cannot be read (/" in refused(f"{saved}/model.keras")
+
+
+KERNEL = {"name": "conv", "filters": 3, "kernel_size": [3]}
+ODD_LAYERS: list[Any] = [
+    {"name": 3, "class_name": "Dense", "config": {"name": 3, "units": 2}},
+    {"name": ["a"], "class_name": "Dense", "config": {"units": 2}},
+    {"name": "a", "class_name": None, "config": {"name": "a"}},
+    {"name": "a", "class_name": "Dense", "config": "Dense"},
+    {"name": "a", "class_name": "Dense", "config": [3]},
+    {"name": "a", "class_name": "Dense", "config": {"name": "a", "units": 2}, "module": 3.5},
+    {"name": "a", "class_name": "Dense", "config": {"name": "a", "units": 10**12}},
+    {"name": "a", "class_name": "Dense", "config": {"name": "a", "units": 10**400}},
+    {"name": "a", "class_name": "Conv1D", "config": {**KERNEL, "padding": 3}},
+    {"name": "a", "class_name": "Conv1D", "config": {**KERNEL, "kernel_size": "three"}},
+    {"name": "a", "class_name": "Bidirectional", "config": {"name": "a", "layer": {"class_name": "LSTM"}}},
+    {"name": "a", "class_name": "TimeDistributed", "config": {"name": "a", "layer": 3}},
+    {"name": "a", "class_name": "InputLayer", "config": {"batch_shape": [None, 10**12, 4]}},
+    {"name": "a", "class_name": "InputLayer", "config": {"batch_shape": [None, [30], 4]}},
+    {"name": "a", "class_name": "InputLayer", "config": {"batch_shape": 7}},
+    "Dense",
+]
+
+
+@pytest.mark.parametrize("number", range(len(ODD_LAYERS)))
+def test_an_architecture_that_no_keras_writes_is_refused_in_one_line(tmp_path: Path, number: int) -> None:
+    layers = [{"class_name": "InputLayer", "config": {"name": "in", "batch_shape": [None, 30, 4]}}]
+    config = {"name": "model", "layers": [*layers, ODD_LAYERS[number]]}
+    (tmp_path / "m.json").write_text(json.dumps({"class_name": "Sequential", "config": config}))
+    with h5py.File(tmp_path / "weights.h5", "w") as file:
+        file.attrs["layer_names"] = ["a"]
+        file.create_group("a").attrs["weight_names"] = np.zeros(0, dtype="S1")
+    with pytest.raises(genolift.InputError) as error:
+        genolift.load_model({"path": f"{tmp_path}/m.json", "weights": f"{tmp_path}/weights.h5"})
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 600

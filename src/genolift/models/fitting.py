@@ -73,6 +73,13 @@ def fill(
     if not prefixes or _misfits(chosen, wanted):
         found = _arguments_that_fit(chosen, wanted, {**keywords, **arguments}, settings, make)
         _refuse(chosen, wanted, where, class_name, [found] if found else [])
+    for key, value in chosen.items():
+        if value.is_complex() and not wanted[key].is_complex():
+            raise InputError(
+                f"{key} is complex, and real in {class_name}",
+                where=where,
+                remedy="check that the weights are of this class",
+            )
     if left:
         _LOG.warning("%s: left out is what is not the model's: %s", where, _few(_groups(left)))
     model.load_state_dict(chosen, strict=False)  # each key was looked at

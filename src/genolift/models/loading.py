@@ -30,6 +30,8 @@ from genolift.models.weights import Weights, module_of, safetensors, unpickled, 
 
 _LOG = logging.getLogger("genolift")
 Model = nn.Module | ExportedProgram
+_LONGEST_INPUT = 10**8
+"""Bases that no model's input exceeds: as one-hot float32 they take 1.6 GB."""
 _KERAS = (Form.KERAS, Form.HDF5, Form.JSON)
 
 
@@ -169,15 +171,27 @@ def _warn_of_unlisted_imports(spec: ModelSpec) -> None:
 
 
 def input_length(model: Model, spec: ModelSpec) -> int | None:
-    """Return the model's input length in base pairs where the spec or the model says it."""
+    """Return the model's input length in base pairs where the spec or the model says it.
+
+    Raises
+    ------
+    InputError
+        If the model says one that no model has.
+    """
     if spec.input_length is not None:
         return spec.input_length
     said = getattr(model, "input_length", None)
-    if isinstance(said, int):
-        return said
-    if isinstance(model, ExportedProgram):
-        return length_of_shape(shape_of_program(model), spec.axes or BASES_FIRST)
-    return None
+    if not isinstance(said, int) and isinstance(model, ExportedProgram):
+        said = length_of_shape(shape_of_program(model), spec.axes or BASES_FIRST)
+    if not isinstance(said, int):
+        return None
+    if not 0 < said <= _LONGEST_INPUT:
+        raise InputError(
+            f"says that its input has {said} bases",
+            where=f"model.path: {spec.path}",
+            remedy="give model.input_length (--input-length), the bases that the model was trained on",
+        )
+    return said
 
 
 def model_provenance(spec: ModelSpec) -> dict[str, Any]:

@@ -39,6 +39,8 @@ _OF_NUMPY: list[Any] = [
 ]
 """What numpy's scalars and arrays are made by when they are read: those of numbers, texts and dates, not of
 structures or objects."""
+_REPEATED_BYTES = 2**30
+"""What a tensor may have that repeats its values in memory, such as a mask."""
 _NUMBERS = "?bBhHiIlLqQefdFD"
 """The numpy types that torch has."""
 
@@ -133,7 +135,7 @@ def weights_of(saved: Any, path: Path) -> Weights:
     """
     where = f"model.path: {path}"
     if _is_state_dict(saved):
-        return Weights(_as_tensors(saved), {})
+        return Weights(_as_tensors(saved, where), {})
     if not isinstance(saved, Mapping):
         raise InputError(
             f"holds a {type(saved).__name__}, not a state dict",
@@ -148,7 +150,7 @@ def weights_of(saved: Any, path: Path) -> Weights:
             others = [other for other in saved if other != key and _is_state_dict(saved[other], Tensor)]
             if others:
                 _LOG.warning("%s: weights are those of %r; left out are %s", path, key, _few(others))
-            return Weights(_as_tensors(saved[key]), settings)
+            return Weights(_as_tensors(saved[key], where), settings)
     raise InputError(
         f"holds {_few(list(saved))}, and no state dict",
         where=where,
@@ -173,13 +175,31 @@ def _is_state_dict(value: Any, of: Any = (Tensor, np.ndarray)) -> bool:
     )
 
 
-def _as_tensors(weights: Mapping[str, Tensor | np.ndarray[Any, Any]]) -> dict[str, Tensor]:
-    return {
-        key: value
-        if isinstance(value, Tensor)
-        else torch.from_numpy(value.astype(value.dtype.newbyteorder("="), order="C"))
-        for key, value in weights.items()
-    }
+def _as_tensors(weights: Mapping[str, Tensor | np.ndarray[Any, Any]], where: str) -> dict[str, Tensor]:
+    tensors = {}
+    for key, value in weights.items():
+        if not isinstance(value, Tensor):
+            value = torch.from_numpy(value.astype(value.dtype.newbyteorder("="), order="C"))
+        if kind := _unusual(value):
+            raise InputError(
+                f"{key} is {kind}", where=where, remedy="save the weights as ordinary tensors with values"
+            )
+        tensors[key] = value
+    return tensors
+
+
+def _unusual(value: Tensor) -> str:
+    """Return what a tensor is whose values are not all there, one by one; empty for any other."""
+    if value.is_nested or value.layout != torch.strided:
+        return "a nested tensor" if value.is_nested else "a sparse tensor"
+    if value.is_quantized:
+        return "quantized"
+    if value.is_meta:
+        return "on the meta device, without values"
+    stored, size = value.untyped_storage().nbytes(), value.numel() * value.element_size()
+    if size > max(stored, _REPEATED_BYTES):
+        return f"{size / 2**30:.3g} GiB made of {stored} bytes"
+    return ""
 
 
 def _settings(saved: Any) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from typing import Any
 from genolift.errors import InputError
 
 MODELS = ("Sequential", "Model", "Functional")
+LARGEST_SIZE = 10**8
+"""What no size in a model's config exceeds: positions, channels, words of an embedding."""
 
 
 @dataclass(frozen=True)
@@ -112,10 +114,15 @@ def graph_of(class_name: str, config: Any, where: str) -> KerasGraph:
 
 
 def _layer(data: Mapping[str, Any], name: str, where: str) -> LayerConfig:
-    class_name, config = data["class_name"], data["config"]
+    class_name, config, module = data["class_name"], data["config"], data.get("module")
+    for value, kind in ((name, str), (class_name, str), (module, str | None), (config, Mapping | list)):
+        if not isinstance(value, kind):
+            raise ValueError(f"{value!r:.40} describes no layer")
     nested = class_name in MODELS or (isinstance(config, Mapping) and "output_layers" in config)
     graph = graph_of(class_name, config, f"{where}, layer {name}") if nested else None
-    return LayerConfig(name, class_name, {} if nested else config, data.get("module"), graph)
+    if not nested and not isinstance(config, Mapping):
+        raise ValueError(f"{config!r:.40} are no settings of a layer")
+    return LayerConfig(name, class_name, {} if nested else config, module, graph)
 
 
 def _sequential(config: Any, where: str) -> KerasGraph:
@@ -143,7 +150,7 @@ def _sequential(config: Any, where: str) -> KerasGraph:
             if layer.graph is not None:
                 own_shape = next(([None, *given] for given in layer.graph.inputs.values() if given), None)
             own_shape = own_shape or shape
-            inputs["input"] = None if own_shape is None else tuple(own_shape[1:])
+            inputs["input"] = None if own_shape is None else _sizes(own_shape[1:])
             last = Value("input", 0, 0)
         layers[layer.name] = layer
         calls.append(Call(layer.name, 0, (last,), {}))
@@ -166,8 +173,16 @@ def input_shape(config: Mapping[str, Any]) -> tuple[int | None, ...] | None:
     """Return an input layer's shape without the row's axis; None where it does not say one."""
     for key in ("batch_shape", "batch_input_shape"):
         if config.get(key):
-            return tuple(config[key][1:])
-    return tuple(config["shape"]) if config.get("shape") else None
+            return _sizes(config[key][1:])
+    return _sizes(config["shape"]) if config.get("shape") else None
+
+
+def _sizes(shape: Any) -> tuple[int | None, ...]:
+    sizes = tuple(shape)
+    for size in sizes:
+        if size is not None and not (type(size) is int and 0 < size <= LARGEST_SIZE):
+            raise ValueError(f"{size!r:.40} is no size of an input")
+    return sizes
 
 
 def _functional(config: Mapping[str, Any], where: str) -> KerasGraph:

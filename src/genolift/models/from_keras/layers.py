@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from genolift.errors import InputError
 from genolift.models.from_keras.absent import ABSENT, part_of
 from genolift.models.from_keras.custom import CustomLayers, function_name
-from genolift.models.from_keras.graph import LayerConfig
+from genolift.models.from_keras.graph import LARGEST_SIZE, LayerConfig
 from genolift.models.from_keras.legacy import HARD_SIGMOID, modern
 
 _HOLD_CODE = ("Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer", "RNN", "StackedRNNCells")
@@ -229,6 +229,8 @@ def _settings(
             continue
         elif key in known:
             settings[key] = _plain(value)
+            if isinstance(value, int) and value > LARGEST_SIZE:
+                raise ValueError(f"{key} is over {LARGEST_SIZE}")
             if settings[key] is None and value is not None:
                 return None
         elif value not in (None, False, 0, [], {}):

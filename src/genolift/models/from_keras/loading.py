@@ -74,7 +74,8 @@ def _layers(graph: KerasGraph, custom: CustomLayers, saved: KerasFile, where: st
             inside = _layers(layer.graph, custom, saved, f"{where}, layer {name}")
             made[name] = KerasNet(layer.graph, inside, list(layer.graph.inputs))
             continue
-        one = make_layer(layer, custom, saved.major, where)
+        with _settings_of(f"{where}, layer {name}"):
+            one = make_layer(layer, custom, saved.major, where)
         if saved.backend == "theano" and not pads_alike(one):
             raise InputError(
                 "pads 'same' as Theano did, which is not where torch does with its size and strides",
@@ -84,6 +85,21 @@ def _layers(graph: KerasGraph, custom: CustomLayers, saved: KerasFile, where: st
         if one is not None:
             made[name] = one
     return made
+
+
+@contextmanager
+def _settings_of(where: str) -> Iterator[None]:
+    """Say in one line what a layer's damaged settings raise; nothing of the user's is run here."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
+        raise InputError(
+            f"its settings cannot be read ({type(error).__name__}: {first_line(error)})",
+            where=where,
+            remedy="save the model again with model.save",
+        ) from error
 
 
 @dataclass(frozen=True)
