@@ -13,7 +13,7 @@ from genolift.engine.own_state import own_state
 from genolift.engine.plan import GENOMICS_DEFAULT, Plan
 from genolift.errors import InputError
 from genolift.explainer import Explainer, Model, Piece, References, chosen_device
-from genolift.joined_inputs import JoinedInputs, joined, joined_references
+from genolift.joined_inputs import JoinedInputs, joined, joined_references, one_sequence_of_each_told
 from genolift.result import Attribution
 from genolift.targets import Target, one_target, task_names
 
@@ -201,16 +201,17 @@ def _deeplift_of_several(
             remedy="give one target and no layer, or one input",
         )
     wrapped, flat, pieces = _as_one(model, inputs)
-    explainer = Explainer(
-        wrapped,
-        flat,
-        rule=rule,
-        target=target,
-        keep_final_activation=keep_final_activation,
-        extra_inputs=extra_inputs,
-        device=device,
-        precision=precision,
-    )
+    with one_sequence_of_each_told(model, inputs, extra_inputs):
+        explainer = Explainer(
+            wrapped,
+            flat,
+            rule=rule,
+            target=target,
+            keep_final_activation=keep_final_activation,
+            extra_inputs=extra_inputs,
+            device=device,
+            precision=precision,
+        )
     (results,) = explainer.explain_each(
         flat,
         joined_references(inputs, references, pieces),
@@ -245,18 +246,20 @@ def plan(
 
     ``print(plan(model, inputs))`` shows it as a table. Arguments and errors as in `deeplift`.
     """
+    own, several = model, inputs if isinstance(inputs, tuple) else ()
     if isinstance(inputs, tuple):
         model, inputs, _ = _as_one(model, inputs)
-    return Explainer(
-        model,
-        inputs,
-        rule=rule,
-        target=target,
-        layer=layer,
-        keep_final_activation=keep_final_activation,
-        extra_inputs=extra_inputs,
-        device="cpu",
-    ).plan
+    with one_sequence_of_each_told(own, several, extra_inputs):
+        return Explainer(
+            model,
+            inputs,
+            rule=rule,
+            target=target,
+            layer=layer,
+            keep_final_activation=keep_final_activation,
+            extra_inputs=extra_inputs,
+            device="cpu",
+        ).plan
 
 
 @own_state()

@@ -16,9 +16,10 @@ from torch.export import ExportedProgram
 from genolift.engine.budget import CPU_BATCH_BYTES, SHARE_OF_FREE_MEMORY, check_alone, split
 from genolift.engine.capture import capture
 from genolift.engine.footprint import footprint, value_bytes
+from genolift.engine.given import as_tensor, is_onehot
 from genolift.engine.graph import Graph, Name
 from genolift.engine.independence import check_rows_are_independent
-from genolift.engine.job import Job, Path, as_tensor, is_onehot
+from genolift.engine.job import Job, Path
 from genolift.engine.memory import at_most, free
 from genolift.engine.own_state import own_state, process_settings
 from genolift.engine.plan import (

@@ -6,15 +6,17 @@ Knows nothing of rules or targets.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from genolift.engine.capture import unwrapped
-from genolift.engine.job import as_tensor
+from genolift.engine.capture import AS_TRAINED, ONE_SEQUENCE, unwrapped
+from genolift.engine.given import as_tensor
+from genolift.engine.trial_model import trial_model
 from genolift.errors import InputError
 from genolift.explainer import Piece
 
@@ -61,6 +63,26 @@ def joined(inputs: Sequence[Any]) -> tuple[Tensor, list[Piece]]:
     return torch.cat([tensor.reshape(len(tensor), -1) for tensor in tensors], 1), pieces
 
 
+@contextmanager
+def one_sequence_of_each_told(
+    model: nn.Module | ExportedProgram, inputs: Sequence[Any], held: Sequence[Any]
+) -> Iterator[None]:
+    """Say of a model that does not take several inputs if it takes them as one row each, x[None]."""
+    try:
+        yield
+    except InputError as error:
+        rows = [as_tensor(each, "inputs")[None] for each in inputs]
+        if not rows or error.remedy != AS_TRAINED or any(row.dim() != 3 for row in rows):
+            raise
+        taken = False
+        with suppress(Exception):
+            trial_model(model)(*rows, *(as_tensor(each, "extra_inputs")[:1] for each in held))
+            taken = True
+        if not taken:
+            raise
+        raise InputError(error.what, where=error.where, remedy=ONE_SEQUENCE) from error
+
+
 def joined_references(inputs: Sequence[Any], references: Any, pieces: Sequence[Piece]) -> Tensor:
     """Return references of several inputs as those of the joined one, (n, r, total) or (r, total).
 
@@ -86,7 +108,9 @@ def joined_references(inputs: Sequence[Any], references: Any, pieces: Sequence[P
             raise InputError(
                 f"references have the shape {tuple(made.shape)}, inputs (n, {', '.join(map(str, event))})",
                 where="references",
-                remedy="give (n, r, *event), or (r, *event) for the same references everywhere",
+                remedy="give reference[None]: one reference for all is (1, *event)"
+                if leading == 0
+                else "give (n, r, *event), or (r, *event) for the same references everywhere",
             )
         flat.append(made.reshape(*made.shape[:leading], math.prod(event)))
     if len({each.shape[-2] for each in flat}) != 1:

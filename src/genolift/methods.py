@@ -16,7 +16,8 @@ from torch.nn.functional import interpolate
 
 from genolift.attribution import deeplift
 from genolift.engine.budget import Split
-from genolift.engine.job import Job, as_tensor, is_onehot
+from genolift.engine.given import as_tensor, is_onehot
+from genolift.engine.job import Job
 from genolift.engine.own_state import own_state
 from genolift.engine.sums import check_output
 from genolift.errors import InputError

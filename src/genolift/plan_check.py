@@ -9,7 +9,7 @@ from torch import Tensor
 
 from genolift.attribution import Explainer, Model
 from genolift.engine.check import Loss, losses
-from genolift.engine.job import as_tensor
+from genolift.engine.given import as_tensor
 from genolift.engine.own_state import own_state
 from genolift.engine.plan import GENOMICS_DEFAULT, Plan, as_text
 from genolift.engine.run import Runner
@@ -93,7 +93,8 @@ def check_plan(
         raise InputError(
             f"references have the shape {tuple(references.shape)}, inputs {tuple(inputs.shape)}",
             where="references",
-            remedy="give one reference for each input",
+            remedy="give one reference for each input"
+            + (": reference[None] for one" if references.shape == inputs.shape[1:] else ""),
         )
     explainer = Explainer(
         model,

@@ -128,7 +128,9 @@ def _as_numpy(onehot: Any) -> NDArray[Any]:
     if array.ndim != 3 or array.shape[1] != 4:
         raise InputError(
             f"sequences for references have the shape {array.shape}",
-            remedy="give (n, 4, length), with the bases in the order A C G T",
+            remedy="give x[None] for one sequence x, (1, 4, length)"
+            if array.ndim == 2 and len(array) == 4
+            else "give (n, 4, length), with the bases in the order A C G T",
         )
     return array
 

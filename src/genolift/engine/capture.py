@@ -95,6 +95,9 @@ AS_TRAINED = (
 )
 
 
+ONE_SEQUENCE = "give x[None] for one sequence x: the first axis is that of the rows, (1, 4, length)"
+
+
 def _check_arguments(program: ExportedProgram, example: tuple[Tensor, ...]) -> None:
     """Raise `InputError` if a program, which is not tried, takes other arguments."""
     users = program.graph_signature.user_inputs
@@ -115,7 +118,7 @@ def _check_arguments(program: ExportedProgram, example: tuple[Tensor, ...]) -> N
             f"the exported program takes {' and '.join(map(_shape, taken))}, and is given "
             f"{' and '.join(map(_shape, example))}",
             where="model",
-            remedy=AS_TRAINED,
+            remedy=ONE_SEQUENCE if wanted and wanted[0][1:] == (4, *given[0][1:]) else AS_TRAINED,
         )
 
 
@@ -361,7 +364,7 @@ def _try(model: _Traced, example: tuple[Tensor, ...]) -> Any:
         raise InputError(
             f"the model does not take an input of shape {shapes}: {first_line(error)}",
             where=model_line(error),
-            remedy=AS_TRAINED,
+            remedy=ONE_SEQUENCE if _takes_rows_of(model, example) else AS_TRAINED,
         ) from error
     tensors = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
     if model.after is not None:
@@ -376,12 +379,19 @@ def _try(model: _Traced, example: tuple[Tensor, ...]) -> Any:
         some = f" of {len(tensors)} tensors of shapes {', '.join(map(_shape, tensors))}" if tensors else ""
         named = "" if output is None else "name one of them and a column, such as NAME[0] or 0[0], or "
         callable_ = "give a callable that takes the model's output and returns the value to explain, (n,)"
-        raise InputError(
-            kind + some,
-            where="target",
-            remedy=named + callable_,
-        )
+        raise InputError(kind + some, where="target", remedy=named + callable_)
     return made
+
+
+def _takes_rows_of(model: _Traced, example: tuple[Tensor, ...]) -> bool:
+    """Whether a model that takes no (row, length) takes (row, 4, length): one sequence was given as rows."""
+    first, *held = example
+    if first.dim() != 2:
+        return False
+    with suppress(Exception), torch.no_grad():
+        model.on_copies(first.new_zeros(len(first), 4, first.shape[1]), *held)
+        return True
+    return False
 
 
 def _shape(tensor: Tensor) -> str:

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from genolift.engine.backward import multipliers as multipliers_of
 from genolift.engine.budget import Split
+from genolift.engine.given import as_tensor
 from genolift.engine.memory import is_exhausted, keep_freed_memory
 from genolift.engine.run import Activations, Pairs, Runner, batches
 from genolift.errors import InputError
@@ -125,7 +125,9 @@ class Job:
             raise InputError(
                 f"references have the shape {tuple(given.shape)}, inputs {tuple(self.inputs.shape)}",
                 where="references",
-                remedy="give (n, r, *event), or (r, *event) for the same references everywhere",
+                remedy="give reference[None]: one reference for all is (1, *event)"
+                if tuple(given.shape) == event
+                else "give (n, r, *event), or (r, *event) for the same references everywhere",
             )
         if given.shape[1 if self.per_sequence else 0] == 0:
             raise InputError("there is no reference", where="references", remedy="give at least one")
@@ -372,35 +374,3 @@ def _threads_for_each(workers: int) -> Iterator[Callable[[], None]]:
         yield lambda: torch.set_num_threads(each)
     finally:
         torch.set_num_threads(before)
-
-
-def as_tensor(values: Any, where: str) -> Tensor:
-    """Return a tensor or array as a tensor cut off from autograd, inputs of whole numbers as float32.
-
-    References stay the whole numbers that they are, bytes for one-hot ones, until a batch is placed.
-
-    Raises
-    ------
-    InputError
-        If it is neither, or inputs or references are complex.
-    """
-    if isinstance(values, np.ndarray):
-        values = torch.from_numpy(values)
-    if not isinstance(values, Tensor):
-        raise InputError(f"is a {type(values).__name__}", where=where, remedy="give a tensor or an array")
-    if values.is_complex() and where != "extra_inputs":
-        raise InputError(
-            "hold complex numbers",
-            where=where,
-            remedy="give real ones, such as real and imaginary parts as channels",
-        )
-    if where == "inputs" and not values.is_floating_point():
-        values = values.float()
-    return values.detach().clone() if values.is_inference() else values.detach()
-
-
-def is_onehot(inputs: Tensor) -> bool:
-    """Whether ``inputs`` is (n, 4, length) with one 1, or (at an N) nothing, in every column."""
-    if inputs.dim() != 3 or inputs.shape[1] != 4:
-        return False
-    return bool(((inputs == 0) | (inputs == 1)).all()) and bool((inputs.sum(1) <= 1).all())
