@@ -23,20 +23,30 @@ def available_memory() -> int:
 
 
 def _room_in_cgroups() -> list[int]:
-    """Return what is left in each cgroup (version 2) that this process is in and that has a limit."""
+    """Return what is left in each cgroup that this process is in and that has a limit (versions 1 and 2)."""
     try:
-        own = next(line[3:] for line in _MEMBERSHIP.read_text().splitlines() if line.startswith("0::"))
-    except (OSError, StopIteration):
+        memberships = [line.split(":", 2) for line in _MEMBERSHIP.read_text().splitlines()]
+    except (OSError, ValueError):
         return []
-    group = _CGROUPS / own.lstrip("/")
-    return [room for each in (group, *group.parents) if (room := _room_in(each)) is not None]
+    rooms = []
+    for number, controllers, path in memberships:
+        if number == "0":
+            top, names = _CGROUPS, ("memory.max", "memory.current", "inactive_file")
+        elif "memory" in controllers.split(","):
+            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+            top = _CGROUPS / "memory"
+        else:
+            continue
+        group = top / path.lstrip("/")
+        rooms += [_room_in(each, *names) for each in (group, *group.parents) if each.is_relative_to(top)]
+    return [room for room in rooms if room is not None]
 
 
-def _room_in(group: Path) -> int | None:
+def _room_in(group: Path, limit: str, used: str, droppable: str) -> int | None:
+    """Return what is left in a cgroup; files that are kept in memory and can be dropped count as left."""
     try:
-        limit = int((group / "memory.max").read_text())
-        used = int((group / "memory.current").read_text())
-        numbers = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        most, held = int((group / limit).read_text()), int((group / used).read_text())
+        kept = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
     except (OSError, ValueError):  # no such file, or "max"
         return None
-    return limit - used + int(numbers.get("inactive_file", 0))  # files kept in memory, which can be dropped
+    return most - held + int(kept.get(droppable, 0))
