@@ -88,7 +88,12 @@ def test_a_name_that_stands_twice_is_refused_naming_both(tmp_path: Path) -> None
     ("content", "words"),
     [
         (b"ACGT\n>a\nACGT\n", ":1: text before the first record: 'ACGT'"),
-        (b"chr1\t5\t10\n", ":1: text before the first record"),
+        (
+            b"chr1\t5\t10\n",
+            ":1: text before the first record: 'chr1\\t5\\t10'; this looks like BED: give it as",
+        ),
+        (b"@read1\nACGT\n+\nIIII\n", ":1: text before the first record: '@read1'; this looks like FASTQ"),
+        (b"LOCUS       X 30 bp DNA\n", "this looks like GenBank or EMBL: export it as FASTA"),
         (b"", "holds no FASTA record (it is empty)"),
         (b"\n \n", "holds no FASTA record (it is empty)"),
         (gzip.compress(b""), "holds no FASTA record (it is empty)"),
@@ -99,6 +104,8 @@ def test_a_name_that_stands_twice_is_refused_naming_both(tmp_path: Path) -> None
     ids=[
         "text-first",
         "bed",
+        "fastq",
+        "genbank",
         "empty",
         "blank",
         "empty-gzip",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -74,11 +75,22 @@ def read_fasta(path: str | os.PathLike[str], *, kept_per_base: int = 0) -> Itera
             raise InputError(
                 f"text before the first record: {line.strip()[:30]!r}",
                 where=f"{path}:{line_number}",
-                remedy="a FASTA record starts with a line of '>' and its name",
+                remedy=_remedy_for_text(line),
             )
     if name is None:
         raise InputError("holds no FASTA record (it is empty)", where=str(path), remedy="check the path")
     yield _record(line_of, name, letters)
+
+
+def _remedy_for_text(line: str) -> str:
+    """Return what to do about a first line that begins no record, by what it looks like."""
+    if re.match(r"[^\t]+\t[0-9]+\t[0-9]+", line):
+        return "this looks like BED: give it as sequences.bed (--bed), with a genome"
+    if line.startswith("@"):
+        return "this looks like FASTQ: make FASTA of it, as seqtk seq -A does"
+    if line.startswith(("LOCUS  ", "ID   ")):
+        return "this looks like GenBank or EMBL: export it as FASTA"
+    return "a FASTA record starts with a line of '>' and its name"
 
 
 def _record(line_of: dict[str, int], name: str, letters: bytearray) -> FastaRecord:
