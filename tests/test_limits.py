@@ -183,6 +183,11 @@ def test_a_folder_of_results_that_cannot_be_made_is_refused(results: str) -> Non
     assert message_of(smallest() | {"results": results}).startswith("my.yaml: results: ")
 
 
+@pytest.mark.parametrize("results", ["elsewhere/", "./elsewhere", "elsewhere//."])
+def test_a_folder_of_results_is_written_as_snakemake_wants_it(results: str) -> None:
+    assert resolve(smallest() | {"results": results}).results == "elsewhere"
+
+
 def _numbers(schema: Any, place: str = "") -> Any:
     if isinstance(schema, dict):
         if {"integer", "number"} & set(schema.get("type", [])) or schema.get("type") in ("integer", "number"):

@@ -150,7 +150,8 @@ def resolve_config(config: Mapping[str, Any], where: str) -> Config:
     check_schema(given, schema, "", where)
     for key, value, its_schema in _leaves(given, schema, ""):
         _check_value(key, value, its_schema, where)
-    results = given.get("results", schema["properties"]["results"]["default"])
+    # in Snakemake's spelling: without a "./" before or a "/" behind
+    results = str(Path(given.get("results", schema["properties"]["results"]["default"])))
     check_results_folder(results, f"{where}: results")
     check_names_differ(given["analyses"], f"{where}: analyses")
     analyses = {}

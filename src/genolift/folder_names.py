@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from genolift.errors import InputError
@@ -52,11 +53,15 @@ def check_names_differ(names: Iterable[str], where: str) -> None:
 
 def check_results_folder(folder: str, where: str) -> None:
     """Raise `InputError` if no such folder can be made, or a command would take it for something else."""
-    if folder.startswith(("-", "~")):
+    if folder.startswith("-"):
         raise InputError(
-            f"'{folder}' begins with '{folder[0]}'",
+            f"'{folder}' begins with '-'", where=where, remedy="choose another: commands take it for a flag"
+        )
+    if folder.startswith("~"):
+        raise InputError(
+            f"'{folder}' begins with '~'",
             where=where,
-            remedy=f"write it in full, such as ./{folder}",
+            remedy="write the path of your home folder in its place: only a shell knows '~'",
         )
     if len(folder.encode()) > _LONGEST_FOLDER or any(
         len(part.encode()) > _LONGEST_PART for part in Path(folder).parts
@@ -67,5 +72,6 @@ def check_results_folder(folder: str, where: str) -> None:
             remedy=f"use at most {_LONGEST_PART} letters between slashes and {_LONGEST_FOLDER} in all",
         )
     for part in (Path(folder), *Path(folder).parents):
-        if part.exists() and not part.is_dir():
-            raise InputError(f"{part} is a file", where=where, remedy="name a folder, or a new one")
+        with suppress(PermissionError):  # which is told when the folder is made
+            if part.exists() and not part.is_dir():
+                raise InputError(f"{part} is a file", where=where, remedy="name a folder, or a new one")
