@@ -210,6 +210,63 @@ def test_methods_of_one_target_refuse_several() -> None:
             method(network(), X, target=[0, 1])
 
 
+class SeenAsItIs(Profile):
+    """A model that may be tried but not captured."""
+
+    def forward(self, x: Tensor) -> Any:
+        if type(x) is not Tensor:
+            raise RuntimeError("captured")
+        return super().forward(x)
+
+
+class CountsSeenAsTheyAre(SeenAsItIs):
+    """One output alone."""
+
+    def forward(self, x: Tensor) -> Any:
+        return super().forward(x)[1]
+
+
+def of_its_largest(output: Any) -> Tensor:
+    counts = output[1][:, 0]
+    return counts if counts.sum() > 0 else -counts
+
+
+WRONG: dict[str, tuple[Any, str]] = {
+    "several numbers a row": (lambda output: output[0].mean(-1), "returns the shape \\(n, 2\\)"),
+    "one number for all rows": (
+        lambda output: output[1].mean(),
+        "the target has the shape \\(\\) for 3 rows",
+    ),
+    "a value as a number": (
+        lambda output: output[1][:, 0] * output[1].max().item(),
+        "no exact rule|captured as",
+    ),
+    "a choice by a value": (of_its_largest, "the target function cannot be captured as a graph"),
+    "numpy": (
+        lambda output: torch.from_numpy(output[1].numpy())[:, 0],
+        "the target function cannot be captured",
+    ),
+    "rows mixed": (lambda output: output[1][:, 0] - output[1].mean(), "mixes|rows"),
+    "no rule": (lambda output: output[0].flatten(1).sort(1).values[:, 0], "no exact rule .* sort"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_wrong_with_a_target_is_told_before_the_model_is_captured(name: str) -> None:
+    target, message = WRONG[name]
+    model = SeenAsItIs()
+    with pytest.raises(genolift.InputError, match=message) as refused:
+        genolift.deeplift(model, X, SHARED, target=target)
+    assert "captured)" not in str(refused.value)
+    with pytest.raises(genolift.UnsupportedOperation, match=r"RuntimeError: captured\)"):
+        genolift.deeplift(model, X, SHARED, target="counts")
+
+
+def test_a_number_that_is_not_there_is_told_before_the_model_is_captured() -> None:
+    said = refusal(CountsSeenAsTheyAre(), target=7)
+    assert "there is no target 7: the model has 1 output; choose 0" in said
+
+
 def test_a_function_that_raises_is_told_from_a_model_that_does() -> None:
     said = refusal(network(), target=lambda y: y[:, 7])
     assert "test_targets.py" in said

@@ -32,6 +32,7 @@ from genolift.engine.run import Runner
 from genolift.engine.sums import PartSums, Sums
 from genolift.errors import InputError
 from genolift.result import Attribution
+from genolift.target_trial import check_layer, check_output, trial_of
 from genolift.targets import LAST_CONVOLUTION, Explained, Target, resolve, target_in_words
 
 Model = nn.Module | ExportedProgram
@@ -102,7 +103,7 @@ class Explainer:
         with process_settings(self.dtype, tf32=self._tf32):
             self.targets: tuple[Explained, ...]
             self.graph, self.targets, self.stepped_over = self._capture(
-                model, rows, targets, keep_final_activation
+                model, rows, targets, keep_final_activation, rule
             )
             self._follow(rule)
             check_alone(self.runner, rows[0][0].numel(), memory, besides)
@@ -128,7 +129,12 @@ class Explainer:
         return other
 
     def _capture(
-        self, model: Model, rows: tuple[Tensor, ...], targets: list[Target], keep_final_activation: bool
+        self,
+        model: Model,
+        rows: tuple[Tensor, ...],
+        targets: list[Target],
+        keep_final_activation: bool,
+        rule: str,
     ) -> tuple[Graph, tuple[Explained, ...], str]:
         resolved = resolve(model, targets)
         graph = capture(
@@ -139,6 +145,7 @@ class Explainer:
             after=resolved.after,
             of_layer=resolved.layer,
             read=None if self.layer == LAST_CONVOLUTION else self.layer,
+            tried=trial_of(resolved, rule, self.device, self.dtype),
         )
         stepped_over = ""
         if (resolved.after is None or resolved.picks) and not keep_final_activation:
@@ -153,31 +160,10 @@ class Explainer:
             pair = tuple(torch.cat([row, row]) for row in rows)
             activations = self.runner.forward(pair, carry=False)
             output = self.runner.output(activations)
-            if output.is_complex():
-                raise InputError(
-                    "the target is a complex number",
-                    where="target",
-                    remedy="give a function of it that is real, such as lambda output: output.abs()[:, 0]",
-                )
-            if output.dim() == 0 or output.shape[0] != 2:
-                raise InputError(
-                    f"the target has the shape {tuple(output.shape)} for 2 rows",
-                    where="target",
-                    remedy="give an output or a function of it with the rows first",
-                )
-            for target in self.targets:
-                target.of(output)
+            check_output(output, self.targets, 2)
             read = activations.values[self.graph.read]
-            if self.runner.known.axis.get(self.graph.read) != 0 or read.shape[0] != 2:
-                raise InputError(
-                    f"gives the shape {tuple(read.shape)} for 2 rows",
-                    where=f"layer {self.layer}",
-                    remedy="choose a layer whose output has the rows first",
-                )
-            if read.is_complex():
-                raise InputError(
-                    "gives complex numbers", where=f"layer {self.layer}", remedy="choose a layer of real ones"
-                )
+            rows_first = self.runner.known.axis.get(self.graph.read) == 0
+            check_layer(read, rows_first and read.shape[0] == 2, self.layer)
             return tuple(read.shape[1:])
 
     @own_state()

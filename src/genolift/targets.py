@@ -270,6 +270,8 @@ class Resolved:
     explained: tuple[Explained, ...]
     picks: bool = False
     """Whether ``after`` only picks one of the model's outputs, so that this is still the model's own."""
+    own: bool = False
+    """Whether ``after`` calls a function of the user's."""
 
 
 def resolve(model: object, targets: Sequence[Target]) -> Resolved:
@@ -293,7 +295,9 @@ def resolve(model: object, targets: Sequence[Target]) -> Resolved:
         if heads[0] is not None:
             return Resolved(heads[0][0], None, (heads[0][1],))
         (function,) = functions
-        return Resolved(function, function.name if isinstance(function, Layer) else None, (Whole(),))
+        if isinstance(function, Layer):
+            return Resolved(function, function.name, (Whole(),), own=callable(function.unit))
+        return Resolved(function, None, (Whole(),), own=True)
     traced = [head[0] if head else target for head, target in zip(heads, targets, strict=True)]
     shared = [function for function in traced if callable(function) and not isinstance(function, Layer)]
     if len(shared) < len(targets) or "profile" in targets:
@@ -303,7 +307,9 @@ def resolve(model: object, targets: Sequence[Target]) -> Resolved:
             remedy="ask together for tasks, or for functions of the output; for others one at a time",
         )
     stacked = tuple(Column(task) for task in range(len(targets)))
-    return Resolved(lambda output: torch.stack([each(output) for each in shared], 1), None, stacked)
+    return Resolved(
+        lambda output: torch.stack([each(output) for each in shared], 1), None, stacked, own=bool(functions)
+    )
 
 
 def one_target(target: Any) -> Target:

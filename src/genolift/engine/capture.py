@@ -27,6 +27,8 @@ from genolift.engine.source import first_line, model_line, whole_traces
 from genolift.engine.tracing import masks_as_they_are, one_precision, rows_in_parts, silence
 from genolift.errors import InputError
 
+TRIAL_ROWS = 3  # 1 is special to torch.export, and 2 a common number of other things
+
 
 def capture(
     model: nn.Module | ExportedProgram,
@@ -37,6 +39,7 @@ def capture(
     after: Callable[[Any], Tensor] | None = None,
     of_layer: str | None = None,
     read: str | None = None,
+    tried: Callable[[Any, Any], None] | None = None,
 ) -> Graph:
     """Trace ``model`` into a `Graph` of core ATen operations with a free number of rows.
 
@@ -54,6 +57,8 @@ def capture(
         The submodule whose output ``after`` is a function of, in the place of the model's.
     read
         The submodule at whose output contributions are read, in the place of the input.
+    tried
+        Called with what ``after`` takes and returns in a trial of `TRIAL_ROWS` rows, to raise what is wrong.
 
     Raises
     ------
@@ -75,7 +80,7 @@ def capture(
                 return graph_of(model, device, dtype)
         model = model.module()
     example = tuple(
-        placed(tensor, device, dtype)[:1].expand(3, *tensor.shape[1:]).clone() for tensor in example
+        placed(tensor, device, dtype)[:1].expand(TRIAL_ROWS, *tensor.shape[1:]).clone() for tensor in example
     )
     with as_found(dtype):
         # What a trial leaves in buffers may not be in the graph, so that it has a copy of its own.
@@ -83,6 +88,8 @@ def capture(
             _Traced(shadow_module(model, device, dtype), after, of_layer, read) for _ in range(2)
         )
         first = _try(trial, example)
+        if tried is not None:
+            tried(trial.given, first if read is None else first[0])
         graph = graph_of(_export(traced, example), device, dtype, layer=read is not None)
         with torch.no_grad():  # a graph of what is random says so, with the line, but Python draws too
             check_same(trial.on_copies, trial.model, example, first)
@@ -271,6 +278,7 @@ class _Traced(nn.Module):
         self.of_layer, self.read = of_layer, read
         self.seen: dict[str, list[Any]] = {}
         self.within_target = False
+        self.is_trial, self.given = False, None
         for layer in dict.fromkeys(name for name in (of_layer, read) if name is not None):
             if not isinstance(layer, str):
                 raise InputError(
@@ -295,6 +303,8 @@ class _Traced(nn.Module):
             output = _call_of(self.of_layer, seen[self.of_layer])
         if self.after is not None:
             self.within_target = True
+            if self.is_trial:
+                self.given = _copied(output)  # which the function may write over
             output = self.after(output)
             self.within_target = False
         if self.read is None:
@@ -348,6 +358,7 @@ def _call_of(layer: str, outputs: list[Any]) -> Any:
 def _try(model: _Traced, example: tuple[Tensor, ...]) -> Any:
     """Run the model once, to say what is wrong with its input or output in its own words; return that."""
     shapes = " and ".join(_shape(tensor) for tensor in example)
+    model.is_trial = True
     try:
         with torch.no_grad():
             made = model.on_copies(*example)
