@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from zoo import onehot, seeded
 
 import genolift
-from genolift.engine.graph import default_dtype
+from genolift.engine.own_state import default_dtype
 from genolift.explainer import Explainer
 
 pytestmark = [
