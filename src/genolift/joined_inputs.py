@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from genolift.engine.capture import AS_TRAINED, ONE_SEQUENCE, unwrapped
+from genolift.engine.capture import AS_TRAINED, ONE_SEQUENCE
 from genolift.engine.given import as_tensor
+from genolift.engine.shadow import unwrapped
 from genolift.engine.trial_model import trial_model
 from genolift.errors import InputError
 from genolift.explainer import Piece

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from genolift.engine.capture import as_found, shadow_module
+from genolift.engine.capture import as_found
 from genolift.engine.program import placed
+from genolift.engine.shadow import shadow_module
 
 _CPU = torch.device("cpu")
 
