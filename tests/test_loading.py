@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 import genolift
-from genolift.models import ModelSpec, input_length, make_module
+from genolift.models import ModelSpec, input_length, make_module, model_provenance
 from genolift.targets import task_names, task_number
 
 SOURCE = """
@@ -258,13 +258,22 @@ def test_a_module_may_lie_in_the_working_folder(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_trusted_pickle_finds_its_module_beside_it(tmp_path: Path) -> None:
-    """A module that was pickled where its file lay is read where its file lies."""
-    (tmp_path / "mine_beside.py").write_text(SOURCE)
-    write = "import torch, mine_beside; torch.save(mine_beside.Small(), 'whole.pt')"
+    """A module that was pickled where its file lay is read where its file lies, and is told from another."""
+    (tmp_path / "mine_beside.py").write_text(SOURCE.replace("from torch", "import mine_parts\nfrom torch", 1))
+    (tmp_path / "mine_parts.py").write_text("")
+    ways = ["", ", _use_new_zipfile_serialization=False", ", pickle_protocol=4"]
+    saves = [f"torch.save(mine_beside.Small(), '{number}.pt'{way})" for number, way in enumerate(ways)]
+    write = "; ".join(["import torch, mine_beside", *saves])
     subprocess.run([sys.executable, "-c", write], cwd=tmp_path, check=True)
-    whole = {"path": f"{tmp_path}/whole.pt", "trust": True}
-    assert type(genolift.load_model(whole)).__name__ == "Small"
-    del sys.modules["mine_beside"]
+    for number in range(len(ways)):
+        whole = {"path": f"{tmp_path}/{number}.pt", "trust": True}
+        assert type(genolift.load_model(whole)).__name__ == "Small"
+        files = [f"{tmp_path}/{name}" for name in (f"{number}.pt", "mine_beside.py", "mine_parts.py")]
+        assert list(ModelSpec.of(whole).files) == files
+        assert ModelSpec.of(files[0]).files == (files[0],)
+        said = model_provenance(ModelSpec.of(whole))["model_pickled_code"]
+        assert list(said) == ["mine_beside.py", "mine_parts.py"]
+    del sys.modules["mine_beside"], sys.modules["mine_parts"]
     (tmp_path / "mine_beside.py").unlink()
     assert "was saved with code that is not found (No module named 'mine_beside')" in refused(whole)
 

@@ -40,8 +40,11 @@ def code_files(location: str) -> dict[str, Path]:
         module is an installed package's or is not found.
     """
     folder = code_folder(location)
-    if folder is None:
-        return {}
+    return {} if folder is None else files_with_imports(folder, location)
+
+
+def files_with_imports(folder: Path, location: str) -> dict[str, Path]:
+    """Return what `code_files` does, of a file or module of one folder."""
     if location.endswith(".py"):
         waiting = [("", folder / Path(location).resolve().name)]
     else:

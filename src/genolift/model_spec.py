@@ -16,6 +16,7 @@ from typing import Any
 from genolift.code_files import code_files
 from genolift.errors import InputError
 from genolift.folder_names import check_folder_name
+from genolift.pickled_code import pickled_code_files
 
 BASES_FIRST = "bases,length"
 AXES = (
@@ -123,6 +124,8 @@ class ModelSpec:
         """The files that the model is made from, those that its own code imports from its folder too."""
         named = [file for file in (self.path, self.weights) if file]
         code = [str(path) for location in self.code for path in code_files(location).values()]
+        if self.trust:
+            code += map(str, pickled_code_files(Path(self.path)).values())
         return tuple(dict.fromkeys([*named, *code]))
 
     @property

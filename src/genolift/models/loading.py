@@ -27,6 +27,7 @@ from genolift.models.layout import axes_of_shape, laid_out, length_of_shape, sha
 from genolift.models.own_code import digests_of_imports, warn_of_unlisted_imports
 from genolift.models.torchscript import torchscript
 from genolift.models.weights import Weights, module_of, safetensors, unpickled, weights_of
+from genolift.pickled_code import pickled_code_files
 
 _LOG = logging.getLogger("genolift")
 Model = nn.Module | ExportedProgram
@@ -164,6 +165,12 @@ def _with_weights(weights: Weights, spec: ModelSpec) -> nn.Module:
     return model.eval()
 
 
+def _pickled_code(spec: ModelSpec) -> dict[str, str]:
+    """Return the SHA-256 of the user's files that a trusted pickle is read with, by name."""
+    files = pickled_code_files(Path(spec.path)) if spec.trust else {}
+    return {name: sha256(path) for name, path in files.items()}
+
+
 def _warn_of_unlisted_imports(spec: ModelSpec) -> None:
     for location in spec.code:
         where = "model.custom_layers" if location == spec.custom_layers else "model.class"
@@ -218,4 +225,5 @@ def model_provenance(spec: ModelSpec) -> dict[str, Any]:
         "model_alphabet": spec.alphabet,
         "model_extra_channels": spec.extra_channels,
         "model_trusted": spec.trust,
+        "model_pickled_code": _pickled_code(spec),
     }
