@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from genolift.warned import GenoliftWarning, warn_python_callers
+
 if TYPE_CHECKING:
     from genolift import references, targets
     from genolift.attribution import deeplift, integrated_gradients, plan
@@ -23,9 +25,12 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
+warn_python_callers()
+
 __all__ = [
     "Attribution",
     "CheckedPlan",
+    "GenoliftWarning",
     "InputError",
     "Plan",
     "UnsupportedOperation",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any, TypedDict, Unpack, overload
 
@@ -9,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from genolift.engine.given import as_tensor
 from genolift.engine.own_state import own_state
 from genolift.engine.plan import GENOMICS_DEFAULT, Plan
 from genolift.errors import InputError
@@ -28,6 +30,8 @@ __all__ = [
     "path_points",
     "plan",
 ]
+
+_LOG = logging.getLogger("genolift")
 
 
 class Options(TypedDict, total=False):
@@ -175,7 +179,28 @@ def deeplift(
         batch_size=batch_size,
         progress=progress,
     )
+    _warn_of_equal_references(inputs, references, each[0][0])
     return [result[0] for result in each] if isinstance(target, (list, tuple)) else each[0][0]
+
+
+def _warn_of_equal_references(inputs: Any, references: Any, result: Attribution) -> None:
+    """Warn of sequences that equal all their references, so that contributions say nothing of them."""
+    inputs = as_tensor(inputs, "inputs")
+    zero = ~result.contributions.reshape(len(inputs), -1).any(1)
+    equal = []
+    for row in zero.nonzero()[:, 0].tolist():
+        one = inputs[row : row + 1]
+        given = as_tensor(references(one) if callable(references) else references, "references")
+        own = given if given.dim() == one.dim() or callable(references) else given[row]
+        if bool((own == one).all()):
+            equal.append(row)
+    if equal:
+        _LOG.warning(
+            "%d of %d sequences equal all their references: their contributions are 0 (first: number %d)",
+            len(equal),
+            len(inputs),
+            equal[0],
+        )
 
 
 def _deeplift_of_several(

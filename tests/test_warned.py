@@ -1,0 +1,58 @@
+"""What a step logs for the user to look at reaches a Python caller as a warning, once."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import genolift
+
+REPEAT = nn.functional.one_hot(torch.zeros(20, dtype=torch.int64), 4).T.float()  # AAAA..., its only shuffle
+CODES = torch.randint(4, (20,), generator=torch.Generator().manual_seed(0))
+MIXED = nn.functional.one_hot(CODES, 4).T.float()
+X = torch.stack([MIXED, REPEAT, MIXED.flip(0)])
+MODEL = nn.Sequential(nn.Flatten(), nn.Linear(80, 1))
+
+
+@pytest.mark.parametrize("given", ["a reference", "a function", "tensors", "shared"])
+def test_a_sequence_that_equals_its_references_is_warned_of_once(given: str) -> None:
+    shuffle = genolift.references.dinucleotide_shuffle(r=3)
+    references = {
+        "a reference": shuffle,
+        "a function": lambda x: shuffle(x),
+        "tensors": shuffle(X),
+        "shared": REPEAT[None],
+    }[given]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        genolift.deeplift(MODEL, X, references, batch_size=1)
+    (warning,) = [each for each in caught if issubclass(each.category, genolift.GenoliftWarning)]
+    assert str(warning.message) == (
+        "1 of 3 sequences equal all their references: their contributions are 0 (first: number 1)"
+    )
+
+
+def test_contributions_that_are_zero_for_another_reason_are_not_warned_of() -> None:
+    flat = nn.Sequential(nn.Flatten(), nn.Linear(80, 1))
+    nn.init.zeros_(flat[1].weight)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", genolift.GenoliftWarning)
+        genolift.deeplift(flat, X, torch.full((1, 4, 20), 0.25))
+
+
+def test_the_command_line_prints_a_warning_once(tmp_path: Path) -> None:
+    (tmp_path / "x.fa").write_text(">one\nACGTACGTAC\n>two\nNNNNNNNNNN\n")
+    files = ["--table", tmp_path / "x.tsv", "--out", tmp_path / "x.h5"]
+    command = ["encode", "--fasta", tmp_path / "x.fa", *files]
+    done = subprocess.run(
+        [sys.executable, "-m", "genolift", *map(str, command)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("1 of 2 records dropped") == 1
+    assert "GenoliftWarning" not in done.stderr
