@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from genolift.bed_columns import FORMATS, MISSING, BedColumns
@@ -82,43 +82,52 @@ def read_intervals(
         raise InputError(f"there is no format {form!r}", remedy=f"give {', '.join(FORMATS)}")
     rows: list[Interval] = []
     columns = BedColumns()
-    header: Layout | None = None
-    layout: Layout | None = BED if form != "auto" else None
+    layout = BED
     n_columns = first_line = 0
-    for number, line in enumerate(read_lines(path, kept_per_line=_KEPT_PER_ROW), start=1):
-        fields = _fields(line)
-        if not fields:
-            continue
-        if _is_comment(fields):
-            if layout is None:
-                check_comment(line, path)
-                header = layout_of_header(fields, path) or header
-            continue
-        if layout is None:
-            found = layout_of_header(fields, path)
-            if found:
-                header = found
-                continue
-            layout = _layout(header, fields) or layout_of_row(fields, line, path, number)
+    for number, fields, layout in _rows(path, form):
         where = f"{path}:{number}"
         if not rows:
             n_columns, first_line = len(fields), number
         if layout.is_bed:
             _check_columns(fields, n_columns, first_line, where)
-        else:
-            fields = [field.strip('"') for field in fields]
-        fields = fields[layout.skipped :]
         row = _interval(fields, layout, number, where)
         if layout.is_bed:
             columns.add(number, fields, row.start, row.end)
         if with_strand:
             _check_strand(row.strand, where)
         rows.append(row)
-    if not rows or layout is None:
+    if not rows:
         raise InputError(
             "holds no intervals", where=str(path), remedy="give a BED file with at least one row"
         )
     return _as_decided(rows, columns, layout, form, str(path))
+
+
+def _rows(path: str | os.PathLike[str], form: str) -> Iterator[tuple[int, list[str], Layout]]:
+    """Yield each row's line number and columns, and the layout of the table, which is the same for all.
+
+    The layout is that of a header line, commented out or not, or else what the first row shows.
+    """
+    header: Layout | None = None
+    layout: Layout | None = BED if form != "auto" else None
+    for number, line in enumerate(read_lines(path, kept_per_line=_KEPT_PER_ROW), start=1):
+        fields = _fields(line)
+        if not fields:
+            continue
+        if layout is None:
+            found = layout_of_header(fields, path)
+            header = found or header
+            if _is_comment(fields):
+                check_comment(line, path)
+                continue
+            if found:
+                continue
+            layout = _layout(header, fields) or layout_of_row(fields, line, path, number)
+        if _is_comment(fields):
+            continue
+        if not layout.is_bed:
+            fields = [field.strip('"') for field in fields]
+        yield number, fields[layout.skipped :], layout
 
 
 def _as_decided(
