@@ -175,6 +175,18 @@ def test_a_mistyped_key_is_one_line_and_stops_the_run(tmp_path: Path, inputs: di
     assert lines == ["genolift: error: my.yaml: analyses.tiny.model.pth: unknown key; did you mean 'path'?"]
 
 
+@pytest.mark.parametrize("name", ["my.yaml", "config/config.yaml"])
+def test_a_config_is_read_as_check_config_reads_it(tmp_path: Path, inputs: dict[str, Any], name: str) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / name).write_text(f"{yaml.safe_dump(inputs)}    target: 0\n    target: 1\n")
+    given = ["--configfile", name] if name == "my.yaml" else []
+    code, said = snakemake("-n", *given, folder=tmp_path)
+    assert code == 2
+    line = (tmp_path / name).read_text().count("\n")
+    mistake = f'{name}, line {line}: the key "target" is written twice; write it once'
+    assert said.splitlines()[1:] == [f"genolift: error: {mistake}"]
+
+
 def test_a_single_key_can_be_changed_on_the_command_line(tmp_path: Path) -> None:
     changes = ["defaults={rule: rescale, references: {number: 5}}", f"results={tmp_path}"]
     code, said = snakemake("-n", "-p", "--config", *changes, folder=ROOT)

@@ -7,29 +7,22 @@ import sys
 from pathlib import Path
 
 from genolift.config import resolve_config
-from genolift.config_yaml import read_yaml, with_command_line
+from genolift.config_yaml import with_command_line
 from genolift.database_name import jaspar_group
-from genolift.errors import InputError
 from genolift.held_spec import as_given
 from genolift.model_spec import is_rna
 
 HERE = f"{Path.cwd()}{os.sep}"
 CONFIG_FILES = [str(file).removeprefix(HERE) for file in workflow.configfiles]
 
-try:
-    for (
-        file
-    ) in CONFIG_FILES:  # of a key that is written twice, Snakemake takes the last
-        read_yaml(Path(file))
-    # Inside a value of --config, Snakemake takes every number for text.
+for config_file in CONFIG_FILES:
+    check_yaml(config_file)
+with mistakes_in_one_line():
+    # Snakemake takes every number within a value of --config for text.
     CONFIG = resolve_config(
         with_command_line(config, workflow.config_settings.config_args or []),
         where=" and ".join(CONFIG_FILES) or "--config",
     )
-except InputError as error:
-    # A mistake in the config is one line, without the place in this file that Snakemake would add.
-    print(f"genolift: error: {error}", file=sys.stderr)
-    sys.exit(2)
 
 ANALYSES = CONFIG.analyses
 WITH_GENOME = [name for name in ANALYSES if ANALYSES[name].sequences.bed]

@@ -1,0 +1,34 @@
+# What a user reads when something is wrong: of a config, one line; of a step that failed, its own line last. No rules.
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+from snakemake.logging import logger
+
+from genolift.config_yaml import read_yaml
+from genolift.errors import InputError
+from genolift.failed_steps import FailedSteps
+
+# What a step says is wrong stands far above Snakemake's last line; it is said again behind it.
+FAILED_STEPS = FailedSteps(sys.argv[1:])
+logger.addHandler(FAILED_STEPS)
+
+
+onerror:
+    FAILED_STEPS.say_at_exit()
+
+
+@contextmanager
+def mistakes_in_one_line():
+    """End with one line for a mistake in the config, without the place in here that Snakemake would add."""
+    try:
+        yield
+    except InputError as error:
+        print(f"genolift: error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def check_yaml(file):
+    """Read a config file as check-config does: of a key that is written twice, Snakemake takes the last."""
+    with mistakes_in_one_line():
+        read_yaml(Path(file))
