@@ -8,6 +8,7 @@ import shutil
 import zipfile
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -169,7 +170,9 @@ def test_json_that_no_model_has_is_refused_in_every_form(tmp_path: Path, text: s
     with zipfile.ZipFile(tmp_path / "m.keras", "w") as archive:
         archive.writestr("config.json", text)
         archive.writestr("model.weights.h5", b"x")
-    for name in ("m.json", "m.keras"):
+    with h5py.File(tmp_path / "m.h5", "w") as file:
+        file.attrs["model_config"] = text[: 2**20]
+    for name in ("m.json", "m.keras", "m.h5"):
         assert "is no whole " in refused(str(tmp_path / name))
     with zipfile.ZipFile(tmp_path / "m.pt2", "w") as archive:
         archive.writestr("m/models/model.json", text)
@@ -191,7 +194,7 @@ def test_a_piece_of_a_work_that_was_damaged_is_computed_again(tmp_path: Path) ->
     [
         (torch.ones(1).expand(2**20, 2**20, 4), "conv.weight is 1.64e+04 GiB made of 4 bytes"),
         (
-            torch.sparse_coo_tensor(torch.zeros(3, 1), torch.ones(1), (6, 4, 7)),
+            torch.ones(6, 4, 7).to_sparse(),
             "conv.weight is a sparse tensor",
         ),
         (torch.empty(6, 4, 7, device="meta"), "conv.weight is on the meta device, without values"),
@@ -228,3 +231,19 @@ def test_an_input_length_that_no_model_has_is_said(made: Study, length: int) -> 
         genolift.InputError, match=f"says that its input has {length} bases; give model.input_length"
     ):
         input_length(model, made.model)
+
+
+@pytest.mark.parametrize("archived", [False, True], ids=["of long ago", "an archive"])
+def test_a_pickle_that_is_nested_as_no_checkpoint_is_refused(
+    made: Study, tmp_path: Path, archived: bool
+) -> None:
+    lists = b"\x80\x02" + b"]" * 10**5 + b"a" * (10**5 - 1) + b"."
+    mappings = b"\x80\x02" + b"}U\x01a" * 5000 + b"K\x01" + b"s" * 5000 + b"."
+    path = tmp_path / "deep.pt"
+    for data in (lists, mappings):
+        path.write_bytes(data)
+        if archived:
+            with zipfile.ZipFile(path, "w") as archive:
+                for name, content in {"data.pkl": data, "version": b"3", "byteorder": b"little"}.items():
+                    archive.writestr(f"deep/{name}", content)
+        assert f"model.path: {path}: " in refused(of(made, path))

@@ -6,7 +6,7 @@ Knows nothing of models.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,11 +75,12 @@ def check_shards(heads: Sequence[Head], keys: NDArray[np.int64], called: str = "
     one = heads[0]
     for head in heads[1:]:
         for name in sorted((head.provenance.keys() | one.provenance.keys()) - _PER_SHARD):
-            if head.provenance.get(name) != one.provenance.get(name):
+            said, other = head.provenance.get(name), one.provenance.get(name)
+            if said != other:
+                key, said, other = _difference(name, said, other)
                 named = " (models of an ensemble are told apart by --model-name)"
                 raise InputError(
-                    f"was made with {name} {head.provenance.get(name)}, "
-                    f"{one.path} with {one.provenance.get(name)}",
+                    f"was made with {key} {said}, {one.path} with {other}",
                     where=head.path,
                     remedy="remove the shards and attribute again"
                     + (named if name.startswith("model") else ""),
@@ -94,3 +95,11 @@ def check_shards(heads: Sequence[Head], keys: NDArray[np.int64], called: str = "
         what = f"{called} hold {len(found)} sequences, {len(keys)} are kept"
     where = ", ".join(head.path for head in heads)
     raise InputError(what, where=where, remedy="give every shard of these sequences once")
+
+
+def _difference(name: str, one: Any, other: Any) -> tuple[str, Any, Any]:
+    """Return what differs and its two values; of mappings, such as files with SHA-256, the first entry."""
+    if not (isinstance(one, Mapping) and isinstance(other, Mapping)):
+        return name, one, other
+    key = min(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))
+    return f"{name} {key}", one.get(key, "none"), other.get(key, "none")
