@@ -9,7 +9,7 @@ import io
 import json
 import struct
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,13 @@ from torch import Tensor, nn
 
 from fuzz.container_changes import change_hdf5, change_hdf5_headers, change_safetensors, change_zip
 from fuzz.judging import difference
+from fuzz.mutations import Change
 from fuzz.running import Format
 from genolift.models import ModelSpec, load_model
 from genolift.models.from_keras import keras
 from genolift.models.writing import write_program
 
+Reader = Callable[[Path], Any]
 _LENGTH = 30
 _CLASS = "tampered_programs:Small"
 
@@ -158,8 +160,11 @@ def _program_of_torch(path: Path) -> Any:
     _check_archive(path)
     copied = io.BytesIO()
     with zipfile.ZipFile(path) as archive, zipfile.ZipFile(copied, "w") as copy:
-        for name in archive.namelist():
-            copy.writestr(name, b"" if "/sample_inputs/" in name else archive.read(name))
+        for member in archive.infolist():
+            member.CRC = None  # type: ignore[assignment]  # which no archive of torch's need have
+            copy.writestr(
+                member.filename, b"" if "/sample_inputs/" in member.filename else archive.read(member)
+            )
     copied.seek(0)
     program = torch.export.load(copied)
     return {"weights": _weights(program.state_dict), "outputs": _outputs(program, _onehot())}
@@ -197,26 +202,6 @@ def _ours_of_keras(path: Path) -> Any:
     return {"weights": _sorted(weights), "outputs": _outputs(model, _onehot())}
 
 
-def _keras_or_undamaged(name: str) -> Any:
-    """Return a reader by Keras, or, of what Keras refuses for a part that no output needs, the valid models.
-
-    Such parts are metadata, regularizers, members of other names.
-    """
-
-    def read(path: Path) -> Any:
-        try:
-            return _keras_of_keras(path)
-        except Exception as error:
-            return {"refused": error, "valid": _valid_of_keras(path.parent.parent / "bases" / name)}
-
-    return read
-
-
-@cache
-def _valid_of_keras(folder: Path) -> list[Any]:
-    return [_keras_of_keras(file) for file in sorted(folder.iterdir())]
-
-
 def _keras_of_keras(path: Path) -> Any:
     model = keras.saving.load_model(path, compile=False)
     weights = [weight.numpy() for weight in model.weights if "seed_generator" not in weight.path]
@@ -251,30 +236,40 @@ def _difference_of_models(ours: Mapping[str, Any], theirs: Mapping[str, Any]) ->
     return f"outputs: {one.ravel()[:4]}, not {other.ravel()[:4]}"
 
 
+def _or_undamaged(read: Reader, name: str) -> Reader:
+    """Return a reader that gives the valid models of a format where ``read`` refuses a file.
+
+    It may be for a part that no output needs, and that we leave out: metadata, regularizers, names.
+    """
+
+    def read_or_take(path: Path) -> Any:
+        try:
+            return read(path)
+        except Exception as error:
+            return {"refused": error, "valid": _valid(read, path.parent.parent / "bases" / name)}
+
+    return read_or_take
+
+
+@cache
+def _valid(read: Reader, folder: Path) -> list[Any]:
+    return [read(file) for file in sorted(folder.iterdir()) if file.suffix != ".pt"]
+
+
+def _compared(name: str, suffix: str, read: Reader, other: Reader, bases: Any, *changes: Change) -> Format:
+    """Return a format of models that are compared by what they compute."""
+    other = _or_undamaged(other, name)
+    return Format(name, suffix, read, other, bases, changes=changes, difference=_difference_of_models)
+
+
 _HDF5 = (change_hdf5, change_hdf5, change_hdf5_headers)
 MODEL_FORMATS = (
     Format("pt", ".pt", _put_into_class, _put_by_torch, _saved_weights, changes=(change_zip,)),
     Format(
-        "safetensors",
-        ".safetensors",
-        _put_into_class,
-        _put_by_layout,
-        _saved_safetensors,
+        *("safetensors", ".safetensors", _put_into_class, _put_by_layout, _saved_safetensors),
         changes=(change_safetensors,),
     ),
-    *(
-        Format(name, suffix, read, other, bases, changes=changes, difference=_difference_of_models)
-        for name, suffix, read, other, bases, changes in (
-            ("pt2", ".pt2", _program, _program_of_torch, _saved_programs, (change_zip,)),
-            (
-                "keras",
-                ".keras",
-                _ours_of_keras,
-                _keras_or_undamaged("keras"),
-                _saved_keras(".keras"),
-                (change_zip,),
-            ),
-            ("keras.h5", ".h5", _ours_of_keras, _keras_or_undamaged("keras.h5"), _saved_keras(".h5"), _HDF5),
-        )
-    ),
+    _compared("pt2", ".pt2", _program, _program_of_torch, _saved_programs, change_zip),
+    _compared("keras", ".keras", _ours_of_keras, _keras_of_keras, _saved_keras(".keras"), change_zip),
+    _compared("keras.h5", ".h5", _ours_of_keras, _keras_of_keras, _saved_keras(".h5"), *_HDF5),
 )
