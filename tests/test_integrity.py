@@ -153,6 +153,16 @@ def test_an_archive_that_unpacks_to_what_no_model_has_is_refused_at_once(
         assert "unpacks from 0.0 MiB to 32 MiB, as no model does" in refused(str(path))
 
 
+@pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_record_that_cannot_be_unpacked_is_refused(tmp_path: Path, compression: int) -> None:
+    with zipfile.ZipFile(tmp_path / "model.pt", "w", compression) as archive:
+        archive.writestr("model/data.pkl", bytes(range(256)) * 20)
+    data = bytearray((tmp_path / "model.pt").read_bytes())
+    data[60:100] = b"\xff" * 40
+    (tmp_path / "model.pt").write_bytes(data)
+    assert "model.pt: is no whole zip archive (" in refused(str(tmp_path / "model.pt"))
+
+
 def test_an_archive_whose_records_overlap_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "overlapping.pt"
     with zipfile.ZipFile(path, "w") as archive:

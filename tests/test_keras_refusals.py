@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import marshal
 import pickle
@@ -186,6 +187,21 @@ def test_a_damaged_file_is_said(saved: Path) -> None:
     (saved / "model.json").write_text('{"a": 1}')
     both = {"path": f"{saved}/model.json", "weights": f"{saved}/model.weights.h5"}
     assert "holds no Keras architecture; give what model.save or model.to_json wrote" in refused(both)
+
+
+def test_a_group_in_the_place_of_a_weight_is_said(saved: Path) -> None:
+    with zipfile.ZipFile(saved / "model.keras") as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    weights = io.BytesIO(files["model.weights.h5"])
+    with h5py.File(weights, "r+") as file:
+        del file["layers/conv1d/vars/1"]
+        file.create_group("layers/conv1d/vars/1")
+    with zipfile.ZipFile(saved / "model.keras", "w") as archive:
+        for name, content in (files | {"model.weights.h5": weights.getvalue()}).items():
+            archive.writestr(name, content)
+    assert "layer conv: its weights do not fit: /layers/conv1d/vars/1 holds no numbers" in refused(
+        f"{saved}/model.keras"
+    )
 
 
 def test_what_is_not_there_is_said(saved: Path) -> None:

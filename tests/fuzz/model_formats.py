@@ -156,15 +156,22 @@ def _saved_programs(folder: Path) -> list[Path]:
 
 
 def _program_of_torch(path: Path) -> Any:
-    """Return what torch reads of a program without its sample inputs, which nothing is computed from."""
+    """Return what torch reads of a program without its sample inputs, which nothing is computed from.
+
+    The two records that say that it is one are as torch writes them.
+    """
     _check_archive(path)
     copied = io.BytesIO()
     with zipfile.ZipFile(path) as archive, zipfile.ZipFile(copied, "w") as copy:
+        root = archive.namelist()[0].partition("/")[0]
+        marks = {f"{root}/archive_format": b"pt2", f"{root}/archive_version": b"0"}
         for member in archive.infolist():
-            member.CRC = None  # type: ignore[assignment]  # which no archive of torch's need have
-            copy.writestr(
-                member.filename, b"" if "/sample_inputs/" in member.filename else archive.read(member)
-            )
+            member.CRC = None  # type: ignore[assignment]  # an archive of torch's need have none
+            if member.filename.startswith(f"{root}/") and member.filename not in marks:
+                left_out = "/sample_inputs/" in member.filename
+                copy.writestr(member.filename, b"" if left_out else archive.read(member))
+        for name, content in marks.items():
+            copy.writestr(name, content)
     copied.seek(0)
     program = torch.export.load(copied)
     return {"weights": _weights(program.state_dict), "outputs": _outputs(program, _onehot())}
@@ -203,11 +210,27 @@ def _ours_of_keras(path: Path) -> Any:
 
 
 def _keras_of_keras(path: Path) -> Any:
-    model = keras.saving.load_model(path, compile=False)
+    model = keras.saving.load_model(_with_checksums(path), compile=False)
     weights = [weight.numpy() for weight in model.weights if "seed_generator" not in weight.path]
     with torch.no_grad():
         outputs = model(_onehot().mT)
     return {"weights": _sorted(weights), "outputs": outputs.detach().float().numpy()}
+
+
+def _with_checksums(path: Path) -> Path:
+    """Return a file, or a copy of an archive that has no checksums, as torch may write it, with them."""
+    if not zipfile.is_zipfile(path):
+        return path
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        if any(member.CRC for member in members):
+            return path
+        copy = path.with_name("copy.keras")
+        with zipfile.ZipFile(copy, "w") as copied:
+            for member in members:
+                member.CRC = None  # type: ignore[assignment]
+                copied.writestr(member.filename, archive.read(member))
+    return copy
 
 
 def _sorted(weights: Sequence[np.ndarray]) -> np.ndarray:

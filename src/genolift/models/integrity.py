@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import json
 import logging
+import lzma
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ MOST_JSON_BYTES = 2**26
 DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
+    lzma.LZMAError,
     NotImplementedError,
     OSError,
     EOFError,

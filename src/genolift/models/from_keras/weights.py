@@ -122,7 +122,7 @@ def _numbered(group: h5py.Group) -> Arrays:
 
 
 def _values(dataset: h5py.Dataset) -> NDArray[Any]:
-    if dataset.dtype.kind not in "biuf":
+    if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in "biuf":
         raise ValueError(f"{dataset.name} holds no numbers")
     values: NDArray[Any] = dataset[()]
     return values
