@@ -13,6 +13,7 @@ from genolift.output_paths import check_outputs
 from genolift.subcommand import add_command
 
 if TYPE_CHECKING:
+    from genolift.inspection.data import Data
     from genolift.models import ModelSpec
 
 
@@ -24,10 +25,9 @@ def add_inspect(commands: Any) -> None:
         from genolift.inspection.guess import guess, write_guess
         from genolift.inspection.text import as_text, in_a_line, refused_as_text
 
-        if a.sequences is not None and a.input_length is None:
-            from genolift.sequences import read_sequences
-
-            a.input_length = read_sequences(a.sequences).codes.shape[1]
+        data = _data(a)
+        if a.input_length is None and a.bed is None:  # an interval need not be as long as its window
+            a.input_length = data.length
         spec = model_spec(a)
         outputs = [path for path in (a.out, a.write_config) if path is not None]
         check_outputs(outputs, inputs=[*spec.files, *held_spec(a).files, a.sequences])
@@ -43,7 +43,7 @@ def add_inspect(commands: Any) -> None:
             )
         except InputError:
             if spec.class_name is None:
-                _say_weights(spec, a.write_config)
+                _say_weights(spec, data, a.write_config)
             raise
         if a.out is None:
             print(as_text(found))
@@ -55,7 +55,7 @@ def add_inspect(commands: Any) -> None:
             _write_json(found.as_json(), a.out)
             print(f"{in_a_line(found)}: {a.out}")
         if a.out is None or a.write_config is not None:
-            _say_config(guess(found), a.write_config)
+            _say_config(guess(found, data), a.write_config)
 
     parser = add_command(
         commands,
@@ -71,11 +71,29 @@ def add_inspect(commands: Any) -> None:
     parser.add_argument(
         "--sequences", type=Path, help="sequences.h5, of whose length the input is where no other is given"
     )
+    parser.add_argument("--fasta", type=Path, help="in the place of sequences.h5, your sequences")
+    parser.add_argument("--bed", type=Path, help="in the place of sequences.h5, your intervals")
+    parser.add_argument("--genome", type=Path, help="the genome's FASTA, with --bed")
     parser.add_argument("--write-config", type=Path, metavar="FILE", help="a new file for the guessed config")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write it as JSON in place of printing it")
 
 
-def _say_weights(spec: ModelSpec, out: Path | None) -> None:
+def _data(a: argparse.Namespace) -> Data:
+    """Return what the user's sequences say, which may be given in one form only."""
+    from genolift.inspection.data import data_of_files, data_of_store
+
+    given = [flag for flag in ("sequences", "fasta", "bed") if getattr(a, flag) is not None]
+    if len(given) > 1 or (a.genome is not None and given not in ([], ["bed"])):
+        flags = " and ".join(f"--{flag}" for flag in (*given, *(["genome"] if a.genome is not None else [])))
+        raise InputError(
+            f"{flags} are given together",
+            where="genolift inspect",
+            remedy="give --sequences, --fasta, or --bed with --genome",
+        )
+    return data_of_files(a.fasta, a.bed, a.genome) if a.sequences is None else data_of_store(a.sequences)
+
+
+def _say_weights(spec: ModelSpec, data: Data, out: Path | None) -> None:
     """Say what a file of weights alone holds; nothing where it cannot be read as such."""
     from genolift.inspection.guess import guess_of_weights
     from genolift.inspection.text import weights_as_text
@@ -86,7 +104,7 @@ def _say_weights(spec: ModelSpec, out: Path | None) -> None:
     except InputError:
         return
     print(weights_as_text(file))
-    _say_config(guess_of_weights(file, spec), out)
+    _say_config(guess_of_weights(file, spec, data), out)
 
 
 def _say_config(text: str, out: Path | None) -> None:

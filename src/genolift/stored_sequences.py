@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import h5py
@@ -90,6 +91,25 @@ def read_sequences(path: str | os.PathLike[str]) -> Sequences:
     InputError
         If the file is missing or is no such store.
     """
+    with _opened(path) as stored:
+        return _sequences(stored)
+
+
+def read_source(path: str | os.PathLike[str]) -> dict[str, str | None]:
+    """Return the ``fasta``, or the ``bed`` and the ``genome``, that ``sequences.h5`` says it was made from.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or damaged.
+    """
+    with _opened(path) as stored:
+        made = json_object(stored, "provenance").get("encode", {})
+        return {name: made.get(name) for name in ("fasta", "bed", "genome")}
+
+
+@contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
     file = existing_file(path)
 
     def refusal(why: object) -> InputError:
@@ -98,7 +118,7 @@ def read_sequences(path: str | os.PathLike[str]) -> Sequences:
         )
 
     with opened_hdf5(file, refusal) as stored, reading(refusal):
-        return _sequences(stored)
+        yield stored
 
 
 def _sequences(stored: h5py.File) -> Sequences:

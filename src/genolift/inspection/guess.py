@@ -9,9 +9,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from genolift.config_schema import config_schema
 from genolift.errors import InputError
 from genolift.files import whole_file
 from genolift.held_spec import as_given
+from genolift.inspection.data import Data
 from genolift.inspection.described import Inspection
 from genolift.inspection.weights import WeightsFile
 from genolift.inspection.words import SHORTEST, length_in_words
@@ -23,8 +25,11 @@ _WORDS_OF_YAML = {"true", "false", "yes", "no", "on", "off", "null", "y", "n", "
 _FOR_CLASS = "path/to/model.py:Class"
 
 
-def guess(inspection: Inspection) -> str:
-    """Return a config for a model that can be run, as YAML with comments."""
+def guess(inspection: Inspection, data: Data = Data()) -> str:  # noqa: B008 - it is frozen
+    """Return a config for a model that can be run, as YAML with comments.
+
+    What neither the model nor the user's ``data`` say stands there with a comment that asks for it.
+    """
     length, spec = inspection.length, inspection.spec
     fixed = length.largest is not None
     lines = _model(spec)
@@ -50,12 +55,12 @@ def guess(inspection: Inspection) -> str:
         extra,
         channels,
         f"target: {_scalar(inspection.target)} # {_choices(inspection)}",
-        bases,
-        length_is_free=not fixed and spec.input_length is None,
+        _sequences(data, bases, None if fixed or spec.input_length else length.smallest),
+        data,
     )
 
 
-def guess_of_weights(file: WeightsFile, spec: ModelSpec) -> str:
+def guess_of_weights(file: WeightsFile, spec: ModelSpec, data: Data = Data()) -> str:  # noqa: B008
     """Return a config for a file of weights, with a class to fill in."""
     lines = _model(spec, class_name=_FOR_CLASS)
     if file.settings and not spec.arguments:
@@ -74,8 +79,8 @@ def guess_of_weights(file: WeightsFile, spec: ModelSpec) -> str:
         [],
         [],
         f"target: 0 # {choices}",
-        "all of the model's input length",
-        length_is_free=True,
+        _sequences(data, "all of the model's input length", None if spec.input_length else SHORTEST),
+        data,
     )
 
 
@@ -119,9 +124,8 @@ def _config(
     extra: Sequence[str],
     channels: Sequence[str],
     target: str,
-    bases: str,
-    *,
-    length_is_free: bool,
+    sequences: Iterable[str],
+    data: Data,
 ) -> str:
     parts = [
         "# Guessed by genolift inspect. config/README.md explains every key.",
@@ -136,15 +140,57 @@ def _config(
     parts += [
         f"    {target}",
         "    sequences:",
-        f"      fasta: sequences.fa # your own, {bases}; or, in its place, windows on a genome:",
-        "      # bed: peaks.bed",
-        "      # genome: genome.fa.gz",
-        *(["      # length: 500"] if length_is_free else []),
+        *(f"      {line}" for line in sequences),
         "    references:",
         "      kind: dinucleotide_shuffle",
         "      number: 20",
+        "    motifs:",
+        f"      {_database(data)}",
     ]
     return "\n".join(parts) + "\n"
+
+
+def _sequences(data: Data, bases: str, least: int | None) -> list[str]:
+    """Return the section of the sequences: the user's files, or where to put them.
+
+    ``least`` is the smallest number of bases that the model takes; None where the config says their number.
+    """
+    trained = "the bases that the model was trained on"
+    if data.bed is not None or data.genome is not None:
+        lines = [
+            f"{key}: {_scalar(value)}" if value else f"{key}: {example} # fill in"
+            for key, value, example in (
+                ("bed", data.bed, "peaks.bed"),
+                ("genome", data.genome, "genome.fa.gz"),
+            )
+        ]
+        if least is not None and data.length is not None and data.length >= least:
+            lines.append(f"length: {data.length} # as every interval has: check that it is {trained}")
+        elif least is not None:
+            widths = data.lengths or data.length
+            have = f"; the intervals have {widths}" if widths else ""
+            lines.append(f"# length: # fill in {trained}{have}")
+        return lines
+    if data.fasta is not None:
+        differ = f" # its records have {data.lengths} bases, and must be {bases}" if data.lengths else ""
+        return [f"fasta: {_scalar(data.fasta)}{differ}"]
+    return [
+        f"fasta: sequences.fa # your own, {bases}; or, in its place, windows on a genome:",
+        "# bed: peaks.bed",
+        "# genome: genome.fa.gz",
+        *([f"# length: # fill in {trained}"] if least is not None else []),
+    ]
+
+
+def _database(data: Data) -> str:
+    if data.group is not None:
+        return f'database: "jaspar:{data.group}" # the genome is that of {data.organism}'
+    database = config_schema()["$defs"]["analysis"]["properties"]["motifs"]["properties"]["database"]
+    others = ", ".join(group for group in database["groups"] if group not in database["default"])
+    return (
+        f'database: "{database["default"]}" # is your organism one? If not, give one of {others}, '
+        "or your own MEME file"
+    )
 
 
 def _placeholder(name: str, shape: Sequence[int | None]) -> list[str]:

@@ -1,0 +1,112 @@
+"""What a user's own sequences say for the config to start from. Knows nothing of models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from genolift.fasta import read_fasta
+from genolift.files import existing_file
+from genolift.genome_index import StaleIndexError, indexed_genome
+from genolift.intervals import read_intervals
+from genolift.stored_sequences import read_sequences, read_source
+
+# The length in bases of a long chromosome of a genome that many use. No two genomes share one.
+_GENOMES = {
+    248_956_422: ("vertebrates", "Homo sapiens (hg38)"),
+    249_250_621: ("vertebrates", "Homo sapiens (hg19)"),
+    248_387_328: ("vertebrates", "Homo sapiens (T2T-CHM13)"),
+    195_471_971: ("vertebrates", "Mus musculus (mm10)"),
+    195_154_279: ("vertebrates", "Mus musculus (mm39)"),
+    23_513_712: ("insects", "Drosophila melanogaster (dm6)"),
+    15_072_434: ("nematodes", "Caenorhabditis elegans (ce11)"),
+    1_531_933: ("fungi", "Saccharomyces cerevisiae (sacCer3)"),
+    5_579_133: ("fungi", "Schizosaccharomyces pombe"),
+    30_427_671: ("plants", "Arabidopsis thaliana (TAIR10)"),
+}
+
+
+@dataclass(frozen=True)
+class Data:
+    """The files that hold the sequences, or windows on a genome, and what is known of them."""
+
+    fasta: str | None = None
+    bed: str | None = None
+    genome: str | None = None
+    length: int | None = None
+    """Bases that every sequence, or every interval, has; None where they differ or are not known."""
+    lengths: str = ""
+    """Where they differ, from how many to how many, in words."""
+    group: str | None = None
+    """JASPAR's taxonomic group, where the genome's chromosomes leave no doubt of it."""
+    organism: str = ""
+
+
+def data_of_store(path: Path) -> Data:
+    """Return what ``sequences.h5`` says of itself: also the files that it was made from.
+
+    Raises
+    ------
+    InputError
+        If it is missing or damaged.
+    """
+    stored = read_sequences(path)
+    group, organism = _organism(stored.chromosomes)
+    source = read_source(path)
+    return Data(
+        fasta=source["fasta"],
+        bed=source["bed"],
+        genome=source["genome"],
+        length=stored.codes.shape[1],
+        group=group,
+        organism=organism,
+    )
+
+
+def data_of_files(fasta: Path | None, bed: Path | None, genome: Path | None) -> Data:
+    """Return what the files of sequences, of intervals and of a genome say.
+
+    Raises
+    ------
+    InputError
+        If one is missing or cannot be read.
+    """
+    if bed is not None:
+        length, lengths = _lengths(each.end - each.start for each in read_intervals(bed).intervals)
+    elif fasta is not None:
+        length, lengths = _lengths(len(record.letters) for record in read_fasta(fasta))
+    else:
+        length, lengths = None, ""
+    group, organism = _organism(_chromosomes(genome)) if genome is not None else (None, "")
+    return Data(
+        fasta=None if fasta is None else str(fasta),
+        bed=None if bed is None else str(bed),
+        genome=None if genome is None else str(genome),
+        length=length,
+        lengths=lengths,
+        group=group,
+        organism=organism,
+    )
+
+
+def _lengths(lengths: Iterable[int]) -> tuple[int | None, str]:
+    found = sorted(set(lengths))
+    if len(found) < 2:
+        return (found[0] if found else None), ""
+    return None, f"{found[0]:,} to {found[-1]:,}"
+
+
+def _chromosomes(genome: Path) -> Mapping[str, int]:
+    """Return the lengths of a genome's chromosomes where an index says them; the genome is not read."""
+    existing_file(genome, where="--genome")
+    try:
+        with indexed_genome(genome) as indexed:
+            return {} if indexed is None else indexed.lengths
+    except StaleIndexError:
+        return {}
+
+
+def _organism(chromosomes: Mapping[str, int]) -> tuple[str | None, str]:
+    found = {_GENOMES[length] for length in chromosomes.values() if length in _GENOMES}
+    return found.pop() if len(found) == 1 else (None, "")
