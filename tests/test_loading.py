@@ -10,6 +10,7 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
+import h5py
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -290,3 +291,20 @@ def test_weights_that_do_not_fit_are_said_key_by_key(folder: Path) -> None:
     assert "holds a list, not a state dict" in refused(spec(folder, path=f"{folder}/list.pt"))
     (folder / "cut.safetensors").write_bytes((folder / "weights.safetensors").read_bytes()[:-20])
     assert "no whole safetensors file" in refused(spec(folder, path=f"{folder}/cut.safetensors"))
+
+
+@pytest.mark.parametrize("key", ["weights", "custom_layers"])
+def test_a_key_of_keras_models_is_refused_for_any_other_and_not_passed_over(folder: Path, key: str) -> None:
+    other = folder / "weights.safetensors"
+    with pytest.raises(genolift.InputError, match=rf"^model\.{key}: is of use to Keras models alone"):
+        genolift.load_model(spec(folder, **{key: str(other)}))
+
+
+def test_weights_beside_a_whole_keras_model_are_refused_and_not_passed_over(folder: Path) -> None:
+    pytest.importorskip("keras")
+    with h5py.File(folder / "model.h5", "w") as file:
+        file.attrs["model_config"] = "{}"
+    with pytest.raises(
+        genolift.InputError, match=r"^model\.weights: is given, but .* holds weights of its own"
+    ):
+        genolift.load_model({"path": str(folder / "model.h5"), "weights": str(folder / "weights.pt")})

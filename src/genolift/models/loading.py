@@ -115,6 +115,13 @@ def own_model(spec: ModelSpec) -> Model:
     path = existing_file(spec.path, where="model.path")
     form = form_of(path)
     check_file(path, "model.path", spec.sha256)
+    for key in ("weights", "custom_layers"):
+        if getattr(spec, key) is not None:
+            raise InputError(
+                f"is of use to Keras models alone, and {path} is none",
+                where=f"model.{key}",
+                remedy="leave it out; weights for a class are given as model.path",
+            )
     if form in (Form.PROGRAM, Form.COMPILED):
         return exported_program(path, form, spec.trust)
     if form is Form.TORCHSCRIPT:

@@ -77,6 +77,12 @@ def read_keras_file(spec: ModelSpec) -> KerasFile:
             remedy="leave it out; backend alone, theano or tensorflow, may be said of an old file",
         )
     check_file(path, "model.path", spec.sha256)
+    if spec.weights is not None and (zipfile.is_zipfile(path) or h5py.is_hdf5(path)):
+        raise InputError(
+            f"is given, but {path} holds weights of its own",
+            where="model.weights",
+            remedy="leave it out, or give the architecture alone (.json) as model.path",
+        )
     if zipfile.is_zipfile(path):
         saved = _archive(path)
     elif h5py.is_hdf5(path):
