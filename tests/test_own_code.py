@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import h5py
@@ -64,6 +65,15 @@ def test_a_neighbour_may_be_imported_while_a_model_is_made_and_run_and_two_model
             torch.testing.assert_close(result.output, expected.detach())
     assert sys.path == path
     assert sys.modules.keys().isdisjoint(["model", "parts", "late", "later", "deepest"])
+
+
+def test_threads_that_load_models_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
+    path = list(sys.path)
+    names = [lazy(tmp_path / str(filters), filters) for filters in range(1, 5)] * 3
+    with ThreadPoolExecutor(6) as threads:
+        models = list(threads.map(lambda name: make_module(name, {}), names))
+    assert [model.conv.out_channels for model in models] == [1, 2, 3, 4] * 3
+    assert sys.path == path
 
 
 def test_a_neighbour_goes_before_what_has_been_imported_under_its_name(

@@ -13,6 +13,7 @@ import importlib
 import logging
 import re
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
@@ -32,6 +33,8 @@ _BY_PACKAGE: dict[str, OwnCode] = {}
 _BY_FILE: dict[Path, OwnCode] = {}
 """What was run of a file last."""
 _WARNED: set[tuple[str, str]] = set()
+_ONE_AT_A_TIME = threading.RLock()
+"""Held while ``sys.path`` is another: of two threads one would set back what the other has set."""
 
 
 def own_code(file: Path) -> OwnCode:
@@ -163,6 +166,10 @@ class OwnCode:
         """Within it, what lies in the folder can be imported by others too, such as a library that is told a
         name; after it, nothing of that is left.
         """
+        with _ONE_AT_A_TIME:
+            yield from self._importable()
+
+    def _importable(self) -> Iterator[None]:
         before = set(sys.modules)
         elsewhere = {Path(place).resolve() for place in sys.path}
         sys.modules.update({name: module for name, module in self._aside.items() if name not in before})
@@ -267,10 +274,11 @@ sys.meta_path.insert(0, _Finder())
 @contextmanager
 def importable_from(folder: Path) -> Iterator[None]:
     """Within it, what lies in a folder can be imported; after it, what could be before."""
-    before = list(sys.path)
-    sys.path.insert(0, str(folder))
-    importlib.invalidate_caches()
-    try:
-        yield
-    finally:
-        sys.path[:] = before
+    with _ONE_AT_A_TIME:
+        before = list(sys.path)
+        sys.path.insert(0, str(folder))
+        importlib.invalidate_caches()
+        try:
+            yield
+        finally:
+            sys.path[:] = before
