@@ -15,6 +15,7 @@ from steps import SOURCE, Study, study
 
 import genolift
 from genolift import attribute as step
+from genolift.model_check import check_model
 from genolift.models import ModelSpec, make_module, model_provenance
 
 WITHIN = """
@@ -118,6 +119,16 @@ def test_a_module_that_is_missing_is_said_by_its_own_name(tmp_path: Path) -> Non
     (tmp_path / "model.py").write_text("import sys\nsys.exit('bye')")
     with pytest.raises(genolift.InputError, match="running it raises SystemExit: bye"):
         make_module(class_name, {})
+
+
+def test_a_module_that_forward_lacks_is_said_with_its_line(tmp_path: Path) -> None:
+    model = make_module(lazy(tmp_path, 3), {})
+    (tmp_path / "late.py").unlink()
+    said = "cannot import what it needs: ModuleNotFoundError: No module named 'late'; install the module"
+    with pytest.raises(genolift.InputError, match=rf"model\.py:15 `from \.late import factor`: .* {said}"):
+        genolift.deeplift(model, one_hot(2), one_hot(2))
+    with pytest.raises(genolift.InputError, match=said):
+        check_model(model, one_hot(2), (), ["a", "b"])
 
 
 def test_every_file_that_a_model_imports_is_in_the_provenance(tmp_path: Path) -> None:

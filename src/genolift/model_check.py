@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from genolift.engine.capture import AS_TRAINED
+from genolift.engine.capture import AS_TRAINED, not_imported
 from genolift.engine.determinism import check_same
 from genolift.engine.own_state import own_state
 from genolift.engine.source import first_line, model_line
@@ -123,6 +123,8 @@ def _bad(values: Tensor) -> str:
 
 def _not_taken(trial: TrialModel, inputs: Sequence[Tensor], error: Exception) -> InputError:
     """Return what to say of an input that a model does not take, with a layout that it does."""
+    if isinstance(error, ImportError):
+        return not_imported(error)
     shapes = " and ".join(_shown(tensor) for tensor in inputs)
     return InputError(
         f"the model does not take an input of shape {shapes}: {first_line(error)}",

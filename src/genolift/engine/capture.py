@@ -106,6 +106,15 @@ AS_TRAINED = (
 ONE_SEQUENCE = "give x[None] for one sequence x: the first axis is that of the rows, (1, 4, length)"
 
 
+def not_imported(error: ImportError) -> InputError:
+    """Return what to say of a forward that imports a module that is not there."""
+    return InputError(
+        f"the model's forward cannot import what it needs: {first_line(error)}",
+        where=model_line(error),
+        remedy="install the module, or put its file beside the one that imports it",
+    )
+
+
 def _check_arguments(program: ExportedProgram, example: tuple[Tensor, ...]) -> None:
     """Raise `InputError` if a program, which is not tried, takes other arguments."""
     users = program.graph_signature.user_inputs
@@ -309,6 +318,8 @@ def _try(model: _Traced, example: tuple[Tensor, ...]) -> Any:
                 where=model_line(error),
                 remedy="give a function of the model's output that returns one number for each row, (n,)",
             ) from error
+        if isinstance(error, ImportError):
+            raise not_imported(error) from error
         raise InputError(
             f"the model does not take an input of shape {shapes}: {first_line(error)}",
             where=model_line(error),

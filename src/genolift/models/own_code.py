@@ -200,11 +200,18 @@ class OwnCode:
         level: int = 0,
     ) -> ModuleType:
         """Import as Python does, with the files of the folder first."""
-        if level or not is_neighbour(self.folder, name.partition(".")[0]):
-            found = builtins.__import__(name, globals, locals, fromlist or (), level)
-            return self._importlib if found is importlib else found
-        found = builtins.__import__(f"{self.package}.{name}", globals, locals, fromlist or (), 0)
-        return found if fromlist else getattr(found, name.partition(".")[0])
+        own = not level and is_neighbour(self.folder, name.partition(".")[0])
+        full = f"{self.package}.{name}" if own else name
+        try:
+            found = builtins.__import__(full, globals, locals, fromlist or (), level)
+        except ModuleNotFoundError as error:
+            if error.name is None or not self.holds(error.name):
+                raise
+            missing = error.name.removeprefix(f"{self.package}.")
+            raise ModuleNotFoundError(f"No module named '{missing}'", name=missing) from error
+        if found is importlib:
+            return self._importlib
+        return getattr(found, name.partition(".")[0]) if own and not fromlist else found
 
 
 class _Importlib(ModuleType):
