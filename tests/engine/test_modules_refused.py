@@ -145,7 +145,7 @@ REFUSED: dict[Callable[[Tensor], Tensor], str] = {
     whole_numbers: "to_copy",
     running_product: "operation cumprod",
     running_maximum: "operation cummax",
-    inverts: "operation linalg_check_errors",
+    inverts: "no exact rule is known for the operation linalg_inv_ex",
     phase: "operation angle",
     square_of_complex: "of complex numbers",
     as_many_as_a_mask_holds: "depends on values; choose by numbers",
@@ -198,7 +198,9 @@ def test_what_is_no_tensor_in_a_forward_is_refused() -> None:
         generator = torch.Generator().manual_seed(0)
         return h + torch.rand(6, 30, generator=generator)
 
-    assert "uses a Generator" in refusal(seeded(lambda: Around(draws)))
+    message = refusal(seeded(lambda: Around(draws)))
+    assert "uses a Generator" in message
+    assert "`return h + torch.rand(6, 30, generator=generator)`" in message
 
 
 def test_a_row_count_taken_with_len_is_refused_with_what_to_write_instead() -> None:

@@ -148,7 +148,9 @@ def test_a_check_wants_one_reference_for_each_input() -> None:
 
 
 def test_the_table_of_operations_in_the_docs_is_that_of_the_registry() -> None:
-    assert DOCS.read_text() == catalogue.as_markdown(), "run python -m genolift.engine.catalogue"
+    # in any order: which operations are core, and so in the first table, differs between versions of torch
+    written, made = (sorted(text.splitlines()) for text in (DOCS.read_text(), catalogue.as_markdown()))
+    assert written == made, "run python -m genolift.engine.catalogue"
 
 
 def test_the_table_says_why_whatever_is_refused_is_refused() -> None:

@@ -21,7 +21,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from genolift.engine.determinism import check_same
 from genolift.engine.graph import Graph, UnsupportedOperation
 from genolift.engine.own_state import one_capture_at_a_time, own_state, process_settings
-from genolift.engine.program import graph_of, placed
+from genolift.engine.program import graph_of, no_tensor, placed
 from genolift.engine.recurrent_operations import AS_TORCH_HAS_IT, kept_whole
 from genolift.engine.shadow import shadow_module, tensors_of_module
 from genolift.engine.source import first_line, model_line, whole_traces
@@ -202,6 +202,8 @@ def _export(traced: nn.Module, example: tuple[Tensor, ...]) -> ExportedProgram:
                     where=model_line(error),
                     remedy="write x.shape[0] for it, not len(x) or a number",
                 ) from error
+            if "torch._C.Generator" in str(error):  # which newer versions of torch keep as a constant
+                raise no_tensor("Generator", model_line(error)) from error
             raise UnsupportedOperation(
                 f"the model cannot be captured as a graph ({first_line(error)})",
                 where=model_line(error),

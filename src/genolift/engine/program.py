@@ -62,11 +62,7 @@ def graph_of(
         held: Any = program.state_dict.get(target) if spec.kind is not InputKind.CONSTANT_TENSOR else None
         held = program.constants[target] if held is None else held
         if not isinstance(held, Tensor):
-            raise UnsupportedOperation(
-                f"the model's forward uses a {type(held).__name__}",
-                where="model",
-                remedy="keep what it makes as a buffer, made in __init__",
-            )
+            raise no_tensor(type(held).__name__, _where_used(program, spec.arg.name))
         constants[name] = placed(held.detach(), device, dtype)
     outputs = [
         spec.arg.name
@@ -103,11 +99,39 @@ def graph_of(
     return _with_products_for_quotients(graph)
 
 
+def no_tensor(kind: str, where: str) -> UnsupportedOperation:
+    """Return the error for a forward that uses something else than tensors, such as a Generator."""
+    return UnsupportedOperation(
+        f"the model's forward uses a {kind}",
+        where=where,
+        remedy="keep what it makes as a buffer, made in __init__",
+    )
+
+
+def _where_used(program: ExportedProgram, name: str) -> str:
+    """Return the line of the model that first uses an input of the graph."""
+    held = next(node for node in program.graph.nodes if node.op == "placeholder" and node.name == name)
+    lines = (source_line(user.meta.get("stack_trace") or "") for user in held.users)
+    return next(filter(None, lines), "model")
+
+
 def _refuse_effects(program: ExportedProgram) -> None:
+    """Raise `UnsupportedOperation` for what does something beside computing: printing, or raising errors.
+
+    Whether torch writes such an operation into the graph depends on its version. Where one checks what
+    another has computed, it is the other that is named, as it is by a torch that writes no check.
+    """
     for node in program.graph.nodes:
         if node.op == "call_function" and short_name(node.target) == "with_effects":
+            _token, effect, *arguments = node.args
+            checked = next((each for each in arguments if isinstance(each, torch.fx.Node)), None)
+            while checked is not None and checked.target is operator.getitem:
+                checked = checked.args[0]
+            computed = checked is not None and checked.op == "call_function"
             raise UnsupportedOperation(
-                f"the operation {short_name(node.args[1])} has side effects",
+                f"no exact rule is known for the operation {short_name(checked.target)}"
+                if computed
+                else f"the operation {short_name(effect)} has side effects",
                 where=source_line(node.meta.get("stack_trace") or "") or "model",
                 remedy="write the model without it, or explain a layer after it",
             )
