@@ -68,6 +68,12 @@ def test_of_a_fault_the_last_line_is_told() -> None:
     )
 
 
+def test_what_a_step_said_of_its_success_is_no_reason() -> None:
+    job = step("attribute", "2 sequences in 1 s, largest relative convergence error 1e-07: shard.h5\n")
+    assert "ended without a word of error" in told(job)[-1]
+    assert told(step("check", "genolift: stopped by SIGTERM\n"))[-1] == "genolift: stopped by SIGTERM"
+
+
 def test_a_cluster_s_own_log_is_read_where_the_step_s_says_nothing() -> None:
     job = step("attribute", "")
     job["log"].append(step("slurm", "slurmstepd: error: Detected 1 oom_kill event\n")["log"][0])
@@ -77,7 +83,9 @@ def test_a_cluster_s_own_log_is_read_where_the_step_s_says_nothing() -> None:
 def test_a_step_that_was_killed_is_told_as_that_and_no_line_of_an_earlier_run() -> None:
     job = step("attribute", "genolift: error: of yesterday\n")
     os.utime("attribute.log", (1, 1))
-    ended = "The step attribute ended without a word: it may have been killed, for its memory or its time."
+    ended = (
+        "The step attribute ended without a word of error: it was killed, perhaps for its memory or its time."
+    )
     assert told(job) == ["In attribute.log:", ended]
     Path("attribute.log").unlink()
     assert told(job)[-1] == ended

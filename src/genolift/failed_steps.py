@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 _OURS = re.compile(r"genolift( [a-z-]+)?: error: .+|genolift [a-z-]+: .+; see genolift [a-z-]+ --help")
+_OTHERS = re.compile(r"^[\w.]*(Error|Exception|Interrupt)\b|\berror: |\b[Kk]illed\b|stopped by SIG")
 _END_OF_LOG = 2**16  # bytes: an error is the last thing that a step says
 _CLOCKS = 60  # seconds by which the clocks of two machines may differ
 
@@ -60,20 +61,17 @@ class FailedSteps(logging.Handler):
             yield line
 
     def _last_word(self, rule: str, logs: list[str]) -> tuple[str, str]:
-        """Return a step's log and its line that says what is wrong, or else its last line."""
+        """Return a step's log, and the line in it that says what is wrong."""
         said = {log: _lines_of(Path(log), self._since) for log in logs}
-        for log, lines in said.items():
-            ours = [line for line in lines if _OURS.fullmatch(line)]
-            if ours:
-                return log, ours[-1]
-        for log, lines in said.items():
-            if lines:
-                return log, lines[-1]
+        # genolift's own word first; else that of a fault or of the cluster
+        for telling in (_OURS.fullmatch, _OTHERS.search):
+            for log, lines in said.items():
+                found = [line for line in lines if telling(line)]
+                if found:
+                    return log, found[-1]
         where = logs[0] if logs else f"the step {rule}"
-        return (
-            where,
-            f"The step {rule} ended without a word: it may have been killed, for its memory or its time.",
-        )
+        ended = "ended without a word of error: it was killed, perhaps for its memory or its time."
+        return where, f"The step {rule} {ended}"
 
 
 def _lines_of(log: Path, since: float) -> list[str]:
