@@ -244,7 +244,7 @@ def test_the_command_line_says_the_same_in_short_and_in_full(
     for flag, said in {
         '{"tabel": "x"}': "command line: extra_inputs[1].tabel: unknown key; did you mean 'table'?",
         "nowhere.tsv": "command line: extra_inputs[1]: nowhere.tsv: no such file",
-        "[1, 2": "'[1, 2' is no JSON",
+        "[1, 2": '"[1, 2" is no JSON',
         "3": "command line: extra_inputs[1]: 3 is a whole number; give keys with values",
     }.items():
         assert said in run(*short, "--extra-input", flag)
