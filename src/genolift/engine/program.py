@@ -124,7 +124,7 @@ def _refuse_effects(program: ExportedProgram) -> None:
     for node in program.graph.nodes:
         if node.op == "call_function" and short_name(node.target) == "with_effects":
             _token, effect, *arguments = node.args
-            checked = next((each for each in arguments if isinstance(each, torch.fx.Node)), None)
+            checked: Any = next((each for each in arguments if isinstance(each, torch.fx.Node)), None)
             while checked is not None and checked.target is operator.getitem:
                 checked = checked.args[0]
             computed = checked is not None and checked.op == "call_function"
