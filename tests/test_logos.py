@@ -207,6 +207,18 @@ def test_coordinates_are_the_genomes_where_they_are_known() -> None:
     assert (positions.tolist(), label) == ([11, 12, 13], "base of the sequence, from 1")
 
 
+def test_no_coordinate_is_cut_off_at_the_edge() -> None:
+    """Of chr22:16,003,020 the last figure was, two bases from the end."""
+    frame = pd.DataFrame(np.ones((100, 4)), index=range(16_003_118, 16_003_018, -1), columns=list("ACGT"))
+    with style():
+        figure = logo_figure(frame, x_label="position on chr22", inches_per_base=0.095)
+        figure.draw_without_rendering()
+    (axes,) = figure.axes
+    labels = [text for text in axes.get_xticklabels() if text.get_text()]
+    assert [text.get_text() for text in labels][-2:] == ["16,003,040", "16,003,030"]
+    assert max(text.get_window_extent().x1 for text in labels) <= figure.bbox.x1
+
+
 def test_sequences_from_fasta_are_drawn_by_position(tmp_path: Path) -> None:
     inputs = write_inputs(tmp_path, chrom="")
     summary = draw_logos(**inputs, out=tmp_path / "logos", n_sequences=99, window=500)

@@ -41,6 +41,7 @@ _TITLES = {"cwm": "contributions (CWM)", "hcwm": "hypothetical contributions", "
 _STRONGEST_STRETCH = 20  # bases
 _MARGIN = 2  # bases of a motif's window shown on either side of the trimmed motif
 _KIND = "logos"
+_RIGHT = 0.15  # inches to the right of a logo's axes
 _INDEX = ["kind", "name", "orientation", "matrix", "png", "svg", "focus"]
 _STYLE = {
     "font.family": ["DejaVu Sans"],
@@ -171,7 +172,7 @@ def logo_figure(
 
     n, labels = len(frame), frame.index.to_numpy()
     low, high = y_limits or limits([frame.to_numpy(float).T])
-    left, right, above, below = 0.75, 0.15, 0.5 if title else 0.12, 0.52 if x_label else 0.3
+    left, right, above, below = 0.75, _RIGHT, 0.5 if title else 0.12, 0.52 if x_label else 0.3
     width, height = left + right + max(inches_per_base * n, 3.3), above + below + 1.15
     figure = Figure(figsize=(width, height))
     axes = figure.add_axes((left / width, below / height, 1 - (left + right) / width, 1.15 / height))
@@ -218,10 +219,11 @@ def limits(heights: Sequence[Matrix]) -> tuple[float, float]:
 
 def _ticks(labels: NDArray[np.int64], inches_per_base: float) -> list[int]:
     """Return the indices of round coordinates, as many as have room for their labels."""
-    letters = max(len(f"{label:,}") for label in labels)
-    room = (0.07 * letters + 0.18) / inches_per_base  # bases that a label takes
+    width = 0.07 * max(len(f"{label:,}") for label in labels)
+    room = (width + 0.18) / inches_per_base  # bases that a label takes
     step = next(step for step in (1, 2, 5, 10, 20, 25, 50, 100, 10**9) if step >= room)
-    return [at for at, label in enumerate(labels) if label % step == 0]
+    last = len(labels) - 1 - (width / 2 - _RIGHT) / inches_per_base  # a later label would be cut off
+    return [at for at, label in enumerate(labels) if label % step == 0 and at <= last]
 
 
 @contextmanager
