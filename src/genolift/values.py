@@ -65,7 +65,10 @@ def target(text: str) -> int | str:
     """Return the column of a target that is a number, and any other as it is."""
     if len(text) > MOST_LETTERS:
         raise argparse.ArgumentTypeError(f"{shown(text)} has {len(text):,} letters")
-    return int(as_config("target")(text)) if text.isascii() and text.isdecimal() else text
+    if not (text.isascii() and text.isdecimal()):
+        return text
+    # the default, 0, needs no schema, whose reading would be felt at every start
+    return int(text) if len(text) == 1 else int(as_config("target")(text))
 
 
 def json_object(text: str) -> dict[str, Any]:
