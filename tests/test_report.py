@@ -49,6 +49,26 @@ def words_of(page: str) -> str:
     return " ".join(re.sub(r"<[^>]+>", " ", body).split())
 
 
+def test_the_page_shows_what_the_steps_warned_of_once(own: Path, tmp_path: Path) -> None:
+    said = ["x.fa: 1 of 3 records dropped <by length>", "1 of 2 sequences equal all their shuffles"]
+    for name, texts in (("contributions.h5", said), ("motifs.h5", [*said, "no motif has a name"])):
+        with h5py.File(own / name, "r+") as file:
+            file.attrs["warnings"] = json.dumps(texts)
+    text = words_of(report(own, tmp_path / "report.html"))
+    heading = text.index("Warnings of the steps")
+    for each in ("1 of 3 records dropped &lt;by length&gt;", said[1], "no motif has a name"):
+        assert text.count(each) == 1
+        assert text.index(each) > heading
+    assert "Warnings of the steps" not in words_of(report(make_plain(own), tmp_path / "report.html"))
+
+
+def make_plain(results: Path) -> Path:
+    for name in ("contributions.h5", "motifs.h5"):
+        with h5py.File(results / name, "r+") as file:
+            del file.attrs["warnings"]
+    return results
+
+
 def test_the_page_says_what_was_run_and_what_was_found(results: Path, tmp_path: Path) -> None:
     text = words_of(report(results, tmp_path / "report.html"))
     assert "40 sequences of 200 bp, as read by the model demo.pt2 (target GATA1)" in text

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import warnings
 from pathlib import Path
 
+import h5py
 import pytest
 import torch
 from torch import nn
@@ -46,13 +48,24 @@ def test_contributions_that_are_zero_for_another_reason_are_not_warned_of() -> N
         genolift.deeplift(flat, X, torch.full((1, 4, 20), 0.25))
 
 
-def test_the_command_line_prints_a_warning_once(tmp_path: Path) -> None:
-    (tmp_path / "x.fa").write_text(">one\nACGTACGTAC\n>two\nNNNNNNNNNN\n")
-    files = ["--table", tmp_path / "x.tsv", "--out", tmp_path / "x.h5"]
-    command = ["encode", "--fasta", tmp_path / "x.fa", *files]
+def run(*command: object) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "genolift", *map(str, command)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("1 of 2 records dropped") == 1
-    assert "GenoliftWarning" not in done.stderr
+    return done.stderr
+
+
+def test_a_command_prints_a_warning_once_and_files_carry_it_on(tmp_path: Path) -> None:
+    (tmp_path / "x.fa").write_text(">one\nACGGTACGTAC\n>two\nNNNNNNNNNNN\n>three\nAAAAAAAAAAA\n")
+    made, references = tmp_path / "x.h5", tmp_path / "references.h5"
+    printed = run("encode", "--fasta", tmp_path / "x.fa", "--table", tmp_path / "x.tsv", "--out", made)
+    assert printed.count("1 of 3 records dropped") == 1
+    assert "GenoliftWarning" not in printed
+    printed = run("reference", "--sequences", made, "--number", 3, "--out", references)
+    assert printed.count("1 of 2 sequences equal all their shuffles") == 1
+    assert "records dropped" not in printed
+    with h5py.File(references) as file:
+        dropped, equal = json.loads(file.attrs["warnings"])
+    assert "1 of 3 records dropped" in dropped
+    assert "1 of 2 sequences equal all their shuffles" in equal

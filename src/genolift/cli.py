@@ -25,6 +25,7 @@ from genolift.commands_workflow import add_check_config, add_train_demo
 from genolift.errors import InputError
 from genolift.files import remove_unfinished
 from genolift.stopping import check_not_stopped, ended_by_signals, stopped_by
+from genolift.warned import Kept
 
 _SUBCOMMANDS = (
     add_check,
@@ -95,7 +96,7 @@ def _log_to_stderr(quiet: bool) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("genolift: %(message)s"))
     logger = logging.getLogger("genolift")
-    logger.handlers = [handler]
+    logger.handlers = [handler, Kept()]
     logger.setLevel(logging.WARNING if quiet else logging.INFO)
     logger.propagate = False
 

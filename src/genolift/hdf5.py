@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from genolift.errors import InputError
 from genolift.hdf5_heaps import check_heaps
+from genolift.warned import keep_warnings
 
 Refusal = Callable[[object], InputError]
 """Makes the error for one file from the reason why it cannot be read."""
@@ -108,6 +109,18 @@ def json_object(holder: h5py.HLObject, name: str) -> dict[str, Any]:
     found = json.loads(holder.attrs[name])
     if not isinstance(found, dict):
         raise TypeError(f"its attribute {name} is no JSON object")
+    return found
+
+
+def warnings_of(file: h5py.File) -> list[str]:
+    """Return what was warned of when a file of ours was written, or what it is made from.
+
+    The running command keeps it, so that what it writes says it too (`warned.py`).
+    """
+    found = json.loads(file.attrs.get("warnings", "[]"))
+    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+        raise TypeError("its attribute warnings is no JSON list of texts")
+    keep_warnings(found)
     return found
 
 

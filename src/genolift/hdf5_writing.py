@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ import h5py
 from genolift.errors import InputError
 from genolift.files import whole_file
 from genolift.stopping import signals_wait
+from genolift.warned import kept_warnings
 
 _READ_BYTES = 2**24
 
@@ -23,7 +25,7 @@ def whole_hdf5(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
 
     A full disk is an error of this file alone: where the HDF5 library itself meets it, the library cannot
     close the file, corrupts its memory, and kills the interpreter later. So with whatever a signal raises.
-    Before it gets its name the file is opened again, and all of it read.
+    Before it gets its name the file is opened again, and all of it read. It says what the command warned of.
 
     Raises
     ------
@@ -36,6 +38,8 @@ def whole_hdf5(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
             try:
                 with h5py.File(disk, "w") as file:
                     yield file
+                    if warned := kept_warnings():
+                        file.attrs["warnings"] = json.dumps(warned)
             finally:
                 if disk.error is not None:
                     raise disk.error

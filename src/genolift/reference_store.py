@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from genolift.alphabet import N_CODE
 from genolift.errors import InputError
 from genolift.files import existing_file
-from genolift.hdf5 import Refusal, Stored, check_format, json_object, opened_hdf5, reading
+from genolift.hdf5 import Refusal, Stored, check_format, json_object, opened_hdf5, reading, warnings_of
 
 FORMAT, VERSION = "genolift-references", 1
 _CHUNK_BYTES = 2**20
@@ -118,6 +118,7 @@ class References:
             raise TypeError("its kind is no text")
         self.kind, self.number, self.seed = kind, operator.index(self.number), operator.index(self.seed)
         self.provenance = json_object(file, "provenance")
+        warnings_of(file)
         self.shared = "shared" in file
         dataset, key = file["shared" if self.shared else "codes"], file["key"]
         shape, n = dataset.shape, math.prod(key.shape)

@@ -30,6 +30,7 @@ from genolift.hdf5 import (
     reading,
     text_type,
     texts,
+    warnings_of,
 )
 from genolift.hdf5_writing import whole_hdf5
 
@@ -85,6 +86,8 @@ class Contributions:
         int64 (sequence,).
     provenance
         What was run.
+    warnings
+        What was warned of on the way to it.
     chromosomes
         The lengths of the genome's chromosomes in bases; empty for sequences from FASTA.
     models
@@ -99,6 +102,7 @@ class Contributions:
         if missing:
             raise ValueError(f"it has no {missing[0]}")
         self.provenance = json_object(file, "provenance")
+        self.warnings = warnings_of(file)
         self.chromosomes: dict[str, int] = json_object(file, "chromosomes")
         self.models = tuple(map(str, file["genolift/model_output"].attrs["models"])) if several else ()
         self.n, _, self.length = file["shap/seq"].shape

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from genolift.alphabet import N_CODE
 from genolift.errors import InputError
 from genolift.files import existing_file
-from genolift.hdf5 import check_format, json_object, opened_hdf5, reading, texts
+from genolift.hdf5 import check_format, json_object, opened_hdf5, reading, texts, warnings_of
 
 FORMAT, VERSION = "genolift-sequences", 1
 COLUMNS = ("key", "id", "chrom", "start", "end", "strand", "length", "gc", "n_count", "kept", "reason")
@@ -123,6 +123,7 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
 
 def _sequences(stored: h5py.File) -> Sequences:
     check_format(stored, FORMAT, VERSION)
+    warnings_of(stored)
     key, codes = stored["key"], stored["codes"]
     if key.dtype != np.int64 or codes.dtype != np.uint8 or codes.ndim != 2:
         raise ValueError("key is not int64 or codes are not uint8 (sequence, position), 0 to 4")

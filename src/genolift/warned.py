@@ -1,13 +1,15 @@
-"""What a user should look at, told to a Python caller as a warning. Knows nothing of what it is.
+"""What a user should look at: told to a Python caller, and kept for the report. Knows nothing of what it is.
 
-Steps log it, ``logging.getLogger("genolift").warning``. The command line prints that; where nobody has set up
-the logger in another way it becomes Python's `warnings.warn`, of the category `GenoliftWarning`.
+Steps log it, ``logging.getLogger("genolift").warning``. The command line prints that, and notes it for the
+report in the attribute ``warnings`` of the HDF5 file that the command writes. Where nobody has set up the
+logger in another way it becomes Python's `warnings.warn`, of the category `GenoliftWarning`.
 """
 
 from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Iterable
 
 
 class GenoliftWarning(UserWarning):
@@ -30,3 +32,45 @@ def warn_python_callers() -> None:
     logger = logging.getLogger("genolift")
     if not any(isinstance(each, AsWarnings) for each in logger.handlers):
         logger.addHandler(AsWarnings())
+
+
+_MOST = 30
+_LONGEST = 500
+"""Warnings that are kept, and letters of each: an attribute of HDF5 has 64 KiB."""
+
+
+class Kept(logging.Handler):
+    """Keeps what a command warns of, and what the files that it reads say was warned of before."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the text of a record."""
+        self.add([record.getMessage()])
+
+    def add(self, texts: Iterable[str]) -> None:
+        """Keep texts that are not kept yet, up to a number."""
+        for text in texts:
+            short = text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
+            if short not in self.texts and len(self.texts) < _MOST:
+                self.texts.append(short)
+
+
+def _kept() -> Kept | None:
+    handlers = logging.getLogger("genolift").handlers
+    return next((each for each in handlers if isinstance(each, Kept)), None)
+
+
+def kept_warnings() -> list[str]:
+    """Return what the running command has warned of, in order; nothing where none is running."""
+    kept = _kept()
+    return [] if kept is None else list(kept.texts)
+
+
+def keep_warnings(texts: Iterable[str]) -> None:
+    """Keep what a file that the running command reads says was warned of."""
+    kept = _kept()
+    if kept is not None:
+        kept.add(texts)

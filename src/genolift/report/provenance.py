@@ -16,6 +16,7 @@ _LONG = 90  # characters; a longer value stands in a box of its own
 
 # Keys are matched in this order; a key that nothing here names is shown at the end, under "Other".
 _GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("Warnings of the steps", ("warnings",)),
     (
         "Model and target",
         (
@@ -154,7 +155,7 @@ def _fact(key: str, value: object, heading: str) -> Fact:
         name = name.removeprefix("motifs_") if heading == "Software" else name
         label = _LABELS.get(name, name.replace("_", " ").replace("sha256", "SHA-256"))
         label = label[:1].upper() + label[1:] if heading != "Software" else label
-    text = _value(value)
+    text = "\n".join(map(str, value)) if key == "warnings" and isinstance(value, list) else _value(value)
     return Fact(label, text, len(text) > _LONG or "\n" in text)
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from genolift.errors import InputError
 from genolift.files import existing_file
-from genolift.hdf5 import json_object, opened_hdf5, reading
+from genolift.hdf5 import json_object, opened_hdf5, reading, warnings_of
 from genolift.sequences import read_sequence_table
 from genolift.store import open_contributions
 
@@ -114,7 +114,7 @@ def read_results(folder: Path, provenance: Mapping[str, Any] | None = None) -> R
     sequences = read_sequence_table(folder / "sequences.tsv")
     with open_contributions(folder / "contributions.h5") as store:
         length, n_references, keys, attributed = store.length, store.r, store.key.tolist(), store.provenance
-        models = store.models
+        models, warned = store.models, store.warnings
     numbers = (*_SCORED["numbers"], *(["output_sd"] if models else []))
     scored = _read_table(folder / "per_sequence.tsv", text=_SCORED["text"], numbers=numbers)
     kept = sequences.loc[sequences["kept"], "key"].tolist()
@@ -127,6 +127,7 @@ def read_results(folder: Path, provenance: Mapping[str, Any] | None = None) -> R
             )
     compared, _ = _attributes(folder / "references.h5", "reference")
     searched, note = _attributes(folder / "motifs.h5", "motifs")
+    warned = [*warned, *compared.pop("reference_warnings"), *searched.pop("motifs_warnings")]
     return Results(
         folder=folder,
         length=length,
@@ -139,7 +140,10 @@ def read_results(folder: Path, provenance: Mapping[str, Any] | None = None) -> R
         hits=_read_hits(folder / "hits.bed.gz", sequences),
         note=note,
         models=models,
-        provenance=_joined(attributed, compared, searched, provenance or {}),
+        provenance={
+            **_joined(attributed, compared, searched, provenance or {}),
+            "warnings": list(dict.fromkeys(warned)),
+        },
     )
 
 
@@ -179,7 +183,7 @@ def _attributes(path: Path, prefix: str) -> tuple[dict[str, Any], str]:
         )
 
     with opened_hdf5(file, refusal) as store, reading(refusal):
-        found = json_object(store, "provenance")
+        found = json_object(store, "provenance") | {"warnings": warnings_of(store)}
         note = str(store.attrs.get("note", ""))
         found |= {
             name: getattr(store.attrs[name], "item", lambda value=store.attrs[name]: value)()
