@@ -432,3 +432,15 @@ def test_every_jaspar_group_of_the_config_is_one_that_can_be_read() -> None:
         read_jaspar("nothing")
     groups = config_schema()["$defs"]["analysis"]["properties"]["motifs"]["properties"]["database"]["groups"]
     assert refused.value.remedy == f"its groups are {', '.join(sorted(groups))}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"model__class": "os:system"}, "model.class: os is one of Python's own modules; name the module"),
+        ({"model__sha256": "abc"}, "model.sha256: 'abc' is no SHA-256; write the 64 digits that sha256sum"),
+    ],
+)
+def test_what_no_model_is_made_from_is_said_before_any_run(changes: dict[str, Any], said: str) -> None:
+    assert said in message_of(smallest(**changes))
+    resolve(smallest(model__sha256="0a" * 32))

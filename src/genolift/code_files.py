@@ -13,6 +13,8 @@ from functools import lru_cache
 from importlib.machinery import all_suffixes
 from pathlib import Path
 
+from genolift.errors import InputError
+
 _INSTALLED = ("site-packages", "dist-packages")
 _LARGEST_SOURCE = 10 * 2**20
 """Bytes of a file that is still read for what it imports; a longer one is data."""
@@ -126,10 +128,19 @@ def is_installed(file: Path) -> bool:
     return any(part in _INSTALLED for part in file.resolve().parts)
 
 
-def is_of_python(file: Path) -> bool:
-    """Whether a file is of Python's standard library."""
-    holds = ((place / "os.py", place / "abc.py") for place in file.resolve().parents)
-    return any(os.is_file() and abc.is_file() for os, abc in holds) and not is_installed(file)
+def check_not_pythons(location: str, where: str) -> None:
+    """Raise `InputError` if a file or module, named as in `code_files`, is of Python's standard library."""
+    if location.endswith(".py"):
+        places = [] if is_installed(Path(location)) else Path(location).resolve().parents
+        of_python = any((place / "os.py").is_file() and (place / "abc.py").is_file() for place in places)
+    else:
+        of_python = location.partition(".")[0] in sys.stdlib_module_names
+    if of_python:
+        raise InputError(
+            f"{location} is one of Python's own modules",
+            where=where,
+            remedy="name the module of the model; if it is a file of yours, as path/to/model.py:Class",
+        )
 
 
 def _is_elsewhere(name: str) -> bool:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from genolift.code_files import check_not_pythons
 from genolift.config_models import check_models, merge, with_shared_keys
 from genolift.config_schema import check_schema, config_schema, followed, range_of
 from genolift.config_workflow import check_workflow
@@ -311,6 +312,7 @@ def _analysis(full: dict[str, Any], where: str) -> Analysis:
 
 def _check_model(model: ModelSpec, place: str) -> None:
     for location in model.code:  # of the rest the schema says that they are files
+        check_not_pythons(location, f"{place}.class")
         if location != model.custom_layers and location.endswith(".py"):
             existing_file(location, where=f"{place}.class")
     if model.class_name is None and model.path.endswith(".safetensors"):

@@ -21,7 +21,7 @@ from typing import Any
 
 from torch import nn
 
-from genolift.code_files import is_installed, is_of_python
+from genolift.code_files import check_not_pythons, is_installed
 from genolift.errors import InputError
 from genolift.files import existing_file
 from genolift.models.own_code import OwnCode, importable_from, own_code, plain_names
@@ -151,12 +151,10 @@ def imported(location: str, where: str) -> tuple[ModuleType, OwnCode | None]:
     """
     if location.endswith(".py"):
         file = existing_file(location, where=where.partition(":")[0])
-        if is_of_python(file):
-            raise _of_python(location, where)
+        check_not_pythons(location, where)
         code = _run(file, where)
         return code.module, None if is_installed(file) else code
-    if location.partition(".")[0] in sys.stdlib_module_names:
-        raise _of_python(location, where)
+    check_not_pythons(location, where)
     try:
         with importable_from(Path.cwd()):  # as python -m has it, and a console script has not
             return importlib.import_module(location), None
@@ -188,14 +186,6 @@ def _check_called(
         where=where,
         remedy="name a torch.nn.Module, or a function of your own .py file that calls it, or, if you trust "
         "it, set trust: true",
-    )
-
-
-def _of_python(location: str, where: str) -> InputError:
-    return InputError(
-        f"{location} is one of Python's own modules",
-        where=where,
-        remedy="name the module of the model; if it is a file of yours, as path/to/model.py:Class",
     )
 
 
