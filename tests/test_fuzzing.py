@@ -46,6 +46,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         ("no place", "is refused without a place"),
         ("escape sequence", "is refused in more than one line, or with characters that cannot be printed"),
         ("long", "is refused in more than 1000 characters"),
+        ("log of an escape sequence", "logs more than one line, or what cannot be printed"),
         ("traceback", "raises ZeroDivisionError"),
         ("hang", "takes too long"),
         ("hang in C", "takes too long, and cannot be interrupted"),

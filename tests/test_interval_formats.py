@@ -209,6 +209,11 @@ REFUSED = {
         tabs("chr start end length summit tags"),
         ": is the table of MACS 1, whose summits are offsets; give the _summits.bed",
     ),
+    "a row of a table that is cut off": (MACS + "chr2\t60\t90\n", ":8: has 3 columns, line 6 has 10"),
+    "a table whose rows have no summit": (
+        MACS.split("chr1")[0] + "chr2\t60\t90\n",
+        ":6: has 3 columns; this is the table of MACS",
+    ),
     "quoted": (tabs('"1" "chr1" 101 200'), ":1: has text in quotes, as R's write.table does"),
     "an unknown header": (tabs("chromosome from to"), ":1: is no interval, since column 2 is 'from'"),
     "FASTA": (">chr1\nACGT\n", ":1: is FASTA, not intervals; give it as sequences.fasta"),

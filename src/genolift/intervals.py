@@ -88,8 +88,7 @@ def read_intervals(
         where = f"{path}:{number}"
         if not rows:
             n_columns, first_line = len(fields), number
-        if layout.is_bed:
-            _check_columns(fields, n_columns, first_line, where)
+        _check_columns(fields, n_columns, first_line, where)
         row = _interval(fields, layout, number, where)
         if layout.is_bed:
             columns.add(number, fields, row.start, row.end)
@@ -180,7 +179,7 @@ def _check_columns(fields: list[str], n_columns: int, first_line: int, where: st
         raise InputError(
             f"has {len(fields)} columns, line {first_line} has {n_columns}",
             where=where,
-            remedy="give every row of a BED file the same columns",
+            remedy="give every row the same columns",
         )
 
 
@@ -195,7 +194,7 @@ def _check_strand(strand: str, where: str) -> None:
 
 def _interval(fields: Sequence[str], layout: Layout, line: int, where: str) -> Interval:
     """Return a row as its layout has it; of narrowPeak, whose rows all decide, still without its summit."""
-    if len(fields) <= max(layout.chrom, layout.start, layout.end):
+    if len(fields) <= max(layout.chrom, layout.start, layout.end, layout.summit or 0):
         raise InputError(f"has {len(fields)} columns", where=where, remedy=f"this is {layout.called}")
     chrom = fields[layout.chrom]
     start = _whole_number(fields[layout.start], "start", where) - layout.first

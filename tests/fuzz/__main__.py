@@ -22,7 +22,8 @@ def main() -> int:
     """Run what the command line says; return 1 if there is a finding."""
     options = _options()
     warnings.simplefilter("ignore")
-    logging.disable(logging.CRITICAL)
+    logging.getLogger().handlers = [logging.NullHandler()]
+    logging.getLogger("genolift").setLevel(logging.INFO)
     from fuzz.formats import FORMATS
 
     chosen = [made for made in FORMATS if not options.format or made.name in options.format]

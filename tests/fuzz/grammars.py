@@ -54,7 +54,7 @@ def _fasta_lines(draw: st.DrawFn) -> list[str]:
         _often(st.just("ACGT"), "ACGTN", "acgtACGTn", "ACGU", "ACGTRYSWKMBDHV", "ACGT-", "ACGT *x", "ACDEF")
     )
     lines = [*draw(_often(st.just([]), [""], ["; comment"], ["ACGT"], ["# header"]))]
-    for number in range(draw(st.integers(0, 6))):
+    for number in range(draw(_often(st.integers(1, 6), 0))):
         name = f"{draw(_NAME)}{draw(_often(st.just(number), ''))}"
         before, after = (
             draw(_often(st.just(""), " ", ">", "	")),
@@ -113,9 +113,11 @@ _BED_HEADERS = (
 @composite
 def _bed_lines(draw: st.DrawFn, narrow: bool) -> list[str]:
     columns = draw(_often(st.just(10), 11, 12, 20, 9)) if narrow else draw(st.integers(3, 7))
+    if draw(st.integers(0, 9)) == 0:
+        return draw(_table_lines())
     between = draw(_often(st.just("\t"), " ", "  ", ",", "\t "))
     lines = [draw(st.sampled_from(_BED_HEADERS)) for _ in range(draw(_often(st.just(0), 1, 2)))]
-    for _ in range(draw(st.integers(0, 6))):
+    for _ in range(draw(_often(st.integers(1, 6), 0))):
         start, size = draw(st.integers(0, 300)), draw(st.integers(1, 60))
         ends = (
             [str(start), str(start + size)]
@@ -139,6 +141,37 @@ def _bed_lines(draw: st.DrawFn, narrow: bool) -> list[str]:
             for _ in range(10)
         ]
         lines.append(between.join(row[: draw(_often(st.just(columns), 2, 3, 10, columns + 1))]))
+    return lines
+
+
+_PLACE, _NAMED = "{chrom}\t{start}\t{end}", "{name}\t{chrom}\t{start}\t{end}\t{strand}"
+_TABLE_HEADERS = {
+    "chr\tstart\tend\tlength\tabs_summit\tpileup\tname": _PLACE + "\t{size}\t{start}\t1.5\t{name}",
+    "chr\tstart\tend\tlength\tpileup\tname": _PLACE + "\t{size}\t1.5\t{name}",
+    "seqnames\tstart\tend\twidth\tstrand\tname": _PLACE + "\t{size}\t*\t{name}",
+    "#PeakID (cmd=x)\tchr\tstart\tend\tstrand": _NAMED,
+    "GeneID\tChr\tStart\tEnd\tStrand": _NAMED,
+    "": _NAMED,
+    "##gff-version 3": "{chrom}\tx\tpeak\t{start}\t{end}\t.\t{strand}\t.\tID={name}",
+    "#bin\tchrom\tchromStart\tchromEnd\tname": "585\t" + _PLACE + "\t{name}",
+}
+"""Tables that are not BED, by their header, and a row of each."""
+
+
+@composite
+def _table_lines(draw: st.DrawFn) -> list[str]:
+    header = draw(st.sampled_from(sorted(_TABLE_HEADERS)))
+    lines = [*draw(st.sampled_from([[], ["# words", ""]])), *([header] if header else [])]
+    for _ in range(draw(st.integers(1, 5))):
+        start, size = draw(st.integers(1, 300)), draw(st.integers(1, 60))
+        values = {
+            "chrom": draw(st.sampled_from(["chr1", "2"])),
+            "start": start,
+            "end": start + size,
+            "size": size + 1,
+        }
+        row = _TABLE_HEADERS[header].format(**values, name=draw(_NAME), strand=draw(_STRAND))
+        lines.append(row.rpartition("\t")[0] if draw(st.integers(0, 19)) == 0 else row)
     return lines
 
 
@@ -171,7 +204,7 @@ def _meme_lines(draw: st.DrawFn) -> list[str]:
     )
     lines += draw(st.sampled_from([[], ["strands: + -", ""], ["strands: +"]]))
     lines += draw(st.sampled_from([[], ["Background letter frequencies", "A 0.3 C 0.2 G 0.2 T 0.3", ""]]))
-    for number in range(draw(st.integers(0, 4))):
+    for number in range(draw(_often(st.integers(1, 4), 0))):
         lines += _motif(draw, number)
     return lines
 
@@ -220,33 +253,54 @@ _TREE = st.recursive(
     ),
     max_leaves=8,
 )
-_VALUES: dict[str, tuple[Any, ...]] = {
-    "target": (0, 1, "GATA1", -1, "0"),
-    "rule": ("genomics-default", "rescale", "reveal-cancel", "x"),
-    "keep_final_activation": (True, False, "no"),
-    "sequences": (
-        {"fasta": "seqs.fa"},
-        {"fasta": "seqs.fa", "length": 30},
-        {"bed": "peaks.bed", "genome": "seqs.fa", "length": 30, "center": "midpoint"},
-        {"bed": "peaks.bed"},
-        {"fasta": "absent.fa"},
+_VALUES: dict[str, SearchStrategy[Any]] = {
+    "target": _often(st.sampled_from([0, 1, "GATA1", "0", -1]), 1.5, [0], True),
+    "rule": _often(st.sampled_from(["genomics-default", "rescale", "revealcancel"]), "x", 1, True),
+    "keep_final_activation": _often(st.booleans(), "no", "off", 0, 1),
+    "sequences": _often(
+        st.sampled_from(
+            [
+                {"fasta": "seqs.fa"},
+                {"fasta": "seqs.fa", "length": 30, "max_n_fraction": 0},
+                {"bed": "peaks.bed", "genome": "seqs.fa", "length": 30, "center": "midpoint"},
+                {"bed": "peaks.bed", "genome": "seqs.fa", "length": 30, "use_strand": True},
+            ]
+        ),
+        *(
+            {"bed": "peaks.bed"},
+            {"fasta": "absent.fa"},
+            {"fasta": "seqs.fa", "length": "30"},
+            {"fasta": None},
+        ),
     ),
-    "references": (
-        {"kind": "dinucleotide_shuffle", "number": 5},
-        {"kind": "zeros"},
-        {"number": 0},
-        {"seed": 3},
+    "references": _often(
+        st.sampled_from(
+            [
+                {"kind": "dinucleotide_shuffle", "number": 5},
+                {"kind": "zeros"},
+                {"seed": 3},
+                {"kind": "uniform_shuffle"},
+            ]
+        ),
+        *(
+            {"number": 0},
+            {"seed": 1.0},
+            {"number": "5"},
+            {"kind": "base_frequencies", "frequencies": [0.25] * 4},
+        ),
     ),
-    "attribution": (
-        {"shards": 2},
-        {"batch_size": "auto"},
-        {"tolerance": "1e-3"},
-        {"shards": 10**9},
-        {"memory": "2G"},
+    "attribution": _often(
+        st.sampled_from([{"shards": 2}, {"batch_size": "auto"}, {"tolerance": "1e-3"}, {"memory": "2G"}]),
+        *({"shards": 10**9}, {"tolerance": "x"}, {"device": "cuda"}, {"batch_size": 10**30}),
     ),
-    "motifs": ({"max_seqlets": 100, "window": 20}, {"database": "jaspar:fungi"}, {"seed": -1}),
-    "logos": ({"number": 3}, None, {"number": 2.0}),
-    "report": ({"title": "A title: with colon"}, {"title": ""}, {"title": None}),
+    "motifs": _often(
+        st.sampled_from([{"max_seqlets": 100, "window": 20}, {"database": "jaspar:fungi"}, {"seed": 7}]),
+        *({"seed": -1}, {"database": "jaspar:x"}, {"window": 0}),
+    ),
+    "logos": _often(st.sampled_from([{"number": 3}, None, {}]), {"number": 2.0}, {"number": True}),
+    "report": _often(
+        st.sampled_from([{"title": "A title: with colon"}, {"title": None}]), {"title": ""}, {"title": 5}
+    ),
 }
 
 
@@ -254,7 +308,7 @@ _VALUES: dict[str, tuple[Any, ...]] = {
 def _config(draw: st.DrawFn) -> dict[Any, Any]:
     def section(all_of_it: bool) -> dict[str, Any]:
         chosen = {
-            key: draw(st.sampled_from(values))
+            key: draw(values)
             for key, values in _VALUES.items()
             if draw(st.integers(0, 3)) == 0 or (all_of_it and key == "sequences")
         }
@@ -264,9 +318,9 @@ def _config(draw: st.DrawFn) -> dict[Any, Any]:
             chosen[draw(st.sampled_from(sorted(chosen)))] = draw(_TREE)
         return chosen
 
-    names = draw(
-        st.lists(_often(_WORD, "x" * 300, 5, "a/b", "..", "CON"), min_size=1, max_size=2, unique_by=str)
-    )
+    letters = st.text("abcXYZ019_.-", max_size=8).map(lambda text: f"A{text}")
+    name = _often(letters, "x" * 300, 5, "a/b", "..", "CON", "é")
+    names = draw(st.lists(name, min_size=1, max_size=2, unique_by=str))
     model = draw(
         _often(
             st.just({"path": "model.pt", "class": "model.py:Small"}), {"path": "absent.pt"}, "model.pt", None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import sys
@@ -39,6 +40,11 @@ def _saying(text: str) -> InputError:
     return error
 
 
+def _logging(path: Path) -> Any:
+    logging.getLogger("genolift").warning("%s: has %s", path, "\x1b[31mred")
+    return _FASTA.read(path)
+
+
 def _held_up(path: Path) -> Any:
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])  # as compiled code does that never returns
     time.sleep(60)
@@ -57,6 +63,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "no place": _raising(InputError("is wrong")),
     "escape sequence": _raising(_saying("\x1b[31mis wrong")),
     "long": _raising(InputError("x" * 2000, where="file")),
+    "log of an escape sequence": _logging,
     "traceback": _raising(ZeroDivisionError("of a reader")),
     "hang": lambda path: time.sleep(60),
     "hang in C": _held_up,

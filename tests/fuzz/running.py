@@ -5,6 +5,7 @@ A process is forked from this one, which has imported everything, and runs cases
 
 from __future__ import annotations
 
+import logging
 import os
 import resource
 import shutil
@@ -112,15 +113,33 @@ def judge_file(
 
     signal.signal(signal.SIGALRM, _out_of_time)
     tell(_READING)
+    said = _Said()
+    logger = logging.getLogger("genolift")
+    logger.handlers, logger.propagate = [said], False
     try:
         _limit_memory(limits.bytes)
         signal.setitimer(signal.ITIMER_REAL, limits.seconds)
-        return judge(made.read, made.read_independently, made.difference, path, on_accepted)
+        verdict = judge(made.read, made.read_independently, made.difference, path, on_accepted)
+        odd = next((text for text in said.texts if not text.isprintable()), None)
+        if odd is not None and not verdict.is_finding:
+            return Verdict("logs more than one line, or what cannot be printed", odd[:40], repr(odd))
+        return verdict
     except OutOfTimeError:
         return Verdict("takes too long", "after its end")
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         _limit_memory(None)
+
+
+class _Said(logging.Handler):
+    """Keeps what a reader logs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.texts.append(record.getMessage())
 
 
 def _out_of_time(number: int, frame: Any) -> None:
@@ -197,7 +216,7 @@ class _Worker:
     def overdue(self) -> Verdict | None:
         """Return a finding where a case holds up the process so that no alarm reaches it."""
         most = self.limits.seconds * (5 if self.doing == _COMPARING else 1) + self.limits.grace
-        if time.monotonic() - self.since < most:
+        if not self.doing or time.monotonic() - self.since < most:
             return None
         self.process.kill()
         self.process.join()
@@ -205,10 +224,12 @@ class _Worker:
 
     def _ended(self, kind: str) -> Verdict:
         said = (self.folder / "output.txt").read_text("utf-8", "replace")[-2000:]
-        doing = self.doing or "making the case"
         self.pipe.close()
+        if not self.doing:
+            raise RuntimeError(f"case {self.case} could not be made: {said}")
+        verdict = Verdict(kind, f"while {self.doing}", said)
         self._start()
-        return Verdict(kind, f"while {doing}", said)
+        return verdict
 
     def stop(self) -> None:
         self.pipe.close()

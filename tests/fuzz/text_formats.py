@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
 import io
 import re
 from collections.abc import Mapping, Sequence
@@ -12,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import yaml
 from Bio.SeqIO.FastaIO import SimpleFastaParser
 
 from fuzz import grammars
+from fuzz.intervals_of_pandas import intervals_of_pandas, text_of
 from fuzz.judging import difference
 from fuzz.mutations import TEXT
 from fuzz.running import Format
@@ -32,19 +30,6 @@ _GENOME = ">chr1 words\nACGTACGTAC\nGGGTTTAAAC\nACGT\n>chr2\nTTTTTTTTTT\nCCCCC\n
 _PEAKS = "".join(
     f"chr{1 + n % 2}\t{n}\t{n + 9}\tpeak{n}\t{n}\t{'+-.'[n % 3]}\t1.5\t2.5\t-1\t{n}\n" for n in range(8)
 )
-
-
-def text_of(path: Path) -> str:
-    """Return a file's text as Unicode says it, plain or gzip, with one form of line ends."""
-    data = path.read_bytes()
-    if data[:2] == b"\x1f\x8b":
-        data = gzip.decompress(data)
-    for mark, encoding in ((b"\xff\xfe\0\0", "utf-32"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
-        if data.startswith(mark):
-            return io.StringIO(data.decode(encoding), newline=None).read()
-    text = data.decode("utf-8-sig", "surrogateescape")  # a byte that is no UTF-8 is Latin-1
-    text = re.sub("[\udc80-\udcff]", lambda byte: chr(ord(byte[0]) - 0xDC00), text)
-    return io.StringIO(text, newline=None).read()
 
 
 def _written(texts: Mapping[str, str]) -> Any:
@@ -122,72 +107,6 @@ def _intervals(path: Path) -> Any:
     ]
 
 
-def _intervals_of_pandas(path: Path) -> Any:
-    lines = [line for line in text_of(path).split("\n") if line.strip() and not _is_of_browser(line)]
-    rows = "\n".join(line if "\t" in line else "\t".join(line.split()) for line in lines)
-    widest = max(line.count("\t") for line in rows.split("\n")) + 1
-    frame = pd.read_csv(
-        io.StringIO(rows),
-        sep="\t",
-        header=None,
-        names=range(widest),
-        dtype=str,
-        keep_default_na=False,
-        quoting=csv.QUOTE_NONE,
-    )
-    frame = frame.apply(lambda column: column.str.strip())
-    frame = frame.reindex(columns=range(max(widest, 10)), fill_value="")
-    found = []
-    narrow = widest >= 10 and _is_narrow_peak(frame)
-    named = _has_names(frame)
-    for row in frame.itertuples(index=False):
-        start, end = int(row[1]), int(row[2])
-        of_name = re.fullmatch("summit=(.*)", row[3])
-        summit = int(of_name[1]) if of_name else None
-        if narrow and row[9] not in _MISSING and float(row[9]) != -1:
-            summit = int(float(row[9])) + start
-        found.append(
-            (row[0], start, end, "" if of_name or not named or row[3] in _MISSING else row[3], row[5], summit)
-        )
-    return found
-
-
-_MISSING = ("", ".", "NA", "NaN", "nan", "None", "null")
-
-
-def _numbers(column: pd.Series) -> pd.Series:
-    """Whether there is a number, or nothing."""
-    return column.isin(_MISSING) | pd.to_numeric(column, errors="coerce").notna()
-
-
-def _has_names(frame: pd.DataFrame) -> bool:
-    """Whether column 4 has names: not numbers alone, but for distinct whole ones of BED6."""
-    if not (_numbers(frame[3]) | frame[3].isin(["+", "-"])).all():
-        return True
-    whole = frame[3].str.fullmatch("-?[0-9]+").all() and frame[3].is_unique
-    return bool(whole and frame[5].isin(["+", "-", "."]).all())
-
-
-def _is_narrow_peak(frame: pd.DataFrame) -> bool:
-    """Whether every row is of narrowPeak's types, and one has something in column 10."""
-    typed = frame[5].isin(["+", "-", "."]) & frame[[4, 6, 7, 8]].apply(_numbers).all(axis=1)
-    given = ~frame[9].isin(_MISSING)
-    summits = all(map(_is_of_peak, *(frame.loc[given, column] for column in (1, 2, 9))))
-    return bool(typed.all() and given.any() and summits)
-
-
-def _is_of_browser(line: str) -> bool:
-    return line.lstrip().startswith("#") or re.split(r"[ \t]", line.lstrip())[0] in ("track", "browser")
-
-
-def _is_of_peak(start: str, end: str, offset: str) -> bool:
-    """Whether a tenth column is a summit's offset."""
-    try:
-        return -1 <= float(offset) < int(end) - int(start) and float(offset).is_integer()
-    except (ValueError, OverflowError):
-        return False
-
-
 # MEME
 
 
@@ -202,7 +121,7 @@ def _motifs_by_pattern(path: Path) -> Any:
     for block in blocks:
         names = block.split("\n")[0].split()
         _, heading, after = re.split(r"(?m)^[ \t]*(letter-probability[^\n]*)\n", block + "\n")[:3]
-        rows = re.match(r"((?:\s*[-+.\d][^\n]*\n)*)", after)[1]  # type: ignore[index]
+        rows = re.match(r"((?:\s*[-+]?\.?\d[^\n]*\n)*)", after)[1]  # type: ignore[index]
         matrix = np.array(
             [[float(word) for word in row.split()] for row in rows.split("\n") if row.strip()]
         ).T
@@ -328,8 +247,8 @@ TEXT_FORMATS = tuple(
     for name, suffix, read, other, text, grammar, compared in (
         ("fasta", ".fa", _fasta, _fasta_of_biopython, _FASTA, grammars.FASTA, difference),
         ("fai", ".fa.fai", _windows, _windows_of_biopython, _INDEX, None, difference),
-        ("bed", ".bed", _intervals, _intervals_of_pandas, _PEAKS, grammars.BED, difference),
-        ("narrowpeak", ".bed", _intervals, _intervals_of_pandas, _PEAKS, grammars.NARROW_PEAK, difference),
+        ("bed", ".bed", _intervals, intervals_of_pandas, _PEAKS, grammars.BED, difference),
+        ("narrowpeak", ".bed", _intervals, intervals_of_pandas, _PEAKS, grammars.NARROW_PEAK, difference),
         ("meme", ".meme", _motifs, _motifs_by_pattern, _MEME, grammars.MEME, _difference_of_motifs),
         ("yaml", ".yaml", _yaml, _yaml_of_libyaml, _CONFIG, grammars.YAML, difference),
         ("config", ".yaml", _config, _given, _CONFIG, grammars.CONFIG, _difference_of_settings),
