@@ -257,3 +257,15 @@ def test_a_pickle_that_is_nested_as_no_checkpoint_is_refused(
                 for name, content in {"data.pkl": data, "version": b"3", "byteorder": b"little"}.items():
                     archive.writestr(f"deep/{name}", content)
         assert f"model.path: {path}: " in refused(of(made, path))
+
+
+def test_a_file_that_only_ends_as_an_archive_does_is_read_as_what_it_is(made: Study, tmp_path: Path) -> None:
+    weights = genolift.load_model(made.model).state_dict()  # type: ignore[union-attr]
+    torch.save(weights, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
+    with (tmp_path / "old.pt").open("ab") as file:
+        file.write(b"PK\5\6" + bytes(18))
+    assert zipfile.is_zipfile(tmp_path / "old.pt")
+    genolift.load_model(of(made, tmp_path / "old.pt"))
+    whole = (made.folder / "weights.pt").read_bytes()
+    (tmp_path / "late.keras").write_bytes(b"{" + whole)
+    assert "is no whole Keras architecture" in refused(str(tmp_path / "late.keras"))

@@ -64,10 +64,16 @@ def check_file(path: Path, where: str, digest: str | None = None) -> None:
             where=f"{where}: {path}",
             remedy="copy the file again, or give model.sha256 of this one",
         )
-    if zipfile.is_zipfile(path):
+    if is_archive(path):
         with _damage(path, where), zipfile.ZipFile(path) as archive:
             _check_sizes(archive, path, where)
             _check_records(archive, path, where)
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file is a zip archive, by how it begins: the end of any other may look like an archive's."""
+    with path.open("rb") as file:
+        return file.read(4) == b"PK\x03\x04"
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +20,14 @@ from genolift.errors import InputError
 from genolift.files import existing_file
 from genolift.hdf5 import opened_hdf5, reading
 from genolift.model_spec import ModelSpec
-from genolift.models.integrity import MOST_JSON_BYTES, check_file, json_in, opened_archive, parsed_json
+from genolift.models.integrity import (
+    MOST_JSON_BYTES,
+    check_file,
+    is_archive,
+    json_in,
+    opened_archive,
+    parsed_json,
+)
 
 _LOG = logging.getLogger("genolift")
 _BACKENDS = ("theano", "tensorflow", "cntk", "jax", "torch")
@@ -77,13 +83,13 @@ def read_keras_file(spec: ModelSpec) -> KerasFile:
             remedy="leave it out; backend alone, theano or tensorflow, may be said of an old file",
         )
     check_file(path, "model.path", spec.sha256)
-    if spec.weights is not None and (zipfile.is_zipfile(path) or h5py.is_hdf5(path)):
+    if spec.weights is not None and (is_archive(path) or h5py.is_hdf5(path)):
         raise InputError(
             f"is given, but {path} holds weights of its own",
             where="model.weights",
             remedy="leave it out, or give the architecture alone (.json) as model.path",
         )
-    if zipfile.is_zipfile(path):
+    if is_archive(path):
         saved = _archive(path)
     elif h5py.is_hdf5(path):
         saved = _whole_model(path)

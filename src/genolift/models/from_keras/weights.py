@@ -8,7 +8,6 @@ older ones by its class and a number alone).
 from __future__ import annotations
 
 import io
-import zipfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count, islice, takewhile
@@ -25,7 +24,7 @@ from genolift.hdf5 import Refusal, opened_hdf5, reading
 from genolift.models.from_keras.files import ARCHIVED_WEIGHTS, KerasFile
 from genolift.models.from_keras.net import KerasNet
 from genolift.models.from_keras.old_weights import modern_weights
-from genolift.models.integrity import opened_archive
+from genolift.models.integrity import is_archive, opened_archive
 
 Arrays = dict[str, NDArray[Any]]
 """The weights of a layer by name, in the order that the file has them."""
@@ -72,7 +71,7 @@ def opened_weights(saved: KerasFile, net: KerasNet) -> Iterator[SavedWeights]:
 
     source: Any = saved.weights
     try:
-        if zipfile.is_zipfile(saved.weights):
+        if is_archive(saved.weights):
             with opened_archive(saved.weights, "model.weights") as archive:
                 source = io.BytesIO(archive.read(ARCHIVED_WEIGHTS))
     except OSError as error:
