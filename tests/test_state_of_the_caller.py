@@ -129,6 +129,23 @@ def test_plan_and_check_leave_the_callers_state() -> None:
         check_model(MODEL, X, (), ["one", "two", "three"])
 
 
+class InHalf(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = network()
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return self.model(x).float()
+
+
+def test_a_forwards_own_autocast_gives_way_to_the_precision_asked_for() -> None:
+    found = genolift.deeplift(InHalf(), X, REFERENCE)
+    assert_same(expected("deeplift"), found)
+    assert not torch.equal(InHalf()(X)[:, 0], found.output)
+    check_model(InHalf(), X, (), ["one", "two", "three"])
+
+
 def test_tensors_made_in_inference_mode_are_taken() -> None:
     with torch.inference_mode():
         model, x, reference = network(), X.clone(), REFERENCE.clone()

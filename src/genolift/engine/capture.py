@@ -25,7 +25,7 @@ from genolift.engine.program import graph_of, no_tensor, placed
 from genolift.engine.recurrent_operations import AS_TORCH_HAS_IT, kept_whole
 from genolift.engine.shadow import shadow_module, tensors_of_module
 from genolift.engine.source import first_line, model_line, whole_traces
-from genolift.engine.tracing import masks_as_they_are, one_precision, rows_in_parts, silence
+from genolift.engine.tracing import masks_as_they_are, no_autocast, one_precision, rows_in_parts, silence
 from genolift.errors import InputError
 
 TRIAL_ROWS = 3  # 1 is special to torch.export, and 2 a common number of other things
@@ -179,6 +179,7 @@ def as_found(dtype: torch.dtype) -> Iterator[None]:
         process_settings(dtype),
         one_capture_at_a_time(),
         one_precision(dtype),
+        no_autocast(),
         torch.compiler.set_stance("force_eager"),
         torch.random.fork_rng(devices=[]),
     ):

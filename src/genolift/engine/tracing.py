@@ -1,13 +1,14 @@
 """What holds while a copy of a model is run or traced. Knows nothing of rules or graphs.
 
-A model's own casts give way to the precision that is asked for; hints that torch reads off values are not
-looked for; and torch prints nothing.
+A model's own casts and autocast give way to the precision that is asked for; hints that torch reads off
+values are not looked for; and torch prints nothing.
 """
 
 from __future__ import annotations
 
 import io
 import logging
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from typing import Any
@@ -105,6 +106,25 @@ _PARTS: Mapping[Callable[..., Any], Callable[..., tuple[Tensor, ...] | None]] = 
     torch.split: _split,
     Tensor.split: _split,
 }
+
+
+@contextmanager
+def no_autocast() -> Iterator[None]:
+    """Leave out, in this thread, the autocast of a model's own forward, as its casts are."""
+    kind: Any = torch.amp.autocast_mode.autocast
+    enter, leave, here = kind.__enter__, kind.__exit__, threading.get_ident()
+
+    def entered(self: Any) -> Any:
+        return self if threading.get_ident() == here else enter(self)
+
+    def left(self: Any, *error: Any) -> Any:
+        return None if threading.get_ident() == here else leave(self, *error)
+
+    kind.__enter__, kind.__exit__ = entered, left
+    try:
+        yield
+    finally:
+        kind.__enter__, kind.__exit__ = enter, leave
 
 
 @contextmanager
