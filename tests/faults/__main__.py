@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import secrets
+import shlex
 import sys
 import tempfile
 import time
@@ -16,6 +17,8 @@ from random import Random
 
 from faults.analysis import STEPS, TRIED_ALWAYS
 from faults.trying import FULL, SIGNALS, Outcome, preload, try_once, undisturbed
+
+_NOT_BEGUN = "not begun"
 
 
 def main() -> int:
@@ -29,10 +32,11 @@ def main() -> int:
         folder = Path(made)
         print(f"seed {seed}: {options.times} of each fault for {', '.join(names)}", flush=True)
         seconds = undisturbed(folder / "base", names, lambda line: print(line, flush=True))
-        tries = [(name, fault) for name in names for fault in SIGNALS for _ in range(options.times)]
-        tries += [(name, FULL) for name in names for _ in range(max(1, options.times // 4))]
+        faults = [*SIGNALS * options.times, *[FULL] * max(1, options.times // 4)]
+        tries = [(name, fault) for fault in faults for name in names]
+        until = time.monotonic() + options.seconds
         workers = [
-            _work(tries, number, options.processes, seed, folder, seconds)
+            _work(tries[number :: options.processes], number, seed, folder, seconds, until)
             for number in range(options.processes)
         ]
         for worker in workers:
@@ -42,14 +46,19 @@ def main() -> int:
     _print(outcomes, time.monotonic() - began)
     if len(outcomes) < len(tries):
         print(f"{len(tries) - len(outcomes)} tries did not come to an end")
-    print(f"the same again: PYTHONPATH=src:tests python -m faults --seed {seed} --times {options.times}")
-    return 1 if len(outcomes) < len(tries) or any(outcome.wrong for outcome in outcomes) else 0
+    again = f"--seed {seed} --times {options.times} --steps {shlex.quote(','.join(names))}"
+    print(f"the same again: PYTHONPATH=src:tests python -m faults {again} --processes {options.processes}")
+    nothing = all(outcome.ended == _NOT_BEGUN for outcome in outcomes)
+    return 1 if nothing or len(outcomes) < len(tries) or any(outcome.wrong for outcome in outcomes) else 0
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m faults", description=__doc__)
     parser.add_argument("--steps", default="all", help="all; some: three and another one by turn; or A,B")
     parser.add_argument("--times", type=int, default=20, help="of each fault for each step (20)")
+    parser.add_argument(
+        "--seconds", type=float, default=4 * 3600, help="begin no try later than this (14400)"
+    )
     parser.add_argument("--processes", type=int, default=2, help="side by side (2)")
     parser.add_argument("--seed", type=int, help="the same moments again; else at random, and printed")
     return parser.parse_args()
@@ -65,20 +74,26 @@ def _chosen(steps: str, random: Random) -> list[str]:
 
 
 def _work(
-    tries: list[tuple[str, str]], number: int, of: int, seed: int, folder: Path, seconds: dict[str, float]
+    tries: list[tuple[str, str]],
+    number: int,
+    seed: int,
+    folder: Path,
+    seconds: dict[str, float],
+    until: float,
 ) -> int:
-    """Fork a process that makes every ``of``-th try, and writes what became of it."""
+    """Fork a process that makes tries, begins none after ``until``, and writes what became of each."""
     process = os.fork()
     if process:
         return process
     steps = {step.name: step for step in STEPS}
     with (folder / f"outcomes-{number}").open("w") as file:
-        for at in range(number, len(tries), of):
-            name, fault = tries[at]
-            there = folder / f"try-{at}"
-            outcome = try_once(
-                steps[name], fault, folder / "base", there, seconds[name], Random(f"{seed} {at}")
-            )
+        for at, (name, fault) in enumerate(tries):
+            there = folder / f"try-{number}-{at}"
+            random = Random(f"{seed} {number} {at}")
+            if time.monotonic() > until:
+                outcome = Outcome(name, fault, 0, _NOT_BEGUN)
+            else:
+                outcome = try_once(steps[name], fault, folder / "base", there, seconds[name], random)
             for wrong in outcome.wrong:
                 print(f"{name}, {outcome.fault} at {outcome.moment:.3f}: {wrong}", flush=True)
             file.write(json.dumps(asdict(outcome)) + "\n")
@@ -93,7 +108,8 @@ def _print(outcomes: list[Outcome], seconds: float) -> None:
         right, wrong = counts[step, fault, ended, False], counts[step, fault, ended, True]
         print(f"{step:12} {fault:12} {ended or 'broke a promise':18} {right + wrong:5} {wrong:5}")
     wrong = sum(bool(each.wrong) for each in outcomes)
-    print(f"\n{len(outcomes)} tries in {seconds:.0f} s, {wrong} of them wrong")
+    begun = sum(each.ended != _NOT_BEGUN for each in outcomes)
+    print(f"\n{begun} tries in {seconds:.0f} s, {wrong} of them wrong")
 
 
 if __name__ == "__main__":

@@ -53,10 +53,13 @@ class Outcome:
 
 
 def preload() -> None:
-    """Import what steps import: a process that is forked from this one begins with a step's own work."""
+    """Import what steps import: a process that is forked from this one begins with a step's own work.
+
+    Not modiscolite, which has numba start its threads: a process that is forked after that cannot.
+    """
     for name in _MODULES:
         importlib.import_module(f"genolift.{name}")
-    for name in ("finemo.hitcaller", "logomaker", "matplotlib.figure", "memelite", "modiscolite.tfmodisco"):
+    for name in ("finemo.hitcaller", "logomaker", "matplotlib.figure", "memelite"):
         importlib.import_module(name)
 
 
