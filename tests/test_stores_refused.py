@@ -158,6 +158,10 @@ def test_what_a_report_reads_of_a_file_is_refused_alike(tmp_path: Path) -> None:
         file.attrs["provenance"] = "[" * 100_000
     with pytest.raises(InputError, match=r"motifs\.h5: cannot be read as HDF5"):
         _attributes(tmp_path / "motifs.h5", "motifs")
+    with h5py.File(tmp_path / "motifs.h5", "w") as file:
+        file.attrs.update(provenance="{}", note=5)
+    with pytest.raises(InputError, match=r"motifs\.h5: cannot be read as HDF5 \(its note is no text"):
+        _attributes(tmp_path / "motifs.h5", "motifs")
 
 
 def test_what_compresses_best_is_read_and_a_file_cut_off_is_not(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
 import warnings
@@ -46,6 +47,12 @@ def test_contributions_that_are_zero_for_another_reason_are_not_warned_of() -> N
     with warnings.catch_warnings():
         warnings.simplefilter("error", genolift.GenoliftWarning)
         genolift.deeplift(flat, X, torch.full((1, 4, 20), 0.25))
+
+
+def test_what_is_logged_is_one_line_that_no_quoted_character_can_change() -> None:
+    with pytest.warns(genolift.GenoliftWarning) as caught:
+        logging.getLogger("genolift").warning("%s: has %s", "a\nfile", "\x1b[31mred \u202edesrever")
+    assert str(caught[0].message) == "a file: has \\x1b[31mred \\u202edesrever"
 
 
 def run(*command: object) -> str:

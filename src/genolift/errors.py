@@ -21,10 +21,10 @@ class InputError(ValueError):
         line = f"{where}: {what}" if where else what
         if remedy:
             line += f"; {remedy}"
-        super().__init__(_in_one_line(line))
+        super().__init__(in_one_line(line))
 
 
-def _in_one_line(text: str) -> str:
+def in_one_line(text: str) -> str:
     r"""Return text with white space as single blanks and what a terminal would obey or hide as ``\x1b``."""
     line = " ".join(text.split())
     if line.isprintable():

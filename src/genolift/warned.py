@@ -11,6 +11,8 @@ import logging
 import warnings
 from collections.abc import Iterable
 
+from genolift.errors import in_one_line
+
 
 class GenoliftWarning(UserWarning):
     """Something to look at in what was given or found; the result is what was asked for."""
@@ -27,9 +29,18 @@ class AsWarnings(logging.Handler):
         warnings.warn_explicit(record.getMessage(), GenoliftWarning, record.pathname, record.lineno)
 
 
+def _shown_as_it_is(record: logging.LogRecord) -> bool:
+    """Write out what a terminal would obey of a record, such as an escape code that a file's name holds."""
+    text = record.getMessage()
+    if not text.isprintable():
+        record.msg, record.args = in_one_line(text), None
+    return True
+
+
 def warn_python_callers() -> None:
     """Make warnings of what is logged, until somebody sets up the logger in another way."""
     logger = logging.getLogger("genolift")
+    logger.addFilter(_shown_as_it_is)
     if not any(isinstance(each, AsWarnings) for each in logger.handlers):
         logger.addHandler(AsWarnings())
 

@@ -41,7 +41,9 @@ def _saying(text: str) -> InputError:
 
 
 def _logging(path: Path) -> Any:
-    logging.getLogger("genolift").warning("%s: has %s", path, "\x1b[31mred")
+    logger = logging.getLogger("genolift")
+    logger.filters = []  # which write such a thing out
+    logger.warning("%s: has %s", path, "\x1b[31mred")
     return _FASTA.read(path)
 
 

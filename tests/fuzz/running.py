@@ -29,6 +29,7 @@ from fuzz.judging import REFUSED, OutOfTimeError, Verdict, difference, judge
 from fuzz.mutations import Change, changed
 
 _DRAWN_AT_ONCE = 64
+_CLOCK = 6
 _READING, _COMPARING = "reading", "comparing"
 
 
@@ -59,6 +60,7 @@ class Limits:
     """
 
     seconds: float = 5.0
+    """Of a core. On the clock it may be six times as many, since others may use the core too."""
     bytes: int = 2 * 2**30
     grace: float = 5.0
 
@@ -108,17 +110,18 @@ def judge_file(
 
     def on_accepted() -> None:
         _limit_memory(None)
-        signal.setitimer(signal.ITIMER_REAL, 4 * limits.seconds)
+        _limit_time(4 * limits.seconds)
         tell(_COMPARING)
 
-    signal.signal(signal.SIGALRM, _out_of_time)
+    for alarm in (signal.SIGALRM, signal.SIGPROF):
+        signal.signal(alarm, _out_of_time)
     tell(_READING)
     said = _Said()
     logger = logging.getLogger("genolift")
     logger.handlers, logger.propagate = [said], False
     try:
         _limit_memory(limits.bytes)
-        signal.setitimer(signal.ITIMER_REAL, limits.seconds)
+        _limit_time(limits.seconds)
         verdict = judge(made.read, made.read_independently, made.difference, path, on_accepted)
         odd = next((text for text in said.texts if not text.isprintable()), None)
         if odd is not None and not verdict.is_finding:
@@ -127,7 +130,7 @@ def judge_file(
     except OutOfTimeError:
         return Verdict("takes too long", "after its end")
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        _limit_time(0)
         _limit_memory(None)
 
 
@@ -144,6 +147,11 @@ class _Said(logging.Handler):
 
 def _out_of_time(number: int, frame: Any) -> None:
     raise OutOfTimeError
+
+
+def _limit_time(seconds: float) -> None:
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    signal.setitimer(signal.ITIMER_REAL, _CLOCK * seconds)
 
 
 def _limit_memory(more: int | None) -> None:
@@ -215,7 +223,8 @@ class _Worker:
 
     def overdue(self) -> Verdict | None:
         """Return a finding where a case holds up the process so that no alarm reaches it."""
-        most = self.limits.seconds * (5 if self.doing == _COMPARING else 1) + self.limits.grace
+        cores = self.limits.seconds * (4 if self.doing == _COMPARING else 1)
+        most = _CLOCK * cores + self.limits.grace
         if not self.doing or time.monotonic() - self.since < most:
             return None
         self.process.kill()

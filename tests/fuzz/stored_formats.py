@@ -116,10 +116,11 @@ def _motifs(path: Path) -> Any:
 
 
 def _motifs_by_h5py(path: Path) -> Any:
-    found = _by_h5py(path, (), ("note", "provenance"))
-    told = json.loads(found["provenance"])
+    with h5py.File(path, "r") as file:
+        found = {name: _plain(value) for name, value in file.attrs.items()}
+    told = {**json.loads(found["provenance"]), "warnings": json.loads(found.get("warnings", "[]"))}
     named = {key if key.startswith("motifs") else f"motifs_{key}": value for key, value in told.items()}
-    return {"note": found["note"], "told": named}
+    return {"note": found.get("note", ""), "told": named}
 
 
 STORED_FORMATS = tuple(

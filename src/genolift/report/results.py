@@ -184,7 +184,9 @@ def _attributes(path: Path, prefix: str) -> tuple[dict[str, Any], str]:
 
     with opened_hdf5(file, refusal) as store, reading(refusal):
         found = json_object(store, "provenance") | {"warnings": warnings_of(store)}
-        note = str(store.attrs.get("note", ""))
+        note = store.attrs.get("note", "")
+        if not isinstance(note, str):
+            raise TypeError("its note is no text")
         found |= {
             name: getattr(store.attrs[name], "item", lambda value=store.attrs[name]: value)()
             for name in ("kind", "number", "seed")
