@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import logomaker
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from genolift.reference_store import add_codes, add_head
+from genolift.digests import row_digests, sequence_digests
+from genolift.files import sha256
+from genolift.reference_store import Head, add_codes
+from genolift.step_record import write_record
+from genolift.store import open_contributions
 from genolift.store import write_contributions as write
 
 N, LENGTH, R = 40, 200, 20
@@ -114,7 +122,39 @@ def make_results(folder: Path, *, windows: bool = True, motifs: bool = True) -> 
     write_motifs(folder, kept, placed, motifs=motifs)
     write_logos(folder, kept, placed, motifs=motifs)
     write_inspection(folder)
+    write_records(folder)
     return folder
+
+
+def write_records(folder: Path) -> None:
+    """Say of the tables and pictures, as they are, to be made from these contributions."""
+    with open_contributions(folder / "contributions.h5") as store:
+        here = {"contributions.h5": store.digest, "sequences.tsv": sha256(folder / "sequences.tsv")}
+    told = {b"genolift": json.dumps({"made_from": {"contributions.h5": here["contributions.h5"]}})}
+    pq.write_table(pa.table({"key": [0]}).replace_schema_metadata(told), folder / "per_base.parquet")
+    aggregated = {"per_sequence.tsv": folder / "per_sequence.tsv"}
+    write_record(folder / "aggregate.json", "aggregate", here, aggregated)
+    names = ("motifs.h5", "motifs.tsv", "motif_matrices.tsv", "seqlets.tsv", "hits.bed.gz")
+    write_record(folder / "motifs.json", "motifs", here, {name: folder / name for name in names})
+    drawn = ("per_sequence.tsv", "motifs.tsv", "motif_matrices.tsv")
+    here |= {name: sha256(folder / name) for name in drawn}
+    pictures = {file.name: file for file in (folder / "logos").iterdir() if file.name != "logos.json"}
+    write_record(folder / "logos" / "logos.json", "logos", here, pictures)
+
+
+def rewrite(path: Path, change: Callable[[dict[str, Any], dict[str, Any]], None]) -> None:
+    """Write contributions.h5 anew, its rows and provenance changed, as if it had been so from the start."""
+    with open_contributions(path) as store:
+        block = {name: store[name][:] for name in store.layout}
+        told, sizes = dict(store.provenance), {"n": store.n, "length": store.length, "r": store.r}
+        others = {"chromosomes": store.chromosomes, "models": store.models}
+    change(block, told)
+    write(path, iter([block]), provenance=told, **sizes, **others)
+
+
+def tell(path: Path, **provenance: object) -> None:
+    """Change the provenance of contributions.h5, as if it had been so from the start."""
+    rewrite(path, lambda block, told: told.update(provenance))
 
 
 def write_contributions(folder: Path, kept: pd.DataFrame, random: np.random.Generator) -> np.ndarray:
@@ -143,19 +183,22 @@ def write_contributions(folder: Path, kept: pd.DataFrame, random: np.random.Gene
         "genolift/convergence_error": error.astype("f4"),
         "genolift/standard_error": np.full((N, LENGTH), 0.004, dtype="f4"),
     }
-    write(
-        folder / "contributions.h5",
-        iter([block]),
-        n=N,
-        length=LENGTH,
-        r=R,
-        provenance=PROVENANCE,
-        chromosomes={},
-    )
+    digests = sequence_digests(block["genolift/key"], kept["id"], codes.astype("u1"))
+    shuffles = np.repeat(codes[:, None].astype("u1"), R, axis=1)
+    block |= {
+        "genolift/sequence_digest": digests,
+        "genolift/reference_digest": row_digests(digests, shuffles),
+    }
     with h5py.File(folder / "references.h5", "w") as file:
-        told = {"kind": "dinucleotide_shuffle", "number": R, "seed": 7}
-        add_head(file, block["genolift/key"], **told, provenance={"genolift": "0.1.0"})
-        add_codes(file, (N, R, LENGTH), [np.repeat(codes[:, None].astype("u1"), R, axis=1)])
+        told = {"kind": "dinucleotide_shuffle", "number": R, "seed": 7, "provenance": {"genolift": "0.1.0"}}
+        add_codes(file, Head(block["genolift/key"], digests, **told), LENGTH, [shuffles])
+        references = str(file.attrs["digest"])
+    given = {
+        "references_digest": references,
+        "sequences_table_sha256": sha256(folder / "sequences.tsv"),
+    }
+    sizes = {"n": N, "length": LENGTH, "r": R, "chromosomes": {}}
+    write(folder / "contributions.h5", iter([block]), provenance=PROVENANCE | given, **sizes)
     peak = np.abs(scores).argmax(1)
     scored = kept[["key", "id", "chrom", "start", "end", "strand"]].assign(
         output=output,

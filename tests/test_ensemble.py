@@ -12,6 +12,7 @@ import pandas as pd
 import pyBigWig
 import pytest
 import torch
+from made_up_results import tell
 from safetensors.torch import save_file
 from steps import LENGTH, Study, study
 
@@ -156,7 +157,7 @@ def test_all_models_are_compared_with_the_same_references(averaged: Study) -> No
     with open_contributions(averaged.folder / "contributions.h5") as file:
         told = file.provenance
         assert file.models == FOLDS
-    assert told["references_sha256"]
+    assert told["references_digest"]
     assert [model["model_name"] for model in told["models"]] == list(FOLDS)
     assert len({model["model_sha256"] for model in told["models"]}) == 3
     assert not {"model", "model_sha256", "model_name", "stepped_over"} & told.keys()
@@ -240,9 +241,7 @@ def test_a_model_s_name_is_one_for_a_folder(tmp_path: Path, name: str) -> None:
     made = study(tmp_path, n=2, r=1)
     assert "is no name for a model" in refused(lambda: made.attribute(model_name=name))
     made.attribute()
-    with h5py.File(tmp_path / "shard.h5", "r+") as file:
-        text = str(file.attrs["provenance"])
-        file.attrs["provenance"] = text.replace('"model_name": "model"', f'"model_name": "{name}"')
+    tell(tmp_path / "shard.h5", model_name=name)
     assert "is no name for a model" in refused(made.aggregate)
 
 

@@ -25,7 +25,8 @@ from genolift.logos import (
     style,
     window_coordinates,
 )
-from genolift.store import write_contributions
+from genolift.step_record import write_record
+from genolift.store import open_contributions, write_contributions
 
 N, LENGTH, WIDTH = 6, 120, 30
 KINDS = ("cwm", "hcwm", "ppm")
@@ -70,6 +71,8 @@ def write_inputs(
         "genolift/reference_output": zeros,
         "genolift/convergence_error": zeros,
         "genolift/standard_error": np.zeros((N, LENGTH), np.float32),
+        "genolift/sequence_digest": np.zeros((N, 16), np.uint8),
+        "genolift/reference_digest": np.zeros((N, 16), np.uint8),
     }
     sizes: dict[str, Any] = {
         "n": N,
@@ -84,12 +87,24 @@ def write_inputs(
     table["end"] = 16_000_000 + 1000 * np.arange(N) + LENGTH if chrom else ""
     table["strand"] = np.where(np.arange(N) == 3, "-", "+") if chrom else "."
     table.to_csv(folder / "per_sequence.tsv", sep="\t", index=False)
+    write_records(folder)
     return {
         "matrices": folder / "motif_matrices.tsv",
         "motifs": folder / "motifs.tsv",
         "contributions": folder / "contributions.h5",
         "per_sequence": folder / "per_sequence.tsv",
     }
+
+
+def write_records(folder: Path) -> None:
+    """Say of the tables that they are as the steps before wrote them."""
+    with open_contributions(folder / "contributions.h5") as store:
+        made_from = {"contributions.h5": store.digest}
+    for step, names in (
+        ("motifs", ("motifs.tsv", "motif_matrices.tsv")),
+        ("aggregate", ("per_sequence.tsv",)),
+    ):
+        write_record(folder / f"{step}.json", step, made_from, {name: folder / name for name in names})
 
 
 @pytest.fixture(scope="module")
@@ -147,8 +162,8 @@ def test_the_strongest_sequences_are_drawn_in_order_by_absolute_contribution(dra
 def test_the_index_names_every_file_and_each_is_whole(drawn: tuple) -> None:
     folder, _, _ = drawn
     index = index_of(folder)
-    named = {*index["png"], *index["svg"], "index.tsv"}
-    assert {path.name for path in folder.iterdir()} == named | {".genolift"}
+    named = {*index["png"], *index["svg"], "index.tsv", "logos.json", ".genolift"}
+    assert {path.name for path in folder.iterdir()} == named
     assert all((folder / png).read_bytes().startswith(b"\x89PNG\r\n") for png in index["png"])
     for svg in index["svg"]:
         root = ElementTree.parse(folder / svg).getroot()
@@ -229,6 +244,7 @@ def test_no_motif_and_no_sequence_leave_an_index_of_only_a_header(tmp_path: Path
     inputs = write_inputs(tmp_path)
     for name in ("matrices", "motifs"):
         inputs[name].write_text(inputs[name].read_text().splitlines()[0] + "\n")
+    write_records(tmp_path)
     assert draw_logos(**inputs, out=tmp_path / "logos", n_sequences=0) == LogoSummary(0, 0, 0)
     assert index_of(tmp_path / "logos").empty
 
@@ -307,6 +323,10 @@ def test_limits_hold_the_highest_and_the_lowest_stack() -> None:
 def test_wrong_files_are_refused_and_nothing_is_left(tmp_path: Path, break_it: Any, message: str) -> None:
     inputs = write_inputs(tmp_path / "in")
     break_it(inputs)
+    if "sequences" in message or "has no" in message:
+        with pytest.raises(InputError, match=r"is not the file that genolift \w+ wrote with"):
+            draw_logos(**inputs, out=tmp_path / "out" / "logos")
+        write_records(tmp_path / "in")
     with pytest.raises(InputError, match=message):
         draw_logos(**inputs, out=tmp_path / "out" / "logos")
     assert not list(tmp_path.glob("out/*"))

@@ -14,6 +14,7 @@ import pytest
 
 from genolift.discovery import discover, trim
 from genolift.errors import InputError
+from genolift.files import sha256
 from genolift.meme import read_meme, write_meme
 from genolift.motifs import MOTIF_COLUMNS, SEQLET_COLUMNS, MotifSummary, consensus, find_motifs
 from genolift.store import write_contributions
@@ -70,9 +71,9 @@ def write_inputs(
         "genolift/reference_output": zeros,
         "genolift/convergence_error": zeros,
         "genolift/standard_error": np.zeros((n, length), np.float32),
+        "genolift/sequence_digest": np.zeros((n, 16), np.uint8),
+        "genolift/reference_digest": np.zeros((n, 16), np.uint8),
     }
-    sizes: dict[str, Any] = {"n": n, "length": length, "r": 2, "provenance": {}, "chromosomes": {}}
-    write_contributions(folder / "contributions.h5", iter([block]), **sizes)
     key = np.arange(n + 1)
     table = pd.DataFrame({"key": key, "id": [f"peak {one}" for one in key]})
     table["chrom"] = "chr22" if genomic else ""
@@ -82,6 +83,9 @@ def write_inputs(
     table = table.assign(length=length, gc=0.5, n_count=0, kept="true", reason="")
     table.loc[1, ["kept", "reason"]] = ["false", "over a chromosome's end"]
     table.to_csv(folder / "sequences.tsv", sep="\t", index=False)
+    told = {"sequences_table_sha256": sha256(folder / "sequences.tsv")}
+    sizes: dict[str, Any] = {"n": n, "length": length, "r": 2, "provenance": told, "chromosomes": {}}
+    write_contributions(folder / "contributions.h5", iter([block]), **sizes)
     return {"contributions": folder / "contributions.h5", "sequences": folder / "sequences.tsv"}
 
 
@@ -137,7 +141,7 @@ def test_the_tables_have_the_promised_columns(found: tuple) -> None:
     assert list(read(folder / "seqlets.tsv").columns) == SEQLET_COLUMNS
     assert list(read(folder / "motif_matrices.tsv").columns) == ["motif", "kind", "position", *"ACGT"]
     assert sorted(path.name for path in folder.iterdir()) == sorted(
-        [*FILES, "contributions.h5", "sequences.tsv"]
+        [*FILES, "contributions.h5", "motifs.json", "sequences.tsv"]
     )
 
 

@@ -449,8 +449,8 @@ def test_references_file_has_the_documented_layout(tmp_path: Path, sequences: Pa
         ("shared.h5", "shared", np.float32, (1, 4, 60)),
     ):
         with h5py.File(tmp_path / name) as file:
-            assert set(file) == {"key", dataset}
-            assert set(file.attrs) == {"format", "version", "kind", "number", "seed", "provenance"}
+            assert set(file) == {"key", "sequence_digest", "reference_digest", dataset}
+            assert set(file.attrs) == {"format", "version", "kind", "number", "seed", "provenance", "digest"}
             assert (file.attrs["format"], file.attrs["version"]) == ("genolift-references", 1)
             assert (file[dataset].dtype, file[dataset].shape) == (dtype, shape)
             assert file[dataset].compression == "gzip"
@@ -541,8 +541,10 @@ def test_nothing_half_written_stays_when_shuffling_fails(
 def test_sequences_that_no_shuffle_can_change_are_named(
     tmp_path: Path, sequences: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with h5py.File(sequences, "a") as file:
-        file["codes"][3] = 0
+    letters = (tmp_path / "sequences.fa").read_text().splitlines()
+    letters[letters.index(">s7") + 1] = "A" * 60
+    (tmp_path / "sequences.fa").write_text("\n".join(letters) + "\n")
+    encode(table=tmp_path / "sequences.tsv", store=sequences, length=None, fasta=tmp_path / "sequences.fa")
     with caplog.at_level(logging.WARNING, "genolift"):
         write_references(sequences=sequences, out=tmp_path / "references.h5", kind="dinucleotide_shuffle")
     assert "1 of 5 sequences equal all their shuffles" in caplog.text

@@ -12,7 +12,17 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from made_up_results import LENGTH, NASTY, PROVENANCE, N, make_results, write_table
+from made_up_results import (
+    LENGTH,
+    NASTY,
+    PROVENANCE,
+    N,
+    make_results,
+    rewrite,
+    tell,
+    write_records,
+    write_table,
+)
 
 from genolift.errors import InputError
 from genolift.report import figures, words, write_report
@@ -54,6 +64,7 @@ def test_the_page_shows_what_the_steps_warned_of_once(own: Path, tmp_path: Path)
     for name, texts in (("contributions.h5", said), ("motifs.h5", [*said, "no motif has a name"])):
         with h5py.File(own / name, "r+") as file:
             file.attrs["warnings"] = json.dumps(texts)
+    write_records(own)
     text = words_of(report(own, tmp_path / "report.html"))
     heading = text.index("Warnings of the steps")
     for each in ("1 of 3 records dropped &lt;by length&gt;", said[1], "no motif has a name"):
@@ -66,6 +77,7 @@ def make_plain(results: Path) -> Path:
     for name in ("contributions.h5", "motifs.h5"):
         with h5py.File(results / name, "r+") as file:
             del file.attrs["warnings"]
+    write_records(results)
     return results
 
 
@@ -99,6 +111,7 @@ def test_every_logo_that_was_drawn_is_in_the_page_or_linked(own: Path, tmp_path:
     sequences["svg"] = [f"copy_{key}.svg" for key in keys]
     motifs = index[index["kind"] == "motif"]
     write_table(own / "logos" / "index.tsv", pd.concat([motifs, reverse, sequences]))
+    write_records(own)
     page = report(own, own / "report.html")
     assert page.count('class="sequence-entry"') == 35
     assert page.count("data:image/svg") == 8 + 30
@@ -183,6 +196,7 @@ def test_a_motif_is_not_named_by_a_match_that_is_not_significant(own: Path, tmp_
     motifs = pd.read_csv(own / "motifs.tsv", sep="\t", dtype=str, keep_default_na=False)
     motifs.loc[1, ["match1_qvalue", "name"]] = ["0.4", "neg_patterns.pattern_0"]
     write_table(own / "motifs.tsv", motifs)
+    write_records(own)
     text = words_of(report(own, tmp_path / "report.html"))
     assert "TF-MoDISco found 2 motifs: GATA1 and 1 without a known match." in text
     assert "2 neg_patterns.pattern_0 negative" in text
@@ -211,15 +225,16 @@ def test_without_motifs_the_page_says_so_and_shows_the_seqlets(without_motifs: P
 
 def test_a_key_missing_from_the_provenance_is_no_matter(own: Path, tmp_path: Path) -> None:
     for missing in PROVENANCE:
-        left = {key: value for key, value in PROVENANCE.items() if key != missing}
-        with h5py.File(own / "contributions.h5", "a") as file:
-            file.attrs["provenance"] = json.dumps(left)
+        whole = (own / "contributions.h5").read_bytes()
+        rewrite(own / "contributions.h5", lambda block, told, missing=missing: told.pop(missing))
+        write_records(own)
         assert "TF-MoDISco found 2 motifs" in report(own, tmp_path / "report.html"), missing
+        (own / "contributions.h5").write_bytes(whole)
 
 
 def test_a_trusted_pickle_is_named(own: Path, tmp_path: Path) -> None:
-    with h5py.File(own / "contributions.h5", "a") as file:
-        file.attrs["provenance"] = json.dumps({**PROVENANCE, "model_trusted": True})
+    tell(own / "contributions.h5", model_trusted=True)
+    write_records(own)
     text = words_of(report(own, tmp_path / "report.html"))
     group = text.split("Model and target")[1].split("References")[0]
     assert "Trusted pickle yes" in group
@@ -236,6 +251,7 @@ def test_values_that_are_not_numbers_do_not_stop_the_page(own: Path, tmp_path: P
     scored = pd.read_csv(own / "per_sequence.tsv", sep="\t", dtype=str, keep_default_na=False)
     scored[["reference_output_sd", "standard_error_mean", "convergence_error_relative_max"]] = ""
     write_table(own / "per_sequence.tsv", scored)
+    write_records(own)
     text = words_of(report(own, tmp_path / "report.html"))
     assert "No convergence error is recorded." in text
     assert "nan" not in text.lower().split()
@@ -261,12 +277,18 @@ def test_a_missing_or_damaged_file_is_named_and_nothing_is_written(
 def test_a_folder_of_two_runs_is_refused(own: Path, tmp_path: Path) -> None:
     scored = pd.read_csv(own / "per_sequence.tsv", sep="\t", dtype=str, keep_default_na=False)
     write_table(own / "per_sequence.tsv", scored.iloc[1:])
+    with pytest.raises(InputError, match=r"per_sequence\.tsv: is not the file that genolift aggregate wrote"):
+        report(own, tmp_path / "report.html")
+    write_records(own)
     with pytest.raises(InputError, match=r"has 39 sequences that are not the 40 kept ones of sequences\.tsv"):
         report(own, tmp_path / "report.html")
 
 
 def test_a_logo_that_the_index_names_must_be_there(own: Path, tmp_path: Path) -> None:
     next((own / "logos").glob("motif_0.svg")).unlink()
+    with pytest.raises(InputError, match=r"motif_0\.svg: no such file"):
+        report(own, tmp_path / "report.html")
+    write_records(own)
     with pytest.raises(
         InputError, match=r"there is no .*motif_0\.svg, which the index names; run genolift logos again"
     ):
@@ -312,6 +334,7 @@ def test_a_large_svg_gives_way_to_its_png(own: Path, tmp_path: Path) -> None:
     assert report(own, tmp_path / "report.html").count("data:image/png") == 0
     drawing = own / "logos" / "motif_0.svg"
     drawing.write_text(drawing.read_text() + "<!--" + "x" * 2_000_000 + "-->")
+    write_records(own)
     page = report(own, tmp_path / "report.html")
     assert page.count("data:image/png") == 1
     assert len(page) < 1_000_000

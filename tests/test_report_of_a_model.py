@@ -57,7 +57,8 @@ def test_the_page_says_what_the_model_takes_gives_and_is(results: Path, tmp_path
 
 def test_what_inspect_writes_of_a_model_is_shown(own: Path, tmp_path: Path) -> None:
     found = inspect_model(study(tmp_path / "study").model).as_json()
-    write_inspection(own, **(found | {"model_sha256": PROVENANCE["model_sha256"]}))
+    same = {key: PROVENANCE[key] for key in ("model_sha256", "target")}
+    write_inspection(own, **(found | same))
     text = section(report(own, tmp_path / "report.html"))
     assert "PyTorch module Small" in text
     assert "7 bases (before the global pooling)" in text

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import html
-import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from made_up_results import make_results, write_table
+from made_up_results import make_results, rewrite, tell, write_records, write_table
 from test_report import report, words_of
 
 from genolift.ensemble import write_mean
@@ -37,19 +37,22 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         paths[name] = folder / "models" / name / "contributions.h5"
         paths[name].parent.mkdir(parents=True)
         shutil.copy(folder / "contributions.h5", paths[name])
-        with h5py.File(paths[name], "r+") as file:
-            onehot = file["raw/seq"][:]
-            own = random.normal(0, noise, onehot.shape) * onehot
-            file["projected_shap/seq"][:] += own
-            file["shap/seq"][:] += own
-            file["genolift/output"][:] += own.sum((1, 2))
-            told = json.loads(file.attrs["provenance"])
+
+        def change(
+            block: dict[str, Any], told: dict[str, Any], name: str = name, noise: float = noise
+        ) -> None:
+            own = random.normal(0, noise, block["raw/seq"].shape) * block["raw/seq"]
+            for scores in ("projected_shap/seq", "shap/seq"):
+                block[scores] = block[scores] + own
+            block["genolift/output"] = block["genolift/output"] + own.sum((1, 2))
             told |= {"model_name": name, "model": f"models/{name}.pt", "model_sha256": f"{name}-{'a' * 57}"}
-            file.attrs["provenance"] = json.dumps(told)
+
+        rewrite(paths[name], change)
     write_mean(paths, folder / "contributions.h5")
     with open_contributions(folder / "contributions.h5") as mean:
         table = per_sequence(mean, read_sequence_table(folder / "sequences.tsv"))
     write_per_sequence(folder / "per_sequence.tsv", table)
+    write_records(folder)
     return folder
 
 
@@ -107,8 +110,7 @@ def test_one_model_has_no_section_of_models(tmp_path: Path) -> None:
 
 def test_a_model_s_file_that_is_missing_or_of_another_run_is_named(own: Path, tmp_path: Path) -> None:
     path = own / "models" / "fold_1" / "contributions.h5"
-    with h5py.File(path, "r+") as file:
-        file.attrs["provenance"] = str(file.attrs["provenance"]).replace("fold_1-aa", "fold_1-bb")
+    tell(path, model_sha256="b" * 64)
     with pytest.raises(InputError, match=r"fold_1/contributions\.h5: is of another run than contributions"):
         report(own, tmp_path / "report.html")
     path.unlink()
@@ -117,8 +119,10 @@ def test_a_model_s_file_that_is_missing_or_of_another_run_is_named(own: Path, tm
 
 
 def test_models_that_say_nothing_have_no_correlation(own: Path, tmp_path: Path) -> None:
-    with h5py.File(own / "models" / "fold_0" / "contributions.h5", "r+") as file:
-        file["projected_shap/seq"][:] = 0
+    paths = {name: own / "models" / name / "contributions.h5" for name in NOISE}
+    rewrite(paths["fold_0"], lambda block, told: block.update({"projected_shap/seq": 0 * block["shap/seq"]}))
+    write_mean(paths, own / "contributions.h5")
+    write_records(own)
     view = models_view(read_results(own))
     assert view is not None
     assert view.models[0].alike == ("", "–", "–")
@@ -130,6 +134,7 @@ def test_a_mean_that_cancels_is_told_from_a_model_that_fails(own: Path, tmp_path
     table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
     table.loc[2, "convergence_error_relative_max"] = "0.5"
     write_table(path, table)
+    write_records(own)
     text = words_of(report(own, tmp_path / "report.html"))
     assert (
         "1 sequence of 40 exceed it in the mean, where models' outputs cancel; each model"

@@ -24,13 +24,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from genolift.alphabet import BASES, onehot_of_codes
+from genolift.alphabet import onehot_of_codes
 from genolift.attribution import Explainer
 from genolift.convergence import relative_error
 from genolift.engine.footprint import result_bytes
 from genolift.errors import InputError
 from genolift.explainer import chosen_device
-from genolift.files import sha256
 from genolift.held_inputs import HeldInputs, held_provenance
 from genolift.held_spec import HeldSpec
 from genolift.model_check import check_model, check_target
@@ -150,8 +149,10 @@ def attribute(
             "keep_final_activation": keep_final_activation,
             "stepped_over": explainer.stepped_over,
             "rule": rule,
-            "sequences_sha256": _digest(stored),
-            "references_sha256": sha256(references),
+            "sums_up": explainer.plan.uses_reference,
+            "sequences_digest": stored.digest,
+            "sequences_table_sha256": stored.table_sha256,
+            "references_digest": compared.digest,
             "reference_kind": compared.kind,
             "reference_number": compared.number,
             "reference_seed": compared.seed,
@@ -237,8 +238,6 @@ class _Run:
         if self.shared is not None:
             return _Compared(onehot, held, self.shared)
         codes = self.compared.codes(rows.start, rows.stop)
-        if self.compared.kind.endswith("_shuffle"):
-            self._check_shuffles(rows, codes)
         return _Compared(onehot, held, torch.from_numpy(onehot_of_codes(codes)))
 
     def computed(
@@ -264,18 +263,6 @@ class _Run:
         )
         return self._block(rows, compared.onehot, result)
 
-    def _check_shuffles(self, rows: range, codes: NDArray[np.uint8]) -> None:
-        """Check that references are made of their sequence's letters: keys alone may fit another file's."""
-        letters = _counts(self.stored.codes[rows.start : rows.stop])
-        other = (_counts(codes) != letters[:, None]).any((1, 2))
-        if other.any():
-            row = rows[int(other.argmax())]
-            raise InputError(
-                "its references are shuffles of another sequence",
-                where=f"sequence {self.stored.id[row]} (key {self.stored.key[row]})",
-                remedy="make the references anew with genolift reference",
-            )
-
     def _block(self, rows: range, onehot: NDArray[np.uint8], result: Attribution) -> dict[str, NDArray[Any]]:
         assert result.hypothetical is not None
         hypothetical = result.hypothetical.numpy()
@@ -289,12 +276,9 @@ class _Run:
             "genolift/reference_output": result.reference_output.numpy(),
             "genolift/convergence_error": result.convergence_error.numpy(),
             "genolift/standard_error": result.standard_error.numpy(),
+            "genolift/sequence_digest": self.stored.digests[rows.start : rows.stop],
+            "genolift/reference_digest": self.compared.reference_digest[rows.start : rows.stop],
         }
-
-
-def _counts(codes: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Return how often A, C, G and T occur, (..., 4), in codes (..., position)."""
-    return np.stack([np.count_nonzero(codes == base, axis=-1) for base in range(len(BASES))], -1)
 
 
 def _bytes_besides(n: int, compared: References, inputs: HeldInputs) -> int:
@@ -350,17 +334,6 @@ def _fingerprint(provenance: Mapping[str, Any], rows: range) -> str:
     ).hexdigest()
 
 
-def _digest(stored: Sequences) -> str:
-    """Return the SHA-256 of the sequences, whatever else their file says."""
-    digest = hashlib.sha256("\n".join(stored.id).encode())
-    digest.update(stored.key.tobytes())
-    digest.update(stored.codes.tobytes())
-    if stored.places is not None:
-        digest.update(repr((stored.places.chrom, stored.places.strand)).encode())
-        digest.update(stored.places.start.tobytes())
-    return digest.hexdigest()
-
-
 def _rows_of_shard(n: int, shard: tuple[int, int]) -> range:
     i, k = shard
     if k < 1 or not 0 <= i < k:
@@ -370,7 +343,8 @@ def _rows_of_shard(n: int, shard: tuple[int, int]) -> range:
 
 def check_references(stored: Sequences, compared: References, path: Path) -> None:
     """Raise `InputError` if references, stored at ``path``, were made for other sequences."""
-    if not np.array_equal(stored.key, compared.key) or compared.length != stored.codes.shape[1]:
+    same = np.array_equal(stored.digests, compared.sequence_digest)
+    if not same or not np.array_equal(stored.key, compared.key) or compared.length != stored.codes.shape[1]:
         raise InputError(
             "was made for other sequences", where=str(path), remedy="make it anew with genolift reference"
         )

@@ -32,6 +32,13 @@ _AVERAGED = (
 )
 
 
+_SHARED = (
+    *("raw/seq", "genolift/key", "genolift/id"),
+    *("genolift/sequence_digest", "genolift/reference_digest"),
+)
+"""What every model has alike: they are run on sequences and references of the same digests."""
+
+
 def by_model(heads: Sequence[Head]) -> dict[str, list[Head]]:
     """Return each model's shards by its name, models in the order of their names.
 
@@ -89,7 +96,7 @@ def write_mean(files: Mapping[str, Path], out: Path) -> None:
             n=one.n,
             length=one.length,
             r=one.r,
-            provenance=_provenance({name: model.provenance for name, model in models.items()}),
+            provenance=_provenance(models),
             chromosomes=one.chromosomes,
             models=tuple(models),
         )
@@ -97,7 +104,7 @@ def write_mean(files: Mapping[str, Path], out: Path) -> None:
 
 def _mean_of_block(models: Sequence[Contributions], rows: slice) -> Block:
     one = models[0]
-    block: dict[str, Any] = {name: one[name][rows] for name in ("raw/seq", "genolift/key", "genolift/id")}
+    block: dict[str, Any] = {name: one[name][rows] for name in _SHARED}
     mean: dict[str, Any] = dict.fromkeys(_AVERAGED, 0.0)
     center: Any = 0.0
     squares: Any = 0.0
@@ -115,15 +122,16 @@ def _mean_of_block(models: Sequence[Contributions], rows: slice) -> Block:
     return block | mean | {"genolift/model_sd": spread, "genolift/model_output": outputs}
 
 
-def _provenance(models: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Return what all models share, and ``models``: what each of them is."""
-    one = next(iter(models.values()))
+def _provenance(models: Mapping[str, Contributions]) -> dict[str, Any]:
+    """Return what all models share, and ``models``: what each of them is, with its file's digest."""
+    told = [model.provenance for model in models.values()]
     return {
-        **_settings(one),
-        "seconds": round(sum(model.get("seconds", 0) for model in models.values()), 3),
-        "shards": sum(model.get("shards", 1) for model in models.values()),
+        **_settings(told[0]),
+        "seconds": round(sum(model.get("seconds", 0) for model in told), 3),
+        "shards": sum(model.get("shards", 1) for model in told),
         "models": [
-            {key: value for key, value in model.items() if _is_own(key)} | {"seconds": model.get("seconds")}
+            {key: value for key, value in model.provenance.items() if _is_own(key)}
+            | {"seconds": model.provenance.get("seconds"), "contributions_digest": model.digest}
             for model in models.values()
         ],
     }

@@ -23,7 +23,9 @@ from genolift.alphabet import BASES
 from genolift.errors import InputError
 from genolift.files import existing_file, whole_folder
 from genolift.known_motifs import Matrix
+from genolift.one_run import check_files
 from genolift.output_paths import check_outputs
+from genolift.step_record import write_record
 from genolift.store import open_contributions
 
 # The field's A green, C blue, G orange and T red, in shades that differ in lightness too. Through Machado,
@@ -103,8 +105,8 @@ def draw_logos(
     contributions, per_sequence
         ``contributions.h5`` and ``per_sequence.tsv``.
     out
-        The folder to make, ``logos/``, with ``index.tsv``; one that an earlier run made is replaced. A
-        sequence's name in the index is its key.
+        The folder to make, ``logos/``, with ``index.tsv`` and ``logos.json``, what it was made from; one that
+        an earlier run made is replaced. A sequence's name in the index is its key.
     n_sequences
         Sequences to draw: those whose contributions sum to the most, in absolute value, over any 20 bases.
     window
@@ -120,6 +122,7 @@ def draw_logos(
         if value < least:
             raise InputError(f"{value} is less than {least}", where=name, remedy=f"give {least} or more")
     check_outputs(folders=[(out, _KIND)], inputs=[matrices, motifs, contributions, per_sequence])
+    made_from = check_files(contributions, {motifs: "motifs", matrices: "motifs", per_sequence: "aggregate"})
     table = _read_table(motifs, ["motif", "name", "n_seqlets", "trim_start", "trim_end", "match1"])
     frames = _motif_frames(_read_table(matrices, ["motif", "kind", "position", *BASES]), table, matrices)
     scored = _read_table(per_sequence, ["key", "id", "chrom", "start", "end", "strand"])
@@ -133,6 +136,8 @@ def draw_logos(
         for rank, (row, place, scores) in enumerate(strongest, start=1):
             rows.append(_draw_sequence(folder, rank, scored.iloc[row], place, scores, letters))
         pd.DataFrame(rows, columns=_INDEX).to_csv(folder / "index.tsv", sep="\t", index=False)
+        written = {file.name: file for file in sorted(folder.iterdir())}
+        write_record(folder / "logos.json", "logos", made_from, written)
     return LogoSummary(len(table), len(strongest), len(rows))
 
 
@@ -357,7 +362,7 @@ def _strongest_windows(
                 )
             ]
         order = sorted(range(len(windows)), key=lambda row: -abs(windows[row].score))[:most]
-        return [(row, windows[row], dataset[row, :, windows[row].start : windows[row].end]) for row in order]
+        return [(row, windows[row], dataset[row][:, windows[row].start : windows[row].end]) for row in order]
 
 
 def _read_table(path: str | os.PathLike[str], columns: Sequence[str]) -> pd.DataFrame:

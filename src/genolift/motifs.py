@@ -20,13 +20,14 @@ from genolift.alphabet import BASES
 from genolift.databases import read_database
 from genolift.discovery import Discovered, Motif, discover, save_patterns
 from genolift.errors import InputError
-from genolift.files import whole_file
+from genolift.files import sha256, whole_file
 from genolift.hits import call_hits, place_on_genome, write_hits
 from genolift.known_motifs import Database, Matrix
 from genolift.meme import write_meme
 from genolift.output_paths import check_outputs
-from genolift.sequences import read_sequence_table
-from genolift.store import open_contributions
+from genolift.step_record import write_record
+from genolift.store import Rows, open_contributions
+from genolift.stored_sequences import check_table, read_sequence_table
 from genolift.tomtom import Match, closest_motif_of_seqlets, closest_motifs, motif_name
 
 _LOG = logging.getLogger("genolift")
@@ -34,6 +35,8 @@ _FILES = (
     *("motifs.h5", "motifs.meme", "motifs_cwm.meme", "motif_matrices.tsv", "motifs.tsv", "seqlets.tsv"),
     "hits.bed.gz",
 )
+_ROWS = 256
+_RECORD = "motifs.json"
 _SEQLETS_IN_NOTE = 25
 _MATRIX_KINDS = ("ppm", "cwm", "hcwm")
 MOTIF_COLUMNS = ["motif", "name", "sign", "n_seqlets", "n_hits", "trim_start", "trim_end", "consensus"]
@@ -58,13 +61,15 @@ class MotifSummary:
 @dataclass(frozen=True)
 class _Scores:
     """What is looked at: ``onehot`` int8 and ``hypothetical`` float32, (sequence, base, position), of the
-    positions of each sequence from ``offset`` on; ``places``, the sequences' rows of ``sequences.tsv``.
+    positions of each sequence from ``offset`` on; ``places``, the sequences' rows of ``sequences.tsv``;
+    ``made_from``, the digests of both files.
     """
 
     onehot: NDArray[np.int8]
     hypothetical: NDArray[np.float32]
     offset: int
     places: pd.DataFrame
+    made_from: Mapping[str, str]
 
 
 def find_motifs(
@@ -93,7 +98,7 @@ def find_motifs(
         ``contributions.h5`` and ``sequences.tsv``.
     out
         The folder to write ``motifs.h5 motifs.meme motifs_cwm.meme motif_matrices.tsv motifs.tsv seqlets.tsv
-        hits.bed.gz`` into, all or none. Their layout is in ``docs/architecture.md``.
+        hits.bed.gz motifs.json`` into, all or none. Their layout is in ``docs/architecture.md``.
     database
         ``jaspar:GROUP`` (vertebrates, fungi, plants, ...) or the path of a MEME file.
     window
@@ -127,7 +132,7 @@ def find_motifs(
         threads=threads,
         seqlet_fdr=seqlet_fdr,
     )
-    check_outputs([out / name for name in _FILES], inputs=[contributions, sequences, database])
+    check_outputs([out / name for name in (*_FILES, _RECORD)], inputs=[contributions, sequences, database])
     known = read_database(database)
     scores = _read_scores(contributions, sequences, window)
     found = discover(
@@ -157,11 +162,12 @@ def find_motifs(
         "motifs_seed": seed,
         **{package: version(package) for package in ("modisco", "finemo", "memelite", "pyjaspar")},
         "database": known.source,
+        "contributions_digest": scores.made_from["contributions.h5"],
     }
     names = [motif_name(motif.name, found) for motif, found in zip(motifs, matches, strict=True)]
     with ExitStack() as stack:
         # All are written before the first is renamed.
-        files = {name: stack.enter_context(whole_file(out / name)) for name in _FILES}
+        files = {name: stack.enter_context(whole_file(out / name)) for name in (*_FILES, _RECORD)}
         save_patterns(files["motifs.h5"], found, width=scores.onehot.shape[2], note=note, provenance=made)
         _write_memes(files, motifs, names)
         _write_table(files["motif_matrices.tsv"], _matrix_table(motifs))
@@ -169,6 +175,8 @@ def find_motifs(
         _write_table(files["seqlets.tsv"], seqlets)
         called = [(name, motif.name) for name, motif in zip(names, motifs, strict=True)]
         write_hits(files["hits.bed.gz"], hits, scores.places, called)
+        written = {name: files[name] for name in _FILES}
+        write_record(files[_RECORD], "motifs", scores.made_from, written)
     return MotifSummary(len(motifs), len(seqlets), len(hits), note)
 
 
@@ -200,8 +208,10 @@ def _read_scores(contributions: Path, sequences: Path, window: int | None) -> _S
                 remedy=f"give 1 to {store.length}, or nothing for all",
             )
         offset = (store.length - width) // 2
-        part = np.s_[:, :, offset : offset + width]
-        scores = _Scores(store["raw/seq"][part], store["shap/seq"][part], offset, places)
+        onehot, hypothetical = (_middle(store[name], offset, width) for name in ("raw/seq", "shap/seq"))
+        check_table(sequences, store.provenance, str(contributions))
+        made_from = {"contributions.h5": store.digest, "sequences.tsv": sha256(sequences)}
+        scores = _Scores(onehot, hypothetical, offset, places, made_from)
     wrong = np.flatnonzero(~np.isfinite(scores.hypothetical).all(axis=(1, 2)))
     if len(wrong):
         raise InputError(
@@ -211,6 +221,15 @@ def _read_scores(contributions: Path, sequences: Path, window: int | None) -> _S
             remedy="look at the model's output for it, and attribute again",
         )
     return scores
+
+
+def _middle(stored: Rows, offset: int, width: int) -> NDArray[Any]:
+    """Return some positions, (sequence, base, position), of rows that are read and checked some at a time."""
+    n, bases, _ = stored.shape
+    middle = np.empty((n, bases, width), stored.dtype)
+    for start in range(0, n, _ROWS):
+        middle[start : start + _ROWS] = stored[start : start + _ROWS][:, :, offset : offset + width]
+    return middle
 
 
 def consensus(ppm: Matrix) -> str:

@@ -6,6 +6,7 @@ Knows nothing of models or of what is in a piece, but for the layout of contribu
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import logging
 import os
 import re
@@ -21,6 +22,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from genolift.digests import SIZE
 from genolift.errors import InputError
 from genolift.files import make_folder, whole_file
 from genolift.output_paths import MARK, UNFINISHED, check_folder, mark_text, read_mark
@@ -43,7 +45,7 @@ class Pieces(AbstractContextManager["Pieces"]):
     """
 
     def __init__(self, out: Path, work: str) -> None:
-        self.folder = folder_of_pieces(out)
+        self.folder, self.work = folder_of_pieces(out), work
         check_folder(self.folder, _KIND, replaced=False)
         self._lock = _locked(self.folder)
         if (read_mark(self.folder) or {}).get("work") != work:
@@ -71,7 +73,10 @@ class Pieces(AbstractContextManager["Pieces"]):
             return None
         try:
             with np.load(path, allow_pickle=False) as stored:
-                return {name: stored[name] for name in LAYOUT}
+                block = {name: stored[name] for name in LAYOUT}
+                if bytes(stored["seal"]) != self._seal(rows, block):
+                    raise ValueError("it is not what was written")
+                return block
         except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
             _LOG.warning("%s: is damaged (%s); its sequences are computed again", path, error)
             return None
@@ -85,7 +90,17 @@ class Pieces(AbstractContextManager["Pieces"]):
             If it cannot be written.
         """
         with whole_file(self._path(rows)) as beside, beside.open("wb") as file:
-            np.savez(file, **block)  # type: ignore[arg-type]
+            seal = np.frombuffer(self._seal(rows, block), np.uint8)
+            np.savez(file, seal=seal, **block)  # type: ignore[arg-type]
+
+    def _seal(self, rows: range, block: Block) -> bytes:
+        """Return a digest of the work, the rows and all that a piece of them holds."""
+        digest = hashlib.blake2b(f"{self.work} {rows.start} {rows.stop}".encode(), digest_size=SIZE)
+        for name in LAYOUT:
+            values = np.ascontiguousarray(block[name])
+            digest.update(f"{name} {values.dtype.str} {values.shape}".encode())
+            digest.update(values.tobytes() if values.dtype.kind in "US" else values.data)
+        return digest.digest()
 
     def blocks(self, pieces: Iterable[range]) -> Iterator[Block]:
         """Yield finished pieces."""

@@ -8,6 +8,7 @@ import operator
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import h5py
@@ -15,11 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genolift.alphabet import N_CODE
+from genolift.digests import SIZE, FileDigest, row_digests
 from genolift.errors import InputError
 from genolift.files import existing_file
 from genolift.hdf5 import Refusal, Stored, check_format, json_object, opened_hdf5, reading, warnings_of
 
 FORMAT, VERSION = "genolift-references", 1
+_DIGESTED = ("format", "version", "kind", "number", "seed", "provenance")
 _CHUNK_BYTES = 2**20
 _GZIP_LEVEL = (
     1  # 1.0 s for 1,000 sequences x 20 x 2,114, 8% larger than by the usual level 4, which takes 1.6
@@ -36,45 +39,73 @@ def onehot_float32(codes: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.equal(codes[..., None, :], bases, out=onehot, casting="unsafe")
 
 
-def add_head(
-    file: h5py.File,
-    key: NDArray[np.int64],
-    *,
-    kind: str,
-    number: int,
-    seed: int,
-    provenance: Mapping[str, Any],
-) -> None:
-    """Write all of references.h5 but the references themselves.
-
-    ``key`` is int64 (sequence,). The format is in docs/architecture.md.
+@dataclass(frozen=True)
+class Head:
+    """All of references.h5 but the references: ``key`` int64 (sequence,), and ``sequence_digest`` uint8
+    (sequence, 16), that of the sequence which they are for.
     """
-    file.attrs["format"] = FORMAT
-    file.attrs["version"] = VERSION
-    file.attrs["kind"] = kind
-    file.attrs["number"] = number
-    file.attrs["seed"] = seed
-    file.attrs["provenance"] = json.dumps(provenance, sort_keys=True)
-    file.create_dataset("key", data=key, compression="gzip", fletcher32=True)
+
+    key: NDArray[np.int64]
+    sequence_digest: NDArray[np.uint8]
+    kind: str
+    number: int
+    seed: int
+    provenance: Mapping[str, Any]
 
 
-def add_codes(file: h5py.File, shape: tuple[int, int, int], blocks: Iterable[NDArray[np.uint8]]) -> None:
+def add_codes(file: h5py.File, head: Head, length: int, blocks: Iterable[NDArray[np.uint8]]) -> None:
     """Write references made for each sequence: ``blocks`` are uint8 codes (sequence, reference, position) of
-    some sequences each, and have ``shape`` together.
+    some sequences each, of all together. The format is in docs/architecture.md.
     """
-    n, number, length = shape
+    n, number = len(head.key), head.number
+    shape = (n, number, length)
     chunk = (min(n, sequences_in_chunk(number, length)), number, length)
     packed: dict[str, Any] = {"compression": "gzip", "compression_opts": _GZIP_LEVEL, "fletcher32": True}
     dataset = file.create_dataset("codes", shape, dtype=np.uint8, chunks=chunk, **packed)
-    start = 0
+    start, digests = 0, []
     for block in blocks:
-        dataset[start : start + len(block)] = block
-        start += len(block)
+        stop = start + len(block)
+        dataset[start:stop] = block
+        digests.append(row_digests(head.sequence_digest[start:stop], block))
+        start = stop
+    _add_head(file, head, np.concatenate(digests))
 
 
-def add_shared(file: h5py.File, shared: NDArray[np.float32]) -> None:
+def add_shared(file: h5py.File, head: Head, shared: NDArray[np.float32]) -> None:
     """Write the references that serve every sequence, float32 (reference, 4, position)."""
     file.create_dataset("shared", data=shared, compression="gzip", fletcher32=True)
+    _add_head(file, head, _digests_of_shared(head.sequence_digest, shared))
+
+
+def _digests_of_shared(sequence_digest: NDArray[np.uint8], shared: NDArray[np.float32]) -> NDArray[np.uint8]:
+    whole = row_digests(shared[None]).tobytes()
+    return row_digests(sequence_digest, [whole] * len(sequence_digest))
+
+
+def _add_head(file: h5py.File, head: Head, digests: NDArray[np.uint8]) -> None:
+    attributes = {
+        "format": FORMAT,
+        "version": VERSION,
+        "kind": head.kind,
+        "number": head.number,
+        "seed": head.seed,
+        "provenance": json.dumps(head.provenance, sort_keys=True),
+    }
+    arrays: dict[str, NDArray[Any]] = {
+        "key": head.key,
+        "sequence_digest": head.sequence_digest,
+        "reference_digest": digests,
+    }
+    for name, values in arrays.items():
+        file.create_dataset(name, data=values, compression="gzip", fletcher32=True)
+    file.attrs.update(attributes)
+    file.attrs["digest"] = _file_digest(attributes, *arrays.values())
+
+
+def _file_digest(attributes: Mapping[str, Any], *arrays: NDArray[Any]) -> str:
+    digest = FileDigest({name: attributes[name] for name in _DIGESTED})
+    digest.add(*arrays)
+    return digest.hex()
 
 
 def sequences_in_chunk(number: int, length: int) -> int:
@@ -100,6 +131,10 @@ class References:
         Positions of a reference.
     provenance
         As it was written.
+    sequence_digest, reference_digest
+        uint8 (sequence, 16): of the sequence that each row is for, and of both that and its references.
+    digest
+        Of the file.
     """
 
     kind: str
@@ -109,6 +144,9 @@ class References:
     key: NDArray[np.int64]
     length: int
     provenance: dict[str, Any]
+    sequence_digest: NDArray[np.uint8]
+    reference_digest: NDArray[np.uint8]
+    digest: str
 
     def __init__(self, file: h5py.File, refusal: Refusal) -> None:
         check_format(file, FORMAT, VERSION)
@@ -127,6 +165,14 @@ class References:
         if len(shape) != 3 or shape[:2] != expected or key.dtype != np.int64 or dataset.dtype != dtype:
             raise ValueError("its references do not match its keys or their number")
         self.key = key[:]
+        self.sequence_digest, self.reference_digest = (
+            file[name][:] for name in ("sequence_digest", "reference_digest")
+        )
+        if self.sequence_digest.shape != (n, SIZE) or self.reference_digest.shape != (n, SIZE):
+            raise ValueError("its digests do not match its keys")
+        self.digest = _file_digest(file.attrs, self.key, self.sequence_digest, self.reference_digest)
+        if self.digest != file.attrs["digest"]:
+            raise ValueError("it was changed after it was written: its digest is of something else")
         self._references = Stored(dataset, refusal)
         self.length = int(shape[2])
 
@@ -153,7 +199,15 @@ class References:
         codes: NDArray[np.uint8] = self._references[start:stop]
         if codes.max(initial=0) > N_CODE:
             raise self._refusal("a code is over 4")
+        self._check(row_digests(self.sequence_digest[start:stop], codes), start)
         return codes
+
+    def _check(self, found: NDArray[np.uint8], start: int) -> None:
+        """Check references, of the sequences from row ``start`` on, by their digests."""
+        wrong = (found != self.reference_digest[start : start + len(found)]).any(1)
+        if wrong.any():
+            key = self.key[start + int(wrong.argmax())]
+            raise self._refusal(f"the references of key {key} are not those that were written")
 
     def shared_onehot(self) -> NDArray[np.float32]:
         """Return the references that serve every sequence, float32 (reference, 4, position).
@@ -165,7 +219,9 @@ class References:
         """
         if not self.shared:
             raise TypeError("each sequence has references of its own: use onehot(start, stop)")
-        return self._references[:]
+        shared: NDArray[np.float32] = self._references[:]
+        self._check(_digests_of_shared(self.sequence_digest, shared), 0)
+        return shared
 
 
 @contextmanager

@@ -21,9 +21,9 @@ from genolift.errors import InputError
 from genolift.hdf5_writing import whole_hdf5
 from genolift.output_paths import check_outputs
 from genolift.reference_store import (
+    Head,
     References,
     add_codes,
-    add_head,
     add_shared,
     onehot_float32,
     open_references,
@@ -325,12 +325,12 @@ def write_references(
     used = shared[0, :, 0].tolist() if shared is not None and kind == "base_frequencies" else None
     made = {**asdict(summary), "fasta": str(fasta) if fasta else None, "frequencies": used}
     settings = {**(provenance or {}), "reference": made}
+    head = Head(stored.key, stored.digests, kind, number, seed, settings)
     with whole_hdf5(out) as file:
-        add_head(file, stored.key, kind=kind, number=number, seed=seed, provenance=settings)
         if shared is not None:
-            add_shared(file, shared)
+            add_shared(file, head, shared)
         else:
-            add_codes(file, (n, number, length), _shuffled_blocks(stored, kind, number, seed))
+            add_codes(file, head, length, _shuffled_blocks(stored, kind, number, seed))
     return summary
 
 

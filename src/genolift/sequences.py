@@ -17,9 +17,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from genolift.alphabet import N_CODE, reverse_complement_codes
+from genolift.digests import sequence_digests
 from genolift.errors import InputError
 from genolift.fasta import codes_of_letters, count_replaced_letters, read_fasta
-from genolift.files import whole_file
+from genolift.files import sha256, whole_file
 from genolift.genome import read_windows
 from genolift.hdf5 import as_bytes, text_type
 from genolift.hdf5_writing import whole_hdf5
@@ -29,7 +30,9 @@ from genolift.stored_sequences import (
     COLUMNS,
     FORMAT,
     VERSION,
+    Places,
     Sequences,
+    file_digest,
     read_sequence_table,
     read_sequences,
 )
@@ -165,7 +168,14 @@ def encode(
     made = {**settings, **asdict(summary), "letters_replaced": replaced}
     with whole_file(table) as table_beside, whole_hdf5(store) as file:
         _write_table(table_beside, records)
-        _write_store(file, records, chromosomes, {**(provenance or {}), "encode": made})
+        attributes = {
+            "format": FORMAT,
+            "version": VERSION,
+            "provenance": json.dumps({**(provenance or {}), "encode": made}, sort_keys=True),
+            "chromosomes": json.dumps(chromosomes),
+            "table_sha256": sha256(table_beside),
+        }
+        _write_store(file, records, attributes, windows=bool(chromosomes))
     return summary
 
 
@@ -345,22 +355,27 @@ def _gc(codes: NDArray[np.uint8] | None) -> float:
 
 
 def _write_store(
-    file: h5py.File, records: Sequence[_Record], chromosomes: Mapping[str, int], provenance: Mapping[str, Any]
+    file: h5py.File, records: Sequence[_Record], attributes: Mapping[str, Any], *, windows: bool
 ) -> None:
     kept = [(key, record) for key, record in enumerate(records) if not record.kind]
     codes = np.stack([record.codes for _, record in kept if record.codes is not None])
     n, length = codes.shape
-    file.attrs["format"] = FORMAT
-    file.attrs["version"] = VERSION
-    file.attrs["provenance"] = json.dumps(provenance, sort_keys=True)
-    file.attrs["chromosomes"] = json.dumps(chromosomes)
-    file.create_dataset("key", data=np.array([key for key, _ in kept], dtype=np.int64), **_CHECKED)
-    _write_text(file, "id", [record.id for _, record in kept])
-    if chromosomes:
-        _write_text(file, "chrom", [record.chrom for _, record in kept])
-        _write_text(file, "strand", [record.strand for _, record in kept])
-        start = np.array([record.start for _, record in kept], dtype=np.int64)
-        file.create_dataset("start", data=start, **_CHECKED)
+    keys, ids = np.array([key for key, _ in kept], dtype=np.int64), [record.id for _, record in kept]
+    digests, places = sequence_digests(keys, ids, codes), None
+    file.create_dataset("key", data=keys, **_CHECKED)
+    _write_text(file, "id", ids)
+    file.create_dataset("sequence_digest", data=digests, **_CHECKED)
+    if windows:
+        places = Places(
+            [record.chrom for _, record in kept],
+            np.array([record.start for _, record in kept], dtype=np.int64),
+            [record.strand for _, record in kept],
+        )
+        _write_text(file, "chrom", places.chrom)
+        _write_text(file, "strand", places.strand)
+        file.create_dataset("start", data=places.start, **_CHECKED)
+    file.attrs.update(attributes)
+    file.attrs["digest"] = file_digest(attributes, digests, places)
     chunks = (min(n, max(1, _CHUNK_BYTES // length)), length)
     file.create_dataset("codes", data=codes, chunks=chunks, **_CHECKED)
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genolift.errors import InputError
+from genolift.scores_check import check_scores
 from genolift.store import Block, open_contributions, write_contributions
 
 
@@ -48,7 +49,9 @@ def merge_shards(heads: Sequence[Head], out: str | os.PathLike[str]) -> None:
     def blocks() -> Iterator[Block]:
         for head in heads:
             with open_contributions(head.path) as shard:
-                yield from shard.blocks()
+                for block in shard.blocks():
+                    check_scores(block, shard.provenance, head.path)
+                    yield block
 
     write_contributions(
         out,

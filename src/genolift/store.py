@@ -18,6 +18,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from genolift.digests import SIZE, FileDigest, row_digests
 from genolift.errors import InputError
 from genolift.files import existing_file
 from genolift.hdf5 import (
@@ -29,7 +30,6 @@ from genolift.hdf5 import (
     opened_hdf5,
     reading,
     text_type,
-    texts,
     warnings_of,
 )
 from genolift.hdf5_writing import whole_hdf5
@@ -62,6 +62,8 @@ LAYOUT: Mapping[str, Field] = {
     "genolift/reference_output": Field(np.float32, ("reference",)),
     "genolift/convergence_error": Field(np.float32, ("reference",)),
     "genolift/standard_error": Field(np.float32, ("position",)),
+    "genolift/sequence_digest": Field(np.uint8, ("digest",)),
+    "genolift/reference_digest": Field(np.uint8, ("digest",)),
 }
 
 MODELS_LAYOUT: Mapping[str, Field] = {
@@ -71,8 +73,33 @@ MODELS_LAYOUT: Mapping[str, Field] = {
 """What the file has besides where it holds the mean over several models."""
 
 
+_DIGESTS = "genolift/digest"
+"""Of each row, (sequence, dataset, 16), the digest of what it has in each dataset, in the layout's order."""
+
+
 def _layout(several: bool) -> Mapping[str, Field]:
     return {**LAYOUT, **MODELS_LAYOUT} if several else LAYOUT
+
+
+class Rows:
+    """A dataset of an open file, which is read by whole rows, each checked against its digest.
+
+    ``shape`` and ``dtype`` are those of the dataset.
+    """
+
+    def __init__(self, name: str, stored: Stored, digests: NDArray[np.uint8], refusal: Refusal) -> None:
+        self._name, self._stored, self._digests, self._refusal = name, stored, digests, refusal
+        self.shape, self.dtype = stored.shape, stored.dtype
+
+    def __getitem__(self, rows: int | slice) -> NDArray[Any]:
+        values = self._stored[rows]
+        read = values if isinstance(rows, slice) else values[None]
+        expected = self._digests[rows].reshape(len(read), SIZE)
+        wrong = (row_digests(read) != expected).any(1)
+        if wrong.any():
+            row = range(self.shape[0])[rows] if isinstance(rows, slice) else [rows]
+            raise self._refusal(f"{self._name} is not what was written in row {row[int(wrong.argmax())]}")
+        return values
 
 
 class Contributions:
@@ -92,6 +119,8 @@ class Contributions:
         The lengths of the genome's chromosomes in bases; empty for sequences from FASTA.
     models
         The names of the models that it holds the mean over; empty for one model.
+    digest
+        Of the file: of its attributes and of its rows' digests.
     """
 
     def __init__(self, file: h5py.File, refusal: Refusal) -> None:
@@ -107,14 +136,25 @@ class Contributions:
         self.models = tuple(map(str, file["genolift/model_output"].attrs["models"])) if several else ()
         self.n, _, self.length = file["shap/seq"].shape
         self.r = int(file["genolift/reference_output"].shape[1])
-        sizes = {"base": 4, "position": self.length, "reference": self.r, "model": len(self.models)}
+        sizes = _sizes(self.length, self.r, len(self.models))
         for name, field in self.layout.items():
             _check_field(file[name], field, (self.n, *(sizes[axis] for axis in field.axes)))
-        self._datasets = {name: Stored(file[name], refusal) for name in self.layout}
+        digests = file[_DIGESTS][:]
+        if digests.shape != (self.n, len(self.layout), SIZE) or digests.dtype != np.uint8:
+            raise ValueError("its digests do not match its rows")
+        digest = _head_digest(file.attrs, self.models)
+        digest.add(digests)
+        self.digest = digest.hex()
+        if self.digest != file.attrs["digest"]:
+            raise ValueError("it was changed after it was written: its digest is of something else")
+        self._datasets = {
+            name: Rows(name, Stored(file[name], refusal), digests[:, number], refusal)
+            for number, name in enumerate(self.layout)
+        }
         self.key: NDArray[np.int64] = self["genolift/key"][:]
-        self.id = texts(file["genolift/id"])
+        self.id: list[str] = [text.decode("utf-8") for text in self["genolift/id"][:].tolist()]
 
-    def __getitem__(self, name: str) -> Stored:
+    def __getitem__(self, name: str) -> Rows:
         return self._datasets[name]
 
     def blocks(self, rows: int = 256) -> Iterator[dict[str, NDArray[Any]]]:
@@ -166,14 +206,15 @@ def write_contributions(
 ) -> None:
     """Write contributions.h5 from blocks of rows that are ``n`` sequences together, whole or not at all.
 
-    ``models`` are named where the blocks are of the mean over several, and have what `MODELS_LAYOUT` says.
+    The digests of what is written are taken on the way. ``models`` are named where the blocks are of the mean
+    over several, and have what `MODELS_LAYOUT` says.
 
     Raises
     ------
     InputError
         If the file cannot be written.
     """
-    sizes = {"base": 4, "position": length, "reference": r, "model": len(models)}
+    sizes = _sizes(length, r, len(models))
     layout = _layout(bool(models))
     with whole_hdf5(path) as file:
         file.attrs["format"] = FORMAT
@@ -186,17 +227,40 @@ def write_contributions(
             _create(file, name, (n, *(sizes[axis] for axis in field.axes)), field.dtype)
         if models:
             file["genolift/model_output"].attrs["models"] = list(models)
+        kept = _create(file, _DIGESTS, (n, len(layout), SIZE), np.uint8)
+        digest = _head_digest(file.attrs, models)
         ids: list[bytes] = []
         start = 0
         for block in blocks:
             stop = start + len(block["genolift/key"])
-            for name in scores:
-                file[name][start:stop] = block[name]
-            ids += as_bytes(block["genolift/id"])
+            names = as_bytes(block["genolift/id"])
+            columns = [
+                names if field.dtype is np.bytes_ else np.ascontiguousarray(block[name], field.dtype)
+                for name, field in layout.items()
+            ]
+            digests = np.stack([row_digests(column) for column in columns], axis=1)
+            digest.add(digests)
+            kept[start:stop] = digests
+            for name, column in zip(layout, columns, strict=True):
+                if name in scores:
+                    file[name][start:stop] = column
+            ids += names
             start = stop
         if start != n:
             raise RuntimeError(f"{start} rows were written, {n} promised")
         _create(file, "genolift/id", (n,), text_type(ids))[:] = ids
+        file.attrs["digest"] = digest.hex()
+
+
+def _sizes(length: int, r: int, models: int) -> dict[str, int]:
+    """Return how long each axis of the layout is."""
+    return {"base": 4, "position": length, "reference": r, "model": models, "digest": SIZE}
+
+
+def _head_digest(attributes: Mapping[str, Any], models: Sequence[str]) -> FileDigest:
+    """Return the file's digest as far as its attributes go."""
+    told = {name: attributes[name] for name in ("format", "version", "provenance", "chromosomes")}
+    return FileDigest(told | {"models": list(models)})
 
 
 def _create(file: h5py.File, name: str, shape: tuple[int, ...], dtype: Any) -> h5py.Dataset:

@@ -6,7 +6,8 @@ import csv
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import h5py
 import numpy as np
@@ -14,11 +15,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from genolift.alphabet import N_CODE
+from genolift.digests import SIZE, FileDigest, row_digests, sequence_digests
 from genolift.errors import InputError
-from genolift.files import existing_file
-from genolift.hdf5 import check_format, json_object, opened_hdf5, reading, texts, warnings_of
+from genolift.files import existing_file, sha256
+from genolift.hdf5 import as_bytes, check_format, json_object, opened_hdf5, reading, texts, warnings_of
 
 FORMAT, VERSION = "genolift-sequences", 1
+_DIGESTED = ("format", "version", "provenance", "chromosomes", "table_sha256")
 COLUMNS = ("key", "id", "chrom", "start", "end", "strand", "length", "gc", "n_count", "kept", "reason")
 _WHOLE_NUMBERS = {"key": "int64", "start": "Int64", "end": "Int64", "length": "int64", "n_count": "Int64"}
 
@@ -49,6 +52,23 @@ class Sequences:
     """The lengths of the genome's chromosomes, in bases; empty for sequences from FASTA."""
     places: Places | None = None
     """None for sequences from FASTA."""
+    digests: NDArray[np.uint8] = field(default_factory=lambda: np.empty((0, SIZE), np.uint8))
+    """Of each, uint8 (sequence, 16), as `sequence_digests`; where they were read from ``sequences.h5``."""
+    digest: str = ""
+    """The digest of that file."""
+    table_sha256: str = ""
+    """Of the ``sequences.tsv`` that was written with it."""
+
+
+def file_digest(
+    attributes: Mapping[str, Any], digests: NDArray[np.uint8], places: Places | None = None
+) -> str:
+    """Return the digest of ``sequences.h5``: of attributes, the sequences' digests and where they lie."""
+    digest = FileDigest({name: attributes[name] for name in _DIGESTED})
+    digest.add(digests)
+    if places is not None:
+        digest.add(row_digests(as_bytes(places.chrom), places.start, as_bytes(places.strand)))
+    return digest.hex()
 
 
 def read_sequence_table(path: str | os.PathLike[str]) -> pd.DataFrame:
@@ -81,6 +101,22 @@ def read_sequence_table(path: str | os.PathLike[str]) -> pd.DataFrame:
             f"is no table of sequences ({error})", where=str(file), remedy="make it anew with genolift encode"
         ) from error
     return frame
+
+
+def check_table(path: str | os.PathLike[str], provenance: Mapping[str, Any], of: str) -> None:
+    """Check that ``sequences.tsv`` was written with the sequences that a file ``of`` contributions is of.
+
+    Raises
+    ------
+    InputError
+        If it was not, or was changed since.
+    """
+    if sha256(path) != provenance.get("sequences_table_sha256"):
+        raise InputError(
+            f"is not the table that was written with the sequences of {of}",
+            where=str(path),
+            remedy="give the table of that run, or run all steps again from genolift encode on",
+        )
 
 
 def read_sequences(path: str | os.PathLike[str]) -> Sequences:
@@ -135,7 +171,20 @@ def _sequences(stored: h5py.File) -> Sequences:
     n = len(sequences.codes)
     if key.shape != (n,) or len(sequences.id) != n or len(np.unique(sequences.key)) != n:
         raise ValueError("key, id and codes do not match")
-    return sequences
+    return _checked(stored, sequences)
+
+
+def _checked(stored: h5py.File, sequences: Sequences) -> Sequences:
+    """Return sequences with the digests that the file has of them, where they are so."""
+    found = sequence_digests(sequences.key, sequences.id, sequences.codes)
+    expected = stored["sequence_digest"][:]
+    if not np.array_equal(found, expected):
+        row = int((found != expected).any(1).argmax()) if found.shape == expected.shape else 0
+        raise ValueError(f"the sequence {sequences.id[row]} is not the one that was written")
+    digest = file_digest(stored.attrs, found, sequences.places)
+    if digest != stored.attrs["digest"]:
+        raise ValueError("it was changed after it was written: its digest is of something else")
+    return replace(sequences, digests=found, digest=digest, table_sha256=stored.attrs["table_sha256"])
 
 
 def _places(stored: h5py.File) -> Places:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 from typing import Any
 
@@ -111,10 +112,12 @@ def write_per_base(path: Path, contributions: Contributions, table: pd.DataFrame
 
     ``position`` is 0-based in the sequence, ``genome_position`` 0-based on the chromosome and empty for
     sequences from FASTA; ``base`` and the hypothetical bases are those of the sequence's own strand;
-    ``model_sd``, over models, is there where there are several.
+    ``model_sd``, over models, is there where there are several. The file's metadata names the contributions
+    by their digest.
     """
     places = table.set_index("key")
-    schema = _schema(several=bool(contributions.models))
+    told = {"genolift": json.dumps({"made_from": {"contributions.h5": contributions.digest}})}
+    schema = _schema(several=bool(contributions.models)).with_metadata(told)
     with whole_file(path) as beside, pq.ParquetWriter(beside, schema, compression="zstd") as writer:
         for block in contributions.blocks():
             writer.write_table(_per_base_rows(block, places.loc[block["genolift/key"]], schema))

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from genolift.errors import InputError
 from genolift.files import whole_file
-from genolift.hdf5 import Stored
-from genolift.store import Contributions
+from genolift.store import Contributions, Rows
 
 
 def write_bigwig(
@@ -78,7 +77,7 @@ def _not_whole(path: Path) -> InputError:
 
 
 def _runs(
-    windows: pd.DataFrame, values: Stored, row_of: dict[int, int]
+    windows: pd.DataFrame, values: Rows, row_of: dict[int, int]
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Yield start and mean values of each stretch of a chromosome that windows cover without a gap."""
     stretch: list[tuple[int, NDArray[np.float32]]] = []

@@ -83,6 +83,7 @@ def aggregated():
             **shown,
         ),
         "per_base": of_analysis("per_base.parquet"),
+        "record": of_analysis("aggregate.json"),
     }
 
 

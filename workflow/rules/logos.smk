@@ -4,6 +4,8 @@ rule logos:
         motifs=of_analysis("motifs.tsv"),
         contributions=of_analysis("contributions.h5"),
         per_sequence=of_analysis("per_sequence.tsv"),
+        aggregated=of_analysis("aggregate.json"),
+        searched=of_analysis("motifs.json"),
     output:
         report(
             directory(of_analysis("logos")),

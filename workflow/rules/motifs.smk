@@ -8,6 +8,7 @@ rule motifs:
         ppm=of_analysis("motifs.meme"),
         cwm=of_analysis("motifs_cwm.meme"),
         matrices=of_analysis("motif_matrices.tsv"),
+        record=of_analysis("motifs.json"),
         table=report(
             of_analysis("motifs.tsv"),
             caption="../report/motifs.rst",

@@ -12,6 +12,8 @@ rule report:
         motifs=of_analysis("motifs.tsv"),
         seqlets=of_analysis("seqlets.tsv"),
         hits=of_analysis("hits.bed.gz"),
+        aggregated=of_analysis("aggregate.json"),
+        searched=of_analysis("motifs.json"),
         logos=of_analysis("logos"),
     output:
         report(

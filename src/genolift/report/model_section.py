@@ -62,8 +62,16 @@ def _view(name: str, path: Path, run: Mapping[str, Any]) -> InspectedView:
             where=str(path),
             remedy="run genolift inspect again",
         ) from error
-    if run.get("model_sha256") not in (None, told.get("model_sha256")):
-        raise InputError(
-            "is of another model than contributions.h5", where=str(path), remedy="run genolift inspect again"
-        )
+    for key, value in told.items():
+        if _is_checked(key) and run.get(key, value) != value:
+            raise InputError(
+                f"is of another model than contributions.h5: its {key} is {value}, there {run[key]}",
+                where=str(path),
+                remedy="run genolift inspect again",
+            )
     return view
+
+
+def _is_checked(key: str) -> bool:
+    """Whether a key of the inspection must be as the contributions have it: the files, target and rule."""
+    return key in ("target", "rule") or (key.startswith("model_") and key.endswith(("sha256", "imports")))

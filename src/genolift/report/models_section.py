@@ -71,7 +71,7 @@ def models_view(results: Results) -> ModelsView | None:
     with ExitStack() as stack:
         files = {name: stack.enter_context(open_contributions(path)) for name, path in paths.items()}
         for name, file in files.items():
-            _check_run(file, paths[name], results, told.get(name, {}))
+            _check_run(file, paths[name], told.get(name, {}))
         compared = _compared(list(files.values()))
     alike = _medians(compared.alike)
     views = (
@@ -89,9 +89,8 @@ def models_view(results: Results) -> ModelsView | None:
     return ModelsView(tuple(views), f"{_agreement(results.models, alike)} {_spread(results)}".strip())
 
 
-def _check_run(file: Contributions, path: Path, results: Results, told: Mapping[str, Any]) -> None:
-    same = file.provenance.get("model_sha256") == told.get("model_sha256")
-    if not same or file.key.tolist() != results.scored["key"].tolist():
+def _check_run(file: Contributions, path: Path, told: Mapping[str, Any]) -> None:
+    if file.digest != told.get("contributions_digest"):
         raise InputError(
             "is of another run than contributions.h5", where=str(path), remedy="run genolift aggregate again"
         )

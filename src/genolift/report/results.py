@@ -15,6 +15,7 @@ import pandas as pd
 from genolift.errors import InputError
 from genolift.files import existing_file
 from genolift.hdf5 import json_object, opened_hdf5, reading, warnings_of
+from genolift.one_run import check_folder
 from genolift.sequences import read_sequence_table
 from genolift.store import open_contributions
 
@@ -115,6 +116,7 @@ def read_results(folder: Path, provenance: Mapping[str, Any] | None = None) -> R
     with open_contributions(folder / "contributions.h5") as store:
         length, n_references, keys, attributed = store.length, store.r, store.key.tolist(), store.provenance
         models, warned = store.models, store.warnings
+        check_folder(folder, store)
     numbers = (*_SCORED["numbers"], *(["output_sd"] if models else []))
     scored = _read_table(folder / "per_sequence.tsv", text=_SCORED["text"], numbers=numbers)
     kept = sequences.loc[sequences["kept"], "key"].tolist()
