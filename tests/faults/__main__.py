@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from random import Random
 
-from faults.analysis import STEPS, TRIED_ALWAYS
+from faults.analysis import ONLY_MADE, STEPS, TRIED_ALWAYS
 from faults.trying import FULL, SIGNALS, Outcome, preload, try_once, undisturbed
 
 _NOT_BEGUN = "not begun"
@@ -65,7 +65,7 @@ def _options() -> argparse.Namespace:
 
 
 def _chosen(steps: str, random: Random) -> list[str]:
-    names = [step.name for step in STEPS if step.name not in ("attribute b", "inspect b")]
+    names = [step.name for step in STEPS if step.name not in ONLY_MADE]
     if steps == "all":
         return names
     if steps == "some":

@@ -70,8 +70,9 @@ def _everything(file: h5py.File) -> dict[str, Any]:
                 value = _without_times(json.loads(value))
             found[f"{name}@{key}"] = value.tolist() if isinstance(value, np.generic | np.ndarray) else value
         if isinstance(item, h5py.Dataset):
-            values = item[()]
-            found[name] = (str(item.dtype), item.shape, np.asarray(values).tolist())
+            values = np.asarray(item[()])
+            held = values.tolist() if values.dtype == object else values.tobytes()
+            found[name] = (str(item.dtype), item.shape, held)
 
     add("", file)
     file.visititems(add)
