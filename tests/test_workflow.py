@@ -265,6 +265,7 @@ def test_a_step_s_last_line_is_in_its_log_when_a_terminal_s_signal_ends_it(tmp_p
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "begun\n"
+    time.sleep(0.5)  # until the shell waits for its pipeline: before, the signal ends the shell itself
     os.killpg(process.pid, signal.SIGINT)
     assert process.communicate()[0] == "the last line\n"
     assert process.returncode == 130

@@ -124,6 +124,8 @@ def test_models_that_say_different_lengths_are_named_before_anything_is_computed
     write_config(tmp_path, config)
     code, said = snakemake("--cores", "1", "--configfile", "my.yaml", folder=tmp_path)
     assert code != 0
-    (line,) = [line for line in said.splitlines() if line.startswith("genolift: error: ")]
+    lines = said.rstrip().splitlines()
+    (line,) = {line for line in lines if line.startswith("genolift: error: ")}
+    assert lines[-1] == line
     assert "models: 'fold_0' takes 60 bases, 'fold_1' 80; models that are averaged" in line
     assert not (tmp_path / "results" / "windows" / "sequences.h5").exists()
