@@ -63,7 +63,7 @@ def _rows_of_table(lines: list[str], chrom: str, start: str, summit: str | None,
     names = [name.lstrip("#").strip().lower() for name in header]
     found = []
     for row in rows[rows.index(header) + 1 :]:
-        if _is_of_browser(" ".join(row)):
+        if row == header or _is_of_browser(" ".join(row)):
             continue
         told = dict(zip(names, row[len(row) == len(names) + 1 :], strict=False))
         name, its_strand = told.get("name", ""), told.get(strand or "", "")

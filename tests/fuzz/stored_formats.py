@@ -12,6 +12,7 @@ import numpy as np
 from steps import study
 
 from fuzz.container_changes import change_hdf5, change_hdf5_headers
+from fuzz.judging import difference
 from fuzz.running import Format
 from genolift.aggregate import aggregate
 from genolift.motifs import find_motifs
@@ -117,19 +118,35 @@ def _motifs(path: Path) -> Any:
 
 def _motifs_by_h5py(path: Path) -> Any:
     with h5py.File(path, "r") as file:
-        found = {name: _plain(value) for name, value in file.attrs.items()}
+        names = [name for name in ("note", "provenance", "warnings") if name in file.attrs]
+        found = {name: _plain(file.attrs[name]) for name in names}
     told = {**json.loads(found["provenance"]), "warnings": json.loads(found.get("warnings", "[]"))}
     named = {key if key.startswith("motifs") else f"motifs_{key}": value for key, value in told.items()}
     return {"note": found.get("note", ""), "told": named}
 
 
+def _unchanged(read: Callable[[Path], Any], name: str) -> Callable[[Path], Any]:
+    """Return a reader that refuses what is not as the steps wrote it, as digests in our files should."""
+
+    def read_unchanged(path: Path) -> Any:
+        found, valid = read(path), read(_steps(path) / name)
+        if changed := difference(found, valid):
+            raise ValueError(f"a change is accepted: {changed}")
+        return found
+
+    return read_unchanged
+
+
 STORED_FORMATS = tuple(
-    Format(name, ".h5", read, other, _file(name if name.endswith(".h5") else f"{name}.h5"), changes=_CHANGES)
-    for name, read, other in (
-        ("sequences.h5", _sequences, _sequences_by_h5py),
-        ("references.h5", _references, _references_by_h5py),
-        ("shard", _aggregated, _shard_by_h5py),
-        ("contributions.h5", _contributions, _contributions_by_h5py),
-        ("motifs.h5", _motifs, _motifs_by_h5py),
+    Format(name, ".h5", read, other, _file(file), changes=_CHANGES)
+    for name, file, read, other in (
+        ("sequences.h5", "sequences.h5", _sequences, _unchanged(_sequences_by_h5py, "sequences.h5")),
+        ("references.h5", "references.h5", _references, _unchanged(_references_by_h5py, "references.h5")),
+        ("shard", "shard.h5", _aggregated, _unchanged(_shard_by_h5py, "shard.h5")),
+        (
+            *("contributions.h5", "contributions.h5", _contributions),
+            _unchanged(_contributions_by_h5py, "contributions.h5"),
+        ),
+        ("motifs.h5", "motifs.h5", _motifs, _motifs_by_h5py),
     )
 )

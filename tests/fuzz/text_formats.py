@@ -116,11 +116,11 @@ def _motifs(path: Path) -> Any:
 
 def _motifs_by_pattern(path: Path) -> Any:
     """Read motifs as the format's page describes them: a MOTIF line, a heading, and ``w`` rows of numbers."""
-    blocks = re.split(r"(?m)^[ \t]*MOTIF(?=\s)", text_of(path))[1:]
+    blocks = re.split(r"(?m)^[^\S\n]*MOTIF(?=\s)", text_of(path))[1:]
     found = []
     for block in blocks:
         names = block.split("\n")[0].split()
-        _, heading, after = re.split(r"(?m)^[ \t]*(letter-probability[^\n]*)\n", block + "\n")[:3]
+        _, heading, after = re.split(r"(?m)^[^\S\n]*(letter-probability[^\n]*)\n", block + "\n")[:3]
         rows = re.match(r"((?:\s*[-+]?\.?\d[^\n]*\n)*)", after)[1]  # type: ignore[index]
         matrix = np.array(
             [[float(word) for word in row.split()] for row in rows.split("\n") if row.strip()]
