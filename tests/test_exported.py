@@ -282,6 +282,15 @@ def test_what_a_forward_sets_and_names_is_let_pass(tmp_path: Path, make: type[nn
     assert torch.equal(found.contributions, expected.contributions)
 
 
+def test_a_program_without_the_values_of_a_constant_is_refused_as_it_is_read(program: Path) -> None:
+    held = members(program)
+    told = json.loads(held[CONSTANTS])
+    told["config"] = {f"model.{name}": entry for name, entry in told["config"].items()}
+    write(program, held | {CONSTANTS: json.dumps(told).encode()})
+    with pytest.raises(genolift.InputError, match="lacks the values of 'scale'; copy it again"):
+        genolift.load_model(str(program))
+
+
 def test_what_is_no_program_is_said(program: Path, tmp_path: Path) -> None:
     whole = program.read_bytes()
     (tmp_path / "cut.pt2").write_bytes(whole[: len(whole) // 2])

@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import torch
 from safetensors.torch import save_file
@@ -158,13 +159,14 @@ def _saved_programs(folder: Path) -> list[Path]:
 def _program_of_torch(path: Path) -> Any:
     """Return what torch reads of a program without its sample inputs, which nothing is computed from.
 
-    The two records that say that it is one are as torch writes them.
+    The records that say that it is one are as torch writes them.
     """
     _check_archive(path)
     copied = io.BytesIO()
     with zipfile.ZipFile(path) as archive, zipfile.ZipFile(copied, "w") as copy:
         root = archive.namelist()[0].partition("/")[0]
         marks = {f"{root}/archive_format": b"pt2", f"{root}/archive_version": b"0"}
+        marks[f"{root}/.data/version"] = b"6\n"
         for member in archive.infolist():
             member.CRC = None  # type: ignore[assignment]  # an archive of torch's need have none
             if member.filename.startswith(f"{root}/") and member.filename not in marks:
@@ -210,27 +212,43 @@ def _ours_of_keras(path: Path) -> Any:
 
 
 def _keras_of_keras(path: Path) -> Any:
-    model = keras.saving.load_model(_with_checksums(path), compile=False)
+    model = keras.saving.load_model(_as_keras_reads(path), compile=False)
     weights = [weight.numpy() for weight in model.weights if "seed_generator" not in weight.path]
     with torch.no_grad():
         outputs = model(_onehot().mT)
     return {"weights": _sorted(weights), "outputs": outputs.detach().float().numpy()}
 
 
-def _with_checksums(path: Path) -> Path:
-    """Return a file, or a copy of an archive that has no checksums, as torch may write it, with them."""
+def _as_keras_reads(path: Path) -> Path:
+    """Return a copy of a file with the same values: numbers in this machine's order, archives with checksums.
+
+    torch may write archives without; Keras reads none of these, and no numbers in another order.
+    """
+    copy = path.with_name(f"copy{path.suffix}")
     if not zipfile.is_zipfile(path):
-        return path
-    with zipfile.ZipFile(path) as archive:
-        members = archive.infolist()
-        if any(member.CRC for member in members):
-            return path
-        copy = path.with_name("copy.keras")
-        with zipfile.ZipFile(copy, "w") as copied:
-            for member in members:
-                member.CRC = None  # type: ignore[assignment]
-                copied.writestr(member.filename, archive.read(member))
+        copy.write_bytes(_in_native_order(path.read_bytes()))
+        return copy
+    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(copy, "w") as copied:
+        unwritten = all(member.CRC == 0 for member in archive.infolist())
+        for member in archive.infolist():
+            member.CRC = None if unwritten else member.CRC  # type: ignore[assignment]
+            content = archive.read(member)
+            is_hdf5 = member.filename.endswith(".h5")
+            copied.writestr(member.filename, _in_native_order(content) if is_hdf5 else content)
     return copy
+
+
+def _in_native_order(data: bytes) -> bytes:
+    buffer = io.BytesIO(data)
+    with h5py.File(buffer, "r+") as file:
+        datasets: list[Any] = []
+        file.visititems(lambda _, each: datasets.append(each) if isinstance(each, h5py.Dataset) else None)
+        for each in datasets:
+            if not each.dtype.isnative:
+                name, values = each.name, each[()]
+                del file[name]
+                file[name] = values.astype(values.dtype.newbyteorder("="))
+    return buffer.getvalue()
 
 
 def _sorted(weights: Sequence[np.ndarray]) -> np.ndarray:

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.export import ExportedProgram
-from torch.export.graph_signature import TensorArgument
+from torch.export.graph_signature import InputKind, TensorArgument
 from torch.export.pt2_archive import PT2ArchiveWriter
 
 from genolift.engine import recurrent_operations  # noqa: F401 - its operations may be a program's
@@ -71,6 +71,7 @@ def exported_program(path: Path, form: Form, trust: bool) -> ExportedProgram:
             ) from error
         else:
             raise _unreadable(error, where) from error
+    _check_values(program, where)
     _check_rows(program, where)
     return _described(program, said)
 
@@ -181,6 +182,16 @@ def _saved_again(pickled: bytes) -> bytes:
     again = io.BytesIO()
     torch.save({check_path(key): tensor for key, tensor in tensors.items()}, again)
     return again.getvalue()
+
+
+def _check_values(program: ExportedProgram, where: str) -> None:
+    """Raise where a parameter, buffer or constant has no value, which torch finds when the program is run."""
+    for spec in program.graph_signature.input_specs:
+        kept = spec.kind in (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR)
+        if kept and spec.target not in program.state_dict and spec.target not in program.constants:
+            raise InputError(
+                f"lacks the values of {spec.target!r}", where=where, remedy="copy it again, or export it anew"
+            )
 
 
 def _check_rows(program: ExportedProgram, where: str) -> None:
