@@ -148,6 +148,14 @@ def test_what_leads_out_of_a_file_or_is_too_large_for_it_is_refused(
         assert said in refused(own, name)
 
 
+def test_keys_of_two_axes_are_refused(own: Study) -> None:
+    with h5py.File(own.folder / "references.h5", "r+") as file:
+        keys = file["key"][:]
+        del file["key"]
+        file["key"] = keys[None]
+    assert "its references do not match its keys" in refused(own, "references.h5")
+
+
 def test_what_a_report_reads_of_a_file_is_refused_alike(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "motifs.h5", "w") as file:
         file.attrs["provenance"] = "{}"

@@ -162,7 +162,8 @@ class References:
         shape, n = dataset.shape, math.prod(key.shape)
         expected = (self.number, 4) if self.shared else (n, self.number)
         dtype = np.float32 if self.shared else np.uint8
-        if len(shape) != 3 or shape[:2] != expected or key.dtype != np.int64 or dataset.dtype != dtype:
+        keys = key.dtype == np.int64 and len(key.shape) == 1
+        if not keys or len(shape) != 3 or shape[:2] != expected or dataset.dtype != dtype:
             raise ValueError("its references do not match its keys or their number")
         self.key = key[:]
         self.sequence_digest, self.reference_digest = (

@@ -212,11 +212,32 @@ def _ours_of_keras(path: Path) -> Any:
 
 
 def _keras_of_keras(path: Path) -> Any:
-    model = keras.saving.load_model(_as_keras_reads(path), compile=False)
+    copy = _as_keras_reads(path)
+    try:
+        model = keras.saving.load_model(copy, compile=False)
+    except Exception:
+        if path.suffix != ".h5":
+            raise
+        _leave_out_what_is_not_said(copy)
+        model = keras.saving.load_model(copy, compile=False)
     weights = [weight.numpy() for weight in model.weights if "seed_generator" not in weight.path]
     with torch.no_grad():
         outputs = model(_onehot().mT)
     return {"weights": _sorted(weights), "outputs": outputs.detach().float().numpy()}
+
+
+def _leave_out_what_is_not_said(copy: Path) -> None:
+    """Take out of a file the settings that are null, whatever their name is now, and weights of no layer.
+
+    A type is put in where there is none: all that is not said has one default.
+    """
+    with h5py.File(copy, "r+") as file:
+        told = json.loads(file.attrs["model_config"])
+        for layer in told["config"]["layers"]:
+            said = {key: value for key, value in layer["config"].items() if value is not None}
+            layer["config"] = {"dtype": "float32"} | said
+        file.attrs["model_config"] = json.dumps(told)
+        file["model_weights/top_level_model_weights"].attrs["weight_names"] = []
 
 
 def _as_keras_reads(path: Path) -> Path:
