@@ -232,12 +232,16 @@ def _leave_out_what_is_not_said(copy: Path) -> None:
     A type is put in where there is none: all that is not said has one default.
     """
     with h5py.File(copy, "r+") as file:
-        told = json.loads(file.attrs["model_config"])
+        told = json.loads(file.attrs["model_config"], object_hook=_with_type)
         for layer in told["config"]["layers"]:
             said = {key: value for key, value in layer["config"].items() if value is not None}
             layer["config"] = {"dtype": "float32"} | said
         file.attrs["model_config"] = json.dumps(told)
         file["model_weights/top_level_model_weights"].attrs["weight_names"] = []
+
+
+def _with_type(told: dict[str, Any]) -> dict[str, Any]:
+    return {"dtype": "float32"} | told if "keras_history" in told else told
 
 
 def _as_keras_reads(path: Path) -> Path:
