@@ -10,6 +10,7 @@ import json
 import struct
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -257,9 +258,10 @@ def _as_keras_reads(path: Path) -> Path:
         unwritten = all(member.CRC == 0 for member in archive.infolist())
         for member in archive.infolist():
             member.CRC = None if unwritten else member.CRC  # type: ignore[assignment]
-            content = archive.read(member)
-            is_hdf5 = member.filename.endswith(".h5")
-            copied.writestr(member.filename, _in_native_order(content) if is_hdf5 else content)
+            with suppress(zipfile.BadZipFile):  # Keras then says what it lacks
+                content = archive.read(member)
+                is_hdf5 = member.filename.endswith(".h5")
+                copied.writestr(member.filename, _in_native_order(content) if is_hdf5 else content)
     return copy
 
 
