@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import struct
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -250,7 +251,7 @@ def _as_keras_reads(path: Path) -> Path:
 
     torch may write archives without; Keras reads none of these, and no numbers in another order.
     """
-    copy = path.with_name(f"copy{path.suffix}")
+    copy = path.with_name(f"copy-{os.getpid()}{path.suffix}")
     if not zipfile.is_zipfile(path):
         copy.write_bytes(_in_native_order(path.read_bytes()))
         return copy
@@ -321,7 +322,11 @@ def _or_undamaged(read: Reader, name: str) -> Reader:
 
 @cache
 def _valid(read: Reader, folder: Path) -> list[Any]:
-    return [read(file) for file in sorted(folder.iterdir()) if file.suffix != ".pt"]
+    return [
+        read(file)
+        for file in sorted(folder.iterdir())
+        if file.suffix != ".pt" and not file.name.startswith("copy-")
+    ]
 
 
 def _compared(name: str, suffix: str, read: Reader, other: Reader, bases: Any, *changes: Change) -> Format:
