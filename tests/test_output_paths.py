@@ -120,7 +120,7 @@ def test_a_folder_of_the_user_s_is_not_replaced(
     before = sorted(path.name for path in Path("out").iterdir())
     code, err = run(capsys, *command.split())
     assert code == 2
-    assert f"out: is there already, and was not made by genolift {kind}; name a new folder" in err
+    assert f"out: is there already, and was not made by genolift {kind}; move it elsewhere, or " in err
     assert sorted(path.name for path in Path("out").iterdir()) == before
 
 

@@ -200,6 +200,25 @@ def test_the_workflow_is_lint_clean() -> None:
     assert code == 0, said
 
 
+@pytest.mark.parametrize("folder", ["logos", "models"])
+def test_no_folder_with_files_of_the_user_s_is_replaced(
+    tmp_path: Path, inputs: dict[str, Any], folder: str
+) -> None:
+    model = inputs["analyses"]["tiny"].pop("model")
+    models = {"a": {"path": model.pop("path")}, "b": {"path": "other.safetensors"}}
+    shutil.copy(tmp_path / "weights.safetensors", tmp_path / "other.safetensors")
+    inputs["analyses"]["tiny"] |= {"model": model, "models": models}
+    write_config(tmp_path, inputs)
+    place = Path("results", "tiny", folder)
+    (tmp_path / place).mkdir(parents=True)
+    (tmp_path / place / "mine.txt").write_text("mine")
+    code, said = snakemake("--cores", "1", "--configfile", "my.yaml", folder=tmp_path)
+    assert code == 2
+    assert said.splitlines()[-1].startswith(f"genolift: error: {place}: is there already, ")
+    assert (tmp_path / place / "mine.txt").read_text() == "mine"
+    assert not (tmp_path / "results" / "tiny" / "check.json").exists(), "before any step"
+
+
 def test_a_step_s_mistake_is_on_the_terminal_and_in_the_log(tmp_path: Path, inputs: dict[str, Any]) -> None:
     (tmp_path / "sites.bed").write_text("chr1\t20\t10\tbackwards\n")
     code, said = snakemake("--cores", "1", "--configfile", "my.yaml", folder=tmp_path)

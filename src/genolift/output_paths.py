@@ -111,7 +111,7 @@ def check_folder(path: Path, kind: str, *, replaced: bool = True) -> None:
             raise InputError(
                 f"is there already, and was not made by genolift {kind}",
                 where=str(path),
-                remedy="name a new folder, or an empty one",
+                remedy="move it elsewhere, or name a new folder or an empty one",
             )
         return
     more = sorted(held - set(mark["files"])) if replaced else []

@@ -8,14 +8,32 @@ from snakemake.logging import logger
 from genolift.config_yaml import read_yaml
 from genolift.errors import InputError
 from genolift.failed_steps import FailedSteps
+from genolift.output_paths import check_folder
 
 # What a step says is wrong stands far above Snakemake's last line; it is said again behind it.
 FAILED_STEPS = FailedSteps(sys.argv[1:])
 logger.addHandler(FAILED_STEPS)
 
 
+# The folders that are an output as a whole, and what genolift calls such a folder.
+FOLDERS = {"logos": "logos", "models": "aggregate"}
+
+
+onstart:
+    check_folders()
+
+
 onerror:
     FAILED_STEPS.say_at_exit()
+
+
+def check_folders():
+    """Refuse to lose a user's files: Snakemake deletes a folder with all in it before the step that makes it."""
+    jobs = workflow.dag.needrun_jobs()
+    folders = {file for job in jobs for file in job.output if file.is_directory}
+    with mistakes_in_one_line():
+        for folder in sorted(map(Path, folders)):
+            check_folder(folder, FOLDERS[folder.name])
 
 
 @contextmanager
