@@ -195,6 +195,16 @@ def test_a_single_key_can_be_changed_on_the_command_line(tmp_path: Path) -> None
     assert "--number 5 --seed 0" in said
 
 
+def test_results_in_the_working_folder_are_made_by_their_names(
+    tmp_path: Path, inputs: dict[str, Any]
+) -> None:
+    write_config(tmp_path, inputs | {"results": "."})
+    code, said = snakemake("tiny/contributions.h5", "-n", "--configfile", "my.yaml", folder=tmp_path)
+    assert code == 0, said
+    assert numbers_of_jobs(said)["aggregate_windows"] == 1
+    assert " ./" not in said
+
+
 def test_the_workflow_is_lint_clean() -> None:
     code, said = snakemake("--lint", folder=ROOT)
     assert code == 0, said

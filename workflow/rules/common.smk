@@ -61,7 +61,7 @@ wildcard_constraints:
 
 def of_analysis(file):
     """The path of one of an analysis's files, with the wildcard in it."""
-    return f"{CONFIG.results}/{{analysis}}/{file}"
+    return os.path.normpath(f"{CONFIG.results}/{{analysis}}/{file}")
 
 
 SHARD = of_analysis("attribution/{model}/shard-{shard}-of-{shards}.h5")
