@@ -24,10 +24,12 @@ from genolift.analysis_check import check_analysis
 from genolift.explainer import Explainer
 from genolift.files import sha256
 from genolift.inspection.described import inspect_model
+from genolift.intervals import read_intervals
 from genolift.model_check import check_model, check_target
 from genolift.models import ModelSpec
 from genolift.models.layout import Laid
 from genolift.trial_sequences import Source, trial_sequences
+from genolift.windows import check_chromosomes
 
 
 def onehot(n: int = 2, length: int = 30, seed: int = 0) -> Tensor:
@@ -237,6 +239,23 @@ def test_a_genome_is_read_no_further_than_is_needed(tmp_path: Path) -> None:
     (tmp_path / "peaks.bed").write_text(rows)
     found = trial_sequences(Source(bed=tmp_path / "peaks.bed", genome=tmp_path / "genome.fa", length=20))
     assert found.key.tolist() == [1, 3]
+
+
+def test_a_genome_of_other_names_is_said_as_encode_says_it(tmp_path: Path) -> None:
+    (tmp_path / "genome.fa").write_text(f">1\n{'ACGT' * 100}\n>2\n{'ACGT' * 100}\n")
+    bed = tmp_path / "peaks.bed"
+    bed.write_text("#\nchr1\t50\t60\nchr2\t50\t60\n")
+    with pytest.raises(genolift.InputError) as caught:
+        trial_sequences(Source(bed=bed, genome=tmp_path / "genome.fa", length=20))
+    assert str(caught.value).startswith(
+        f"{bed}:2: the chromosome 'chr1' (and 1 more of the file's) is not in"
+    )
+    assert str(caught.value).endswith("use the same names in both"), "to drop them would leave none"
+    bed.write_text("chr1\t50\t60\n2\t50\t60\n")
+    found = trial_sequences(Source(bed=bed, genome=tmp_path / "genome.fa", length=20))
+    assert found.key.tolist() == [1]
+    with pytest.raises(genolift.InputError, match="or set missing_chromosomes to drop"):
+        check_chromosomes(read_intervals(bed).intervals, ["1", "2"], bed, "genome.fa")
 
 
 def test_records_that_the_model_cannot_take_are_passed_over(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from genolift.fasta import codes_of_letters, read_fasta
 from genolift.genome import read_windows
 from genolift.intervals import read_intervals
 from genolift.stored_sequences import Places, Sequences
-from genolift.windows import strand_of, windows_around
+from genolift.windows import check_chromosomes, strand_of, windows_around
 
 _LOOKED_AT = 1000
 """Records of a FASTA that are looked at for some that the model can take."""
@@ -106,6 +106,8 @@ def _of_windows(bed: Path, genome: Path, length: int, source: Source, n: int) ->
         keys.append(key)
         codes.append(reverse_complement_codes(coded) if strand == "-" else coded)
         at = Places([*at.chrom, window.chrom], np.append(at.start, window.start), [*at.strand, strand])
+    if not codes:
+        check_chromosomes(intervals, chromosomes, bed, genome)
     return _sequences(ids, keys, codes, source, at, chromosomes)
 
 
@@ -121,6 +123,6 @@ def _sequences(
         raise InputError(
             "no sequence of those looked at can be used",
             where=str(source.fasta or source.bed),
-            remedy="run genolift encode on it, whose table says why each is dropped",
+            remedy="run genolift encode on it, which says why they are dropped",
         )
     return Sequences(np.array(keys, np.int64), ids, np.stack(codes), chromosomes or {}, places)

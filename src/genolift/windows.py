@@ -87,8 +87,11 @@ def check_chromosomes(
     by another name: with or without 'chr', M for MT, in another case.
     """
     missing: dict[str, int] = {}
+    some_known = False
     for interval in intervals:
-        if interval.chrom not in known:
+        if interval.chrom in known:
+            some_known = True
+        else:
             missing.setdefault(interval.chrom, interval.line)
     if not missing:
         return
@@ -100,7 +103,7 @@ def check_chromosomes(
     raise InputError(
         f"the chromosome {chrom!r}{others} is not in the genome {genome}, which has {shown}",
         where=f"{path}:{line}",
-        remedy=f"{rename}, or set missing_chromosomes to drop",
+        remedy=rename + (", or set missing_chromosomes to drop" if some_known else ""),
     )
 
 
