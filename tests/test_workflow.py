@@ -195,6 +195,16 @@ def test_a_single_key_can_be_changed_on_the_command_line(tmp_path: Path) -> None
     assert "--number 5 --seed 0" in said
 
 
+def test_a_mistake_on_the_command_line_is_not_laid_to_the_file_alone(
+    tmp_path: Path, inputs: dict[str, Any]
+) -> None:
+    changes = ["--config", "defaults={references: {number: five}}"]
+    code, said = snakemake("-n", "--configfile", "my.yaml", *changes, folder=tmp_path)
+    assert code == 2
+    place = "my.yaml and --config: defaults.references.number"
+    assert said.splitlines()[-1].startswith(f'genolift: error: {place}: "five" is text')
+
+
 def test_results_in_the_working_folder_are_made_by_their_names(
     tmp_path: Path, inputs: dict[str, Any]
 ) -> None:

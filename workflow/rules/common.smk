@@ -17,11 +17,12 @@ CONFIG_FILES = [str(file).removeprefix(HERE) for file in workflow.configfiles]
 
 for config_file in CONFIG_FILES:
     check_yaml(config_file)
+COMMAND_LINE = workflow.config_settings.config_args or []
 with mistakes_in_one_line():
     # Snakemake takes every number within a value of --config for text.
     CONFIG = resolve_config(
-        with_command_line(config, workflow.config_settings.config_args or []),
-        where=" and ".join(CONFIG_FILES) or "--config",
+        with_command_line(config, COMMAND_LINE),
+        where=" and ".join([*CONFIG_FILES, *(["--config"] if COMMAND_LINE else [])]),
     )
 
 ANALYSES = CONFIG.analyses
