@@ -184,6 +184,27 @@ def test_an_import_that_no_statement_tells_is_warned_of_and_in_the_provenance(
     assert not caplog.messages
 
 
+def test_two_models_of_one_package_are_not_laid_to_each_other(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("of_two").mkdir()
+    for name in ("one", "other"):
+        Path(f"of_two/{name}.py").write_text(f"from of_two import parts_of_{name}\n{SOURCE}")
+        Path(f"of_two/parts_of_{name}.py").write_text("FILTERS = 3\n")
+    Path("of_two/__init__.py").write_text("")
+    for name in ("one", "other"):
+        torch.save(make_module(f"of_two.{name}:Small", {}).state_dict(), f"{name}.pt")
+    specs = {name: ModelSpec(f"{name}.pt", f"of_two.{name}:Small") for name in ("one", "other")}
+    with caplog.at_level(logging.WARNING, "genolift"):
+        for spec in specs.values():
+            genolift.load_model(spec)
+    assert caplog.messages == []
+    for name, spec in specs.items():
+        assert f"of_two/parts_of_{name}.py" in model_provenance(spec)["model_imports"]
+        assert len([each for each in model_provenance(spec)["model_imports"] if "parts_of" in each]) == 1
+
+
 @pytest.fixture(scope="module")
 def with_neighbour(tmp_path_factory: pytest.TempPathFactory) -> Study:
     made = study(tmp_path_factory.mktemp("study"), n=6)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import difflib
 import functools
-import importlib
 import inspect
 import sys
 from collections.abc import Callable, Mapping
@@ -24,7 +23,7 @@ from torch import nn
 from genolift.code_files import check_not_pythons, is_installed
 from genolift.errors import InputError
 from genolift.files import existing_file
-from genolift.models.own_code import OwnCode, importable_from, own_code, plain_names
+from genolift.models.own_code import OwnCode, importable_from, module_by_name, own_code, plain_names
 
 _FAILED = (Exception, SystemExit)
 """What the user's code may raise: a script may end the interpreter when it is imported."""
@@ -156,8 +155,7 @@ def imported(location: str, where: str) -> tuple[ModuleType, OwnCode | None]:
         return code.module, None if is_installed(file) else code
     check_not_pythons(location, where)
     try:
-        with importable_from(Path.cwd()):  # as python -m has it, and a console script has not
-            return importlib.import_module(location), None
+        return module_by_name(location), None
     except _FAILED as error:
         raise InputError(
             f"cannot be imported ({type(error).__name__}: {error})",

@@ -33,6 +33,8 @@ _BY_PACKAGE: dict[str, OwnCode] = {}
 _BY_FILE: dict[Path, OwnCode] = {}
 """What was run of a file last."""
 _WARNED: set[tuple[str, str]] = set()
+_MODULES: set[str] = set()
+"""What was imported as "package.module"; one package may hold several models."""
 _ONE_AT_A_TIME = threading.RLock()
 """Held while ``sys.path`` is another: of two threads one would set back what the other has set."""
 
@@ -104,13 +106,26 @@ def _really_imported(location: str) -> dict[str, Path]:
     folder, top = code_folder(location), location.partition(".")[0]
     if folder is None:
         return {}
+    of_others = {name for other in _MODULES - {location} for name in code_files(other)}
+    of_others -= code_files(location).keys()  # what another module of the package has imported
     found = {}
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] == top and isinstance(getattr(module, "__file__", None), str):
             path = Path(str(module.__file__)).resolve()
             if folder.resolve() in path.parents:
                 found[path.relative_to(folder.resolve()).as_posix()] = path
-    return found
+    return {name: path for name, path in found.items() if name not in of_others}
+
+
+def module_by_name(location: str) -> ModuleType:
+    """Return the module "package.module", which may lie in the working folder as with ``python -m``.
+
+    Raises whatever importing it raises.
+    """
+    with importable_from(Path.cwd()):
+        module = importlib.import_module(location)
+    _MODULES.add(location)
+    return module
 
 
 def plain_names(text: str) -> str:
