@@ -37,6 +37,7 @@ class _Run:
         self.is_on = False
         self.stopped_by: int | None = None
         self.raises = False  # once: what ends a run is not to be stopped in its turn
+        self.number = 0
 
     def take(self, signum: int, frame: FrameType | None) -> None:
         """Handle a signal."""
@@ -48,6 +49,8 @@ class _Run:
 
 
 _run = _Run()
+_AGAIN = threading.Lock()
+"""Held while it is decided whether a signal is sent again: not once its handler is gone."""
 
 
 def stopped_by() -> int | None:
@@ -73,6 +76,7 @@ def ended_by_signals(last_words: Callable[[int], None]) -> Iterator[None]:
         yield  # only the main thread may handle signals
         return
     _run.stopped_by, _run.is_on = None, True
+    _run.number += 1
     before = {each: signal.getsignal(each) for each in SIGNALS}
     taken = {each: handler for each, handler in before.items() if handler not in (signal.SIG_IGN, None)}
     try:
@@ -84,7 +88,8 @@ def ended_by_signals(last_words: Callable[[int], None]) -> Iterator[None]:
                 check_not_stopped()
                 yield
             finally:
-                _run.raises = False
+                with _AGAIN:
+                    _run.raises = False
     finally:
         _run.is_on = False
         for each, handler in taken.items():
@@ -178,8 +183,8 @@ class _Blocks:
         for each in self.open:
             each.append(error)
         if isinstance(error, Stopped):
-            _run.raises = True
-            _try_again(error.signum, lambda: _run.raises)
+            _run.raises, number = True, _run.number
+            _try_again(error.signum, lambda: _run.raises and _run.number == number)
 
 
 _blocks = _Blocks()
@@ -233,11 +238,13 @@ def signals_wait(callbacks: Collection[CodeType]) -> Iterator[None]:
                 signal.signal(each, handle)
         yield
     finally:
+        with _AGAIN:
+            left = list(waiting)
+            waiting.clear()
         for signum, handler in handlers.items():
             if signal.getsignal(signum) == handle:
                 signal.signal(signum, handler)
-        while waiting:
-            signum = waiting.pop()
+        for signum in left:
             handlers[signum](signum, sys._getframe())
 
 
@@ -255,8 +262,9 @@ def _try_again(signum: int, still: Callable[[], bool]) -> None:
     assert main is not None
 
     def interrupt() -> None:
-        if still():
-            signal.pthread_kill(main, signum)
+        with _AGAIN:
+            if still():
+                signal.pthread_kill(main, signum)
 
     timer = threading.Timer(_SOON, interrupt)
     timer.daemon = True
