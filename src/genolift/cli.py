@@ -13,8 +13,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import NoReturn
 
 from genolift.commands_input import add_check, add_encode, add_reference
@@ -72,9 +72,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _run(argv: Sequence[str] | None) -> int:
     parser = make_parser()
     arguments = parser.parse_args(argv)
-    _log_to_stderr(arguments.quiet)
     try:
-        arguments.run(arguments)
+        with _logged_to_stderr(arguments.quiet):
+            arguments.run(arguments)
     except InputError as error:
         check_not_stopped()  # which may be what the error comes of
         print(f"genolift: error: {error}", file=sys.stderr)
@@ -92,13 +92,21 @@ def _last_words(signum: int) -> None:
         print(f"genolift: stopped by {signal.Signals(signum).name}", file=sys.stderr, flush=True)
 
 
-def _log_to_stderr(quiet: bool) -> None:
+@contextmanager
+def _logged_to_stderr(quiet: bool) -> Iterator[None]:
+    """Print what is logged in the block; after it the logger is as a Python caller has it."""
+    logger = logging.getLogger("genolift")
+    before = logger.handlers, logger.level, logger.propagate
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("genolift: %(message)s"))
-    logger = logging.getLogger("genolift")
     logger.handlers = [handler, Kept()]
     logger.setLevel(logging.WARNING if quiet else logging.INFO)
     logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.handlers, level, logger.propagate = before
+        logger.setLevel(level)
 
 
 def make_parser() -> argparse.ArgumentParser:
