@@ -390,9 +390,18 @@ def test_what_is_not_one_hot_is_refused(make: Any, wrong: float, codes: NDArray[
         make(onehot)
 
 
-@pytest.mark.parametrize("shape", [(4, 60), (2, 60, 4), (1, 2, 4, 60)])
-def test_arrays_of_another_shape_are_refused_with_the_shape_to_give(shape: tuple[int, ...]) -> None:
-    with pytest.raises(InputError, match=r"have the shape .*give \(n, 4, length\)"):
+@pytest.mark.parametrize(
+    ("shape", "advice"),
+    [
+        ((4, 60), r"give x\[None\] for one sequence x, \(1, 4, length\)"),
+        ((2, 60, 4), r"give \(n, 4, length\)"),
+        ((1, 2, 4, 60), r"give \(n, 4, length\)"),
+    ],
+)
+def test_arrays_of_another_shape_are_refused_with_the_shape_to_give(
+    shape: tuple[int, ...], advice: str
+) -> None:
+    with pytest.raises(InputError, match=rf"have the shape .*{advice}"):
         zeros(np.zeros(shape))
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from chromium import Chromium, find_chromium, open_chromium
-from made_up_results import make_results
+from made_up_results import make_results, tell, write_records
 
+from genolift.files import sha256
 from genolift.report import write_report
 
 pytestmark = pytest.mark.browser
@@ -34,6 +35,8 @@ def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     for name in ("sequences.tsv", "per_sequence.tsv"):
         path = results / name
         path.write_text(path.read_text().replace("\tpeak_7\t", f"\t{LONG_ID}\t"))
+    tell(results / "contributions.h5", sequences_table_sha256=sha256(results / "sequences.tsv"))
+    write_records(results)
     out = results / "report.html"
     write_report(results=results, out=out, title="CTCF peaks of HeLa", provenance={"command": "x" * 400})
     return out
