@@ -66,6 +66,8 @@ def _everything(file: h5py.File) -> dict[str, Any]:
 
     def add(name: str, item: h5py.Group | h5py.Dataset) -> None:
         for key, value in item.attrs.items():
+            if key == "digest":  # of the provenance too, which holds times; what it tells is compared itself
+                continue
             if key == "provenance":
                 value = _without_times(json.loads(value))
             found[f"{name}@{key}"] = value.tolist() if isinstance(value, np.generic | np.ndarray) else value

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,7 +64,10 @@ def preload() -> None:
 
 
 def start(step: Step, folder: Path, limit: int | None = None) -> int:
-    """Fork a process that runs a step in ``folder``; its files are at most ``limit`` bytes long."""
+    """Fork a process that runs a step in ``folder``; its files are at most ``limit`` bytes long.
+
+    Returns when the command has begun: before, a signal ends the process as it ends any.
+    """
     ready, said = os.pipe()
     process = os.fork()
     if process:
@@ -80,7 +83,13 @@ def start(step: Step, folder: Path, limit: int | None = None) -> int:
         step.before()
         if limit is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-        os.close(said)
+        run = cli._run
+
+        def begun(arguments: Sequence[str] | None) -> int:
+            os.close(said)
+            return run(arguments)
+
+        cli._run = begun
         code = 1
         cli.main([str(word) for word in step.arguments])
     except SystemExit as left:
