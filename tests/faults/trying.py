@@ -143,6 +143,7 @@ def try_once(step: Step, fault: str, base: Path, folder: Path, seconds: float, r
     shutil.copytree(base / step.name, folder, dirs_exist_ok=True)
     if not begins_anew:  # over what an earlier run wrote
         for name in step.outputs:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
             copy = shutil.copytree if (base / "run" / name).is_dir() else shutil.copy2
             copy(base / "run" / name, folder / name)
     outcome = Outcome(step.name, fault, random.uniform(0, seconds))
