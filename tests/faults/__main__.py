@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import shlex
+import signal
 import sys
 import tempfile
 import time
@@ -26,6 +27,7 @@ def main() -> int:
     options = _options()
     seed = secrets.randbelow(2**32) if options.seed is None else options.seed
     names = _chosen(options.steps, Random(seed))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job ignores
     preload()
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="faults.") as made:
