@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import h5py
 import numpy as np
@@ -15,9 +15,11 @@ from h5py import h5d, h5z
 from numpy.typing import NDArray
 
 from genolift.errors import InputError
+from genolift.files import existing_file
 from genolift.hdf5_heaps import check_heaps
 from genolift.warned import keep_warnings
 
+Store = TypeVar("Store")
 Refusal = Callable[[object], InputError]
 """Makes the error for one file from the reason why it cannot be read."""
 
@@ -75,6 +77,33 @@ def opened_hdf5(source: str | os.PathLike[str] | BinaryIO, refusal: Refusal) -> 
             if _check(file):
                 check_heaps(source)
         yield file
+
+
+@contextmanager
+def opened_store(
+    path: str | os.PathLike[str], what: str, remedy: str, made: Callable[[h5py.File, Refusal], Store]
+) -> Iterator[Store]:
+    """Yield one of our own files, opened by `opened_hdf5`, as what ``made`` makes of it.
+
+    Parameters
+    ----------
+    what, remedy
+        What the file is not, such as "is no store of references", and how it is made anew; for the error.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged, or something else.
+    """
+    file = existing_file(path)
+
+    def refusal(why: object) -> InputError:
+        return InputError(f"{what} ({why})", where=str(file), remedy=remedy)
+
+    with opened_hdf5(file, refusal) as opened:
+        with reading(refusal):
+            store = made(opened, refusal)
+        yield store
 
 
 class Stored:

@@ -17,9 +17,7 @@ from numpy.typing import NDArray
 
 from genolift.alphabet import N_CODE
 from genolift.digests import SIZE, FileDigest, row_digests
-from genolift.errors import InputError
-from genolift.files import existing_file
-from genolift.hdf5 import Refusal, Stored, check_format, json_object, opened_hdf5, reading, warnings_of
+from genolift.hdf5 import Refusal, Stored, check_format, json_object, opened_store, warnings_of
 
 FORMAT, VERSION = "genolift-references", 1
 _DIGESTED = ("format", "version", "kind", "number", "seed", "provenance")
@@ -234,16 +232,6 @@ def open_references(path: str | os.PathLike[str]) -> Iterator[References]:
     InputError
         If the file is missing, or is no such store.
     """
-    file = existing_file(path)
-
-    def refusal(why: object) -> InputError:
-        return InputError(
-            f"is no store of references ({why})",
-            where=str(file),
-            remedy="make it anew with genolift reference",
-        )
-
-    with opened_hdf5(file, refusal) as opened:
-        with reading(refusal):
-            references = References(opened, refusal)
+    remedy = "make it anew with genolift reference"
+    with opened_store(path, "is no store of references", remedy, References) as references:
         yield references

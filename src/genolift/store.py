@@ -19,16 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genolift.digests import SIZE, FileDigest, row_digests
-from genolift.errors import InputError
-from genolift.files import existing_file
 from genolift.hdf5 import (
     Refusal,
     Stored,
     as_bytes,
     check_format,
     json_object,
-    opened_hdf5,
-    reading,
+    opened_store,
     text_type,
     warnings_of,
 )
@@ -178,18 +175,8 @@ def open_contributions(path: str | os.PathLike[str]) -> Iterator[Contributions]:
     InputError
         If the file is missing, damaged, or something else.
     """
-    file = existing_file(path)
-
-    def refusal(why: object) -> InputError:
-        return InputError(
-            f"is no file of contributions ({why})",
-            where=str(file),
-            remedy="make it anew: a shard with genolift attribute, contributions.h5 with genolift aggregate",
-        )
-
-    with opened_hdf5(file, refusal) as opened:
-        with reading(refusal):
-            contributions = Contributions(opened, refusal)
+    remedy = "make it anew: a shard with genolift attribute, contributions.h5 with genolift aggregate"
+    with opened_store(path, "is no file of contributions", remedy, Contributions) as contributions:
         yield contributions
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,7 +18,16 @@ from genolift.alphabet import N_CODE
 from genolift.digests import SIZE, FileDigest, row_digests, sequence_digests
 from genolift.errors import InputError
 from genolift.files import existing_file, sha256
-from genolift.hdf5 import as_bytes, check_format, json_object, opened_hdf5, reading, texts, warnings_of
+from genolift.hdf5 import (
+    Refusal,
+    Store,
+    as_bytes,
+    check_format,
+    json_object,
+    opened_store,
+    texts,
+    warnings_of,
+)
 
 FORMAT, VERSION = "genolift-sequences", 1
 _DIGESTED = ("format", "version", "provenance", "chromosomes", "table_sha256")
@@ -127,8 +136,8 @@ def read_sequences(path: str | os.PathLike[str]) -> Sequences:
     InputError
         If the file is missing or is no such store.
     """
-    with _opened(path) as stored:
-        return _sequences(stored)
+    with _opened(path, _sequences) as sequences:
+        return sequences
 
 
 def read_source(path: str | os.PathLike[str]) -> dict[str, str | None]:
@@ -139,25 +148,22 @@ def read_source(path: str | os.PathLike[str]) -> dict[str, str | None]:
     InputError
         If the file is missing or damaged.
     """
-    with _opened(path) as stored:
+
+    def source(stored: h5py.File, refusal: Refusal) -> dict[str, str | None]:
         made = json_object(stored, "provenance").get("encode", {})
         return {name: made.get(name) for name in ("fasta", "bed", "genome")}
 
-
-@contextmanager
-def _opened(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
-    file = existing_file(path)
-
-    def refusal(why: object) -> InputError:
-        return InputError(
-            f"is no store of sequences ({why})", where=str(file), remedy="make it anew with genolift encode"
-        )
-
-    with opened_hdf5(file, refusal) as stored, reading(refusal):
-        yield stored
+    with _opened(path, source) as found:
+        return found
 
 
-def _sequences(stored: h5py.File) -> Sequences:
+def _opened(
+    path: str | os.PathLike[str], made: Callable[[h5py.File, Refusal], Store]
+) -> AbstractContextManager[Store]:
+    return opened_store(path, "is no store of sequences", "make it anew with genolift encode", made)
+
+
+def _sequences(stored: h5py.File, refusal: Refusal) -> Sequences:
     check_format(stored, FORMAT, VERSION)
     warnings_of(stored)
     key, codes = stored["key"], stored["codes"]
