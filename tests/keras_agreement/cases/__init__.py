@@ -1,0 +1,18 @@
+"""All cases, by kind; importing a module adds its cases."""
+
+from keras_agreement.case import added
+from keras_agreement.cases import (  # noqa: F401
+    activations,
+    attention,
+    convolutions,
+    generations,
+    masks,
+    nesting,
+    normalisation,
+    pooling,
+    recurrent,
+    shapes,
+    states,
+)
+
+CASES = added()

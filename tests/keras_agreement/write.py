@@ -1,0 +1,116 @@
+"""``python -m keras_agreement.write FOLDER``, by Keras's own Python: each case in each form."""
+
+from __future__ import annotations
+
+import argparse
+import fnmatch
+import json
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+os.environ.update(KERAS_BACKEND="tensorflow", TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="")
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_agreement.case import Case
+from keras_agreement.cases import CASES
+from keras_agreement.coverage import check_coverage
+from keras_agreement.data import inputs_of, randomise
+from keras_agreement.forms import FORMS, generation_of
+
+GENERATION = generation_of(keras.__version__)
+
+
+def main() -> int:
+    """Write what the command line says; return 1 if a layer of Keras is in no case."""
+    parser = argparse.ArgumentParser(prog="python -m keras_agreement.write", description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--only", default="*", help="cases of such names, as 'Conv1D*'")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    chosen = [
+        case
+        for case in CASES
+        if GENERATION in case.generations and fnmatch.fnmatchcase(case.name, options.only)
+    ]
+    options.folder.mkdir(parents=True, exist_ok=True)
+    said = {"keras": keras.__version__, "tensorflow": tf.__version__, "generation": GENERATION, "cases": {}}
+    for case in chosen:
+        keras.backend.clear_session()
+        tf.random.set_seed(1)
+        written = _written(case, options.folder / case.slug)
+        said["cases"][case.slug] = written
+        if len(said["cases"]) % 20 == 0:  # so that what there is can be read while the rest is made
+            (options.folder / "written.json").write_text(json.dumps(said, indent=1) + "\n")
+        for form, outcome in written.items():
+            if outcome != "written":
+                print(f"{case.name} [{form}]: {outcome}", flush=True)
+    (options.folder / "written.json").write_text(json.dumps(said, indent=1) + "\n")
+    print(f"Keras {keras.__version__} wrote {len(chosen)} models into {options.folder}")
+    missing = check_coverage(GENERATION, vars(keras.layers), vars(keras.activations))
+    if missing and options.only == "*":
+        print(f"in no case, and with no reason: {', '.join(missing)}", file=sys.stderr)
+    return 1 if missing and options.only == "*" else 0
+
+
+def _written(case: Case, folder: Path) -> dict[str, str]:
+    """Write a case's files; return what became of each form: "written", or why not."""
+    folder.mkdir(exist_ok=True)
+    try:
+        model = case.build(keras)
+        randomise(model, case.name)
+        given = inputs_of(case)
+        outputs = _outputs(model, given)
+    except Exception as error:  # whatever Keras raises of a case that it does not run
+        return {"any": _reason(error)}
+    numbered = {f"y{number}": value for number, value in enumerate(outputs)}
+    np.savez_compressed(folder / "values.npz", names=np.array(list(given)), **given, **numbered)
+    outcomes = {}
+    for form, files in FORMS[GENERATION].items():
+        try:
+            _save(model, [folder / name for name in files])
+            outcomes[form] = "written"
+        except Exception as error:
+            outcomes[form] = _reason(error)
+    return outcomes
+
+
+def _outputs(model: Any, given: dict[str, Any]) -> list[Any]:
+    """Return what a model gives as it predicts."""
+    names = getattr(model, "input_names", None) or [tensor.name for tensor in model.inputs]
+    inputs = []
+    for name, tensor in zip(names, model.inputs, strict=True):
+        value = given.get(name, given["dna"])  # a Sequential names its input itself
+        inputs.append(value.reshape(-1, *(size or -1 for size in tensor.shape[1:])).astype("float32"))
+    inputs = inputs[0] if len(inputs) == 1 else inputs
+    try:
+        outputs = model(inputs, training=False)
+    except Exception:  # some layouts TensorFlow turns round on a CPU, in a graph alone
+        outputs = model.predict(inputs, verbose=0)
+    return [np.asarray(each) for each in tf.nest.flatten(outputs)]
+
+
+def _save(model: Any, paths: list[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
+    if len(paths) == 1:
+        model.save(paths[0])
+    else:
+        paths[0].write_text(model.to_json())
+        save: Callable[[Any], None] = model.save_weights
+        save(str(paths[1]))
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:300]}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

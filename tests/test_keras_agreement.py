@@ -1,0 +1,67 @@
+"""Keras models that were written once, by Keras on TensorFlow, give the outputs that TensorFlow gave."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+from keras_agreement.coverage import check_coverage
+from keras_agreement.forms import FORMS
+from keras_agreement.freeze import FROZEN
+from keras_agreement.reading import LARGEST_LOSS, loaded, loss_of, read
+
+ARCHIVES = sorted(FROZEN.glob("*.zip"))
+REFUSED = {
+    "BatchNormalization-called-with-training-True": "training=True",
+    "Dropout-called-with-training-True": "training=True",
+}
+"""Cases that must be refused, by their file's name, with a word of the refusal."""
+
+
+@pytest.fixture
+def unpacked(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    with zipfile.ZipFile(request.param) as archive:
+        archive.extractall(tmp_path)
+    return tmp_path
+
+
+def _each(archives: list[Path]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize(
+        "unpacked", archives, indirect=True, ids=[path.name.removesuffix(".zip") for path in archives]
+    )
+
+
+def _must_be_refused(path: Path) -> str | None:
+    return next((word for name, word in REFUSED.items() if path.name.startswith(name)), None)
+
+
+@_each([path for path in ARCHIVES if _must_be_refused(path) is None])
+def test_outputs_are_those_that_tensorflow_gave_and_contributions_sum_to_their_difference(
+    unpacked: Path,
+) -> None:
+    case = json.loads((unpacked / "case.json").read_text())
+    for form in case["forms"]:
+        found = read(unpacked, FORMS[case["generation"]][form])
+        assert found.right, (form, found)
+    model, inputs, _ = loaded(unpacked, FORMS[case["generation"]][case["forms"][0]])
+    assert loss_of(model, inputs) <= LARGEST_LOSS
+
+
+@_each([path for path in ARCHIVES if _must_be_refused(path) is not None])
+def test_a_model_whose_outputs_depend_on_its_batch_or_on_chance_is_refused(
+    unpacked: Path, request: pytest.FixtureRequest
+) -> None:
+    case = json.loads((unpacked / "case.json").read_text())
+    word = _must_be_refused(Path(request.node.callspec.params["unpacked"]))
+    for form in case["forms"]:
+        found = read(unpacked, FORMS[case["generation"]][form])
+        assert found.refused is not None
+        assert str(word) in found.refused
+
+
+def test_every_layer_that_keras_ships_is_in_a_case_or_has_the_reason_why_not() -> None:
+    from genolift.models.from_keras import keras
+
+    assert check_coverage(3, vars(keras.layers), vars(keras.activations)) == []
