@@ -24,7 +24,8 @@ from genolift.models import ModelSpec
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 SUFFIXES = [".pt", ".pth", ".ckpt", ".bin", ".pt2", ".safetensors", ".h5", ".keras", ".json", ""]
-KINDS = ["archive", "pickle", "whole module", "program", "script"]
+LATER = ["archive of protocol 4", "old file of protocol 5"]
+KINDS = ["archive", *LATER, "pickle", "whole module", "program", "script"]
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +41,13 @@ def written(tmp_path: Path) -> Path:
 
 def malicious(kind: str, path: Path, written: Path) -> Path:
     """Write a file that would write another when it is read as ``kind``."""
+    checkpoint = {"state_dict": {"conv.weight": torch.ones(1)}, "more": Writes(written)}
     if kind == "archive":
-        torch.save({"state_dict": {"conv.weight": torch.ones(1)}, "more": Writes(written)}, path)
+        torch.save(checkpoint, path)
+    elif kind == "archive of protocol 4":
+        torch.save(checkpoint, path, pickle_protocol=4)
+    elif kind == "old file of protocol 5":
+        torch.save(checkpoint, path, pickle_protocol=5, _use_new_zipfile_serialization=False)
     elif kind == "pickle":
         path.write_bytes(pickle.dumps(Writes(written), protocol=2))
     elif kind == "whole module":
@@ -76,7 +82,7 @@ def test_a_malicious_model_is_not_run_whatever_it_is_called(
     assert not written.exists()
 
 
-@pytest.mark.parametrize("kind", ["archive", "whole module", "script"])
+@pytest.mark.parametrize("kind", ["archive", *LATER, "whole module", "script"])
 def test_the_same_model_runs_where_it_is_trusted(tmp_path: Path, written: Path, kind: str) -> None:
     """So that the others would see it."""
     path = malicious(kind, tmp_path / "model.pt", written)

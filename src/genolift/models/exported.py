@@ -28,6 +28,7 @@ from genolift.errors import InputError
 from genolift.models.forms import Form
 from genolift.models.integrity import json_in, opened_archive
 from genolift.models.program_check import UnsafeError, check_path, checked, checked_payload
+from genolift.models.protocols import archive_in_protocol_2
 
 DESCRIPTION = "genolift.json"
 """The extra file in which `genolift export` says what a program does not: its tasks and its origin."""
@@ -174,7 +175,9 @@ def _saved_again(pickled: bytes) -> bytes:
     if not pickled:
         return pickled
     try:
-        tensors = torch.load(io.BytesIO(pickled), map_location="cpu", weights_only=True)
+        with zipfile.ZipFile(io.BytesIO(pickled)) as archive:
+            copied = archive_in_protocol_2(archive) or io.BytesIO(pickled)
+        tensors = torch.load(copied, map_location="cpu", weights_only=True)
     except Exception as error:
         raise UnsafeError("it holds a pickled object") from error
     if not isinstance(tensors, dict) or not all(isinstance(each, Tensor) for each in tensors.values()):

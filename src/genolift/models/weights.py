@@ -6,8 +6,10 @@ the user says ``trust``.
 
 from __future__ import annotations
 
+import io
 import logging
 import pickle
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,18 +18,21 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy._core import multiarray
+from numpy._core import multiarray, numeric
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.serialization import safe_globals
 
 from genolift.errors import InputError
 from genolift.models.own_code import importable_from
+from genolift.models.protocols import NotInProtocol2Error, in_protocol_2
 
 _LOG = logging.getLogger("genolift")
 _HOLDING_WEIGHTS = ("state_dict", "model_state_dict", "model")
 """Where the usual trainers keep a model's weights: Lightning, PyTorch's tutorials, timm and others."""
-_OF_NUMPY: list[Any] = [
+_OF_OTHERS: list[Any] = [
+    bytes,  # protocol 2 writes an empty one so
+    io.BytesIO,
     np.ndarray,
     np.dtype,
     *{type(np.dtype(code)) for code in f"{np.typecodes['AllInteger']}{np.typecodes['AllFloat']}?SUMm"},
@@ -36,9 +41,15 @@ _OF_NUMPY: list[Any] = [
         for name in ("scalar", "_reconstruct")
         for core in ("core", "_core")  # as numpy 1 and 2 write them
     ),
+    *(
+        (getattr(numeric, name), f"numpy.{core}.numeric.{name}")
+        for name in ("_frombuffer",)
+        for core in ("core", "_core")
+    ),
 ]
 """What numpy's scalars and arrays are made by when they are read: those of numbers, texts and dates, not of
-structures or objects."""
+structures or objects; and bytes as Transformer Engine keeps a layer's extra state in."""
+_REFUSED_GLOBAL = re.compile(r"GLOBAL (\S+) was not an allowed global")
 _REPEATED_BYTES = 2**30
 """What a tensor may have that repeats its values in memory, such as a mask."""
 _NUMBERS = "?bBhHiIlLqQefdFD"
@@ -85,13 +96,14 @@ def unpickled(path: Path, trust: bool) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a pickle's protocol and the like
             if not trust:
-                with safe_globals(_OF_NUMPY):
-                    return torch.load(path, map_location="cpu", weights_only=True)
+                copied = in_protocol_2(path)
+                with safe_globals(_OF_OTHERS):
+                    return torch.load(copied or path, map_location="cpu", weights_only=True)
             with importable_from(path.resolve().parent), importable_from(Path.cwd()):
                 return torch.load(path, map_location="cpu", weights_only=False)
     except Exception as error:
         if isinstance(error, pickle.UnpicklingError) and not trust:
-            raise _refused(path, where) from error
+            raise _refused(path, where, error) from error
         if isinstance(error, ImportError | AttributeError) and trust:
             raise InputError(
                 f"was saved with code that is not found ({error})",
@@ -106,8 +118,9 @@ def unpickled(path: Path, trust: bool) -> Any:
         ) from error
 
 
-def _refused(path: Path, where: str) -> InputError:
-    objects = _objects_in(path)
+def _refused(path: Path, where: str, error: pickle.UnpicklingError) -> InputError:
+    objects = [str(error)] if isinstance(error, NotInProtocol2Error) else _objects_in(path)
+    objects = objects or _REFUSED_GLOBAL.findall(str(error))
     named = f" ({', '.join(objects[:3])}{', ...' if len(objects) > 3 else ''})" if objects else ""
     return InputError(
         f"holds pickled objects besides tensors{named}, which could run code when read",
@@ -119,8 +132,9 @@ def _refused(path: Path, where: str) -> InputError:
 def _objects_in(path: Path) -> list[str]:
     """Return the names of what a pickle would import, without importing it; empty where they are not told."""
     try:
-        with safe_globals(_OF_NUMPY):
-            return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(str(path)))
+        read = in_protocol_2(path) or str(path)
+        with safe_globals(_OF_OTHERS):
+            return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(read))
     except Exception:
         return []
 
