@@ -1,23 +1,25 @@
 """Weights put into the class that they belong to, under whatever names they were saved.
 
 Wrappers and trainers put prefixes before a model's own keys, and other modules' keys beside them. What does
-not fit is said in one line, with what would probably mend it. Knows nothing of files.
+not fit is said with what would probably mend it (`misfits`). Knows nothing of files.
 """
 
 from __future__ import annotations
 
-import itertools
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvTransposeNd
 from torch.nn.parameter import is_lazy
 
 from genolift.errors import InputError
+from genolift.models.misfits import arguments_that_fit, few, misfits, refuse, star
+from genolift.models.parametrized import given_norm, kept_as, made_plain, spellings
+from genolift.models.spare import computed_buffers, is_extra_state, is_optional, is_spare, may_hold_code
 
 _LOG = logging.getLogger("genolift")
 _KNOWN_PREFIXES = ("", "module.", "model.", "net.", "network.")
@@ -26,14 +28,43 @@ _WRAPPERS = re.compile(r"(?:(?<=\.)|^)(?:_orig_mod|_fsdp_wrapped_module|_checkpo
 _OF_TRAINING = re.compile(
     r"(^|[._])(criterion|loss\w*|metrics?|accuracy|auroc|auprc)([._]|$)|_(loss|metrics?)\."
 )
-_NORM = re.compile(r"(?P<layer>(?:.*\.)?)(?P<weight>\w+)_(?P<part>[gv])")
-"""A key of torch.nn.utils.weight_norm; torch.nn.utils.parametrizations has other names for the same."""
-_MOST_TRIES = 12
+
+
+@dataclass(frozen=True)
+class _Class:
+    """What a class takes."""
+
+    wanted: Mapping[str, Any]
+    """Its state, by key: tensors, and of extra state anything."""
+    computed: Mapping[str, Tensor]
+    """The buffers that it computes and does not save."""
+    transposed: frozenset[str]
+    """The keys of weights of transposed convolutions."""
+
+    @classmethod
+    def of(cls, model: nn.Module) -> _Class:
+        transposed = (
+            f"{name}.weight" if name else "weight"
+            for name, module in model.named_modules()
+            if isinstance(module, _ConvTransposeNd)
+        )
+        return cls(dict(model.state_dict()), computed_buffers(model), frozenset(transposed))
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """Weights under the class's own names, and the keys of the file that are left out."""
+
+    weights: dict[str, Any]
+    others: list[str]
+    """Those of other modules."""
+    spare: list[str]
+    """Those of the model that the class does not need."""
 
 
 def fill(
     model: nn.Module,
-    weights: Mapping[str, Tensor],
+    weights: Mapping[str, Any],
     *,
     where: str,
     class_name: str,
@@ -41,11 +72,14 @@ def fill(
     keywords: Mapping[str, Any],
     settings: Mapping[str, Any],
     make: Callable[[Mapping[str, Any]], nn.Module],
+    trust: bool = False,
 ) -> None:
     """Load ``weights`` into ``model``.
 
     Parameters
     ----------
+    weights
+        Tensors by key, and anything under keys of extra state.
     where
         The file, for errors.
     class_name, arguments, keywords
@@ -54,46 +88,67 @@ def fill(
         What the file says of how the model was made.
     make
         Makes the class with other arguments.
+    trust
+        Whether the model may be given extra state that could hold a pickle.
 
     Raises
     ------
     InputError
         If they do not fit.
     """
-    wanted = dict(model.state_dict())
-    fitting = dict(_fittings(weights, wanted))
+    of_class = _Class.of(model)
+    wanted = of_class.wanted
+    fitting = dict(_fittings(weights, of_class))
     prefixes = [prefix for prefix in _KNOWN_PREFIXES if prefix in fitting] or list(fitting)
     if len(prefixes) > 1 and prefixes[0] not in _KNOWN_PREFIXES:
         raise InputError(
-            f"holds several sets of weights that fit {class_name} ({', '.join(map(_star, prefixes))})",
+            f"holds several sets of weights that fit {class_name} ({', '.join(map(star, prefixes))})",
             where=where,
             remedy="save the one to explain alone",
         )
-    chosen, left = fitting[prefixes[0]] if prefixes else (_nearest(weights, wanted), [])
-    if not prefixes or _misfits(chosen, wanted):
-        found = _arguments_that_fit(chosen, wanted, {**keywords, **arguments}, settings, make)
-        _refuse(chosen, wanted, where, class_name, [found] if found else [])
+    fit = fitting[prefixes[0]] if prefixes else _nearest(weights, of_class)
+    chosen = fit.weights
+    if not prefixes or misfits(chosen, wanted):
+        found = arguments_that_fit(chosen, wanted, {**keywords, **arguments}, settings, make)
+        mends = [found] if found else []
+        refuse(chosen, wanted, of_class.computed, where=where, class_name=class_name, mends=mends)
+    _check_values(chosen, wanted, where, class_name, trust=trust)
+    if fit.others:
+        _LOG.warning("%s: left out is what is not the model's: %s", where, few(_groups(fit.others)))
+    if fit.spare:
+        names = dict.fromkeys(key.rpartition(".")[2] for key in fit.spare)
+        _LOG.warning("%s: left out is what %s does not need: %s", where, class_name, few(list(names)))
+    model.load_state_dict(chosen, strict=False)  # each key was looked at
+
+
+def _check_values(
+    chosen: Mapping[str, Any], wanted: Mapping[str, Any], where: str, class_name: str, *, trust: bool
+) -> None:
     for key, value in chosen.items():
-        if value.is_complex() and not wanted[key].is_complex():
+        if is_extra_state(key):
+            if may_hold_code(value) and not trust:
+                raise InputError(
+                    f"{key} may be a pickle, which {class_name} could run when it is given it",
+                    where=where,
+                    remedy="leave it out of the file, and have the class keep no extra state, or, if you "
+                    "trust its source, set trust: true",
+                )
+        elif value.is_complex() and not wanted[key].is_complex():
             raise InputError(
                 f"{key} is complex, and real in {class_name}",
                 where=where,
                 remedy="check that the weights are of this class",
             )
-    if left:
-        _LOG.warning("%s: left out is what is not the model's: %s", where, _few(_groups(left)))
-    model.load_state_dict(chosen, strict=False)  # each key was looked at
 
 
-def _fittings(
-    weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor]
-) -> Iterator[tuple[str, tuple[dict[str, Tensor], list[str]]]]:
+def _fittings(weights: Mapping[str, Any], of_class: _Class) -> Iterator[tuple[str, _Fit]]:
     """Yield each prefix without which keys are those wanted, with the weights, and the keys left out."""
+    wanted = of_class.wanted
     plain = {_WRAPPERS.sub("", key): value for key, value in weights.items()}
-    required = [key for key in wanted if not _is_optional(key, wanted)]
+    required = [key for key in wanted if not is_optional(key, wanted)]
     if not required:
         return
-    ends = {end for key in required[:3] for end in _spellings(key)}  # one may be tied to another
+    ends = {end for key in required[:3] for end in (*spellings(key), *kept_as(key))}  # one may be tied
     prefixes = {
         key.removesuffix(end)
         for end in ends
@@ -101,46 +156,42 @@ def _fittings(
         if key.endswith(end) and key.removesuffix(end)[-1:] in ("", ".")
     }
     for prefix in sorted(prefixes, key=_length):
-        taken = {key.removeprefix(prefix): value for key, value in plain.items() if key.startswith(prefix)}
-        taken = _as_named(taken, wanted)
-        left = [key for key in plain if not key.startswith(prefix)]
+        within = {key.removeprefix(prefix): value for key, value in plain.items() if key.startswith(prefix)}
+        others = [key for key in plain if not key.startswith(prefix)]
         if prefix == "":
-            left = [key for key in taken if key not in wanted and _OF_TRAINING.search(key)]
-            taken = {key: value for key, value in taken.items() if key not in left}
-        if taken.keys() <= wanted.keys() and all(key in taken for key in required):
-            yield prefix, (taken, left)
+            others = [key for key in within if key not in wanted and _OF_TRAINING.search(key)]
+            within = {key: value for key, value in within.items() if key not in others}
+        fit = _taken(within, of_class, others)
+        if fit.weights.keys() <= wanted.keys() and all(key in fit.weights for key in required):
+            yield prefix, fit
     # The other way round: a wrapper class, and the weights of the module within it.
     head = required[0].partition(".")[0] + "."
     if all(key.startswith(head) for key in wanted):
-        taken = _as_named({head + key: value for key, value in plain.items()}, wanted)
-        if taken.keys() <= wanted.keys() and all(key in taken for key in required):
-            yield "", (taken, [])
+        fit = _taken({head + key: value for key, value in plain.items()}, of_class, [])
+        if fit.weights.keys() <= wanted.keys() and all(key in fit.weights for key in required):
+            yield "", fit
 
 
-def _is_optional(key: str, wanted: Mapping[str, Tensor]) -> bool:
-    """Whether a key may be missing: a count that old checkpoints lack and that evaluation does not use."""
-    return key.endswith("num_batches_tracked")
+def _taken(weights: Mapping[str, Any], of_class: _Class, others: list[str]) -> _Fit:
+    """Return weights under the class's own names, without what it does not need."""
+    named = _as_named(weights, of_class)
+    spare = [
+        key
+        for key, value in named.items()
+        if key not in of_class.wanted and is_spare(key, value, of_class.computed)
+    ]
+    return _Fit({key: value for key, value in named.items() if key not in spare}, others, spare)
 
 
-def _spellings(key: str) -> Iterator[str]:
-    """Yield the names that torch's versions have for a key."""
-    yield key
-    for part, number in (("g", "0"), ("v", "1")):
-        layer, found, end = key.rpartition("parametrizations.")
-        if found and end.endswith(f".original{number}"):
-            yield f"{layer}{end.removesuffix(f'.original{number}')}_{part}"
-    match = _NORM.fullmatch(key)
-    if match is not None:
-        number = "0" if match["part"] == "g" else "1"
-        yield f"{match['layer']}parametrizations.{match['weight']}.original{number}"
-
-
-def _as_named(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _as_named(weights: Mapping[str, Any], of_class: _Class) -> dict[str, Any]:
     """Return weights under the class's own names, and tied ones under each of theirs."""
+    wanted = of_class.wanted
     named = {
-        next((name for name in _spellings(key) if name in wanted), key): value
+        next((name for name in spellings(key) if name in wanted), key): value
         for key, value in weights.items()
     }
+    made_plain(named, wanted, of_class.transposed)
+    given_norm(named, wanted)
     # safetensors writes a tensor that two layers share once.
     owners = {_memory(wanted[key]): value for key, value in named.items() if key in wanted}
     for key, value in wanted.items():
@@ -149,51 +200,15 @@ def _as_named(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> di
     return named
 
 
-def _memory(tensor: Tensor) -> tuple[Any, ...] | None:
-    if is_lazy(tensor) or tensor.numel() == 0:
+def _memory(tensor: Any) -> tuple[Any, ...] | None:
+    if not isinstance(tensor, Tensor) or is_lazy(tensor) or tensor.numel() == 0:
         return None
     return tensor.data_ptr(), tuple(tensor.shape), tensor.stride()
 
 
-def _misfits(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> list[str]:
-    return [
-        key
-        for key, value in weights.items()
-        if key in wanted and not is_lazy(wanted[key]) and value.shape != wanted[key].shape
-    ]
-
-
-def _refuse(
-    weights: Mapping[str, Tensor],
-    wanted: Mapping[str, Tensor],
-    where: str,
-    class_name: str,
-    mends: list[str],
-) -> None:
-    """Raise the error that shows how weights differ from those wanted."""
-    missing = [key for key in wanted if key not in weights and not _is_optional(key, wanted)]
-    unexpected = [key for key in weights if key not in wanted]
-    misfits = [
-        f"{key} is {tuple(weights[key].shape)}, the class has {tuple(wanted[key].shape)}"
-        for key in _misfits(weights, wanted)
-    ]
-    parts = [f"{len(missing)} missing ({_few(missing)})"] if missing else []
-    parts += [f"{len(unexpected)} unexpected ({_few(unexpected)})"] if unexpected else []
-    parts += [f"{len(misfits)} of another shape ({_few(misfits)})"] if misfits else []
-    renamed = _renamed(weights, wanted, missing, unexpected)
-    if renamed:
-        mends = [*mends, f"the file has {_few(renamed)}: rename the keys, or name the class of those names"]
-    if not mends and len(missing) == len([key for key in wanted if not _is_optional(key, wanted)]):
-        mends = ["none of the keys is the class's: name the class that the weights were trained in"]
-    raise InputError(
-        f"weights do not fit {class_name}: {', '.join(parts)}",
-        where=where,
-        remedy="; ".join(mends) or "check model.class and model.arguments",
-    )
-
-
-def _nearest(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _nearest(weights: Mapping[str, Any], of_class: _Class) -> _Fit:
     """Return weights without the prefix that leaves most of the keys wanted."""
+    wanted = of_class.wanted
     plain = {_WRAPPERS.sub("", key): value for key, value in weights.items()}
     parts = [key.split(".") for key in plain]
     prefixes = {".".join([*part[:n], ""]) for part in parts for n in range(len(part))}
@@ -203,106 +218,13 @@ def _nearest(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dic
             key.startswith(prefix) and key.removeprefix(prefix) in wanted for key in plain
         ),
     )
-    return _as_named({key.removeprefix(best): value for key, value in plain.items()}, wanted)
-
-
-def _renamed(
-    weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor], missing: list[str], unexpected: list[str]
-) -> list[str]:
-    """Return "conv.* where the class has c.*" for each layer that has one of the same shapes, if all have."""
-
-    def layers(keys: list[str], of: Mapping[str, Tensor]) -> dict[str, frozenset[Any]]:
-        grouped: dict[str, list[Any]] = {}
-        for key in keys:
-            layer, _, name = key.rpartition(".")
-            if not _is_optional(key, of) and not is_lazy(of[key]):
-                grouped.setdefault(layer, []).append((name, tuple(of[key].shape)))
-        return {layer: frozenset(shapes) for layer, shapes in grouped.items()}
-
-    here, there = layers(unexpected, weights), layers(missing, wanted)
-    pairs = []
-    for layer, shapes in here.items():
-        same = [other for other, of_other in there.items() if of_other == shapes]
-        if same and [*here.values()].count(shapes) == len(same):  # in the order that they come
-            other = same[[each for each, of in here.items() if of == shapes].index(layer)]
-            pairs.append(f"{_star(layer + '.')} where the class has {_star(other + '.')}")
-    return pairs if len(pairs) == len(here) == len(there) else []
-
-
-def _arguments_that_fit(
-    weights: Mapping[str, Tensor],
-    wanted: Mapping[str, Tensor],
-    values: Mapping[str, Any],
-    settings: Mapping[str, Any],
-    make: Callable[[Mapping[str, Any]], nn.Module],
-) -> str:
-    """Return "set arguments: {...}" where the class with other arguments fits; an empty text where none does.
-
-    Tried are what the file says of itself, and the file's sizes for arguments of the class's sizes.
-    """
-    for changed in itertools.islice(_changes(weights, wanted, values, settings), _MOST_TRIES):
-        with suppress(Exception):
-            with torch.device("meta"):
-                other = make(changed).state_dict()
-            required = {key for key in other if not _is_optional(key, other)}
-            if required <= weights.keys() <= other.keys() and not _misfits(weights, other):
-                given = ", ".join(f"{key}: {changed[key]}" for key in values if key in changed)
-                return f"set arguments: {{{given}}}"
-    return ""
-
-
-def _changes(
-    weights: Mapping[str, Tensor],
-    wanted: Mapping[str, Tensor],
-    values: Mapping[str, Any],
-    settings: Mapping[str, Any],
-) -> Iterator[dict[str, Any]]:
-    said = {
-        key: settings[key] for key in values if key in settings and repr(settings[key]) != repr(values[key])
-    }
-    if said:
-        yield said
-    sizes = {
-        (ours, theirs)
-        for key in _misfits(weights, wanted)
-        for ours, theirs in zip(wanted[key].shape, weights[key].shape, strict=False)
-        if ours != theirs
-    }
-    here, there = _numbered(wanted), _numbered(weights)
-    sizes |= {(here[name], there[name]) for name in here if there.get(name, here[name]) != here[name]}
-    single = [
-        {name: theirs}
-        for ours, theirs in sorted(sizes)
-        for name, value in values.items()
-        if type(value) is int and value == ours
-    ]
-    yield from single
-    for first, second in itertools.combinations(single, 2):
-        if first.keys() != second.keys():
-            yield first | second
-
-
-def _numbered(keys: Iterable[str]) -> dict[str, int]:
-    """Return how many numbered layers there are of each name: {"blocks": 4} of blocks.0.* to blocks.3.*."""
-    numbers: dict[str, set[str]] = {}
-    for key in keys:
-        for match in re.finditer(r"(?<![^.])\d+(?=\.)", key):
-            numbers.setdefault(key[: match.start()], set()).add(match[0])
-    return {name: len(found) for name, found in numbers.items()}
+    return _taken({key.removeprefix(best): value for key, value in plain.items()}, of_class, [])
 
 
 def _groups(keys: list[str]) -> list[str]:
     """Return the first parts of keys, each once, as "criterion.*"."""
-    return list(dict.fromkeys(_star(key.partition(".")[0] + ".") if "." in key else key for key in keys))
+    return list(dict.fromkeys(star(key.partition(".")[0] + ".") if "." in key else key for key in keys))
 
 
 def _length(prefix: str) -> tuple[int, str]:
     return len(prefix), prefix
-
-
-def _star(prefix: str) -> str:
-    return prefix + "*"
-
-
-def _few(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

@@ -26,6 +26,7 @@ from torch.serialization import safe_globals
 from genolift.errors import InputError
 from genolift.models.own_code import importable_from
 from genolift.models.protocols import NotInProtocol2Error, in_protocol_2
+from genolift.models.spare import is_extra_state
 
 _LOG = logging.getLogger("genolift")
 _HOLDING_WEIGHTS = ("state_dict", "model_state_dict", "model")
@@ -61,6 +62,8 @@ class Weights:
     """A state dict, and what its file says of how the model was made."""
 
     tensors: dict[str, Tensor]
+    extra_state: dict[str, Any]
+    """What modules keep besides tensors (``get_extra_state``), plain values of any type."""
     settings: Mapping[str, Any]
     """A Lightning checkpoint's ``hyper_parameters``; empty where there are none."""
 
@@ -149,7 +152,7 @@ def weights_of(saved: Any, path: Path) -> Weights:
     """
     where = f"model.path: {path}"
     if _is_state_dict(saved):
-        return Weights(_as_tensors(saved, where), {})
+        return _weights(saved, {}, where)
     if not isinstance(saved, Mapping):
         raise InputError(
             f"holds a {type(saved).__name__}, not a state dict",
@@ -164,12 +167,18 @@ def weights_of(saved: Any, path: Path) -> Weights:
             others = [other for other in saved if other != key and _is_state_dict(saved[other], Tensor)]
             if others:
                 _LOG.warning("%s: weights are those of %r; left out are %s", path, key, _few(others))
-            return Weights(_as_tensors(saved[key], where), settings)
+            return _weights(saved[key], settings, where)
     raise InputError(
         f"holds {_few(list(saved))}, and no state dict",
         where=where,
         remedy=f"save model.state_dict(), alone or under {' or '.join(map(repr, _HOLDING_WEIGHTS))}",
     )
+
+
+def _weights(saved: Mapping[str, Any], settings: Mapping[str, Any], where: str) -> Weights:
+    extra = {key: value for key, value in saved.items() if is_extra_state(key)}
+    tensors = {key: value for key, value in saved.items() if key not in extra}
+    return Weights(_as_tensors(tensors, where), extra, settings)
 
 
 def module_of(saved: Any) -> nn.Module | None:
@@ -180,12 +189,13 @@ def module_of(saved: Any) -> nn.Module | None:
 
 
 def _is_state_dict(value: Any, of: Any = (Tensor, np.ndarray)) -> bool:
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        return False
+    weights = [each for key, each in value.items() if not is_extra_state(key)]
     return (
-        isinstance(value, Mapping)
-        and bool(value)
-        and all(isinstance(key, str) for key in value)
-        and all(isinstance(each, of) for each in value.values())
-        and all(each.dtype.char in _NUMBERS for each in value.values() if isinstance(each, np.ndarray))
+        bool(weights)
+        and all(isinstance(each, of) for each in weights)
+        and all(each.dtype.char in _NUMBERS for each in weights if isinstance(each, np.ndarray))
     )
 
 

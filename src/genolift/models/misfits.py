@@ -1,0 +1,179 @@
+"""How weights differ from those that a class takes, in one line, with what would probably mend it."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from genolift.errors import InputError
+from genolift.models.parametrized import without_norm
+from genolift.models.spare import is_extra_state, is_optional
+
+_MOST_TRIES = 12
+
+
+def misfits(weights: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """Return the keys whose tensors have another shape than the class's."""
+    return [
+        key
+        for key, value in weights.items()
+        if key in wanted
+        and not is_extra_state(key)
+        and not is_lazy(wanted[key])
+        and value.shape != wanted[key].shape
+    ]
+
+
+def refuse(
+    weights: Mapping[str, Any],
+    wanted: Mapping[str, Any],
+    computed: Mapping[str, Tensor],
+    *,
+    where: str,
+    class_name: str,
+    mends: list[str],
+) -> None:
+    """Raise the error that shows how weights differ from those wanted.
+
+    Parameters
+    ----------
+    computed
+        The buffers that the class computes and does not save.
+    mends
+        What is known to mend it.
+    """
+    required = [key for key in wanted if not is_optional(key, wanted)]
+    missing = [key for key in required if key not in weights]
+    unexpected = [key for key in weights if key not in wanted]
+    others = [
+        f"{key} is {tuple(weights[key].shape)}, the class has {tuple(wanted[key].shape)}"
+        for key in misfits(weights, wanted)
+    ]
+    parts = [f"{len(missing)} missing ({few(missing)})"] if missing else []
+    parts += [f"{len(unexpected)} unexpected ({few(unexpected)})"] if unexpected else []
+    parts += [f"{len(others)} of another shape ({few(others)})"] if others else []
+    if renamed := _renamed(weights, wanted, missing, unexpected):
+        mends = [*mends, f"the file has {few(renamed)}: rename the keys, or name the class of those names"]
+    if plain := [key for key in unexpected if key in without_norm(missing)]:
+        mends = [*mends, f"the file has {few(plain)} without a norm: take it off the class's layer too"]
+    if anew := [key for key in unexpected if key in computed]:
+        mends = [
+            *mends,
+            f"the class computes {few(anew)} with other values: register them there with persistent=True",
+        ]
+    if not mends and len(missing) == len(required):
+        mends = ["none of the keys is the class's: name the class that the weights were trained in"]
+    if not mends and missing and not unexpected and not others:
+        mends = ["the class has layers that the file has no weights for: name the class that was trained"]
+    if not mends and unexpected and not missing and not others:
+        mends = [
+            "name the class that has them, or, if its outputs are the same without them, delete them from "
+            "the state dict and save it again"
+        ]
+    raise InputError(
+        f"weights do not fit {class_name}: {', '.join(parts)}",
+        where=where,
+        remedy="; ".join(mends) or "check model.class and model.arguments",
+    )
+
+
+def _renamed(
+    weights: Mapping[str, Any], wanted: Mapping[str, Any], missing: list[str], unexpected: list[str]
+) -> list[str]:
+    """Return "conv.* where the class has c.*" for each layer that has one of the same shapes, if all have."""
+
+    def layers(keys: list[str], of: Mapping[str, Any]) -> dict[str, frozenset[Any]]:
+        grouped: dict[str, list[Any]] = {}
+        for key in keys:
+            layer, _, name = key.rpartition(".")
+            if isinstance(of[key], Tensor) and not is_optional(key, of) and not is_lazy(of[key]):
+                grouped.setdefault(layer, []).append((name, tuple(of[key].shape)))
+        return {layer: frozenset(shapes) for layer, shapes in grouped.items()}
+
+    here, there = layers(unexpected, weights), layers(missing, wanted)
+    pairs = []
+    for layer, shapes in here.items():
+        same = [other for other, of_other in there.items() if of_other == shapes]
+        if same and [*here.values()].count(shapes) == len(same):  # in the order that they come
+            other = same[[each for each, of in here.items() if of == shapes].index(layer)]
+            pairs.append(f"{star(layer + '.')} where the class has {star(other + '.')}")
+    return pairs if len(pairs) == len(here) == len(there) else []
+
+
+def arguments_that_fit(
+    weights: Mapping[str, Any],
+    wanted: Mapping[str, Any],
+    values: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    make: Callable[[Mapping[str, Any]], nn.Module],
+) -> str:
+    """Return "set arguments: {...}" where the class with other arguments fits; an empty text where none does.
+
+    Tried are what the file says of itself, and the file's sizes for arguments of the class's sizes.
+    """
+    for changed in itertools.islice(_changes(weights, wanted, values, settings), _MOST_TRIES):
+        with suppress(Exception):
+            with torch.device("meta"):
+                other = make(changed).state_dict()
+            required = {key for key in other if not is_optional(key, other)}
+            if required <= weights.keys() <= other.keys() and not misfits(weights, other):
+                given = ", ".join(f"{key}: {changed[key]}" for key in values if key in changed)
+                return f"set arguments: {{{given}}}"
+    return ""
+
+
+def _changes(
+    weights: Mapping[str, Any],
+    wanted: Mapping[str, Any],
+    values: Mapping[str, Any],
+    settings: Mapping[str, Any],
+) -> Iterator[dict[str, Any]]:
+    said = {
+        key: settings[key] for key in values if key in settings and repr(settings[key]) != repr(values[key])
+    }
+    if said:
+        yield said
+    sizes = {
+        (ours, theirs)
+        for key in misfits(weights, wanted)
+        for ours, theirs in zip(wanted[key].shape, weights[key].shape, strict=False)
+        if ours != theirs
+    }
+    here, there = _numbered(wanted), _numbered(weights)
+    sizes |= {(here[name], there[name]) for name in here if there.get(name, here[name]) != here[name]}
+    single = [
+        {name: theirs}
+        for ours, theirs in sorted(sizes)
+        for name, value in values.items()
+        if type(value) is int and value == ours
+    ]
+    yield from single
+    for first, second in itertools.combinations(single, 2):
+        if first.keys() != second.keys():
+            yield first | second
+
+
+def _numbered(keys: Iterable[str]) -> dict[str, int]:
+    """Return how many numbered layers there are of each name: {"blocks": 4} of blocks.0.* to blocks.3.*."""
+    numbers: dict[str, set[str]] = {}
+    for key in keys:
+        for match in re.finditer(r"(?<![^.])\d+(?=\.)", key):
+            numbers.setdefault(key[: match.start()], set()).add(match[0])
+    return {name: len(found) for name, found in numbers.items()}
+
+
+def star(prefix: str) -> str:
+    """Return what stands for all keys of a prefix."""
+    return prefix + "*"
+
+
+def few(names: list[str]) -> str:
+    """Return the first of some names."""
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
