@@ -26,10 +26,11 @@ from genolift.attribution import path_points
 from genolift.comparison_figure import draw_comparison
 from genolift.errors import InputError
 from genolift.explainer import Explainer, Model, chosen_device
-from genolift.files import sha256, whole_folder
+from genolift.files import whole_folder
 from genolift.held_inputs import HeldInputs, held_provenance
 from genolift.held_spec import HeldSpec
 from genolift.methods import GradCam, Mutagenesis
+from genolift.model_files import model_sha256
 from genolift.models import ModelSpec, input_length, load_model
 from genolift.output_paths import check_outputs
 from genolift.reference_store import open_references
@@ -228,7 +229,7 @@ def compare(
         "true_base_share": _share(instances, n, length),
         "device": str(chosen),
         "precision": precision,
-        "model": asdict(model) | {"sha256": sha256(model.path)},
+        "model": asdict(model) | {"sha256": model_sha256(model.path)},
         **held_provenance(held),
         "seconds": round(seconds, 3),
     }

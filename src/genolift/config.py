@@ -24,6 +24,7 @@ from genolift.errors import InputError
 from genolift.files import existing_file
 from genolift.folder_names import check_folder_name, check_names_differ, check_results_folder
 from genolift.held_spec import HeldSpec
+from genolift.model_files import existing_model, sharded
 from genolift.model_spec import ONE_MODEL, ModelSpec, check_alphabet, check_axes, check_sha256
 from genolift.plain_values import check_plain
 from genolift.values import check_memory
@@ -216,6 +217,8 @@ def _check_value(key: str, value: Any, schema: Mapping[str, Any], where: str) ->
         _check_text_and_numbers(value, place)
     if schema.get("format") == "file":
         existing_file(value, where=place)
+    elif schema.get("format") == "model":
+        existing_model(value, where=place)
     elif schema.get("format") == "alphabet":
         check_alphabet(value, place)
     elif schema.get("format") == "sha256":
@@ -315,7 +318,8 @@ def _check_model(model: ModelSpec, place: str) -> None:
         check_not_pythons(location, f"{place}.class")
         if location != model.custom_layers and location.endswith(".py"):
             existing_file(location, where=f"{place}.class")
-    if model.class_name is None and model.path.endswith(".safetensors"):
+    holds_weights = model.path.endswith(".safetensors") or sharded(model.path) is not None
+    if model.class_name is None and holds_weights:
         raise InputError(
             f"{model.path} holds weights but no model",
             where=place,

@@ -16,6 +16,7 @@ from typing import Any
 from genolift.code_files import code_files
 from genolift.errors import InputError
 from genolift.folder_names import check_folder_name
+from genolift.model_files import model_files
 from genolift.pickled_code import pickled_code_files
 
 BASES_FIRST = "bases,length"
@@ -41,7 +42,7 @@ class ModelSpec:
 
     path: str
     """A state dict (.pt, .pth, .ckpt), .safetensors, an exported program (.pt2), or Keras's .keras, .h5 or
-    .json."""
+    .json; of weights in shards their index, or a folder with config.json and weights as Hugging Face has."""
     class_name: str | None = None
     """The class to put weights in, "path/to/model.py:Class" or "package.module:Class"."""
     arguments: Mapping[str, Any] = field(default_factory=dict)
@@ -121,11 +122,18 @@ class ModelSpec:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """The files that the model is made from, those that its own code imports from its folder too."""
-        named = [file for file in (self.path, self.weights) if file]
+        """The files that the model is made from, those that its own code imports from its folder too.
+
+        Raises
+        ------
+        InputError
+            If an index names shards that are not there.
+        """
+        named = [*model_files(self.path), *([self.weights] if self.weights else [])]
         code = [str(path) for location in self.code for path in code_files(location).values()]
         if self.trust:
-            code += map(str, pickled_code_files(Path(self.path)).values())
+            pickles = map(Path, model_files(self.path))
+            code += [str(path) for pickle in pickles for path in pickled_code_files(pickle).values()]
         return tuple(dict.fromkeys([*named, *code]))
 
     @property

@@ -12,13 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from genolift.errors import InputError
-from genolift.files import existing_file
 from genolift.models import Model
-from genolift.models.forms import Form, form_of
-from genolift.models.integrity import check_file
-from genolift.models.weights import safetensors, unpickled
-from genolift.models.weights import weights_of as weights_within
+from genolift.models.saved_weights import saved_weights
 
 _PREFIXES = ("module.", "model.", "_orig_mod.")
 _NOT_WEIGHTS = ("num_batches_tracked", "seed_generator_state")  # of training: a count, and a dropout's state
@@ -108,13 +103,7 @@ def read_weights_file(path: str, *, trust: bool, digest: str | None = None) -> W
     InputError
         If it is none, or could run code when read.
     """
-    file = Path(path)
-    form = form_of(existing_file(path, where="model.path"))
-    if form not in (Form.SAFETENSORS, Form.PICKLE):
-        raise InputError(f"is {form.value}, not a file of weights", where=f"model.path: {path}")
-    check_file(file, "model.path", digest)
-    saved = safetensors(file) if form is Form.SAFETENSORS else unpickled(file, trust)
-    held = weights_within(saved, file)
+    held = saved_weights(Path(path), digest, trust=trust)
     state = held.tensors
     layers = tuple(
         Layer(key, tuple(value.shape), _guess(key, tuple(value.shape))) for key, value in state.items()

@@ -58,16 +58,22 @@ def check_file(path: Path, where: str, digest: str | None = None) -> None:
         If it has another SHA-256, or it is a zip archive of which a record's checksum is wrong, or that is
         damaged otherwise or unpacks to more than any model.
     """
-    if digest is not None and (found := sha256(path)) != digest.lower():
-        raise InputError(
-            f"has the SHA-256 {found}, not {digest.lower()}",
-            where=f"{where}: {path}",
-            remedy="copy the file again, or give model.sha256 of this one",
-        )
+    if digest is not None:
+        check_sha256_of(sha256(path), digest, f"{where}: {path}")
     if is_archive(path):
         with _damage(path, where), zipfile.ZipFile(path) as archive:
             _check_sizes(archive, path, where)
             _check_records(archive, path, where)
+
+
+def check_sha256_of(found: str, digest: str, where: str) -> None:
+    """Raise `InputError` if a model has another SHA-256 than the user says."""
+    if found != digest.lower():
+        raise InputError(
+            f"has the SHA-256 {found}, not {digest.lower()}",
+            where=where,
+            remedy="copy the file again, or give model.sha256 of this one",
+        )
 
 
 def is_archive(path: Path) -> bool:

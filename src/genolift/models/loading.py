@@ -16,7 +16,8 @@ from torch.export import ExportedProgram
 
 from genolift.engine.own_state import own_state
 from genolift.errors import InputError
-from genolift.files import existing_file, sha256
+from genolift.files import sha256
+from genolift.model_files import existing_model, file_digests, model_files, model_sha256, sharded
 from genolift.model_spec import BASES_FIRST, ModelSpec
 from genolift.models.classes import class_file, model_class
 from genolift.models.exported import exported_program
@@ -25,6 +26,7 @@ from genolift.models.forms import Form, form_of
 from genolift.models.integrity import check_file
 from genolift.models.layout import axes_of_shape, laid_out, length_of_shape, shape_of_program
 from genolift.models.own_code import digests_of_imports, warn_of_unlisted_imports
+from genolift.models.saved_weights import saved_weights
 from genolift.models.torchscript import torchscript
 from genolift.models.weights import Weights, module_of, safetensors, unpickled, weights_of
 from genolift.pickled_code import pickled_code_files
@@ -100,7 +102,9 @@ def is_keras(spec: ModelSpec) -> bool:
     path = Path(spec.path)
     if (path / "saved_model.pb").is_file():  # a folder of TensorFlow's, whose Keras may be saved otherwise
         return True
-    form = form_of(existing_file(path, where="model.path"))
+    if sharded(path) is not None:
+        return False
+    form = form_of(existing_model(path))
     return form in _KERAS or (form is Form.UNKNOWN and path.suffix in (".keras", ".h5", ".hdf5", ".json"))
 
 
@@ -112,9 +116,7 @@ def own_model(spec: ModelSpec) -> Model:
     InputError
         As `load_model`.
     """
-    path = existing_file(spec.path, where="model.path")
-    form = form_of(path)
-    check_file(path, "model.path", spec.sha256)
+    path = existing_model(spec.path)
     for key in ("weights", "custom_layers"):
         if getattr(spec, key) is not None:
             raise InputError(
@@ -122,6 +124,10 @@ def own_model(spec: ModelSpec) -> Model:
                 where=f"model.{key}",
                 remedy="leave it out; weights for a class are given as model.path",
             )
+    if sharded(path) is not None:
+        return _with_weights(saved_weights(path, spec.sha256, trust=spec.trust), spec)
+    form = form_of(path)
+    check_file(path, "model.path", spec.sha256)
     if form in (Form.PROGRAM, Form.COMPILED):
         return exported_program(path, form, spec.trust)
     if form is Form.TORCHSCRIPT:
@@ -157,24 +163,27 @@ def _with_weights(weights: Weights, spec: ModelSpec) -> nn.Module:
         said = {key: weights.settings[key] for key in keywords if key in weights.settings}
         if not said:
             raise
-        remedy = f"{error.remedy}; the checkpoint's hyper_parameters say {said}"
+        saved = "the checkpoint's hyper_parameters say" if sharded(spec.path) is None else "config.json says"
+        remedy = f"{error.remedy}; {saved} {said}"
         raise InputError(error.what, where=error.where, remedy=remedy) from error
     fill(
         model,
-        weights.tensors,
+        weights.tensors | weights.extra_state,
         where=where,
         class_name=class_name,
         arguments=spec.arguments,
         keywords=keywords,
         settings=weights.settings,
         make=lambda changed: found.make({**spec.arguments, **changed}),
+        trust=spec.trust,
     )
     return model.eval()
 
 
 def _pickled_code(spec: ModelSpec) -> dict[str, str]:
     """Return the SHA-256 of the user's files that a trusted pickle is read with, by name."""
-    files = pickled_code_files(Path(spec.path)) if spec.trust else {}
+    pickles = map(Path, model_files(spec.path)) if spec.trust else ()
+    files = {name: path for pickle in pickles for name, path in pickled_code_files(pickle).items()}
     return {name: sha256(path) for name, path in files.items()}
 
 
@@ -218,7 +227,8 @@ def model_provenance(spec: ModelSpec) -> dict[str, Any]:
     location = (spec.class_name or "").rpartition(":")[0]
     return {
         "model": spec.path,
-        "model_sha256": sha256(spec.path),
+        "model_sha256": model_sha256(spec.path),
+        "model_files": file_digests(spec.path),
         "model_weights": spec.weights,
         "model_weights_sha256": sha256(spec.weights) if spec.weights else None,
         "model_class": spec.class_name,

@@ -68,6 +68,7 @@ _LABELS = {
     "model": "Model file",
     "model_class": "Model class",
     "model_sha256": "SHA-256 of the model file",
+    "model_files": "SHA-256 of each of its files",
     "model_imports": "SHA-256 of what the class imports",
     "model_custom_layers_imports": "SHA-256 of what the custom layers import",
     "model_pickled_code": "SHA-256 of the pickle's code",
