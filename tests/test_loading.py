@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import OrderedDict
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import h5py
@@ -277,6 +278,38 @@ def test_a_trusted_pickle_finds_its_module_beside_it(tmp_path: Path) -> None:
     del sys.modules["mine_beside"], sys.modules["mine_parts"]
     (tmp_path / "mine_beside.py").unlink()
     assert "was saved with code that is not found (No module named 'mine_beside')" in refused(whole)
+
+
+@pytest.mark.parametrize("way", ["", ", pickle_protocol=4", ", _use_new_zipfile_serialization=False"])
+def test_a_module_that_its_own_script_pickled_is_found_in_the_scripts_file(tmp_path: Path, way: str) -> None:
+    script, path = tmp_path / "train.py", tmp_path / "whole.pt"
+    script.write_text(
+        SOURCE.replace("nn.Linear(filters, 2)", "Head(filters, 2)")
+        + "\n\nclass Head(nn.Linear):\n    pass\n\n\nif __name__ == '__main__':\n    import torch\n"
+        + f"    torch.save(Small(7), {str(path)!r}{way})\n"
+    )
+    run_as_script(script)
+    message = refused({"path": str(path), "trust": True})
+    assert "was saved by a script that defines Small; name the class in the file of that script" in message
+    assert "class: path/to/script.py:Class" in message
+    model = genolift.load_model({"path": str(path), "trust": True, "class": f"{script}:Small"})
+    assert (model.conv.out_channels, type(model.out).__name__, model.training) == (7, "Head", False)
+    anew = {"path": str(path), "trust": True, "class": f"{script}:Small", "arguments": {"filters": 7}}
+    assert torch.equal(genolift.load_model(anew).conv.weight, model.conv.weight)
+    (tmp_path / "other.py").write_text(SOURCE)
+    other = refused({"path": str(path), "trust": True, "class": f"{tmp_path}/other.py:Small"})
+    assert "was saved by a script that defines Head, which other.py does not; name the class in" in other
+    assert "could run code when read" in refused({"path": str(path), "class": f"{script}:Small"})
+
+
+def run_as_script(script: Path) -> None:
+    """Run a file as ``python FILE`` does, in this process."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = module = ModuleType("__main__")
+    try:
+        exec(compile(script.read_text(), str(script), "exec"), vars(module))
+    finally:
+        sys.modules["__main__"] = main
 
 
 def test_weights_that_do_not_fit_are_said_key_by_key(folder: Path) -> None:

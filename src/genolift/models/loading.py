@@ -7,8 +7,9 @@ refused, unless the user says ``trust`` by name. What a file is, is told by what
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from torch import nn
@@ -19,7 +20,7 @@ from genolift.errors import InputError
 from genolift.files import sha256
 from genolift.model_files import existing_model, file_digests, model_files, model_sha256, sharded
 from genolift.model_spec import BASES_FIRST, ModelSpec
-from genolift.models.classes import class_file, model_class
+from genolift.models.classes import class_file, imported, model_class
 from genolift.models.exported import exported_program
 from genolift.models.fitting import fill
 from genolift.models.forms import Form, form_of
@@ -135,9 +136,9 @@ def own_model(spec: ModelSpec) -> Model:
     if form is Form.SAFETENSORS:
         return _with_weights(weights_of(safetensors(path), path), spec)
     if form is Form.PICKLE:
-        saved = unpickled(path, spec.trust)
+        saved = unpickled(path, spec.trust, _script(spec))
         module = module_of(saved)
-        if module is not None and spec.class_name is None:
+        if module is not None and (spec.class_name is None or _is_as_it_is(module, spec)):
             return module.eval()
         return _with_weights(weights_of(saved if module is None else module.state_dict(), path), spec)
     raise InputError(
@@ -145,6 +146,20 @@ def own_model(spec: ModelSpec) -> Model:
         where=f"model.path: {path}",
         remedy="give a state dict (.pt, .pth), a .safetensors file or an exported program (.pt2)",
     )
+
+
+def _script(spec: ModelSpec) -> Callable[[], ModuleType] | None:
+    """Return what gives the file of the model's class, which a pickled module's script may have been."""
+    name = spec.class_name
+    if name is None:
+        return None
+    return lambda: imported(name.rpartition(":")[0], f"model.class: {name}")[0]
+
+
+def _is_as_it_is(module: nn.Module, spec: ModelSpec) -> bool:
+    """Whether a pickled module is of the class that is named, and not to be made anew with arguments."""
+    name = spec.class_name
+    return name is not None and not spec.arguments and type(module) is model_class(name, trust=True).made_by
 
 
 def _with_weights(weights: Weights, spec: ModelSpec) -> nn.Module:

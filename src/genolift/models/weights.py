@@ -11,9 +11,10 @@ import logging
 import pickle
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,8 @@ _OF_OTHERS: list[Any] = [
 ]
 """What numpy's scalars and arrays are made by when they are read: those of numbers, texts and dates, not of
 structures or objects; and bytes as Transformer Engine keeps a layer's extra state in."""
+_SCRIPT = "__main__"
+_OF_SCRIPT = re.compile(r"attribute '([\w.]+)' on <module '__main__'")
 _REFUSED_GLOBAL = re.compile(r"GLOBAL (\S+) was not an allowed global")
 _REPEATED_BYTES = 2**30
 """What a tensor may have that repeats its values in memory, such as a mask."""
@@ -86,8 +89,13 @@ def safetensors(path: Path) -> dict[str, Tensor]:
         ) from error
 
 
-def unpickled(path: Path, trust: bool) -> Any:
+def unpickled(path: Path, trust: bool, script: Callable[[], ModuleType] | None = None) -> Any:
     """Return what torch.save wrote; without ``trust``, of tensors, numpy's arrays and plain containers only.
+
+    Parameters
+    ----------
+    script
+        Gives what stands for the script that a trusted pickle was saved by (``__main__``); None if unknown.
 
     Raises
     ------
@@ -103,22 +111,60 @@ def unpickled(path: Path, trust: bool) -> Any:
                 with safe_globals(_OF_OTHERS):
                     return torch.load(copied or path, map_location="cpu", weights_only=True)
             with importable_from(path.resolve().parent), importable_from(Path.cwd()):
-                return torch.load(path, map_location="cpu", weights_only=False)
+                reader: Any = _pickle_of(script, where)
+                return torch.load(path, map_location="cpu", weights_only=False, pickle_module=reader)
+    except InputError:
+        raise
     except Exception as error:
         if isinstance(error, pickle.UnpicklingError) and not trust:
             raise _refused(path, where, error) from error
         if isinstance(error, ImportError | AttributeError) and trust:
-            raise InputError(
-                f"was saved with code that is not found ({error})",
-                where=where,
-                remedy="run where its module can be imported, or save its state_dict() and name its class",
-            ) from error
+            raise _not_found(error, where) from error
         why = _first_line(error)
         raise InputError(
             f"cannot be read as PyTorch weights ({type(error).__name__}{': ' if why else ''}{why})",
             where=where,
             remedy="give a state dict (.pt, .pth), a .safetensors file or an exported program (.pt2)",
         ) from error
+
+
+def _pickle_of(script: Callable[[], ModuleType] | None, where: str) -> ModuleType:
+    """Return pickle, for torch, that finds what a script defined in what stands for the script."""
+
+    class Unpickler(pickle.Unpickler):
+        def find_class(self, module: str, name: str) -> Any:
+            if module != _SCRIPT or script is None:
+                return super().find_class(module, name)
+            found: Any = script()
+            for part in name.split("."):
+                if not hasattr(found, part):
+                    raise _not_in_script(name, where, script().__file__)
+                found = getattr(found, part)
+            return found
+
+    reader = ModuleType("pickle")
+    vars(reader).update(vars(pickle), Unpickler=Unpickler)
+    return reader
+
+
+def _not_found(error: Exception, where: str) -> InputError:
+    of_script = _OF_SCRIPT.search(str(error))
+    if of_script is not None:
+        return _not_in_script(of_script[1], where, None)
+    return InputError(
+        f"was saved with code that is not found ({error})",
+        where=where,
+        remedy="run where its module can be imported, or save its state_dict() and name its class",
+    )
+
+
+def _not_in_script(name: str, where: str, file: str | None) -> InputError:
+    but = "" if file is None else f", which {Path(file).name} does not"
+    return InputError(
+        f"was saved by a script that defines {name}{but}",
+        where=where,
+        remedy="name the class in the file of that script, class: path/to/script.py:Class",
+    )
 
 
 def _refused(path: Path, where: str, error: pickle.UnpicklingError) -> InputError:
