@@ -24,7 +24,7 @@ from genolift.commands_results import add_aggregate, add_logos, add_motifs, add_
 from genolift.commands_workflow import add_check_config, add_train_demo
 from genolift.errors import InputError
 from genolift.files import remove_unfinished
-from genolift.stopping import check_not_stopped, ended_by_signals, stopped_by
+from genolift.stopping import ended_by_signals
 from genolift.warned import Kept
 
 _SUBCOMMANDS = (
@@ -54,18 +54,8 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command given in ``argv`` and exit."""
-    code = 0
-    try:
-        with ended_by_signals(_last_words):
-            code = _run(argv)
-            check_not_stopped()
-    except BaseException:
-        if stopped_by() is None:
-            raise
-    signum = stopped_by()
-    if signum is not None:
-        _last_words(signum)
-        code = 128 + signum
+    with ended_by_signals(_last_words):
+        code = _run(argv)
     sys.exit(code)
 
 
@@ -76,7 +66,6 @@ def _run(argv: Sequence[str] | None) -> int:
         with _logged_to_stderr(arguments.quiet):
             arguments.run(arguments)
     except InputError as error:
-        check_not_stopped()  # which may be what the error comes of
         print(f"genolift: error: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:
@@ -89,7 +78,8 @@ def _last_words(signum: int) -> None:
     """Leave nothing unfinished behind, and say why the command ends, if anybody can still be told."""
     remove_unfinished()
     with suppress(OSError, ValueError):
-        print(f"genolift: stopped by {signal.Signals(signum).name}", file=sys.stderr, flush=True)
+        # not by print: the signal may have come within a write to the same stream
+        os.write(2, f"genolift: stopped by {signal.Signals(signum).name}\n".encode())
 
 
 @contextmanager

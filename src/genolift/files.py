@@ -13,7 +13,7 @@ from pathlib import Path
 
 from genolift.errors import InputError
 from genolift.output_paths import MARK, UNFINISHED, check_file, check_folder, files_in, mark_text
-from genolift.stopping import nothing_lost
+from genolift.stopping import not_ended, nothing_lost
 
 _MOST_NAME_BYTES = 120
 """Of a final name that stand in the temporary one, which may have 255 in all."""
@@ -72,7 +72,7 @@ def whole_folder(path: str | os.PathLike[str], kind: str) -> Iterator[Path]:
                     _sync(Path(folder, name))
                 _sync(Path(folder))
             check_folder(final, kind)
-            with _beside(final, parent, Path.mkdir) as earlier:
+            with _beside(final, parent, Path.mkdir) as earlier, not_ended():
                 is_replaced = final.is_dir()
                 try:
                     if is_replaced:

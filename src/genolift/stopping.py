@@ -1,7 +1,8 @@
 """How a run ends that a signal stops: at once, with nothing more under a final name. Knows nothing of files.
 
-An exception is lost where C code called the Python code that raises it: `ended_by_signals`, of the command
-line, and `nothing_lost` and `signals_wait`, of whoever writes a file in any program, are there to lose none.
+A command ends where the signal finds it (`ended_by_signals`): C and C++ code that calls Python may lose the
+exception that a handler raises, or abort the process. A Python caller's own handler raises KeyboardInterrupt
+all the same: `nothing_lost` and `signals_wait` are there to lose none while a file is written.
 """
 
 from __future__ import annotations
@@ -11,41 +12,40 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import CodeType, FrameType
 from typing import Any
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 _PATIENCE = 10.0
-"""Seconds that a stopped run has to end by itself: a library may swallow `Stopped`, or stay in C for long."""
+"""Seconds after which a run is ended whose main thread has not come back from C code."""
 _SOON = 0.02
 """Seconds after which a signal that could not be obeyed is tried again."""
 
 
-class Stopped(BaseException):
-    """A signal asked the command to end."""
-
-    def __init__(self, signum: int) -> None:
-        self.signum = signum
-        super().__init__(f"stopped by {signal.Signals(signum).name}")
-
-
 class _Run:
-    """What signals did to the command that this process runs, or ran last."""
+    """The command that this process runs, and whether a signal may end it just now."""
 
     def __init__(self) -> None:
         self.is_on = False
+        self.holds = 0
         self.stopped_by: int | None = None
-        self.raises = False  # once: what ends a run is not to be stopped in its turn
-        self.number = 0
+        self.last_words: Callable[[int], None] = lambda signum: None
 
     def take(self, signum: int, frame: FrameType | None) -> None:
         """Handle a signal."""
         if self.stopped_by is None:
             self.stopped_by = signum
-        if self.raises:
-            self.raises = False
-            raise Stopped(self.stopped_by)
+        if not self.holds:
+            self.end()
+
+    def end(self) -> None:
+        assert self.stopped_by is not None
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError, RuntimeError):  # the signal may have come within a write to it
+                stream.flush()
+        self.last_words(self.stopped_by)
+        os._exit(128 + self.stopped_by)
 
 
 _run = _Run()
@@ -53,43 +53,26 @@ _AGAIN = threading.Lock()
 """Held while it is decided whether a signal is sent again: not once its handler is gone."""
 
 
-def stopped_by() -> int | None:
-    """Return the signal that asked the command to end, also after it has ended; None where none did."""
-    return _run.stopped_by
-
-
-def check_not_stopped() -> None:
-    """Raise `Stopped` if a signal asked the command to end, whatever became of the exception it raised."""
-    if _run.is_on and _run.stopped_by is not None:
-        raise Stopped(_run.stopped_by)
-
-
 @contextmanager
 def ended_by_signals(last_words: Callable[[int], None]) -> Iterator[None]:
-    """Raise `Stopped` in the block when SIGINT, SIGTERM or SIGHUP comes.
+    """End the process with 128 + the signal when SIGINT, SIGTERM or SIGHUP comes in the block.
 
-    A signal that is ignored when the block begins (by ``nohup``, or by a shell for what it runs in the
-    background) stays ignored. A block that has not ended ten seconds after a signal is ended by another
-    thread: it calls ``last_words`` with the signal, and then exits with 128 + the signal.
+    ``last_words`` is called with the signal before; nothing else is run, not even what is in ``finally``. A
+    signal that is ignored when the block begins (by ``nohup``, or by a shell for what it runs in the
+    background) stays ignored. Where the main thread is in C code and does not come back within ten seconds,
+    another thread ends the process.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may handle signals
         return
-    _run.stopped_by, _run.is_on = None, True
-    _run.number += 1
+    _run.is_on, _run.stopped_by, _run.last_words = True, None, last_words
     before = {each: signal.getsignal(each) for each in SIGNALS}
     taken = {each: handler for each, handler in before.items() if handler not in (signal.SIG_IGN, None)}
     try:
-        with _watched(last_words), nothing_lost():
-            try:
-                for each in taken:
-                    signal.signal(each, _run.take)
-                _run.raises = True
-                check_not_stopped()
-                yield
-            finally:
-                with _AGAIN:
-                    _run.raises = False
+        with _watched():
+            for each in taken:
+                signal.signal(each, _run.take)
+            yield
     finally:
         _run.is_on = False
         for each, handler in taken.items():
@@ -97,8 +80,20 @@ def ended_by_signals(last_words: Callable[[int], None]) -> Iterator[None]:
 
 
 @contextmanager
-def _watched(last_words: Callable[[int], None]) -> Iterator[None]:
-    """End the process from another thread where it does not end in time after a signal.
+def not_ended() -> Iterator[None]:
+    """Let a signal that would end the process wait for the end of the block, whose steps belong together."""
+    _run.holds += 1
+    try:
+        yield
+    finally:
+        _run.holds -= 1
+        if not _run.holds and _run.is_on and _run.stopped_by is not None:
+            _run.end()
+
+
+@contextmanager
+def _watched() -> Iterator[None]:
+    """End the process from another thread where the main thread has not done it in time.
 
     The operating system tells that thread of a signal at once; Python's handlers wait until C code returns.
     """
@@ -108,13 +103,10 @@ def _watched(last_words: Callable[[int], None]) -> Iterator[None]:
 
     def watch() -> None:
         while signals := os.read(reading, 1):
-            if signals[0] not in SIGNALS:
-                continue
-            if _run.stopped_by is None:
-                _run.stopped_by = signals[0]
-            if not ended.wait(_PATIENCE):
-                last_words(_run.stopped_by)
-                os._exit(128 + _run.stopped_by)
+            while signals[0] in SIGNALS and not ended.wait(_PATIENCE):
+                _run.stopped_by = _run.stopped_by or signals[0]
+                if not _run.holds:
+                    _run.end()
 
     thread = threading.Thread(target=watch, name="genolift-signals", daemon=True)
     before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
@@ -142,7 +134,7 @@ class _Fork:
 
     def in_child(self) -> None:
         if _run.is_on:
-            _run.is_on = _run.raises = False
+            _run.is_on = False
             signal.set_wakeup_fd(-1)
             for each in SIGNALS:
                 if signal.getsignal(each) == _run.take:
@@ -182,9 +174,6 @@ class _Blocks:
             return
         for each in self.open:
             each.append(error)
-        if isinstance(error, Stopped):
-            _run.raises, number = True, _run.number
-            _try_again(error.signum, lambda: _run.raises and _run.number == number)
 
 
 _blocks = _Blocks()
@@ -196,13 +185,12 @@ def nothing_lost() -> Iterator[None]:
 
     C code that calls Python code (drivers of HDF5, FreeType, destructors) has no way to pass an exception on:
     Python reports it, and the program goes on with whatever that code left undone. Raised are those that end
-    a program, as `Stopped` and KeyboardInterrupt, and MemoryError; other faults of destructors stay reports.
+    a program, as KeyboardInterrupt, and MemoryError; other faults of destructors stay reports.
     """
     lost: list[BaseException] = []
     _blocks.add(lost)
     try:
         yield
-        check_not_stopped()
         if lost:
             raise lost[0]
     finally:
