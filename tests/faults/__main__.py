@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import secrets
 import shlex
@@ -13,6 +14,7 @@ import tempfile
 import time
 from collections import Counter
 from dataclasses import asdict
+from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 from random import Random
 
@@ -35,10 +37,11 @@ def main() -> int:
         print(f"seed {seed}: {options.times} of each fault for {', '.join(names)}", flush=True)
         seconds = undisturbed(folder / "base", names, lambda line: print(line, flush=True))
         faults = [*SIGNALS * options.times, *[FULL] * max(1, options.times // 4)]
-        tries = [(name, fault) for fault in faults for name in names]
+        tries = [(name, fault) for fault in faults for name in names if fault in options.faults]
         until = time.monotonic() + options.seconds
+        begun = multiprocessing.Value("i", 0)  # how many, by all processes
         workers = [
-            _work(tries[number :: options.processes], number, seed, folder, seconds, until)
+            _work(tries, begun, seed, folder, seconds, until, folder / f"outcomes-{number}")
             for number in range(options.processes)
         ]
         for worker in workers:
@@ -49,7 +52,8 @@ def main() -> int:
     if len(outcomes) < len(tries):
         print(f"{len(tries) - len(outcomes)} tries did not come to an end")
     again = f"--seed {seed} --times {options.times} --steps {shlex.quote(','.join(names))}"
-    print(f"the same again: PYTHONPATH=src:tests python -m faults {again} --processes {options.processes}")
+    again += f" --faults {shlex.join(options.faults)}"
+    print(f"the same again: PYTHONPATH=src:tests python -m faults {again}")
     nothing = all(outcome.ended == _NOT_BEGUN for outcome in outcomes)
     return 1 if nothing or len(outcomes) < len(tries) or any(outcome.wrong for outcome in outcomes) else 0
 
@@ -57,6 +61,9 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m faults", description=__doc__)
     parser.add_argument("--steps", default="all", help="all; some: three and another one by turn; or A,B")
+    parser.add_argument(
+        "--faults", nargs="+", choices=(*SIGNALS, FULL), default=(*SIGNALS, FULL), help="these alone"
+    )
     parser.add_argument("--times", type=int, default=20, help="of each fault for each step (20)")
     parser.add_argument(
         "--seconds", type=float, default=4 * 3600, help="begin no try later than this (14400)"
@@ -77,21 +84,30 @@ def _chosen(steps: str, random: Random) -> list[str]:
 
 def _work(
     tries: list[tuple[str, str]],
-    number: int,
+    begun: Synchronized[int],
     seed: int,
     folder: Path,
     seconds: dict[str, float],
     until: float,
+    outcomes: Path,
 ) -> int:
-    """Fork a process that makes tries, begins none after ``until``, and writes what became of each."""
+    """Fork a process that makes tries, begins none after ``until``, and writes what became of each.
+
+    ``begun`` counts the tries that any process has begun: each takes the next.
+    """
     process = os.fork()
     if process:
         return process
     steps = {step.name: step for step in STEPS}
-    with (folder / f"outcomes-{number}").open("w") as file:
-        for at, (name, fault) in enumerate(tries):
-            there = folder / f"try-{number}-{at}"
-            random = Random(f"{seed} {number} {at}")
+    with outcomes.open("w") as file:
+        while True:
+            with begun.get_lock():
+                number = begun.value
+                begun.value += 1
+            if number >= len(tries):
+                break
+            (name, fault), there = tries[number], folder / f"try-{number}"
+            random = Random(f"{seed} {number}")
             if time.monotonic() > until:
                 outcome = Outcome(name, fault, 0, _NOT_BEGUN)
             else:
