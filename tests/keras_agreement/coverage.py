@@ -53,7 +53,8 @@ LEFT_OUT: dict[str, str] = {
     ),
 }
 """By the name of the class."""
-_NO_ACTIVATIONS = ("deserialize", "get", "serialize")
+_NO_ACTIVATIONS = ("deserialize", "get", "serialize", "threshold")
+"""What no layer can be given by its name: the last needs two numbers, for which a name has no room."""
 
 
 def check_coverage(generation: int, layers: Mapping[str, Any], activations: Mapping[str, Any]) -> list[str]:

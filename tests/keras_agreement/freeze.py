@@ -7,6 +7,7 @@ import json
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 from keras_agreement.cases import CASES
 from keras_agreement.forms import FORMS
@@ -22,26 +23,22 @@ def main() -> int:
     parser.add_argument("cases", nargs="+", help='their names, "layer, settings"')
     parser.add_argument("--form", action="append", help="a form (the generation's first; more by repeating)")
     options = parser.parse_args()
-    said = json.loads((options.folder / "written.json").read_text())
     slugs = {case.name: case.slug for case in CASES}
     for name in options.cases:
-        written = said["cases"].get(slugs.get(name, ""))
-        if written is None:
+        folder = options.folder / slugs.get(name, "of no case")
+        if not (folder / "written.json").exists():
             print(f"no case {name!r} is in {options.folder}", file=sys.stderr)
             return 1
-        forms = options.form or [
-            next(form for form in FORMS[said["generation"]] if written[form] == "written")
-        ]
+        said = json.loads((folder / "written.json").read_text())
+        written = [form for form, outcome in said["forms"].items() if outcome == "written"]
         path = FROZEN / f"{slugs[name]}.keras{said['generation']}.zip"
-        _freeze(options.folder / slugs[name], path, name, said, forms)
-        print(f"{path} ({path.stat().st_size} bytes)")
+        _freeze(folder, path, {**said, "forms": options.form or written[:1]})
+        print(f"{path.name} ({path.stat().st_size} bytes)")
     return 0
 
 
-def _freeze(folder: Path, path: Path, name: str, said: dict[str, object], forms: list[str]) -> None:
-    generation = int(str(said["generation"]))
-    case = {key: said[key] for key in ("keras", "tensorflow", "generation")} | {"case": name, "forms": forms}
-    files = {file for form in forms for file in FORMS[generation][form]}
+def _freeze(folder: Path, path: Path, case: dict[str, Any]) -> None:
+    files = {file for form in case["forms"] for file in FORMS[case["generation"]][form]}
     FROZEN.mkdir(exist_ok=True)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         archive.writestr(zipfile.ZipInfo("case.json", _TIME), json.dumps(case, indent=1))

@@ -22,6 +22,9 @@ class Row:
     """What became of a case in one form."""
 
     case: str
+    keras: str
+    tensorflow: str
+    """Versions of what wrote it."""
     generation: int
     form: str
     read: Read
@@ -63,15 +66,14 @@ def main() -> int:
 
 def rows_of(folder: Path, cases: list[Case], explain: int) -> Iterator[Row]:
     """Read every case that a folder holds, in every form."""
-    said = json.loads((folder / "written.json").read_text())
-    here = [case for case in cases if case.slug in said["cases"]]
+    here = [case for case in cases if (folder / case.slug / "written.json").exists()]
     for number, case in enumerate(here):
+        said = json.loads((folder / case.slug / "written.json").read_text())
+        of_case = {key: said[key] for key in ("case", "keras", "tensorflow", "generation")}
         explained = False
         for form, files in FORMS[said["generation"]].items():
-            written = said["cases"][case.slug]
-            if written.get(form) != "written":
-                reason = written.get(form) or written["any"]
-                yield Row(case.name, said["generation"], form, Read(unwritten=reason))
+            if said["forms"][form] != "written":
+                yield Row(**of_case, form=form, read=Read(unwritten=said["forms"][form]))
                 continue
             found, loss = read(folder / case.slug, files), None
             if explain and number % explain == 0 and found.right and not explained:
@@ -80,7 +82,7 @@ def rows_of(folder: Path, cases: list[Case], explain: int) -> Iterator[Row]:
                     loss, explained = loss_of(model, inputs), True
                 except Exception as error:  # to be listed: a model that is read must be explained too
                     print(f"{case.name}: not explained ({type(error).__name__}: {error})"[:400], flush=True)
-            yield Row(case.name, said["generation"], form, found, loss)
+            yield Row(**of_case, form=form, read=found, loss=loss)
 
 
 def rows_in(path: Path) -> list[Row]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
+import gc
 import json
 import os
 import sys
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,26 +32,29 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m keras_agreement.write", description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--only", default="*", help="cases of such names, as 'Conv1D*'")
+    parser.add_argument("--new", action="store_true", help="only cases that the folder does not hold yet")
+    parser.add_argument("--part", default="1/1", metavar="K/N", help="the K-th of N parts, for N processes")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    chosen = [
-        case
-        for case in CASES
-        if GENERATION in case.generations and fnmatch.fnmatchcase(case.name, options.only)
-    ]
-    options.folder.mkdir(parents=True, exist_ok=True)
-    said = {"keras": keras.__version__, "tensorflow": tf.__version__, "generation": GENERATION, "cases": {}}
+    tf.config.threading.set_intra_op_parallelism_threads(1)  # the models are small
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    part, parts = map(int, options.part.split("/"))
+    here = [case for case in CASES if GENERATION in case.generations]
+    chosen = [case for case in here[part - 1 :: parts] if fnmatch.fnmatchcase(case.name, options.only)]
+    said = {"keras": keras.__version__, "tensorflow": tf.__version__, "generation": GENERATION}
+    gc.freeze()  # Keras collects garbage before each model, over all that TensorFlow holds
     for case in chosen:
+        path = options.folder / case.slug / "written.json"
+        if options.new and path.exists():
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
         keras.backend.clear_session()
         tf.random.set_seed(1)
-        written = _written(case, options.folder / case.slug)
-        said["cases"][case.slug] = written
-        if len(said["cases"]) % 20 == 0:  # so that what there is can be read while the rest is made
-            (options.folder / "written.json").write_text(json.dumps(said, indent=1) + "\n")
-        for form, outcome in written.items():
+        forms = _written(case, path.parent)
+        path.write_text(json.dumps({"case": case.name, **said, "forms": forms}, indent=1) + "\n")
+        for form, outcome in forms.items():
             if outcome != "written":
                 print(f"{case.name} [{form}]: {outcome}", flush=True)
-    (options.folder / "written.json").write_text(json.dumps(said, indent=1) + "\n")
     print(f"Keras {keras.__version__} wrote {len(chosen)} models into {options.folder}")
     missing = check_coverage(GENERATION, vars(keras.layers), vars(keras.activations))
     if missing and options.only == "*":
@@ -61,14 +64,13 @@ def main() -> int:
 
 def _written(case: Case, folder: Path) -> dict[str, str]:
     """Write a case's files; return what became of each form: "written", or why not."""
-    folder.mkdir(exist_ok=True)
     try:
         model = case.build(keras)
         randomise(model, case.name)
         given = inputs_of(case)
         outputs = _outputs(model, given)
     except Exception as error:  # whatever Keras raises of a case that it does not run
-        return {"any": _reason(error)}
+        return dict.fromkeys(FORMS[GENERATION], _reason(error))
     numbered = {f"y{number}": value for number, value in enumerate(outputs)}
     np.savez_compressed(folder / "values.npz", names=np.array(list(given)), **given, **numbered)
     outcomes = {}
@@ -103,8 +105,7 @@ def _save(model: Any, paths: list[Path]) -> None:
         model.save(paths[0])
     else:
         paths[0].write_text(model.to_json())
-        save: Callable[[Any], None] = model.save_weights
-        save(str(paths[1]))
+        model.save_weights(str(paths[1]))
 
 
 def _reason(error: Exception) -> str:

@@ -13,7 +13,7 @@ NAMES = (
 NAMES_OF_3 = (
     *("celu", "glu", "hard_shrink", "hard_silu", "hard_swish", "hard_tanh", "leaky_relu", "log_sigmoid"),
     *("log_softmax", "relu6", "silu", "soft_shrink", "sparse_plus", "sparse_sigmoid", "sparsemax"),
-    *("squareplus", "tanh_shrink", "threshold"),
+    *("squareplus", "tanh_shrink"),
 )
 
 
@@ -56,7 +56,7 @@ made(
 )
 layer("ReLU", before=convolution)
 layer("ReLU", max_value=1.0, negative_slope=0.2, threshold=0.3, before=convolution)
-layer("ReLU", threshold=-0.4, before=convolution)
+layer("ReLU", threshold=0.4, before=convolution)
 layer("LeakyReLU", before=convolution)
 layer("LeakyReLU", alpha=0.07, before=convolution, generations=KERAS_2)
 layer("LeakyReLU", negative_slope=0.07, before=convolution, generations=KERAS_3)

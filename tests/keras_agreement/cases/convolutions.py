@@ -35,7 +35,7 @@ for padding in ("valid", "same"):
     layer("SeparableConv1D", filters=3, kernel_size=5, strides=2, padding=padding, depth_multiplier=2)
     layer("SeparableConv1D", filters=3, kernel_size=3, dilation_rate=2, padding=padding, activation="tanh")
 layer("Conv1DTranspose", filters=3, kernel_size=4, strides=3, output_padding=2)
-layer("Conv1DTranspose", filters=3, kernel_size=4, strides=3, output_padding=0, padding="same")
+layer("Conv1DTranspose", filters=3, kernel_size=4, strides=3, output_padding=1, padding="same")
 layer("Conv1DTranspose", filters=3, kernel_size=3, use_bias=False, activation="relu")
 layer("DepthwiseConv1D", kernel_size=3, use_bias=False)
 layer("SeparableConv1D", filters=3, kernel_size=4, padding="causal", generations=KERAS_2)
