@@ -1,4 +1,5 @@
-# demo, test, fuzz, faults, lint, benchmark and benchmark-paper: each sets itself up, with nothing needed but Python 3.11+, git and make.
+# demo, test, fuzz, faults, lint, keras-agreement, benchmark and benchmark-paper: each sets itself up, with nothing needed
+# but Python 3.11+, git and make.
 SHELL := /bin/bash
 VENV := .venv
 STAMP := $(VENV)/.installed
@@ -10,9 +11,13 @@ FAULTS_ARGS ?=
 PAPER ?= ../shared/paper
 GENOME ?= ../shared/yeast/sacCer_R64.fa.gz
 BENCHMARK_ARGS ?=
+AGREEMENT_ARGS ?=
+AGREEMENT := build/keras_agreement
+KERAS_2_PYTHON ?= $(AGREEMENT)/keras-2/bin/python
+KERAS_3_PYTHON ?= $(AGREEMENT)/keras-3/bin/python
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help demo test fuzz faults lint benchmark benchmark-paper clean
+.PHONY: help demo test fuzz faults lint keras-agreement benchmark benchmark-paper clean
 .DEFAULT_GOAL := help
 
 help: ## Say what there is
@@ -37,6 +42,16 @@ lint: $(STAMP) ## Check style, types and the workflow
 	mypy
 	snakefmt --check Snakefile workflow
 	snakemake --lint
+
+keras-agreement: $(STAMP) ## Models of every layer, written by Keras on TensorFlow and read: docs/keras-layers.md (AGREEMENT_ARGS="--new")
+keras-agreement: $(patsubst %/bin/python,%/.installed,$(filter $(AGREEMENT)/%,$(KERAS_2_PYTHON) $(KERAS_3_PYTHON)))
+	PYTHONPATH=tests $(KERAS_2_PYTHON) -m keras_agreement.write $(AGREEMENT)/written-2 $(AGREEMENT_ARGS)
+	PYTHONPATH=tests $(KERAS_3_PYTHON) -m keras_agreement.write $(AGREEMENT)/written-3 $(AGREEMENT_ARGS)
+	@# the table shows what is wrong too, so that it is made before this fails
+	PYTHONPATH=src:tests python -m keras_agreement.read $(AGREEMENT)/written-2 $(AGREEMENT)/written-3 \
+	  --explain 25 --out $(AGREEMENT)/rows.jsonl; read=$$?; \
+	PYTHONPATH=src:tests python -m keras_agreement.table $(AGREEMENT)/rows.jsonl > $(AGREEMENT)/table.md && \
+	  cp $(AGREEMENT)/table.md docs/keras-layers.md && exit $$read
 
 benchmark: $(BENCHMARK_STAMP) ## Speed beside the floor and the peers, about an hour (BENCHMARK_ARGS="--quick")
 	python benchmarks/speed.py --scaling --out benchmarks/results $(BENCHMARK_ARGS)
@@ -77,4 +92,11 @@ $(STAMP): pyproject.toml constraints.txt
 $(BENCHMARK_STAMP): $(STAMP)
 	@echo "Installing the packages that genolift is compared with"
 	@$(VENV)/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[benchmark]'
+	@touch $@
+
+$(AGREEMENT)/keras-%/.installed: tests/keras_agreement/constraints-%.txt
+	@command -v python3.11 >/dev/null || { echo "TensorFlow 2.15 needs Python 3.11: python3.11 is not here" >&2; exit 1; }
+	@echo "Installing Keras $* on TensorFlow into $(@D) (a few minutes the first time)"
+	@mkdir -p $(AGREEMENT) && python3.11 -m venv --clear $(@D)
+	@$(@D)/bin/python -m pip install -qq --disable-pip-version-check -c $< tensorflow-cpu keras
 	@touch $@

@@ -18,7 +18,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_agreement.case import Case
+from keras_agreement.case import LENGTH, Case
 from keras_agreement.cases import CASES
 from keras_agreement.coverage import check_coverage
 from keras_agreement.data import inputs_of, randomise
@@ -88,8 +88,11 @@ def _outputs(model: Any, given: dict[str, Any]) -> list[Any]:
     names = getattr(model, "input_names", None) or [tensor.name for tensor in model.inputs]
     inputs = []
     for name, tensor in zip(names, model.inputs, strict=True):
-        value = given.get(name, given["dna"])  # a Sequential names its input itself
-        inputs.append(value.reshape(-1, *(size or -1 for size in tensor.shape[1:])).astype("float32"))
+        shape = tuple(tensor.shape[1:])
+        value = given[name] if name in given else given["dna"]  # a Sequential names its input itself
+        if shape[0] == len("ACGT") and shape[-1] != len("ACGT"):  # channels first
+            value = np.swapaxes(value, 1, 2)
+        inputs.append(value.reshape(len(value), *(size or LENGTH for size in shape)))
     inputs = inputs[0] if len(inputs) == 1 else inputs
     try:
         outputs = model(inputs, training=False)
