@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
+import zlib
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 from genolift.errors import InputError
 from genolift.models.integrity import opened_archive
+
+_OF_MODELS = (
+    *(".pt", ".pth", ".pt2", ".ckpt", ".bin", ".pkl", ".safetensors"),
+    *(".keras", ".h5", ".hdf5", ".json", ".yaml", ".pb"),
+)
+"""How the names of models' files end."""
+_COMPRESSED: Mapping[bytes, tuple[str, Callable[..., Any]]] = {
+    b"\x1f\x8b\x08": ("gzip", gzip.open),
+    b"BZh": ("bzip2", bz2.open),
+    b"\xfd7zXZ\x00": ("xz", lzma.open),
+}
+"""How compressed files begin, the command that compresses them, and what reads them."""
+_TAR, _TAR_AT = b"ustar", 257
+_SHOWN = 3
 
 
 class Form(Enum):
@@ -31,7 +51,8 @@ def form_of(path: Path) -> Form:
     Raises
     ------
     InputError
-        If it is empty, a zip archive that is not whole, or a pointer of Git LFS to a file that is not here.
+        If it is empty, a zip archive that is not whole, a pointer of Git LFS to a file that is not here, or
+        packs a model's file or folder, as zip, tar, gzip, bzip2 and xz do.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -52,6 +73,8 @@ def form_of(path: Path) -> Form:
         return Form.PICKLE
     if start[8:9] == b"{" and 0 < int.from_bytes(start[:8], "little") < max(size, 1 << 27):
         return Form.SAFETENSORS
+    if (packed := _unpacking(path, start)) is not None:
+        raise _packed(path, *packed)
     if start.lstrip()[:1] == b"{":
         return Form.JSON
     if start[:1] == b"\x08" and path.suffix == ".onnx":
@@ -77,4 +100,43 @@ def _form_of_zip(path: Path) -> Form:
         return Form.KERAS
     if names and all(name.endswith(".npy") for name in names):
         return Form.NUMPY
+    files = [name for name in names if not name.endswith("/")]
+    models = [name for name in files if name.lower().endswith(_OF_MODELS)]
+    if models:
+        raise _packed(path, "a zip archive", "unzip it", models)
     return Form.UNKNOWN
+
+
+def _unpacking(path: Path, start: bytes) -> tuple[str, str] | None:
+    """Return what a packed file is, and how to unpack it; None of another."""
+    with path.open("rb") as file:
+        file.seek(_TAR_AT)
+        if file.read(len(_TAR)) == _TAR:
+            return "a tar archive", f"unpack it (tar -xf {path.name})"
+    for magic, (kind, opened) in _COMPRESSED.items():
+        if not start.startswith(magic):
+            continue
+        try:
+            with opened(path) as file:
+                inside = file.read(_TAR_AT + len(_TAR))
+        except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError):
+            inside = b""
+        if inside[_TAR_AT:] == _TAR:
+            return f"a tar archive, compressed by {kind}", f"unpack it (tar -xf {path.name})"
+        unpacked = path.stem if path.suffix else f"{path.name}.unpacked"
+        return f"compressed by {kind}", f"unpack it ({kind} -dc {path.name} > {unpacked})"
+    return None
+
+
+def _packed(path: Path, kind: str, command: str, models: Sequence[str] = ()) -> InputError:
+    holds, give = "", "what is in it"
+    if len(models) == 1:
+        holds, give = f" that holds {models[0]}", models[0]
+    elif models:
+        shown = ", ".join(models[:_SHOWN]) + (" ..." if len(models) > _SHOWN else "")
+        holds, give = f" that holds {len(models)} files of models ({shown})", "one of them"
+    return InputError(
+        f"is {kind}{holds}, not a model's file",
+        where=f"model.path: {path}",
+        remedy=f"{command} and give {give} as model.path",
+    )
