@@ -51,10 +51,13 @@ def read_yaml(path: Path) -> dict[Any, Any]:
     return loaded
 
 
-def value_of_yaml(text: str, where: str) -> Any:
-    """Return the value of a text in YAML; errors name ``where`` and the line."""
+def value_of_yaml(text: str, where: str, *, tuples: bool = False) -> Any:
+    """Return the value of a text in YAML; errors name ``where`` and the line.
+
+    With ``tuples``, those that Python's own YAML writes are read, as lists.
+    """
     try:
-        value = yaml.load(text, Loader=_LoaderWithLimits)
+        value = yaml.load(text, Loader=_LoaderOfTuples if tuples else _LoaderWithLimits)
     except _Refused as error:
         what, remedy = str(error.problem), str(error.note)
         raise InputError(what, where=f"{where}, line {error.problem_mark.line + 1}", remedy=remedy) from error
@@ -190,6 +193,15 @@ class _LoaderWithLimits(yaml.SafeLoader):
         except (ValueError, TypeError, AttributeError, KeyError, OverflowError) as error:
             what = f"{shown(node.value)} cannot be read ({error})"
             raise _Refused(what, node.start_mark, "put it in quotes if it is a name") from error
+
+
+class _LoaderOfTuples(_LoaderWithLimits):
+    """Reads Python's tuples too, as lists."""
+
+
+_LoaderOfTuples.add_constructor(
+    "tag:yaml.org,2002:python/tuple", lambda loader, node: loader.construct_sequence(node, deep=True)
+)
 
 
 def _check_level(level: int, mark: yaml.Mark) -> None:

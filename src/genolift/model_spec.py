@@ -41,8 +41,9 @@ class ModelSpec:
     """Where a model is, how it is made and how it reads DNA."""
 
     path: str
-    """A state dict (.pt, .pth, .ckpt), .safetensors, an exported program (.pt2), or Keras's .keras, .h5 or
-    .json; of weights in shards their index, or a folder with config.json and weights as Hugging Face has."""
+    """A state dict (.pt, .pth, .ckpt), .safetensors, an exported program (.pt2), or Keras's .keras, .h5,
+    .json or .yaml; of weights in shards their index, or a folder with config.json and weights as Hugging
+    Face has."""
     class_name: str | None = None
     """The class to put weights in, "path/to/model.py:Class" or "package.module:Class"."""
     arguments: Mapping[str, Any] = field(default_factory=dict)

@@ -37,6 +37,7 @@ Model = nn.Module | ExportedProgram
 _LONGEST_INPUT = 10**8
 """Bases that no model's input exceeds: as one-hot float32 they take 1.6 GB."""
 _KERAS = (Form.KERAS, Form.HDF5, Form.JSON)
+_KERAS_SUFFIXES = (".keras", ".h5", ".hdf5", ".json", ".yaml", ".yml")
 
 
 @own_state()
@@ -106,7 +107,7 @@ def is_keras(spec: ModelSpec) -> bool:
     if sharded(path) is not None:
         return False
     form = form_of(existing_model(path))
-    return form in _KERAS or (form is Form.UNKNOWN and path.suffix in (".keras", ".h5", ".hdf5", ".json"))
+    return form in _KERAS or (form is Form.UNKNOWN and path.suffix in _KERAS_SUFFIXES)
 
 
 def own_model(spec: ModelSpec) -> Model:

@@ -1,14 +1,15 @@
 """What Keras wrote to disk: an architecture, and where its weights are. Knows nothing of layers.
 
 Formats: .keras (a zip archive with config.json and model.weights.h5, Keras 3 and 2.12 on), whole-model .h5
-(Keras 1 on: the attribute model_config and the group model_weights), and an architecture's .json with a file
-of weights.
+(Keras 1 on: the attribute model_config and the group model_weights), and an architecture's .json, or .yaml
+(Keras before 2.6), with a file of weights.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 
 import h5py
 
+from genolift.config_yaml import value_of_yaml
 from genolift.errors import InputError
 from genolift.files import existing_file
 from genolift.hdf5 import opened_hdf5, reading
@@ -28,7 +30,12 @@ from genolift.models.integrity import (
     opened_archive,
     parsed_json,
 )
+from genolift.plain_values import MOST_CHARACTERS
+from genolift.text_files import read_text
 
+_YAML_SUFFIXES = (".yaml", ".yml")
+_IN_YAML = re.compile(rb"^(backend|class_name|config|keras_version):", re.MULTILINE)
+_START = 1000
 _LOG = logging.getLogger("genolift")
 _BACKENDS = ("theano", "tensorflow", "cntk", "jax", "torch")
 ARCHIVED_WEIGHTS = "model.weights.h5"
@@ -146,7 +153,9 @@ def _whole_model(path: Path) -> KerasFile:
 
 def _architecture(path: Path, weights: str | None) -> KerasFile:
     with path.open("rb") as file:
-        architecture = _json(file.read(MOST_JSON_BYTES + 1), path)
+        text = file.read(MOST_JSON_BYTES + 1)
+    in_yaml = path.suffix in _YAML_SUFFIXES or _IN_YAML.search(text[:_START]) is not None
+    architecture = _yaml(path) if in_yaml and text.lstrip()[:1] != b"{" else _json(text, path)
     if weights is None:
         raise InputError(
             "holds an architecture but no weights",
@@ -214,6 +223,19 @@ def _json(text: str | bytes, path: Path) -> dict[str, Any]:
         loaded = parsed_json(text)
     except ValueError as error:
         raise _damaged(path, error, "Keras architecture in JSON") from error
+    return loaded if isinstance(loaded, dict) else {}
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    try:
+        loaded = value_of_yaml(read_text(path, most=MOST_CHARACTERS), f"model.path: {path}", tuples=True)
+    except InputError as error:
+        raise InputError(
+            f"is no architecture in plain YAML: {error.what}",
+            where=error.where,
+            remedy="write it as JSON with the Keras that wrote it: "
+            'open("model.json", "w").write(keras.models.model_from_yaml(open(FILE)).to_json())',
+        ) from error
     return loaded if isinstance(loaded, dict) else {}
 
 
