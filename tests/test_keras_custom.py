@@ -250,7 +250,12 @@ def test_a_length_that_a_model_cannot_take_is_said_with_kerass_reason(tmp_path: 
     message = refused({"path": f"{tmp_path}/model.keras", "input_length": 3})
     assert "cannot be run on an input of (3, 4): " in message
     assert "(5, 4, 3)" in message  # of the kernel, which is longer
-    assert "; check model.custom_layers and model.input_length" in message
+    assert "layer conv" in message
+    assert "; set model.input_length to the number of bases that the model was trained on" in message
+    assert (
+        genolift.load_model({"path": f"{tmp_path}/model.keras", "input_length": LENGTH})(one_hot(2))
+        is not None
+    )
 
 
 def test_the_reason_that_keras_gives_below_its_first_line_is_said(tmp_path: Path) -> None:
@@ -259,6 +264,77 @@ def test_the_reason_that_keras_gives_below_its_first_line_is_said(tmp_path: Path
     given = folder_with(model, tmp_path, "def own(x): return x[:, :5]")[0]
     message = refused(given)
     assert "cannot be run on an input of (12, 4): Reshape.call: shape '[-1, 48]' is invalid" in message
+    assert "; check that what stands for layers before it returns the shapes that they did: own" in message
+    (tmp_path / "layers.py").write_text("def own(x, weights): return next(iter(weights.values())) * x**3")
+    torch.testing.assert_close(genolift.load_model(given)(one_hot(2)), model(one_hot(2).mT))
+
+
+def test_a_function_that_fails_is_said_with_its_line_also_in_a_model_within(tmp_path: Path) -> None:
+    inner = keras.Sequential([k.Input((LENGTH, 4)), Scaled(3, name="own")], name="inner")
+    model = keras.Sequential([k.Input((LENGTH, 4)), inner, k.Flatten(), k.Dense(2)])
+    given = folder_with(model, tmp_path, "def own(x, weights):\n    return x @ weights['nothing']")[0]
+    message = refused(given)
+    assert "layer inner, layer own, " in message
+    assert (
+        "layers.py:2 `return x @ weights['nothing']`: the torch function that stands for it fails" in message
+    )
+    assert "on an input of (12, 4): KeyError: 'nothing'; mend the function in model.custom_layers" in message
+    (tmp_path / "layers.py").write_text("def own(x, weights): return next(iter(weights.values())) * x**3")
+    torch.testing.assert_close(genolift.load_model(given)(one_hot(2)), model(one_hot(2).mT))
+
+
+@pytest.mark.parametrize("name", ["conv", "Conv1D"])
+def test_a_function_of_a_layers_name_is_taken_where_keras_has_the_layer_too(
+    tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = keras.Sequential([k.Input((LENGTH, 4)), k.Conv1D(3, 3, name="conv"), k.Flatten(), k.Dense(2)])
+    layers = (
+        "import torch\n"
+        f"def {name}(x, weights):\n"
+        "    kernel, bias = weights.values()\n"
+        "    return torch.nn.functional.conv1d(x.mT, 2 * kernel.permute(2, 1, 0), bias).mT\n"
+    )
+    for given in folder_with(model, tmp_path, layers):
+        with caplog.at_level(logging.WARNING):
+            ours = genolift.load_model(given)
+        assert (
+            "layer conv: Keras has such a layer, but a function of this name in model.custom_lay"
+            in caplog.text
+        )
+        kernel, bias = model.layers[0].get_weights()
+        model.layers[0].set_weights([2 * kernel, bias])
+        torch.testing.assert_close(ours(one_hot(2)), model(one_hot(2).mT))
+        model.layers[0].set_weights([kernel, bias])
+
+
+def test_a_setting_that_keras_has_not_is_mended_by_a_function_of_the_layers_name(tmp_path: Path) -> None:
+    model = keras.Sequential([k.Input((LENGTH, 4)), k.Dense(3, name="own"), k.Flatten(), k.Dense(2)])
+    given = folder_with(model, tmp_path, "")[1]
+    with h5py.File(tmp_path / "model.h5", "r+") as file:
+        file.attrs["model_config"] = file.attrs["model_config"].replace(
+            '"units": 3', '"units": 3, "power": 3'
+        )
+    message = refused(given)
+    assert "layer own: Keras" in message
+    assert (
+        "has no setting power (3) of Dense; supply the layer as a torch function, by model.custom_" in message
+    )
+    (tmp_path / "layers.py").write_text(
+        "def own(x, weights): return x @ weights['kernel'] + weights['bias']\n"
+    )
+    torch.testing.assert_close(genolift.load_model(given)(one_hot(2)), model(one_hot(2).mT))
+
+
+def test_a_layer_that_cannot_be_run_at_all_can_be_supplied(tmp_path: Path) -> None:
+    model = keras.Sequential([k.Input((LENGTH, 4)), k.Reshape((24, 2), name="fold"), k.Flatten(), k.Dense(2)])
+    given = folder_with(model, tmp_path, "")[1]
+    with h5py.File(tmp_path / "model.h5", "r+") as file:
+        file.attrs["model_config"] = file.attrs["model_config"].replace("[24, 2]", "[5, 5]")
+    message = refused(given)
+    assert "layer fold: cannot be run on an input of (12, 4): " in message
+    assert message.endswith("; supply the layer as a torch function, by model.custom_layers")
+    (tmp_path / "layers.py").write_text("def fold(x): return x.reshape(len(x), 24, 2)\n")
+    torch.testing.assert_close(genolift.load_model(given)(one_hot(2)), model(one_hot(2).mT))
 
 
 def test_a_sequential_model_without_a_shape_needs_its_length_said(tmp_path: Path) -> None:

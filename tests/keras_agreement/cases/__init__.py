@@ -7,12 +7,14 @@ from keras_agreement.cases import (  # noqa: F401
     convolutions,
     generations,
     masks,
+    names,
     nesting,
     normalisation,
     pooling,
     recurrent,
     shapes,
     states,
+    wrappers,
 )
 
 CASES = added()

@@ -1,55 +1,56 @@
-"""What Keras 3 has no longer or not on torch, as torch functions of inputs, weights and config."""
+"""What Keras 3 has no longer, or has otherwise on torch: layers of ours by the names of Keras's."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import torch
-from torch import Tensor
-from torch.nn import functional
+import keras
+from torch import Tensor, nn
 
-_ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
-    "linear": lambda x: x,
-    "relu": torch.relu,
-    "sigmoid": torch.sigmoid,
-    "tanh": torch.tanh,
-    "elu": functional.elu,
-    "selu": torch.selu,
-    "softplus": functional.softplus,
-}
+from genolift.models.from_keras.convolutions import (
+    Conv1DTranspose,
+    Conv2DTranspose,
+    SeparableConv1D,
+)
+from genolift.models.from_keras.each_position import TimeDistributed
+from genolift.models.from_keras.legacy import RENORMALIZED
+from genolift.models.from_keras.locally_connected import LocallyConnected1D, LocallyConnected2D
 
 
-def locally_connected(inputs: Tensor, weights: Mapping[str, Tensor], config: Mapping[str, Any]) -> Tensor:
-    """Return a convolution with weights of its own at each place, in one or two dimensions, unpadded.
+class ThresholdedReLU(keras.layers.Layer):
+    """What is above a threshold, and 0 elsewhere."""
 
-    The kernel is (place, kernel position and channel, filter), as Keras 2 saved it with implementation 1;
-    with channels first, it has them before the kernel's positions.
-    """
-    sizes, strides = _numbers(config["kernel_size"]), _numbers(config["strides"])
-    first = config.get("data_format") == "channels_first"
-    x = inputs.movedim(1, -1) if first else inputs
-    for axis, (size, stride) in enumerate(zip(sizes, strides, strict=True), 1):
-        n = (x.shape[axis] - size) // stride + 1
-        taken = torch.arange(n)[:, None] * stride + torch.arange(size)[None]
-        # the kernel's axes go behind those of the places, before the channels
-        x = x.index_select(axis, taken.flatten()).unflatten(axis, (n, size)).movedim(axis + 1, -2)
-    places = x.shape[1 : 1 + len(sizes)]
-    if first:
-        x = x.movedim(-1, 1 + len(sizes))
-    rows = x.reshape(x.shape[0], places.numel(), -1)
-    y = torch.einsum("npf,pfo->npo", rows, weights["kernel"]).unflatten(1, places)
-    if "bias" in weights:
-        bias = weights["bias"]
-        # Keras reshapes where it should transpose, and its models are trained so
-        y = y + (bias.reshape(-1, *places).movedim(0, -1) if first else bias)
-    y = _ACTIVATIONS[config.get("activation") or "linear"](y)
-    return y.movedim(-1, 1) if first else y
+    def __init__(self, threshold: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.threshold = threshold
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """Return what is above the threshold, and 0 elsewhere."""
+        return inputs * (inputs > self.threshold)
 
 
-def thresholded_relu(inputs: Tensor, config: Mapping[str, Any]) -> Tensor:
-    """Return what is above the threshold, and 0 elsewhere."""
-    return inputs * (inputs > config["threshold"])
+class Thresholded(nn.Module):
+    """As `ThresholdedReLU`, of torch alone."""
+
+    def __init__(self, layer: ThresholdedReLU) -> None:
+        super().__init__()
+        self.threshold = layer.threshold
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return what is above the threshold, and 0 elsewhere."""
+        return inputs * (inputs > self.threshold)
+
+
+class BatchRenormalization(keras.layers.BatchNormalization):
+    """Keras 2's BatchNormalization with renorm=True: in evaluation a plain one, with further weights."""
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Make the weights, in the order of Keras 2."""
+        super().build(input_shape)
+        for name in ("moving_stddev", "renorm_mean", "renorm_stddev"):
+            shape = self.moving_mean.shape
+            setattr(self, name, self.add_weight(shape=shape, initializer="zeros", name=name, trainable=False))
 
 
 def part_of(x: Tensor, key: Any) -> Tensor:
@@ -67,12 +68,13 @@ def part_of(x: Tensor, key: Any) -> Tensor:
     return x[tuple(keys)]
 
 
-def _numbers(given: int | Sequence[int]) -> list[int]:
-    return [given] if isinstance(given, int) else list(given)
-
-
-ABSENT: Mapping[str, Callable[..., Any]] = {
-    "LocallyConnected1D": locally_connected,
-    "LocallyConnected2D": locally_connected,
-    "ThresholdedReLU": thresholded_relu,
+ABSENT: Mapping[str, type[keras.layers.Layer]] = {
+    "Conv1DTranspose": Conv1DTranspose,
+    "Conv2DTranspose": Conv2DTranspose,
+    "LocallyConnected1D": LocallyConnected1D,
+    "LocallyConnected2D": LocallyConnected2D,
+    "SeparableConv1D": SeparableConv1D,
+    "ThresholdedReLU": ThresholdedReLU,
+    "TimeDistributed": TimeDistributed,
+    RENORMALIZED: BatchRenormalization,
 }

@@ -28,9 +28,9 @@ _FEW = 6
 class CustomLayers:
     """What the file ``custom_layers`` has for a layer that Keras has not, by the layer's name or its class's.
 
-    A function of that name that the file defines stands for it; so does what the file's ``LAYERS`` says, a
-    mapping whose keys may be patterns such as "lambda_*", and whose values are functions, or the name of the
-    Keras layer to take. A whole name in ``LAYERS`` stands for a layer that Keras has, too.
+    A function of that name that the file defines stands for it, also where Keras has such a layer; so does
+    what the file's ``LAYERS`` says, a mapping whose keys may be patterns such as "lambda_*" (these only for
+    layers that Keras has not), and whose values are functions, or the name of the Keras layer to take.
 
     A function that the file has only imported is taken where ``LAYERS`` lists it: the model's file chooses
     the names, and must not be able to call whatever there is.
@@ -61,14 +61,20 @@ class CustomLayers:
         listed = self.listed_as(*names)
         if listed is not None:
             return listed
+        own = self.defined(*names)
+        if own is None:
+            there = [name for name in names if callable(getattr(self.module, name, None))]
+            self.only_imported += there
+        return own
+
+    def defined(self, *names: str) -> Callable[..., Any] | None:
+        """Return the first of ``names`` that is a function defined in the file, or a module; else None."""
         for name in names:
             found = getattr(self.module, name, None) if name.isidentifier() else None
-            if not callable(found):
-                continue
             home = str(getattr(found, "__module__", None))
-            if isinstance(found, nn.Module) or (self.code is not None and self.code.holds(home)):
+            own = self.code is not None and self.code.holds(home)
+            if callable(found) and (own or isinstance(found, nn.Module)):
                 return found
-            self.only_imported.append(name)
         return None
 
     def of(self, *names: str) -> Callable[..., Any] | str | None:

@@ -10,8 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from genolift.errors import InputError
+from genolift.models.from_keras.values import plain_value
 
 MODELS = ("Sequential", "Model", "Functional")
+EACH_POSITION = "TimeDistributed"
+"""The layer that applies another, or a model, to each position by itself."""
+CALLED = "in the Keras layer "
+"""How the note of an error begins that was raised in a call of a layer."""
 LARGEST_SIZE = 10**8
 """What no size in a model's config exceeds: positions, channels, words of an embedding."""
 
@@ -37,7 +42,7 @@ class Call:
 
 @dataclass(frozen=True)
 class LayerConfig:
-    """A layer as the file describes it; ``graph`` where it is a model itself."""
+    """A layer as the file describes it; ``graph`` where it is a model, or applies one to each position."""
 
     name: str
     class_name: str
@@ -69,7 +74,11 @@ class KerasGraph:
             return values[value.layer, value.call][value.tensor]
 
         for each in self.calls:
-            made = call(each, filled(each.args, of), filled(dict(each.kwargs), of))
+            try:
+                made = call(each, filled(each.args, of), filled(dict(each.kwargs), of))
+            except Exception as error:
+                error.add_note(f"{CALLED}{each.layer}")
+                raise
             values[each.layer, each.number] = list(made) if isinstance(made, (list, tuple)) else [made]
         return [of(value) for value in self.outputs]
 
@@ -118,17 +127,27 @@ def _layer(data: Mapping[str, Any], name: str, where: str) -> LayerConfig:
     for value, kind in ((name, str), (class_name, str), (module, str | None), (config, Mapping | list)):
         if not isinstance(value, kind):
             raise ValueError(f"{value!r:.40} describes no layer")
-    nested = class_name in MODELS or (isinstance(config, Mapping) and "output_layers" in config)
-    graph = graph_of(class_name, config, f"{where}, layer {name}") if nested else None
-    if not nested and not isinstance(config, Mapping):
+    place = f"{where}, layer {name}"
+    if _is_model(class_name, config):
+        return LayerConfig(name, class_name, {}, module, graph_of(class_name, config, place))
+    if not isinstance(config, Mapping):
         raise ValueError(f"{config!r:.40} are no settings of a layer")
-    return LayerConfig(name, class_name, {} if nested else config, module, graph)
+    graph = None
+    within = config.get("layer") if class_name == EACH_POSITION else None
+    if isinstance(within, Mapping) and _is_model(within["class_name"], within["config"]):
+        graph = graph_of(within["class_name"], within["config"], place)
+        config = {key: value for key, value in config.items() if key != "layer"}
+    return LayerConfig(name, class_name, plain_value(config), module, graph)
+
+
+def _is_model(class_name: str, config: Any) -> bool:
+    return class_name in MODELS or (isinstance(config, Mapping) and "output_layers" in config)
 
 
 def _sequential(config: Any, where: str) -> KerasGraph:
     listed = config if isinstance(config, list) else config["layers"]
     name = "sequential" if isinstance(config, list) else config.get("name") or "sequential"
-    shape = None if isinstance(config, list) else config.get("build_input_shape")
+    shape = None if isinstance(config, list) else plain_value(config.get("build_input_shape"))
     inputs: dict[str, tuple[int | None, ...] | None] = {}
     layers: dict[str, LayerConfig] = {}
     calls: list[Call] = []
@@ -147,7 +166,7 @@ def _sequential(config: Any, where: str) -> KerasGraph:
             own_shape = layer.config.get("batch_input_shape")
             if own_shape is None and layer.config.get("input_shape"):
                 own_shape = [None, *layer.config["input_shape"]]
-            if layer.graph is not None:
+            if layer.graph is not None and layer.class_name != EACH_POSITION:
                 own_shape = next(([None, *given] for given in layer.graph.inputs.values() if given), None)
             own_shape = own_shape or shape
             inputs["input"] = None if own_shape is None else _sizes(own_shape[1:])
@@ -252,6 +271,9 @@ def _plain(value: Any) -> Any:
             return slice(given["start"], given["stop"], given["step"])
         if value.get("class_name") == "__ellipsis__":
             return ...
+        plain = plain_value(value)
+        if not isinstance(plain, Mapping):
+            return plain
         if "class_name" in value:
             raise ValueError(f"an argument is a {value['class_name']}")
         return {key: _plain(each) for key, each in value.items()}
@@ -286,7 +308,10 @@ def _renumbered(
     lowest: dict[str, int] = {}
     for value in referred:
         lowest[value.layer] = min(value.call, lowest.get(value.layer, value.call))
-    shifted = {name for name, layer in layers.items() if layer.graph is not None and lowest.get(name, 0) > 0}
+    models = [name for name, layer in layers.items() if layer.graph is not None]
+    shifted = {
+        name for name in models if lowest.get(name, 0) > 0 and layers[name].class_name != EACH_POSITION
+    }
 
     def moved(value: Value) -> Value:
         return Value(value.layer, value.call - 1, value.tensor) if value.layer in shifted else value

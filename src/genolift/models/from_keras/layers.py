@@ -7,6 +7,8 @@ Lambda and custom layers become the user's own torch functions, and what Keras 3
 from __future__ import annotations
 
 import inspect
+import logging
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,13 +21,14 @@ from genolift.errors import InputError
 from genolift.models.from_keras.absent import ABSENT, part_of
 from genolift.models.from_keras.custom import CustomLayers, function_name
 from genolift.models.from_keras.graph import LARGEST_SIZE, LayerConfig
-from genolift.models.from_keras.legacy import HARD_SIGMOID, modern
+from genolift.models.from_keras.legacy import HARD_SIGMOID, modern, of_one_cell
 
+_LOG = logging.getLogger("genolift")
 _HOLD_CODE = ("Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer", "RNN", "StackedRNNCells")
 # Keras's layers that prepare data may read files that their settings name, or make layers of them.
 _PREPARING = "keras.src.layers.preprocessing."
 _HARMLESS = ("Rescaling", "Normalization")
-_WRAPPERS = ("TimeDistributed", "Bidirectional")
+_WRAPPERS = ("TimeDistributed", "Bidirectional", "SpectralNormalization")
 _WRAPPED = ("layer", "backward_layer")
 _ACTIVATION = ("activation", "recurrent_activation")
 _OPERATIONS = ("numpy", "nn", "core", "math")
@@ -139,14 +142,19 @@ def make_layer(layer: LayerConfig, custom: CustomLayers, major: int, where: str)
     names = [name for name in (layer.name, function_name(layer.config), *classes) if name]
     place = f"{where}, layer {layer.name}"
     own = custom.listed_as(*names)
-    class_name, config = modern(layer.class_name, layer.config, major)
-    if own is None and class_name in ABSENT:
-        own = custom.named(*names) or ABSENT[class_name]
-    # Keras 3 may write an operation as a layer, such as the sum of two; only layers say if they are trained
-    operation = major >= 3 and "trainable" not in layer.config
+    class_name, config = modern(*of_one_cell(layer.class_name, layer.config), major)
+    # Keras 3 may write an operation as a layer, such as the sum of two; most layers say if they are trained
+    operation = major >= 3 and "trainable" not in layer.config and layer.module != "keras.layers"
     if operation and class_name == "GetItem":
         return Operation(part_of)
     keras_class = None if own is not None else _class_of(class_name, layer.module, is_operation=operation)
+    if keras_class is not None and (own := custom.defined(*names)) is not None:
+        keras_class = None
+        _LOG.warning(
+            "%s: Keras has such a layer, but a function of this name in model.custom_layers is taken for it; "
+            "rename the function if it is not meant for it",
+            place,
+        )
     if keras_class is None:
         own = own if own is not None else custom.of(*names)
         if own is None:
@@ -185,6 +193,8 @@ def _class_of(class_name: str, module: str | None, *, is_operation: bool = False
     """
     if class_name in _HOLD_CODE or not (module is None or module == "keras" or module.startswith("keras.")):
         return None
+    if class_name in ABSENT and not is_operation:
+        return ABSENT[class_name]
     operations = [getattr(keras.src.ops, name) for name in _OPERATIONS]
     for place in operations if is_operation else [keras.layers]:
         found = getattr(place, class_name, None)
@@ -203,7 +213,8 @@ def _settings(
     settings: dict[str, Any] = {}
     for key, value in config.items():
         if key == "name":
-            settings[key] = str(value).replace("/", "_")  # Keras 3 has no / in names, TensorFlow's scopes do
+            # Keras 3 has no / in names, which TensorFlow's scopes have, and torch no dot
+            settings[key] = re.sub(r"[/.]", "_", str(value))
         elif key in _WRAPPED and keras_class.__name__ in _WRAPPERS:
             if value is None:
                 continue

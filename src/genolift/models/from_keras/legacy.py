@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 HARD_SIGMOID = "hard_sigmoid before Keras 3"
+RENORMALIZED = "BatchNormalization with renorm"
 _CLASSES = {
     "AtrousConvolution1D": "Conv1D",
     "AtrousConvolution2D": "Conv2D",
@@ -20,6 +21,7 @@ _CLASSES = {
     "SeparableConvolution2D": "SeparableConv2D",
     "CuDNNGRU": "GRU",
     "CuDNNLSTM": "LSTM",
+    "SyncBatchNormalization": "BatchNormalization",
     "TimeDistributedDense": "Dense",
     # Of the package concise, whose layers are Keras's with a check of the alphabet.
     "ConvDNA": "Conv1D",
@@ -62,6 +64,15 @@ _UNSAID: dict[str, dict[str, Any]] = {  # what an old config leaves out, and Ker
     "LeakyReLU": {"negative_slope": 0.3},
 }
 _DATA_FORMATS = {"th": "channels_first", "tf": "channels_last", "default": None}
+_OF_ONE_GROUP = (
+    "Conv1DTranspose",
+    "Conv2DTranspose",
+    "DepthwiseConv1D",
+    "DepthwiseConv2D",
+    "SeparableConv1D",
+    "SeparableConv2D",
+)
+"""Whose setting ``groups`` Keras 2 writes, though it can only be 1."""
 _RECURRENT = ("LSTM", "GRU", "SimpleRNN")
 
 
@@ -90,14 +101,40 @@ def modern(class_name: str, config: Mapping[str, Any], major: int) -> tuple[str,
         made["data_format"] = _DATA_FORMATS.get(made.pop("dim_ordering"))
     if class_name == "CuDNNGRU":
         made["reset_after"] = True
-    if new_class == "BatchNormalization" and isinstance(made.get("axis"), list):
-        (made["axis"],) = made["axis"]  # TensorFlow's Keras lists the one it has
+    if new_class in _OF_ONE_GROUP and made.get("groups") == 1:
+        del made["groups"]
+    if new_class == "BatchNormalization":
+        new_class = _old_batch_norm(made)
     if new_class in _RECURRENT:
         _old_recurrent(class_name, made)
     for key in ("activation", "recurrent_activation"):
         if made.get(key) == "hard_sigmoid":
             made[key] = HARD_SIGMOID
     return new_class, made
+
+
+def of_one_cell(class_name: str, config: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """Return an RNN layer around an LSTM's, GRU's or SimpleRNN's cell as that layer; others as they are."""
+    cell = config.get("cell")
+    if class_name != "RNN" or not isinstance(cell, Mapping) or not isinstance(cell.get("config"), Mapping):
+        return class_name, config
+    kind = str(cell.get("class_name")).removesuffix("Cell")
+    known = cell.get("module") in (None, "keras.layers") and cell.get("registered_name") in (
+        None,
+        f"{kind}Cell",
+    )
+    if kind not in _RECURRENT or not known:
+        return class_name, config
+    return kind, {**cell["config"], **{key: value for key, value in config.items() if key != "cell"}}
+
+
+def _old_batch_norm(made: dict[str, Any]) -> str:
+    """Take out what Keras 2 says of training alone; return the class."""
+    if isinstance(made.get("axis"), list) and len(made["axis"]) == 1:
+        (made["axis"],) = made["axis"]  # TensorFlow's Keras lists the one it has
+    for key in ("fused", "renorm_clipping"):
+        made.pop(key, None)
+    return RENORMALIZED if made.pop("renorm", False) else "BatchNormalization"
 
 
 def _old_recurrent(class_name: str, made: dict[str, Any]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,13 +11,15 @@ import keras
 import torch
 from torch import Tensor, nn
 
-from genolift.engine.source import first_line, model_line
+from genolift.engine.source import first_line
 from genolift.errors import InputError
 from genolift.model_spec import ModelSpec, axes_of
 from genolift.models.classes import imported
 from genolift.models.from_keras.custom import CustomLayers
+from genolift.models.from_keras.each_position import EachPosition
 from genolift.models.from_keras.files import KerasFile, read_keras_file
-from genolift.models.from_keras.graph import KerasGraph, graph_of
+from genolift.models.from_keras.first_run import run_once
+from genolift.models.from_keras.graph import EACH_POSITION, KerasGraph, graph_of
 from genolift.models.from_keras.layers import UserFunction, make_layer
 from genolift.models.from_keras.net import KerasNet
 from genolift.models.from_keras.old_weights import pads_alike
@@ -57,7 +58,8 @@ def load_keras(spec: ModelSpec) -> tuple[KerasNet, str]:
         net = KerasNet(graph, layers, [dna.name, *(name for name in graph.inputs if name != dna.name)])
         with opened_weights(saved, net) as weights:
             _take(net, weights, place)
-            _build(net, [dna.trial, *_others(graph, dna.name)], place)
+            inputs = [dna.trial, *_others(graph, dna.name)]
+            run_once(net, inputs, any_length=_any_length(graph, dna), where=place)
             _fill(net, weights, place)
     for module in net.modules():
         if isinstance(module, keras.layers.Layer):
@@ -72,7 +74,8 @@ def _layers(graph: KerasGraph, custom: CustomLayers, saved: KerasFile, where: st
     for name, layer in graph.layers.items():
         if layer.graph is not None:
             inside = _layers(layer.graph, custom, saved, f"{where}, layer {name}")
-            made[name] = KerasNet(layer.graph, inside, list(layer.graph.inputs))
+            net = KerasNet(layer.graph, inside, list(layer.graph.inputs))
+            made[name] = EachPosition(net) if layer.class_name == EACH_POSITION else net
             continue
         with _settings_of(f"{where}, layer {name}"):
             one = make_layer(layer, custom, saved.major, where)
@@ -147,6 +150,11 @@ def _dna(graph: KerasGraph, spec: ModelSpec, where: str) -> _Dna:
     return _Dna(name, axes, length, torch.zeros(2, *(sizes[axis] for axis in axes_of(axes))))
 
 
+def _any_length(graph: KerasGraph, dna: _Dna) -> bool:
+    shape = graph.inputs[dna.name]
+    return shape is None or None in shape
+
+
 def _others(graph: KerasGraph, dna: str) -> list[Tensor]:
     """Return two rows of zeros of every other input."""
     return [
@@ -159,7 +167,7 @@ def _others(graph: KerasGraph, dna: str) -> list[Tensor]:
 def _take(net: KerasNet, weights: SavedWeights, where: str) -> None:
     """Give the user's functions their weights, which they need to be called."""
     for name, attribute in net.attribute.items():
-        layer = getattr(net, attribute)
+        layer = _model_of(getattr(net, attribute))
         if isinstance(layer, UserFunction):
             layer.take(weights.arrays(name))
         elif isinstance(layer, KerasNet):
@@ -168,31 +176,14 @@ def _take(net: KerasNet, weights: SavedWeights, where: str) -> None:
             _take(layer, inside, f"{where}, layer {name}")
 
 
-def _build(net: KerasNet, inputs: list[Tensor], where: str) -> None:
-    """Run the model once: Keras's layers make their weights when they first see an input."""
-    try:
-        with torch.no_grad():
-            net(*inputs)
-    except InputError:
-        raise
-    except Exception as error:
-        shapes = " and ".join(_shown(tuple(tensor.shape[1:])) for tensor in inputs)
-        raise InputError(
-            f"cannot be run on an input of {shapes}: {_reason(error)}",
-            where=f"{where}, {model_line(error)}",
-            remedy="check model.custom_layers and model.input_length",
-        ) from error
-
-
-def _reason(error: Exception) -> str:
-    """Return why a model cannot be run in one line: Keras has the reason in bold below what it called."""
-    told = re.search(r"calling (\S+)\(\)\.\s+\x1b\[1m(.*?)\x1b\[0m", str(error), re.DOTALL)
-    return f"{told[1]}: {' '.join(told[2].split())}" if told else first_line(error)
+def _model_of(layer: nn.Module) -> nn.Module:
+    """Return the model that a layer applies to each position; another layer as it is."""
+    return layer.inside if isinstance(layer, EachPosition) else layer
 
 
 def _fill(net: KerasNet, weights: SavedWeights, where: str) -> None:
     for name, attribute in net.attribute.items():
-        layer, place = getattr(net, attribute), f"{where}, layer {name}"
+        layer, place = _model_of(getattr(net, attribute)), f"{where}, layer {name}"
         with _named(place):
             if isinstance(layer, KerasNet):
                 _fill(layer, weights.within(name, layer), place)

@@ -7,7 +7,6 @@ they are in: a model of 28 residual blocks is exported with 2,501 operations of 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -15,6 +14,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from genolift.models.from_keras.absent import Thresholded, ThresholdedReLU
+from genolift.models.from_keras.convolutions import (
+    CONVOLUTIONS,
+    TRANSPOSED,
+    Convolution,
+    Transposed,
+    activation_of,
+    values_of,
+)
+from genolift.models.from_keras.each_position import EachPosition
+from genolift.models.from_keras.locally_connected import ByPlace, LocallyConnected
 from genolift.models.from_keras.recurrent import as_torch as recurrent_as_torch
 
 _OF_TRAINING_ALONE = (
@@ -26,7 +36,6 @@ _OF_TRAINING_ALONE = (
     keras.layers.SpatialDropout1D,
     keras.layers.SpatialDropout2D,
 )
-_CONVOLUTIONS = {keras.layers.Conv1D: functional.conv1d, keras.layers.Conv2D: functional.conv2d}
 
 
 class Dense(nn.Module):
@@ -34,51 +43,43 @@ class Dense(nn.Module):
 
     def __init__(self, layer: Any) -> None:
         super().__init__()
-        kernel, *bias = _values(layer)
+        kernel, *bias = values_of(layer)
         self.weight = nn.Parameter(kernel.T.contiguous())
         self.bias = nn.Parameter(bias[0]) if bias else None
-        self.activation = _activation(layer)
+        self.activation = activation_of(layer)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the activation of the product with the weights, along the last axis."""
         return self.activation(functional.linear(inputs, self.weight, self.bias))
 
 
-class Convolution(nn.Module):
-    """A convolution of Keras, in one or two dimensions."""
+class Activation(nn.Module):
+    """An Activation layer of Keras, whose function may be one that Keras cannot copy."""
 
     def __init__(self, layer: Any) -> None:
         super().__init__()
-        kernel, *bias = _values(layer)
-        self.weight = nn.Parameter(kernel.movedim((-1, -2), (0, 1)).contiguous())
-        self.bias = nn.Parameter(bias[0]) if bias else None
-        self.activation = _activation(layer)
-        self.convolve: Callable[..., Tensor] = _CONVOLUTIONS[type(layer)]
-        self.channels_last = layer.data_format == "channels_last"
-        self.padding, self.strides = layer.padding, layer.strides
-        self.dilation, self.groups = layer.dilation_rate, layer.groups
+        self.activation = activation_of(layer)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return the activation of the convolution, its channels where the inputs' are."""
-        x = inputs.movedim(-1, 1) if self.channels_last else inputs
-        before_after = [self._around(axis, size) for axis, size in enumerate(x.shape[2:])]
-        padding = [before for before, _ in before_after]
-        if any(before != after for before, after in before_after):
-            x = functional.pad(x, [each for both in reversed(before_after) for each in both])
-            padding = [0] * len(padding)
-        y = self.convolve(x, self.weight, self.bias, self.strides, padding, self.dilation, self.groups)
-        return self.activation(y.movedim(1, -1) if self.channels_last else y)
+        """Return the function's value."""
+        return self.activation(inputs)
 
-    def _around(self, axis: int, size: int) -> tuple[int, int]:
-        """Return how many zeros stand before and after, as TensorFlow has it."""
-        reach = (self.weight.shape[2 + axis] - 1) * self.dilation[axis]
-        if self.padding == "valid":
-            return 0, 0
-        if self.padding == "causal":
-            return reach, 0
-        stride = self.strides[axis]
-        missing = max((-(-size // stride) - 1) * stride + reach + 1 - size, 0)
-        return missing // 2, missing - missing // 2
+
+class EinsumDense(nn.Module):
+    """An EinsumDense layer of Keras."""
+
+    def __init__(self, layer: Any) -> None:
+        super().__init__()
+        kernel, *bias = values_of(layer)
+        self.equation = layer.equation
+        self.weight = nn.Parameter(kernel)
+        self.bias = nn.Parameter(bias[0]) if bias else None
+        self.activation = activation_of(layer)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the activation of the sums that the equation says."""
+        y = torch.einsum(self.equation, inputs, self.weight)
+        return self.activation(y if self.bias is None else y + self.bias)
 
 
 class BatchNormalization(nn.Module):
@@ -115,18 +116,22 @@ def as_torch(layer: Any) -> nn.Module:
         return nn.Identity()
     if type(layer) is keras.layers.Dense:
         return Dense(layer)
-    if type(layer) in _CONVOLUTIONS:
+    if type(layer) in CONVOLUTIONS:
         return Convolution(layer)
-    if type(layer) is keras.layers.BatchNormalization:
+    if isinstance(layer, TRANSPOSED):
+        return Transposed(layer)
+    if isinstance(layer, LocallyConnected):
+        return ByPlace(layer)
+    if isinstance(layer, keras.layers.BatchNormalization):
         return BatchNormalization(layer)
+    if isinstance(layer, ThresholdedReLU):
+        return Thresholded(layer)
+    if isinstance(layer, keras.layers.TimeDistributed):
+        return EachPosition(as_torch(layer.layer))
+    if type(layer) is keras.layers.Activation:
+        return Activation(layer)
+    if type(layer) is keras.layers.EinsumDense and "..." not in layer.equation:
+        return EinsumDense(layer)
+    if type(layer) is keras.layers.SpectralNormalization:
+        return as_torch(layer.layer)  # the kernel that is saved is the normalized one
     return recurrent_as_torch(layer)
-
-
-def _values(layer: Any) -> list[Tensor]:
-    return [variable.value.detach().clone() for variable in layer.weights]
-
-
-def _activation(layer: Any) -> Callable[[Tensor], Tensor]:
-    if layer.activation is keras.activations.relu:
-        return torch.relu
-    return layer.activation or keras.activations.linear

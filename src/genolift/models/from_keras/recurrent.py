@@ -13,6 +13,8 @@ import keras
 import torch
 from torch import Tensor, nn
 
+from genolift.models.from_keras.conv_lstm import CONVOLUTIONAL, ConvolutionalLSTM
+
 _RECURRENT = (keras.layers.LSTM, keras.layers.GRU, keras.layers.SimpleRNN)
 
 
@@ -113,7 +115,9 @@ class BothWays(nn.Module):
 def as_torch(layer: Any) -> nn.Module:
     """Return a torch module in the place of a built recurrent layer; another layer as it is."""
     if isinstance(layer, keras.layers.Bidirectional):
-        return BothWays(layer) if isinstance(layer.forward_layer, _RECURRENT) else layer
+        return BothWays(layer) if isinstance(layer.forward_layer, (*_RECURRENT, *CONVOLUTIONAL)) else layer
+    if isinstance(layer, CONVOLUTIONAL):
+        return ConvolutionalLSTM(layer)
     if not isinstance(layer, _RECURRENT):
         return layer
     return Recurrent(layer) if _is_torchs(layer) else Stepped(layer)

@@ -229,7 +229,9 @@ class _ByPath:
         if model not in self.of_layer:
             raise ValueError("the file has no weights of it")
         with reading(self.refusal):
-            return _ByPath(self.of_layer[model], net, self.refusal)
+            group = self.of_layer[model]
+            # a layer that applies a model to each position has its weights in a group "layer"
+            return _ByPath(group if "layers" in group else group.get("layer", group), net, self.refusal)
 
 
 def _by_class(groups: Mapping[str, h5py.Group], net: KerasNet) -> dict[str, h5py.Group]:

@@ -1,0 +1,32 @@
+"""Keras's TimeDistributed: a layer, or a model, applied to each position by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from torch import Tensor, nn
+
+
+class EachPosition(nn.Module):
+    """Applies a module to each position of (row, position, ...), as if each were a row."""
+
+    def __init__(self, inside: nn.Module) -> None:
+        super().__init__()
+        self.inside = inside
+
+    def forward(self, inputs: Tensor) -> Any:
+        """Return what the module gives, (row, position, ...); of several outputs a list."""
+        made = self.inside(inputs.flatten(0, 1))
+        if isinstance(made, Tensor):
+            return made.unflatten(0, inputs.shape[:2])
+        outputs = made.values() if isinstance(made, dict) else made
+        return [each.unflatten(0, inputs.shape[:2]) for each in outputs]
+
+
+class TimeDistributed(keras.layers.TimeDistributed):
+    """Keras's layer, which on torch goes by a vectorized map that not every layer can take."""
+
+    def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None) -> Any:
+        """Return what the layer gives at each position."""
+        return EachPosition(self.layer)(inputs)
