@@ -33,6 +33,7 @@ from torch.nn.functional import one_hot
 import genolift
 from genolift.engine.program import graph_of
 from genolift.models import ModelSpec, input_length
+from genolift.models.training_mode import trains
 
 
 def onehot(n: int, length: int = 30) -> torch.Tensor:
@@ -305,3 +306,94 @@ def test_what_is_no_program_is_said(program: Path, tmp_path: Path) -> None:
     compiled = {"data/aotinductor/model/model.so": b"\x7fELF", "archive_format": b"pt2"}
     write(tmp_path / "compiled.pt2", compiled)
     assert "is compiled for a machine (AOTInductor)" in refused(tmp_path / "compiled.pt2")
+
+
+class Dropping(nn.Module):
+    """A norm and a dropout, each of which training makes another."""
+
+    def __init__(self, *, norm: bool = False, drop: bool = False) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(4, 6, 5)
+        self.norm = nn.BatchNorm1d(6) if norm else nn.Identity()
+        self.drop = nn.Dropout(0.5) if drop else nn.Identity()
+        self.out = nn.Linear(6, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.out(self.drop(self.norm(self.conv(x)).relu()).mean(-1))
+
+
+class DroppingAlways(Dropping):
+    """It drops values in evaluation too."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(nn.functional.dropout(x))
+
+
+class DroppingAsToldTo(Dropping):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(nn.functional.dropout(x, training=self.training))
+
+
+def check_outputs(program: Any, module: nn.Module) -> None:
+    rows = onehot(4)
+    with torch.no_grad():
+        assert torch.allclose(program.module()(rows), module(rows), atol=1e-6)
+
+
+def export(module: nn.Module, path: Path, *, decomposed: bool = False) -> None:
+    rows = {"x": {0: Dim("batch", min=2)}}
+    program = torch.export.export(module, (onehot(3),), dynamic_shapes=rows)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.export.save(program.run_decompositions() if decomposed else program, str(path))
+
+
+@pytest.mark.parametrize("decomposed", [False, True])
+@pytest.mark.parametrize("layer", ["norm", "drop"])
+def test_a_program_exported_in_training_mode_is_refused_with_its_mend(
+    tmp_path: Path, layer: str, decomposed: bool
+) -> None:
+    path, module = tmp_path / "model.pt2", Dropping(**{layer: True})
+    export(module.train(), path, decomposed=decomposed)
+    message = refused(path)
+    assert "was exported in training mode (" in message
+    assert "; call model.eval() first, then export it again" in message
+    export(module.eval(), path, decomposed=decomposed)
+    check_outputs(genolift.load_model(path), module)
+
+
+def test_a_program_that_drops_in_evaluation_too_is_refused_with_its_mend(tmp_path: Path) -> None:
+    export(DroppingAlways().eval(), tmp_path / "model.pt2")
+    assert "F.dropout needs training=self.training" in refused(tmp_path / "model.pt2")
+    module = DroppingAsToldTo().eval()
+    export(module, tmp_path / "model.pt2")
+    check_outputs(genolift.load_model(tmp_path / "model.pt2"), module)
+
+
+def test_a_program_in_training_mode_that_does_the_same_is_read(tmp_path: Path) -> None:
+    module = Dropping()
+    module.drop, module.norm = nn.Dropout(0.0), nn.InstanceNorm1d(6)
+    export(module.train(), tmp_path / "model.pt2")
+    check_outputs(genolift.load_model(tmp_path / "model.pt2"), module.eval())
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "is_of_training"),
+    [
+        ("gru", {"train": True, "dropout": 0.5}, True),
+        ("gru", {"train": True, "dropout": 0.0}, False),
+        ("gru", {"train": False, "dropout": 0.5}, False),
+        ("batch_norm", {"running_mean": "kept", "training": True}, True),
+        ("batch_norm", {"running_mean": None, "training": True}, False),
+        ("_batch_norm_with_update", {"running_mean": "kept"}, True),
+        ("native_dropout", {"p": 0.5, "train": None}, True),
+        ("native_dropout", {"p": 0.5, "train": False}, False),
+        ("scaled_dot_product_attention", {"dropout_p": 0.1}, True),
+        ("scaled_dot_product_attention", {"dropout_p": 0.0}, False),
+        ("rrelu", {"training": True}, True),
+    ],
+)
+def test_an_operation_of_training_is_told_by_what_it_is_given(
+    name: str, given: dict[str, Any], is_of_training: bool
+) -> None:
+    assert trains(name, given) is is_of_training

@@ -29,6 +29,7 @@ from genolift.models.forms import Form
 from genolift.models.integrity import json_in, opened_archive
 from genolift.models.program_check import UnsafeError, check_path, checked, checked_payload
 from genolift.models.protocols import archive_in_protocol_2
+from genolift.models.training_mode import remedy_of, trains
 
 DESCRIPTION = "genolift.json"
 """The extra file in which `genolift export` says what a program does not: its tasks and its origin."""
@@ -73,6 +74,7 @@ def exported_program(path: Path, form: Form, trust: bool) -> ExportedProgram:
         else:
             raise _unreadable(error, where) from error
     _check_values(program, where)
+    _check_mode(program, where)
     _check_rows(program, where)
     return _described(program, said)
 
@@ -194,6 +196,27 @@ def _check_values(program: ExportedProgram, where: str) -> None:
         if kept and spec.target not in program.state_dict and spec.target not in program.constants:
             raise InputError(
                 f"lacks the values of {spec.target!r}", where=where, remedy="copy it again, or export it anew"
+            )
+
+
+def _check_mode(program: ExportedProgram, where: str) -> None:
+    """Raise where a program does what its model does in training alone."""
+    for node in program.graph.nodes:
+        schema = getattr(node.target, "_schema", None)
+        if schema is None:
+            continue
+        given = dict(node.kwargs)
+        for place, argument in enumerate(schema.arguments):
+            if place < len(node.args):
+                given[argument.name] = node.args[place]
+            elif argument.has_default_value():
+                given.setdefault(argument.name, argument.default_value)
+        name = schema.name.partition("::")[2]
+        if trains(name, given):
+            raise InputError(
+                f"was exported in training mode ({name}), so that outputs depend on other rows or on chance",
+                where=where,
+                remedy=remedy_of(name, "export it again"),
             )
 
 
