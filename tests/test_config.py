@@ -13,6 +13,7 @@ from genolift.config import Config, check_config_file, resolve_config
 from genolift.config_schema import config_schema
 from genolift.databases import read_jaspar
 from genolift.errors import InputError
+from genolift.expect_spec import Expect
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = ("weights.pt", "model.py", "sequences.fa", "peaks.bed", "genome.fa", "mine.meme", "references.fa")
@@ -129,6 +130,28 @@ def test_a_number_that_yaml_takes_for_text_is_a_number() -> None:
     written = yaml.safe_load("tolerance: 1e-4")["tolerance"]
     assert written == "1e-4"
     assert resolve(smallest(attribution__tolerance=written)).analyses["mine"].attribution.tolerance == 1e-4
+
+
+def test_each_model_is_compared_with_outputs_of_its_own() -> None:
+    files = {"inputs": "sequences.fa", "outputs": "peaks.bed"}
+    expected = (
+        resolve(smallest(model__expect={**files, "tolerance": "1e-3"})).analyses["mine"].models["model"]
+    )
+    assert expected.expect == Expect("sequences.fa", "peaks.bed", 1e-3)
+    config = smallest(model={"class": "model.py:Model", "expect": {"inputs": "sequences.fa"}})
+    config["analyses"]["mine"]["models"] = copy.deepcopy(FOLDS)
+    folds = config["analyses"]["mine"]["models"]
+    folds["fold_0"]["expect"] = {"outputs": "genome.fa"}
+    folds["fold_1"]["expect"] = None
+    models = resolve(config).analyses["mine"].models
+    assert models["fold_0"].expect == Expect("sequences.fa", "genome.fa")
+    assert models["fold_1"].expect is None
+    del folds["fold_1"]["expect"]
+    said = "my.yaml: analyses.mine.models.fold_1.expect: 'outputs' is missing; name a file"
+    assert message_of(config).startswith(said)
+    missing = smallest(model__expect={"inputs": "sequences.fa", "outputs": "none.npz"})
+    assert "my.yaml: analyses.mine.model.expect.outputs: " in message_of(missing)
+    assert resolve(smallest(model__expect=None)) == resolve(smallest())
 
 
 def test_a_section_that_is_left_empty_is_as_one_that_is_left_out() -> None:

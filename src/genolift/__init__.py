@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from genolift.engine.plan import Plan
     from genolift.engine.registration import register_rule
     from genolift.errors import InputError
+    from genolift.expected import load_model
     from genolift.methods import grad_cam, gradient_times_input, in_silico_mutagenesis
-    from genolift.models import load_model
     from genolift.plan_check import CheckedPlan, check_plan
     from genolift.result import Attribution
 
@@ -61,7 +61,7 @@ _HOME = {
     "gradient_times_input": "genolift.methods",
     "in_silico_mutagenesis": "genolift.methods",
     "InputError": "genolift.errors",
-    "load_model": "genolift.models",
+    "load_model": "genolift.expected",
 }
 
 

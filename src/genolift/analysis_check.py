@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from genolift.attribute import check_length
 from genolift.config_models import check_lengths
 from genolift.databases import read_database
 from genolift.errors import InputError
+from genolift.expect_spec import Agreement
+from genolift.expected import check_expected
 from genolift.explainer import Explainer
 from genolift.files import whole_file
 from genolift.held_inputs import HeldInputs
@@ -30,12 +32,15 @@ from genolift.trial_sequences import Source, trial_sequences
 
 @dataclass(frozen=True)
 class CheckSummary:
-    """What `check_analysis` ran: models, sequences, their length in bases; and the known motifs it read."""
+    """What `check_analysis` ran: models, sequences, their length in bases; the known motifs it read; and how
+    far models are from their authors' outputs, by name, of those that were compared.
+    """
 
     n_models: int
     n_sequences: int
     length: int
     database: Database | None
+    agreements: Mapping[str, Agreement]
 
 
 def check_analysis(
@@ -69,8 +74,8 @@ def check_analysis(
     InputError
         For the first thing that is wrong: a database that cannot be read; a model that cannot be loaded, does
         not take the sequences, gives NaN or another output when called again, or the same for every sequence,
-        has no such target, or holds an operation without an exact rule; or ``out`` may not be written (see
-        `check_outputs`).
+        does not give its author's outputs, has no such target, or holds an operation without an exact rule;
+        or ``out`` may not be written (see `check_outputs`).
     """
     read = [file for spec in models.values() for file in spec.files] + list(held.files if held else ())
     check_outputs([out], inputs=[source.fasta, source.bed, source.genome, database, *read])
@@ -88,12 +93,17 @@ def check_analysis(
             remedy="give model.input_length (--input-length), the bases that the model was trained on",
         )
     stored = trial_sequences(source)
-    inputs = HeldInputs(held or HeldSpec(), stored)
+    held = held or HeldSpec()
+    inputs = HeldInputs(held, stored)
     two, beside, names = first_two(stored, inputs)
+    agreements: dict[str, Agreement] = {}
     for name, model in loaded.items():
         try:
             check_length(stored, lengths[name], source.fasta or source.bed or Path(), name)
             check_model(model, two, beside, names)
+            agreement = check_expected(model, models[name], held)
+            if agreement is not None:
+                agreements[name] = agreement
             explainer = Explainer(
                 model,
                 two,
@@ -111,8 +121,10 @@ def check_analysis(
             raise InputError(error.what, where=where, remedy=error.remedy) from error
     length = stored.codes.shape[1]
     ran: dict[str, object] = {"models": list(models), "sequences": stored.id, "length": length}
+    if agreements:
+        ran["agreement"] = {name: asdict(found) for name, found in agreements.items()}
     if known is not None:
         ran |= {"database": known.source, "motifs": len(known.motifs)}
     with whole_file(out) as beside_it:
         beside_it.write_text(json.dumps(ran) + "\n")
-    return CheckSummary(len(models), len(stored.id), length, known)
+    return CheckSummary(len(models), len(stored.id), length, known, agreements)

@@ -15,7 +15,7 @@ import platform
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from genolift.attribution import Explainer
 from genolift.convergence import relative_error
 from genolift.engine.footprint import result_bytes
 from genolift.errors import InputError
+from genolift.expected import check_expected
 from genolift.explainer import chosen_device
 from genolift.held_inputs import HeldInputs, held_provenance
 from genolift.held_spec import HeldSpec
@@ -111,9 +112,9 @@ def attribute(
     Raises
     ------
     InputError
-        If files do not belong together, the model does not take the sequences, one pair does not fit the
-        memory, an output is NaN, a pair misses the tolerance, or ``out`` may not be written (see
-        `check_outputs`), cannot be, or is being written by another process.
+        If files do not belong together, the model does not take the sequences or give its author's outputs,
+        one pair does not fit the memory, an output is NaN, a pair misses the tolerance, or ``out``
+        may not be written (see `check_outputs`), cannot be, or is being written by another process.
     """
     started = time.monotonic()
     check_model_name(model_name, "model_name")
@@ -127,6 +128,7 @@ def attribute(
         inputs = HeldInputs(held, stored)
         two, beside, names = first_two(stored, inputs)
         check_model(loaded, two, beside, names, chosen_device(device))
+        agreement = check_expected(loaded, model, held)
         explainer = Explainer(
             loaded,
             two,
@@ -189,6 +191,7 @@ def attribute(
             r=compared.number,
             provenance={
                 **provenance,
+                **({} if agreement is None else {"model_agreement": asdict(agreement)}),
                 "tolerance": tolerance,
                 "seconds": round(seconds, 3),
                 "shard": f"{shard[0]}/{shard[1]}",
@@ -328,7 +331,10 @@ def _error(block: Block) -> NDArray[Any]:
 
 
 def _fingerprint(provenance: Mapping[str, Any], rows: range) -> str:
-    """Return what tells one work from another: all that its numbers depend on, so not the tolerance."""
+    """Return what tells one work from another: all that its numbers depend on, so not the tolerance, nor what
+    the model is compared with.
+    """
+    provenance = {key: value for key, value in provenance.items() if key != "model_expect"}
     return hashlib.sha256(
         json.dumps([provenance, rows.start, rows.stop], sort_keys=True).encode()
     ).hexdigest()

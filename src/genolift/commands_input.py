@@ -108,6 +108,7 @@ def add_check(commands: Any) -> None:
 
     def run(a: argparse.Namespace) -> None:
         from genolift.analysis_check import check_analysis
+        from genolift.expect_spec import agreement_in_words
         from genolift.trial_sequences import Source
 
         held = held_spec(a)
@@ -137,7 +138,11 @@ def add_check(commands: Any) -> None:
         models = f"{summary.n_models} models run" if summary.n_models > 1 else "the model runs"
         known = summary.database
         read = "" if known is None else f", and {len(known.motifs)} known motifs were read ({known.source})"
-        print(f"{models} on {summary.n_sequences} sequences of {summary.length} bp{read}: {a.out}")
+        agree = "".join(
+            f", {'and' if name == ONE_MODEL else name} {agreement_in_words(found)}"
+            for name, found in summary.agreements.items()
+        )
+        print(f"{models} on {summary.n_sequences} sequences of {summary.length} bp{agree}{read}: {a.out}")
 
     parser = add_command(
         commands,

@@ -198,6 +198,8 @@ def add_plan(commands: Any) -> None:
         from torch.nn.functional import one_hot
 
         from genolift.attribution import plan
+        from genolift.expect_spec import agreement_in_words
+        from genolift.expected import check_expected
         from genolift.held_inputs import example_of
         from genolift.models import input_length, load_model
         from genolift.plan_check import check_plan
@@ -210,6 +212,9 @@ def add_plan(commands: Any) -> None:
                 "the model does not say its input length", where="--input-length", remedy="give it, in bases"
             )
         held = tuple(torch.from_numpy(values) for values in example_of(held_spec(a), length))
+        agreement = check_expected(model, spec, held_spec(a))
+        if agreement is not None:
+            print(f"The model {agreement_in_words(agreement)}.\n")
         explained = {
             "rule": a.rule,
             "target": a.target,

@@ -25,6 +25,7 @@ from genolift.attribute import check_length, check_references
 from genolift.attribution import path_points
 from genolift.comparison_figure import draw_comparison
 from genolift.errors import InputError
+from genolift.expected import check_expected
 from genolift.explainer import Explainer, Model, chosen_device
 from genolift.files import whole_folder
 from genolift.held_inputs import HeldInputs, held_provenance
@@ -204,6 +205,7 @@ def compare(
     instances = read_instances(truth, stored.id[:n], length, motifs=truth_motifs) if truth else None
     loaded = load_model(model)
     check_length(stored, input_length(loaded, model), sequences)
+    check_expected(loaded, model, held)
     chosen = chosen_device(device)
     explained = {
         "target": target,

@@ -21,6 +21,7 @@ from genolift.config_workflow import check_workflow
 from genolift.config_yaml import read_yaml, tidy
 from genolift.database_name import database_name, jaspar_group
 from genolift.errors import InputError
+from genolift.expect_spec import Expect
 from genolift.files import existing_file
 from genolift.folder_names import check_folder_name, check_names_differ, check_results_folder
 from genolift.held_spec import HeldSpec
@@ -275,7 +276,7 @@ def _with_defaults(value: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[
     full = dict(value)
     for name, inside in schema["properties"].items():
         if "properties" in inside:
-            full[name] = _with_defaults(value.get(name, {}), inside)
+            full[name] = _with_defaults(value.get(name) or {}, inside)
         elif "additionalProperties" in inside:
             each = followed(inside["additionalProperties"])
             full[name] = {key: _with_defaults(item, each) for key, item in value.get(name, {}).items()}
@@ -295,12 +296,17 @@ def _analysis(full: dict[str, Any], where: str) -> Analysis:
     held = HeldSpec.of(full["extra_inputs"], full["extra_channels"], f"{where}.")
     explained = {key: full[key] for key in ("target", "keep_final_activation", "rule")}
     given = full["models"] or {ONE_MODEL: full["model"]}
+    places = {name: f"{where}.models.{name}" if full["models"] else f"{where}.model" for name in given}
     models = {
-        name: replace(ModelSpec.of(model), extra_channels=len(held.channels)) for name, model in given.items()
+        name: replace(
+            ModelSpec.of({**model, "expect": Expect.of(model["expect"], f"{places[name]}.expect")}),
+            extra_channels=len(held.channels),
+        )
+        for name, model in given.items()
     }
     analysis = Analysis(**explained, **made, models=models, held=held)
     for name, model in models.items():
-        _check_model(model, f"{where}.models.{name}" if full["models"] else f"{where}.model")
+        _check_model(model, places[name])
     check_models(models, f"{where}.models")
     _check_sequences(analysis.sequences, where)
     _check_references(analysis.references, where)

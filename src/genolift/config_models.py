@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -46,7 +47,7 @@ def check_models(models: Mapping[str, ModelSpec], where: str) -> None:
         check_model_name(name, f"{where}.{name}")
     check_names_differ(models, where)
     for (one, spec), (other, its_spec) in combinations(models.items(), 2):
-        if spec == its_spec:
+        if replace(spec, expect=None) == replace(its_spec, expect=None):
             raise InputError(
                 f"'{one}' and '{other}' are the same model", where=where, remedy="name each model once"
             )

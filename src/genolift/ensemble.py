@@ -150,5 +150,5 @@ def _settings(provenance: Mapping[str, Any]) -> dict[str, Any]:
 
 def _identity(provenance: Mapping[str, Any]) -> dict[str, Any]:
     """Return what tells a model from another, however its files and itself are called."""
-    names = ("model", "model_name", "model_weights", "model_custom_layers")
+    names = ("model", "model_name", "model_weights", "model_custom_layers", "model_expect", "model_agreement")
     return {key: value for key, value in provenance.items() if _is_own(key) and key not in names}

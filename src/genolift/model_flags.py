@@ -55,11 +55,41 @@ def add_model_flags(parser: argparse.ArgumentParser, *, required: bool, position
         action="store_true",
         help="read a pickled model or TorchScript, or call a package's function, which can run any code",
     )
+    _add_expect_flags(parser)
+
+
+def _add_expect_flags(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("the author's outputs")
+    group.add_argument(
+        "--expect-inputs",
+        metavar="FILE",
+        help="a few inputs, .npz or FASTA, on which the model is compared with --expect-outputs",
+    )
+    group.add_argument(
+        "--expect-outputs",
+        metavar="FILE",
+        help="what the author's framework gave for them: .npz (may be the same), or a table with a column id",
+    )
+    group.add_argument(
+        "--expect-tolerance",
+        type=values.as_config("model.expect.tolerance"),
+        metavar="X",
+        help="the largest difference, as a share of the largest output (0.0001)",
+    )
 
 
 def model_spec(a: argparse.Namespace) -> ModelSpec:
-    """Return the model that the flags say."""
+    """Return the model that the flags say.
+
+    Raises
+    ------
+    InputError
+        If one of the files of the author's inputs and outputs is given without the other.
+    """
+    from genolift.expect_spec import Expect
     from genolift.models import ModelSpec
+
+    given = ("inputs", "outputs", "tolerance")
 
     return ModelSpec(
         path=a.model,
@@ -73,6 +103,7 @@ def model_spec(a: argparse.Namespace) -> ModelSpec:
         alphabet=a.alphabet,
         extra_channels=len(a.extra_channel),
         trust=a.trust_pickle,
+        expect=Expect.of({key: getattr(a, f"expect_{key}") for key in given}, "--expect"),
     )
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from genolift.code_files import code_files
 from genolift.errors import InputError
+from genolift.expect_spec import Expect
 from genolift.folder_names import check_folder_name
 from genolift.model_files import model_files
 from genolift.pickled_code import pickled_code_files
@@ -67,6 +68,8 @@ class ModelSpec:
     trust: bool = False
     """Read a pickled module or TorchScript, which can run any code that its author put in it, or call a
     function of a package."""
+    expect: Expect | None = None
+    """A few inputs with the outputs that the author's own framework gave, to compare with."""
 
     def __post_init__(self) -> None:
         check_alphabet(self.alphabet, "model.alphabet")
@@ -113,17 +116,20 @@ class ModelSpec:
             "path": str(spec["path"]),
             "arguments": arguments,
             "trust": spec.get("trust", False) is True,  # "false", a string, is no trust
+            "expect": Expect.of(spec.get("expect")),
         }
         return cls(**{key: value for key, value in given.items() if value is not None})
 
     def keys(self) -> dict[str, Any]:
         """Return the config's keys that make this spec, as `of` takes them."""
         given = {each.name: getattr(self, each.name) for each in fields_of(self)}
+        given["expect"] = None if self.expect is None else self.expect.keys()
         return {("class" if name == "class_name" else name): value for name, value in given.items()}
 
     @property
     def files(self) -> tuple[str, ...]:
-        """The files that the model is made from, those that its own code imports from its folder too.
+        """The files that the model is made from, those that its own code imports from its folder too, and
+        those that it is compared with.
 
         Raises
         ------
@@ -135,7 +141,8 @@ class ModelSpec:
         if self.trust:
             pickles = map(Path, model_files(self.path))
             code += [str(path) for pickle in pickles for path in pickled_code_files(pickle).values()]
-        return tuple(dict.fromkeys([*named, *code]))
+        expected = () if self.expect is None else self.expect.files
+        return tuple(dict.fromkeys([*named, *code, *expected]))
 
     @property
     def code(self) -> tuple[str, ...]:

@@ -45,6 +45,9 @@ def merge_shards(heads: Sequence[Head], out: str | os.PathLike[str]) -> None:
     seconds = sum(head.provenance.get("seconds", 0) for head in heads)
     provenance = {**heads[0].provenance, "seconds": round(seconds, 3), "shards": len(heads)}
     provenance.pop("shard", None)  # which a merged file, given as the one shard, does not have
+    if "model_agreement" in provenance:  # which rounds otherwise on another machine
+        found = [head.provenance["model_agreement"] for head in heads]
+        provenance["model_agreement"] = max(found, key=lambda agreement: agreement["error"])
 
     def blocks() -> Iterator[Block]:
         for head in heads:
@@ -64,7 +67,7 @@ def merge_shards(heads: Sequence[Head], out: str | os.PathLike[str]) -> None:
     )
 
 
-_PER_SHARD = {"seconds", "shard", "shards"}
+_PER_SHARD = {"seconds", "shard", "shards", "model_agreement"}
 
 
 def check_shards(heads: Sequence[Head], keys: NDArray[np.int64], called: str = "the shards") -> None:

@@ -187,8 +187,15 @@ def flags_beside_path(model, wildcards):
         alphabet=model.alphabet if model.alphabet != "ACGT" else None,
         input_length=model.input_length,
         trust_pickle=model.trust,
+        **expect_flags(model),
     )
     return f"{others} {channels}".rstrip()
+
+
+def expect_flags(model):
+    """The outputs that the model is compared with, as flags."""
+    keys = model.expect.keys() if model.expect else {}
+    return {f"expect_{key}": value for key, value in keys.items()}
 
 
 def rna_alphabet(wildcards):

@@ -203,6 +203,14 @@ def _pickled_code(spec: ModelSpec) -> dict[str, str]:
     return {name: sha256(path) for name, path in files.items()}
 
 
+def _expected(spec: ModelSpec) -> dict[str, Any]:
+    """Return the files that the model is compared with, with their SHA-256, and the tolerance."""
+    if spec.expect is None:
+        return {}
+    digests = {f"{key}_sha256": sha256(getattr(spec.expect, key)) for key in ("inputs", "outputs")}
+    return spec.expect.keys() | digests
+
+
 def _warn_of_unlisted_imports(spec: ModelSpec) -> None:
     for location in spec.code:
         where = "model.custom_layers" if location == spec.custom_layers else "model.class"
@@ -259,4 +267,5 @@ def model_provenance(spec: ModelSpec) -> dict[str, Any]:
         "model_extra_channels": spec.extra_channels,
         "model_trusted": spec.trust,
         "model_pickled_code": _pickled_code(spec),
+        "model_expect": _expected(spec),
     }

@@ -22,6 +22,7 @@ from torch.utils._pytree import tree_leaves
 
 from genolift.engine.capture import exported
 from genolift.errors import InputError
+from genolift.expected import check_expected
 from genolift.files import whole_file
 from genolift.held_inputs import example_of
 from genolift.held_spec import HeldSpec
@@ -54,13 +55,15 @@ def write_program(spec: ModelSpec, out: Path, held: HeldSpec | None = None) -> W
     Raises
     ------
     InputError
-        If the model cannot be loaded or traced, does not say its input length, is not the same when it is
-        read again without ``trust``, or ``out`` may not be written (see `check_outputs`).
+        If the model cannot be loaded or traced, does not give its author's outputs or say its input
+        length, is not the same when it is read again without ``trust``, or ``out`` may not be
+        written (see `check_outputs`).
     """
     if out.suffix != ".pt2":
         raise InputError("is no name of an exported program", where=f"--out {out}", remedy="end it in .pt2")
     check_outputs([out], inputs=[*spec.files, *(held.files if held else ())])
     model = load_model(spec)
+    check_expected(model, spec, held or HeldSpec())
     length = input_length(model, spec)
     if length is None:
         raise InputError(
