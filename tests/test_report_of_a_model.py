@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from made_up_results import INSPECTED, PROVENANCE, make_results, write_inspection
+from made_up_results import INSPECTED, PROVENANCE, make_results, tell, write_inspection, write_records
 from steps import study
 from test_report import report, words_of
 from test_report_of_models import NOISE, made
@@ -52,6 +52,7 @@ def test_the_page_says_what_the_model_takes_gives_and_is(results: Path, tmp_path
     assert str(INSPECTED["model_sha256"]) in text
     assert "&lt;p&gt;" in page  # a line of the model is no HTML
     assert '<a href="#model">The model</a>' in page
+    assert "author" not in text, "whose outputs were not given"
     assert "inspection/" in words_of(page)
 
 
@@ -63,6 +64,20 @@ def test_what_inspect_writes_of_a_model_is_shown(own: Path, tmp_path: Path) -> N
     assert "PyTorch module Small" in text
     assert "7 bases (before the global pooling)" in text
     assert found["weights"]["sha256"] in text
+
+
+def test_a_model_that_agrees_with_its_author_s_outputs_is_said_to(own: Path, tmp_path: Path) -> None:
+    tell(
+        own / "contributions.h5",
+        model_expect={"inputs": "a.npz", "inputs_sha256": "c" * 64, "outputs": "a.npz", "tolerance": 1e-4},
+        model_agreement={"sequences": 8, "outputs": 1, "error": 4.1e-7},
+    )
+    write_records(own)
+    page = report(own, tmp_path / "report.html")
+    assert "The model agrees with the author's outputs on 8 sequences (4e-7)" in page
+    run = words_of(page[page.index('<section id="run">') :])
+    assert "SHA-256 of those inputs" in run
+    assert "c" * 64 in run
 
 
 def test_each_of_several_models_has_its_own(made: Path, tmp_path: Path) -> None:

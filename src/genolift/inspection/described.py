@@ -20,6 +20,8 @@ from genolift.engine.receptive_field import ReceptiveField, receptive_field
 from genolift.engine.source import first_line, model_line
 from genolift.engine.trial_model import trial_model
 from genolift.errors import InputError
+from genolift.expect_spec import Agreement
+from genolift.expected import check_expected
 from genolift.held_spec import HeldSpec
 from genolift.inspection.outputs_of import OutputOf, heads_of, outputs_of
 from genolift.inspection.taken import Input, Taken, read_model
@@ -64,7 +66,9 @@ class Inspection:
     """The operations that no exact rule is known for, and where they are."""
     notes: tuple[str, ...]
     error: InputError | None = None
-    """Why the model cannot be explained."""
+    """Why the model cannot be explained, or that it does not give its author's outputs."""
+    agreement: Agreement | None = None
+    """How far it is from its author's outputs, where they are given and it gives them."""
 
     @property
     def operations(self) -> list[tuple[str, str, str, int]]:
@@ -81,6 +85,7 @@ class Inspection:
             "version": VERSION,
             **self.provenance,
             "model_axes": self.spec.axes,
+            "model_agreement": None if self.agreement is None else asdict(self.agreement),
             "kind": self.kind,
             "inputs": [asdict(each) for each in self.inputs],
             "length": asdict(self.length),
@@ -138,6 +143,11 @@ def inspect_model(
     tasks = tuple(task_names(taken.own))
     planned = _planned(taken, bases, chosen, rule, keep_final_activation)
     field = None if planned.graph is None else _field(taken, planned.graph, chosen)
+    agreement, error = None, planned.error
+    try:
+        agreement = check_expected(taken.model, taken.spec, held)
+    except InputError as disagrees:
+        error = disagrees
     return Inspection(
         spec=taken.spec,
         held=held,
@@ -157,7 +167,8 @@ def inspect_model(
         plan=planned.rows,
         refused=planned.refused,
         notes=taken.notes,
-        error=planned.error,
+        error=error,
+        agreement=agreement,
     )
 
 

@@ -115,6 +115,10 @@ def _model(spec: ModelSpec, class_name: str | None = None) -> list[str]:
         lines.append(f"alphabet: {_scalar(spec.alphabet)}")
     if spec.trust:
         lines.append("trust: true")
+    if spec.expect is None:
+        lines.append("# expect: {inputs: FILE, outputs: FILE} # a few inputs with the author's own outputs")
+    else:
+        lines.append(f"expect: {json.dumps(spec.expect.keys())}")
     return lines
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from genolift.expect_spec import agreement_in_words
+
 SHORTEST = 6
 """Bases; shorter inputs are not tried: with as many positions as bases, axes cannot be told apart."""
 _DIGESTS = {
@@ -30,6 +32,7 @@ def facts(told: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
         ("model", told["kind"]),
         *((label, told[key]) for key, label in _DIGESTS.items() if told.get(key)),
+        *_agreement(told.get("model_agreement")),
         *facts_of_weights(told["weights"]),
         *(("input", _input(each)) for each in told["inputs"]),
         ("length", length_in_words(told["length"])),
@@ -40,6 +43,10 @@ def facts(told: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("receptive field", field_in_words(told["receptive_field"])),
         *(("note", note) for note in told["notes"]),
     ]
+
+
+def _agreement(found: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    return [] if found is None else [("compared", agreement_in_words(found))]
 
 
 def facts_of_weights(weights: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from genolift.errors import InputError
+from genolift.expect_spec import agreement_in_words
 from genolift.files import existing_file
 from genolift.inspection.words import facts
 from genolift.model_spec import ONE_MODEL
@@ -20,12 +21,15 @@ _FORMAT = "genolift-inspection"
 
 @dataclass(frozen=True)
 class InspectedView:
-    """A model: facts by name, its operations counted, and the plan's rows, each a mapping of text."""
+    """A model: facts by name, its operations counted, the plan's rows, each a mapping of text, and whether it
+    agrees with its author's outputs, empty where it was not compared.
+    """
 
     name: str
     facts: tuple[tuple[str, str], ...]
     operations: tuple[Mapping[str, Any], ...]
     plan: tuple[Mapping[str, str], ...]
+    agreement: str
 
 
 def inspected_views(results: Results) -> tuple[InspectedView, ...]:
@@ -55,7 +59,14 @@ def _view(name: str, path: Path, run: Mapping[str, Any]) -> InspectedView:
         told = json.loads(existing_file(path).read_text(encoding="utf-8"))
         if told.get("format") != _FORMAT:
             raise ValueError(f"its format is {told.get('format')!r}")
-        view = InspectedView(name, tuple(facts(told)), tuple(told["operations"]), tuple(told["plan"]))
+        found = facts({**told, "model_agreement": None})  # the run says it, not who inspected
+        view = InspectedView(
+            name,
+            tuple(found),
+            tuple(told["operations"]),
+            tuple(told["plan"]),
+            _agreement(run),
+        )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"cannot be read as what a model is ({type(error).__name__}: {error})",
@@ -70,6 +81,14 @@ def _view(name: str, path: Path, run: Mapping[str, Any]) -> InspectedView:
                 remedy="run genolift inspect again",
             )
     return view
+
+
+def _agreement(run: Mapping[str, Any]) -> str:
+    """Return how the model agrees with its author's outputs; of one model it is recorded flat."""
+    prefix = "model_agreement_"
+    flat = {key.removeprefix(prefix): value for key, value in run.items() if key.startswith(prefix)}
+    found = run.get("model_agreement") or flat
+    return agreement_in_words(found) if found else ""
 
 
 def _is_checked(key: str) -> bool:
