@@ -133,6 +133,7 @@ def write_named_files(folder: Path) -> None:
         track.addEntries("chr1", 0, values=np.ones(100, dtype=np.float32), span=1, step=1)
     (folder / "model.py").write_text(MODEL)
     (folder / "layers.py").write_text("")
+    (folder / "expected.npz").write_text("")
     for name in ("model.keras", "aparent2.h5"):  # read by no example: a config is checked without its models
         (folder / name).write_text("")
     namespace: dict[str, type[torch.nn.Module]] = {}

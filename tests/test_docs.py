@@ -226,10 +226,33 @@ def test_a_block_of_python_runs(named: Path, example: Example) -> None:
     names: dict[str, Any] = {"onehot": onehot}
     exec((named / "model.py").read_text(), names)
     names["model"] = names["MyModel"]()
+    if "keras" in example.text:
+        write_keras_model(named / "model.keras")
     try:
         exec(compile(example.text, str(example), "exec"), names)
     finally:
         genolift.register_rule("aten.cumprod.default", None)
+    if "expected.npz" in example.text:
+        own = {"path": "model.keras"}
+        if "keras" not in example.text:
+            own = {"path": "own.pt", "class": "model.py:MyModel"}
+            torch.save(names["model"].state_dict(), "own.pt")
+        genolift.load_model(own | {"expect": dict.fromkeys(("inputs", "outputs"), "expected.npz")})
+
+
+def write_keras_model(path: Path) -> None:
+    """Write a Keras model that takes (1000, 4)."""
+    from genolift.models.from_keras import keras  # which imports it on torch
+
+    layers = keras.layers
+    keras.Sequential(
+        [
+            layers.Input((1000, 4)),
+            layers.Conv1D(3, 5, activation="relu"),
+            layers.GlobalMaxPooling1D(),
+            layers.Dense(2),
+        ]
+    ).save(path)
 
 
 def test_every_example_is_looked_at() -> None:
