@@ -58,6 +58,8 @@ def sharded(path: str | os.PathLike[str], where: str = "model.path") -> ShardedM
         If an index cannot be read, names what is no file beside it, or a shard is missing.
     """
     given = Path(path)
+    if not _is_there(given):
+        return None
     if given.is_dir():
         held = [given / f"{name}{end}" for name in _IN_A_FOLDER for end in ("", _SUFFIX)]
         weights = next((file for file in held if file.is_file()), None)
@@ -71,6 +73,14 @@ def sharded(path: str | os.PathLike[str], where: str = "model.path") -> ShardedM
     if not weights.name.endswith(_SUFFIX) and weights != given:
         return ShardedModel({weights.name: None}, weights.parent, described)
     return ShardedModel(_shards(weights, where), weights.parent, (weights.name, *described))
+
+
+def _is_there(given: Path) -> bool:
+    """Whether there is a file or folder of a name, which may be too long for any."""
+    try:
+        return given.exists()
+    except OSError:
+        return False
 
 
 def model_files(path: str | os.PathLike[str]) -> tuple[str, ...]:
@@ -99,6 +109,8 @@ def existing_model(path: str | os.PathLike[str], *, where: str = "model.path") -
         for file in found.files:
             existing_file(file, where=where)
         return given
+    if not _is_there(given):
+        return existing_file(given, where=where)
     if given.is_dir() and not (given / "saved_model.pb").is_file():
         raise InputError(
             "is a folder without weights",
