@@ -1,7 +1,7 @@
 """TorchScript as an exported program. Knows nothing of other files.
 
 A TorchScript archive is a program: reading one can run what it holds, and its language can write files. So
-it is read only with ``trust``. torch converts it for inputs of one length.
+it is read only with ``trust``. torch.export follows its graph (`script_graph`) for inputs of one length.
 """
 
 from __future__ import annotations
@@ -13,11 +13,16 @@ from typing import Any
 
 import torch
 from torch.export import Dim, ExportedProgram
+from torch.utils._pytree import tree_leaves
 
 from genolift.errors import InputError
 from genolift.model_spec import ModelSpec
+from genolift.models.script_graph import ScriptGraph, UnknownOperationError, operation_of_training
+from genolift.models.training_mode import remedy_of
 
 _MEND = "load the module that it was made from, with its class, or write that with genolift export"
+_OTHER_ROWS = 5
+"""How many rows a program is tried on, not those that it was written with."""
 _LARGEST_DIFFERENCE = 1e-4
 """Of a converted program's outputs from those of the TorchScript, relative to them."""
 
@@ -52,31 +57,49 @@ def torchscript(path: Path, spec: ModelSpec) -> ExportedProgram:
     except InputError:
         raise
     except Exception as error:
-        why = next(iter(str(error).strip().splitlines()), "")[:120]
         raise InputError(
-            f"is TorchScript that torch cannot write as a graph ({type(error).__name__}: {why})",
+            f"is TorchScript that torch cannot write as a graph ({_why(error)})",
             where=where,
-            remedy=_MEND,
+            remedy=f"save a trace in its place, torch.jit.trace(model.eval(), example), or {_MEND}",
         ) from error
     finally:
         logging.disable(before)
 
 
 def _converted(path: Path, spec: ModelSpec) -> ExportedProgram:
-    from torch._export.converter import TS2EPConverter
-
     module: Any = torch.jit.load(str(path), map_location="cpu").eval()
-    example = _example(spec, rows=3)
-    captured = TS2EPConverter(module, (example,)).convert().module()
-    program = torch.export.export(
-        captured, (example,), dynamic_shapes=({0: Dim("batch", min=2)},), strict=False
-    )
+    if (name := operation_of_training(module)) is not None:
+        raise InputError(
+            f"was traced in training mode ({name}), so that outputs depend on other rows or on chance",
+            where=f"model.path: {path}",
+            remedy=remedy_of(name, "trace it again"),
+        )
+    rows = ({0: Dim("batch", min=2)},)
+    with torch.enable_grad():
+        program = torch.export.export(
+            ScriptGraph(module), (_example(spec, rows=3),), dynamic_shapes=(rows,), strict=False
+        )
     with torch.no_grad():
-        other = _example(spec, rows=5)
-        expected, found = module(other), program.module()(other)
-    if not torch.allclose(found, expected, rtol=_LARGEST_DIFFERENCE, atol=1e-5):
-        raise ValueError("its graph gives other outputs")
+        other = _example(spec, rows=_OTHER_ROWS)
+        expected, found = tree_leaves(module(other)), tree_leaves(program.module()(other))
+    for one, same in zip(expected, found, strict=True):
+        if not torch.allclose(same, one, rtol=_LARGEST_DIFFERENCE, atol=1e-5):
+            raise ValueError("its graph gives other outputs")
+        if one.shape[:1] != (_OTHER_ROWS,):
+            raise ValueError(f"it gives {one.shape[0] if one.ndim else 'no'} rows for {_OTHER_ROWS}")
     return program
+
+
+def _why(error: BaseException) -> str:
+    """Return an error in a line: that of the operation which torch could not follow, where it is known."""
+    said: list[BaseException] = [error]
+    while (before := said[-1].__cause__ or said[-1].__context__) is not None:
+        said.append(before)
+    unknown = next((each for each in said if isinstance(each, UnknownOperationError)), None)
+    if unknown is not None:
+        cause = unknown.__cause__
+        return f"{unknown}: {type(cause).__name__ if cause else 'unknown'}"
+    return f"{type(error).__name__}: {next(iter(str(error).strip().splitlines()), '')[:120]}"
 
 
 def _example(spec: ModelSpec, rows: int) -> torch.Tensor:
