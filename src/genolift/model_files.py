@@ -179,5 +179,7 @@ def _read(path: Path) -> dict[str, Any]:
             raise ValueError("it is no mapping")
     except (OSError, ValueError, RecursionError) as error:
         why = " ".join(str(error).split())[:120]
-        raise InputError(f"cannot be read as JSON ({why})", where=f"model.path: {path}") from error
+        raise InputError(
+            f"cannot be read as JSON ({why})", where=f"model.path: {path}", remedy="copy it again"
+        ) from error
     return told

@@ -42,7 +42,11 @@ def saved_weights(path: Path, digest: str | None, *, trust: bool) -> Weights:
 def _in_file(path: Path, digest: str | None, *, trust: bool) -> Weights:
     form = form_of(existing_file(path, where="model.path"))
     if form not in (Form.SAFETENSORS, Form.PICKLE):
-        raise InputError(f"is {form.value}, not a file of weights", where=f"model.path: {path}")
+        raise InputError(
+            f"is {form.value}, not a file of weights",
+            where=f"model.path: {path}",
+            remedy="give a state dict (.pt, .pth) or a .safetensors file",
+        )
     check_file(path, "model.path", digest)
     saved: Any = safetensors(path) if form is Form.SAFETENSORS else unpickled(path, trust)
     module = module_of(saved)
