@@ -14,6 +14,7 @@ from genolift.models.from_keras.convolutions import (
     SeparableConv1D,
 )
 from genolift.models.from_keras.each_position import TimeDistributed
+from genolift.models.from_keras.layer_norm import LayerNormalization
 from genolift.models.from_keras.legacy import RENORMALIZED
 from genolift.models.from_keras.locally_connected import LocallyConnected1D, LocallyConnected2D
 
@@ -71,6 +72,7 @@ def part_of(x: Tensor, key: Any) -> Tensor:
 ABSENT: Mapping[str, type[keras.layers.Layer]] = {
     "Conv1DTranspose": Conv1DTranspose,
     "Conv2DTranspose": Conv2DTranspose,
+    "LayerNormalization": LayerNormalization,
     "LocallyConnected1D": LocallyConnected1D,
     "LocallyConnected2D": LocallyConnected2D,
     "SeparableConv1D": SeparableConv1D,

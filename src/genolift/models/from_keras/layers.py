@@ -32,6 +32,8 @@ _WRAPPERS = ("TimeDistributed", "Bidirectional", "SpectralNormalization")
 _WRAPPED = ("layer", "backward_layer")
 _ACTIVATION = ("activation", "recurrent_activation")
 _OPERATIONS = ("numpy", "nn", "core", "math")
+# Keras 3 writes a class's own name in .h5, and the name of keras.layers in other forms.
+_BY_OWN_NAME = {each.__name__: each for each in vars(keras.layers).values() if inspect.isclass(each)}
 # What says how a layer was trained, or what its weights tell too, and not what it computes.
 _FREE_OF_MEANING = frozenset(
     {
@@ -144,10 +146,14 @@ def make_layer(layer: LayerConfig, custom: CustomLayers, major: int, where: str)
     own = custom.listed_as(*names)
     class_name, config = modern(*of_one_cell(layer.class_name, layer.config), major)
     # Keras 3 may write an operation as a layer, such as the sum of two; most layers say if they are trained
-    operation = major >= 3 and "trainable" not in layer.config and layer.module != "keras.layers"
+    operation = major >= 3 and "trainable" not in layer.config
     if operation and class_name == "GetItem":
         return Operation(part_of)
-    keras_class = None if own is not None else _class_of(class_name, layer.module, is_operation=operation)
+    keras_class = None
+    if own is None and operation:
+        keras_class = _class_of(class_name, layer.module, is_operation=True)
+    if own is None and keras_class is None:
+        keras_class = _class_of(class_name, layer.module)
     if keras_class is not None and (own := custom.defined(*names)) is not None:
         keras_class = None
         _LOG.warning(
@@ -197,7 +203,7 @@ def _class_of(class_name: str, module: str | None, *, is_operation: bool = False
         return ABSENT[class_name]
     operations = [getattr(keras.src.ops, name) for name in _OPERATIONS]
     for place in operations if is_operation else [keras.layers]:
-        found = getattr(place, class_name, None)
+        found = getattr(place, class_name, _BY_OWN_NAME.get(class_name) if place is keras.layers else None)
         if not (inspect.isclass(found) and issubclass(found, (keras.layers.Layer, keras.Operation))):
             continue
         if class_name in _HARMLESS or not found.__module__.startswith(_PREPARING):
@@ -234,7 +240,7 @@ def _settings(
             settings[key] = "zeros"
         elif (
             key.endswith(_ENDINGS_FREE_OF_MEANING)
-            or key in ("dtype", "trainable")
+            or key in ("dtype", "synchronized", "trainable")
             or (key in _FREE_OF_MEANING and key not in known)
         ):
             continue

@@ -132,6 +132,8 @@ def _old_batch_norm(made: dict[str, Any]) -> str:
     """Take out what Keras 2 says of training alone; return the class."""
     if isinstance(made.get("axis"), list) and len(made["axis"]) == 1:
         (made["axis"],) = made["axis"]  # TensorFlow's Keras lists the one it has
+    if made.get("virtual_batch_size") and isinstance(made.get("axis"), int) and made["axis"] > 0:
+        made["axis"] -= 1  # Keras 2 counts an axis more, of the parts of a batch in training
     for key in ("fused", "renorm_clipping"):
         made.pop(key, None)
     return RENORMALIZED if made.pop("renorm", False) else "BatchNormalization"

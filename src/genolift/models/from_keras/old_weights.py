@@ -39,6 +39,8 @@ def modern_weights(
             *modern_weights(weights[:half], layer.forward_layer, release, backend),
             *modern_weights(weights[half:], layer.backward_layer, release, backend),
         ]
+    if isinstance(layer, keras.layers.SpectralNormalization):
+        return _by_shape(weights, layer)
     if isinstance(layer, keras.layers.TimeDistributed):
         return modern_weights(weights, layer.layer, release, backend)
     kind, major = type(layer).__name__, release[0]
@@ -53,6 +55,15 @@ def modern_weights(
         if major < 2:
             return _gates_joined(weights, kind)
     return weights
+
+
+def _by_shape(weights: list[Array], layer: Any) -> list[Array]:
+    """Return weights in a layer's order: Keras 2 has the vector of a spectral norm behind the others."""
+    left, made = list(weights), []
+    for variable in layer.weights:
+        place = next((at for at, each in enumerate(left) if each.shape == tuple(variable.shape)), 0)
+        made += [left.pop(place)] if left else []
+    return made + left
 
 
 def pads_alike(layer: Any) -> bool:

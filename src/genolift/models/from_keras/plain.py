@@ -24,6 +24,7 @@ from genolift.models.from_keras.convolutions import (
     values_of,
 )
 from genolift.models.from_keras.each_position import EachPosition
+from genolift.models.from_keras.layer_norm import LayerNorm
 from genolift.models.from_keras.locally_connected import ByPlace, LocallyConnected
 from genolift.models.from_keras.recurrent import as_torch as recurrent_as_torch
 
@@ -124,6 +125,8 @@ def as_torch(layer: Any) -> nn.Module:
         return ByPlace(layer)
     if isinstance(layer, keras.layers.BatchNormalization):
         return BatchNormalization(layer)
+    if isinstance(layer, keras.layers.LayerNormalization):
+        return LayerNorm(layer)
     if isinstance(layer, ThresholdedReLU):
         return Thresholded(layer)
     if isinstance(layer, keras.layers.TimeDistributed):

@@ -221,7 +221,7 @@ class _ByPath:
             if built.weights:
                 raise ValueError("the file has no weights of it")
             return
-        filled = _fill(built, group)
+        filled = len(_fill(built, group))
         if filled != len(built.weights):
             raise ValueError(f"the file has {filled} weights of it, it takes {len(built.weights)}")
 
@@ -257,24 +257,29 @@ def _holds_weights(group: h5py.Group) -> bool:
     return any(isinstance(each, h5py.Dataset) or _holds_weights(each) for each in group.values())
 
 
-def _fill(built: Any, group: h5py.Group) -> int:
-    """Fill a layer and those within it, attributes of the groups' names; return how many weights."""
-    filled = 0
+def _fill(built: Any, group: h5py.Group) -> set[int]:
+    """Fill a layer and those within it, attributes of the groups' names; return which weights, by identity.
+
+    One may be both of a layer and of that within it.
+    """
+    filled: set[int] = set()
     if "vars" in group:
         found = group["vars"]
         variables = [*built._trainable_variables, *built._non_trainable_variables]
         if len(variables) == len(found):
             for key, variable in zip(sorted(found, key=int), variables, strict=True):
                 _assign(variable, _values(found[key]))
-                filled += 1
+                filled.add(id(variable))
     for key in group:
         inner = getattr(built, key, None) or getattr(built, f"_{key}", None)
         if key != "vars" and isinstance(inner, keras.layers.Layer):
-            filled += _fill(inner, group[key])
+            filled |= _fill(inner, group[key])
     return filled
 
 
 def _assign(variable: Any, value: NDArray[Any]) -> None:
+    if len(variable.shape) == 1 and max(value.shape, default=0) == value.size:
+        value = value.reshape(-1)  # batch norm of Keras 2 with virtual_batch_size has (1, 1, 1, channel)
     if tuple(variable.shape) != value.shape:
         raise ValueError(
             f"its {variable.name} is {value.shape} in the file, {tuple(variable.shape)} in the layer"
