@@ -25,7 +25,6 @@ MODELS = (
 )
 NOT_YET = {
     "acts_keras3",
-    "avg_same3_keras2",
     "bn_tt_keras2",
     "masking_keras2",
     "masking_keras3",

@@ -27,6 +27,7 @@ from genolift.models.from_keras.each_position import EachPosition
 from genolift.models.from_keras.layer_norm import LayerNorm
 from genolift.models.from_keras.locally_connected import ByPlace, LocallyConnected
 from genolift.models.from_keras.recurrent import as_torch as recurrent_as_torch
+from genolift.models.from_keras.same_pooling import AVERAGES, SameAveragePooling
 
 _OF_TRAINING_ALONE = (
     keras.layers.ActivityRegularization,
@@ -119,6 +120,8 @@ def as_torch(layer: Any) -> nn.Module:
         return Dense(layer)
     if type(layer) in CONVOLUTIONS:
         return Convolution(layer)
+    if type(layer) in AVERAGES and layer.padding == "same":
+        return SameAveragePooling(layer)
     if isinstance(layer, TRANSPOSED):
         return Transposed(layer)
     if isinstance(layer, LocallyConnected):
