@@ -24,11 +24,9 @@ MODELS = (
     "td_nested_keras3",
 )
 NOT_YET = {
-    "acts_keras3",
     "bn_tt_keras2",
     "masking_keras2",
     "masking_keras3",
-    "nest2_frozen_same_keras2",
     "retstate_keras2",
 }
 

@@ -201,11 +201,14 @@ def add_plan(commands: Any) -> None:
         from genolift.expect_spec import agreement_in_words
         from genolift.expected import check_expected
         from genolift.held_inputs import example_of
-        from genolift.models import input_length, load_model
+        from genolift.models import assumption, input_length, load_model
         from genolift.plan_check import check_plan
 
         spec = model_spec(a)
         model = load_model(spec)
+        assumed = assumption(model)
+        if assumed is not None:
+            print(f"{spec.path}: {assumed}")
         length = input_length(model, spec)
         if length is None:
             raise InputError(

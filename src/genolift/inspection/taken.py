@@ -92,7 +92,9 @@ def _keras(model: nn.Module, spec: ModelSpec, held: HeldSpec) -> Taken:
         smallest = smallest_length(lambda x: trial(x, *_rows(extra)), size, axes, length)
         layout = Layout(axes, (), Length(length, smallest, None, "the model"))
     spec = replace(spec, axes=axes)
-    return Taken(model, own, spec, "Keras model", inputs, layout, _held(held, layout.length.bases, extra))
+    notes = () if own.assumed is None else (own.assumed,)
+    held_as = _held(held, layout.length.bases, extra)
+    return Taken(model, own, spec, "Keras model", inputs, layout, held_as, notes)
 
 
 def _exported(program: ExportedProgram, spec: ModelSpec, held: HeldSpec) -> Taken:

@@ -2,6 +2,14 @@
 
 from genolift.model_spec import ModelSpec
 from genolift.models.classes import make_module
-from genolift.models.loading import Model, input_length, load_model, model_provenance
+from genolift.models.loading import Model, assumption, input_length, load_model, model_provenance
 
-__all__ = ["Model", "ModelSpec", "input_length", "load_model", "make_module", "model_provenance"]
+__all__ = [
+    "Model",
+    "ModelSpec",
+    "assumption",
+    "input_length",
+    "load_model",
+    "make_module",
+    "model_provenance",
+]

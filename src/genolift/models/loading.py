@@ -241,6 +241,14 @@ def input_length(model: Model, spec: ModelSpec) -> int | None:
     return said
 
 
+def assumption(model: Model) -> str | None:
+    """Return what was assumed of a model's file where it does not say; None where nothing was."""
+    if isinstance(model, ExportedProgram):
+        return None
+    said = (getattr(module, "assumed", None) for module in model.modules())
+    return next((each for each in said if isinstance(each, str)), None)
+
+
 def model_provenance(spec: ModelSpec) -> dict[str, Any]:
     """Return what tells a loaded model from another: its files' SHA-256, and how it is made and reads DNA.
 

@@ -22,6 +22,7 @@ from genolift.errors import InputError
 from genolift.files import existing_file
 from genolift.hdf5 import opened_hdf5, reading
 from genolift.model_spec import ModelSpec
+from genolift.models.from_keras.written_by import generation
 from genolift.models.integrity import (
     MOST_JSON_BYTES,
     check_file,
@@ -51,20 +52,34 @@ class KerasFile:
     weights: Path
     """A .h5 of any of Keras's layouts, or the .keras archive that holds one."""
     version: str
-    """Of the Keras that wrote it, such as "2.3.1"; "1" where the file does not say, "0" before Keras 1."""
+    """Of the Keras that wrote the architecture: "2.3.1", or "3" where no more is known; "0" before 1.0."""
+    weights_version: str
+    """Of the Keras that wrote the weights."""
     backend: str | None
     """What that Keras ran on: Theano turns a convolution's kernel round; None where nothing says it."""
-
-    @property
-    def release(self) -> tuple[int, ...]:
-        """The version's numbers, such as (2, 3, 1)."""
-        numbers = [part for part in self.version.split("-")[0].split(".")[:3] if part.isdecimal()]
-        return tuple(int(number) for number in numbers) or (1,)
+    assumed: str | None = None
+    """What was taken for the version, where the file names none."""
 
     @property
     def major(self) -> int:
-        """The first number of the version."""
-        return self.release[0]
+        """The first number of the version that wrote the architecture."""
+        return numbers_of(self.version)[0]
+
+    @property
+    def weights_release(self) -> tuple[int, ...]:
+        """The numbers of the version that wrote the weights, such as (2, 3, 1)."""
+        return numbers_of(self.weights_version)
+
+
+def of_tensorflow(version: str) -> bool:
+    """Whether a Keras is TensorFlow's, or later: it hands on from a model to its layers that it is frozen."""
+    return version.endswith("-tf") or numbers_of(version) >= (2, 4)
+
+
+def numbers_of(version: str) -> tuple[int, ...]:
+    """Return a version's numbers, such as (2, 3, 1)."""
+    numbers = [part for part in version.split("-")[0].split(".")[:3] if part.isdecimal()]
+    return tuple(int(number) for number in numbers) or (1,)
 
 
 def read_keras_file(spec: ModelSpec) -> KerasFile:
@@ -82,13 +97,7 @@ def read_keras_file(spec: ModelSpec) -> KerasFile:
             remedy='save the Keras model with model.save("model.keras") or model.save("model.h5")',
         )
     path = existing_file(spec.path, where="model.path")
-    unknown = [key for key in spec.arguments if key != "backend"]
-    if unknown:
-        raise InputError(
-            f"a Keras model takes no {unknown[0]}",
-            where="model.arguments",
-            remedy="leave it out; backend alone, theano or tensorflow, may be said of an old file",
-        )
+    _check_arguments(spec)
     check_file(path, "model.path", spec.sha256)
     if spec.weights is not None and (is_archive(path) or h5py.is_hdf5(path)):
         raise InputError(
@@ -103,6 +112,22 @@ def read_keras_file(spec: ModelSpec) -> KerasFile:
     else:
         saved = _architecture(path, spec.weights)
     return _with_backend(saved, spec.arguments.get("backend"))
+
+
+def _check_arguments(spec: ModelSpec) -> None:
+    unknown = [key for key in spec.arguments if key not in ("backend", "training")]
+    if unknown:
+        raise InputError(
+            f"a Keras model takes no {unknown[0]}",
+            where="model.arguments",
+            remedy="leave it out; a Keras model takes backend, theano or tensorflow, and training: false",
+        )
+    if spec.arguments.get("training", False) is not False:
+        raise InputError(
+            f"training is {spec.arguments['training']!r}",
+            where="model.arguments",
+            remedy="leave it out, or write training: false, to explain the model as it is in evaluation",
+        )
 
 
 def _with_backend(saved: KerasFile, said: str | None) -> KerasFile:
@@ -134,8 +159,8 @@ def _archive(path: Path) -> KerasFile:
             metadata = json_in(archive, "metadata.json") if "metadata.json" in names else {}
         except ValueError as error:
             raise _damaged(path, error, ".keras archive") from error
-    version = _version(metadata, architecture) or "3"
-    return KerasFile(path, _checked(architecture, path), path, version, None)
+    said = _version(metadata, architecture) or ""
+    return _dated(KerasFile(path, _checked(architecture, path), path, said, said, None), "3")
 
 
 def _whole_model(path: Path) -> KerasFile:
@@ -147,8 +172,8 @@ def _whole_model(path: Path) -> KerasFile:
             remedy="give the architecture's .json as model.path and this file as model.weights",
         )
     architecture = _json(attributes["model_config"], path)
-    version = _version(attributes, architecture) or "1"
-    return KerasFile(path, _checked(architecture, path), path, version, attributes.get("backend"))
+    said = _version(attributes, architecture) or ""
+    return _dated(KerasFile(path, _checked(architecture, path), path, said, said, attributes.get("backend")))
 
 
 def _architecture(path: Path, weights: str | None) -> KerasFile:
@@ -170,18 +195,29 @@ def _architecture(path: Path, weights: str | None) -> KerasFile:
             remedy="give what model.save_weights wrote, .h5",
         )
     attributes = _attributes(weights_path, "model.weights")
-    before_one = "nb_layers" in attributes and "layer_names" not in attributes
-    version = _version(attributes, architecture)
-    if "layers" in architecture and "config" not in architecture:
-        version = version or "0"  # Keras before 1.0 wrote the layers at the top
+    version, of_weights = _version(architecture) or "", _version(attributes) or ""
+    if not version and "layers" in architecture and "config" not in architecture:
+        version = "0"  # Keras before 1.0 wrote the layers at the top
+    if not of_weights and "nb_layers" in attributes and "layer_names" not in attributes:
+        of_weights = "0"
     backend = attributes.get("backend") or architecture.get("backend")
-    return KerasFile(
-        path,
-        _checked(architecture, path),
-        weights_path,
-        str(version or ("0" if before_one else "1")),
-        backend,
+    return _dated(KerasFile(path, _checked(architecture, path), weights_path, version, of_weights, backend))
+
+
+def _dated(saved: KerasFile, untold: str = "1") -> KerasFile:
+    """Return a file with the versions that it does not say: those that its words tell, else ``untold``."""
+    if saved.version:
+        return replace(saved, weights_version=saved.weights_version or saved.version)
+    told, of_weights = generation(saved.architecture), saved.weights_version
+    if of_weights and told in (None, str(numbers_of(of_weights)[0])):
+        return replace(saved, version=of_weights)
+    version = told or untold
+    assumed = f"it names no version of Keras, and is read as written by Keras {version}, " + (
+        "whose words its settings are in" if told else "though nothing in it tells"
     )
+    if told is None:
+        _LOG.warning("%s: %s", saved.path, assumed)
+    return replace(saved, version=version, weights_version=of_weights or version, assumed=assumed)
 
 
 def _attributes(path: Path, key: str) -> dict[str, str]:

@@ -63,6 +63,8 @@ class KerasGraph:
     layers: Mapping[str, LayerConfig]
     calls: tuple[Call, ...]
     outputs: tuple[Value, ...]
+    trainable: bool | None = None
+    """Whether it was trained as a part of another; None where the file does not say, as before Keras 2.12."""
 
     def run(
         self, inputs: Mapping[str, Any], call: Callable[[Call, tuple[Any, ...], dict[str, Any]], Any]
@@ -176,7 +178,8 @@ def _sequential(config: Any, where: str) -> KerasGraph:
         last = Value(layer.name, 0, 0)
     if last is None or not calls:
         raise ValueError("it has no layers")
-    return KerasGraph(name, inputs, layers, tuple(calls), (last,))
+    trainable = None if isinstance(config, list) else config.get("trainable")
+    return KerasGraph(name, inputs, layers, tuple(calls), (last,), trainable)
 
 
 def _with_config(data: Mapping[str, Any], number: int) -> Mapping[str, Any]:
@@ -230,6 +233,7 @@ def _functional(config: Mapping[str, Any], where: str) -> KerasGraph:
         layers,
         _ordered(waiting, names, outputs),
         tuple(outputs),
+        config.get("trainable"),
     )
 
 

@@ -65,7 +65,7 @@ def load_keras(spec: ModelSpec) -> tuple[KerasNet, str]:
         if isinstance(module, keras.layers.Layer):
             # float32 inputs stay so without it, and float64 is not rounded on the way
             module.autocast = False
-    net.input_length = dna.length
+    net.input_length, net.assumed = dna.length, saved.assumed
     return net.eval(), dna.axes
 
 
@@ -172,7 +172,7 @@ def _take(net: KerasNet, weights: SavedWeights, where: str) -> None:
             layer.take(weights.arrays(name))
         elif isinstance(layer, KerasNet):
             with _named(f"{where}, layer {name}"):
-                inside = weights.within(name, layer)
+                inside = weights.within(name, layer, built=False)
             _take(layer, inside, f"{where}, layer {name}")
 
 
@@ -186,7 +186,7 @@ def _fill(net: KerasNet, weights: SavedWeights, where: str) -> None:
         layer, place = _model_of(getattr(net, attribute)), f"{where}, layer {name}"
         with _named(place):
             if isinstance(layer, KerasNet):
-                _fill(layer, weights.within(name, layer), place)
+                _fill(layer, weights.within(name, layer, built=True), place)
             elif isinstance(layer, keras.layers.Layer):
                 weights.put(name, layer)
                 setattr(net, attribute, as_torch(layer))

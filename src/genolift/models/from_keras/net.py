@@ -29,6 +29,10 @@ class KerasNet(nn.Module):
         self.graph, self.order = graph, list(order)
         self.input_length: int | None = None
         """Of the first input, which is DNA, in bases; None for any."""
+        self.assumed: str | None = None
+        """What was taken for the version of Keras, where the file names none."""
+        self.calls_in_training = True
+        """Whether a user's function is told that its layer is called with training=True."""
         self.attribute: dict[str, str] = {}
         for name, layer in layers.items():
             attribute = name.replace(".", "_")
@@ -58,8 +62,11 @@ class KerasNet(nn.Module):
             (given,) = args
             made = layer(*(given if isinstance(given, (list, tuple)) else [given]))
             return list(made.values()) if isinstance(made, dict) else made
-        # a model is explained as it predicts, whatever a call said of training
-        return layer(*args, **{key: value for key, value in kwargs.items() if key != "training"})
+        # Keras's own layers are run in evaluation: calls in training that change them were refused
+        takes = getattr(layer, "takes", ()) if self.calls_in_training else ()
+        return layer(
+            *args, **{key: each for key, each in kwargs.items() if key != "training" or key in takes}
+        )
 
 
 def output_names(graph: KerasGraph) -> list[str]:

@@ -66,6 +66,16 @@ def _by_shape(weights: list[Array], layer: Any) -> list[Array]:
     return made + left
 
 
+def number_saved(layer: keras.layers.Layer, release: tuple[int, ...]) -> int:
+    """Return how many arrays the Keras of a release saved of a layer: Keras 1 kept each gate apart."""
+    if isinstance(layer, keras.layers.Bidirectional):
+        return number_saved(layer.forward_layer, release) + number_saved(layer.backward_layer, release)
+    if isinstance(layer, keras.layers.TimeDistributed):
+        return number_saved(layer.layer, release)
+    kind = type(layer).__name__
+    return 3 * len(_GATES[kind]) if release[0] < 2 and kind in _GATES else len(layer.weights)
+
+
 def pads_alike(layer: Any) -> bool:
     """Whether a layer of Keras on Theano pads where it does on torch.
 

@@ -8,9 +8,9 @@ older ones by its class and a number alone).
 from __future__ import annotations
 
 import io
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from itertools import count, islice, takewhile
+from itertools import count, takewhile
 from typing import Any, Protocol
 
 import h5py
@@ -21,13 +21,18 @@ from numpy.typing import NDArray
 
 from genolift.errors import InputError
 from genolift.hdf5 import Refusal, opened_hdf5, reading
-from genolift.models.from_keras.files import ARCHIVED_WEIGHTS, KerasFile
+from genolift.models.from_keras.files import ARCHIVED_WEIGHTS, KerasFile, of_tensorflow
+from genolift.models.from_keras.nested_weights import (
+    Arrays,
+    Path,
+    Writer,
+    names_fit,
+    owners,
+    owners_by_name,
+)
 from genolift.models.from_keras.net import KerasNet
 from genolift.models.from_keras.old_weights import modern_weights
 from genolift.models.integrity import is_archive, opened_archive
-
-Arrays = dict[str, NDArray[Any]]
-"""The weights of a layer by name, in the order that the file has them."""
 
 
 class SavedWeights(Protocol):
@@ -47,8 +52,11 @@ class SavedWeights(Protocol):
         """
         ...
 
-    def within(self, model: str, net: KerasNet) -> SavedWeights:
-        """Return the weights of the layers of a model that is a layer of this one."""
+    def within(self, model: str, net: KerasNet, *, built: bool) -> SavedWeights:
+        """Return the weights of the layers of a model that is a layer of this one.
+
+        Before its layers are ``built`` those alone whose names tell their layer.
+        """
         ...
 
 
@@ -138,62 +146,36 @@ class _ByName:
         return {_plain_name(name, layer): value for name, value in found.items()}
 
     def put(self, layer: str, built: keras.layers.Layer) -> None:
-        found = list(self.of_layer.get(layer, {}).values())
+        names = self.of_layer.get(layer, {})
+        if not names_fit(list(names), built):
+            raise ValueError(f"its weights are in another order than the layer's: {', '.join(names)}")
+        found = list(names.values())
         if found:
-            found = modern_weights(found, built, self.saved.release, self.saved.backend)
+            found = modern_weights(found, built, self.saved.weights_release, self.saved.backend)
         wanted = built.weights
         if len(found) != len(wanted):
             raise ValueError(f"the file has {len(found)} weights of it, it takes {len(wanted)}")
         for variable, value in zip(wanted, found, strict=True):
             _assign(variable, value)
 
-    def within(self, model: str, net: KerasNet) -> SavedWeights:
-        """Tell a model's weights apart by the layer that is in their names, such as "model/conv/kernel:0" or,
-        in Keras 1, "conv_W"; by their order where names do not tell.
-        """
-        of_layer: dict[str, Arrays] = {}
+    def within(self, model: str, net: KerasNet, *, built: bool) -> SavedWeights:
         found = self.of_layer.get(model, {})
-        for name, value in found.items():
-            owner = _owner(name, net.layers)
-            if owner is None:
-                of_layer = _in_order(found, net)
-                break
-            of_layer.setdefault(owner, {})[name] = value
-        return _ByName(of_layer, self.saved)
+        if not built:
+            return _Within(owners_by_name(found, net), self.saved)
+        writer = Writer(self.saved.weights_release, of_tensorflow(self.saved.weights_version))
+        return _Within(owners(found, net, writer), self.saved)
 
 
-def _owner(name: str, layers: Collection[str]) -> str | None:
-    """Return which of ``layers`` a weight's name has; None where it has none."""
-    *parts, last = name.split("/")
-    owners = [part for part in parts if part in layers]
-    if owners:
-        return owners[-1]
-    return max((layer for layer in layers if last.startswith(f"{layer}_")), key=len, default=None)
+class _Within(_ByName):
+    """Weights of a model within, by the layers of it and of the models in it."""
 
+    def __init__(self, of_path: Mapping[Path, Arrays], saved: KerasFile) -> None:
+        super().__init__({path[0]: arrays for path, arrays in of_path.items() if len(path) == 1}, saved)
+        self.of_path = of_path
 
-def _in_order(found: Arrays, net: KerasNet) -> dict[str, Arrays]:
-    """Share out weights as a model has them: those that are trained of all its layers, then the others.
-
-    Those of a layer that was frozen are all among the others.
-    """
-    names = iter(found)
-    of_layer: dict[str, Arrays] = {}
-    for kind in ("trainable_weights", "non_trainable_weights"):
-        for layer, made in net.layers.items():
-            if net.graph.layers[layer].config.get("trainable") is False:
-                own = "weights" if kind == "non_trainable_weights" else None
-            else:
-                own = kind
-            number = sum(len(getattr(each, own)) for each in _keras_layers(made)) if own else 0
-            of_layer.setdefault(layer, {}).update({name: found[name] for name in islice(names, number)})
-    return of_layer
-
-
-def _keras_layers(made: Any) -> list[Any]:
-    """Return a layer that Keras fills; those of a model."""
-    if isinstance(made, keras.layers.Layer):
-        return [made]
-    return [each for child in made.children() for each in _keras_layers(child)]
+    def within(self, model: str, net: KerasNet, *, built: bool) -> SavedWeights:
+        inside = {path[1:]: arrays for path, arrays in self.of_path.items() if path[0] == model}
+        return _Within({path: arrays for path, arrays in inside.items() if path}, self.saved)
 
 
 class _ByPath:
@@ -225,7 +207,7 @@ class _ByPath:
         if filled != len(built.weights):
             raise ValueError(f"the file has {filled} weights of it, it takes {len(built.weights)}")
 
-    def within(self, model: str, net: KerasNet) -> SavedWeights:
+    def within(self, model: str, net: KerasNet, *, built: bool) -> SavedWeights:
         if model not in self.of_layer:
             raise ValueError("the file has no weights of it")
         with reading(self.refusal):
@@ -241,7 +223,7 @@ def _by_class(groups: Mapping[str, h5py.Group], net: KerasNet) -> dict[str, h5py
     """
     of_class: dict[str, list[str]] = {}
     for name, layer in net.graph.layers.items():
-        of_class.setdefault(to_snake_case(layer.class_name), []).append(name)
+        of_class.setdefault(to_snake_case(layer.class_name.rpartition(">")[2]), []).append(name)
     found: dict[str, h5py.Group] = {}
     for class_name, layers in of_class.items():
         numbers = {key: key.removeprefix(class_name).removeprefix("_") or "0" for key in groups}
@@ -249,6 +231,8 @@ def _by_class(groups: Mapping[str, h5py.Group], net: KerasNet) -> dict[str, h5py
         keys.sort(key=lambda key: int(numbers[key]))
         if len(keys) != len(layers):
             keys = [key for key in keys if _holds_weights(groups[key])]
+        if keys and len(keys) != len(layers):
+            raise ValueError(f"it has {len(keys)} layers {class_name} with weights, the model {len(layers)}")
         found |= {layer: groups[key] for layer, key in zip(layers, keys, strict=False)}
     return found
 

@@ -1,0 +1,50 @@
+"""Which generation of Keras wrote an architecture that names no version, told by words that only it has.
+
+Keras 1 and 2 name their version in every architecture that they write; Keras 3's to_json does not, nor does
+what was cut out of a file by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+_OF_KERAS_3 = frozenset({"batch_shape", "keras_history"})
+"""Keys of Keras 3 alone: of an input's shape, and of a tensor that a layer is called with. ("module" and
+"registered_name" are in files of Keras 2.12 and later too.)"""
+_CLASSES_OF_KERAS_3 = frozenset({"DTypePolicy", "__keras_tensor__"})
+_OF_KERAS_2 = frozenset(
+    (
+        *("build_config", "data_format", "filters", "gamma_initializer", "kernel_initializer", "kernel_size"),
+        *("module", "registered_name", "units"),
+    )
+)
+_OF_KERAS_1 = frozenset(
+    ("border_mode", "dim_ordering", "filter_length", "gamma_init", "init", "nb_filter", "pool_length")
+)
+
+
+def generation(architecture: Mapping[str, Any]) -> str | None:
+    """Return "3", "2" or "1": which Keras's words an architecture is written in; None where nothing tells.
+
+    Keras before 1.0 is told by its layout, and not here.
+    """
+    keys: set[str] = set()
+    classes: set[str] = set()
+    for mapping in _mappings(architecture):
+        keys |= mapping.keys()
+        classes.add(str(mapping.get("class_name")))
+    if keys & _OF_KERAS_3 or classes & _CLASSES_OF_KERAS_3:
+        return "3"
+    return "2" if keys & _OF_KERAS_2 else "1" if keys & _OF_KERAS_1 else None
+
+
+def _mappings(config: Any) -> Iterator[Mapping[str, Any]]:
+    waiting = [config]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, Mapping):
+            yield each
+            waiting += each.values()
+        elif isinstance(each, list):
+            waiting += each
