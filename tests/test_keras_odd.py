@@ -24,7 +24,6 @@ MODELS = (
     "td_nested_keras3",
 )
 NOT_YET = {
-    "bn_tt_keras2",
     "masking_keras2",
     "masking_keras3",
     "retstate_keras2",

@@ -17,9 +17,10 @@ from genolift.model_spec import ModelSpec, axes_of
 from genolift.models.classes import imported
 from genolift.models.from_keras.custom import CustomLayers
 from genolift.models.from_keras.each_position import EachPosition
-from genolift.models.from_keras.files import KerasFile, read_keras_file
+from genolift.models.from_keras.files import KerasFile, numbers_of, of_tensorflow, read_keras_file
 from genolift.models.from_keras.first_run import run_once
 from genolift.models.from_keras.graph import EACH_POSITION, KerasGraph, graph_of
+from genolift.models.from_keras.in_training import check_evaluation
 from genolift.models.from_keras.layers import UserFunction, make_layer
 from genolift.models.from_keras.net import KerasNet
 from genolift.models.from_keras.old_weights import pads_alike
@@ -56,6 +57,7 @@ def load_keras(spec: ModelSpec) -> tuple[KerasNet, str]:
         custom.check(place)
         dna = _dna(graph, spec, place)
         net = KerasNet(graph, layers, [dna.name, *(name for name in graph.inputs if name != dna.name)])
+        _of_training(net, saved, spec, place)
         with opened_weights(saved, net) as weights:
             _take(net, weights, place)
             inputs = [dna.trial, *_others(graph, dna.name)]
@@ -88,6 +90,18 @@ def _layers(graph: KerasGraph, custom: CustomLayers, saved: KerasFile, where: st
         if one is not None:
             made[name] = one
     return made
+
+
+def _of_training(net: KerasNet, saved: KerasFile, spec: ModelSpec, where: str) -> None:
+    """Refuse calls in training that change a layer, unless the user asks for evaluation."""
+    if "training" in spec.arguments:
+        for module in net.modules():
+            if isinstance(module, KerasNet):
+                module.calls_in_training = False
+    else:
+        # TensorFlow 1, whose Keras is 2.2.4-tf at most, normalized by the batch in a frozen layer too
+        frozen = of_tensorflow(saved.version) and numbers_of(saved.version) >= (2, 3)
+        check_evaluation(net, where, frozen_evaluates=frozen)
 
 
 @contextmanager
