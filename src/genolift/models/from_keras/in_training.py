@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from genolift.errors import InputError
-from genolift.models.from_keras.absent import ABSENT
+from genolift.models.from_keras.each_position import EachPosition
 from genolift.models.from_keras.graph import Call, LayerConfig
 from genolift.models.from_keras.layers import UserFunction
 from genolift.models.from_keras.net import KerasNet
@@ -47,6 +47,7 @@ def _in_training(
     """Yield the layers that a call in training changes, where they are, and what they then do."""
     for call in net.graph.calls:
         layer, made = net.graph.layers[call.layer], net.layers[call.layer]
+        made = made.inside if isinstance(made, EachPosition) else made
         place = f"{where}, layer {call.layer}"
         said = call.kwargs.get("training")
         asked = training if said is None else said not in (False, 0)
@@ -65,7 +66,7 @@ def _in_training(
 def _unsaid(layer: LayerConfig, made: UserFunction, call: Call) -> str | None:
     """Return what is wrong with a user's function in training: it must say itself what it does then."""
     told = "training" in made.takes and "training" in call.kwargs
-    if told or layer.class_name in _FUNCTIONS or made.function in ABSENT.values():
+    if told or layer.class_name in _FUNCTIONS:
         return None
     return "and the function in its place has no parameter training"
 

@@ -17,6 +17,7 @@ from typing import Any
 import keras
 from numpy.typing import NDArray
 
+from genolift.models.from_keras.each_position import EachPosition
 from genolift.models.from_keras.net import KerasNet
 from genolift.models.from_keras.old_weights import number_saved
 
@@ -120,8 +121,14 @@ def _word(name: str) -> str:
     return _ALIKE.get(last, last)
 
 
-def _layers_of(net: KerasNet, around: Path = ()) -> Iterator[_Layer]:
+def _layers_and_models(net: KerasNet) -> Iterator[tuple[str, Any]]:
+    """Yield the layers of a model by name, in the place of one that applies a model that model."""
     for name, made in net.layers.items():
+        yield name, made.inside if isinstance(made, EachPosition) else made
+
+
+def _layers_of(net: KerasNet, around: Path = ()) -> Iterator[_Layer]:
+    for name, made in _layers_and_models(net):
         if isinstance(made, KerasNet):
             yield from _layers_of(made, (*around, name))
         else:
@@ -190,7 +197,7 @@ def _possible_orders(net: KerasNet, writer: Writer) -> Iterator[Slots]:
 
 
 def _models_of(net: KerasNet, around: Path = ()) -> Iterator[tuple[Path, KerasNet]]:
-    for name, made in net.layers.items():
+    for name, made in _layers_and_models(net):
         if isinstance(made, KerasNet):
             yield (*around, name), made
             yield from _models_of(made, (*around, name))
@@ -206,7 +213,7 @@ def _order_before_3(
     """Return the layers of the weights that are trained, and of the others, as Keras 2 lists them."""
     trained: Slots = []
     others: Slots = []
-    for name, made in net.layers.items():
+    for name, made in _layers_and_models(net):
         path = (*around, name)
         if isinstance(made, KerasNet):
             of_trained, of_others = _order_before_3(made, path, frozen, writer)
