@@ -209,7 +209,8 @@ def _dated(saved: KerasFile, untold: str = "1") -> KerasFile:
     if saved.version:
         return replace(saved, weights_version=saved.weights_version or saved.version)
     told, of_weights = generation(saved.architecture), saved.weights_version
-    if of_weights and told in (None, str(numbers_of(of_weights)[0])):
+    same = (None, "1") if of_weights == "0" else (None, of_weights[:1])  # before 1.0 the words are those of 1
+    if of_weights and told in same:
         return replace(saved, version=of_weights)
     version = told or untold
     assumed = f"it names no version of Keras, and is read as written by Keras {version}, " + (
