@@ -23,11 +23,6 @@ MODELS = (
     "spdrop_keras3",
     "td_nested_keras3",
 )
-NOT_YET = {
-    "masking_keras2",
-    "masking_keras3",
-    "retstate_keras2",
-}
 
 
 def spec(folder: Path, name: str) -> dict[str, str]:
@@ -40,13 +35,7 @@ def spec(folder: Path, name: str) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(each, marks=pytest.mark.xfail(strict=True)) if each in NOT_YET else each
-        for each in MODELS
-    ],
-)
+@pytest.mark.parametrize("name", MODELS)
 def test_outputs_are_those_of_keras_and_the_sum_of_contributions_is_their_difference(
     shared: Path, name: str
 ) -> None:
@@ -69,7 +58,5 @@ def test_outputs_are_those_of_keras_and_the_sum_of_contributions_is_their_differ
 
 
 def test_a_batch_norm_that_is_called_in_training_is_refused_by_its_name(shared: Path) -> None:
-    if "bn_tt_keras2" in NOT_YET:
-        pytest.xfail("not yet")
     with pytest.raises(InputError, match="training=True"):
         genolift.load_model(spec(shared / "keras" / "odd", "bn_tt_keras2"))

@@ -6,7 +6,7 @@ Nothing is imported or run that a config names: it is read as plain values.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from genolift.errors import InputError
@@ -83,6 +83,20 @@ class KerasGraph:
                 raise
             values[each.layer, each.number] = list(made) if isinstance(made, (list, tuple)) else [made]
         return [of(value) for value in self.outputs]
+
+
+def deepest_first(graph: KerasGraph) -> KerasGraph:
+    """Return a model with its calls in the order of Keras 3: those farthest from an output first.
+
+    It matters where a layer takes the masks off what it is given.
+    """
+    depth: dict[tuple[str, int], int] = {}
+    for call in reversed(graph.calls):
+        own = depth.setdefault((call.layer, call.number), 0)
+        for value in _inside((call.args, dict(call.kwargs))):
+            depth[value.layer, value.call] = max(depth.get((value.layer, value.call), 0), own + 1)
+    calls = sorted(graph.calls, key=lambda call: -depth[call.layer, call.number])
+    return replace(graph, calls=tuple(calls))
 
 
 def filled(given: Any, of: Callable[[Value], Any]) -> Any:
@@ -249,7 +263,8 @@ def _arguments(node: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     kwargs: dict[str, Any] = {}
     for each in node:
         kwargs |= each[3] if len(each) > 3 and each[3] else {}
-    kwargs = {key: _old_keyword(value) for key, value in kwargs.items() if value is not None}
+    # a mask of None says that there is none, whatever the inputs have
+    kwargs = {k: _old_keyword(value) for k, value in kwargs.items() if value is not None or k == "mask"}
     return (values[0] if len(values) == 1 else values,), kwargs
 
 

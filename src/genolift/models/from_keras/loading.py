@@ -56,7 +56,8 @@ def load_keras(spec: ModelSpec) -> tuple[KerasNet, str]:
         layers = _layers(graph, custom, saved, place)
         custom.check(place)
         dna = _dna(graph, spec, place)
-        net = KerasNet(graph, layers, [dna.name, *(name for name in graph.inputs if name != dna.name)])
+        order = [dna.name, *(name for name in graph.inputs if name != dna.name)]
+        net = KerasNet(graph, layers, order, release=numbers_of(saved.version), where=place)
         _of_training(net, saved, spec, place)
         with opened_weights(saved, net) as weights:
             _take(net, weights, place)
@@ -75,8 +76,10 @@ def _layers(graph: KerasGraph, custom: CustomLayers, saved: KerasFile, where: st
     made: dict[str, nn.Module] = {}
     for name, layer in graph.layers.items():
         if layer.graph is not None:
-            inside = _layers(layer.graph, custom, saved, f"{where}, layer {name}")
-            net = KerasNet(layer.graph, inside, list(layer.graph.inputs))
+            place = f"{where}, layer {name}"
+            inside = _layers(layer.graph, custom, saved, place)
+            order = list(layer.graph.inputs)
+            net = KerasNet(layer.graph, inside, order, release=numbers_of(saved.version), where=place)
             made[name] = EachPosition(net) if layer.class_name == EACH_POSITION else net
             continue
         with _settings_of(f"{where}, layer {name}"):
@@ -87,6 +90,9 @@ def _layers(graph: KerasGraph, custom: CustomLayers, saved: KerasFile, where: st
                 where=f"{where}, layer {name}",
                 remedy="supply the layer as a torch function, by model.custom_layers",
             )
+        # TensorFlow's own Keras began to give zeros at masked positions
+        if isinstance(one, keras.layers.Bidirectional) and not of_tensorflow(saved.version):
+            one.forward_layer.zero_output_for_mask = one.backward_layer.zero_output_for_mask = False
         if one is not None:
             made[name] = one
     return made
@@ -203,7 +209,7 @@ def _fill(net: KerasNet, weights: SavedWeights, where: str) -> None:
                 _fill(layer, weights.within(name, layer, built=True), place)
             elif isinstance(layer, keras.layers.Layer):
                 weights.put(name, layer)
-                setattr(net, attribute, as_torch(layer))
+                setattr(net, attribute, as_torch(layer, masked=name in net.masked))
 
 
 @contextmanager

@@ -8,7 +8,9 @@ from typing import Any
 import keras
 from torch import Tensor, nn
 
-from genolift.models.from_keras.graph import Call, KerasGraph
+from genolift.models.from_keras.graph import Call, KerasGraph, deepest_first
+from genolift.models.from_keras.masks import Given, Masked, Treatment, without_masks
+from genolift.models.from_keras.treatments import treatment_of
 
 
 class KerasNet(nn.Module):
@@ -22,17 +24,35 @@ class KerasNet(nn.Module):
         The layers by name.
     order
         The names of the inputs, in the order of forward's arguments.
+    release
+        Of the Keras that wrote the model, such as (2, 15, 0): masks go other ways in Keras 3.
+    where
+        What messages name as its place.
     """
 
-    def __init__(self, graph: KerasGraph, layers: Mapping[str, nn.Module], order: Sequence[str]) -> None:
+    def __init__(
+        self,
+        graph: KerasGraph,
+        layers: Mapping[str, nn.Module],
+        order: Sequence[str],
+        *,
+        release: tuple[int, ...],
+        where: str,
+    ) -> None:
         super().__init__()
+        heads = [layer for layer in layers.values() if isinstance(layer, keras.layers.MultiHeadAttention)]
+        if heads and release[0] >= 3:
+            graph = deepest_first(graph)
         self.graph, self.order = graph, list(order)
+        self.release, self.where = release, where
         self.input_length: int | None = None
         """Of the first input, which is DNA, in bases; None for any."""
         self.assumed: str | None = None
         """What was taken for the version of Keras, where the file names none."""
         self.calls_in_training = True
         """Whether a user's function is told that its layer is called with training=True."""
+        self.masked: set[str] = set()
+        """The layers that were called with masks and that Keras's own on torch do not stand for."""
         self.attribute: dict[str, str] = {}
         for name, layer in layers.items():
             attribute = name.replace(".", "_")
@@ -40,33 +60,84 @@ class KerasNet(nn.Module):
                 attribute += "_"
             self.add_module(attribute, layer)
             self.attribute[name] = attribute
+        self.treatments: dict[str, Treatment] = {
+            name: treatment_of(layer, graph.layers[name], release)
+            for name, layer in layers.items()
+            if not isinstance(layer, KerasNet)
+        }
 
     @property
     def layers(self) -> dict[str, nn.Module]:
         """The layers by their names in the file."""
         return {name: getattr(self, attribute) for name, attribute in self.attribute.items()}
 
-    def forward(self, *inputs: Tensor) -> Any:
-        """Return the model's output; of several a mapping by the names of the layers that give them."""
+    @property
+    def uses_masks(self) -> bool:
+        """Whether a mask of an input changes what the model gives."""
+        return any(each.uses for each in self.treatments.values()) or any(
+            net.uses_masks for net in self.children() if isinstance(net, KerasNet)
+        )
+
+    @property
+    def makes_masks(self) -> bool:
+        """Whether a layer makes a mask."""
+        return any(each.makes for each in self.treatments.values()) or any(
+            net.makes_masks for net in self.children() if isinstance(net, KerasNet)
+        )
+
+    def forward(self, *inputs: Tensor, masked: list[Masked] | None = None) -> Any:
+        """Return the model's output; of several a mapping by the names of the layers that give them.
+
+        ``masked`` are the inputs with their masks, where a model calls this one; it is left with the outputs.
+        """
+        values = [Masked(each) for each in inputs] if masked is None else masked
         device = inputs[0].device
         # Keras moves what it is given to its own device, which on a machine with a GPU is that
         with keras.device(device.type if device.index is None else f"{device.type}:{device.index}"):
-            outputs = self.graph.run(dict(zip(self.order, inputs, strict=True)), self._call)
+            outputs = self.graph.run(dict(zip(self.order, values, strict=True)), self._call)
+        if masked is not None:
+            masked[:] = outputs
         if len(outputs) == 1:
-            return outputs[0]
-        return dict(zip(output_names(self.graph), outputs, strict=True))
+            return outputs[0].tensor
+        return dict(zip(output_names(self.graph), [each.tensor for each in outputs], strict=True))
 
-    def _call(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _call(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Masked]:
         layer = getattr(self, self.attribute[call.layer])
-        if isinstance(layer, KerasNet):  # which takes its inputs one by one
-            (given,) = args
-            made = layer(*(given if isinstance(given, (list, tuple)) else [given]))
-            return list(made.values()) if isinstance(made, dict) else made
+        given = Given(args, kwargs, self.release, f"{self.where}, layer {call.layer}")
+        if isinstance(layer, KerasNet):
+            return _called_within(layer, given)
+        treatment = self.treatments[call.layer]
+        given = treatment.arranged(given)
+        further = treatment.further(given)
+        if further and treatment.ours and isinstance(layer, keras.layers.Layer):
+            # it is only run to make its weights
+            self.masked.add(call.layer)
+            further = {}
         # Keras's own layers are run in evaluation: calls in training that change them were refused
         takes = getattr(layer, "takes", ()) if self.calls_in_training else ()
-        return layer(
-            *args, **{key: each for key, each in kwargs.items() if key != "training" or key in takes}
-        )
+        left_out = {"training", *treatment.spoken_for} - ({"training"} & set(takes))
+        said = {key: value for key, value in given.kwargs.items() if key not in left_out}
+        made = layer(*without_masks(given.args), **without_masks(said), **further)
+        outputs = list(made) if isinstance(made, (list, tuple)) else [made]
+        for output in outputs:
+            # Keras's own layers leave masks on tensors; here they go beside them alone
+            if getattr(output, "_keras_mask", None) is not None:
+                output._keras_mask = None
+        return treatment.made(given, outputs)
+
+
+def _called_within(net: KerasNet, given: Given) -> list[Masked]:
+    """Call a model that is a layer, which takes its inputs one by one, with their masks."""
+    masked = given.first
+    for value, mask in zip(masked, given.handed, strict=True):
+        value.mask = mask
+    made = net(*[value.tensor for value in masked], masked=masked)
+    outputs = list(made.values()) if isinstance(made, dict) else [made]
+    # the same tensors, unless the engine looks at this layer's output and hands on a copy
+    return [
+        value if value.tensor is output else Masked(output, value.mask)
+        for output, value in zip(outputs, masked, strict=True)
+    ]
 
 
 def output_names(graph: KerasGraph) -> list[str]:

@@ -26,6 +26,7 @@ from genolift.models.from_keras.convolutions import (
 from genolift.models.from_keras.each_position import EachPosition
 from genolift.models.from_keras.layer_norm import LayerNorm
 from genolift.models.from_keras.locally_connected import ByPlace, LocallyConnected
+from genolift.models.from_keras.masked import MaskedOut, under_masks
 from genolift.models.from_keras.recurrent import as_torch as recurrent_as_torch
 from genolift.models.from_keras.same_pooling import AVERAGES, SameAveragePooling
 
@@ -112,8 +113,13 @@ class BatchNormalization(nn.Module):
         return value if axis == inputs.dim() - 1 else value.reshape(-1, *[1] * (inputs.dim() - 1 - axis))
 
 
-def as_torch(layer: Any) -> nn.Module:
-    """Return a torch module in the place of a filled layer of Keras, or the layer where there is none."""
+def as_torch(layer: Any, *, masked: bool) -> nn.Module:
+    """Return a torch module in the place of a filled layer of Keras, or the layer where there is none.
+
+    ``masked`` says whether it is ever called with masks that Keras's own layer on torch does not stand for.
+    """
+    if type(layer) is keras.layers.Masking:
+        return MaskedOut(layer)
     if isinstance(layer, _OF_TRAINING_ALONE):
         return nn.Identity()
     if type(layer) is keras.layers.Dense:
@@ -133,11 +139,12 @@ def as_torch(layer: Any) -> nn.Module:
     if isinstance(layer, ThresholdedReLU):
         return Thresholded(layer)
     if isinstance(layer, keras.layers.TimeDistributed):
-        return EachPosition(as_torch(layer.layer))
+        return EachPosition(as_torch(layer.layer, masked=False))
     if type(layer) is keras.layers.Activation:
         return Activation(layer)
     if type(layer) is keras.layers.EinsumDense and "..." not in layer.equation:
         return EinsumDense(layer)
     if type(layer) is keras.layers.SpectralNormalization:
-        return as_torch(layer.layer)  # the kernel that is saved is the normalized one
-    return recurrent_as_torch(layer)
+        return as_torch(layer.layer, masked=False)  # the kernel that is saved is the normalized one
+    made = recurrent_as_torch(layer, masked=masked)
+    return under_masks(layer) if masked and made is layer else made

@@ -1,12 +1,13 @@
 """Keras's recurrent layers as torch modules, torch's own where they compute the same.
 
 Keras on torch fixes the number of rows, and goes through a sequence in Python, a step at a time, which a
-captured model would hold as thousands of operations; torch's own layers stay one.
+captured model would hold as thousands of operations; torch's own layers stay one. Under a mask torch has no
+such layer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -16,6 +17,9 @@ from torch import Tensor, nn
 from genolift.models.from_keras.conv_lstm import CONVOLUTIONAL, ConvolutionalLSTM
 
 _RECURRENT = (keras.layers.LSTM, keras.layers.GRU, keras.layers.SimpleRNN)
+
+States = Tensor | Sequence[Tensor] | None
+"""What a layer starts from: one tensor (row, unit), or for an LSTM two, its output and its memory."""
 
 
 class Recurrent(nn.Module):
@@ -27,6 +31,7 @@ class Recurrent(nn.Module):
         made = nn.LSTM if isinstance(layer, keras.layers.LSTM) else nn.GRU
         self.own = made(kernel.shape[0], layer.units, batch_first=True, bias=bool(bias))
         self.sequences, self.backwards = layer.return_sequences, layer.go_backwards
+        self.states = layer.return_state
         values = [kernel, recurrent]
         if bias:
             values += list(bias[0]) if bias[0].dim() == 2 else [bias[0], torch.zeros_like(bias[0])]
@@ -36,22 +41,33 @@ class Recurrent(nn.Module):
             for own, value in zip(self.own.parameters(), values, strict=True):
                 own.copy_(value.T if value.dim() == 2 else value)
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Return (row, position, unit), or (row, unit) where only the last is asked for."""
-        outputs, _ = self.own(inputs.flip(1) if self.backwards else inputs)
-        return outputs if self.sequences else outputs[:, -1]
+    def forward(self, inputs: Tensor, initial_state: States = None) -> Any:
+        """Return (row, position, unit), or (row, unit) where only the last is asked for.
+
+        Behind it stand the last states, (row, unit) each, where they are asked for.
+        """
+        x = inputs.flip(1) if self.backwards else inputs
+        if initial_state is None:
+            outputs, ends = self.own(x)
+        else:
+            starts = tuple(each[None] for each in _listed(initial_state))
+            outputs, ends = self.own(x, starts if len(starts) > 1 else starts[0])
+        y = outputs if self.sequences else outputs[:, -1]
+        return [y, *(end[0] for end in _listed(ends))] if self.states else y
 
 
 class Stepped(nn.Module):
     """A recurrent layer of Keras that torch has not, such as a GRU that resets before its product.
 
-    It goes through the sequence a step at a time.
+    It goes through the sequence a step at a time, and can pass over steps that are masked.
     """
 
     def __init__(self, layer: Any) -> None:
         super().__init__()
         self.kind, self.units = type(layer).__name__, layer.units
         self.sequences, self.backwards = layer.return_sequences, layer.go_backwards
+        self.states = layer.return_state
+        self.zeroed, self.unrolled = layer.zero_output_for_mask, layer.unroll
         self.activation = layer.activation
         self.gate: Callable[[Tensor], Tensor] = getattr(layer, "recurrent_activation", layer.activation)
         self.reset_after = getattr(layer, "reset_after", False)
@@ -61,15 +77,39 @@ class Stepped(nn.Module):
         inside, back = (bias[0] if bias[0].dim() == 2 else (bias[0], zero)) if bias else (zero, zero)
         self.bias, self.recurrent_bias = nn.Parameter(inside), nn.Parameter(back)
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Return (row, position, unit), or (row, unit) where only the last is asked for."""
+    def forward(self, inputs: Tensor, initial_state: States = None, mask: Tensor | None = None) -> Any:
+        """Return (row, position, unit), or (row, unit) where only the last is asked for.
+
+        Behind it stand the last states, (row, unit) each, where they are asked for. A step that ``mask``
+        (row, position) leaves out changes no state, and its output is that of the step before, zeros at
+        first.
+        """
         x = (inputs.flip(1) if self.backwards else inputs) @ self.kernel + self.bias
-        h = c = x.new_zeros(x.shape[0], self.units)
-        states = []
+        steps = mask.flip(1) if mask is not None and self.backwards else mask
+        y = x.new_zeros(x.shape[0], self.units)
+        h = c = y
+        if initial_state is not None:
+            h, *memory = _listed(initial_state)
+            c = memory[0] if memory else c
+        outputs = []
         for position in range(x.shape[1]):
-            h, c = self._step(x[:, position], h, c)
-            states.append(h)
-        return torch.stack(states, 1) if self.sequences else states[-1]
+            new, memory_of_new = self._step(x[:, position], h, c)
+            if steps is None:
+                y, h, c = new, new, memory_of_new
+            else:
+                counts = steps[:, position, None]
+                # they differ where there is an initial state alone
+                y = torch.where(counts, new, y) if initial_state is not None else torch.where(counts, new, h)
+                h = torch.where(counts, new, h) if initial_state is not None else y
+                c = torch.where(counts, memory_of_new, c) if self.kind == "LSTM" else c
+            outputs.append(y)
+        y = torch.stack(outputs, 1) if self.sequences else outputs[-1]
+        if mask is not None and steps is not None and self.zeroed:
+            # Keras forgets to turn the mask of a layer that is unrolled backwards
+            shown = mask if self.sequences and self.unrolled else steps
+            y = torch.where(shown[..., None] if self.sequences else shown[:, -1:], y, 0.0)
+        ends = [h, c] if self.kind == "LSTM" else [h]
+        return [y, *ends] if self.states else y
 
     def _step(self, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
         if self.kind == "SimpleRNN":
@@ -88,18 +128,32 @@ class Stepped(nn.Module):
 
 
 class BothWays(nn.Module):
-    """A Bidirectional layer of Keras around an LSTM or GRU."""
+    """A Bidirectional layer of Keras around an LSTM, GRU or SimpleRNN."""
 
-    def __init__(self, layer: Any) -> None:
+    def __init__(self, layer: Any, *, masked: bool) -> None:
         super().__init__()
-        self.forwards, self.backwards = as_torch(layer.forward_layer), as_torch(layer.backward_layer)
+        self.forwards = as_torch(layer.forward_layer, masked=masked)
+        self.backwards = as_torch(layer.backward_layer, masked=masked)
         self.sequences, self.merge_mode = layer.return_sequences, layer.merge_mode
+        self.states = layer.return_state
 
-    def forward(self, inputs: Tensor) -> Any:
-        """Return what both directions give, in the order of the sequence, merged."""
-        one, other = self.forwards(inputs), self.backwards(inputs)
-        if self.sequences:
-            other = other.flip(1)
+    def forward(self, inputs: Tensor, initial_state: States = None, **mask: Tensor) -> Any:
+        """Return what both directions give, in the order of the sequence, merged.
+
+        Behind it stand the last states of both where they are asked for; each starts from its half of
+        ``initial_state``.
+        """
+        one, other = (
+            layer(inputs, **starts, **mask)
+            for layer, starts in zip((self.forwards, self.backwards), _halves(initial_state), strict=True)
+        )
+        ends = []
+        if self.states:
+            ends, one, other = [*one[1:], *other[1:]], one[0], other[0]
+        merged = self._merged(one, other.flip(1) if self.sequences else other)
+        return [*_listed(merged), *ends] if self.states else merged
+
+    def _merged(self, one: Tensor, other: Tensor) -> Any:
         match self.merge_mode:
             case "concat":
                 return torch.cat([one, other], -1)
@@ -112,15 +166,22 @@ class BothWays(nn.Module):
         return [one, other]
 
 
-def as_torch(layer: Any) -> nn.Module:
-    """Return a torch module in the place of a built recurrent layer; another layer as it is."""
+def as_torch(layer: Any, *, masked: bool) -> nn.Module:
+    """Return a torch module in the place of a built recurrent layer; another layer as it is.
+
+    ``masked`` says whether it is ever called with a mask.
+    """
     if isinstance(layer, keras.layers.Bidirectional):
-        return BothWays(layer) if isinstance(layer.forward_layer, (*_RECURRENT, *CONVOLUTIONAL)) else layer
+        return (
+            BothWays(layer, masked=masked)
+            if isinstance(layer.forward_layer, (*_RECURRENT, *CONVOLUTIONAL))
+            else layer
+        )
     if isinstance(layer, CONVOLUTIONAL):
         return ConvolutionalLSTM(layer)
     if not isinstance(layer, _RECURRENT):
         return layer
-    return Recurrent(layer) if _is_torchs(layer) else Stepped(layer)
+    return Recurrent(layer) if _is_torchs(layer) and not masked else Stepped(layer)
 
 
 def _is_torchs(layer: Any) -> bool:
@@ -131,6 +192,18 @@ def _is_torchs(layer: Any) -> bool:
         and layer.recurrent_activation is keras.activations.sigmoid
         and getattr(layer, "reset_after", True)
     )
+
+
+def _halves(states: States) -> list[dict[str, Any]]:
+    """Return what each direction starts from, as keyword arguments; none where nothing is given."""
+    if states is None:
+        return [{}, {}]
+    half = len(states) // 2
+    return [{"initial_state": states[:half]}, {"initial_state": states[half:]}]
+
+
+def _listed(states: Any) -> list[Tensor]:
+    return list(states) if isinstance(states, (list, tuple)) else [states]
 
 
 def _reset_first(value: Tensor, units: int) -> Tensor:
