@@ -324,7 +324,7 @@ _WITHOUT_MASKS = ("Lambda", "SlicingOpLambda", "TFOpLambda", "TensorFlowOpLayer"
 _RECUR = ("LSTM", "GRU", "SimpleRNN", "Bidirectional")
 _REFUSE = ("RNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "GroupedQueryAttention", "GroupQueryAttention")
 _MERGE = ("Add", "Average", "Maximum", "Minimum", "Multiply", "Subtract")
-_OTHERS: Mapping[str, Any] = {
+_OTHERS: Mapping[str, type[Treatment]] = {
     "AdditiveAttention": _Attends,
     "Attention": _Attends,
     "GlobalAveragePooling1D": _Averages,
@@ -368,7 +368,7 @@ def treatment_of(layer: Any, config: LayerConfig, release: Release) -> Treatment
         return _Normalizes(modern=modern)
     if name == "Masking" or getattr(layer, "mask_zero", False):
         return _Makes(layer) if name in ("Masking", "Embedding") else _Refuses()
-    return _OTHERS.get(name, Treatment)()  # type: ignore[no-any-return]
+    return _OTHERS.get(name, Treatment)()
 
 
 def _with_channels(mask: Tensor, value: Tensor) -> Tensor:
