@@ -19,7 +19,10 @@ from safetensors.torch import save_file
 from genolift.cli import make_parser
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCS = ("README.md", "config/README.md", "docs/architecture.md", "docs/operations.md", "benchmarks/README.md")
+DOCS = (
+    *("README.md", "config/README.md", "docs/architecture.md", "docs/keras.md", "docs/operations.md"),
+    "benchmarks/README.md",
+)
 PEAKS = 4
 _FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _SPAN = re.compile(r"(?<!`)`([^`]+)`(?!`)")

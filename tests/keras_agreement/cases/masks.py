@@ -57,7 +57,7 @@ _masked(
 _masked(
     "Dense and GlobalAveragePooling1D", lambda layers, x: layers.GlobalAveragePooling1D()(layers.Dense(3)(x))
 )
-_masked("GlobalMaxPooling1D()", lambda layers, x: layers.GlobalMaxPooling1D()(x))
+_masked("Dense and GlobalMaxPooling1D", lambda layers, x: layers.GlobalMaxPooling1D()(layers.Dense(3)(x)))
 _masked(
     "Conv1D and GlobalAveragePooling1D",
     lambda layers, x: layers.GlobalAveragePooling1D()(layers.Conv1D(3, 5)(x)),

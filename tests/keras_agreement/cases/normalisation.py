@@ -29,6 +29,12 @@ layer("LayerNormalization")
 layer("LayerNormalization", axis=1)
 layer("LayerNormalization", axis=[1, 2], epsilon=0.1)
 layer("LayerNormalization", axis=-2)
+made(
+    "LayerNormalization",
+    "axis=1, of as many channels as positions",
+    lambda keras: keras.layers.LayerNormalization(axis=1),
+    before=lambda keras: keras.layers.Dense(LENGTH),
+)
 layer("LayerNormalization", scale=False)
 layer("LayerNormalization", center=False)
 layer("LayerNormalization", rms_scaling=True, generations=KERAS_3)
@@ -40,7 +46,7 @@ layer("GroupNormalization", groups=4, epsilon=0.1, center=False)
 layer("GroupNormalization", groups=6, axis=1)
 layer("GroupNormalization", groups=2, shape=ROWS_OF_ONE)
 layer("RMSNormalization", generations=KERAS_3)
-layer("RMSNormalization", axis=1, epsilon=0.1, generations=KERAS_3)
+layer("RMSNormalization", epsilon=0.1, generations=KERAS_3)
 layer("UnitNormalization")
 layer("UnitNormalization", axis=1)
 layer("UnitNormalization", axis=[1, 2])

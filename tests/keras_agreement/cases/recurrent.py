@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from keras_agreement.case import LENGTH, layer, made
+from keras_agreement.cases.wrappers import in_four
 
 KINDS = ("LSTM", "GRU", "SimpleRNN")
 
@@ -103,9 +104,14 @@ made(
 )
 
 for padding in ("valid", "same"):
-    layer("ConvLSTM1D", filters=2, kernel_size=3, padding=padding, shape=(6, 4, 4))
-layer("ConvLSTM1D", filters=2, kernel_size=3, return_sequences=True, strides=2, shape=(6, 4, 4))
-layer("ConvLSTM2D", filters=2, kernel_size=(1, 3), padding="same", shape=(6, 1, 4, 4))
+    layer("ConvLSTM1D", filters=2, kernel_size=3, padding=padding, before=in_four)
+layer("ConvLSTM1D", filters=2, kernel_size=3, return_sequences=True, strides=2, before=in_four)
+made(
+    "ConvLSTM2D",
+    "filters=2, kernel_size=(1, 3), padding='same'",
+    lambda keras: keras.layers.ConvLSTM2D(2, (1, 3), padding="same"),
+    before=lambda keras: keras.layers.Reshape((4, 1, 6, 4)),
+)
 
 made("TimeDistributed", "Dense(3)", lambda keras: keras.layers.TimeDistributed(keras.layers.Dense(3)))
 made(
