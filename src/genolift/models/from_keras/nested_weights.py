@@ -96,17 +96,22 @@ def owners(found: Arrays, net: KerasNet, writer: Writer) -> dict[Path, Arrays]:
         If neither names nor order tell which weight belongs to which layer.
     """
     by_name = owners_by_name(found, net)
-    if sum(map(len, by_name.values())) == len(found) and _all_fit(by_name, net, writer):
+    all_named = sum(map(len, by_name.values())) == len(found)
+    if all_named and _all_fit(by_name, net, writer):
         return by_name
     fitting: dict[tuple[Path, ...], dict[Path, Arrays]] = {}
     for slots in _possible_orders(net, writer):
         if len(slots) != len(found):
+            if all_named:
+                return by_name  # so that the layer is told whose weights do not fit
             raise ValueError(f"the file has {len(found)} weights of it, it takes {len(slots)}")
         shared_out: dict[Path, Arrays] = {}
         for path, (name, value) in zip(slots, found.items(), strict=True):
             shared_out.setdefault(path, {})[name] = value
         if _all_fit(shared_out, net, writer):
             fitting[tuple(slots)] = shared_out
+    if all_named and not fitting:
+        return by_name
     if len(fitting) != 1:
         why = "more than one order fits" if fitting else "none fits"
         raise ValueError(
