@@ -93,7 +93,7 @@ def test_training_can_not_be_asked_for(tmp_path: Path) -> None:
 
 def test_a_users_function_is_told_of_training_or_must_be_told_to_evaluate(tmp_path: Path) -> None:
     @keras.saving.register_keras_serializable("mine")
-    class Halved(k.Layer):
+    class Halved(keras.layers.Layer):
         def call(self, x: Any, training: bool = False) -> Any:
             return x / 2 if training else x
 
