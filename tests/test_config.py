@@ -290,7 +290,7 @@ MISTAKES = {
         {"model": {"class": "model.py:Model"}},
         "my.yaml: analyses.mine.model: the key 'path' is missing; "
         "give the model, as a state dict (.pt, .pth, .ckpt), .safetensors, an exported program (.pt2), or "
-        "Keras's .keras, .h5 or .json",
+        "Keras's .keras, .h5 or .json; or a Hugging Face folder, or the index of its shards (.index.json)",
     ),
 }
 
@@ -313,7 +313,7 @@ MISTAKES |= {
         {"model": {"class": "model.py:Model"}, "models": FOLDS | {"fold_2": None}},
         "my.yaml: analyses.mine.models.fold_2: the key 'path' is missing; "
         "give the model, as a state dict (.pt, .pth, .ckpt), .safetensors, an exported program (.pt2), or "
-        "Keras's .keras, .h5 or .json",
+        "Keras's .keras, .h5 or .json; or a Hugging Face folder, or the index of its shards (.index.json)",
     ),
     "missing class file of one of several models": (
         {"model": {}, "models": {"fold_0": {"path": "fold_0.pt", "class": "modle.py:Model"}}},
