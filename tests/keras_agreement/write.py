@@ -93,11 +93,16 @@ def _outputs(model: Any, given: dict[str, Any]) -> list[Any]:
         if shape[0] == len("ACGT") and shape[-1] != len("ACGT"):  # channels first
             value = np.swapaxes(value, 1, 2)
         inputs.append(value.reshape(len(value), *(size or LENGTH for size in shape)))
-    inputs = inputs[0] if len(inputs) == 1 else inputs
+    if isinstance(getattr(model, "input", None), dict):
+        inputs = dict(zip(names, inputs, strict=True))
+    elif len(inputs) == 1:
+        (inputs,) = inputs
     try:
         outputs = model(inputs, training=False)
     except Exception:  # some layouts TensorFlow turns round on a CPU, in a graph alone
         outputs = model.predict(inputs, verbose=0)
+    if isinstance(outputs, dict):  # in the model's own order, which flatten does not keep
+        outputs = [outputs[key] for key in model.output]
     return [np.asarray(each) for each in tf.nest.flatten(outputs)]
 
 

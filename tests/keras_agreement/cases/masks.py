@@ -80,7 +80,6 @@ for name in (
     "LeakyReLU",
     "ELU",
     "PReLU",
-    "Softmax",
     "SpatialDropout1D",
     "GaussianNoise",
     "UnitNormalization",
@@ -92,7 +91,6 @@ for name in (
             getattr(layers, name)(*given)(layers.Dense(3)(x))
         ),
     )
-_masked("Softmax()", lambda layers, x: layers.Softmax()(x))
 _masked("TimeDistributed(Dense(3))", lambda layers, x: layers.TimeDistributed(layers.Dense(3))(x))
 _masked(
     "TimeDistributed(Dense(3)) and LSTM(2)",
@@ -108,7 +106,7 @@ for merge in ("Add", "Multiply", "Average", "Maximum", "Minimum", "Subtract", "C
     _masked(
         f"{merge} of two Denses, and GlobalAveragePooling1D",
         lambda layers, x, merge=merge: layers.GlobalAveragePooling1D()(
-            getattr(layers, merge)([layers.Dense(3)(x), layers.Dense(3)(x)])
+            getattr(layers, merge)()([layers.Dense(3)(x), layers.Dense(3)(x)])
         ),
     )
 _masked(

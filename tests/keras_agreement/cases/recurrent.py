@@ -20,7 +20,7 @@ for kind in KINDS:
     layer(kind, units=3, unroll=True)
     layer(kind, units=3, dropout=0.2, recurrent_dropout=0.3)
 for kind in ("LSTM", "GRU"):
-    for gate in ("hard_sigmoid", "relu", "linear"):
+    for gate in ("hard_sigmoid", "softsign", "tanh"):
         layer(kind, units=3, recurrent_activation=gate)
     layer(kind, units=3, implementation=1)
 layer("LSTM", units=3, unit_forget_bias=False)
