@@ -71,7 +71,7 @@ def _outcome(rows: list[Row]) -> str:
         error = f"{max(row.read.error or 0 for row in rows):.0e}"
         return error if read.right else f"WRONG: {error}"
     if read.refused:
-        return f"refused: {read.reason}"
+        return f"refused: {str(read.reason).partition(' (config ')[0]}"
     if read.unwritten:
         return f"not written by Keras: {read.unwritten[:160]}"
     return f"FAULT: {read.fault}"
