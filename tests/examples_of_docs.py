@@ -20,7 +20,14 @@ from genolift.cli import make_parser
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = (
-    *("README.md", "config/README.md", "docs/architecture.md", "docs/keras.md", "docs/operations.md"),
+    *(
+        "README.md",
+        "config/README.md",
+        "docs/architecture.md",
+        "docs/keras-layers.md",
+        "docs/keras.md",
+        "docs/operations.md",
+    ),
     "benchmarks/README.md",
 )
 PEAKS = 4

@@ -258,7 +258,12 @@ def write_keras_model(path: Path) -> None:
 def test_every_example_is_looked_at() -> None:
     assert {each.language for each in blocks()} <= {"", "bash", "sh", "yaml", "python"}
     assert len(ENTRIES) > 0
-    assert {each.document for each in blocks()} >= set(DOCS) - {"docs/architecture.md"}
+    without = {
+        "docs/architecture.md",
+        "docs/keras-layers.md",
+        "docs/keras.md",
+    }  # which have none of their own
+    assert {each.document for each in blocks()} >= set(DOCS) - without
     known = {
         str(path.relative_to(ROOT)) for path in [*ROOT.glob("docs/*.md"), *ROOT.glob("[a-z]*/README.md")]
     }

@@ -36,7 +36,7 @@ _WARNED: set[tuple[str, str]] = set()
 _MODULES: set[str] = set()
 """What was imported as "package.module"; one package may hold several models."""
 _ONE_AT_A_TIME = threading.RLock()
-"""Held while ``sys.path`` is another: of two threads one would set back what the other has set."""
+"""Held while code is run and ``sys.path`` is another, which two threads would set back for each other."""
 
 
 def own_code(file: Path) -> OwnCode:
@@ -46,18 +46,23 @@ def own_code(file: Path) -> OwnCode:
     """
     real = file.resolve()
     code = OwnCode(real)
-    code = _BY_PACKAGE.setdefault(code.package, code)
-    if not code.has_run:
-        with code.importable():
-            try:
-                importlib.import_module(code.package)
-            except BaseException:
-                for name in [name for name in sys.modules if name.startswith(f"{code.package}.")]:
-                    del sys.modules[name]
-                del _BY_PACKAGE[code.package]
-                raise
+    with _ONE_AT_A_TIME:  # another thread may be running it, whose module is not whole yet
+        code = _BY_PACKAGE.setdefault(code.package, code)
+        if not code.has_run:
+            _run(code)
     _BY_FILE[real] = code
     return code
+
+
+def _run(code: OwnCode) -> None:
+    with code.importable():
+        try:
+            importlib.import_module(code.package)
+        except BaseException:
+            for name in [name for name in sys.modules if name.startswith(f"{code.package}.")]:
+                del sys.modules[name]
+            del _BY_PACKAGE[code.package]
+            raise
 
 
 def digests_of_imports(location: str) -> dict[str, str]:
