@@ -184,6 +184,6 @@ class WritesBehind(AbstractContextManager["WritesBehind"]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._thread.shutdown(cancel_futures=kind is not None)
+        self._thread.shutdown()  # what has been computed is kept, whatever ended the block
         if self._last is not None and kind is None:
             self._last.result()
