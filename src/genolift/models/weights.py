@@ -52,7 +52,6 @@ _OF_OTHERS: list[Any] = [
 """What numpy's scalars and arrays are made by when they are read: those of numbers, texts and dates, not of
 structures or objects; and bytes as Transformer Engine keeps a layer's extra state in."""
 _SCRIPT = "__main__"
-_OF_SCRIPT = re.compile(r"attribute '([\w.]+)' on <module '__main__'")
 _REFUSED_GLOBAL = re.compile(r"GLOBAL (\S+) was not an allowed global")
 _REPEATED_BYTES = 2**30
 """What a tensor may have that repeats its values in memory, such as a mask."""
@@ -133,8 +132,13 @@ def _pickle_of(script: Callable[[], ModuleType] | None, where: str) -> ModuleTyp
 
     class Unpickler(pickle.Unpickler):
         def find_class(self, module: str, name: str) -> Any:
-            if module != _SCRIPT or script is None:
+            if module != _SCRIPT:
                 return super().find_class(module, name)
+            if script is None:
+                try:
+                    return super().find_class(module, name)
+                except AttributeError as error:
+                    raise _not_in_script(name, where, None) from error
             found: Any = script()
             for part in name.split("."):
                 if not hasattr(found, part):
@@ -148,9 +152,6 @@ def _pickle_of(script: Callable[[], ModuleType] | None, where: str) -> ModuleTyp
 
 
 def _not_found(error: Exception, where: str) -> InputError:
-    of_script = _OF_SCRIPT.search(str(error))
-    if of_script is not None:
-        return _not_in_script(of_script[1], where, None)
     return InputError(
         f"was saved with code that is not found ({error})",
         where=where,
