@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
 
 class InputError(ValueError):
     """A mistake in what the user gave: one line that says what is wrong, where, and what to do.
@@ -22,6 +26,28 @@ class InputError(ValueError):
         if remedy:
             line += f"; {remedy}"
         super().__init__(in_one_line(line))
+
+
+Refusal = Callable[[str], InputError]
+"""Makes the error for one file from the reason why it cannot be read."""
+
+
+@contextmanager
+def refused_as(refusal: Refusal, raised: tuple[type[Exception], ...]) -> Iterator[None]:
+    """Turn what a library raises in this block into the one error of what is read; an `InputError` passes."""
+    try:
+        yield
+    except InputError:
+        raise
+    except raised as error:
+        raise refusal(" ".join(str(error).split()) or type(error).__name__) from error
+
+
+def unknown_key(key: object, known: Sequence[str], where: str) -> InputError:
+    """Return the error for a key of a mapping at ``where`` that is none of those known."""
+    near = difflib.get_close_matches(str(key), known, 1)
+    remedy = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+    return InputError("unknown key", where=f"{where}.{key}", remedy=remedy)
 
 
 def in_one_line(text: str) -> str:

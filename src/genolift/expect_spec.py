@@ -4,12 +4,11 @@ in words what was found. Knows nothing of what stands in the files.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from genolift.errors import InputError
+from genolift.errors import InputError, unknown_key
 
 
 @dataclass(frozen=True)
@@ -41,9 +40,7 @@ class Expect:
             )
         for key in given:
             if key not in known:
-                near = difflib.get_close_matches(str(key), known, 1)
-                remedy = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
-                raise InputError("unknown key", where=f"{where}.{key}", remedy=remedy)
+                raise unknown_key(key, known, where)
         named = {key: value for key, value in given.items() if value is not None}
         if not named:
             return None

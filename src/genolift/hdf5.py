@@ -6,7 +6,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, BinaryIO, TypeVar
 
 import h5py
@@ -14,14 +14,12 @@ import numpy as np
 from h5py import h5d, h5z
 from numpy.typing import NDArray
 
-from genolift.errors import InputError
+from genolift.errors import InputError, Refusal, refused_as
 from genolift.files import existing_file
 from genolift.hdf5_heaps import check_heaps
 from genolift.warned import keep_warnings
 
 Store = TypeVar("Store")
-Refusal = Callable[[object], InputError]
-"""Makes the error for one file from the reason why it cannot be read."""
 
 _FILTERS = {h5z.FILTER_DEFLATE, h5z.FILTER_SHUFFLE, h5z.FILTER_FLETCHER32, h5z.FILTER_LZF}
 """What h5py brings along (gzip, shuffle, fletcher32, lzf): for any other HDF5 looks for a library to run."""
@@ -38,15 +36,9 @@ _RAISED = (
 """What h5py, HDF5, numpy and json raise for files that are damaged or made to do harm."""
 
 
-@contextmanager
-def reading(refusal: Refusal) -> Iterator[None]:
+def reading(refusal: Refusal) -> AbstractContextManager[None]:
     """Turn whatever is raised while a file is read in this block into the one error of that file."""
-    try:
-        yield
-    except InputError:
-        raise
-    except _RAISED as error:
-        raise refusal(" ".join(str(error).split()) or type(error).__name__) from error
+    return refused_as(refusal, _RAISED)
 
 
 @contextmanager

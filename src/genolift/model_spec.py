@@ -5,7 +5,6 @@ Knows nothing of torch, so that a config is checked without it.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from genolift.code_files import code_files
-from genolift.errors import InputError
+from genolift.errors import InputError, unknown_key
 from genolift.expect_spec import Expect
 from genolift.folder_names import check_folder_name
 from genolift.model_files import model_files
@@ -101,9 +100,7 @@ class ModelSpec:
             )
         for key in spec:
             if key not in known:
-                near = difflib.get_close_matches(str(key), known, 1)
-                remedy = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
-                raise InputError("unknown key", where=f"model.{key}", remedy=remedy)
+                raise unknown_key(key, known, "model")
         if not spec.get("path"):
             raise InputError("is missing", where="model.path", remedy="name the model's file")
         given = {("class_name" if key == "class" else str(key)): value for key, value in spec.items()}

@@ -9,8 +9,8 @@ import math
 import tokenize
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,9 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from genolift.errors import InputError
+from genolift.errors import InputError, refused_as
 from genolift.files import existing_file
-from genolift.models.integrity import DAMAGE
+from genolift.models.integrity import DAMAGE, unpacked_bytes
 
 MOST_BYTES = 2**28
 """Of all arrays of a file, unpacked: 64 million numbers."""
@@ -88,24 +88,16 @@ def arrays_in_words(arrays: Mapping[str, NDArray[Any]]) -> str:
     return ", ".join(told[:6]) + (f" and {len(told) - 6} more" if len(told) > 6 else "")
 
 
-@contextmanager
-def _one_line(place: str) -> Iterator[None]:
-    try:
-        yield
-    except InputError:
-        raise
-    except _DAMAGE as error:
-        why = " ".join(str(error).split())[:120] or type(error).__name__
-        raise InputError(
-            f"is damaged ({why})", where=place, remedy="copy it again, or write it anew with numpy.savez"
-        ) from error
+def _one_line(place: str) -> AbstractContextManager[None]:
+    def refusal(why: str) -> InputError:
+        remedy = "copy it again, or write it anew with numpy.savez"
+        return InputError(f"is damaged ({why[:120]})", where=place, remedy=remedy)
+
+    return refused_as(refusal, _DAMAGE)
 
 
 def _check_sizes(archive: zipfile.ZipFile, file: Path, place: str) -> None:
-    records = archive.infolist()
-    if sum(record.compress_size for record in records) > file.stat().st_size:
-        raise zipfile.BadZipFile("its records overlap")
-    unpacked = sum(record.file_size for record in records)
+    unpacked = unpacked_bytes(archive, file)
     if unpacked > MOST_BYTES:
         raise InputError(
             f"unpacks to {unpacked / 2**20:,.0f} MiB, and {MOST_BYTES // 2**20} MiB are the most",

@@ -16,7 +16,7 @@ from genolift.alphabet import BASES
 from genolift.errors import InputError
 from genolift.model_spec import BASES_FIRST, ModelSpec, axes_of
 from genolift.models import Model, input_length
-from genolift.models.layout import Laid
+from genolift.models.layout import Described, Laid
 
 _ROUNDING = 1e-5
 
@@ -141,9 +141,8 @@ def _names_of_program(program: ExportedProgram) -> tuple[list[str], int]:
 
 
 def _names_of_module(module: nn.Module) -> tuple[list[str], int]:
-    order = getattr(module, "order", None)
-    if isinstance(order, list) and type(module).__name__ == "KerasNet":  # its module imports Keras
-        return list(order), len(order)
+    if isinstance(module, Described):
+        return list(module.order), len(module.order)
     try:
         parameters = list(inspect.signature(module.forward).parameters.values())
     except (TypeError, ValueError):

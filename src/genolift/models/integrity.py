@@ -12,12 +12,12 @@ import lzma
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from struct import error as struct_error
 from typing import Any
 
-from genolift.errors import InputError
+from genolift.errors import InputError, refused_as
 from genolift.files import sha256
 
 _LOG = logging.getLogger("genolift")
@@ -122,24 +122,30 @@ def parsed_json(text: str | bytes) -> Any:
         raise ValueError("its JSON is nested deeper than any model's") from error
 
 
-@contextmanager
-def _damage(path: Path, where: str) -> Iterator[None]:
-    try:
-        yield
-    except InputError:
-        raise
-    except DAMAGE as error:
-        why = " ".join(str(error).split())[:120] or type(error).__name__
-        raise InputError(
-            f"is no whole zip archive ({why})", where=f"{where}: {path}", remedy="copy it again"
-        ) from error
+def _damage(path: Path, where: str) -> AbstractContextManager[None]:
+    def refusal(why: str) -> InputError:
+        what = f"is no whole zip archive ({why[:120]})"
+        return InputError(what, where=f"{where}: {path}", remedy="copy it again")
+
+    return refused_as(refusal, DAMAGE)
+
+
+def unpacked_bytes(archive: zipfile.ZipFile, path: Path) -> int:
+    """Return how many bytes an archive unpacks to.
+
+    Raises
+    ------
+    zipfile.BadZipFile
+        If its records overlap, by which a small file unpacks to any size.
+    """
+    records = archive.infolist()
+    if sum(record.compress_size for record in records) > path.stat().st_size:
+        raise zipfile.BadZipFile("its records overlap")
+    return sum(record.file_size for record in records)
 
 
 def _check_sizes(archive: zipfile.ZipFile, path: Path, where: str) -> None:
-    size, records = path.stat().st_size, archive.infolist()
-    unpacked = sum(record.file_size for record in records)
-    if sum(record.compress_size for record in records) > size:
-        raise zipfile.BadZipFile("its records overlap")
+    size, unpacked = path.stat().st_size, unpacked_bytes(archive, path)
     if unpacked > max(_UNPACKED_BYTES, _UNPACKED_SHARE * size):
         raise InputError(
             f"unpacks from {size / 2**20:.1f} MiB to {unpacked / 2**20:.0f} MiB, as no model does",

@@ -15,6 +15,15 @@ from genolift.model_spec import BASES_FIRST, ModelSpec, axes_of
 from genolift.targets import task_names
 
 
+class Described(nn.Module):
+    """A model made from what its file says of it, with no code of its author's."""
+
+    order: list[str]
+    """The names of its inputs, in the order of forward's arguments."""
+    assumed: str | None
+    """What was taken for what the file does not say, in words."""
+
+
 class Laid(nn.Module):
     """A model of any layout as a model of one-hot DNA (row, base, position), bases A C G T.
 

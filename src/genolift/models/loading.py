@@ -25,7 +25,7 @@ from genolift.models.exported import exported_program
 from genolift.models.fitting import fill
 from genolift.models.forms import Form, form_of
 from genolift.models.integrity import check_file
-from genolift.models.layout import axes_of_shape, laid_out, length_of_shape, shape_of_program
+from genolift.models.layout import Described, axes_of_shape, laid_out, length_of_shape, shape_of_program
 from genolift.models.own_code import digests_of_imports, warn_of_unlisted_imports
 from genolift.models.saved_weights import saved_weights
 from genolift.models.torchscript import torchscript
@@ -245,8 +245,8 @@ def assumption(model: Model) -> str | None:
     """Return what was assumed of a model's file where it does not say; None where nothing was."""
     if isinstance(model, ExportedProgram):
         return None
-    said = (getattr(module, "assumed", None) for module in model.modules())
-    return next((each for each in said if isinstance(each, str)), None)
+    said = (module.assumed for module in model.modules() if isinstance(module, Described))
+    return next((each for each in said if each is not None), None)
 
 
 def model_provenance(spec: ModelSpec) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def in_protocol_2(path: Path) -> BinaryIO | None:
     with path.open("rb") as file:
         start = file.read(2)
         if start != b"PK":
-            return _old_file(file) if start[:1] == b"\x80" and start[1:] > b"\x02" else None
+            return _old_file(file) if _is_later(start) else None
     with opened_archive(path, "model.path") as archive:
         return archive_in_protocol_2(archive)
 
@@ -45,7 +45,7 @@ def in_protocol_2(path: Path) -> BinaryIO | None:
 def archive_in_protocol_2(archive: zipfile.ZipFile) -> BinaryIO | None:
     """Return what `in_protocol_2` does, of an archive that is open."""
     pickles = {name for name in archive.namelist() if name.partition("/")[2] == "data.pkl"}
-    if not any(_is_later(archive, name) for name in pickles):
+    if not any(_is_later(archive.read(name)) for name in pickles):
         return None
     copied = io.BytesIO()
     with zipfile.ZipFile(copied, "w") as copy:
@@ -56,10 +56,9 @@ def archive_in_protocol_2(archive: zipfile.ZipFile) -> BinaryIO | None:
     return copied
 
 
-def _is_later(archive: zipfile.ZipFile, name: str) -> bool:
-    with archive.open(name) as file:
-        start = file.read(2)
-    return start[:1] == b"\x80" and start[1:] > b"\x02"
+def _is_later(start: bytes) -> bool:
+    """Whether a pickle that begins so is of a protocol after 2."""
+    return start[:1] == pickle.PROTO and start[1:2] > b"\x02"
 
 
 def _old_file(file: BinaryIO) -> BinaryIO:

@@ -111,7 +111,7 @@ class ScriptGraph(nn.Module):
         if kind in _ON_NUMBERS and _is_of_numbers(node, numbers):
             return _ON_NUMBERS[kind](*numbers)
         if kind.startswith("prim::"):
-            raise NotImplementedError(kind)
+            raise UnknownOperationError(f"{kind}{_place(node)}")
         return _called(node, given)
 
     def _own(self, value: Any) -> Any:

@@ -16,7 +16,7 @@ from torch.export import Dim, ExportedProgram
 from torch.utils._pytree import tree_leaves
 
 from genolift.errors import InputError
-from genolift.model_spec import ModelSpec
+from genolift.model_spec import BASES_FIRST, ModelSpec, axes_of
 from genolift.models.script_graph import ScriptGraph, UnknownOperationError, operation_of_training
 from genolift.models.training_mode import remedy_of
 
@@ -104,8 +104,6 @@ def _why(error: BaseException) -> str:
 
 def _example(spec: ModelSpec, rows: int) -> torch.Tensor:
     """Return random one-hot rows in the model's own layout."""
-    from genolift.model_spec import BASES_FIRST, axes_of
-
     assert spec.input_length is not None
     channels = len(spec.alphabet) + spec.extra_channels
     random = torch.Generator().manual_seed(rows)

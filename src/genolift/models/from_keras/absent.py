@@ -28,7 +28,8 @@ class ThresholdedReLU(keras.layers.Layer):
 
     def call(self, inputs: Tensor) -> Tensor:
         """Return what is above the threshold, and 0 elsewhere."""
-        return inputs * (inputs > self.threshold)
+        made: Tensor = Thresholded(self)(inputs)
+        return made
 
 
 class Thresholded(nn.Module):

@@ -20,7 +20,7 @@ _TRANSPOSED: dict[int, Callable[..., Tensor]] = {
 
 @dataclass(frozen=True)
 class Geometry:
-    """How a convolution goes over its input; sizes are one for each axis of places."""
+    """How a convolution, or a pooling, goes over its input; sizes are one for each axis of places."""
 
     padding: str
     """valid, same or causal."""

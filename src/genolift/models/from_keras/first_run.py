@@ -72,30 +72,31 @@ def _called(error: BaseException) -> list[str]:
     return [note.removeprefix(CALLED) for note in notes if note.startswith(CALLED)]
 
 
-def _layer(net: nn.Module, names: list[str]) -> nn.Module | None:
-    """Return the innermost of the layers called ``names``, each within the one before."""
+def _around(net: KerasNet, names: list[str]) -> Iterator[tuple[KerasNet, str]]:
+    """Yield the layers called ``names``, each within the one before, as the model each is in and its name."""
+    inside: nn.Module = net
     for name in names:
-        nets = [module for module in net.modules() if isinstance(module, KerasNet)]
-        if not nets or name not in nets[0].layers:
-            return None
-        net = nets[0].layers[name]
-    return net
+        model = next((module for module in inside.modules() if isinstance(module, KerasNet)), None)
+        if model is None or name not in model.layers:
+            return
+        yield model, name
+        inside = model.layers[name]
+
+
+def _layer(net: KerasNet, names: list[str]) -> nn.Module | None:
+    """Return the innermost of the layers called ``names``; None where one is not found."""
+    found = [model.layers[name] for model, name in _around(net, names)]
+    return found[-1] if found and len(found) == len(names) else None
 
 
 def _functions_before(net: KerasNet, names: list[str]) -> Iterator[str]:
     """Yield the layers before one that are, or have within, functions of the user's."""
-    inside: nn.Module = net
-    for name in names:
-        nets = [module for module in inside.modules() if isinstance(module, KerasNet)]
-        if not nets or name not in nets[0].layers:
-            return
-        for call in nets[0].graph.calls:
+    for model, name in _around(net, names):
+        for call in model.graph.calls:
             if call.layer == name:
                 break
-            called = nets[0].layers[call.layer]
-            if any(isinstance(module, UserFunction) for module in called.modules()):
+            if any(isinstance(module, UserFunction) for module in model.layers[call.layer].modules()):
                 yield call.layer
-        inside = nets[0].layers[name]
 
 
 def _reason(error: Exception) -> str:

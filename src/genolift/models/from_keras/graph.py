@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from genolift.errors import InputError
 from genolift.models.from_keras.values import plain_value
 
 MODELS = ("Sequential", "Model", "Functional")
+Kind = TypeVar("Kind")
 EACH_POSITION = "TimeDistributed"
 """The layer that applies another, or a model, to each position by itself."""
 CALLED = "in the Keras layer "
@@ -77,7 +78,7 @@ class KerasGraph:
 
         for each in self.calls:
             try:
-                made = call(each, filled(each.args, of), filled(dict(each.kwargs), of))
+                made = call(each, filled(each.args, Value, of), filled(dict(each.kwargs), Value, of))
             except Exception as error:
                 error.add_note(f"{CALLED}{each.layer}")
                 raise
@@ -93,21 +94,32 @@ def deepest_first(graph: KerasGraph) -> KerasGraph:
     depth: dict[tuple[str, int], int] = {}
     for call in reversed(graph.calls):
         own = depth.setdefault((call.layer, call.number), 0)
-        for value in _inside((call.args, dict(call.kwargs))):
+        for value in found_in((call.args, dict(call.kwargs)), Value):
             depth[value.layer, value.call] = max(depth.get((value.layer, value.call), 0), own + 1)
     calls = sorted(graph.calls, key=lambda call: -depth[call.layer, call.number])
     return replace(graph, calls=tuple(calls))
 
 
-def filled(given: Any, of: Callable[[Value], Any]) -> Any:
-    """Return nested arguments with every `Value` replaced."""
-    if isinstance(given, Value):
+def filled(given: Any, kind: type[Kind], of: Callable[[Kind], Any]) -> Any:
+    """Return nested arguments with everything of a kind replaced."""
+    if isinstance(given, kind):
         return of(given)
     if isinstance(given, (list, tuple)):
-        return type(given)(filled(each, of) for each in given)
+        return type(given)(filled(each, kind, of) for each in given)
     if isinstance(given, dict):
-        return {key: filled(each, of) for key, each in given.items()}
+        return {key: filled(each, kind, of) for key, each in given.items()}
     return given
+
+
+def found_in(given: Any, kind: type[Kind]) -> Iterator[Kind]:
+    """Yield everything of a kind in nested arguments, in their order."""
+    if isinstance(given, kind):
+        yield given
+    elif isinstance(given, (list, tuple)):
+        for each in given:
+            yield from found_in(each, kind)
+    elif isinstance(given, Mapping):
+        yield from found_in(list(given.values()), kind)
 
 
 def graph_of(class_name: str, config: Any, where: str) -> KerasGraph:
@@ -323,7 +335,9 @@ def _renumbered(
     calls: list[Call], outputs: list[Value], layers: Mapping[str, LayerConfig]
 ) -> tuple[list[Call], list[Value]]:
     """Count the calls of a model within a model from 0: Keras counts its own making of it as one."""
-    referred = [value for call in calls for value in _inside((call.args, dict(call.kwargs)))] + outputs
+    referred = [
+        value for call in calls for value in found_in((call.args, dict(call.kwargs)), Value)
+    ] + outputs
     lowest: dict[str, int] = {}
     for value in referred:
         lowest[value.layer] = min(value.call, lowest.get(value.layer, value.call))
@@ -337,21 +351,16 @@ def _renumbered(
 
     return (
         [
-            Call(call.layer, call.number, filled(call.args, moved), filled(dict(call.kwargs), moved))
+            Call(
+                call.layer,
+                call.number,
+                filled(call.args, Value, moved),
+                filled(dict(call.kwargs), Value, moved),
+            )
             for call in calls
         ],
         [moved(value) for value in outputs],
     )
-
-
-def _inside(given: Any) -> Iterator[Value]:
-    if isinstance(given, Value):
-        yield given
-    elif isinstance(given, (list, tuple)):
-        for each in given:
-            yield from _inside(each)
-    elif isinstance(given, Mapping):
-        yield from _inside(list(given.values()))
 
 
 def _ordered(waiting: list[Call], inputs: list[str], outputs: list[Value]) -> tuple[Call, ...]:
@@ -362,7 +371,10 @@ def _ordered(waiting: list[Call], inputs: list[str], outputs: list[Value]) -> tu
         ready = [
             call
             for call in waiting
-            if all((value.layer, value.call) in known for value in _inside((call.args, dict(call.kwargs))))
+            if all(
+                (value.layer, value.call) in known
+                for value in found_in((call.args, dict(call.kwargs)), Value)
+            )
         ]
         if not ready:
             break
@@ -376,5 +388,5 @@ def _ordered(waiting: list[Call], inputs: list[str], outputs: list[Value]) -> tu
     for call in reversed(ordered):
         if (call.layer, call.number) in needed:
             kept.append(call)
-            needed |= {(value.layer, value.call) for value in _inside((call.args, dict(call.kwargs)))}
+            needed |= {(value.layer, value.call) for value in found_in((call.args, dict(call.kwargs)), Value)}
     return tuple(reversed(kept))

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from genolift.errors import InputError
+from genolift.models.from_keras.graph import filled, found_in
 
 Mask = Tensor | None
 Release = tuple[int, ...]
@@ -116,25 +117,13 @@ class Treatment:
 
 
 def values_in(given: Any) -> Iterator[Masked]:
-    """Return the values in nested arguments, in their order."""
-    if isinstance(given, Masked):
-        yield given
-    elif isinstance(given, (list, tuple)):
-        for each in given:
-            yield from values_in(each)
-    elif isinstance(given, Mapping):
-        yield from values_in(list(given.values()))
+    """Yield the values in nested arguments, in their order."""
+    return found_in(given, Masked)
 
 
 def without_masks(given: Any) -> Any:
     """Return nested arguments with tensors in the place of values."""
-    if isinstance(given, Masked):
-        return given.tensor
-    if isinstance(given, (list, tuple)):
-        return type(given)(without_masks(each) for each in given)
-    if isinstance(given, dict):
-        return {key: without_masks(each) for key, each in given.items()}
-    return given
+    return filled(given, Masked, lambda value: value.tensor)
 
 
 def same_or_new(given: Given, outputs: Sequence[Tensor]) -> list[Masked]:

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from genolift.models.from_keras.graph import Call, KerasGraph, deepest_first
 from genolift.models.from_keras.masks import Given, Masked, Treatment, without_masks
 from genolift.models.from_keras.treatments import treatment_of
+from genolift.models.layout import Described
 
 
-class KerasNet(nn.Module):
+class KerasNet(Described):
     """A Keras model: each layer is a submodule of its own name, so that a plan and errors can name it.
 
     Parameters
@@ -47,8 +48,7 @@ class KerasNet(nn.Module):
         self.release, self.where = release, where
         self.input_length: int | None = None
         """Of the first input, which is DNA, in bases; None for any."""
-        self.assumed: str | None = None
-        """What was taken for the version of Keras, where the file names none."""
+        self.assumed = None
         self.calls_in_training = True
         """Whether a user's function is told that its layer is called with training=True."""
         self.masked: set[str] = set()

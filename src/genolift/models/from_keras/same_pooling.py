@@ -11,6 +11,8 @@ import keras
 from torch import Tensor, nn
 from torch.nn import functional
 
+from genolift.models.from_keras.convolutions import Geometry
+
 AVERAGES = {
     keras.layers.AveragePooling1D: functional.avg_pool1d,
     keras.layers.AveragePooling2D: functional.avg_pool2d,
@@ -24,21 +26,19 @@ class SameAveragePooling(nn.Module):
     def __init__(self, layer: Any) -> None:
         super().__init__()
         self.pool: Any = AVERAGES[type(layer)]
-        self.size, self.strides = tuple(layer.pool_size), tuple(layer.strides)
-        self.channels_last = layer.data_format == "channels_last"
+        self.size = tuple(layer.pool_size)
+        self.geometry = Geometry(
+            "same", tuple(layer.strides), (1,) * len(self.size), layer.data_format == "channels_last"
+        )
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the mean of each window, the channels where the inputs' are."""
-        x = inputs.movedim(-1, 1) if self.channels_last else inputs
-        around = [self._around(axis, places) for axis, places in enumerate(x.shape[2:])]
+        last, strides = self.geometry.channels_last, self.geometry.strides
+        x = inputs.movedim(-1, 1) if last else inputs
+        sizes = zip(x.shape[2:], self.size, strict=True)
+        around = [self.geometry.around(axis, places, size) for axis, (places, size) in enumerate(sizes)]
         padding = [each for before_after in reversed(around) for each in before_after]
-        y = self.pool(functional.pad(x, padding), self.size, self.strides)
+        y = self.pool(functional.pad(x, padding), self.size, strides)
         ones = functional.pad(x.new_ones(1, 1, *x.shape[2:]), padding)
-        y = y / self.pool(ones, self.size, self.strides)
-        return y.movedim(1, -1) if self.channels_last else y
-
-    def _around(self, axis: int, places: int) -> tuple[int, int]:
-        """Return how many positions stand before and after, as TensorFlow has it."""
-        stride = self.strides[axis]
-        missing = max((-(-places // stride) - 1) * stride + self.size[axis] - places, 0)
-        return missing // 2, missing - missing // 2
+        y = y / self.pool(ones, self.size, strides)
+        return y.movedim(1, -1) if last else y
