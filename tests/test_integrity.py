@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from refusals import refused
 from safetensors.torch import save_file
 from steps import Study, study
 from tampered_programs import save_program
@@ -34,13 +35,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Study:
 
 def of(made: Study, path: Path | str, **more: object) -> dict[str, object]:
     return {"path": str(path), "class": made.model.class_name} | more
-
-
-def refused(given: object) -> str:
-    with pytest.raises(genolift.InputError) as error:
-        genolift.load_model(given)  # type: ignore[arg-type]
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 def flipped(path: Path, out: Path, name: str) -> Path:

@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from refusals import refused
 from torch import nn
 
 import genolift
@@ -46,13 +47,6 @@ def folder_with(model: Any, folder: Path, layers: str) -> list[dict[str, str]]:
         model.save(folder / f"model{suffix}")
     own = {"custom_layers": f"{folder}/layers.py"}
     return [{"path": f"{folder}/model{suffix}", **own} for suffix in (".keras", ".h5")]
-
-
-def refused(given: Any) -> str:
-    with pytest.raises(genolift.InputError) as error:
-        genolift.load_model(given)
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 def one_hot(rows: int, length: int = LENGTH) -> torch.Tensor:

@@ -17,6 +17,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from refusals import refused
 
 import genolift
 from genolift.models import from_keras
@@ -24,13 +25,6 @@ from genolift.models.from_keras import keras
 
 k = keras.layers
 LENGTH = 12
-
-
-def refused(given: Any) -> str:
-    with pytest.raises(genolift.InputError) as error:
-        genolift.load_model(given)
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 @pytest.fixture

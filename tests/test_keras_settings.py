@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from refusals import refused
 
 import genolift
 from genolift.models.from_keras import keras
@@ -23,13 +24,6 @@ LENGTH = 12
 def one_hot(rows: int) -> torch.Tensor:
     codes = torch.randint(4, (rows, LENGTH), generator=torch.Generator().manual_seed(1))
     return torch.nn.functional.one_hot(codes, 4).mT.float().contiguous()
-
-
-def refused(given: Any) -> str:
-    with pytest.raises(genolift.InputError) as error:
-        genolift.load_model(given)
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from typing import Any
 import h5py
 import pytest
 import torch
+from refusals import refused
 from safetensors.torch import save_file
 from torch import nn
 
@@ -61,13 +62,6 @@ def folder(tmp_path: Path) -> Path:
 
 def spec(folder: Path, **changed: Any) -> dict[str, Any]:
     return {"path": f"{folder}/weights.pt", "class": f"{folder}/model.py:Small"} | changed
-
-
-def refused(given: Any) -> str:
-    with pytest.raises(genolift.InputError) as error:
-        genolift.load_model(given)
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 @pytest.mark.parametrize("name", ["weights.pt", "weights.safetensors", "light.ckpt", "parallel.pt"])
@@ -334,7 +328,6 @@ def test_a_key_of_keras_models_is_refused_for_any_other_and_not_passed_over(fold
 
 
 def test_weights_beside_a_whole_keras_model_are_refused_and_not_passed_over(folder: Path) -> None:
-    pytest.importorskip("keras")
     with h5py.File(folder / "model.h5", "w") as file:
         file.attrs["model_config"] = "{}"
     with pytest.raises(

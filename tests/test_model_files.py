@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from refusals import refused
 from safetensors.torch import save_file
 from torch import nn
 
@@ -67,13 +68,6 @@ def folder_of(parent: Path, kind: str, *, shards: int, config: bool = True) -> t
 def spec(folder: Path, path: Path | None = None, **more: Any) -> dict[str, Any]:
     made = {"class": f"{folder.parent}/model.py:Small", "arguments": {"filters": 3}}
     return {"path": str(path or folder), **made, **more}
-
-
-def refused(given: Any) -> str:
-    with pytest.raises(genolift.InputError) as error:
-        genolift.load_model(given)
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 def check_same(found: Any, model: nn.Module) -> None:

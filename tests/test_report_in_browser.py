@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from chromium import Chromium, find_chromium, open_chromium
+from lacking import skip
 from made_up_results import make_results, tell, write_records
 
 from genolift.files import sha256
@@ -22,7 +23,7 @@ LONG_ID = "an_id_without_any_place_to_break_it_" * 8
 def chromium() -> Iterator[Chromium]:
     program = find_chromium()
     if program is None:
-        pytest.skip("no Chromium on this machine (Debian's package: chromium)")
+        skip("no Chromium on this machine (Debian's package: chromium)")
     with open_chromium(program) as running:
         yield running
 
