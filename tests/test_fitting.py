@@ -223,6 +223,15 @@ def test_a_tensor_that_layers_share_may_be_saved_once(folder: Path) -> None:
     assert torch.equal(model.second.weight, weights["first.weight"])
 
 
+def test_two_weights_for_a_tensor_that_layers_share_are_refused(folder: Path) -> None:
+    weights = {key: value.clone() for key, value in made(folder, "Shared").state_dict().items()}
+    check_same(loaded(folder, weights, "Shared"), weights)
+    weights["second.weight"] += 1
+    assert "first.weight and second.weight differ, and are one weight in" in refused(
+        folder, weights, "Shared"
+    )
+
+
 def test_layers_that_learn_their_sizes_take_those_of_the_weights(folder: Path) -> None:
     weights = {
         "conv.weight": torch.rand(3, 4, 5),

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvTransposeNd
 from torch.nn.parameter import is_lazy
@@ -113,6 +114,7 @@ def fill(
         mends = [found] if found else []
         refuse(chosen, wanted, of_class.computed, where=where, class_name=class_name, mends=mends)
     _check_values(chosen, wanted, where, class_name, trust=trust)
+    _check_tied(chosen, wanted, where, class_name)
     if fit.others:
         _LOG.warning("%s: left out is what is not the model's: %s", where, few(_groups(fit.others)))
     if fit.spare:
@@ -138,6 +140,20 @@ def _check_values(
                 f"{key} is complex, and real in {class_name}",
                 where=where,
                 remedy="check that the weights are of this class",
+            )
+
+
+def _check_tied(chosen: Mapping[str, Any], wanted: Mapping[str, Any], where: str, class_name: str) -> None:
+    """Refuse two weights for one of the class's tensors, which would have the last of them alone."""
+    first: dict[tuple[Any, ...], str] = {}
+    for key, value in chosen.items():
+        memory = _memory(wanted.get(key))
+        other = key if memory is None else first.setdefault(memory, key)
+        if other != key and not torch.equal(chosen[other], value):
+            raise InputError(
+                f"{other} and {key} differ, and are one weight in {class_name}",
+                where=where,
+                remedy="name the class that was trained, in which they are two",
             )
 
 
