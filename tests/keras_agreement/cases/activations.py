@@ -77,3 +77,24 @@ layer("Dropout", rate=0.4, noise_shape=[None, 1, 4])
 layer("SpatialDropout2D", rate=0.4, shape=(1, LENGTH, 4))
 layer("ActivityRegularization", l1=0.1, l2=0.1)
 layer("Identity")
+
+
+def celu(x: Any) -> Any:
+    """A user's function, which Keras 2 has none of; Keras 3's own is another."""
+    return x * 0.5
+
+
+@model("Activation", "a function of the user's named celu", generations=KERAS_2)
+def named_as_a_later_one(keras: Any) -> Any:
+    layers = keras.layers
+    dna = layers.Input((LENGTH, 4), name="dna")
+    return keras.Model(dna, layers.Dense(2)(layers.Flatten()(layers.Conv1D(3, 5, activation=celu)(dna))))
+
+
+@model("Attention", "a class of the user's of this name", generations=KERAS_2)
+def class_of_the_users(keras: Any) -> Any:
+    layers = keras.layers
+    own = type("Attention", (layers.Layer,), {"call": lambda self, x: x[0] * 2 + x[1]})
+    dna = layers.Input((LENGTH, 4), name="dna")
+    x = layers.Conv1D(3, 5)(dna)
+    return keras.Model(dna, own(name="mine")([x, x]))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from itertools import product
 from typing import Any
 
-from keras_agreement.case import LENGTH, model
+from keras_agreement.case import BOTH, KERAS_2, LENGTH, model
 
 
 def _block(keras: Any, name: str, x_of: Callable[[Any], Any], shape: tuple[int, int], kind: str) -> Any:
@@ -154,3 +154,49 @@ def of_many_kinds(keras: Any) -> Any:
     part.get_layer("gru").trainable = False
     dna = layers.Input((LENGTH, 4), name="dna")
     return _head(keras, dna, part(dna))
+
+
+@model("Functional", "a nested that gives a dict, its keys not in their order")
+def giving_by_key(keras: Any) -> Any:
+    layers = keras.layers
+    inputs = layers.Input((LENGTH, 4), name="inputs")
+    given = {"z": layers.Dense(4)(inputs), "m": layers.Conv1D(4, 3, padding="same")(inputs), "b": inputs}
+    dna = layers.Input((LENGTH, 4), name="dna")
+    found = keras.Model(inputs, given, name="part")(dna)
+    product = layers.Multiply()([found["m"], found["b"]])
+    return _head(keras, dna, layers.Subtract()([found["z"], product]))
+
+
+def _of_keys(keras: Any) -> tuple[Any, Any, Any]:
+    """Return the DNA, another sequence of it, and a model of inputs by key, which are not in order."""
+    layers = keras.layers
+    one, other = layers.Input((LENGTH, 4), name="x1"), layers.Input((LENGTH, 4), name="x2")
+    made = layers.Dense(3)(layers.Subtract()([one, layers.Dense(4)(other)]))
+    dna = layers.Input((LENGTH, 4), name="dna")
+    part = keras.Model({"x2": other, "x1": one}, made, name="part")
+    return dna, layers.Conv1D(4, 3, padding="same")(dna), part
+
+
+for called in ("by key", "by key, in another order", "by a list"):
+
+    @model(
+        "Functional",
+        f"a nested of inputs by key, called {called}",
+        generations=KERAS_2 if called == "by a list" else BOTH,
+    )
+    def of_keys(keras: Any, called: str = called) -> Any:
+        dna, x, part = _of_keys(keras)
+        if called == "by a list":
+            return _head(keras, dna, part([dna, x]))
+        return _head(keras, dna, part({"x2": x, "x1": dna} if called == "by key" else {"x1": dna, "x2": x}))
+
+
+@model("Masking", "before a nested of inputs by key")
+def masked_by_key(keras: Any) -> Any:
+    layers = keras.layers
+    one, other = layers.Input((LENGTH, 4), name="x1"), layers.Input((LENGTH, 4), name="x2")
+    x = layers.Concatenate()([layers.LSTM(3)(one), layers.GlobalAveragePooling1D()(other)])
+    part = keras.Model({"x2": other, "x1": one}, x, name="part")
+    dna = layers.Input((LENGTH, 4), name="dna")
+    masked = layers.Masking()(dna)
+    return keras.Model(dna, part({"x1": layers.Dense(4)(masked), "x2": dna}))

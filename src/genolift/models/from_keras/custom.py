@@ -48,6 +48,7 @@ class CustomLayers:
             )
         self.listed: Mapping[str, Any] = listed
         self.missing: list[tuple[str, str, Mapping[str, Any]]] = []
+        self.missing_activations: list[str] = []
 
     def listed_as(self, *names: str) -> Callable[..., Any] | str | None:
         """Return what ``LAYERS`` has under the first of ``names`` that it has; else None."""
@@ -92,6 +93,11 @@ class CustomLayers:
         """Note a layer that nothing stands for, to name all of them at once."""
         self.missing.append((layer.class_name, layer.name, layer.config))
 
+    def lack_activation(self, name: str) -> None:
+        """Note the function of an activation that nothing stands for, beside the layer that has it."""
+        if name not in self.missing_activations:
+            self.missing_activations.append(name)
+
     def check(self, where: str) -> None:
         """Raise `InputError` if layers are missing, naming each with its config."""
         if not self.missing:
@@ -104,6 +110,12 @@ class CustomLayers:
             "write a Python file with a torch function for each, of the layer's or the class's name, and "
             "give it as model.custom_layers"
         )
+        if self.missing_activations:
+            remedy = (
+                "write a Python file with a torch function of the activation's name, "
+                f"{', '.join(self.missing_activations)}, and of the name or the class of each layer that is "
+                "none of Keras's, and give it as model.custom_layers"
+            )
         if self.only_imported:
             name = self.only_imported[0]
             remedy = f'{name} is only imported there: to take it, write LAYERS = {{"{name}": {name}}}'

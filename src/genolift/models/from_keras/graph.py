@@ -66,6 +66,8 @@ class KerasGraph:
     outputs: tuple[Value, ...]
     trainable: bool | None = None
     """Whether it was trained as a part of another; None where the file does not say, as before Keras 2.12."""
+    keys: tuple[str, ...] = ()
+    """What a call that gives the inputs by key calls each of them, in their order."""
 
     def run(
         self, inputs: Mapping[str, Any], call: Callable[[Call, tuple[Any, ...], dict[str, Any]], Any]
@@ -122,8 +124,8 @@ def found_in(given: Any, kind: type[Kind]) -> Iterator[Kind]:
         yield from found_in(list(given.values()), kind)
 
 
-def graph_of(class_name: str, config: Any, where: str) -> KerasGraph:
-    """Return the graph of a model's class and config.
+def graph_of(class_name: str, config: Any, where: str, *, within: bool = False) -> KerasGraph:
+    """Return the graph of a model's class and config; one ``within`` another has inputs by key in order.
 
     Raises
     ------
@@ -134,7 +136,7 @@ def graph_of(class_name: str, config: Any, where: str) -> KerasGraph:
         if class_name == "Sequential":
             return _sequential(config, where)
         if isinstance(config, Mapping) and {"layers", "input_layers", "output_layers"} <= config.keys():
-            return _functional(config, where)
+            return _functional(config, where, within)
     except InputError:  # of a model within, which names its own place
         raise
     except (KeyError, TypeError, IndexError, AttributeError, ValueError, RecursionError) as error:
@@ -157,13 +159,13 @@ def _layer(data: Mapping[str, Any], name: str, where: str) -> LayerConfig:
             raise ValueError(f"{value!r:.40} describes no layer")
     place = f"{where}, layer {name}"
     if _is_model(class_name, config):
-        return LayerConfig(name, class_name, {}, module, graph_of(class_name, config, place))
+        return LayerConfig(name, class_name, {}, module, graph_of(class_name, config, place, within=True))
     if not isinstance(config, Mapping):
         raise ValueError(f"{config!r:.40} are no settings of a layer")
     graph = None
     within = config.get("layer") if class_name == EACH_POSITION else None
     if isinstance(within, Mapping) and _is_model(within["class_name"], within["config"]):
-        graph = graph_of(within["class_name"], within["config"], place)
+        graph = graph_of(within["class_name"], within["config"], place, within=True)
         config = {key: value for key, value in config.items() if key != "layer"}
     return LayerConfig(name, class_name, plain_value(config), module, graph)
 
@@ -233,7 +235,7 @@ def _sizes(shape: Any) -> tuple[int | None, ...]:
     return sizes
 
 
-def _functional(config: Mapping[str, Any], where: str) -> KerasGraph:
+def _functional(config: Mapping[str, Any], where: str, within: bool) -> KerasGraph:
     layers: dict[str, LayerConfig] = {}
     inputs: dict[str, tuple[int | None, ...] | None] = {}
     waiting: list[Call] = []
@@ -247,8 +249,9 @@ def _functional(config: Mapping[str, Any], where: str) -> KerasGraph:
         waiting += [
             Call(name, number, *_arguments(node)) for number, node in enumerate(data["inbound_nodes"])
         ]
-    names = [value.layer for value in _values(config["input_layers"])]
-    outputs = _values(config["output_layers"])
+    names = [value.layer for value in _values(config["input_layers"], in_order=within)]
+    keys = config["input_layers"] if isinstance(config["input_layers"], Mapping) else names
+    outputs = _values(config["output_layers"], in_order=within)
     waiting, outputs = _renumbered(waiting, outputs, layers)
     unknown = [name for name in names if name not in inputs]
     if unknown:
@@ -260,6 +263,7 @@ def _functional(config: Mapping[str, Any], where: str) -> KerasGraph:
         _ordered(waiting, names, outputs),
         tuple(outputs),
         config.get("trainable"),
+        tuple(sorted(keys) if within and keys is not names else keys),
     )
 
 
@@ -267,6 +271,9 @@ def _arguments(node: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Return the arguments of a call, as Keras 3 writes them ({"args", "kwargs"}) or as Keras 1 and 2 do (a
     list of [layer, call, tensor, keyword arguments]).
     """
+    if isinstance(node, Mapping) and not {"args", "kwargs"} <= node.keys():  # inputs by key, in Keras 2
+        of_key = {key: _arguments(each) for key, each in node.items()}
+        return ({key: args[0] for key, (args, _) in of_key.items()},), next(iter(of_key.values()))[1]
     if isinstance(node, Mapping):
         return tuple(_plain(each) for each in node["args"]), _given(_plain(node["kwargs"]))
     if _is_value(node):
@@ -281,7 +288,9 @@ def _arguments(node: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
 
 
 def _given(kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in kwargs.items() if value is not None}
+    mask = kwargs.get("mask")
+    bare = isinstance(mask, Mapping) and not any(mask.values())  # of inputs by key, none of which has one
+    return {key: each for key, each in kwargs.items() if each is not None and not (bare and each is mask)}
 
 
 def _old_keyword(value: Any) -> Any:
@@ -320,15 +329,13 @@ def _is_value(given: Any) -> bool:
     )
 
 
-def _values(listed: Any) -> list[Value]:
-    """Return inputs or outputs, which are written as one, as a list of them or by name."""
+def _values(listed: Any, *, in_order: bool = False) -> list[Value]:
+    """Return inputs or outputs, written as one, a list or by key; ``in_order`` of keys, as Keras counts."""
     if _is_value(listed):
         return [Value(*listed[:3])]
-    return [
-        value
-        for each in (listed.values() if isinstance(listed, Mapping) else listed)
-        for value in _values(each)
-    ]
+    if isinstance(listed, Mapping):
+        listed = [listed[key] for key in sorted(listed)] if in_order else listed.values()
+    return [value for each in listed for value in _values(each, in_order=in_order)]
 
 
 def _renumbered(

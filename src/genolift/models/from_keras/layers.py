@@ -21,16 +21,31 @@ from genolift.errors import InputError
 from genolift.models.from_keras.absent import ABSENT, part_of
 from genolift.models.from_keras.custom import CustomLayers, function_name
 from genolift.models.from_keras.graph import LARGEST_SIZE, LayerConfig
-from genolift.models.from_keras.legacy import HARD_SIGMOID, modern, of_one_cell
+from genolift.models.from_keras.legacy import ACTIVATIONS_BEFORE_3, HARD_SIGMOID, modern, of_one_cell
 
 _LOG = logging.getLogger("genolift")
 _HOLD_CODE = ("Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer", "RNN", "StackedRNNCells")
 # Keras's layers that prepare data may read files that their settings name, or make layers of them.
 _PREPARING = "keras.src.layers.preprocessing."
 _HARMLESS = ("Rescaling", "Normalization")
+# A setting that Keras's own class writes from Keras 2 on, but not a class of the user's of the same name.
+_ALWAYS_WRITTEN = {
+    "AdditiveAttention": "use_scale",
+    "Attention": "use_scale",
+    "BatchNormalization": "epsilon",
+    "ELU": "alpha",
+    "GroupNormalization": "epsilon",
+    "LayerNormalization": "epsilon",
+    "Masking": "mask_value",
+    "RMSNormalization": "epsilon",
+    "ReLU": "max_value",
+    "Softmax": "axis",
+    "UnitNormalization": "axis",
+}
 _WRAPPERS = ("TimeDistributed", "Bidirectional", "SpectralNormalization")
 _WRAPPED = ("layer", "backward_layer")
 _ACTIVATION = ("activation", "recurrent_activation")
+_NO_FUNCTIONS = ("deserialize", "serialize", "get")
 _OPERATIONS = ("numpy", "nn", "core", "math")
 # Keras 3 writes a class's own name in .h5, and the name of keras.layers in other forms.
 _BY_OWN_NAME = {each.__name__: each for each in vars(keras.layers).values() if inspect.isclass(each)}
@@ -154,6 +169,9 @@ def make_layer(layer: LayerConfig, custom: CustomLayers, major: int, where: str)
         keras_class = _class_of(class_name, layer.module, is_operation=True)
     if own is None and keras_class is None:
         keras_class = _class_of(class_name, layer.module)
+    said = None if operation or major < 2 else _ALWAYS_WRITTEN.get(class_name)
+    if said is not None and said not in config:
+        keras_class = None
     if keras_class is not None and (own := custom.defined(*names)) is not None:
         keras_class = None
         _LOG.warning(
@@ -307,17 +325,23 @@ def _activation(value: Any, custom: CustomLayers, major: int, where: str) -> Any
         name = str(value["config"].get("name") or value.get("class_name"))
         layer = LayerConfig(name, str(value.get("class_name")), value["config"], value.get("module"))
         return make_layer(layer, custom, major, where)
-    if isinstance(value, Mapping):  # as Keras 3 writes functions
+    written = value
+    if isinstance(value, Mapping):
         value = value.get("config") if isinstance(value.get("config"), str) else value.get("class_name")
-    own = custom.of(str(value))
+    name = str(value)
+    own = custom.of(name, name.rpartition(">")[2])  # of a registered one behind its package
     if own is not None:
         return own
     if value == HARD_SIGMOID:
         return hard_sigmoid_before_3
-    found = getattr(keras.activations, str(value), None)
-    return (
-        str(value) if inspect.isfunction(found) and value not in ("deserialize", "serialize", "get") else None
-    )
+    # Keras writes its own functions as names, but another's as a mapping, also if one of its own is named so
+    others = isinstance(written, Mapping) and name != "swish"
+    others = others or (major < 3 and name not in ACTIVATIONS_BEFORE_3)
+    known = inspect.isfunction(getattr(keras.activations, name, None)) and name not in _NO_FUNCTIONS
+    if known and not others:
+        return name
+    custom.lack_activation(name.rpartition(">")[2])
+    return None
 
 
 def hard_sigmoid_before_3(x: Tensor) -> Tensor:

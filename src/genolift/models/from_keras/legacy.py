@@ -10,6 +10,13 @@ from collections.abc import Mapping
 from typing import Any
 
 HARD_SIGMOID = "hard_sigmoid before Keras 3"
+ACTIVATIONS_BEFORE_3 = frozenset(
+    (
+        *("elu", "exponential", "gelu", "hard_sigmoid", HARD_SIGMOID, "leaky_relu", "linear", "mish", "relu"),
+        *("relu6", "selu", "sigmoid", "silu", "softmax", "softplus", "softsign", "swish", "tanh"),
+    )
+)
+"""The activations of Keras 1 and 2, and of tf.nn; another name is that of a function of the user's."""
 RENORMALIZED = "BatchNormalization with renorm"
 _CLASSES = {
     "AtrousConvolution1D": "Conv1D",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -128,6 +129,7 @@ class KerasNet(Described):
 
 def _called_within(net: KerasNet, given: Given) -> list[Masked]:
     """Call a model that is a layer, which takes its inputs one by one, with their masks."""
+    given = _in_order(given, net.graph)
     masked = given.first
     for value, mask in zip(masked, given.handed, strict=True):
         value.mask = mask
@@ -138,6 +140,17 @@ def _called_within(net: KerasNet, given: Given) -> list[Masked]:
         value if value.tensor is output else Masked(output, value.mask)
         for output, value in zip(outputs, masked, strict=True)
     ]
+
+
+def _in_order(given: Given, graph: KerasGraph) -> Given:
+    """Return a call that gives inputs, and perhaps masks, by key as one that lists them in order."""
+    first, mask = given.args[0] if given.args else None, given.kwargs.get("mask")
+    args, kwargs = given.args, dict(given.kwargs)
+    if isinstance(first, Mapping):
+        args = ([first[key] for key in graph.keys], *args[1:])
+    if isinstance(mask, Mapping):
+        kwargs["mask"] = [mask.get(key) for key in graph.keys]
+    return replace(given, args=args, kwargs=kwargs)
 
 
 def output_names(graph: KerasGraph) -> list[str]:
