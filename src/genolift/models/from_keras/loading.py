@@ -25,7 +25,7 @@ from genolift.models.from_keras.layers import UserFunction, make_layer
 from genolift.models.from_keras.net import KerasNet
 from genolift.models.from_keras.old_weights import pads_alike
 from genolift.models.from_keras.plain import as_torch
-from genolift.models.from_keras.weights import SavedWeights, opened_weights
+from genolift.models.from_keras.weights import SavedWeights, by_order, opened_weights
 from genolift.models.layout import axes_of_shape
 
 _LOG = logging.getLogger("genolift")
@@ -63,7 +63,7 @@ def load_keras(spec: ModelSpec) -> tuple[KerasNet, str]:
             _take(net, weights, place)
             inputs = [dna.trial, *_others(graph, dna.name)]
             run_once(net, inputs, any_length=_any_length(graph, dna), where=place)
-            _fill(net, weights, place)
+            _fill(net, by_order(weights, net, place), place)
     for module in net.modules():
         if isinstance(module, keras.layers.Layer):
             # float32 inputs stay so without it, and float64 is not rounded on the way

@@ -8,6 +8,7 @@ older ones by its class and a number alone).
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count, takewhile
@@ -33,6 +34,8 @@ from genolift.models.from_keras.nested_weights import (
 from genolift.models.from_keras.net import KerasNet
 from genolift.models.from_keras.old_weights import modern_weights
 from genolift.models.integrity import is_archive, opened_archive
+
+_LOG = logging.getLogger("genolift")
 
 
 class SavedWeights(Protocol):
@@ -166,6 +169,33 @@ class _ByName:
         return _Within(owners(found, net, writer), self.saved)
 
 
+def by_order(weights: SavedWeights, net: KerasNet, where: str) -> SavedWeights:
+    """Return weights by the layers of a model that is built; in their order where the file names others.
+
+    So Keras reads them: a model that is made again in one session has layers of other names, conv1d_1.
+    """
+    if not isinstance(weights, _ByName):
+        return weights  # those in groups have the layers' classes and numbers too
+    held = [name for name, arrays in weights.of_layer.items() if arrays]
+    others = [name for name in held if name not in net.layers]
+    taking = [name for name, layer in net.layers.items() if _takes_weights(layer)]
+    if not others or len(taking) != len(held):
+        return weights
+    _say_other_names(where, others[0])
+    of_layer = dict(zip(taking, map(weights.of_layer.__getitem__, held), strict=True))
+    return _ByName(of_layer, weights.saved)
+
+
+def _say_other_names(where: str, name: str) -> None:
+    _LOG.warning(
+        "%s: the weights are of layers of other names (%s), and are taken in the layers' order", where, name
+    )
+
+
+def _takes_weights(layer: Any) -> bool:
+    return any(isinstance(each, keras.layers.Layer) and each.weights for each in layer.modules())
+
+
 class _Within(_ByName):
     """Weights of a model within, by the layers of it and of the models in it."""
 
@@ -189,7 +219,11 @@ class _ByPath:
             own = group["vars"].attrs.get("name") if "vars" in group else None
             if own is not None:
                 self.of_layer[_text(own)] = group
-        if not self.of_layer:
+        others = [name for name in self.of_layer if name not in net.graph.layers]
+        renamed = [name for name in others if _holds_weights(self.of_layer[name])]
+        if renamed:
+            _say_other_names(net.where, renamed[0])
+        if not self.of_layer or renamed:
             self.of_layer = _by_class(groups, net)
 
     def arrays(self, layer: str) -> Arrays:
