@@ -158,12 +158,10 @@ def _disagreement(
     element = f"[{', '.join(map(str, at))}]" if len(at) and values[row].size > 1 else ""
     others = int((error > expect.tolerance).sum()) - 1
     more = f", as on {others} more of {len(error)} sequences" if others else ""
-    size = (
-        f"{error[row]:.2g} of the largest" if np.isfinite(error[row]) else "where all of the author's are 0"
-    )
+    size = f"off by {error[row]:.2g} of the largest" if np.isfinite(error[row]) else "all of these are 0"
     return InputError(
         f"on {given.called(row)} the model's output{' ' + names[0] if names else ''}{element} is "
-        f"{values[row][at]:.6g}, the author's {answer.name}{element} {answer.values[row][at]:.6g}: off by "
+        f"{values[row][at]:.6g}, the author's {answer.name}{element} {answer.values[row][at]:.6g}: "
         f"{size}, over the tolerance of {expect.tolerance:g}{more}",
         where=f"model.expect.outputs: {expect.outputs}",
         remedy=_mend(place, ours, theirs, given, expect.tolerance),

@@ -26,6 +26,7 @@ from genolift.models.from_keras.net import KerasNet
 from genolift.models.from_keras.old_weights import pads_alike
 from genolift.models.from_keras.plain import as_torch
 from genolift.models.from_keras.weights import SavedWeights, by_order, opened_weights
+from genolift.models.from_keras.written_by import half_precision
 from genolift.models.layout import axes_of_shape
 
 _LOG = logging.getLogger("genolift")
@@ -68,6 +69,14 @@ def load_keras(spec: ModelSpec) -> tuple[KerasNet, str]:
         if isinstance(module, keras.layers.Layer):
             # float32 inputs stay so without it, and float64 is not rounded on the way
             module.autocast = False
+    half = half_precision(saved.architecture)
+    if half is not None:
+        _LOG.warning(
+            "%s: its author's Keras computes it in %s, and genolift in float32: outputs differ by the "
+            "rounding of half precision, by about 0.01 of the largest",
+            place,
+            half,
+        )
     net.input_length, net.assumed = dna.length, saved.assumed
     return net.eval(), dna.axes
 

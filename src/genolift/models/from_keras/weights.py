@@ -235,7 +235,10 @@ class _ByPath:
         group = self.of_layer.get(layer)
         if group is None:
             if built.weights:
-                raise ValueError("the file has no weights of it")
+                raise ValueError(
+                    "the file has no weights of it (those of a layer that two models share, or a wrapper "
+                    "and a model, are in it once: saved as .h5 it has them twice)"
+                )
             return
         filled = len(_fill(built, group))
         if filled != len(built.weights):

@@ -39,6 +39,17 @@ def generation(architecture: Mapping[str, Any]) -> str | None:
     return "2" if keys & _OF_KERAS_2 else "1" if keys & _OF_KERAS_1 else None
 
 
+def half_precision(architecture: Mapping[str, Any]) -> str | None:
+    """Return a policy by which a layer computes in half precision, such as "mixed_float16"; else None."""
+    for mapping in _mappings(architecture):
+        said = mapping.get("dtype")
+        policy = said.get("config") if isinstance(said, Mapping) else None
+        name = policy.get("name") if isinstance(policy, Mapping) else said
+        if isinstance(name, str) and name.endswith("float16") and "trainable" in mapping:
+            return name
+    return None
+
+
 def _mappings(config: Any) -> Iterator[Mapping[str, Any]]:
     waiting = [config]
     while waiting:
