@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from zoo import network, onehot, seeded
 
 import genolift
+from genolift.engine.capture import TRIAL_ROWS
 
 
 class Restless(nn.Module):
@@ -138,6 +139,26 @@ def test_an_encoder_is_not_asked_whether_its_mask_is_causal() -> None:
     result = genolift.deeplift(model, onehot(2), onehot(1, seed=1), precision="float64")
     torch.testing.assert_close(result.output.float(), model(onehot(2))[:, 0].detach())
     assert float(result.relative_convergence_error.max()) < 1e-9
+
+
+@pytest.mark.parametrize(
+    "of", [torch.maximum, lambda x, y: torch.where(x > 0, x, y)], ids=["maximum", "where"]
+)
+def test_a_constant_of_as_many_values_as_the_trial_has_rows_is_no_batch(
+    of: Callable[[Tensor, Tensor], Tensor],
+) -> None:
+    class Floored(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv1d(4, TRIAL_ROWS, 5)
+            self.register_buffer("floor", torch.linspace(-0.5, 0.5, TRIAL_ROWS))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return of(self.conv(x).transpose(1, 2), self.floor).flatten(1).sum(1)
+
+    x = onehot(4, 12)
+    result = genolift.deeplift(seeded(Floored), x, x.flip(0)[:, None], precision="float64")
+    assert float(result.convergence_error.max()) < 1e-12
 
 
 def test_nothing_beside_the_output_is_no_second_output() -> None:

@@ -169,7 +169,7 @@ def _operations(node: torch.fx.Node, rows: Any, outer: dict[str, int]) -> Iterat
     if node.target in JOINT:
         for argument in node.all_input_nodes:
             held: Any = argument.meta.get("val")
-            if held.shape == value.shape or all(map(_is_fixed, held.shape)):
+            if _sizes(held) == _sizes(value) or all(map(_is_fixed, held.shape)):
                 continue
             names[argument] = Name(f"{node.name}_{argument.name}")
             sizes = [int(size) if _is_fixed(size) else -1 for size in value.shape]
@@ -251,7 +251,7 @@ def _times_through_rows(
         if node.target is aten.view.default:
             total = times * math.prod(int(size) for size in held.shape[:at])
             return max(1, total // math.prod(int(size) for size in value.shape[:axis]))
-        if held.shape[at] == value.shape[axis]:
+        if _sizes(held)[at] == _sizes(value)[axis]:
             return times
     return 1
 
@@ -278,6 +278,12 @@ def _times_joined_or_cut(
 def _is_fixed(size: Any) -> bool:
     """Whether a size is a number; that of a mask's choice is known once a layer behind it has weights."""
     return isinstance(size, int) or bool(size.node.expr.is_Integer)
+
+
+def _sizes(value: Tensor) -> list[Any]:
+    """Return sizes to be compared: one of torch's that is free would become the trial's number of rows."""
+    sizes: list[Any] = list(value.shape)
+    return [size if isinstance(size, int) else size.node.expr for size in sizes]
 
 
 def _row_axis(value: Any, rows: Any, node: torch.fx.Node) -> tuple[int | None, int]:
