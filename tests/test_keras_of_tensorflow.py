@@ -126,22 +126,100 @@ def test_a_listed_axis_and_an_activation_that_is_a_layer_are_read(
     assert float(result.convergence_error.max()) < 1e-12
 
 
-def test_an_operation_of_tensorflows_is_the_users_to_supply(tmp_path: Path, onehot: torch.Tensor) -> None:
-    add = layer("TFOpLambda", "tf.__operators__.add", [["bn", 0, 0, {"y": ["conv", 0, 0], "name": None}]],
-                function="__operators__.add")  # fmt: skip
-    pooled = layer("GlobalMaxPooling1D", "pool", value("tf.__operators__.add"), data_format="channels_last")
-    weights = {name: arrays for name, arrays in small_weights().items() if name != "out"}
-    write(tmp_path / "m.h5", architecture(*LAYERS, add, pooled, output="pool"), weights)
-    with pytest.raises(
-        genolift.InputError, match=r'TFOpLambda tf.__operators__.add \(config {"function": "__op'
-    ):
-        genolift.load_model(tmp_path / "m.h5")
-    (tmp_path / "mine.py").write_text('LAYERS = {"tf.__operators__.add*": lambda x, y: x + y}\n')
-    model = genolift.load_model({"path": tmp_path / "m.h5", "custom_layers": str(tmp_path / "mine.py")})
-    convolved, normed = batch_normed(weights, onehot)
-    expected = (convolved + normed).amax(2)
+def function(name: str, inbound: list[Any], number: int | None = None) -> dict[str, Any]:
+    """A function of TensorFlow's, which takes the names of its layers from its own."""
+    layer_name = f"tf.{name}" if number is None else f"tf.{name}_{number}"
+    return layer("TFOpLambda", layer_name, [inbound], function=name)
+
+
+POOLED = layer("GlobalMaxPooling1D", "pool", value("result"), data_format="channels_last")
+
+
+def pooled_of(name: str) -> dict[str, Any]:
+    return {**POOLED, "inbound_nodes": value(name)}
+
+
+def without_out() -> dict[str, dict[str, np.ndarray]]:
+    return {name: arrays for name, arrays in small_weights().items() if name != "out"}
+
+
+def test_functions_of_tensorflow_are_read_with_a_tensor_in_any_argument(
+    tmp_path: Path, onehot: torch.Tensor
+) -> None:
+    layers = (
+        function("math.subtract", ["_CONSTANT_VALUE", -1, 1.0, {"y": ["conv", 0, 0], "name": None}]),
+        function("math.maximum", ["bn", 0, 0, {"y": ["tf.math.subtract", 0, 0], "name": None}]),
+        function("__operators__.add", ["tf.math.maximum", 0, 0, {"y": [0.5, -1.0, 2.0], "name": None}]),
+    )
+    write(
+        tmp_path / "m.h5",
+        architecture(*LAYERS, *layers, pooled_of("tf.__operators__.add"), output="pool"),
+        without_out(),
+    )
+    model = genolift.load_model(tmp_path / "m.h5")
+    convolved, normed = batch_normed(small_weights(), onehot)
+    expected = (torch.maximum(normed, 1 - convolved) + torch.tensor([0.5, -1, 2])[:, None]).amax(2)
     with torch.no_grad():
         torch.testing.assert_close(model(onehot).double(), expected, atol=1e-6, rtol=0)
+    result = genolift.deeplift(model, onehot, onehot.flip(0)[:, None], precision="float64", target=0)
+    assert float(result.convergence_error.max()) < 1e-12
+
+
+@pytest.mark.parametrize(
+    ("call", "shown", "own", "right"),
+    [
+        (
+            function("sort", ["bn", 0, 0, {"axis": 1}]),
+            r'TFOpLambda tf.sort \(config {"call": {"axis": 1}, "function": "sort"}\); write a Python file '
+            r'with LAYERS = {"tf.sort": FUNCTION}',
+            'LAYERS = {"tf.sort": lambda values, axis: values.sort(axis)[0]}',
+            lambda x: x.sort(2)[0].amax(2),
+        ),
+        (
+            function("math.cumsum", ["bn", 0, 0, {"axis": 1, "exclusive": True}]),
+            r'"call": {"axis": 1, "exclusive": true}, "function": "math.cumsum"',
+            'LAYERS = {"tf.math.cumsum*": lambda x, axis: x.cumsum(axis) - x}',
+            lambda x: (x.cumsum(2) - x).amax(2),
+        ),
+    ],
+    ids=["of no name in the table", "of an argument that the table does not know"],
+)
+def test_a_function_of_tensorflow_that_is_not_read_is_the_users_to_supply(
+    tmp_path: Path, onehot: torch.Tensor, call: Any, shown: str, own: str, right: Any
+) -> None:
+    pooled = pooled_of(call["name"])
+    write(tmp_path / "m.h5", architecture(*LAYERS, call, pooled, output="pool"), without_out())
+    with pytest.raises(genolift.InputError, match="functions of TensorFlow that are not read.*" + shown):
+        genolift.load_model(tmp_path / "m.h5")
+    (tmp_path / "mine.py").write_text(own + "\n")
+    model = genolift.load_model({"path": tmp_path / "m.h5", "custom_layers": str(tmp_path / "mine.py")})
+    with torch.no_grad():
+        expected = right(batch_normed(small_weights(), onehot)[1])
+        torch.testing.assert_close(model(onehot).double(), expected, atol=1e-5, rtol=0)
+
+
+def test_a_users_function_stands_for_one_of_tensorflow_that_is_read_too(
+    tmp_path: Path, onehot: torch.Tensor
+) -> None:
+    add = function("__operators__.add", ["bn", 0, 0, {"y": ["conv", 0, 0], "name": None}])
+    pooled = pooled_of("tf.__operators__.add")
+    write(tmp_path / "m.h5", architecture(*LAYERS, add, pooled, output="pool"), without_out())
+    (tmp_path / "mine.py").write_text('LAYERS = {"tf.__operators__.add*": lambda x, y: x - y}\n')
+    model = genolift.load_model({"path": tmp_path / "m.h5", "custom_layers": str(tmp_path / "mine.py")})
+    convolved, normed = batch_normed(small_weights(), onehot)
+    with torch.no_grad():
+        expected = (normed - convolved).amax(2)
+        torch.testing.assert_close(model(onehot).double(), expected, atol=1e-6, rtol=0)
+
+
+def test_a_function_whose_inputs_keras_left_out_of_the_file_is_refused_with_what_to_write(
+    tmp_path: Path,
+) -> None:
+    equal = function("__operators__.eq", ["bn", 0, 0, {}])
+    pooled = pooled_of("tf.__operators__.eq")
+    write(tmp_path / "m.h5", architecture(*LAYERS, equal, pooled, output="pool"), without_out())
+    with pytest.raises(genolift.InputError, match=r"leaves out some in the file; write .* tf\.equal in its"):
+        genolift.load_model(tmp_path / "m.h5")
 
 
 def test_attention_says_shapes_that_its_weights_say_too(tmp_path: Path, onehot: torch.Tensor) -> None:

@@ -10,10 +10,12 @@ from keras_agreement.cases import (  # noqa: F401
     names,
     nesting,
     normalisation,
+    operators,
     pooling,
     recurrent,
     shapes,
     states,
+    tensorflow,
     wrappers,
 )
 

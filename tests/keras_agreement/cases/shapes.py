@@ -1,11 +1,10 @@
-"""Merges, padding, cropping, repeats, and operations that are no layers."""
+"""Merges, padding, cropping, repeats and inputs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from keras_agreement.case import KERAS_2, KERAS_3, LENGTH, layer, model
+from keras_agreement.case import KERAS_3, LENGTH, layer, model
 from keras_agreement.cases.convolutions import ROWS_OF_ONE
 
 FIRST = (4, LENGTH)
@@ -101,77 +100,6 @@ for name in ("add", "average", "concatenate", "maximum", "minimum", "multiply", 
     def as_function(keras: Any, name: str = name) -> Any:
         dna, one, other = _two(keras)
         return keras.Model(dna, getattr(keras.layers, name)([one, other]))
-
-
-_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
-    "x + y": lambda x, y: x + y,
-    "x - y": lambda x, y: x - y,
-    "x * y": lambda x, y: x * y,
-    "x * 2 + 1": lambda x, y: x * 2 + 1,
-    "1 - x": lambda x, y: 1 - x,
-    "x / 3": lambda x, y: x / 3,
-    "-x": lambda x, y: -x,
-    "x ** 2": lambda x, y: x**2,
-    "x[:, 2:10]": lambda x, y: x[:, 2:10],
-    "x[:, ::-1, ::-1]": lambda x, y: x[:, ::-1, ::-1],
-    "x[:, 3]": lambda x, y: x[:, 3],
-    "x[..., 1]": lambda x, y: x[..., 1],
-    "x[:, ::3, -1:]": lambda x, y: x[:, ::3, -1:],
-}
-for shown, compute in _OPERATORS.items():
-
-    @model("operators", shown)
-    def operated(keras: Any, compute: Callable[[Any, Any], Any] = compute) -> Any:
-        dna, one, other = _two(keras)
-        return keras.Model(dna, compute(one, other))
-
-
-_OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {
-    "mean(x, axis=1)": lambda ops, x: ops.mean(x, axis=1),
-    "sum(x, axis=-1)": lambda ops, x: ops.sum(x, axis=-1),
-    "max(x, axis=1)": lambda ops, x: ops.max(x, axis=1),
-    "relu(x)": lambda ops, x: ops.relu(x),
-    "exp(x)": lambda ops, x: ops.exp(x),
-    "abs(x)": lambda ops, x: ops.abs(x),
-    "flip(x, axis=1)": lambda ops, x: ops.flip(x, axis=1),
-    "transpose(x, (0, 2, 1))": lambda ops, x: ops.transpose(x, (0, 2, 1)),
-    "reshape(x, (-1, 60))": lambda ops, x: ops.reshape(x, (-1, 60)),
-    "concatenate([x, x], axis=1)": lambda ops, x: ops.concatenate([x, x], axis=1),
-    "expand_dims(x, 1)": lambda ops, x: ops.expand_dims(x, 1),
-    "matmul(x, transpose(x))": lambda ops, x: ops.matmul(x, ops.transpose(x, (0, 2, 1))),
-    "softmax(x, axis=1)": lambda ops, x: ops.softmax(x, axis=1),
-    "maximum(x, 0.1)": lambda ops, x: ops.maximum(x, 0.1),
-    "where(x > 0, x, 0.2 * x)": lambda ops, x: ops.where(x > 0, x, 0.2 * x),
-    "log(1 + exp(x))": lambda ops, x: ops.log(1 + ops.exp(x)),
-    "clip(x, -0.5, 0.5)": lambda ops, x: ops.clip(x, -0.5, 0.5),
-    "sqrt(x * x + 1)": lambda ops, x: ops.sqrt(x * x + 1),
-    "squeeze(x[:, :1], 1)": lambda ops, x: ops.squeeze(x[:, :1], 1),
-}
-for shown, operate in _OPERATIONS.items():
-
-    @model("keras.ops", shown, generations=KERAS_3)
-    def of_ops(keras: Any, operate: Callable[[Any, Any], Any] = operate) -> Any:
-        dna, one, _ = _two(keras)
-        return keras.Model(dna, operate(keras.ops, one))
-
-
-_OF_TENSORFLOW: dict[str, Callable[[Any, Any], Any]] = {
-    "reduce_mean(x, 1)": lambda tf, x: tf.reduce_mean(x, 1),
-    "nn.relu(x)": lambda tf, x: tf.nn.relu(x),
-    "reverse(x, [1])": lambda tf, x: tf.reverse(x, [1]),
-    "concat([x, x], -1)": lambda tf, x: tf.concat([x, x], -1),
-    "transpose(x, [0, 2, 1])": lambda tf, x: tf.transpose(x, [0, 2, 1]),
-    "math.exp(x)": lambda tf, x: tf.math.exp(x),
-    "expand_dims(x, 1)": lambda tf, x: tf.expand_dims(x, 1),
-}
-for shown, operate in _OF_TENSORFLOW.items():
-
-    @model("tf", shown, generations=KERAS_2)
-    def of_tensorflow(keras: Any, operate: Callable[[Any, Any], Any] = operate) -> Any:
-        import tensorflow as tf
-
-        dna, one, _ = _two(keras)
-        return keras.Model(dna, operate(tf, one))
 
 
 @model("Lambda", "x * 2")

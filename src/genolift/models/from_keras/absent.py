@@ -55,21 +55,6 @@ class BatchRenormalization(keras.layers.BatchNormalization):
             setattr(self, name, self.add_weight(shape=shape, initializer="zeros", name=name, trainable=False))
 
 
-def part_of(x: Tensor, key: Any) -> Tensor:
-    """Return ``x[key]``; steps may be negative, as the other strand is taken, which torch's own may not."""
-    keys = list(key) if isinstance(key, (list, tuple)) else [key]
-    if ... in keys:
-        place = keys.index(...)
-        keys[place : place + 1] = [slice(None)] * (x.dim() - len(keys) + 1)
-    for axis, each in enumerate(keys):
-        if isinstance(each, slice) and (each.step or 1) < 0:
-            x = x.flip(axis)
-            start, stop, step = each.indices(x.shape[axis])
-            last = x.shape[axis] - 1
-            keys[axis] = slice(last - start, last - stop, -step)
-    return x[tuple(keys)]
-
-
 ABSENT: Mapping[str, type[keras.layers.Layer]] = {
     "Conv1DTranspose": Conv1DTranspose,
     "Conv2DTranspose": Conv2DTranspose,

@@ -18,6 +18,7 @@ from torch import nn
 
 from genolift.errors import InputError
 from genolift.models.from_keras.graph import LayerConfig
+from genolift.models.from_keras.operators import TENSORFLOW
 from genolift.models.own_code import OwnCode
 
 _STRING = re.compile(rb"[ZzaA\xda\xfa\xe1\xc1](.)", re.DOTALL)
@@ -102,10 +103,16 @@ class CustomLayers:
         """Raise `InputError` if layers are missing, naming each with its config."""
         if not self.missing:
             return
-        alike: dict[tuple[str, str], list[str]] = {}
-        for class_name, name, config in self.missing:
-            alike.setdefault((class_name, _shown(config)), []).append(name)
-        listed = [f"{class_name} {_some(names)} ({config})" for (class_name, config), names in alike.items()]
+        functions = [layer for layer in self.missing if layer[0] in TENSORFLOW]
+        others = [layer for layer in self.missing if layer[0] not in TENSORFLOW]
+        what = [
+            f"{words}: {_listed(layers)}"
+            for words, layers in (
+                ("has layers that are not Keras's own or hold code, which is not run", others),
+                ("calls functions of TensorFlow that are not read, or not with these arguments", functions),
+            )
+            if layers
+        ]
         remedy = (
             "write a Python file with a torch function for each, of the layer's or the class's name, and "
             "give it as model.custom_layers"
@@ -116,11 +123,18 @@ class CustomLayers:
                 f"{', '.join(self.missing_activations)}, and of the name or the class of each layer that is "
                 "none of Keras's, and give it as model.custom_layers"
             )
+        if functions:  # no function of Python's can have a name with a dot
+            names = [*(name for _, name, _ in self.missing), *self.missing_activations]
+            entries = ", ".join(f'"{name}": FUNCTION' for name in dict.fromkeys(names))
+            remedy = (
+                f"write a Python file with LAYERS = {{{entries}}}, where each FUNCTION is one of torch that "
+                "takes the same arguments, and give it as model.custom_layers"
+            )
         if self.only_imported:
             name = self.only_imported[0]
             remedy = f'{name} is only imported there: to take it, write LAYERS = {{"{name}": {name}}}'
         raise InputError(
-            "has layers that are not Keras's own or hold code, which is not run: " + "; ".join(listed),
+            ", and ".join(what),
             where=where,
             remedy=remedy,
         )
@@ -141,6 +155,16 @@ def function_name(config: Mapping[str, Any]) -> str | None:
     if isinstance(function, Mapping) and function.get("class_name") == "function":
         function = function.get("config")
     return function if isinstance(function, str) and function.isidentifier() else None
+
+
+def _listed(layers: list[tuple[str, str, Mapping[str, Any]]]) -> str:
+    """Return layers with their settings, those that are alike together."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for class_name, name, config in layers:
+        alike.setdefault((class_name, _shown(config)), []).append(name)
+    return "; ".join(
+        f"{class_name} {_some(names)} ({config})" for (class_name, config), names in alike.items()
+    )
 
 
 def _some(names: list[str]) -> str:

@@ -5,30 +5,21 @@ Nothing is imported or run that a config names: it is read as plain values.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
 from genolift.errors import InputError
+from genolift.models.from_keras.arguments import Value, arguments_of, filled, found_in, values_of
 from genolift.models.from_keras.values import plain_value
 
 MODELS = ("Sequential", "Model", "Functional")
-Kind = TypeVar("Kind")
 EACH_POSITION = "TimeDistributed"
 """The layer that applies another, or a model, to each position by itself."""
 CALLED = "in the Keras layer "
 """How the note of an error begins that was raised in a call of a layer."""
 LARGEST_SIZE = 10**8
 """What no size in a model's config exceeds: positions, channels, words of an embedding."""
-
-
-@dataclass(frozen=True)
-class Value:
-    """What a call of a layer gave: the ``tensor``-th output of the layer's ``call``-th call, from 0."""
-
-    layer: str
-    call: int
-    tensor: int
 
 
 @dataclass(frozen=True)
@@ -100,28 +91,6 @@ def deepest_first(graph: KerasGraph) -> KerasGraph:
             depth[value.layer, value.call] = max(depth.get((value.layer, value.call), 0), own + 1)
     calls = sorted(graph.calls, key=lambda call: -depth[call.layer, call.number])
     return replace(graph, calls=tuple(calls))
-
-
-def filled(given: Any, kind: type[Kind], of: Callable[[Kind], Any]) -> Any:
-    """Return nested arguments with everything of a kind replaced."""
-    if isinstance(given, kind):
-        return of(given)
-    if isinstance(given, (list, tuple)):
-        return type(given)(filled(each, kind, of) for each in given)
-    if isinstance(given, dict):
-        return {key: filled(each, kind, of) for key, each in given.items()}
-    return given
-
-
-def found_in(given: Any, kind: type[Kind]) -> Iterator[Kind]:
-    """Yield everything of a kind in nested arguments, in their order."""
-    if isinstance(given, kind):
-        yield given
-    elif isinstance(given, (list, tuple)):
-        for each in given:
-            yield from found_in(each, kind)
-    elif isinstance(given, Mapping):
-        yield from found_in(list(given.values()), kind)
 
 
 def graph_of(class_name: str, config: Any, where: str, *, within: bool = False) -> KerasGraph:
@@ -247,11 +216,12 @@ def _functional(config: Mapping[str, Any], where: str, within: bool) -> KerasGra
             continue
         layers[name] = layer
         waiting += [
-            Call(name, number, *_arguments(node)) for number, node in enumerate(data["inbound_nodes"])
+            Call(name, number, *arguments_of(node, layer.class_name))
+            for number, node in enumerate(data["inbound_nodes"])
         ]
-    names = [value.layer for value in _values(config["input_layers"], in_order=within)]
+    names = [value.layer for value in values_of(config["input_layers"], in_order=within)]
     keys = config["input_layers"] if isinstance(config["input_layers"], Mapping) else names
-    outputs = _values(config["output_layers"], in_order=within)
+    outputs = values_of(config["output_layers"], in_order=within)
     waiting, outputs = _renumbered(waiting, outputs, layers)
     unknown = [name for name in names if name not in inputs]
     if unknown:
@@ -265,77 +235,6 @@ def _functional(config: Mapping[str, Any], where: str, within: bool) -> KerasGra
         config.get("trainable"),
         tuple(sorted(keys) if within and keys is not names else keys),
     )
-
-
-def _arguments(node: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return the arguments of a call, as Keras 3 writes them ({"args", "kwargs"}) or as Keras 1 and 2 do (a
-    list of [layer, call, tensor, keyword arguments]).
-    """
-    if isinstance(node, Mapping) and not {"args", "kwargs"} <= node.keys():  # inputs by key, in Keras 2
-        of_key = {key: _arguments(each) for key, each in node.items()}
-        return ({key: args[0] for key, (args, _) in of_key.items()},), next(iter(of_key.values()))[1]
-    if isinstance(node, Mapping):
-        return tuple(_plain(each) for each in node["args"]), _given(_plain(node["kwargs"]))
-    if _is_value(node):
-        node = [node]
-    values = [Value(*each[:3]) for each in node]
-    kwargs: dict[str, Any] = {}
-    for each in node:
-        kwargs |= each[3] if len(each) > 3 and each[3] else {}
-    # a mask of None says that there is none, whatever the inputs have
-    kwargs = {k: _old_keyword(value) for k, value in kwargs.items() if value is not None or k == "mask"}
-    return (values[0] if len(values) == 1 else values,), kwargs
-
-
-def _given(kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    mask = kwargs.get("mask")
-    bare = isinstance(mask, Mapping) and not any(mask.values())  # of inputs by key, none of which has one
-    return {key: each for key, each in kwargs.items() if each is not None and not (bare and each is mask)}
-
-
-def _old_keyword(value: Any) -> Any:
-    if _is_value(value):
-        return Value(*value[:3])
-    return [_old_keyword(each) for each in value] if isinstance(value, list) else value
-
-
-def _plain(value: Any) -> Any:
-    """Return an argument of Keras 3's with tensors as `Value`; only they and plain values are known."""
-    if isinstance(value, Mapping):
-        if value.get("class_name") == "__keras_tensor__":
-            return Value(*value["config"]["keras_history"])
-        if value.get("class_name") == "__tuple__":
-            return tuple(_plain(each) for each in value["items"])
-        if value.get("class_name") == "__slice__":
-            given = value["config"]
-            return slice(given["start"], given["stop"], given["step"])
-        if value.get("class_name") == "__ellipsis__":
-            return ...
-        plain = plain_value(value)
-        if not isinstance(plain, Mapping):
-            return plain
-        if "class_name" in value:
-            raise ValueError(f"an argument is a {value['class_name']}")
-        return {key: _plain(each) for key, each in value.items()}
-    return [_plain(each) for each in value] if isinstance(value, list) else value
-
-
-def _is_value(given: Any) -> bool:
-    return (
-        isinstance(given, list)
-        and len(given) in (3, 4)
-        and isinstance(given[0], str)
-        and all(isinstance(each, int) for each in given[1:3])
-    )
-
-
-def _values(listed: Any, *, in_order: bool = False) -> list[Value]:
-    """Return inputs or outputs, written as one, a list or by key; ``in_order`` of keys, as Keras counts."""
-    if _is_value(listed):
-        return [Value(*listed[:3])]
-    if isinstance(listed, Mapping):
-        listed = [listed[key] for key in sorted(listed)] if in_order else listed.values()
-    return [value for each in listed for value in _values(each, in_order=in_order)]
 
 
 def _renumbered(

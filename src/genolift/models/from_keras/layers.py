@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -18,10 +18,19 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from genolift.errors import InputError
-from genolift.models.from_keras.absent import ABSENT, part_of
+from genolift.models.from_keras.absent import ABSENT
 from genolift.models.from_keras.custom import CustomLayers, function_name
-from genolift.models.from_keras.graph import LARGEST_SIZE, LayerConfig
+from genolift.models.from_keras.graph import LARGEST_SIZE, Call, LayerConfig
 from genolift.models.from_keras.legacy import ACTIVATIONS_BEFORE_3, HARD_SIGMOID, modern, of_one_cell
+from genolift.models.from_keras.operators import (
+    DTYPES,
+    TENSORFLOW,
+    Cast,
+    Operation,
+    tensorflow_function,
+    with_calls,
+)
+from genolift.models.from_keras.tensorflow_functions import part_of
 
 _LOG = logging.getLogger("genolift")
 _HOLD_CODE = ("Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer", "RNN", "StackedRNNCells")
@@ -46,7 +55,7 @@ _WRAPPERS = ("TimeDistributed", "Bidirectional", "SpectralNormalization")
 _WRAPPED = ("layer", "backward_layer")
 _ACTIVATION = ("activation", "recurrent_activation")
 _NO_FUNCTIONS = ("deserialize", "serialize", "get")
-_OPERATIONS = ("numpy", "nn", "core", "math")
+_OPERATIONS = ("numpy", "nn", "core", "math", "linalg")
 # Keras 3 writes a class's own name in .h5, and the name of keras.layers in other forms.
 _BY_OWN_NAME = {each.__name__: each for each in vars(keras.layers).values() if inspect.isclass(each)}
 # What says how a layer was trained, or what its weights tell too, and not what it computes.
@@ -127,19 +136,9 @@ class UserFunction(nn.Module):
         return self.function(inputs, **further)
 
 
-class Operation(nn.Module):
-    """An operation of keras.ops, which is no module, in the place of a layer."""
-
-    def __init__(self, operation: Callable[..., Any]) -> None:
-        super().__init__()
-        self.operation = operation
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Return the operation's value."""
-        return self.operation(*args, **kwargs)
-
-
-def make_layer(layer: LayerConfig, custom: CustomLayers, major: int, where: str) -> nn.Module | None:
+def make_layer(
+    layer: LayerConfig, custom: CustomLayers, major: int, where: str, calls: Sequence[Call] = ()
+) -> nn.Module | None:
     """Return a layer of Keras 3, or a torch function in its place; None where the user must supply one.
 
     Parameters
@@ -148,6 +147,8 @@ def make_layer(layer: LayerConfig, custom: CustomLayers, major: int, where: str)
         Of the Keras that wrote the config.
     where
         What messages name as its place.
+    calls
+        The layer's calls, which say what a function of TensorFlow's does.
 
     Raises
     ------
@@ -158,12 +159,18 @@ def make_layer(layer: LayerConfig, custom: CustomLayers, major: int, where: str)
     classes = (layer.class_name, layer.class_name.rpartition(">")[2])
     names = [name for name in (layer.name, function_name(layer.config), *classes) if name]
     place = f"{where}, layer {layer.name}"
+    if layer.class_name in TENSORFLOW:
+        made = tensorflow_function(layer, calls, place)
+        if made is not None and custom.of(*names) is None:
+            return made
     own = custom.listed_as(*names)
     class_name, config = modern(*of_one_cell(layer.class_name, layer.config), major)
     # Keras 3 may write an operation as a layer, such as the sum of two; most layers say if they are trained
     operation = major >= 3 and "trainable" not in layer.config
     if operation and class_name == "GetItem":
         return Operation(part_of)
+    if operation and class_name == "Cast" and config.get("dtype") in DTYPES:
+        return Cast(config["dtype"])
     keras_class = None
     if own is None and operation:
         keras_class = _class_of(class_name, layer.module, is_operation=True)
@@ -182,7 +189,7 @@ def make_layer(layer: LayerConfig, custom: CustomLayers, major: int, where: str)
     if keras_class is None:
         own = own if own is not None else custom.of(*names)
         if own is None:
-            custom.lack(layer)
+            custom.lack(with_calls(layer, calls) if layer.class_name in TENSORFLOW else layer)
             return None
         if callable(own):
             return UserFunction(own, config)

@@ -92,7 +92,8 @@ def _layers(graph: KerasGraph, custom: CustomLayers, saved: KerasFile, where: st
             made[name] = EachPosition(net) if layer.class_name == EACH_POSITION else net
             continue
         with _settings_of(f"{where}, layer {name}"):
-            one = make_layer(layer, custom, saved.major, where)
+            calls = [call for call in graph.calls if call.layer == name]
+            one = make_layer(layer, custom, saved.major, where, calls)
         if saved.backend == "theano" and not pads_alike(one):
             raise InputError(
                 "pads 'same' as Theano did, which is not where torch does with its size and strides",

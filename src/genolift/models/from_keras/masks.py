@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from genolift.errors import InputError
-from genolift.models.from_keras.graph import filled, found_in
+from genolift.models.from_keras.arguments import filled, found_in
 
 Mask = Tensor | None
 Release = tuple[int, ...]

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import keras
+import torch
 from torch import Tensor, nn
 
+from genolift.models.from_keras.arguments import Constant, filled
 from genolift.models.from_keras.graph import Call, KerasGraph, deepest_first
-from genolift.models.from_keras.masks import Given, Masked, Treatment, without_masks
+from genolift.models.from_keras.masks import Given, Masked, Treatment, values_in, without_masks
+from genolift.models.from_keras.operators import Operation
 from genolift.models.from_keras.treatments import treatment_of
 from genolift.models.layout import Described
 
@@ -104,6 +108,10 @@ class KerasNet(Described):
 
     def _call(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Masked]:
         layer = getattr(self, self.attribute[call.layer])
+        if isinstance(layer, Operation):
+            args, kwargs = filled((args, kwargs), Constant, lambda constant: constant.value)
+        else:
+            args, kwargs = filled((args, kwargs), Constant, partial(_as_value, beside=(args, kwargs)))
         given = Given(args, kwargs, self.release, f"{self.where}, layer {call.layer}")
         if isinstance(layer, KerasNet):
             return _called_within(layer, given)
@@ -151,6 +159,14 @@ def _in_order(given: Given, graph: KerasGraph) -> Given:
     if isinstance(mask, Mapping):
         kwargs["mask"] = [mask.get(key) for key in graph.keys]
     return replace(given, args=args, kwargs=kwargs)
+
+
+def _as_value(constant: Constant, beside: Any) -> Masked:
+    """Return a constant array as Keras gives it to a layer, of the type and rows of the tensor beside it."""
+    tensor = next(values_in(beside)).tensor
+    array = torch.tensor(constant.value, dtype=tensor.dtype, device=tensor.device)
+    one_for_all = array.dim() == tensor.dim() and array.shape[0] == 1
+    return Masked(array.expand(tensor.shape[0], *array.shape[1:]) if one_for_all else array)
 
 
 def output_names(graph: KerasGraph) -> list[str]:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from genolift.models.from_keras.each_position import EachPosition
 from genolift.models.from_keras.graph import LayerConfig
-from genolift.models.from_keras.layers import Operation, UserFunction
+from genolift.models.from_keras.layers import UserFunction
 from genolift.models.from_keras.masks import (
     Given,
     Masked,
@@ -28,6 +28,7 @@ from genolift.models.from_keras.masks import (
     truth_of,
     values_in,
 )
+from genolift.models.from_keras.operators import Operation
 
 _READ_FROM: Release = (3, 9)
 """The first Keras 3 whose merges and attention do with masks what those of 3.15 do."""
