@@ -31,7 +31,8 @@ class CustomLayers:
 
     A function of that name that the file defines stands for it, also where Keras has such a layer; so does
     what the file's ``LAYERS`` says, a mapping whose keys may be patterns such as "lambda_*" (these only for
-    layers that Keras has not), and whose values are functions, or the name of the Keras layer to take.
+    layers that Keras has not, and for functions of TensorFlow), and whose
+    values are functions, or the name of the Keras layer to take.
 
     A function that the file has only imported is taken where ``LAYERS`` lists it: the model's file chooses
     the names, and must not be able to call whatever there is.
