@@ -19,7 +19,7 @@ TABLE = Path(__file__).resolve().parents[1] / "docs" / "keras-layers.md"
 ARCHIVES = sorted(FROZEN.glob("*.zip"))
 REFUSED = {
     "BatchNormalization-called-with-training-True": "training=True",
-    "Activation-a-function-of-the-user-s-named-celu": "of the activation's name, celu",
+    "Activation-a-function-of-the-user-s-named-celu": "or of the activation's, celu, and give it",
     "Attention-a-class-of-the-user-s-of-this-name": "Attention mine",
     "Dropout-called-with-training-True": "training=True",
 }

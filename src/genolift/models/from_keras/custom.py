@@ -97,7 +97,7 @@ class CustomLayers:
 
     def lack_activation(self, name: str) -> None:
         """Note the function of an activation that nothing stands for, beside the layer that has it."""
-        if name not in self.missing_activations:
+        if name.isidentifier() and not name.startswith("__") and name not in self.missing_activations:
             self.missing_activations.append(name)
 
     def check(self, where: str) -> None:
@@ -114,16 +114,12 @@ class CustomLayers:
             )
             if layers
         ]
+        activations = ", ".join(self.missing_activations)
         remedy = (
-            "write a Python file with a torch function for each, of the layer's or the class's name, and "
-            "give it as model.custom_layers"
+            "write a Python file with a torch function for each, of the layer's or the class's name, "
+            + (f"or of the activation's, {activations}, " if activations else "")
+            + "and give it as model.custom_layers"
         )
-        if self.missing_activations:
-            remedy = (
-                "write a Python file with a torch function of the activation's name, "
-                f"{', '.join(self.missing_activations)}, and of the name or the class of each layer that is "
-                "none of Keras's, and give it as model.custom_layers"
-            )
         if functions:  # no function of Python's can have a name with a dot
             names = [*(name for _, name, _ in self.missing), *self.missing_activations]
             entries = ", ".join(f'"{name}": FUNCTION' for name in dict.fromkeys(names))
