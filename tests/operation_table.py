@@ -16,6 +16,7 @@ from torch import Tensor
 
 from genolift.engine.graph import Name, Result, aten
 from genolift.engine.recurrent_operations import genolift
+from genolift.engine.stepping import ACTIVATIONS
 
 X, U, V, M, W = (Name(letter) for letter in "xuvmw")
 
@@ -156,6 +157,27 @@ def _recurrent(gates: int, states: int) -> Row:
         return values, start if states == 2 else start[0], parameters, *options
 
     return Row(arguments)
+
+
+def _stepped(d: Draw) -> tuple[Any, ...]:
+    cell = d.one_of("lstm", "gru", "gru_reset_first", "rnn")
+    gates, units = {"lstm": 4, "rnn": 1}.get(cell, 3), d.integer(1, 3)
+    start: list[Name] = []
+    if d.boolean():
+        for _ in range(2 if cell == "lstm" else 1):
+            whole = d.start(1, units)
+            d.made[f"{whole}_of_rows"] = aten.select.int, (whole, 0, 0)
+            start.append(Name(f"{whole}_of_rows"))
+    weights = [d.constant(gates * units, width) for width in (d.positions, units)]
+    biases = [d.constant(gates * units) for _ in range(2)]
+    # 1 where a sequence's own value is above 0, and so at other places than its reference's
+    d.made |= {
+        "first": (aten.select.int, (X, 2, 0)),
+        "sign": (aten.sign.default, (Name("first"),)),
+        "counts": (aten.relu.default, (Name("sign"),)),
+    }
+    activations = d.one_of(*ACTIVATIONS), d.one_of(*ACTIVATIONS)
+    return X, start, [*weights, *biases], d.one_of(None, Name("counts")), cell, *activations
 
 
 _MOVES = {
@@ -388,6 +410,7 @@ _COMPOSED = {
         for operation in operations
         for index in range(states + 1)
     },
+    **{Result(genolift.stepped.default, index): Row(_stepped) for index in range(3)},
 }
 
 LINEAR_ROWS = _MOVES | _LINEAR

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 import genolift
+from genolift.engine import recurrent_operations
 from genolift.engine.capture import capture
 from genolift.models.from_keras import keras
 
@@ -141,3 +142,30 @@ def test_without_masks_a_recurrent_layer_stays_one_operation(tmp_path: Path, one
     named = [operation.full_name for operation in graph.operations]
     assert sum("lstm" in name or "gru" in name for name in named) == 3
     assert not any("where" in name or "any" in name for name in named)
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        (k.Masking(), k.LSTM(3)),
+        (k.LSTM(3, activation="relu", recurrent_activation="hard_sigmoid"),),
+        (k.GRU(2, reset_after=False), k.RepeatVector(4), k.SimpleRNN(2, go_backwards=True)),
+    ],
+    ids=["masked", "other activations", "other cells"],
+)
+def test_a_recurrent_layer_that_torch_has_not_is_one_operation_too_and_explained_as_its_steps(
+    tmp_path: Path, onehot: torch.Tensor, layers: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = genolift.load_model(written(tmp_path, *layers))
+    references = torch.stack([onehot.roll(1, 0), onehot.flip(0, -1)], 1)
+    whole = genolift.deeplift(model, onehot, references, rule="rescale")
+    graph = capture(
+        model, (onehot,), device=torch.device("cpu"), dtype=torch.float32, after=lambda y: y[:, 0]
+    )
+    recurrent = sum(isinstance(layer, (k.LSTM, k.GRU, k.SimpleRNN)) for layer in layers)
+    names = [operation.full_name for operation in graph.operations]
+    assert sum(name == "genolift.stepped.default" for name in names) == recurrent
+    monkeypatch.setattr(recurrent_operations, "named", lambda *activations: None)
+    steps = genolift.deeplift(model, onehot, references, rule="rescale")
+    torch.testing.assert_close(whole.contributions, steps.contributions, rtol=1e-4, atol=1e-6)
+    assert whole.relative_convergence_error.max() < 1e-5

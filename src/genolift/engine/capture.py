@@ -143,8 +143,9 @@ def _check_arguments(program: ExportedProgram, example: tuple[Tensor, ...]) -> N
 def exported(model: nn.Module | ExportedProgram, example: tuple[Tensor, ...]) -> ExportedProgram:
     """Return ``model`` as a program with a free number of rows, in torch's own operations alone.
 
-    It is what `capture` traces, so that both are explained alike; its weights are in float32, or in float64
-    where they were.
+    It is what `capture` traces, so that both are explained alike, but for recurrent layers that torch has not
+    (under a mask, or with other activations), which are taken apart into their steps. Its weights are in
+    float32, or in float64 where they were.
 
     Raises
     ------
@@ -164,7 +165,7 @@ def exported(model: nn.Module | ExportedProgram, example: tuple[Tensor, ...]) ->
         with as_found(dtype):
             trial, traced = (shadow_module(model, cpu, dtype) for _ in range(2))
             _try(_Traced(trial, lambda output: tree_leaves(output)[0], None, None), example)
-            program = _export(_Traced(traced, None, None, None), example)
+            program = _export(_Traced(traced, None, None, None), example, for_others=True)
     for node in program.graph.nodes:
         if node.op == "call_function":
             node.target = AS_TORCH_HAS_IT.get(node.target, node.target)
@@ -186,13 +187,14 @@ def as_found(dtype: torch.dtype) -> Iterator[None]:
         yield
 
 
-def _export(traced: nn.Module, example: tuple[Tensor, ...]) -> ExportedProgram:
+def _export(traced: nn.Module, example: tuple[Tensor, ...], *, for_others: bool = False) -> ExportedProgram:
     rows = Dim("batch", min=2)
     shapes = (tuple({0: rows} for _ in example),)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            with kept_whole(), whole_traces(), masks_as_they_are(), rows_in_parts(), silence():
+            whole = kept_whole(torchs_alone=for_others)
+            with whole, whole_traces(), masks_as_they_are(), rows_in_parts(), silence():
                 return torch.export.export(traced, example, dynamic_shapes=shapes, strict=False)
         except InputError:
             raise

@@ -16,7 +16,7 @@ from genolift.engine import coefficients
 from genolift.engine.composed import log_softmax, logsumexp, product, softmax
 from genolift.engine.graph import Name, Operation, Result, UnsupportedOperation, aten, names_in
 from genolift.engine.kinds import Composed, Elementwise, Entry, Joint, Linear, Product, Registered
-from genolift.engine.recurrent import gru, lstm, rnn_relu, rnn_tanh
+from genolift.engine.recurrent import gru, lstm, rnn_relu, rnn_tanh, stepped
 from genolift.engine.recurrent_operations import genolift
 from genolift.engine.selection import pooled, reduced
 
@@ -239,7 +239,7 @@ JOINT: Mapping[Any, Elementwise] = {
     aten.bitwise_xor.Scalar: STEP,
 }
 
-# Of the input and the initial state, the weights held; each with its results.
+# Of the input, the initial state and a mask, the weights held; each with its results.
 RECURRENT: Mapping[Any, Entry] = {
     Result(operation, index): Composed(program(index), pieces, recurrent=True)
     for operations, program, pieces, results in (
@@ -247,6 +247,7 @@ RECURRENT: Mapping[Any, Entry] = {
         ((aten.gru.input, genolift.gru.default), gru, "dense, sigmoid, tanh, products, each step", 2),
         ((aten.rnn_tanh.input, genolift.rnn_tanh.default), rnn_tanh, "dense, tanh, each step", 2),
         ((aten.rnn_relu.input, genolift.rnn_relu.default), rnn_relu, "dense, relu, each step", 2),
+        ((genolift.stepped.default,), stepped, "dense, activations, products, a mask, each step", 3),
     )
     for operation in operations
     for index in range(results)
@@ -305,7 +306,7 @@ def _find(operation: Operation, where: list[bool], dependent: frozenset[Name]) -
         return Linear(coefficients.scaled)
     if target in JOINT:
         return JOINT[target] if number == 1 else Joint()
-    if target in RECURRENT and not any(where[2:]):
+    if target in RECURRENT and not where[2]:
         return RECURRENT[target]
     if target is aten.convolution.default and not where[2]:
         return Product()

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from genolift.engine.stepping import ACTIVATIONS, named, stepped
+
 _OPTIONS = (
     "Tensor[] params, bool has_biases, int num_layers, float dropout, bool train, bool bidirectional, "
     "bool batch_first"
@@ -22,6 +24,10 @@ _LIBRARY = torch.library.Library("genolift", "DEF")
 _LIBRARY.define(f"lstm(Tensor input, Tensor[] hx, {_OPTIONS}) -> (Tensor, Tensor, Tensor)")
 for _name in ("gru", "rnn_tanh", "rnn_relu"):
     _LIBRARY.define(f"{_name}(Tensor input, Tensor hx, {_OPTIONS}) -> (Tensor, Tensor)")
+_LIBRARY.define(
+    "stepped(Tensor input, Tensor[] hx, Tensor[] params, Tensor? mask, str cell, str activation, str gate) "
+    "-> (Tensor, Tensor, Tensor)"
+)
 
 
 def _results_like(inputs: Tensor, start: Tensor, bidirectional: bool) -> Tensor:
@@ -42,6 +48,30 @@ def _shapes(
     return _results_like(inputs, start, options[4]), torch.empty_like(start)
 
 
+def _stepped(
+    inputs: Tensor,
+    start: Sequence[Tensor],
+    parameters: Sequence[Tensor],
+    mask: Tensor | None,
+    cell: str,
+    activation: str,
+    gate: str,
+) -> tuple[Tensor, ...]:
+    functions = ACTIVATIONS[activation], ACTIVATIONS[gate]
+    results = stepped(inputs, start, parameters, mask, cell, *functions)
+    return tuple(result.clone() for result in results)  # an operation's results may not be its arguments
+
+
+def _stepped_shapes(
+    inputs: Tensor, start: Sequence[Tensor], parameters: Sequence[Tensor], *options: Any
+) -> tuple[Tensor, Tensor, Tensor]:
+    rows, positions, units = inputs.shape[0], inputs.shape[1], parameters[1].shape[1]
+    outputs = inputs.new_empty(rows, positions, units)
+    return outputs, inputs.new_empty(rows, units), inputs.new_empty(rows, units)
+
+
+_LIBRARY.impl("stepped", _stepped, "CompositeExplicitAutograd")
+_LIBRARY.impl("stepped", _stepped_shapes, "Meta")
 for _name in ("lstm", "gru", "rnn_tanh", "rnn_relu"):
     _LIBRARY.impl(_name, getattr(torch._VF, _name), "CompositeExplicitAutograd")
     _LIBRARY.impl(_name, _lstm_shapes if _name == "lstm" else _shapes, "Meta")
@@ -61,7 +91,17 @@ AS_TORCH_HAS_IT: Mapping[Callable[..., Any], Callable[..., Any]] = {
 
 
 class kept_whole(TorchFunctionMode):  # noqa: N801 - a context manager, read as a phrase
-    """``with kept_whole():`` a recurrent layer is traced as one operation of the namespace genolift."""
+    """``with kept_whole():`` a recurrent layer is traced as one operation of the namespace genolift.
+
+    Parameters
+    ----------
+    torchs_alone
+        Leave the layers that torch has not to be taken apart into their steps.
+    """
+
+    def __init__(self, *, torchs_alone: bool = False) -> None:
+        super().__init__()
+        self.torchs_alone = torchs_alone
 
     def __torch_function__(
         self,
@@ -74,4 +114,11 @@ class kept_whole(TorchFunctionMode):  # noqa: N801 - a context manager, read as 
         # A packed sequence's third argument is the initial state, not the weights.
         if function in _WHOLE and len(args) == 9 and not isinstance(args[3], (list, tuple)):
             function = _WHOLE[function]
+        if function is stepped and not self.torchs_alone:
+            inputs, start, parameters, mask, cell, *activations = args
+            names = named(*activations)
+            if names is not None:
+                mask = mask if mask is None else mask.to(inputs.dtype)  # credit comes to numbers alone
+                args = inputs, start, parameters, mask, cell, *names
+                function = genolift.stepped.default
         return function(*args, **(kwargs or {}))

@@ -15,8 +15,9 @@ from typing import Any
 import keras
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
+from genolift.engine.stepping import hard_sigmoid_before_keras_3
 from genolift.errors import InputError
 from genolift.models.from_keras.absent import ABSENT
 from genolift.models.from_keras.custom import CustomLayers, function_name
@@ -340,7 +341,7 @@ def _activation(value: Any, custom: CustomLayers, major: int, where: str) -> Any
     if own is not None:
         return own
     if value == HARD_SIGMOID:
-        return hard_sigmoid_before_3
+        return hard_sigmoid_before_keras_3
     # Keras writes its own functions as names, but another's as a mapping, also if one of its own is named so
     others = isinstance(written, Mapping) and name != "swish"
     others = others or (major < 3 and name not in ACTIVATIONS_BEFORE_3)
@@ -349,8 +350,3 @@ def _activation(value: Any, custom: CustomLayers, major: int, where: str) -> Any
         return name
     custom.lack_activation(name.rpartition(">")[2])
     return None
-
-
-def hard_sigmoid_before_3(x: Tensor) -> Tensor:
-    """Return the hard sigmoid of Keras 1 and 2, (0.2 x + 0.5) cut to 0 and 1; Keras 3 has x / 6."""
-    return (0.2 * x + 0.5).clamp(0, 1)

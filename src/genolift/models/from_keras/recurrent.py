@@ -1,22 +1,28 @@
 """Keras's recurrent layers as torch modules, torch's own where they compute the same.
 
 Keras on torch fixes the number of rows, and goes through a sequence in Python, a step at a time, which a
-captured model would hold as thousands of operations; torch's own layers stay one. Under a mask torch has no
-such layer.
+captured model would hold as thousands of operations; torch's own layers stay one, and so do the engine's
+where torch has no such layer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
 import torch
 from torch import Tensor, nn
 
+from genolift.engine.stepping import ACTIVATIONS, stepped
 from genolift.models.from_keras.conv_lstm import CONVOLUTIONAL, ConvolutionalLSTM
 
-_RECURRENT = (keras.layers.LSTM, keras.layers.GRU, keras.layers.SimpleRNN)
+_CELLS: Mapping[type, str] = {
+    keras.layers.LSTM: "lstm",
+    keras.layers.GRU: "gru",
+    keras.layers.SimpleRNN: "rnn",
+}
+_RECURRENT = tuple(_CELLS)
 
 States = Tensor | Sequence[Tensor] | None
 """What a layer starts from: one tensor (row, unit), or for an LSTM two, its output and its memory."""
@@ -59,23 +65,26 @@ class Recurrent(nn.Module):
 class Stepped(nn.Module):
     """A recurrent layer of Keras that torch has not, such as a GRU that resets before its product.
 
-    It goes through the sequence a step at a time, and can pass over steps that are masked.
+    It can pass over steps that are masked.
     """
 
     def __init__(self, layer: Any) -> None:
         super().__init__()
-        self.kind, self.units = type(layer).__name__, layer.units
+        self.cell = next(cell for kind, cell in _CELLS.items() if isinstance(layer, kind))
+        if self.cell == "gru" and not layer.reset_after:
+            self.cell = "gru_reset_first"
         self.sequences, self.backwards = layer.return_sequences, layer.go_backwards
         self.states = layer.return_state
         self.zeroed, self.unrolled = layer.zero_output_for_mask, layer.unroll
-        self.activation = layer.activation
-        self.gate: Callable[[Tensor], Tensor] = getattr(layer, "recurrent_activation", layer.activation)
-        self.reset_after = getattr(layer, "reset_after", False)
+        self.activation = _known(layer.activation)
+        self.gate = _known(getattr(layer, "recurrent_activation", layer.activation))
         kernel, recurrent, *bias = [variable.value.detach().clone() for variable in layer.weights]
         zero = kernel.new_zeros(kernel.shape[1])
-        self.kernel, self.recurrent = nn.Parameter(kernel), nn.Parameter(recurrent)
         inside, back = (bias[0] if bias[0].dim() == 2 else (bias[0], zero)) if bias else (zero, zero)
-        self.bias, self.recurrent_bias = nn.Parameter(inside), nn.Parameter(back)
+        values = [kernel, recurrent, inside, back]
+        if isinstance(layer, keras.layers.GRU):
+            values = [_reset_first(value, layer.units) for value in values]
+        self.own = nn.ParameterList([value.T.contiguous() if value.dim() == 2 else value for value in values])
 
     def forward(self, inputs: Tensor, initial_state: States = None, mask: Tensor | None = None) -> Any:
         """Return (row, position, unit), or (row, unit) where only the last is asked for.
@@ -84,47 +93,17 @@ class Stepped(nn.Module):
         (row, position) leaves out changes no state, and its output is that of the step before, zeros at
         first.
         """
-        x = (inputs.flip(1) if self.backwards else inputs) @ self.kernel + self.bias
+        x = inputs.flip(1) if self.backwards else inputs
         steps = mask.flip(1) if mask is not None and self.backwards else mask
-        y = x.new_zeros(x.shape[0], self.units)
-        h = c = y
-        if initial_state is not None:
-            h, *memory = _listed(initial_state)
-            c = memory[0] if memory else c
-        outputs = []
-        for position in range(x.shape[1]):
-            new, memory_of_new = self._step(x[:, position], h, c)
-            if steps is None:
-                y, h, c = new, new, memory_of_new
-            else:
-                counts = steps[:, position, None]
-                # they differ where there is an initial state alone
-                y = torch.where(counts, new, y) if initial_state is not None else torch.where(counts, new, h)
-                h = torch.where(counts, new, h) if initial_state is not None else y
-                c = torch.where(counts, memory_of_new, c) if self.kind == "LSTM" else c
-            outputs.append(y)
-        y = torch.stack(outputs, 1) if self.sequences else outputs[-1]
+        start = [] if initial_state is None else _listed(initial_state)
+        outputs, h, c = stepped(x, start, list(self.own), steps, self.cell, self.activation, self.gate)
+        y = outputs if self.sequences else outputs[:, -1]
         if mask is not None and steps is not None and self.zeroed:
             # Keras forgets to turn the mask of a layer that is unrolled backwards
             shown = mask if self.sequences and self.unrolled else steps
             y = torch.where(shown[..., None] if self.sequences else shown[:, -1:], y, 0.0)
-        ends = [h, c] if self.kind == "LSTM" else [h]
+        ends = [h, c] if self.cell == "lstm" else [h]
         return [y, *ends] if self.states else y
-
-    def _step(self, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-        if self.kind == "SimpleRNN":
-            return self.activation(x + h @ self.recurrent), c
-        if self.kind == "LSTM":
-            i, f, new, o = (x + h @ self.recurrent).split(self.units, 1)
-            c = self.gate(f) * c + self.gate(i) * self.activation(new)
-            return self.gate(o) * self.activation(c), c
-        gates = 2 * self.units
-        u, r = self.gate(x[:, :gates] + h @ self.recurrent[:, :gates] + self.recurrent_bias[:gates]).split(
-            self.units, 1
-        )
-        weight, bias = self.recurrent[:, gates:], self.recurrent_bias[gates:]
-        back = r * (h @ weight + bias) if self.reset_after else (r * h) @ weight
-        return u * h + (1 - u) * self.activation(x[:, gates:] + back), c
 
 
 class BothWays(nn.Module):
@@ -209,3 +188,11 @@ def _listed(states: Any) -> list[Tensor]:
 def _reset_first(value: Tensor, units: int) -> Tensor:
     update, reset, new = value.split(units, -1)
     return torch.cat([reset, update, new], -1)
+
+
+def _known(activation: Any) -> Callable[[Tensor], Tensor]:
+    """Return an activation of Keras as the engine knows it; another as it is."""
+    for name, function in ACTIVATIONS.items():
+        if activation is getattr(keras.activations, name, None):
+            return function
+    return activation or ACTIVATIONS["linear"]
