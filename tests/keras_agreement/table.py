@@ -19,7 +19,8 @@ Made by `make keras-agreement`: for every line Keras on TensorFlow writes a smal
 genolift reads it; [keras.md](keras.md) says what the forms are. Weights are random, also a norm's mean and
 variance; the sequences hold zeros, as padding does, and N as a quarter of each base. An error is the largest
 difference from TensorFlow's outputs, divided by the largest output. The last column is by how much the sum of
-the contributions misses the difference of outputs, divided by the largest difference; it is given for a few.
+the contributions, in float64, misses the difference of outputs, divided by the largest difference; it is
+given for a few.
 
 | layer | settings | Keras | form | error | sum |
 |---|---|---|---|---|---|
