@@ -109,6 +109,20 @@ def malicious(folder: Path) -> dict[str, dict[str, Any]]:
     }
 
 
+def test_cells_stacked_in_an_rnn_are_said_to_be_that_and_a_function_can_stand_for_them(
+    tmp_path: Path,
+) -> None:
+    model = keras.Sequential(
+        [k.Input((LENGTH, 4)), k.RNN([k.LSTMCell(3), k.SimpleRNNCell(2)], name="stack"), k.Dense(1)]
+    )
+    model.save(tmp_path / "model.keras")
+    given = {"path": f"{tmp_path}/model.keras"}
+    said = "has a recurrent layer of several cells or of one's own, which is not read: RNN stack (config {"
+    assert said in refused(given)
+    (tmp_path / "mine.py").write_text("def stack(x):\n    return x[:, -1, :2]\n")
+    genolift.load_model({**given, "custom_layers": f"{tmp_path}/mine.py"})
+
+
 @pytest.mark.parametrize("kind", malicious(Path()))
 def test_what_a_layer_would_run_is_not_run_and_the_layer_is_asked_for(saved: Path, kind: str) -> None:
     changed = architecture(saved)

@@ -23,6 +23,7 @@ from genolift.models.own_code import OwnCode
 
 _STRING = re.compile(rb"[ZzaA\xda\xfa\xe1\xc1](.)", re.DOTALL)
 """How marshal begins a short text, with its length."""
+_OF_CELLS = ("RNN", "StackedRNNCells")
 _FEW = 6
 
 
@@ -31,8 +32,8 @@ class CustomLayers:
 
     A function of that name that the file defines stands for it, also where Keras has such a layer; so does
     what the file's ``LAYERS`` says, a mapping whose keys may be patterns such as "lambda_*" (these only for
-    layers that Keras has not, and for functions of TensorFlow), and whose
-    values are functions, or the name of the Keras layer to take.
+    layers that Keras has not, and for functions of TensorFlow), and whose values are functions, or the name
+    of the Keras layer to take.
 
     A function that the file has only imported is taken where ``LAYERS`` lists it: the model's file chooses
     the names, and must not be able to call whatever there is.
@@ -105,11 +106,13 @@ class CustomLayers:
         if not self.missing:
             return
         functions = [layer for layer in self.missing if layer[0] in TENSORFLOW]
-        others = [layer for layer in self.missing if layer[0] not in TENSORFLOW]
+        of_cells = [layer for layer in self.missing if layer[0] in _OF_CELLS]
+        others = [layer for layer in self.missing if layer[0] not in (*TENSORFLOW, *_OF_CELLS)]
         what = [
             f"{words}: {_listed(layers)}"
             for words, layers in (
                 ("has layers that are not Keras's own or hold code, which is not run", others),
+                ("has a recurrent layer of several cells or of one's own, which is not read", of_cells),
                 ("calls functions of TensorFlow that are not read, or not with these arguments", functions),
             )
             if layers

@@ -291,11 +291,15 @@ def _both_ways(layer: Any, backward_layer: Any = None, **settings: Any) -> Any:
     Keras copies a layer by its config, in which a function of ours would be a path to import.
     """
     cell = getattr(layer, "cell", None)
+    own = backward_layer is None
     activations = {key: getattr(cell, key) for key in _ACTIVATION if hasattr(cell, key)}
     for key in activations:
         setattr(cell, key, keras.activations.linear)
+    if own and getattr(layer, "go_backwards", False):  # which Keras 2 turns round for the other direction
+        turned = {"go_backwards": False, "name": f"backward_{layer.name}"}
+        backward_layer = type(layer).from_config({**layer.get_config(), **turned})
     made = keras.layers.Bidirectional(layer, backward_layer=backward_layer, **settings)
-    for each in (made.forward_layer, *([] if backward_layer is not None else [made.backward_layer])):
+    for each in (made.forward_layer, *([made.backward_layer] if own else [])):
         for key, activation in activations.items():
             setattr(each.cell, key, activation)
     return made

@@ -18,6 +18,7 @@ ACTIVATIONS_BEFORE_3 = frozenset(
 )
 """The activations of Keras 1 and 2, and of tf.nn; another name is that of a function of the user's."""
 RENORMALIZED = "BatchNormalization with renorm"
+OVER_AXES = "BatchNormalization over several axes"
 _CLASSES = {
     "AtrousConvolution1D": "Conv1D",
     "AtrousConvolution2D": "Conv2D",
@@ -143,7 +144,10 @@ def _old_batch_norm(made: dict[str, Any]) -> str:
         made["axis"] -= 1  # Keras 2 counts an axis more, of the parts of a batch in training
     for key in ("fused", "renorm_clipping"):
         made.pop(key, None)
-    return RENORMALIZED if made.pop("renorm", False) else "BatchNormalization"
+    renormalized = made.pop("renorm", False)
+    if isinstance(made.get("axis"), list):
+        return OVER_AXES
+    return RENORMALIZED if renormalized else "BatchNormalization"
 
 
 def _old_recurrent(class_name: str, made: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from genolift.models.from_keras.absent import Thresholded, ThresholdedReLU
+from genolift.models.from_keras.absent import BatchNormalizationOverAxes, Thresholded, ThresholdedReLU
 from genolift.models.from_keras.convolutions import (
     CONVOLUTIONS,
     TRANSPOSED,
@@ -109,6 +109,8 @@ class BatchNormalization(nn.Module):
         return y if self.beta is None else y + self._along(self.beta, inputs)
 
     def _along(self, value: Tensor, inputs: Tensor) -> Tensor:
+        if isinstance(self.axis, tuple):
+            return value  # which has the inputs' axes
         axis = self.axis % inputs.dim()
         return value if axis == inputs.dim() - 1 else value.reshape(-1, *[1] * (inputs.dim() - 1 - axis))
 
@@ -132,7 +134,7 @@ def as_torch(layer: Any, *, masked: bool) -> nn.Module:
         return Transposed(layer)
     if isinstance(layer, LocallyConnected):
         return ByPlace(layer)
-    if isinstance(layer, keras.layers.BatchNormalization):
+    if isinstance(layer, (keras.layers.BatchNormalization, BatchNormalizationOverAxes)):
         return BatchNormalization(layer)
     if isinstance(layer, keras.layers.LayerNormalization):
         return LayerNorm(layer)

@@ -303,6 +303,7 @@ _PASS = (
     "ActivityRegularization",
     "AlphaDropout",
     "BatchNormalization",
+    "BatchNormalizationOverAxes",
     "BatchRenormalization",
     "Dense",
     "Dropout",
