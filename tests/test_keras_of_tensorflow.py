@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ import pytest
 import torch
 
 import genolift
-from genolift.models.from_keras import keras
+from genolift.models.from_keras import keras, operators
+from genolift.models.from_keras.tensorflow_functions import FUNCTIONS
 
 LENGTH, FILTERS = 12, 3
 CONFIG: dict[str, Any] = {"trainable": True, "dtype": "float32"}
@@ -181,8 +183,14 @@ def test_functions_of_tensorflow_are_read_with_a_tensor_in_any_argument(
             'LAYERS = {"tf.math.cumsum*": lambda x, axis: x.cumsum(axis) - x}',
             lambda x: (x.cumsum(2) - x).amax(2),
         ),
+        (
+            function("compat.v1.norm", ["bn", 0, 0, {"ord": 1, "axis": 1, "keepdims": True}]),
+            r'"call": {"axis": 1, "keepdims": true, "ord": 1}, "function": "compat.v1.norm"',
+            'LAYERS = {"tf.compat.v1.norm": lambda x, axis, **kept: x.abs().sum(axis, keepdim=True)}',
+            lambda x: x.abs().sum(2),
+        ),
     ],
-    ids=["of no name in the table", "of an argument that the table does not know"],
+    ids=["of no name in the table", "of an argument not in the table", "of a value not in the table"],
 )
 def test_a_function_of_tensorflow_that_is_not_read_is_the_users_to_supply(
     tmp_path: Path, onehot: torch.Tensor, call: Any, shown: str, own: str, right: Any
@@ -196,6 +204,12 @@ def test_a_function_of_tensorflow_that_is_not_read_is_the_users_to_supply(
     with torch.no_grad():
         expected = right(batch_normed(small_weights(), onehot)[1])
         torch.testing.assert_close(model(onehot).double(), expected, atol=1e-5, rtol=0)
+
+
+def test_no_function_of_the_table_takes_an_argument_whose_other_values_are_refused() -> None:
+    for name, function_of_name in FUNCTIONS.items():
+        taken = inspect.signature(function_of_name.compute).parameters
+        assert not taken.keys() & operators._WITHOUT_EFFECT.keys(), name
 
 
 def test_a_users_function_stands_for_one_of_tensorflow_that_is_read_too(

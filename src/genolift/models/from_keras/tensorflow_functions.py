@@ -80,7 +80,7 @@ def _product(x: Tensor, axes: list[int], keep: bool) -> Tensor:
     return x
 
 
-def _norm(tensor: Tensor, ord: str = "euclidean", axis: Axes = None, keepdims: bool | None = None) -> Tensor:
+def _norm(tensor: Tensor, axis: Axes = None, keepdims: bool | None = None) -> Tensor:
     return (tensor * tensor).sum(_axes(tensor, axis), keepdim=bool(keepdims)).sqrt()
 
 
