@@ -434,6 +434,7 @@ DAMAGED: dict[str, tuple[bytes, str]] = {
     "a single array": (npy(X), "is a single array (.npy); write it with numpy.savez"),
     "a text": (b"id\ta\n", "text before the first record"),
     "an empty file": (b"", "holds no FASTA record (it is empty)"),
+    "a damaged name": (savez(dna=X, y0=Y).replace(b"y0.npy", b"y0.npq"), "holds 'y0.npq', which is no array"),
     "a truncated file": (savez(dna=X, y0=Y)[:-40], "is damaged (File is not a zip file)"),
     "a wrong checksum": (savez(dna=X, y0=Y).replace(b"\x93NUM", b"\x93NUM"), ""),
     "an array cut short": (zipped(dna=npy(X)[:-4], y0=npy(Y)), "dna.npy is not as large as its shape"),

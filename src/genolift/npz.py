@@ -57,8 +57,8 @@ def read_npz(path: str | Path, where: str) -> dict[str, NDArray[Any]]:
     Raises
     ------
     InputError
-        If the file is missing, damaged, no such archive, holds no array or more than `MOST_BYTES`, or an
-        array holds Python objects or something else than numbers and texts.
+        If the file is missing, damaged, no such archive, holds no array, something else or more than
+        `MOST_BYTES`, or an array holds Python objects or something else than numbers and texts.
     """
     file = existing_file(path, where=where)
     place = f"{where}: {file}"
@@ -70,10 +70,11 @@ def read_npz(path: str | Path, where: str) -> dict[str, NDArray[Any]]:
         raise InputError("is no .npz file", where=place, remedy=_SAVE)
     arrays: dict[str, NDArray[Any]] = {}
     with _one_line(place), zipfile.ZipFile(file) as archive:
-        records = [record for record in archive.infolist() if record.filename.endswith(".npy")]
         _check_sizes(archive, file, place)
-        for record in records:
+        for record in archive.infolist():
             name = record.filename.removesuffix(".npy")
+            if name == record.filename:  # passed over, it could be an array whose name is damaged
+                raise InputError(f"holds {name!r}, which is no array (.npy)", where=place, remedy=_SAVE)
             if name in arrays:
                 raise InputError(f"holds the array {name!r} twice", where=place, remedy=_SAVE)
             arrays[name] = _array(archive, record, f"{place}, {name}")

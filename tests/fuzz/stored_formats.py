@@ -1,4 +1,7 @@
-"""Our own HDF5 files, made by a small run of the steps: our readers, and h5py alone beside them."""
+"""Our own HDF5 files, made by a small run of the steps: our readers, and h5py alone beside them.
+
+And the arrays of a model's expected outputs (.npz), beside numpy's reader.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,12 @@ import h5py
 import numpy as np
 from steps import study
 
-from fuzz.container_changes import change_hdf5, change_hdf5_headers
+from fuzz.container_changes import change_hdf5, change_hdf5_headers, change_zip
 from fuzz.judging import difference
 from fuzz.running import Format
 from genolift.aggregate import aggregate
 from genolift.motifs import find_motifs
+from genolift.npz import read_npz
 from genolift.reference_store import open_references
 from genolift.report.results import _attributes
 from genolift.sequences import read_sequences
@@ -137,16 +141,36 @@ def _unchanged(read: Callable[[Path], Any], name: str) -> Callable[[Path], Any]:
     return read_unchanged
 
 
-STORED_FORMATS = tuple(
-    Format(name, ".h5", read, other, _file(file), changes=_CHANGES)
-    for name, file, read, other in (
-        ("sequences.h5", "sequences.h5", _sequences, _unchanged(_sequences_by_h5py, "sequences.h5")),
-        ("references.h5", "references.h5", _references, _unchanged(_references_by_h5py, "references.h5")),
-        ("shard", "shard.h5", _aggregated, _unchanged(_shard_by_h5py, "shard.h5")),
-        (
-            *("contributions.h5", "contributions.h5", _contributions),
-            _unchanged(_contributions_by_h5py, "contributions.h5"),
-        ),
-        ("motifs.h5", "motifs.h5", _motifs, _motifs_by_h5py),
-    )
+def _saved_arrays(folder: Path) -> Sequence[Path]:
+    random = np.random.default_rng(0)
+    arrays: dict[str, Any] = {"dna": random.random((3, 20, 4), dtype=np.float32), "y0": random.random((3, 2))}
+    arrays |= {"id": np.array(["one", "two", "three"]), "columns": np.asfortranarray(arrays["y0"])}
+    np.savez(folder / "plain.npz", **arrays)
+    np.savez_compressed(folder / "packed.npz", **arrays)
+    return [folder / "plain.npz", folder / "packed.npz"]
+
+
+def _arrays_of_numpy(path: Path) -> Any:
+    with np.load(path, allow_pickle=False) as saved:
+        return {name: saved[name] for name in saved.files}
+
+
+STORED_FORMATS = (
+    Format(
+        *("npz", ".npz", lambda path: read_npz(path, "model.expect"), _arrays_of_numpy, _saved_arrays),
+        changes=(change_zip,),
+    ),
+    *(
+        Format(name, ".h5", read, other, _file(file), changes=_CHANGES)
+        for name, file, read, other in (
+            ("sequences.h5", "sequences.h5", _sequences, _unchanged(_sequences_by_h5py, "sequences.h5")),
+            ("references.h5", "references.h5", _references, _unchanged(_references_by_h5py, "references.h5")),
+            ("shard", "shard.h5", _aggregated, _unchanged(_shard_by_h5py, "shard.h5")),
+            (
+                *("contributions.h5", "contributions.h5", _contributions),
+                _unchanged(_contributions_by_h5py, "contributions.h5"),
+            ),
+            ("motifs.h5", "motifs.h5", _motifs, _motifs_by_h5py),
+        )
+    ),
 )
