@@ -66,6 +66,18 @@ class Shared(nn.Module):
         self.second.weight = self.first.weight
 
 
+class Untied(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(4, 4), nn.Linear(4, 4)
+
+
+class Larger(Net):
+    def __init__(self):
+        super().__init__()
+        self.more = nn.Linear(2, 5)
+
+
 class Lazy(nn.Module):
     def __init__(self):
         super().__init__()
@@ -230,6 +242,31 @@ def test_two_weights_for_a_tensor_that_layers_share_are_refused(folder: Path) ->
     assert "first.weight and second.weight differ, and are one weight in" in refused(
         folder, weights, "Shared"
     )
+
+
+@pytest.mark.parametrize(
+    ("trained", "named", "said"),
+    [
+        (
+            "Net",
+            "Larger",
+            "the class has layers that the file has no weights for: name the class that was trained",
+        ),
+        ("Larger", "Net", "name the class that has them"),
+        (
+            "Larger",
+            "Untied",
+            "none of the keys is the class's: name the class that the weights were trained in",
+        ),
+        ("Untied", "Shared", "name the class that was trained, in which they are two"),
+    ],
+)
+def test_naming_the_class_that_was_trained_mends_what_another_is_refused_for(
+    folder: Path, trained: str, named: str, said: str
+) -> None:
+    weights = {key: value.clone() for key, value in made(folder, trained).state_dict().items()}
+    assert said in refused(folder, weights, named)
+    check_same(loaded(folder, weights, trained), weights)
 
 
 def test_layers_that_learn_their_sizes_take_those_of_the_weights(folder: Path) -> None:
