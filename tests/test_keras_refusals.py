@@ -17,6 +17,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+import torch
 from refusals import refused
 
 import genolift
@@ -121,6 +122,24 @@ def test_cells_stacked_in_an_rnn_are_said_to_be_that_and_a_function_can_stand_fo
     assert said in refused(given)
     (tmp_path / "mine.py").write_text("def stack(x):\n    return x[:, -1, :2]\n")
     genolift.load_model({**given, "custom_layers": f"{tmp_path}/mine.py"})
+
+
+def test_a_layer_of_two_models_whose_weights_are_in_keras_once_is_read_from_the_h5_that_is_advised(
+    tmp_path: Path,
+) -> None:
+    dna, shared = k.Input((LENGTH, 4)), k.Dense(4, name="shared")
+    parts = []
+    for name in ("one", "other"):
+        inputs = k.Input((LENGTH, 4))
+        parts.append(keras.Model(inputs, shared(inputs), name=name))
+    model = keras.Model(dna, k.Flatten()(k.Concatenate()([part(dna) for part in parts])))
+    for suffix in (".keras", ".h5"):
+        model.save(tmp_path / f"model{suffix}")
+    assert "saved as .h5 it has them twice" in refused(f"{tmp_path}/model.keras")
+    x = torch.rand(3, LENGTH, 4)
+    with torch.no_grad():
+        found = genolift.load_model(tmp_path / "model.h5")(x.transpose(1, 2))
+        torch.testing.assert_close(found, model(x))
 
 
 @pytest.mark.parametrize("kind", malicious(Path()))
