@@ -14,9 +14,10 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
+from genolift.engine.activations import ACTIVATIONS
+from genolift.engine.cells import CELLS
 from genolift.engine.graph import Name, Result, aten
 from genolift.engine.recurrent_operations import genolift
-from genolift.engine.stepping import ACTIVATIONS
 
 X, U, V, M, W = (Name(letter) for letter in "xuvmw")
 
@@ -160,7 +161,7 @@ def _recurrent(gates: int, states: int) -> Row:
 
 
 def _stepped(d: Draw) -> tuple[Any, ...]:
-    cell = d.one_of("lstm", "gru", "gru_reset_first", "rnn")
+    cell = d.one_of(*CELLS)
     gates, units = {"lstm": 4, "rnn": 1}.get(cell, 3), d.integer(1, 3)
     start: list[Name] = []
     if d.boolean():

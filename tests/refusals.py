@@ -1,7 +1,8 @@
-"""What a model that is refused is refused with."""
+"""What is said where something is refused."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,9 +10,14 @@ import pytest
 import genolift
 
 
-def refused(given: Any) -> str:
-    """Return the one line that `genolift.load_model` refuses a model with."""
+def refused_by(run: Callable[[], Any]) -> str:
+    """Return the one line that a call is refused with."""
     with pytest.raises(genolift.InputError) as error:
-        genolift.load_model(given)
+        run()
     assert "\n" not in str(error.value)
     return str(error.value)
+
+
+def refused(given: Any) -> str:
+    """Return the one line that `genolift.load_model` refuses a model with."""
+    return refused_by(lambda: genolift.load_model(given))

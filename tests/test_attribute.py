@@ -19,6 +19,7 @@ import psutil
 import pyBigWig
 import pytest
 import torch
+from refusals import refused_by
 from steps import LENGTH, Study, study
 
 import genolift
@@ -54,13 +55,6 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
 def by_id(path: Path) -> dict[str, np.ndarray]:
     with h5py.File(path) as file:
         return dict(zip(file["genolift/id"].asstr()[:], file["shap/seq"][:], strict=True))
-
-
-def refused(run: Any) -> str:
-    with pytest.raises(genolift.InputError) as error:
-        run()
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 def test_the_file_holds_what_deeplift_returns(done: Study) -> None:
@@ -171,7 +165,7 @@ def test_a_full_disk_loses_nothing_that_was_done(tmp_path: Path, monkeypatch: py
         savez(file, **arrays)
 
     monkeypatch.setattr(np, "savez", full)
-    message = refused(made.attribute)
+    message = refused_by(made.attribute)
     assert "cannot be written (no space left on device); make room" in message
     assert not (tmp_path / "shard.h5").exists()
     assert not list((tmp_path / "shard.h5.pieces").glob("*unfinished*"))
@@ -194,12 +188,12 @@ def test_a_piece_that_cannot_be_written_is_an_error_whichever_it_is(
         savez(file, **arrays)
 
     monkeypatch.setattr(np, "savez", full)
-    assert "cannot be written (no space left on device)" in refused(made.attribute)
+    assert "cannot be written (no space left on device)" in refused_by(made.attribute)
     assert not (tmp_path / "shard.h5").exists()
 
 
 def test_a_budget_that_one_pair_does_not_fit_is_refused_in_one_line(done: Study) -> None:
-    message = refused(lambda: done.attribute("x.h5", memory=2**26))
+    message = refused_by(lambda: done.attribute("x.h5", memory=2**26))
     assert message.startswith("memory: one sequence with one reference takes")
     wanted = int(re.findall(r"raise --memory .* to (\d+)MiB", message)[0])
     assert wanted > 64
@@ -211,31 +205,31 @@ def test_shuffles_of_other_sequences_are_refused_at_their_piece(tmp_path: Path) 
     made = study(tmp_path)
     with h5py.File(tmp_path / "references.h5", "r+") as file:
         file["codes"][9, 1] = (file["codes"][9, 1] + 1) % 4
-    assert "references.h5: is no store of references (the references of key 9 are not those" in refused(
+    assert "references.h5: is no store of references (the references of key 9 are not those" in refused_by(
         made.attribute
     )
     assert len(list((tmp_path / "shard.h5.pieces").glob("0*.npz"))) == 2
 
 
 def test_mistakes_are_said_in_one_line(done: Study, tmp_path: Path) -> None:
-    assert "sequence s" in refused(lambda: done.attribute("x.h5", tolerance=0.0))
-    assert "over the tolerance of 0; use precision: float64" in refused(
+    assert "sequence s" in refused_by(lambda: done.attribute("x.h5", tolerance=0.0))
+    assert "over the tolerance of 0; use precision: float64" in refused_by(
         lambda: done.attribute("x.h5", tolerance=0.0)
     )
     nan = genolift.models.ModelSpec(done.model.path, done.model.class_name, {"nan": True})
-    assert "sequence s0 (key 0): the model's output is infinite" in refused(
+    assert "sequence s0 (key 0): the model's output is infinite" in refused_by(
         lambda: done.attribute("x.h5", model=nan)
     )
     long = genolift.models.ModelSpec(done.model.path, done.model.class_name, input_length=80)
-    assert "have 60 bases, the model takes 80" in refused(lambda: done.attribute("x.h5", model=long))
-    assert "there is no target 5" in refused(lambda: done.attribute("x.h5", target=5))
-    assert "choose one of first, second" in refused(lambda: done.attribute("x.h5", target="third"))
-    assert "4/4 is no shard" in refused(lambda: done.attribute("x.h5", shard=(4, 4)))
+    assert "have 60 bases, the model takes 80" in refused_by(lambda: done.attribute("x.h5", model=long))
+    assert "there is no target 5" in refused_by(lambda: done.attribute("x.h5", target=5))
+    assert "choose one of first, second" in refused_by(lambda: done.attribute("x.h5", target="third"))
+    assert "4/4 is no shard" in refused_by(lambda: done.attribute("x.h5", shard=(4, 4)))
     other = study(tmp_path / "other", n=5)
     references = other.folder / "references.h5"
-    assert "made for other sequences" in refused(lambda: done.attribute("x.h5", references=references))
+    assert "made for other sequences" in refused_by(lambda: done.attribute("x.h5", references=references))
     (tmp_path / "file").write_text("")
-    assert "file" in refused(lambda: done.attribute(out=tmp_path / "file" / "x.h5"))
+    assert "file" in refused_by(lambda: done.attribute(out=tmp_path / "file" / "x.h5"))
     assert not (done.folder / "x.h5").exists()
 
 
@@ -246,7 +240,7 @@ def test_a_bias_of_nan_is_named_with_the_sequence(tmp_path: Path) -> None:
     weights = load_file(made.model.path)
     weights["out.bias"][0] = torch.nan
     save_file(weights, made.model.path)
-    assert "sequence s0 (key 0): the model's output is NaN" in refused(made.attribute)
+    assert "sequence s0 (key 0): the model's output is NaN" in refused_by(made.attribute)
 
 
 def test_shards_that_do_not_belong_together_are_refused(done: Study, tmp_path: Path) -> None:
@@ -254,10 +248,10 @@ def test_shards_that_do_not_belong_together_are_refused(done: Study, tmp_path: P
     made.attribute("a.h5", shard=(0, 2))
     made.attribute("b.h5", shard=(1, 2))
     made.attribute("c.h5", shard=(1, 2), target=1)
-    assert "the shards lack 10 of 20 sequences, key 10 first" in refused(lambda: made.aggregate("a.h5"))
-    assert "hold 30 sequences, 20 are kept" in refused(lambda: made.aggregate("a.h5", "b.h5", "b.h5"))
-    assert "was made with" in refused(lambda: made.aggregate("a.h5", "c.h5"))
-    assert "is no file of contributions" in refused(lambda: made.aggregate("references.h5"))
+    assert "the shards lack 10 of 20 sequences, key 10 first" in refused_by(lambda: made.aggregate("a.h5"))
+    assert "hold 30 sequences, 20 are kept" in refused_by(lambda: made.aggregate("a.h5", "b.h5", "b.h5"))
+    assert "was made with" in refused_by(lambda: made.aggregate("a.h5", "c.h5"))
+    assert "is no file of contributions" in refused_by(lambda: made.aggregate("references.h5"))
     assert not (tmp_path / "contributions.h5").exists()
 
 

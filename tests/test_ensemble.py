@@ -13,10 +13,10 @@ import pyBigWig
 import pytest
 import torch
 from made_up_results import tell
+from refusals import refused_by
 from safetensors.torch import save_file
 from steps import LENGTH, Study, study
 
-import genolift
 from genolift import ensemble
 from genolift.cli import main
 from genolift.model_spec import ModelSpec
@@ -58,13 +58,6 @@ def of_each(made: Study, name: str) -> np.ndarray:
 def of_mean(made: Study, name: str) -> np.ndarray:
     with h5py.File(made.folder / "contributions.h5") as file:
         return np.asarray(file[name][:])
-
-
-def refused(run: Any) -> str:
-    with pytest.raises(genolift.InputError) as error:
-        run()
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -194,11 +187,11 @@ def test_models_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
         made.attribute(f"a{i}.h5", model=zero, model_name="a", shard=(i, 2))
         made.attribute(f"b{i}.h5", model=one, model_name="b", shard=(i, 2))
     both = ["a0.h5", "a1.h5", "b0.h5", "b1.h5"]
-    message = refused(lambda: made.aggregate(*both[:3]))
+    message = refused_by(lambda: made.aggregate(*both[:3]))
     assert message.endswith(
         "b0.h5: the shards of b lack 3 of 6 sequences, key 3 first; give every shard of these sequences once"
     )
-    message = refused(lambda: made.aggregate(*both, "b1.h5"))
+    message = refused_by(lambda: made.aggregate(*both, "b1.h5"))
     assert "the shards of b hold 9 sequences, 6 are kept" in message
     changes: dict[str, Any]
     for name, changes, said in (
@@ -207,11 +200,11 @@ def test_models_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
         ("precision", {"precision": "float64"}, "the model c was run with precision float64, a with float32"),
     ):
         made.attribute(f"{name}.h5", model=one, model_name="c", **changes)
-        assert said in refused(lambda name=name: made.aggregate("a0.h5", "a1.h5", f"{name}.h5"))  # type: ignore[misc]
+        assert said in refused_by(lambda name=name: made.aggregate("a0.h5", "a1.h5", f"{name}.h5"))  # type: ignore[misc]
     other = study(tmp_path / "other", n=6, r=2)
     other.attribute("c.h5", model=one, model_name="c")
     (made.folder / "c.h5").write_bytes((other.folder / "c.h5").read_bytes())
-    assert "the model c was run with reference_number 2, a with 3" in refused(
+    assert "the model c was run with reference_number 2, a with 3" in refused_by(
         lambda: made.aggregate("a0.h5", "a1.h5", "c.h5")
     )
     assert not (made.folder / "contributions.h5").exists()
@@ -222,7 +215,7 @@ def test_a_name_that_two_models_have_and_a_model_of_two_names_are_refused(tmp_pa
     made = study(tmp_path, n=4)
     made.attribute("a.h5", model=made.fold(0), model_name="a", shard=(0, 2))
     made.attribute("b.h5", model=made.fold(1), model_name="a", shard=(1, 2))
-    message = refused(lambda: made.aggregate("a.h5", "b.h5"))
+    message = refused_by(lambda: made.aggregate("a.h5", "b.h5"))
     assert "b.h5: was made with model " in message
     assert (
         "remove the shards and attribute again (models of an ensemble are told apart by --model-n" in message
@@ -231,7 +224,7 @@ def test_a_name_that_two_models_have_and_a_model_of_two_names_are_refused(tmp_pa
     Path(copy.path).write_bytes(Path(made.fold(0).path).read_bytes())
     made.attribute("a.h5", model=made.fold(0), model_name="a")
     made.attribute("b.h5", model=copy, model_name="b")
-    assert "the models a and b are the same; give each once" in refused(
+    assert "the models a and b are the same; give each once" in refused_by(
         lambda: made.aggregate("a.h5", "b.h5")
     )
 
@@ -239,16 +232,16 @@ def test_a_name_that_two_models_have_and_a_model_of_two_names_are_refused(tmp_pa
 @pytest.mark.parametrize("name", ["../up", "", "a b", "sd"])
 def test_a_model_s_name_is_one_for_a_folder(tmp_path: Path, name: str) -> None:
     made = study(tmp_path, n=2, r=1)
-    assert "is no name for a model" in refused(lambda: made.attribute(model_name=name))
+    assert "is no name for a model" in refused_by(lambda: made.attribute(model_name=name))
     made.attribute()
     tell(tmp_path / "shard.h5", model_name=name)
-    assert "is no name for a model" in refused(made.aggregate)
+    assert "is no name for a model" in refused_by(made.aggregate)
 
 
 def test_a_model_of_another_length_is_named(tmp_path: Path) -> None:
     made = study(tmp_path, n=2, r=1)
     long = ModelSpec(made.model.path, made.model.class_name, input_length=80)
-    message = refused(lambda: made.attribute(model=long, model_name="fold_7"))
+    message = refused_by(lambda: made.attribute(model=long, model_name="fold_7"))
     assert "its sequences have 60 bases, the model fold_7 takes 80" in message
 
 

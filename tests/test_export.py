@@ -17,6 +17,7 @@ import pytest
 import torch
 from modules import module as of_zoo
 from modules_with_weights import LAYERS, MODELS
+from refusals import refused
 from zoo import onehot
 
 import genolift
@@ -95,12 +96,6 @@ def saved(folder: Path, name: str, **more: Any) -> ModelSpec:
 def written(spec: ModelSpec, folder: Path) -> Any:
     write_program(spec, folder / "model.pt2")
     return genolift.load_model(folder / "model.pt2")
-
-
-def refused(path: Path) -> str:
-    with pytest.raises(genolift.InputError) as error:
-        genolift.load_model(path)
-    return str(error.value)
 
 
 def check_same(program: Any, model: Any, length: int, **more: Any) -> None:

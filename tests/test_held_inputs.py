@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyBigWig
 import pytest
+from refusals import refused_by
 
-from genolift.errors import InputError
 from genolift.held_inputs import HeldInputs, example_of, held_provenance
 from genolift.held_spec import HeldSpec, as_given
 from genolift.number_table import read_number_table
@@ -45,13 +44,6 @@ def write_track(path: str, lengths: dict[str, int] = LENGTHS, gap: int = 9) -> N
 
 def held(inputs: list[Any] = [], channels: list[Any] = []) -> HeldSpec:  # noqa: B006
     return HeldSpec.of(inputs, channels, "")
-
-
-def refused(run: Callable[[], Any]) -> str:
-    with pytest.raises(InputError) as caught:
-        run()
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 # Tables ----------------------------------------------------------------------------------------------------
@@ -98,15 +90,15 @@ def test_every_layout_of_a_table_gives_the_same_numbers(layout: str) -> None:
 )
 def test_a_mistake_in_a_table_is_said_with_its_line(text: str, said: str) -> None:
     Path("t.tsv").write_text(text)
-    assert refused(lambda: read_number_table("t.tsv")).startswith(said)
+    assert refused_by(lambda: read_number_table("t.tsv")).startswith(said)
 
 
 def test_a_column_that_is_not_there_is_named_with_the_nearest() -> None:
     Path("t.tsv").write_text("id\tlibrary_1\tcount\ns1\t1\t2\n")
-    message = refused(lambda: read_number_table("t.tsv", columns=["count", "libary_1"]))
+    message = refused_by(lambda: read_number_table("t.tsv", columns=["count", "libary_1"]))
     assert message == "t.tsv: has no column 'libary_1' of numbers; did you mean 'library_1'?"
-    assert "it has library_1, count" in refused(lambda: read_number_table("t.tsv", columns=["xyz"]))
-    assert "has no column 'id' of numbers" in refused(lambda: read_number_table("t.tsv", columns=["id"]))
+    assert "it has library_1, count" in refused_by(lambda: read_number_table("t.tsv", columns=["xyz"]))
+    assert "has no column 'id' of numbers" in refused_by(lambda: read_number_table("t.tsv", columns=["id"]))
 
 
 def test_of_rows_that_no_sequence_has_only_the_id_is_looked_at() -> None:
@@ -138,7 +130,7 @@ def test_records_that_encoding_drops_do_not_shift_the_rows(folder: Path) -> None
 
 def test_a_sequence_without_a_row_is_named_and_counted() -> None:
     Path("t.tsv").write_text("id\ta\ns1\t1\n")
-    message = refused(lambda: HeldInputs(held([{"table": "t.tsv"}]), stored("s1", "s2", "s3")))
+    message = refused_by(lambda: HeldInputs(held([{"table": "t.tsv"}]), stored("s1", "s2", "s3")))
     assert message == (
         "t.tsv: has no row for 2 of 3 sequences, 's2' first; "
         "give a row for every id of sequences.tsv that is kept"
@@ -166,12 +158,12 @@ def test_a_sequence_without_a_row_is_named_and_counted() -> None:
 def test_a_mistake_in_a_spec_is_said_with_its_item(inputs: list[Any], channels: list[Any], said: str) -> None:
     for name in ("t.tsv", "t.bw"):
         Path(name).touch()
-    assert refused(lambda: held(inputs, channels)).startswith(said)
+    assert refused_by(lambda: held(inputs, channels)).startswith(said)
 
 
 def test_columns_that_do_not_fill_the_shape_are_said() -> None:
     Path("t.tsv").write_text("id\ta\tb\ns1\t1\t2\n")
-    message = refused(lambda: HeldInputs(held([{"table": "t.tsv", "shape": [3, 1]}]), stored("s1")))
+    message = refused_by(lambda: HeldInputs(held([{"table": "t.tsv", "shape": [3, 1]}]), stored("s1")))
     assert message.startswith("t.tsv: 2 values do not fill the shape [3, 1]; give 3 values")
 
 
@@ -202,15 +194,15 @@ def test_a_channel_of_a_table_has_a_column_for_each_position() -> None:
     assert value.tolist() == [[7], [7]]
     Path("t.csv").write_text("id,a\na,1\nb,1\n")
     said = "t.csv: has 1 column beside 'id', the sequences have 6 positions; give a column for each position"
-    assert refused(lambda: HeldInputs(spec, stored("a", "b"))) == said
-    assert refused(lambda: example_of(spec, 6)) == said
+    assert refused_by(lambda: HeldInputs(spec, stored("a", "b"))) == said
+    assert refused_by(lambda: example_of(spec, 6)) == said
 
 
 def test_a_track_of_another_genome_is_refused() -> None:
     windows = stored("a", places=Places(["chr2"], np.array([0]), ["+"]))
 
     def message(spec: HeldSpec, sequences: Sequences = windows) -> str:
-        return refused(lambda: HeldInputs(spec, sequences))
+        return refused_by(lambda: HeldInputs(spec, sequences))
 
     spec = held(channels=[{"bigwig": __file__}])
     assert message(spec).endswith("is no bigWig; give a .bw file; bedGraphToBigWig makes one")

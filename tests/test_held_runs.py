@@ -12,6 +12,7 @@ import pandas as pd
 import pyBigWig
 import pytest
 import torch
+from refusals import refused_by
 from safetensors.torch import save_file
 from steps import LENGTH, Study, study
 
@@ -124,13 +125,6 @@ def assert_equal(path: Path, expected: genolift.Attribution) -> None:
     with h5py.File(path) as file:
         np.testing.assert_allclose(file["shap/seq"][:], expected.hypothetical, rtol=0, atol=1e-6)
         np.testing.assert_allclose(file["genolift/output"][:], expected.output, rtol=0, atol=1e-6)
-
-
-def refused(run: Any) -> str:
-    with pytest.raises(genolift.InputError) as error:
-        run()
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 def test_the_file_holds_what_deeplift_returns_with_the_same_values_held(
@@ -255,7 +249,7 @@ def test_what_the_model_does_not_take_is_said(made: tuple[Study, dict[str, Any]]
 
     def message(**changed: Any) -> str:
         model, held = spec_of(config, **changed)
-        return refused(lambda: there.attribute("x.h5", model=model, held=held))
+        return refused_by(lambda: there.attribute("x.h5", model=model, held=held))
 
     two, none = [{"values": [0, 1]}], list[Any]()
     assert "does not take an input of shape (n, 4, 60) and (n, 2, 60) and (n, 2): " in message(
@@ -311,14 +305,14 @@ def test_the_config_says_what_is_held_and_counts_the_channels(tmp_path: Path) ->
     ],
 )
 def test_a_mistake_in_the_config_is_said(tmp_path: Path, changed: dict[str, Any], said: str) -> None:
-    message = refused(lambda: resolve_config(config_of(tmp_path, **changed), "my.yaml"))
+    message = refused_by(lambda: resolve_config(config_of(tmp_path, **changed), "my.yaml"))
     assert message.startswith(f"my.yaml: analyses.mine.{said}")
 
 
 def test_a_track_needs_windows_on_a_genome(tmp_path: Path) -> None:
     channel = {"bigwig": f"{tmp_path}/t.bw"}
     config = config_of(tmp_path, extra_channels=[channel], sequences={"fasta": f"{tmp_path}/s.fa"})
-    assert refused(lambda: resolve_config(config, "my.yaml")) == (
+    assert refused_by(lambda: resolve_config(config, "my.yaml")) == (
         "my.yaml: analyses.mine.extra_channels: a bigWig is given, "
         "but the sequences are no windows on a genome; give 'bed' and 'genome', or the channel as a table"
     )

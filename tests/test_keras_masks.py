@@ -12,6 +12,7 @@ from typing import Any
 import h5py
 import pytest
 import torch
+from refusals import refused
 
 import genolift
 from genolift.engine import recurrent_operations
@@ -51,13 +52,6 @@ def with_custom_layer(folder: Path, name: str, code: str) -> dict[str, str]:
         "weights": f"{folder}/m.weights.h5",
         "custom_layers": f"{folder}/mine.py",
     }
-
-
-def refused(spec: dict[str, str]) -> str:
-    with pytest.raises(genolift.InputError) as error:
-        genolift.load_model(spec)
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 def outputs(spec: dict[str, str], onehot: torch.Tensor) -> torch.Tensor:

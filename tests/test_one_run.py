@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from made_up_results import make_results, rewrite, write_table
+from refusals import refused_by
 from steps import LENGTH, Study, study
 
 from genolift import attribute as step
@@ -50,13 +51,6 @@ def made_up(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return make_results(folder / "one"), make_results(folder / "other", windows=False)
 
 
-def refused(run: Callable[[], Any]) -> str:
-    with pytest.raises(InputError) as error:
-        run()
-    assert "\n" not in str(error.value)
-    return str(error.value)
-
-
 def encode_again(made: Study, change: Callable[[list[str]], None]) -> None:
     """Edit the FASTA and encode it again, with the same ids."""
     lines = (made.folder / "sequences.fa").read_text().splitlines()
@@ -77,7 +71,7 @@ def turn_letters(lines: list[str]) -> None:
 
 def test_sequences_that_were_edited_after_the_shuffles_are_refused(own: Study) -> None:
     encode_again(own, turn_letters)
-    message = refused(own.attribute)
+    message = refused_by(own.attribute)
     assert message.endswith(
         "references.h5: was made for other sequences; make it anew with genolift reference"
     )
@@ -94,11 +88,11 @@ def test_a_table_that_was_edited_or_is_of_another_encode_is_refused(own: Study) 
     path = own.folder / "sequences.tsv"
     whole = path.read_text()
     path.write_text(whole.replace("\t0.", "\t1.", 1))
-    message = refused(lambda: own.aggregate("a.h5", "b.h5"))
+    message = refused_by(lambda: own.aggregate("a.h5", "b.h5"))
     assert "sequences.tsv: is not the table that was written with the sequences of" in message
     assert message.endswith("give the table of that run, or run all steps again from genolift encode on")
     encode_again(own, lambda lines: lines.__setitem__(5, "A" * LENGTH))
-    assert "is not the table that was written with" in refused(lambda: own.aggregate("a.h5", "b.h5"))
+    assert "is not the table that was written with" in refused_by(lambda: own.aggregate("a.h5", "b.h5"))
     path.write_text(whole)
     own.aggregate("a.h5", "b.h5")
 
@@ -107,7 +101,7 @@ def test_shards_on_other_references_are_refused(done: Study, own: Study) -> None
     other = {"kind": "dinucleotide_shuffle", "number": 3, "seed": 1}
     write_references(sequences=own.folder / "sequences.h5", out=own.folder / "references.h5", **other)
     own.attribute("b.h5", shard=(1, 2), model=done.model)
-    message = refused(lambda: own.aggregate("a.h5", "b.h5"))
+    message = refused_by(lambda: own.aggregate("a.h5", "b.h5"))
     assert "was made with reference_seed 1" in message
     assert message.endswith("remove the shards and attribute again")
 
@@ -154,7 +148,7 @@ def test_a_well_formed_shard_that_is_wrong_is_refused(
 ) -> None:
     """Even where its digests are right: as a faulty program would have written it."""
     rewrite(own.folder / "a.h5", change)
-    message = refused(lambda: own.aggregate("a.h5", "b.h5"))
+    message = refused_by(lambda: own.aggregate("a.h5", "b.h5"))
     assert said in message
     assert f"{own.folder}/a.h5, sequence s" in message
     assert message.endswith("remove the file and run genolift attribute again")
@@ -188,7 +182,7 @@ def test_rows_before_an_edited_one_are_read(own: Study) -> None:
         file["codes"][6, 0, 0] = (file["codes"][6, 0, 0] + 1) % 4
     with open_references(own.folder / "references.h5") as references:
         assert references.codes(0, 6).shape == (6, 3, LENGTH)
-        assert "the references of key 6 are not those" in refused(lambda: references.codes(5, 8))
+        assert "the references of key 6 are not those" in refused_by(lambda: references.codes(5, 8))
 
 
 def test_digests_depend_on_the_sequence_alone_and_go_along(done: Study, tmp_path: Path) -> None:
@@ -309,7 +303,7 @@ def test_motifs_of_an_edited_table_are_refused(made_up: tuple[Path, Path], tmp_p
     table = pd.read_csv(folder / "sequences.tsv", sep="\t", dtype=str, keep_default_na=False)
     write_table(folder / "sequences.tsv", table.assign(strand="+"))
     files = {"contributions": folder / "contributions.h5", "sequences": folder / "sequences.tsv"}
-    message = refused(lambda: find_motifs(**files, out=tmp_path / "out", database="jaspar:fungi"))
+    message = refused_by(lambda: find_motifs(**files, out=tmp_path / "out", database="jaspar:fungi"))
     assert "sequences.tsv: is not the table that was written with the sequences of" in message
 
 

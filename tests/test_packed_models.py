@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from refusals import refused
 from torch import nn
 
 import genolift
@@ -37,11 +38,8 @@ def weights(tmp_path: Path) -> bytes:
     return saved.getvalue()
 
 
-def refused(folder: Path, name: str) -> str:
-    with pytest.raises(genolift.InputError) as error:
-        genolift.load_model({"path": f"{folder}/{name}", "class": f"{folder}/model.py:Small"})
-    assert "\n" not in str(error.value)
-    return str(error.value)
+def refused_in(folder: Path, name: str) -> str:
+    return refused({"path": f"{folder}/{name}", "class": f"{folder}/model.py:Small"})
 
 
 def zipped(path: Path, **members: bytes) -> None:
@@ -52,15 +50,15 @@ def zipped(path: Path, **members: bytes) -> None:
 
 def test_a_zip_archive_of_a_model_is_said_and_what_is_in_it_is_read(tmp_path: Path, weights: bytes) -> None:
     zipped(tmp_path / "m.pt.zip", folder__weights=weights)
-    message = refused(tmp_path, "m.pt.zip")
+    message = refused_in(tmp_path, "m.pt.zip")
     said = "is a zip archive that holds folder/weights.pt, not a model's file; unzip it and give "
     assert f"{said}folder/weights.pt as model.path" in message
     with zipfile.ZipFile(tmp_path / "m.pt.zip") as archive:
         archive.extractall(tmp_path)
     genolift.load_model({"path": f"{tmp_path}/folder/weights.pt", "class": f"{tmp_path}/model.py:Small"})
     zipped(tmp_path / "m.zip", fold_0=weights, fold_1=weights)
-    assert "holds 2 files of models (fold_0.pt, fold_1.pt)" in refused(tmp_path, "m.zip")
-    assert "unzip it and give one of them as model.path" in refused(tmp_path, "m.zip")
+    assert "holds 2 files of models (fold_0.pt, fold_1.pt)" in refused_in(tmp_path, "m.zip")
+    assert "unzip it and give one of them as model.path" in refused_in(tmp_path, "m.zip")
 
 
 @pytest.mark.parametrize(
@@ -71,7 +69,7 @@ def test_a_compressed_model_is_said_with_the_command_that_unpacks_it(
     tmp_path: Path, weights: bytes, compressed: Callable[[bytes], bytes], suffix: str, by: str
 ) -> None:
     (tmp_path / f"m.pt.{suffix}").write_bytes(compressed(weights))
-    message = refused(tmp_path, f"m.pt.{suffix}")
+    message = refused_in(tmp_path, f"m.pt.{suffix}")
     assert f"is compressed by {by}, not a model's file; unpack it ({by} -dc m.pt.{suffix} > m.pt)" in message
     if by == "gzip":  # the others are not on every machine
         command = re.search(r"unpack it \((.*?)\)", message)
@@ -85,7 +83,7 @@ def test_a_tar_archive_is_said(tmp_path: Path, weights: bytes, mode: str) -> Non
     (tmp_path / "m.pt").write_bytes(weights)
     with tarfile.open(tmp_path / "m.tar", mode) as archive:  # type: ignore[call-overload]
         archive.add(tmp_path / "m.pt", "m.pt")
-    message = refused(tmp_path, "m.tar")
+    message = refused_in(tmp_path, "m.tar")
     assert "is a tar archive" in message
     assert "unpack it (tar -xf m.tar) and give what is in it as model.path" in message
     (tmp_path / "m.pt").unlink()

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from refusals import refused
 from torch import nn
 from torch.nn.functional import one_hot
 
@@ -159,11 +160,8 @@ def onehot(n: int) -> torch.Tensor:
     return one_hot(codes, 4).transpose(1, 2).float()
 
 
-def refused(path: Path, **more: Any) -> str:
-    with pytest.raises(genolift.InputError) as error:
-        genolift.load_model({"path": str(path), **more})
-    assert "\n" not in str(error.value)
-    return str(error.value)
+def refused_in(path: Path, **more: Any) -> str:
+    return refused({"path": str(path), **more})
 
 
 @pytest.mark.parametrize("kind", ["traced", "scripted"])
@@ -224,7 +222,7 @@ def test_a_scripted_module_with_a_loop_is_explained_as_its_module(tmp_path: Path
 
 def test_a_script_that_values_lead_is_refused_by_its_operation_and_read_as_a_trace(tmp_path: Path) -> None:
     torch.jit.save(torch.jit.script(OnValues()), str(tmp_path / "saved.pt"))
-    message = refused(tmp_path / "saved.pt", trust=True, input_length=30)
+    message = refused_in(tmp_path / "saved.pt", trust=True, input_length=30)
     assert "(while bool(total.sum() < 3000):): " in message
     assert "save a trace in its place, torch.jit.trace(model.eval(), example), or load the module" in message
     torch.jit.save(torch.jit.trace(OnValues(), torch.ones(25, 4, 30)), str(tmp_path / "saved.pt"))
@@ -249,7 +247,7 @@ class Trained(nn.Module):
 def test_a_module_traced_in_training_mode_is_refused_with_its_mend(tmp_path: Path, kind: str) -> None:
     path, module, rows = tmp_path / "saved.pt", Trained(kind), onehot(4)
     torch.jit.save(torch.jit.trace(module.train(), rows, check_trace=False), str(path))
-    message = refused(path, trust=True, input_length=30)
+    message = refused_in(path, trust=True, input_length=30)
     assert "was traced in training mode (" in message
     assert "; call model.eval() first, then trace it again" in message
     torch.jit.save(torch.jit.trace(module.eval(), rows), str(path))
@@ -269,15 +267,15 @@ def test_torchscript_that_is_not_trusted_is_refused(network: nn.Module, tmp_path
     assert (
         "is TorchScript, which can run code when read; load the module that it was made from, with its "
         "class, or write that with genolift export; or, if you trust its source, set trust: true"
-    ) in refused(tmp_path / "saved.pt")
-    assert "does not say its input length; give model.input_length" in refused(
+    ) in refused_in(tmp_path / "saved.pt")
+    assert "does not say its input length; give model.input_length" in refused_in(
         tmp_path / "saved.pt", trust=True
     )
 
 
 def test_torchscript_that_fixes_the_number_of_rows_is_refused(tmp_path: Path) -> None:
     torch.jit.save(torch.jit.trace(FixedRows(), onehot(2)), str(tmp_path / "saved.pt"))
-    message = refused(tmp_path / "saved.pt", trust=True, input_length=30)
+    message = refused_in(tmp_path / "saved.pt", trust=True, input_length=30)
     assert "is TorchScript that torch cannot write as a graph" in message
     assert "load the module that it was made from" in message
 
@@ -288,7 +286,7 @@ def test_a_torchscript_program_that_would_write_a_file_is_not_run(tmp_path: Path
     for suffix in (".pt", ".pt2", ".safetensors", ".ckpt"):
         path = tmp_path / f"other{suffix}"
         path.write_bytes((tmp_path / "saved.pt").read_bytes())
-        assert "is TorchScript, which can run code when read" in refused(path)
+        assert "is TorchScript, which can run code when read" in refused_in(path)
     assert not (tmp_path / "written").exists()
     torch.jit.load(str(tmp_path / "saved.pt"))
     assert (tmp_path / "written").exists()  # so that the test would see it

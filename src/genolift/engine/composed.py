@@ -33,6 +33,11 @@ class Compared:
     spread: Tensor | None = None
     spread_change: Tensor | None = None
 
+    @property
+    def shape(self) -> torch.Size:
+        """Of both, broadcast."""
+        return self.change.shape
+
     def linear(self, function: Callable[[Tensor], Tensor]) -> Compared:
         """Return a linear function of the value."""
         return Compared(function(self.x), function(self.x0), function(self.change))
@@ -44,6 +49,9 @@ class Compared:
         return Compared(
             self.x + other.x, self.x0 + other.x0, self.change + other.change, spread, spread_change
         )
+
+    def __sub__(self, other: Compared) -> Compared:
+        return self + other.linear(torch.neg)
 
     def __mul__(self, other: Compared) -> Compared:
         """Return the product, by the symmetric split: d(u v) = (u + u0)/2 dv + (v + v0)/2 du."""

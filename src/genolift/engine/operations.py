@@ -13,25 +13,13 @@ import torch
 from torch import Tensor
 
 from genolift.engine import coefficients
+from genolift.engine.activations import RELU, SIGMOID, TANH
 from genolift.engine.composed import log_softmax, logsumexp, product, softmax
 from genolift.engine.graph import Name, Operation, Result, UnsupportedOperation, aten, names_in
 from genolift.engine.kinds import Composed, Elementwise, Entry, Joint, Linear, Product, Registered
 from genolift.engine.recurrent import gru, lstm, rnn_relu, rnn_tanh, stepped
 from genolift.engine.recurrent_operations import genolift
 from genolift.engine.selection import pooled, reduced
-
-
-def _relu_slope(x: Tensor) -> Tensor:
-    return (x > 0).to(x.dtype)
-
-
-def _sigmoid_slope(x: Tensor) -> Tensor:
-    y = torch.sigmoid(x)
-    return y * (1 - y)
-
-
-def _tanh_slope(x: Tensor) -> Tensor:
-    return 1 - torch.tanh(x) ** 2
 
 
 def _entr_slope(x: Tensor) -> Tensor:
@@ -103,9 +91,9 @@ FIRST: Mapping[Any, Entry] = {
     aten.neg.default: Linear(coefficients.negated),
     Result(aten._native_batch_norm_legit_no_training.default): Linear(coefficients.batch_norm),
     aten.convolution.default: Linear(coefficients.convolution, weighted="convolution"),
-    aten.relu.default: Elementwise(_relu_slope, curved=None),
-    aten.sigmoid.default: Elementwise(_sigmoid_slope),
-    aten.tanh.default: Elementwise(_tanh_slope),
+    aten.relu.default: Elementwise(RELU.slope, RELU.curved),
+    aten.sigmoid.default: Elementwise(SIGMOID.slope, SIGMOID.curved),
+    aten.tanh.default: Elementwise(TANH.slope, TANH.curved),
     aten.leaky_relu.default: _PIECEWISE,
     aten._prelu_kernel.default: _PIECEWISE,
     aten.hardtanh.default: _PIECEWISE,

@@ -2,119 +2,83 @@
 
 A 200-step layer would be thousands of operations if it were traced; kept whole it is one. Knows nothing of
 graphs or batches. Gates and equations are those of `torch.nn.LSTM`, `torch.nn.GRU` and `torch.nn.RNN`, and of
-`genolift.engine.stepping`.
+`genolift.engine.cells`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from genolift.engine.activations import ACTIVATIONS, RELU, SIGMOID, TANH
+from genolift.engine.cells import CELLS, STATES, State, gone_through
 from genolift.engine.composed import Compared, Program, activated, weighted
 from genolift.engine.rules import Function, Rule
-from genolift.engine.stepping import ACTIVATIONS, STATES
 
 
-def _sigmoid_slope(z: Tensor) -> Tensor:
-    y = torch.sigmoid(z)
-    return y * (1 - y)
+@dataclass(frozen=True)
+class _Layer:
+    """A recurrent layer in one direction: its kind, activations and weights."""
 
+    kind: str
+    activation: Function
+    gate: Function
+    weights: Sequence[Tensor]
+    """Of the inputs, and of the last output."""
+    biases: Sequence[Tensor | None]
+    projection: Tensor | None = None
 
-_SIGMOID = Function(torch.sigmoid, _sigmoid_slope, "absolute")
-_TANH = Function(torch.tanh, lambda z: 1 - torch.tanh(z) ** 2, "absolute")
-_RELU = Function(torch.relu, lambda z: (z > 0).to(z.dtype), None)
+    def through(
+        self,
+        inputs: Compared,
+        state: State,
+        rule: Rule,
+        *,
+        counts: Compared | None = None,
+        backwards: bool = False,
+    ) -> tuple[Compared, State]:
+        """Return the outputs of all steps, in the inputs' order, and the last state.
 
-_FUNCTIONS: Mapping[str, Function] = {
-    "tanh": _TANH,
-    "sigmoid": _SIGMOID,
-    "relu": _RELU,
-    "linear": Function(ACTIVATIONS["linear"], torch.ones_like, None),
-    "hard_sigmoid": Function(
-        ACTIVATIONS["hard_sigmoid"], lambda z: (z.abs() < 3).to(z.dtype) / 6, "absolute", (-3.0, 3.0)
-    ),
-    "hard_sigmoid_before_keras_3": Function(
-        ACTIVATIONS["hard_sigmoid_before_keras_3"],
-        lambda z: (z.abs() < 2.5).to(z.dtype) / 5,
-        "absolute",
-        (-2.5, 2.5),
-    ),
-}
+        Time comes first in ``inputs``, and in ``counts``, 1 at the steps that count. No ``state`` is zeros.
+        """
+        entering = _biased(weighted(inputs, self.weights[0], rule), self.biases[0])
+        zeros = entering[0][..., : self.weights[1].shape[1]].linear(torch.zeros_like)
 
-State = tuple[Compared, ...]
-Cell = Callable[[Compared, State, Tensor, "Tensor | None", Rule], State]
-"""``cell(inputs, state, weight, bias, rule)``: the step's inputs, already weighted and with their bias."""
+        def weigh(value: Compared, rows: slice | None = None) -> Compared:
+            weight, bias = self.weights[1], self.biases[1]
+            if rows is not None:
+                weight, bias = weight[rows], None if bias is None else bias[rows]
+            return _biased(weighted(value, weight, rule), bias)
 
+        def step(time: int, before: State) -> State:
+            activate, gate = (partial(activated, function=f, rule=rule) for f in (self.activation, self.gate))
+            output, *memory = CELLS[self.kind](entering[time], before, weigh, activate, gate)
+            if self.projection is not None:
+                output = _net(weighted(output, self.projection, rule))
+            return output, *memory
 
-def _lstm_cell(activation: Function, gate: Function) -> Cell:
-    def cell(inputs: Compared, state: State, weight: Tensor, bias: Tensor | None, rule: Rule) -> State:
-        hidden, memory = state
-        gates = inputs + _biased(weighted(hidden, weight, rule), bias)
-        size = memory.x.shape[-1]
-        entered, kept, candidate, shown = (gates[..., k * size : (k + 1) * size] for k in range(4))
-        memory = activated(kept, gate, rule) * memory + activated(entered, gate, rule) * activated(
-            candidate, activation, rule
+        def choose(time: int, new: Compared, old: Compared) -> Compared:
+            assert counts is not None
+            return _chosen(counts[time][..., None], new, old)
+
+        times = range(inputs.shape[0])
+        outputs, end = gone_through(
+            reversed(times) if backwards else times,
+            step,
+            state or (zeros,) * STATES[self.kind],
+            zeros if state else None,
+            None if counts is None else choose,
         )
-        return activated(shown, gate, rule) * activated(memory, activation, rule), memory
-
-    return cell
+        return _joined(outputs[::-1] if backwards else outputs, torch.stack), end
 
 
-def _gru_cell(activation: Function, gate: Function) -> Cell:
-    def cell(inputs: Compared, state: State, weight: Tensor, bias: Tensor | None, rule: Rule) -> State:
-        (hidden,) = state
-        size = hidden.x.shape[-1]
-        before = _biased(weighted(hidden, weight, rule), bias)
-        reset = activated(inputs[..., :size] + before[..., :size], gate, rule)
-        update = activated(inputs[..., size : 2 * size] + before[..., size : 2 * size], gate, rule)
-        # The reset gate multiplies what is weighted, so the sum has no parts of its own to tell apart.
-        candidate = activated(
-            _net(inputs[..., 2 * size :]) + reset * before[..., 2 * size :], activation, rule
-        )
-        return (_between(hidden, candidate, update),)
-
-    return cell
-
-
-def _gru_reset_first_cell(activation: Function, gate: Function) -> Cell:
-    def cell(inputs: Compared, state: State, weight: Tensor, bias: Tensor | None, rule: Rule) -> State:
-        (hidden,) = state
-        size = hidden.x.shape[-1]
-        of_gates, of_candidate = (None, None) if bias is None else (bias[: 2 * size], bias[2 * size :])
-        before = _biased(weighted(hidden, weight[: 2 * size], rule), of_gates)
-        gates = activated(inputs[..., : 2 * size] + before, gate, rule)
-        back = _biased(weighted(gates[..., :size] * hidden, weight[2 * size :], rule), of_candidate)
-        candidate = activated(inputs[..., 2 * size :] + back, activation, rule)
-        return (_between(hidden, candidate, gates[..., size:]),)
-
-    return cell
-
-
-def _between(hidden: Compared, candidate: Compared, update: Compared) -> Compared:
-    return candidate + update * (hidden + candidate.linear(torch.neg))
-
-
-def _plain_cell(activation: Function, gate: Function | None = None) -> Cell:
-    def cell(inputs: Compared, state: State, weight: Tensor, bias: Tensor | None, rule: Rule) -> State:
-        before = _biased(weighted(state[0], weight, rule), bias)
-        return (activated(inputs + before, activation, rule),)
-
-    return cell
-
-
-def _biased(value: Compared, bias: Tensor | None) -> Compared:
-    return value if bias is None else value + bias
-
-
-def _net(value: Compared) -> Compared:
-    return Compared(value.x, value.x0, value.change)
-
-
-def _recurrent(cell: Cell, index: int) -> Program:
-    """Return the program of a layer's result: 0 the outputs, 1 the last hidden state, 2 the last memory."""
+def _recurrent(kind: str, activation: Function, index: int) -> Program:
+    """Return the program of a result of torch's: 0 the outputs, 1 the last hidden state, 2 the memory."""
 
     def program(arguments: Sequence[Any], axis: int, shift: int, rule: Rule) -> Compared:
         inputs, start, parameters, has_biases, layers, _, _, bidirectional, batch_first = arguments
@@ -128,77 +92,40 @@ def _recurrent(cell: Cell, index: int) -> Program:
             outputs = []
             for direction in range(directions):
                 number = layer * directions + direction
-                weights = parameters[number * each : (number + 1) * each]
+                own = parameters[number * each : (number + 1) * each]
+                biases = own[2:4] if has_biases else (None, None)
+                projection = own[-1] if len(own) % 2 else None
+                made = _Layer(kind, activation, SIGMOID, own[:2], biases, projection)
                 state = tuple(value[number] for value in starts)
-                steps, end = _one_direction(cell, inputs, state, weights, has_biases, direction == 1, rule)
+                steps, end = made.through(inputs, state, rule, backwards=direction == 1)
                 outputs.append(steps)
                 ends.append(end)
             inputs = _joined(outputs, partial(torch.cat, dim=-1))
         if index == 0:
             return inputs.linear(lambda z: z.movedim(0, 1 + shift)) if batch_first else inputs
-        return _stacked([end[index - 1] for end in ends])
+        return _joined([end[index - 1] for end in ends], torch.stack)
 
     return program
 
 
-def _one_direction(
-    cell: Cell,
-    inputs: Compared,
-    state: State,
-    parameters: Sequence[Tensor],
-    has_biases: bool,
-    backwards: bool,
-    rule: Rule,
-) -> tuple[Compared, State]:
-    weight_in, weight_on = parameters[:2]
-    bias_in, bias_on = parameters[2:4] if has_biases else (None, None)
-    projection = parameters[-1] if len(parameters) % 2 else None
-    entering = _biased(weighted(inputs, weight_in, rule), bias_in)
-    steps: list[Compared] = []
-    times = range(inputs.x.shape[0])
-    for time in reversed(times) if backwards else times:
-        state = cell(entering[time], state, weight_on, bias_on, rule)
-        if projection is not None:
-            state = (_net(weighted(state[0], projection, rule)), *state[1:])
-        steps.append(state[0])
-    return _stacked(steps[::-1] if backwards else steps), state
-
-
-def _stacked(values: Sequence[Compared]) -> Compared:
-    return _joined(values, torch.stack)
-
-
-def _joined(values: Sequence[Compared], join: Callable[[list[Tensor]], Tensor]) -> Compared:
-    x, x0, change = (join([getattr(value, field) for value in values]) for field in ("x", "x0", "change"))
-    return Compared(x, x0, change)
-
-
 def lstm(index: int) -> Program:
     """Long short-term memory: results are the outputs, the last hidden state, and the last memory."""
-    return _recurrent(_lstm_cell(_TANH, _SIGMOID), index)
+    return _recurrent("lstm", TANH, index)
 
 
 def gru(index: int) -> Program:
     """Gated recurrent unit: results are the outputs and the last hidden state."""
-    return _recurrent(_gru_cell(_TANH, _SIGMOID), index)
+    return _recurrent("gru", TANH, index)
 
 
 def rnn_tanh(index: int) -> Program:
     """A plain recurrent layer with tanh."""
-    return _recurrent(_plain_cell(_TANH), index)
+    return _recurrent("rnn", TANH, index)
 
 
 def rnn_relu(index: int) -> Program:
     """A plain recurrent layer with relu."""
-    return _recurrent(_plain_cell(_RELU), index)
-
-
-_CELLS: Mapping[str, Callable[[Function, Function], Cell]] = {
-    "lstm": _lstm_cell,
-    "gru": _gru_cell,
-    "gru_reset_first": _gru_reset_first_cell,
-    "rnn": _plain_cell,
-}
+    return _recurrent("rnn", RELU, index)
 
 
 def stepped(index: int) -> Program:
@@ -206,27 +133,23 @@ def stepped(index: int) -> Program:
 
     def program(arguments: Sequence[Any], axis: int, shift: int, rule: Rule) -> Compared:
         inputs, start, parameters, mask, kind, activation, gate = arguments
-        weight_in, weight_on, bias_in, bias_on = parameters
-        cell = _CELLS[kind](_FUNCTIONS[activation], _FUNCTIONS[gate])
-        entering = weighted(inputs.linear(lambda z: z.movedim(1 + shift, 0)), weight_in, rule) + bias_in
-        counts = None if mask is None else mask.linear(lambda z: z.movedim(1 + shift, 0)[..., None])
-        zeros = _net(entering[0][..., : weight_on.shape[1]]).linear(torch.zeros_like)
-        state: State = tuple(start) or (zeros,) * STATES[kind]
-        output, outputs = zeros, []
-        for time in range(entering.x.shape[0]):
-            new = cell(entering[time], state, weight_on, bias_on, rule)
-            if counts is None:
-                output, state = new[0], new
-            else:
-                state = tuple(_chosen(counts[time], *pair) for pair in zip(new, state, strict=True))
-                # where zeros are started from, what is put out is the state
-                output = _chosen(counts[time], new[0], output) if start else state[0]
-            outputs.append(output)
+        inputs = inputs.linear(lambda z: z.movedim(1 + shift, 0))
+        counts = None if mask is None else mask.linear(lambda z: z.movedim(1 + shift, 0))
+        made = _Layer(kind, ACTIVATIONS[activation], ACTIVATIONS[gate], parameters[:2], parameters[2:])
+        outputs, end = made.through(inputs, tuple(start), rule, counts=counts)
         if index == 0:
-            return _stacked(outputs).linear(lambda z: z.movedim(0, 1 + shift))
-        return state[0] if index == 1 else state[-1]
+            return outputs.linear(lambda z: z.movedim(0, 1 + shift))
+        return end[0] if index == 1 else end[-1]
 
     return program
+
+
+def _biased(value: Compared, bias: Tensor | None) -> Compared:
+    return value if bias is None else value + bias
+
+
+def _net(value: Compared) -> Compared:
+    return Compared(value.x, value.x0, value.change)
 
 
 def _chosen(counts: Compared, one: Compared, other: Compared) -> Compared:
@@ -235,4 +158,9 @@ def _chosen(counts: Compared, one: Compared, other: Compared) -> Compared:
     apart = (one.x + one.x0) / 2 - (other.x + other.x0) / 2
     change = often * one.change + (1 - often) * other.change + apart * counts.change
     x, x0 = torch.where(counts.x > 0, one.x, other.x), torch.where(counts.x0 > 0, one.x0, other.x0)
+    return Compared(x, x0, change)
+
+
+def _joined(values: Sequence[Compared], join: Callable[[list[Tensor]], Tensor]) -> Compared:
+    x, x0, change = (join([getattr(value, field) for value in values]) for field in ("x", "x0", "change"))
     return Compared(x, x0, change)

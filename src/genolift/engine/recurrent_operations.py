@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from genolift.engine.stepping import ACTIVATIONS, named, stepped
+from genolift.engine.activations import ACTIVATIONS
+from genolift.engine.stepping import named, stepped
 
 _OPTIONS = (
     "Tensor[] params, bool has_biases, int num_layers, float dropout, bool train, bool bidirectional, "
@@ -57,7 +58,7 @@ def _stepped(
     activation: str,
     gate: str,
 ) -> tuple[Tensor, ...]:
-    functions = ACTIVATIONS[activation], ACTIVATIONS[gate]
+    functions = ACTIVATIONS[activation].value, ACTIVATIONS[gate].value
     results = stepped(inputs, start, parameters, mask, cell, *functions)
     return tuple(result.clone() for result in results)  # an operation's results may not be its arguments
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
-import torch
 from torch import Tensor, nn
 
+from genolift.models.from_keras.batch_norm import BatchNormalizationOverAxes, BatchRenormalization
 from genolift.models.from_keras.convolutions import (
     Conv1DTranspose,
     Conv2DTranspose,
@@ -43,48 +43,6 @@ class Thresholded(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """Return what is above the threshold, and 0 elsewhere."""
         return inputs * (inputs > self.threshold)
-
-
-class BatchRenormalization(keras.layers.BatchNormalization):
-    """Keras 2's BatchNormalization with renorm=True: in evaluation a plain one, with further weights."""
-
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Make the weights, in the order of Keras 2."""
-        super().build(input_shape)
-        for name in ("moving_stddev", "renorm_mean", "renorm_stddev"):
-            shape = self.moving_mean.shape
-            setattr(self, name, self.add_weight(shape=shape, initializer="zeros", name=name, trainable=False))
-
-
-class BatchNormalizationOverAxes(keras.layers.Layer):
-    """Keras 2's BatchNormalization with a mean and variance for each place along several axes."""
-
-    def __init__(
-        self,
-        axis: tuple[int, ...],
-        epsilon: float = 1e-3,
-        center: bool = True,
-        scale: bool = True,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.axis, self.epsilon, self.center, self.scale = axis, epsilon, center, scale
-
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Make the weights, in the order of Keras 2, with a size of 1 along the inputs' other axes."""
-        axes = {axis % len(input_shape) for axis in self.axis}
-        shape = tuple(size if axis in axes else 1 for axis, size in enumerate(input_shape))
-        self.gamma = self.add_weight(shape=shape, name="gamma") if self.scale else None
-        self.beta = self.add_weight(shape=shape, name="beta") if self.center else None
-        self.moving_mean = self.add_weight(shape=shape, name="moving_mean", trainable=False)
-        self.moving_variance = self.add_weight(shape=shape, name="moving_variance", trainable=False)
-
-    def call(self, inputs: Tensor) -> Tensor:
-        """Return the inputs less the mean, over the standard deviation, scaled and shifted."""
-        scale = torch.rsqrt(self.moving_variance.value + self.epsilon)
-        made: Tensor = (inputs - self.moving_mean.value) * scale
-        made = made if self.gamma is None else made * self.gamma.value
-        return made if self.beta is None else made + self.beta.value
 
 
 ABSENT: Mapping[str, type[keras.layers.Layer]] = {

@@ -9,8 +9,10 @@ from typing import Any, TypeVar
 from genolift.models.from_keras.values import plain_value
 
 Kind = TypeVar("Kind")
-KEEP_LISTS = ("TFOpLambda", "SlicingOpLambda", "ClassMethod", "InstanceMethod", "InstanceProperty")
-"""Layers of Keras 2 whose first argument may be a list of one tensor: functions of TensorFlow."""
+TENSORFLOW = ("TFOpLambda", "SlicingOpLambda")
+"""The classes of Keras 2 that stand for a function of TensorFlow."""
+_KEEP_LISTS = (*TENSORFLOW, "ClassMethod", "InstanceMethod", "InstanceProperty")
+"""Those whose first argument may be a list of one tensor."""
 _CONSTANT = "_CONSTANT_VALUE"
 _SLICE = {"start", "stop", "step"}
 
@@ -66,7 +68,7 @@ def arguments_of(node: Any, class_name: str) -> tuple[tuple[Any, ...], dict[str,
         return tuple(_plain(each) for each in node["args"]), _given(_plain(node["kwargs"]))
     kwargs: dict[str, Any] = {}
     first = _first(node, kwargs)
-    if isinstance(first, list) and len(first) == 1 and class_name not in KEEP_LISTS:
+    if isinstance(first, list) and len(first) == 1 and class_name not in _KEEP_LISTS:
         (first,) = first
     # a mask of None says that there is none, whatever the inputs have
     return (first,), {

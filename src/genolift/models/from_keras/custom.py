@@ -17,13 +17,14 @@ from typing import Any
 from torch import nn
 
 from genolift.errors import InputError
+from genolift.models.from_keras.arguments import TENSORFLOW
 from genolift.models.from_keras.graph import LayerConfig
-from genolift.models.from_keras.operators import TENSORFLOW
 from genolift.models.own_code import OwnCode
 
 _STRING = re.compile(rb"[ZzaA\xda\xfa\xe1\xc1](.)", re.DOTALL)
 """How marshal begins a short text, with its length."""
-_OF_CELLS = ("RNN", "StackedRNNCells")
+OF_CELLS = ("RNN", "StackedRNNCells")
+"""Recurrent layers of any cells: of one that is Keras's, they are read as its layer."""
 _FEW = 6
 
 
@@ -106,8 +107,8 @@ class CustomLayers:
         if not self.missing:
             return
         functions = [layer for layer in self.missing if layer[0] in TENSORFLOW]
-        of_cells = [layer for layer in self.missing if layer[0] in _OF_CELLS]
-        others = [layer for layer in self.missing if layer[0] not in (*TENSORFLOW, *_OF_CELLS)]
+        of_cells = [layer for layer in self.missing if layer[0] in OF_CELLS]
+        others = [layer for layer in self.missing if layer[0] not in (*TENSORFLOW, *OF_CELLS)]
         what = [
             f"{words}: {_listed(layers)}"
             for words, layers in (

@@ -31,6 +31,15 @@ class Call:
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
 
+    @property
+    def values(self) -> list[Value]:
+        """The values in its arguments, in their order."""
+        return list(found_in((self.args, self.kwargs), Value))
+
+    def arguments(self, of: Callable[[Value], Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return its arguments with what stands for each value."""
+        return filled(self.args, Value, of), filled(dict(self.kwargs), Value, of)
+
 
 @dataclass(frozen=True)
 class LayerConfig:
@@ -71,7 +80,7 @@ class KerasGraph:
 
         for each in self.calls:
             try:
-                made = call(each, filled(each.args, Value, of), filled(dict(each.kwargs), Value, of))
+                made = call(each, *each.arguments(of))
             except Exception as error:
                 error.add_note(f"{CALLED}{each.layer}")
                 raise
@@ -87,7 +96,7 @@ def deepest_first(graph: KerasGraph) -> KerasGraph:
     depth: dict[tuple[str, int], int] = {}
     for call in reversed(graph.calls):
         own = depth.setdefault((call.layer, call.number), 0)
-        for value in found_in((call.args, dict(call.kwargs)), Value):
+        for value in call.values:
             depth[value.layer, value.call] = max(depth.get((value.layer, value.call), 0), own + 1)
     calls = sorted(graph.calls, key=lambda call: -depth[call.layer, call.number])
     return replace(graph, calls=tuple(calls))
@@ -241,9 +250,7 @@ def _renumbered(
     calls: list[Call], outputs: list[Value], layers: Mapping[str, LayerConfig]
 ) -> tuple[list[Call], list[Value]]:
     """Count the calls of a model within a model from 0: Keras counts its own making of it as one."""
-    referred = [
-        value for call in calls for value in found_in((call.args, dict(call.kwargs)), Value)
-    ] + outputs
+    referred = [value for call in calls for value in call.values] + outputs
     lowest: dict[str, int] = {}
     for value in referred:
         lowest[value.layer] = min(value.call, lowest.get(value.layer, value.call))
@@ -256,15 +263,7 @@ def _renumbered(
         return Value(value.layer, value.call - 1, value.tensor) if value.layer in shifted else value
 
     return (
-        [
-            Call(
-                call.layer,
-                call.number,
-                filled(call.args, Value, moved),
-                filled(dict(call.kwargs), Value, moved),
-            )
-            for call in calls
-        ],
+        [Call(call.layer, call.number, *call.arguments(moved)) for call in calls],
         [moved(value) for value in outputs],
     )
 
@@ -274,14 +273,7 @@ def _ordered(waiting: list[Call], inputs: list[str], outputs: list[Value]) -> tu
     known = {(name, 0) for name in inputs}
     ordered: list[Call] = []
     while waiting:
-        ready = [
-            call
-            for call in waiting
-            if all(
-                (value.layer, value.call) in known
-                for value in found_in((call.args, dict(call.kwargs)), Value)
-            )
-        ]
+        ready = [call for call in waiting if all((value.layer, value.call) in known for value in call.values)]
         if not ready:
             break
         ordered += ready
@@ -294,5 +286,5 @@ def _ordered(waiting: list[Call], inputs: list[str], outputs: list[Value]) -> tu
     for call in reversed(ordered):
         if (call.layer, call.number) in needed:
             kept.append(call)
-            needed |= {(value.layer, value.call) for value in found_in((call.args, dict(call.kwargs)), Value)}
+            needed |= {(value.layer, value.call) for value in call.values}
     return tuple(reversed(kept))

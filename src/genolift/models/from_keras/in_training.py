@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from genolift.errors import InputError
+from genolift.models.from_keras.arguments import TENSORFLOW
 from genolift.models.from_keras.each_position import EachPosition
 from genolift.models.from_keras.graph import Call, LayerConfig
 from genolift.models.from_keras.layers import UserFunction
@@ -17,7 +18,7 @@ from genolift.models.from_keras.net import KerasNet
 
 _BATCH_NORMS = ("BatchNormalization", "SyncBatchNormalization")
 _RATES = ("rate", "p", "dropout", "recurrent_dropout", "dropout_W", "dropout_U", "stddev", "sigma")
-_FUNCTIONS = ("Lambda", "TFOpLambda", "SlicingOpLambda")
+_FUNCTIONS = ("Lambda", *TENSORFLOW)
 _WRAPPED = ("layer", "backward_layer", "cell")
 _OF_THE_BATCH = (
     "in which it takes the mean and variance of the batch, so that a row's output depends on the other rows"

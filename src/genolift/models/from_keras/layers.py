@@ -17,15 +17,15 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from genolift.engine.stepping import hard_sigmoid_before_keras_3
+from genolift.engine.activations import HARD_SIGMOID_BEFORE_KERAS_3
 from genolift.errors import InputError
 from genolift.models.from_keras.absent import ABSENT
-from genolift.models.from_keras.custom import CustomLayers, function_name
+from genolift.models.from_keras.arguments import TENSORFLOW
+from genolift.models.from_keras.custom import OF_CELLS, CustomLayers, function_name
 from genolift.models.from_keras.graph import LARGEST_SIZE, Call, LayerConfig
 from genolift.models.from_keras.legacy import ACTIVATIONS_BEFORE_3, HARD_SIGMOID, modern, of_one_cell
 from genolift.models.from_keras.operators import (
     DTYPES,
-    TENSORFLOW,
     Cast,
     Operation,
     tensorflow_function,
@@ -34,7 +34,7 @@ from genolift.models.from_keras.operators import (
 from genolift.models.from_keras.tensorflow_functions import part_of
 
 _LOG = logging.getLogger("genolift")
-_HOLD_CODE = ("Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer", "RNN", "StackedRNNCells")
+_HOLD_CODE = ("Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer", *OF_CELLS)
 # Keras's layers that prepare data may read files that their settings name, or make layers of them.
 _PREPARING = "keras.src.layers.preprocessing."
 _HARMLESS = ("Rescaling", "Normalization")
@@ -345,7 +345,7 @@ def _activation(value: Any, custom: CustomLayers, major: int, where: str) -> Any
     if own is not None:
         return own
     if value == HARD_SIGMOID:
-        return hard_sigmoid_before_keras_3
+        return HARD_SIGMOID_BEFORE_KERAS_3.value
     # Keras writes its own functions as names, but another's as a mapping, also if one of its own is named so
     others = isinstance(written, Mapping) and name != "swish"
     others = others or (major < 3 and name not in ACTIVATIONS_BEFORE_3)

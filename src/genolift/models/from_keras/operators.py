@@ -15,12 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from genolift.errors import InputError
-from genolift.models.from_keras.arguments import Constant, Value, filled
+from genolift.models.from_keras.arguments import Constant, Value
 from genolift.models.from_keras.graph import Call, LayerConfig
 from genolift.models.from_keras.tensorflow_functions import CAST, FUNCTIONS, GET_ITEM
 
-TENSORFLOW = ("TFOpLambda", "SlicingOpLambda")
-"""The classes of Keras 2 that stand for a function of TensorFlow."""
 DTYPES: Mapping[Any, torch.dtype] = {
     "bool": torch.bool,
     "int32": torch.int32,
@@ -152,7 +150,7 @@ def tensorflow_function(layer: LayerConfig, calls: Sequence[Call], where: str) -
 
 def with_calls(layer: LayerConfig, calls: Sequence[Call]) -> LayerConfig:
     """Return a layer's description with the arguments of its calls, to be shown."""
-    given = [filled(dict(call.kwargs), Value, lambda value: value.layer) for call in calls]
+    given = [call.arguments(lambda value: value.layer)[1] for call in calls]
     said = [{key: value for key, value in each.items() if key != "name"} for each in given]
     return replace(layer, config={**layer.config, "call": said[0] if len(said) == 1 else said})
 

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from genolift.models.from_keras.absent import BatchNormalizationOverAxes, Thresholded, ThresholdedReLU
+from genolift.models.from_keras.absent import Thresholded, ThresholdedReLU
+from genolift.models.from_keras.batch_norm import BatchNorm, BatchNormalizationOverAxes
 from genolift.models.from_keras.convolutions import (
     CONVOLUTIONS,
     TRANSPOSED,
@@ -85,36 +86,6 @@ class EinsumDense(nn.Module):
         return self.activation(y if self.bias is None else y + self.bias)
 
 
-class BatchNormalization(nn.Module):
-    """A BatchNormalization layer of Keras, with the mean and variance that it learnt."""
-
-    gamma: Tensor | None
-    beta: Tensor | None
-    moving_mean: Tensor
-    moving_variance: Tensor
-
-    def __init__(self, layer: Any) -> None:
-        super().__init__()
-        self.axis, self.epsilon = layer.axis, layer.epsilon
-        for name in ("gamma", "beta", "moving_mean", "moving_variance"):
-            variable = getattr(layer, name, None)
-            self.register_buffer(name, None if variable is None else variable.value.detach().clone())
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Return the inputs less the mean, over the standard deviation, scaled and shifted."""
-        scale = torch.rsqrt(self.moving_variance + self.epsilon)
-        if self.gamma is not None:
-            scale = scale * self.gamma
-        y = (inputs - self._along(self.moving_mean, inputs)) * self._along(scale, inputs)
-        return y if self.beta is None else y + self._along(self.beta, inputs)
-
-    def _along(self, value: Tensor, inputs: Tensor) -> Tensor:
-        if isinstance(self.axis, tuple):
-            return value  # which has the inputs' axes
-        axis = self.axis % inputs.dim()
-        return value if axis == inputs.dim() - 1 else value.reshape(-1, *[1] * (inputs.dim() - 1 - axis))
-
-
 def as_torch(layer: Any, *, masked: bool) -> nn.Module:
     """Return a torch module in the place of a filled layer of Keras, or the layer where there is none.
 
@@ -135,7 +106,7 @@ def as_torch(layer: Any, *, masked: bool) -> nn.Module:
     if isinstance(layer, LocallyConnected):
         return ByPlace(layer)
     if isinstance(layer, (keras.layers.BatchNormalization, BatchNormalizationOverAxes)):
-        return BatchNormalization(layer)
+        return BatchNorm(layer)
     if isinstance(layer, keras.layers.LayerNormalization):
         return LayerNorm(layer)
     if isinstance(layer, ThresholdedReLU):

@@ -14,7 +14,8 @@ import keras
 import torch
 from torch import Tensor, nn
 
-from genolift.engine.stepping import ACTIVATIONS, stepped
+from genolift.engine.activations import ACTIVATIONS
+from genolift.engine.stepping import stepped
 from genolift.models.from_keras.conv_lstm import CONVOLUTIONAL, ConvolutionalLSTM
 
 _CELLS: Mapping[type, str] = {
@@ -33,19 +34,14 @@ class Recurrent(nn.Module):
 
     def __init__(self, layer: Any) -> None:
         super().__init__()
-        kernel, recurrent, *bias = [variable.value.detach() for variable in layer.weights]
+        values = _as_torch_has_them(layer)
         made = nn.LSTM if isinstance(layer, keras.layers.LSTM) else nn.GRU
-        self.own = made(kernel.shape[0], layer.units, batch_first=True, bias=bool(bias))
+        self.own = made(values[0].shape[1], layer.units, batch_first=True)
         self.sequences, self.backwards = layer.return_sequences, layer.go_backwards
         self.states = layer.return_state
-        values = [kernel, recurrent]
-        if bias:
-            values += list(bias[0]) if bias[0].dim() == 2 else [bias[0], torch.zeros_like(bias[0])]
-        if made is nn.GRU:  # Keras has the update gate first, torch the reset gate
-            values = [_reset_first(value, layer.units) for value in values]
         with torch.no_grad():
             for own, value in zip(self.own.parameters(), values, strict=True):
-                own.copy_(value.T if value.dim() == 2 else value)
+                own.copy_(value)
 
     def forward(self, inputs: Tensor, initial_state: States = None) -> Any:
         """Return (row, position, unit), or (row, unit) where only the last is asked for.
@@ -78,13 +74,7 @@ class Stepped(nn.Module):
         self.zeroed, self.unrolled = layer.zero_output_for_mask, layer.unroll
         self.activation = _known(layer.activation)
         self.gate = _known(getattr(layer, "recurrent_activation", layer.activation))
-        kernel, recurrent, *bias = [variable.value.detach().clone() for variable in layer.weights]
-        zero = kernel.new_zeros(kernel.shape[1])
-        inside, back = (bias[0] if bias[0].dim() == 2 else (bias[0], zero)) if bias else (zero, zero)
-        values = [kernel, recurrent, inside, back]
-        if isinstance(layer, keras.layers.GRU):
-            values = [_reset_first(value, layer.units) for value in values]
-        self.own = nn.ParameterList([value.T.contiguous() if value.dim() == 2 else value for value in values])
+        self.own = nn.ParameterList(_as_torch_has_them(layer))
 
     def forward(self, inputs: Tensor, initial_state: States = None, mask: Tensor | None = None) -> Any:
         """Return (row, position, unit), or (row, unit) where only the last is asked for.
@@ -185,14 +175,21 @@ def _listed(states: Any) -> list[Tensor]:
     return list(states) if isinstance(states, (list, tuple)) else [states]
 
 
-def _reset_first(value: Tensor, units: int) -> Tensor:
-    update, reset, new = value.split(units, -1)
-    return torch.cat([reset, update, new], -1)
+def _as_torch_has_them(layer: Any) -> list[Tensor]:
+    """Return the weights of the inputs and of the last output, (gate and unit, ...), and their biases."""
+    kernel, recurrent, *bias = [variable.value.detach() for variable in layer.weights]
+    zero = kernel.new_zeros(kernel.shape[1])
+    inside, back = (bias[0] if bias[0].dim() == 2 else (bias[0], zero)) if bias else (zero, zero)
+    values = [kernel.T, recurrent.T, inside, back]
+    if isinstance(layer, keras.layers.GRU):  # Keras has the update gate first, torch the reset gate
+        parts = [value.split(layer.units) for value in values]
+        values = [torch.cat([reset, update, new]) for update, reset, new in parts]
+    return [value.clone(memory_format=torch.contiguous_format) for value in values]
 
 
 def _known(activation: Any) -> Callable[[Tensor], Tensor]:
     """Return an activation of Keras as the engine knows it; another as it is."""
     for name, function in ACTIVATIONS.items():
         if activation is getattr(keras.activations, name, None):
-            return function
-    return activation or ACTIVATIONS["linear"]
+            return function.value
+    return activation or ACTIVATIONS["linear"].value

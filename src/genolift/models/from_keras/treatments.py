@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from genolift.models.from_keras.arguments import TENSORFLOW
 from genolift.models.from_keras.each_position import EachPosition
 from genolift.models.from_keras.graph import LayerConfig
 from genolift.models.from_keras.layers import UserFunction
@@ -322,7 +323,7 @@ _PASS = (
     "UnitNormalization",
 )
 _PASS_IN_KERAS_3 = ("Identity", "Normalization", "Rescaling")
-_WITHOUT_MASKS = ("Lambda", "SlicingOpLambda", "TFOpLambda", "TensorFlowOpLayer")
+_WITHOUT_MASKS = ("Lambda", *TENSORFLOW, "TensorFlowOpLayer")
 _RECUR = ("LSTM", "GRU", "SimpleRNN", "Bidirectional")
 _REFUSE = ("RNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "GroupedQueryAttention", "GroupQueryAttention")
 _MERGE = ("Add", "Average", "Maximum", "Minimum", "Multiply", "Subtract")
