@@ -1,5 +1,5 @@
-# demo, test, fuzz, faults, lint, keras-agreement, benchmark and benchmark-paper: each sets itself up, with nothing needed
-# but Python 3.11+, git and make.
+# demo, test, fuzz, faults, lint, golden, keras-agreement, benchmark and benchmark-paper: each sets itself up, with
+# nothing needed but Python 3.11+, git and make.
 SHELL := /bin/bash
 VENV := .venv
 STAMP := $(VENV)/.installed
@@ -12,12 +12,14 @@ PAPER ?= ../shared/paper
 GENOME ?= ../shared/yeast/sacCer_R64.fa.gz
 BENCHMARK_ARGS ?=
 AGREEMENT_ARGS ?=
+DO ?= compare
+GOLDEN ?= build/golden
 AGREEMENT := build/keras_agreement
 KERAS_2_PYTHON ?= $(AGREEMENT)/keras-2/bin/python
 KERAS_3_PYTHON ?= $(AGREEMENT)/keras-3/bin/python
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help demo test fuzz faults lint keras-agreement benchmark benchmark-paper clean
+.PHONY: help demo test fuzz faults lint golden keras-agreement benchmark benchmark-paper clean
 .DEFAULT_GOAL := help
 
 help: ## Say what there is
@@ -42,6 +44,9 @@ lint: $(STAMP) ## Check style, types and the workflow
 	mypy
 	snakefmt --check Snakefile workflow
 	snakemake --lint
+
+golden: $(STAMP) ## What is computed, frozen before a change and compared after (DO=write or compare, GOLDEN=folder)
+	OMP_NUM_THREADS=1 PYTHONPATH=src:tests:benchmarks python -m golden $(DO) $(GOLDEN)
 
 keras-agreement: $(STAMP) ## Models of every layer, written by Keras on TensorFlow and read: docs/keras-layers.md (AGREEMENT_ARGS="--new")
 keras-agreement: $(patsubst %/bin/python,%/.installed,$(filter $(AGREEMENT)/%,$(KERAS_2_PYTHON) $(KERAS_3_PYTHON)))

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from hypothesis import strategies as st
 from operation_table import Draw, Row
 from operation_values import held, made_of_input
 from torch import Tensor
@@ -97,8 +96,9 @@ def graph_of(made: list[tuple[str, Any, Any, dict[str, Any]]], draw: Draw, x: Te
     return with_dependence(graph), runs[0][output]
 
 
-def make(target: Any, row: Row, data: st.DataObject, dtype: torch.dtype, *, special: bool = True) -> Made:
-    draw = Draw(data, dtype)
+def make(target: Any, row: Row, draw: Draw, *, special: bool = True) -> Made:
+    """Return the graph of an operation with what ``draw`` draws for its row of the table."""
+    dtype = draw.dtype
     channels, positions = row.shape or (2, 2)
     draw.channels = draw.integer(channels, 3)
     draw.positions = draw.integer(max(positions, 4 if row.square else 2), 5)
@@ -134,12 +134,18 @@ def named(target: Any) -> str:
     return f"{target.operation} {target.index}" if isinstance(target, Result) else str(target)
 
 
+def both_sides(made: Made, runner: Runner, *, shared: bool = False) -> tuple[Any, Any]:
+    """Return the runs of the sequences and of their references; where ``shared``, of those of the first."""
+    sequences = runner.forward(made.inputs(made.x), carry=shared)
+    flat = made.references[0] if shared else made.references.flatten(0, 1)
+    return sequences, runner.forward(made.inputs(flat), carry=not shared)
+
+
 def multipliers_of(made: Made, rule: str) -> Tensor:
     """Return the multipliers of all pairs, (n r, ...), for one random weighting of the outputs."""
-    runner, (_, r) = made.runner(rule), made.references.shape[:2]
+    runner, r = made.runner(rule), made.references.shape[1]
     with torch.no_grad():
-        sequences = runner.forward(made.inputs(made.x), carry=False)
-        compared = runner.forward(made.inputs(made.references.flatten(0, 1)), carry=True)
+        sequences, compared = both_sides(made, runner)
         y0 = runner.output(compared)
         seed = torch.randn(y0.shape, generator=torch.Generator().manual_seed(0), dtype=y0.dtype)
         return multipliers(runner, Pairs(sequences, compared, compared, r, None), seed)

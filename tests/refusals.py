@@ -10,9 +10,9 @@ import pytest
 import genolift
 
 
-def refused_by(run: Callable[[], Any]) -> str:
+def refused_by(run: Callable[[], Any], error_type: type[Exception] = genolift.InputError) -> str:
     """Return the one line that a call is refused with."""
-    with pytest.raises(genolift.InputError) as error:
+    with pytest.raises(error_type) as error:
         run()
     assert "\n" not in str(error.value)
     return str(error.value)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from refusals import refused_by
 
 from genolift.config import Config, check_config_file, resolve_config
 from genolift.config_schema import config_schema
@@ -56,11 +57,7 @@ def resolve(config: dict[str, Any]) -> Config:
 
 
 def message_of(config: dict[str, Any]) -> str:
-    with pytest.raises(InputError) as raised:
-        resolve(config)
-    message = str(raised.value)
-    assert "\n" not in message
-    return message
+    return refused_by(lambda: resolve(config))
 
 
 def test_the_smallest_config_gets_every_default() -> None:

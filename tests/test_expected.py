@@ -16,6 +16,7 @@ import torch
 import yaml
 from made_up_results import tell
 from numpy.typing import NDArray
+from refusals import refused_by
 from steps import LENGTH, Study, study
 from test_keras_odd import spec as odd
 from test_model_check import Of, check
@@ -69,10 +70,7 @@ def compared(model: nn.Module, expect: Expect, held: HeldSpec | None = None, **s
 
 
 def said(model: nn.Module, expect: Expect, held: HeldSpec | None = None, **spec: Any) -> str:
-    with pytest.raises(InputError) as raised:
-        compared(model, expect, held, **spec)
-    message = str(raised.value)
-    assert "\n" not in message
+    message = refused_by(lambda: compared(model, expect, held, **spec))
     assert "; " in message, "a remedy"
     return message
 

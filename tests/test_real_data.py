@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 import gzip
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import ctcf_model
 import h5py
 import numpy as np
 import pandas as pd
 import pyBigWig
 import pytest
-
-CTCF_MODEL = """
-from torch import nn
-
-
-class CTCF(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.c1, self.c2, self.c3 = nn.Conv1d(4, 60, 15), nn.Conv1d(60, 60, 15), nn.Conv1d(60, 15, 15)
-        self.pool, self.out = nn.MaxPool1d(35), nn.Linear(405, 1)
-
-    def forward(self, x):
-        return self.out(self.pool(self.c3(self.c2(self.c1(x).relu()).relu()).relu()).flatten(1))
-"""
 
 
 def snakemake(folder: Path, config: str, *wanted: str) -> str:
@@ -41,7 +29,7 @@ def snakemake(folder: Path, config: str, *wanted: str) -> str:
 
 @pytest.mark.slow
 def test_so_few_human_peaks_that_there_is_no_motif_still_show_ctcf(shared: Path, tmp_path: Path) -> None:
-    (tmp_path / "ctcf.py").write_text(CTCF_MODEL)
+    shutil.copy(ctcf_model.__file__, tmp_path / "ctcf.py")
     human = shared / "human"
     printed = snakemake(
         tmp_path,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
+import ctcf_model
 import pytest
 import torch
-from test_real_data import CTCF_MODEL
 from torch import Tensor, nn
 from zoo import onehot, seeded
 
@@ -116,7 +117,7 @@ def test_the_plans_of_trained_models_are_tables(shared: Path, tmp_path: Path) ->
     )
     why = column(str(genolift.plan(model, onehot(1, 400))), "why")
     assert why == ["fed by a convolution"] * 3 + ["fed by a dense layer"]
-    (tmp_path / "ctcf.py").write_text(CTCF_MODEL)
+    shutil.copy(ctcf_model.__file__, tmp_path / "ctcf.py")
     path = shared / "human" / "ctcf_hela_state_dict.pt"
     model = genolift.load_model({"path": path, "class": f"{tmp_path / 'ctcf.py'}:CTCF"})
     printed = str(genolift.plan(model, onehot(1, 1000)))
