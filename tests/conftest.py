@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from lacking import skip
@@ -28,6 +30,17 @@ def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the slow tests, so that none of them is what the others have to wait for."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Begin every test with the same random numbers, whatever ran before it: what passes once passes always.
+
+    A hook, since a fixture would come after those of the module.
+    """
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002 - the global generator is what is seeded
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")
