@@ -14,7 +14,7 @@ import torch
 from models import BPNetShaped, random_onehot
 
 import genolift
-from genolift.attribution import Explainer
+from genolift.explain.attribution import Explainer
 
 SEQUENCES, REFERENCES = 6, 20
 

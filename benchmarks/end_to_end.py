@@ -24,10 +24,10 @@ from models import BPNetShaped, random_onehot, with_statistics
 from timing import interleaved, median_ratio
 from torch import Tensor
 
-from genolift.alphabet import codes_of_onehot, decode_letters, onehot_of_codes
-from genolift.attribution import Explainer
-from genolift.reference_store import open_references
-from genolift.sequences import read_sequences
+from genolift.data.alphabet import codes_of_onehot, decode_letters, onehot_of_codes
+from genolift.data.sequences import read_sequences
+from genolift.explain.attribution import Explainer
+from genolift.references.store import open_references
 
 LENGTH = 2114
 

@@ -16,8 +16,8 @@ from peers import PEERS, OneTask, Peer
 from timing import Run, best_batch, computing_in, interleaved, median_ratio
 from torch import Tensor
 
-from genolift.attribution import Explainer
-from genolift.engine.memory import held
+from genolift.engine.run.memory import held
+from genolift.explain.attribution import Explainer
 
 RULES = ("rescale", "genomics-default", "revealcancel")
 PEER_BATCHES = {"cpu": (1, 2, 4, 8, 20, 32), "cuda": (20, 64, 128, 256, 512, 1024)}

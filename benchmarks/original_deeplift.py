@@ -29,8 +29,8 @@ from timing import median_ratio, seconds
 from torch import Tensor
 
 import genolift
-from genolift.alphabet import encode_letters, onehot_of_codes
-from genolift.attribution import Explainer
+from genolift.data.alphabet import encode_letters, onehot_of_codes
+from genolift.explain.attribution import Explainer
 
 NEEDED = "a Python 3.7 with tensorflow 1.15.5, keras 2.3.1 and deeplift 0.6.13"
 RULES = ("revealcancel", "genomics-default", "rescale")

@@ -20,7 +20,7 @@ from paper import BACKGROUND, flat_reference, motif, paper_model, test_set
 from torch import Tensor
 
 import genolift
-from genolift.alphabet import encode_letters, onehot_of_codes
+from genolift.data.alphabet import encode_letters, onehot_of_codes
 
 STRONG = 7.0  # log-odds, natural logarithm
 BEST = 5  # non-overlapping matches looked at in each sequence

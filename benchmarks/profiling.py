@@ -9,7 +9,7 @@ from peers import OneTask
 from timing import Run, computing_in
 from torch.profiler import ProfilerActivity, profile
 
-from genolift.attribution import Explainer
+from genolift.explain.attribution import Explainer
 
 _ROWS = 20
 

@@ -12,7 +12,7 @@ from models import SmallConvolutional, random_onehot, with_statistics
 from timing import Run, interleaved
 
 import genolift
-from genolift.attribution import Explainer
+from genolift.explain.attribution import Explainer
 
 LENGTH, SEQUENCES, REFERENCES = 200, 20, 5
 AXES = {

@@ -24,9 +24,9 @@ from scipy.stats import chisquare
 from tangermeme.ersatz import dinucleotide_shuffle as tangermeme_shuffle
 from timing import median_ratio, timed_after_one
 
-from genolift.alphabet import codes_of_onehot, encode_letters, onehot_of_codes
+from genolift.data.alphabet import codes_of_onehot, encode_letters, onehot_of_codes
 from genolift.references import dinucleotide_shuffle
-from genolift.shuffle import shuffle_codes
+from genolift.references.shuffle import shuffle_codes
 
 LETTERS = np.frombuffer(b"ACGT", dtype="S1")
 SMALL, N_WAYS = "GCTCCAATCATGC", 72

@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 import torch
 from lacking import skip
-
-SHARED = Path(__file__).resolve().parents[2] / "shared"
+from places import SHARED
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import pyBigWig
 import torch
+from places import ROOT
 from safetensors.torch import save_file
 
-from genolift.cli import make_parser
+from genolift.cli.main import make_parser
 
-ROOT = Path(__file__).resolve().parents[1]
 DOCS = (
     *(
         "README.md",

@@ -16,17 +16,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from conftest import SHARED
 from ctcf_model import CTCF
 from numpy.typing import NDArray
 from one_operation import Made, make, multipliers_of, named
 from operation_table import ROWS, Draw, Row
 from paper import RULES, channels_first, flat_reference, paper_model
+from places import SHARED
 from torch import Tensor
 
 import genolift
-from genolift.alphabet import onehot_of_codes
-from genolift.trial_sequences import Source, trial_sequences
+from genolift.data.alphabet import onehot_of_codes
+from genolift.steps.trial_sequences import Source, trial_sequences
 
 Arrays = dict[str, NDArray[np.floating]]
 EXAMPLES = 6

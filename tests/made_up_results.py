@@ -16,12 +16,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from genolift.digests import row_digests, sequence_digests
-from genolift.files import sha256
-from genolift.reference_store import Head, add_codes
-from genolift.step_record import write_record
-from genolift.store import open_contributions
-from genolift.store import write_contributions as write
+from genolift.files.digests import row_digests, sequence_digests
+from genolift.files.whole import sha256
+from genolift.references.store import Head, add_codes
+from genolift.results.step_record import write_record
+from genolift.results.store import open_contributions
+from genolift.results.store import write_contributions as write
 
 N, LENGTH, R = 40, 200, 20
 SITES = {"GATA1": ("MA0035.5", "TTATCTGCA"), "TAL1": ("MA0091.2", "ACCATATGTT")}
@@ -35,7 +35,7 @@ PROVENANCE = {
     "python": "3.11.2",
     "model": "models/demo.pt2",
     "model_sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
-    "model_class": "genolift.simulate.DemoModel",
+    "model_class": "genolift.demo.simulate.DemoModel",
     "model_arguments": {"n_filters": 32},
     "target": "GATA1",
     "rule": "genomics-default",

@@ -12,8 +12,9 @@ from typing import Any
 import h5py
 import numpy as np
 from numpy.typing import NDArray
+from places import TESTS
 
-RECORDS = Path(__file__).parent / "old_keras"
+RECORDS = TESTS / "old_keras"
 VERSIONS = ("0.3.3", "1.2.2", "2.3.1")
 
 

@@ -10,8 +10,7 @@ from operation_table import Draw, Row
 from operation_values import held, made_of_input
 from torch import Tensor
 
-from genolift.engine.backward import multipliers
-from genolift.engine.graph import (
+from genolift.engine.graph.graph import (
     Graph,
     Name,
     Operation,
@@ -22,7 +21,8 @@ from genolift.engine.graph import (
     with_dependence,
 )
 from genolift.engine.plan import make_plan
-from genolift.engine.run import Pairs, Runner
+from genolift.engine.run.backward import multipliers
+from genolift.engine.run.run import Pairs, Runner
 
 SPECIAL = torch.tensor([0.0, 0.5, -0.5, 3.0, -3.0, 1.0], dtype=torch.float64)
 

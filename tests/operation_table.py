@@ -14,10 +14,10 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from genolift.engine.activations import ACTIVATIONS
-from genolift.engine.cells import CELLS
-from genolift.engine.graph import Name, Result, aten
-from genolift.engine.recurrent_operations import genolift
+from genolift.engine.graph.cells import CELLS
+from genolift.engine.graph.graph import Name, Result, aten
+from genolift.engine.graph.recurrent_operations import genolift
+from genolift.engine.kinds.activations import ACTIVATIONS
 
 X, U, V, M, W = (Name(letter) for letter in "xuvmw")
 

@@ -8,7 +8,7 @@ import torch
 from operation_table import Draw, V, X
 from torch import Tensor
 
-from genolift.engine.graph import Name, aten
+from genolift.engine.graph.graph import Name, aten
 
 
 def made_of_input(d: Draw, square: bool) -> dict[str, tuple[Any, tuple[Any, ...]]]:

@@ -29,10 +29,10 @@ from examples_of_docs import (
 )
 
 import genolift
-from genolift import cli
-from genolift.config import check_config_file, resolve_config
-from genolift.config_schema import check_schema, config_schema
-from genolift.config_yaml import read_yaml, value_of_yaml, with_command_line
+from genolift.cli import main as cli
+from genolift.settings.config import check_config_file, resolve_config
+from genolift.settings.reading import read_yaml, value_of_yaml, with_command_line
+from genolift.settings.schema import check_schema, config_schema
 
 NOT_RUN = {
     "git": "fetches the repository",
@@ -242,7 +242,7 @@ def test_a_block_of_python_runs(named: Path, example: Example) -> None:
 
 def write_keras_model(path: Path) -> None:
     """Write a Keras model that takes (1000, 4)."""
-    from genolift.models.from_keras import keras  # which imports it on torch
+    from genolift.models.keras import keras  # which imports it on torch
 
     layers = keras.layers
     keras.Sequential(

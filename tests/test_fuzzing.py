@@ -13,10 +13,9 @@ import pytest
 from fuzz.judging import difference, fault_of_refusal
 from fuzz.running import case_of
 from fuzz.text_formats import TEXT_FORMATS
+from places import TESTS
 
 from genolift.errors import InputError
-
-TESTS = Path(__file__).parent
 
 
 @pytest.fixture(scope="module")

@@ -13,15 +13,15 @@ from genolift.warned import GenoliftWarning, warn_python_callers
 
 if TYPE_CHECKING:
     from genolift import references, targets
-    from genolift.attribution import deeplift, integrated_gradients, plan
-    from genolift.engine.graph import UnsupportedOperation
+    from genolift.engine.graph.graph import UnsupportedOperation
     from genolift.engine.plan import Plan
     from genolift.engine.registration import register_rule
     from genolift.errors import InputError
-    from genolift.expected import load_model
-    from genolift.methods import grad_cam, gradient_times_input, in_silico_mutagenesis
-    from genolift.plan_check import CheckedPlan, check_plan
-    from genolift.result import Attribution
+    from genolift.explain.attribution import deeplift, integrated_gradients, plan
+    from genolift.explain.methods import grad_cam, gradient_times_input, in_silico_mutagenesis
+    from genolift.explain.plan_check import CheckedPlan, check_plan
+    from genolift.explain.result import Attribution
+    from genolift.models.expected import load_model
 
 __version__ = "0.1.0"
 
@@ -48,20 +48,20 @@ __all__ = [
 ]
 
 _HOME = {
-    "Attribution": "genolift.result",
-    "deeplift": "genolift.attribution",
-    "integrated_gradients": "genolift.attribution",
-    "plan": "genolift.attribution",
-    "UnsupportedOperation": "genolift.engine.graph",
+    "Attribution": "genolift.explain.result",
+    "deeplift": "genolift.explain.attribution",
+    "integrated_gradients": "genolift.explain.attribution",
+    "plan": "genolift.explain.attribution",
+    "UnsupportedOperation": "genolift.engine.graph.graph",
     "Plan": "genolift.engine.plan",
     "register_rule": "genolift.engine.registration",
-    "CheckedPlan": "genolift.plan_check",
-    "check_plan": "genolift.plan_check",
-    "grad_cam": "genolift.methods",
-    "gradient_times_input": "genolift.methods",
-    "in_silico_mutagenesis": "genolift.methods",
+    "CheckedPlan": "genolift.explain.plan_check",
+    "check_plan": "genolift.explain.plan_check",
+    "grad_cam": "genolift.explain.methods",
+    "gradient_times_input": "genolift.explain.methods",
+    "in_silico_mutagenesis": "genolift.explain.methods",
     "InputError": "genolift.errors",
-    "load_model": "genolift.expected",
+    "load_model": "genolift.models.expected",
 }
 
 

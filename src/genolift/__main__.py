@@ -1,5 +1,5 @@
 """``python -m genolift``: the command line."""
 
-from genolift.cli import main
+from genolift.cli.main import main
 
 main()

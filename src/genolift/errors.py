@@ -1,4 +1,4 @@
-"""The one error type for a user's mistakes. Knows nothing of files, models or the command line."""
+"""The one error type for a user's mistakes."""
 
 from __future__ import annotations
 

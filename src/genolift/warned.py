@@ -1,4 +1,4 @@
-"""What a user should look at: told to a Python caller, and kept for the report. Knows nothing of what it is.
+"""What a user should look at: told to a Python caller, and kept for the report.
 
 Steps log it, ``logging.getLogger("genolift").warning``. The command line prints that, and notes it for the
 report in the attribute ``warnings`` of the HDF5 file that the command writes. Where nobody has set up the

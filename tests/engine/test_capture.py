@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from zoo import network, onehot, seeded
 
 import genolift
-from genolift.engine.capture import TRIAL_ROWS
+from genolift.engine.graph.capture import TRIAL_ROWS
 
 
 class Restless(nn.Module):

@@ -12,8 +12,8 @@ from torch import nn
 from zoo import ACTIVATIONS, POOLS, network, onehot, seeded
 
 import genolift
-from genolift.attribution import Explainer
-from genolift.engine.run import Runner
+from genolift.engine.run.run import Runner
+from genolift.explain.attribution import Explainer
 
 RULES = ["rescale", "revealcancel", "genomics-default"]
 CASES = [(name, "overlapping max, padded, ceil mode") for name in ACTIVATIONS] + [

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from genolift.engine import fused, loops
-from genolift.engine.rules import RESCALE, REVEALCANCEL, Function
+from genolift.engine.backends import fused, loops
+from genolift.engine.rules.rules import RESCALE, REVEALCANCEL, Function
 
 N, R = 3, 4
 RELU = Function(torch.relu, lambda z: (z > 0).to(z.dtype), None)

@@ -13,11 +13,11 @@ import torch
 from torch import nn
 
 import genolift
-from genolift.engine import memory
-from genolift.engine.budget import split
-from genolift.engine.footprint import Footprint, footprint
-from genolift.engine.job import Job
-from genolift.explainer import Explainer
+from genolift.engine.run import memory
+from genolift.engine.run.budget import split
+from genolift.engine.run.footprint import Footprint, footprint
+from genolift.engine.run.job import Job
+from genolift.explain.explainer import Explainer
 
 CPU = torch.device("cpu")
 MIB = 2**20
@@ -28,9 +28,9 @@ import json, sys
 import torch
 from torch import nn
 from genolift.engine import memory
-from genolift.engine.footprint import footprint
-from genolift.engine.job import Job
-from genolift.explainer import Explainer
+from genolift.engine.run.footprint import footprint
+from genolift.engine.run.job import Job
+from genolift.explain.explainer import Explainer
 
 def kibibytes(name):
     with open("/proc/self/status") as status:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from zoo import onehot, seeded
 
 import genolift
-from genolift.explainer import Explainer
+from genolift.explain.explainer import Explainer
 
 LENGTH = 30
 DEEPLIFT = ["rescale", "revealcancel", "genomics-default"]

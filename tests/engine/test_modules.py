@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from zoo import onehot, seeded
 
 import genolift
-from genolift.engine.own_state import default_dtype
-from genolift.explainer import Explainer
+from genolift.engine.graph.own_state import default_dtype
+from genolift.explain.explainer import Explainer
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*weight_norm. is deprecated"),

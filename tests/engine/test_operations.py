@@ -13,8 +13,7 @@ from operation_table import LINEAR_ROWS, OVER_ALL_ROWS, ROWS, Draw
 from refusals import refused_by
 from torch import Tensor
 
-from genolift.engine.backward import multipliers
-from genolift.engine.graph import (
+from genolift.engine.graph.graph import (
     Graph,
     Name,
     Operation,
@@ -23,9 +22,10 @@ from genolift.engine.graph import (
     execute,
     with_dependence,
 )
-from genolift.engine.kinds import Elementwise, Linear
+from genolift.engine.kinds.kinds import Elementwise, Linear
 from genolift.engine.operations import FIRST, JOINT, PRODUCTS, RECURRENT, SUMS, SUMS_BUT, entry_of
-from genolift.engine.run import Pairs
+from genolift.engine.run.backward import multipliers
+from genolift.engine.run.run import Pairs
 
 EXAMPLES = settings(
     max_examples=5,

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genolift.engine.capture import capture
+from genolift.engine.graph.capture import capture
 from genolift.engine.receptive_field import ReceptiveField, receptive_field
 
 CPU = torch.device("cpu")

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from places import ROOT
 from torch import Tensor, nn
 from zoo import network, onehot, seeded
 
 import genolift
 from genolift.engine import catalogue
 from genolift.engine.operations import REGISTERED
-from genolift.plan_check import check_plan
+from genolift.explain.plan_check import check_plan
 
-DOCS = Path(__file__).resolve().parents[2] / "docs" / "operations.md"
+DOCS = ROOT / "docs" / "operations.md"
 
 
 class WithRunningProduct(nn.Module):

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 import genolift
-from genolift.attribution import Explainer
-from genolift.engine.run import Runner
-from genolift.engine.sides import Sides
+from genolift.engine.run.run import Runner
+from genolift.engine.run.sides import Sides
+from genolift.explain.attribution import Explainer
 
 RULES = ["rescale", "revealcancel", "genomics-default"]
 

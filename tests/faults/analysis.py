@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from places import ROOT
 from safetensors.torch import load_file, save_file
 
-ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "data" / "demo"
 SEQUENCES, LENGTH, SPACE = 96, 200, 50
-MODEL = ["--model-class", "genolift.simulate:DemoModel", "--input-length", LENGTH]
+MODEL = ["--model-class", "genolift.demo.simulate:DemoModel", "--input-length", LENGTH]
 WINDOWS = ["--bed", "peaks.bed", "--genome", "genome.fa", "--length", LENGTH]
 PAIRS = ["--sequences", "out/sequences.h5", "--references", "out/references.h5", "--device", "cpu"]
 
@@ -44,7 +44,7 @@ def write_inputs(folder: Path) -> None:
 
 
 def _short_training() -> None:
-    from genolift import simulate
+    from genolift.demo import simulate
 
     few = {"n_training": 400, "n_held_out": 80, "n_written": 16, "epochs": 2}
     simulate.train_demo = partial(simulate.train_demo, **few)  # type: ignore[assignment]

@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pyBigWig
 
-from genolift.output_paths import UNFINISHED
+from genolift.files.output_paths import UNFINISHED
 
 _TIMES = {"seconds", "seconds_per_sequence", "cost", "date"}
 

@@ -19,8 +19,8 @@ from random import Random
 
 from faults.analysis import STEPS, Step, write_inputs
 from faults.equal import difference
-from genolift import cli
-from genolift.output_paths import UNFINISHED
+from genolift.cli import main as cli
+from genolift.files.output_paths import UNFINISHED
 
 SIGNALS = ("SIGKILL", "SIGINT", "SIGTERM")
 FULL = "full disk"

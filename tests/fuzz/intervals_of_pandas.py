@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from genolift.intervals import read_intervals
+from genolift.data.intervals import read_intervals
 
 
 def text_of(path: Path) -> str:

@@ -12,18 +12,18 @@ from typing import Any
 
 import h5py
 import numpy as np
-from steps import study
+from run_steps import study
 
 from fuzz.container_changes import change_hdf5, change_hdf5_headers, change_zip
 from fuzz.judging import difference
 from fuzz.running import Format
-from genolift.aggregate import aggregate
-from genolift.motifs import find_motifs
-from genolift.npz import read_npz
-from genolift.reference_store import open_references
+from genolift.data.sequences import read_sequences
+from genolift.files.npz import read_npz
+from genolift.motifs.find import find_motifs
+from genolift.references.store import open_references
 from genolift.report.results import _attributes
-from genolift.sequences import read_sequences
-from genolift.store import LAYOUT, open_contributions
+from genolift.results.store import LAYOUT, open_contributions
+from genolift.steps.aggregate import aggregate
 
 _CHANGES = (change_hdf5, change_hdf5, change_hdf5_headers)
 

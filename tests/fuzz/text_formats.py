@@ -18,12 +18,12 @@ from fuzz.intervals_of_pandas import intervals_of_pandas, text_of
 from fuzz.judging import difference
 from fuzz.mutations import TEXT
 from fuzz.running import Format
-from genolift.config import resolve_config
-from genolift.config_yaml import read_yaml
-from genolift.databases import read_meme
-from genolift.fasta import codes_of_letters, read_fasta
-from genolift.genome import read_windows
-from genolift.intervals import read_intervals
+from genolift.data.fasta import codes_of_letters, read_fasta
+from genolift.data.genome import read_windows
+from genolift.data.intervals import read_intervals
+from genolift.motifs.databases import read_meme
+from genolift.settings.config import resolve_config
+from genolift.settings.reading import read_yaml
 
 _FASTA = ">one words\nACGTacgtNN\nRYSW\n>two\n>three\nTTTTGGGG\n"
 _GENOME = ">chr1 words\nACGTACGTAC\nGGGTTTAAAC\nACGT\n>chr2\nTTTTTTTTTT\nCCCCC\n"

@@ -6,11 +6,11 @@ import shlex
 import sys
 from pathlib import Path
 
-from genolift.config import resolve_config
-from genolift.config_yaml import with_command_line
-from genolift.database_name import jaspar_group
-from genolift.held_spec import as_given
-from genolift.model_spec import is_rna
+from genolift.settings.config import resolve_config
+from genolift.settings.reading import with_command_line
+from genolift.settings.database import jaspar_group
+from genolift.settings.extra_inputs import as_given
+from genolift.settings.model import is_rna
 
 HERE = f"{Path.cwd()}{os.sep}"
 CONFIG_FILES = [str(file).removeprefix(HERE) for file in workflow.configfiles]

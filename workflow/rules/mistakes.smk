@@ -5,10 +5,10 @@ from pathlib import Path
 
 from snakemake.logging import logger
 
-from genolift.config_yaml import read_yaml
+from genolift.settings.reading import read_yaml
 from genolift.errors import InputError
-from genolift.failed_steps import FailedSteps
-from genolift.output_paths import check_folder
+from genolift.cli.failed_steps import FailedSteps
+from genolift.files.output_paths import check_folder
 
 # What a step says is wrong stands far above Snakemake's last line; it is said again behind it.
 FAILED_STEPS = FailedSteps(sys.argv[1:])

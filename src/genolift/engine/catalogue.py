@@ -1,6 +1,6 @@
 """Every core ATen operation and how genolift takes it, as a table made from the registry.
 
-``python -m genolift.engine.catalogue`` prints docs/operations.md. Knows nothing of models.
+``python -m genolift.engine.catalogue`` prints docs/operations.md.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 
-from genolift.engine.decomposition import TAKEN_APART
-from genolift.engine.graph import SHAPE_ONLY, Result, aten
-from genolift.engine.kinds import Composed, Elementwise, Entry, Linear, Selection
+from genolift.engine.graph.decomposition import TAKEN_APART
+from genolift.engine.graph.graph import SHAPE_ONLY, Result, aten
+from genolift.engine.kinds.kinds import Composed, Elementwise, Entry, Linear, Selection
 from genolift.engine.operations import FIRST, JOINT, PRODUCTS, RECURRENT, SUMS, SUMS_BUT
 
 

@@ -1,7 +1,7 @@
 """The registry: which kind each core ATen operation is, and what the rules need to know of it.
 
 To accept one more operation, add its line here; its row in the printed plan and in docs/operations.md follow,
-and the test table asks for its row. Knows nothing of rules or of how they are carried out.
+and the test table asks for its row.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genolift.engine import coefficients
-from genolift.engine.activations import RELU, SIGMOID, TANH
-from genolift.engine.composed import log_softmax, logsumexp, product, softmax
-from genolift.engine.graph import Name, Operation, Result, UnsupportedOperation, aten, names_in
-from genolift.engine.kinds import Composed, Elementwise, Entry, Joint, Linear, Product, Registered
-from genolift.engine.recurrent import gru, lstm, rnn_relu, rnn_tanh, stepped
-from genolift.engine.recurrent_operations import genolift
-from genolift.engine.selection import pooled, reduced
+from genolift.engine.graph.graph import Name, Operation, Result, UnsupportedOperation, aten, names_in
+from genolift.engine.graph.recurrent_operations import genolift
+from genolift.engine.kinds import coefficients
+from genolift.engine.kinds.activations import RELU, SIGMOID, TANH
+from genolift.engine.kinds.composed import log_softmax, logsumexp, product, softmax
+from genolift.engine.kinds.kinds import Composed, Elementwise, Entry, Joint, Linear, Product, Registered
+from genolift.engine.kinds.recurrent import gru, lstm, rnn_relu, rnn_tanh, stepped
+from genolift.engine.kinds.selection import pooled, reduced
 
 
 def _entr_slope(x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Which rule each operation of a graph gets, and why. Computes nothing; knows nothing of files."""
+"""Which rule each operation of a graph gets, and why. Computes nothing."""
 
 from __future__ import annotations
 
@@ -9,10 +9,19 @@ from typing import Any
 
 import torch
 
-from genolift.engine.graph import Graph, Name, Operation, UnsupportedOperation, aten, with_dependence
-from genolift.engine.kinds import Composed, Elementwise, Entry, Joint, Linear, Product, Registered, Selection
+from genolift.engine.graph.graph import Graph, Name, Operation, UnsupportedOperation, aten, with_dependence
+from genolift.engine.kinds.kinds import (
+    Composed,
+    Elementwise,
+    Entry,
+    Joint,
+    Linear,
+    Product,
+    Registered,
+    Selection,
+)
 from genolift.engine.operations import STEP, entry_of
-from genolift.engine.rules import (
+from genolift.engine.rules.rules import (
     GRADIENT,
     RESCALE,
     REVEALCANCEL,

@@ -1,4 +1,4 @@
-"""How many bases one unit of a model reads, before a layer that reads all of them. Knows nothing of files.
+"""How many bases one unit of a model reads, before a layer that reads all of them.
 
 Found from the captured graph by what can reach what: an operation is run on zeros but for some positions, and
 what differs from zeros alone depends on those. Weights count as there or not, whatever their values, so that
@@ -14,16 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genolift.engine.graph import (
-    Graph,
-    Name,
-    Operation,
-    UnsupportedOperation,
-    aten,
-    execute,
-    fill_in,
-)
-from genolift.engine.kinds import Composed, Elementwise, Entry, Joint, Linear, Product, Selection
+from genolift.engine.graph.graph import Graph, Name, Operation, UnsupportedOperation, aten, execute, fill_in
+from genolift.engine.kinds.kinds import Composed, Elementwise, Entry, Joint, Linear, Product, Selection
 from genolift.engine.operations import entry_of
 from genolift.engine.plan import MOVES
 

@@ -1,4 +1,4 @@
-"""Rules of the user's own for operations. Knows nothing of how rules are carried out."""
+"""Rules of the user's own for operations."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genolift.engine.graph import Result
-from genolift.engine.kinds import Elementwise, Entry, Linear, Product, Registered
+from genolift.engine.graph.graph import Result
+from genolift.engine.kinds.kinds import Elementwise, Entry, Linear, Product, Registered
 from genolift.engine.operations import REGISTERED
 from genolift.errors import InputError
 

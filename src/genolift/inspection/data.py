@@ -1,4 +1,4 @@
-"""What a user's own sequences say for the config to start from. Knows nothing of models."""
+"""What a user's own sequences say for the config to start from."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from genolift.fasta import read_fasta
-from genolift.files import existing_file
-from genolift.genome_index import StaleIndexError, indexed_genome
-from genolift.intervals import read_intervals
-from genolift.stored_sequences import read_sequences, read_source
+from genolift.data.fasta import read_fasta
+from genolift.data.genome_index import StaleIndexError, indexed_genome
+from genolift.data.intervals import read_intervals
+from genolift.data.stored_sequences import read_sequences, read_source
+from genolift.files.whole import existing_file
 
 # The length in bases of a long chromosome of a genome that many use. No two genomes share one.
 _GENOMES = {

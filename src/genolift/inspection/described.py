@@ -10,26 +10,26 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genolift.attribution import Explainer
-from genolift.engine.capture import capture
-from genolift.engine.graph import Graph, UnsupportedOperation
+from genolift.engine.graph.capture import capture
+from genolift.engine.graph.graph import Graph, UnsupportedOperation
+from genolift.engine.graph.own_state import own_state
+from genolift.engine.graph.source import first_line, model_line
+from genolift.engine.graph.trial_model import trial_model
 from genolift.engine.operations import entry_of
-from genolift.engine.own_state import own_state
 from genolift.engine.plan import GENOMICS_DEFAULT, MOVES, shown_rows, step_over_final_activation
 from genolift.engine.receptive_field import ReceptiveField, receptive_field
-from genolift.engine.source import first_line, model_line
-from genolift.engine.trial_model import trial_model
 from genolift.errors import InputError
-from genolift.expect_spec import Agreement
-from genolift.expected import check_expected
-from genolift.held_spec import HeldSpec
+from genolift.explain.attribution import Explainer
 from genolift.inspection.outputs_of import OutputOf, heads_of, outputs_of
 from genolift.inspection.taken import Input, Taken, read_model
 from genolift.inspection.trial import Length
 from genolift.inspection.weights import Weights, weights_of
-from genolift.model_spec import ModelSpec
 from genolift.models import model_provenance
-from genolift.targets import resolve, task_names
+from genolift.models.expected import check_expected
+from genolift.settings.expect import Agreement
+from genolift.settings.extra_inputs import HeldSpec
+from genolift.settings.model import ModelSpec
+from genolift.targets.targets import resolve, task_names
 
 FORMAT, VERSION = "genolift-inspection", 1
 _LONGEST_FIELD = 2**14

@@ -1,4 +1,4 @@
-"""The config that would explain a model, as far as can be guessed. Knows nothing of how it was found."""
+"""The config that would explain a model, as far as can be guessed."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from genolift.config_schema import config_schema
 from genolift.errors import InputError
-from genolift.files import whole_file
-from genolift.held_spec import as_given
+from genolift.files.output_paths import check_outputs
+from genolift.files.whole import whole_file
 from genolift.inspection.data import Data
 from genolift.inspection.described import Inspection
 from genolift.inspection.weights import WeightsFile
 from genolift.inspection.words import SHORTEST, length_in_words
-from genolift.model_spec import BASES_FIRST, ModelSpec
-from genolift.output_paths import check_outputs
+from genolift.settings.extra_inputs import as_given
+from genolift.settings.model import BASES_FIRST, ModelSpec
+from genolift.settings.schema import config_schema
 
 _PLAIN = re.compile(r"[A-Za-z_./~][A-Za-z0-9_./~-]*")
 _WORDS_OF_YAML = {"true", "false", "yes", "no", "on", "off", "null", "y", "n", "~"}

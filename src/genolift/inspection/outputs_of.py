@@ -10,8 +10,8 @@ from typing import Any
 from torch import Tensor
 
 from genolift.errors import InputError
-from genolift.outputs import outputs_by_name
-from genolift.targets import HEADS, task_names
+from genolift.targets.outputs import outputs_by_name
+from genolift.targets.targets import HEADS, task_names
 
 _PARTS = 2  # of a profile model's output: (profile, counts)
 

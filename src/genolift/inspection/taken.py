@@ -12,15 +12,15 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from genolift.engine.trial_model import trial_model
+from genolift.data.extra_inputs import example_of
+from genolift.engine.graph.trial_model import trial_model
 from genolift.errors import InputError
-from genolift.held_inputs import example_of
-from genolift.held_spec import HeldSpec
 from genolift.inspection.trial import Layout, Length, Run, find_layout, smallest_length
-from genolift.model_spec import BASES_FIRST, ModelSpec, axes_of
 from genolift.models import Model, load_model
 from genolift.models.layout import Laid, axes_of_shape, laid_out
 from genolift.models.loading import is_keras, own_model
+from genolift.settings.extra_inputs import HeldSpec
+from genolift.settings.model import BASES_FIRST, ModelSpec, axes_of
 
 Shape = tuple[int | None, ...]
 CHANNELS = "channels,length"

@@ -1,4 +1,4 @@
-"""An inspection as a person reads it on a terminal. Knows nothing of how it was found."""
+"""An inspection as a person reads it on a terminal."""
 
 from __future__ import annotations
 

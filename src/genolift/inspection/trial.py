@@ -1,4 +1,4 @@
-"""In which layout and of what length a module takes DNA, found by running it. Knows nothing of files.
+"""In which layout and of what length a module takes DNA, found by running it.
 
 A module does not say it. That several lengths work means any does; where one layer fixes the number of
 positions, its message says whether the input was too short or too long, and the length is found by halving.
@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
-from genolift.engine.source import first_line, model_line
+from genolift.engine.graph.source import first_line, model_line
 from genolift.errors import InputError
 from genolift.inspection.words import SHORTEST
-from genolift.model_spec import AXES, BASES_FIRST, axes_of
+from genolift.settings.model import AXES, BASES_FIRST, axes_of
 
 _ROWS = 2
 _TRIED = (1000, 1300)

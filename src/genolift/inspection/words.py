@@ -1,11 +1,11 @@
-"""What was found of a model in words, from plain values as its file has them. Knows nothing of engines."""
+"""What was found of a model in words, from plain values as its file has them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from genolift.expect_spec import agreement_in_words
+from genolift.settings.expect import agreement_in_words
 
 SHORTEST = 6
 """Bases; shorter inputs are not tried: with as many positions as bases, axes cannot be told apart."""

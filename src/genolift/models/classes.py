@@ -1,4 +1,4 @@
-"""From the name of a class in the user's own code to an instance. Knows nothing of weights.
+"""From the name of a class in the user's own code to an instance.
 
 The Python file or module that defines the class is named by the user, and is run. What is called of it is a
 class of models, or a function of the user's own file: a function of a package may do anything, and is called
@@ -20,9 +20,9 @@ from typing import Any
 
 from torch import nn
 
-from genolift.code_files import check_not_pythons, is_installed
 from genolift.errors import InputError
-from genolift.files import existing_file
+from genolift.files.code import check_not_pythons, is_installed
+from genolift.files.whole import existing_file
 from genolift.models.own_code import OwnCode, importable_from, module_by_name, own_code, plain_names
 
 _FAILED = (Exception, SystemExit)

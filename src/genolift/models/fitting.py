@@ -1,7 +1,7 @@
 """Weights put into the class that they belong to, under whatever names they were saved.
 
 Wrappers and trainers put prefixes before a model's own keys, and other modules' keys beside them. What does
-not fit is said with what would probably mend it (`misfits`). Knows nothing of files.
+not fit is said with what would probably mend it (`misfits`).
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from genolift.errors import InputError
-from genolift.models.integrity import opened_archive
+from genolift.files.integrity import opened_archive
 
 _OF_MODELS = (
     *(".pt", ".pth", ".pt2", ".ckpt", ".bin", ".pkl", ".safetensors"),

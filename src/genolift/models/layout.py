@@ -1,4 +1,4 @@
-"""How a model reads DNA: its alphabet, its channels and the order of its axes. Knows nothing of files."""
+"""How a model reads DNA: its alphabet, its channels and the order of its axes."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from genolift.alphabet import BASES
+from genolift.data.alphabet import BASES
 from genolift.errors import InputError
-from genolift.model_spec import BASES_FIRST, ModelSpec, axes_of
-from genolift.targets import task_names
+from genolift.settings.model import BASES_FIRST, ModelSpec, axes_of
+from genolift.targets.targets import task_names
 
 
 class Described(nn.Module):

@@ -1,4 +1,4 @@
-"""From what people saved to a callable model. Knows nothing of sequences, rules or the workflow.
+"""From what people saved to a callable model.
 
 Weights and exported programs are read without running code (`weights`, `exported`): what could run any is
 refused, unless the user says ``trust`` by name. What a file is, is told by what it holds (`forms`).
@@ -15,22 +15,22 @@ from typing import Any
 from torch import nn
 from torch.export import ExportedProgram
 
-from genolift.engine.own_state import own_state
+from genolift.engine.graph.own_state import own_state
 from genolift.errors import InputError
-from genolift.files import sha256
-from genolift.model_files import existing_model, file_digests, model_files, model_sha256, sharded
-from genolift.model_spec import BASES_FIRST, ModelSpec
+from genolift.files.integrity import check_file
+from genolift.files.of_models import existing_model, file_digests, model_files, model_sha256, sharded
+from genolift.files.pickled_code import pickled_code_files
+from genolift.files.whole import sha256
 from genolift.models.classes import class_file, imported, model_class
-from genolift.models.exported import exported_program
+from genolift.models.exported.reading import exported_program
 from genolift.models.fitting import fill
 from genolift.models.forms import Form, form_of
-from genolift.models.integrity import check_file
 from genolift.models.layout import Described, axes_of_shape, laid_out, length_of_shape, shape_of_program
 from genolift.models.own_code import digests_of_imports, warn_of_unlisted_imports
 from genolift.models.saved_weights import saved_weights
 from genolift.models.torchscript import torchscript
 from genolift.models.weights import Weights, module_of, safetensors, unpickled, weights_of
-from genolift.pickled_code import pickled_code_files
+from genolift.settings.model import BASES_FIRST, ModelSpec
 
 _LOG = logging.getLogger("genolift")
 Model = nn.Module | ExportedProgram
@@ -58,7 +58,7 @@ def load_model(spec: str | Path | Mapping[str, Any] | ModelSpec) -> Model:
     spec = ModelSpec.of(spec)
     if is_keras(spec):
         # Keras is imported for its own models alone: it takes seconds, and is an extra
-        from genolift.models.from_keras.loading import load_keras
+        from genolift.models.keras.loading import load_keras
 
         net, axes = load_keras(spec)
         _warn_of_unlisted_imports(spec)

@@ -23,9 +23,9 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
-from genolift.code_files import code_files, code_folder, files_of_module, folder_of, is_neighbour
 from genolift.errors import InputError
-from genolift.files import sha256
+from genolift.files.code import code_files, code_folder, files_of_module, folder_of, is_neighbour
+from genolift.files.whole import sha256
 
 _LOG = logging.getLogger("genolift")
 _PREFIX = "genolift_model_"

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from genolift.models.integrity import opened_archive
+from genolift.files.integrity import opened_archive
 
 _PICKLES = 5
 """In a file of torch.save's old format: a number, a version, the machine, the object, its storages' names."""

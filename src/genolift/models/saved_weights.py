@@ -1,4 +1,4 @@
-"""The weights of a model's file, or of several files that are one model's. Knows nothing of classes."""
+"""The weights of a model's file, or of several files that are one model's."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 from torch import Tensor
 
 from genolift.errors import InputError
-from genolift.files import existing_file
-from genolift.model_files import ShardedModel, model_sha256, sharded
+from genolift.files.integrity import check_file, check_sha256_of
+from genolift.files.of_models import ShardedModel, model_sha256, sharded
+from genolift.files.whole import existing_file
 from genolift.models.forms import Form, form_of
-from genolift.models.integrity import check_file, check_sha256_of
 from genolift.models.weights import Weights, module_of, safetensors, unpickled, weights_of
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from genolift.engine import recurrent_operations  # noqa: F401 - a script's recurrent layers are made its
+from genolift.engine.graph import recurrent_operations  # noqa: F401 - a script's recurrent layers are made its
 from genolift.models.training_mode import trains
 
 _DTYPES = (

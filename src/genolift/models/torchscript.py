@@ -1,4 +1,4 @@
-"""TorchScript as an exported program. Knows nothing of other files.
+"""TorchScript as an exported program.
 
 A TorchScript archive is a program: reading one can run what it holds, and its language can write files. So
 it is read only with ``trust``. torch.export follows its graph (`script_graph`) for inputs of one length.
@@ -16,9 +16,9 @@ from torch.export import Dim, ExportedProgram
 from torch.utils._pytree import tree_leaves
 
 from genolift.errors import InputError
-from genolift.model_spec import BASES_FIRST, ModelSpec, axes_of
 from genolift.models.script_graph import ScriptGraph, UnknownOperationError, operation_of_training
 from genolift.models.training_mode import remedy_of
+from genolift.settings.model import BASES_FIRST, ModelSpec, axes_of
 
 _MEND = "load the module that it was made from, with its class, or write that with genolift export"
 _OTHER_ROWS = 5

@@ -1,6 +1,6 @@
 """Whether a graph was taken from a model in training mode: its outputs depend on other rows or on chance.
 
-Told by what each operation was given, whichever graph it is in. Knows nothing of files.
+Told by what each operation was given, whichever graph it is in.
 """
 
 from __future__ import annotations

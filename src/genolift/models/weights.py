@@ -1,4 +1,4 @@
-"""Weights read from a file without running code. Knows nothing of classes.
+"""Weights read from a file without running code.
 
 A pickle that holds anything but tensors, numpy's numbers and arrays, and plain containers is refused, unless
 the user says ``trust``.

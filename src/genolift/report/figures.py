@@ -1,4 +1,4 @@
-"""Small plots as SVG that takes its colours from the page's style sheet. Knows nothing of files or sections.
+"""Small plots as SVG that takes its colours from the page's style sheet.
 
 Every figure is a string of SVG without ids (so that any number of them can stand in a page), with its text
 as text. It has classes (``axis``, ``grid``, ``mark``, ``mark-forward``, ``mark-reverse``, ``guide``);

@@ -1,4 +1,4 @@
-"""Logos from ``logos/`` as data URIs, so that the page needs no other file. Knows nothing of motifs."""
+"""Logos from ``logos/`` as data URIs, so that the page needs no other file."""
 
 from __future__ import annotations
 

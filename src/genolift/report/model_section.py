@@ -1,4 +1,4 @@
-"""What each model is, as `genolift inspect` found it. Knows nothing of pages or of the engine."""
+"""What each model is, as `genolift inspect` found it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from genolift.errors import InputError
-from genolift.expect_spec import agreement_in_words
-from genolift.files import existing_file
+from genolift.files.whole import existing_file
 from genolift.inspection.words import facts
-from genolift.model_spec import ONE_MODEL
 from genolift.report.results import Results
+from genolift.settings.expect import agreement_in_words
+from genolift.settings.model import ONE_MODEL
 
 FOLDER = "inspection"
 _FORMAT = "genolift-inspection"

@@ -1,4 +1,4 @@
-"""Several models beside each other: what each is, and how far they agree. Knows nothing of pages."""
+"""Several models beside each other: what each is, and how far they agree."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genolift.convergence import relative_error
 from genolift.errors import InputError
 from genolift.report import words
 from genolift.report.results import Results
-from genolift.store import Contributions, open_contributions
+from genolift.results.convergence import relative_error
+from genolift.results.store import Contributions, open_contributions
 
 _BLOCK_BASES = 2**20
 _SHORT = 12  # characters of a SHA-256, as in a table; what was run has all of them

@@ -1,4 +1,4 @@
-"""What the report says of motifs, and of seqlets where there is no motif. Knows nothing of HTML."""
+"""What the report says of motifs, and of seqlets where there is no motif."""
 
 from __future__ import annotations
 

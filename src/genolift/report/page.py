@@ -1,4 +1,4 @@
-"""The page: what the sections say, put into the template and written. Knows nothing of how results came."""
+"""The page: what the sections say, put into the template and written."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from genolift.citations import jaspar_citation, jaspar_release
-from genolift.files import whole_file
-from genolift.output_paths import check_outputs
+from genolift.files.output_paths import check_outputs
+from genolift.files.whole import whole_file
+from genolift.motifs.tomtom import NAMED_QVALUE
 from genolift.report import words
+from genolift.report.citations import jaspar_citation, jaspar_release
 from genolift.report.images import Logos
 from genolift.report.model_section import FOLDER, inspected_views
 from genolift.report.models_section import models_view
@@ -27,7 +28,6 @@ from genolift.report.provenance import fact_groups, model_in_words, references_i
 from genolift.report.quality import checks
 from genolift.report.results import Results, read_results
 from genolift.report.sequence_section import top_sequences
-from genolift.tomtom import NAMED_QVALUE
 
 _FOLDER = Path(__file__).parent
 _MOST_DROPPED = 20

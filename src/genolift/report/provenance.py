@@ -1,4 +1,4 @@
-"""What was run, in groups and in a readable order. Knows nothing of where the values come from."""
+"""What was run, in groups and in a readable order."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from genolift.model_spec import ONE_MODEL
 from genolift.report import words
+from genolift.settings.model import ONE_MODEL
 
 _LONG = 90  # characters; a longer value stands in a box of its own
 

@@ -1,4 +1,4 @@
-"""The quality of the contributions: each check as a plot and a sentence. Knows nothing of motifs or files."""
+"""The quality of the contributions: each check as a plot and a sentence."""
 
 from __future__ import annotations
 

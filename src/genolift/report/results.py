@@ -1,4 +1,4 @@
-"""An analysis folder read for the report, by the formats of docs/architecture.md. Knows nothing of pages."""
+"""An analysis folder read for the report, by the formats of docs/architecture.md."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any
 
 import pandas as pd
 
+from genolift.data.sequences import read_sequence_table
 from genolift.errors import InputError
-from genolift.files import existing_file
-from genolift.hdf5 import json_object, opened_hdf5, reading, warnings_of
-from genolift.one_run import check_folder
-from genolift.sequences import read_sequence_table
-from genolift.store import open_contributions
+from genolift.files.hdf5 import json_object, opened_hdf5, reading, warnings_of
+from genolift.files.whole import existing_file
+from genolift.results.one_run import check_folder
+from genolift.results.store import open_contributions
 
 PLUS, MINUS = "+", "-"
 _SCORED = {

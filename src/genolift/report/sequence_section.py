@@ -1,4 +1,4 @@
-"""What the report says of the strongest sequences, each with its logo. Knows nothing of HTML."""
+"""What the report says of the strongest sequences, each with its logo."""
 
 from __future__ import annotations
 

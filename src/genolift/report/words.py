@@ -1,4 +1,4 @@
-"""Numbers, places and lists as people write them. Knows nothing of files, figures or HTML."""
+"""Numbers, places and lists as people write them."""
 
 from __future__ import annotations
 

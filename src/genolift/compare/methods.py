@@ -1,0 +1,352 @@
+"""Attribution methods run side by side on one input: a table, their agreement and a figure. Prints nothing.
+
+Joins models, references and methods with the files.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from genolift.compare.figure import draw_comparison
+from genolift.compare.truth import Instances, find, read_instances
+from genolift.data.alphabet import onehot_of_codes
+from genolift.data.extra_inputs import HeldInputs, held_provenance
+from genolift.data.sequences import read_sequences
+from genolift.data.stored_sequences import check_length
+from genolift.data.stored_tensors import as_tensors
+from genolift.errors import InputError
+from genolift.explain.attribution import path_points
+from genolift.explain.explainer import Explainer, Model, chosen_device
+from genolift.explain.methods import GradCam, Mutagenesis
+from genolift.explain.result import Attribution
+from genolift.files.of_models import model_sha256
+from genolift.files.output_paths import check_outputs
+from genolift.files.whole import whole_folder
+from genolift.models import ModelSpec, input_length, load_model
+from genolift.models.expected import check_expected
+from genolift.references.store import check_references, open_references
+from genolift.settings.extra_inputs import HeldSpec
+
+_LOG = logging.getLogger("genolift")
+GRADIENT_X_INPUT = "gradient-x-input"
+_KIND = "compare"
+# What takes less than a second is run again, since other work on the machine makes short runs uncertain.
+_SHORT, _MOST_RUNS = 1.0, 5
+
+Run = Callable[[Tensor, Tensor], Attribution]
+"""From sequences, (n, 4, length), and references, (n, r, 4, length) or (r, 4, length)."""
+
+
+@dataclass(frozen=True)
+class CompareSummary:
+    """What `compare` did: numbers of sequences and methods, those that refused the model, and seconds."""
+
+    n_sequences: int
+    n_methods: int
+    n_refused: int
+    seconds: float
+    device: str
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """What every method is given."""
+
+    model: Model
+    example: Tensor
+    held: tuple[Tensor, ...]
+    """What the model is given beside the bases of all sequences that are compared, (n, ...) each."""
+    explained: Mapping[str, Any]
+    """The target and whether its final activation is kept, device and precision, as the methods take them."""
+    steps: int
+    batch_size: int | None
+
+    def captured(self, make: Callable[..., Any], **options: Any) -> Any:
+        """Return an explainer of the model."""
+        held = tuple(each[:1] for each in self.held)
+        return make(self.model, self.example, extra_inputs=held, **options, **self.explained)
+
+    def options(self, x: Tensor) -> dict[str, Any]:
+        """Return what every explainer is called with, for the first sequences ``x``."""
+        return {"extra_inputs": tuple(each[: len(x)] for each in self.held), "batch_size": self.batch_size}
+
+
+def _by_rule(rule: str, settings: _Settings, path: Sequence[tuple[float, float]] = ()) -> Run:
+    explainer = settings.captured(Explainer, rule=rule)
+    return lambda x, references: explainer.explain(x, references, path=path, **settings.options(x))
+
+
+def _times_input(rule: str, settings: _Settings) -> Run:
+    run = _by_rule(rule, settings)
+    return lambda x, references: run(x, torch.zeros(1, *x.shape[1:]))
+
+
+def _integrated_gradients(settings: _Settings) -> Run:
+    points, weights = path_points(settings.steps, "gauss-legendre")
+    path = tuple(zip(points.tolist(), weights.tolist(), strict=True))
+    return _by_rule("gradient", settings, path)
+
+
+def _mutagenesis(settings: _Settings) -> Run:
+    explainer = settings.captured(Mutagenesis)
+    return lambda x, references: explainer.explain(x, **settings.options(x))
+
+
+def _grad_cam(guided: bool, settings: _Settings) -> Run:
+    explainer = settings.captured(GradCam, guided=guided)
+    return lambda x, references: explainer.explain(x, **settings.options(x))
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method: ``prepare`` captures the model and returns what runs it."""
+
+    prepare: Callable[[_Settings], Run]
+    sums_up: bool = False
+    """Whether its contributions promise to add up to output - reference output."""
+
+
+METHODS: Mapping[str, Method] = {
+    "genomics-default": Method(partial(_by_rule, "genomics-default"), sums_up=True),
+    "revealcancel": Method(partial(_by_rule, "revealcancel"), sums_up=True),
+    "rescale": Method(partial(_by_rule, "rescale"), sums_up=True),
+    "integrated-gradients": Method(_integrated_gradients, sums_up=True),
+    GRADIENT_X_INPUT: Method(partial(_times_input, "gradient")),
+    "guided-backprop": Method(partial(_times_input, "guided-backprop")),
+    "deconvnet": Method(partial(_times_input, "deconvnet")),
+    "lrp-epsilon": Method(partial(_times_input, "lrp-epsilon")),
+    "in-silico-mutagenesis": Method(_mutagenesis),
+    "grad-cam": Method(partial(_grad_cam, False)),
+    "guided-grad-cam": Method(partial(_grad_cam, True)),
+}
+"""Every method by its name. The first four compare with the references; those with a gradient or relevance
+are multiplied by the input itself."""
+
+
+def compare(
+    *,
+    sequences: Path,
+    references: Path,
+    model: ModelSpec,
+    out: Path,
+    held: HeldSpec = HeldSpec(),  # noqa: B008 - it is frozen
+    target: int | str = 0,
+    keep_final_activation: bool = False,
+    methods: Sequence[str] = tuple(METHODS),
+    number: int = 50,
+    steps: int = 50,
+    truth: Path | None = None,
+    truth_motifs: Sequence[str] = (),
+    batch_size: int | None = None,
+    device: str | None = None,
+    precision: str = "float32",
+) -> CompareSummary:
+    """Run methods on the first sequences of a store, and write how they agree, what they cost and find.
+
+    The folder holds ``methods.tsv``, a row a method: ``method``, ``seconds`` of computing (without tracing
+    the model, after one sequence to warm up; the least of up to five runs where they are short),
+    ``seconds_per_sequence``, ``cost`` as a multiple of gradient x input, ``convergence_error_relative_max``
+    of the methods that promise a sum, with ``truth`` the columns of `genolift.compare.truth.Found`, and
+    ``note``, why a method refused the model; ``agreement.tsv``, ``method1 method2 pearson spearman``: the
+    mean over sequences of the correlation of per-base scores; ``comparison.json``, what was run; and the
+    figure,
+    ``compare.svg`` and ``compare.png``.
+
+    Parameters
+    ----------
+    sequences, references
+        ``sequences.h5`` and ``references.h5``.
+    model, held, target, keep_final_activation, batch_size, device, precision
+        As in `genolift.steps.attribute.attribute`.
+    out
+        The folder to make; an earlier comparison there is replaced.
+    methods
+        Names in `METHODS`.
+    number
+        How many sequences to take, from the first on.
+    steps
+        Points on the path of integrated gradients.
+    truth
+        A table of where motifs are, see `genolift.compare.truth.read_instances`.
+    truth_motifs
+        The motifs that matter for the target; all, where empty.
+
+    Raises
+    ------
+    InputError
+        If a file or argument is wrong, ``out`` may not be written (see `check_outputs`), or every method
+        refuses the model.
+    """
+    started = time.monotonic()
+    methods = _checked_methods(methods)
+    if truth_motifs and truth is None:
+        raise InputError("are chosen of no table", where="truth_motifs", remedy="give --truth too")
+    read = [sequences, references, truth, *model.files, *held.files]
+    check_outputs(folders=[(out, _KIND)], inputs=read)
+    stored = read_sequences(sequences)
+    n, length = min(number, len(stored.key)), stored.codes.shape[1]
+    with open_references(references) as compared:
+        check_references(stored, compared, references)
+        onehot = torch.from_numpy(onehot_of_codes(stored.codes[:n])).float()
+        shown = torch.from_numpy(compared.shared_onehot() if compared.shared else compared.onehot(0, n))
+        kind, seed, r = compared.kind, compared.seed, compared.number
+    instances = read_instances(truth, stored.id[:n], length, motifs=truth_motifs) if truth else None
+    loaded = load_model(model)
+    check_length(stored, input_length(loaded, model), sequences)
+    check_expected(loaded, model, held)
+    chosen = chosen_device(device)
+    explained = {
+        "target": target,
+        "keep_final_activation": keep_final_activation,
+        "device": chosen,
+        "precision": precision,
+    }
+    inputs = as_tensors(HeldInputs(held, stored).of(range(n)))
+    settings = _Settings(loaded, onehot[:1], inputs, explained, steps, batch_size)
+    results = _run_all(methods, settings, onehot, shown)
+    table = _table(results, instances, n)
+    agreement = agreement_table({name: result.scores for name, result in results.items() if not result.note})
+    seconds = time.monotonic() - started
+    about = {
+        "target": target,
+        "keep_final_activation": keep_final_activation,
+        "n_sequences": n,
+        "reference_kind": kind,
+        "reference_number": r,
+        "reference_seed": seed,
+        "integrated_gradients_steps": steps,
+        "truth_motifs": list(truth_motifs),
+        "true_base_share": _share(instances, n, length),
+        "device": str(chosen),
+        "precision": precision,
+        "model": asdict(model) | {"sha256": model_sha256(model.path)},
+        **held_provenance(held),
+        "seconds": round(seconds, 3),
+    }
+    with whole_folder(out, _KIND) as folder:
+        table.to_csv(folder / "methods.tsv", sep="\t", index=False, float_format="%.6g")
+        agreement.to_csv(folder / "agreement.tsv", sep="\t", index=False, float_format="%.6f")
+        (folder / "comparison.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+        draw_comparison(table, agreement, about, folder / "compare")
+    return CompareSummary(n, len(table), int((table["note"] != "").sum()), seconds, str(chosen))
+
+
+@dataclass(frozen=True)
+class _Result:
+    """What a method gave: scores (sequence, position), or why it refused the model."""
+
+    scores: NDArray[np.float64]
+    seconds: float = float("nan")
+    error: float = float("nan")
+    note: str = ""
+
+
+def _run_all(
+    methods: Sequence[str], settings: _Settings, onehot: Tensor, references: Tensor
+) -> dict[str, _Result]:
+    results: dict[str, _Result] = {}
+    refusals: list[InputError] = []
+    for name in methods:
+        try:
+            results[name] = _run(METHODS[name], settings, onehot, references)
+            _LOG.info("%s: %.2f s", name, results[name].seconds)
+        except InputError as refusal:
+            refusals.append(refusal)
+            results[name] = _Result(np.full((0, 0), np.nan), note=str(refusal))
+            _LOG.warning("%s: %s", name, refusal)
+    if len(refusals) == len(methods):
+        raise refusals[0]
+    return results
+
+
+def _run(method: Method, settings: _Settings, onehot: Tensor, references: Tensor) -> _Result:
+    run = method.prepare(settings)
+    shared = references.dim() == onehot.dim()
+    run(onehot[:1], references if shared else references[:1])  # what only the first call takes long for
+    seconds: list[float] = []
+    while not seconds or (len(seconds) < _MOST_RUNS and sum(seconds) < _SHORT):
+        started = time.perf_counter()
+        result = run(onehot, references)
+        seconds.append(time.perf_counter() - started)
+    error = float(result.relative_convergence_error.max()) if method.sums_up else float("nan")
+    return _Result(result.contributions.double().sum(1).numpy(), min(seconds), error)
+
+
+def _table(results: Mapping[str, _Result], instances: Instances | None, n: int) -> pd.DataFrame:
+    rows = []
+    unit = results[GRADIENT_X_INPUT].seconds if GRADIENT_X_INPUT in results else float("nan")
+    for name, result in results.items():
+        row: dict[str, Any] = {
+            "method": name,
+            "seconds": result.seconds,
+            "seconds_per_sequence": result.seconds / n,
+            "cost": result.seconds / unit,
+            "convergence_error_relative_max": result.error,
+        }
+        if instances is not None and not result.note:
+            row |= asdict(find(result.scores, instances))
+        rows.append(row | {"note": result.note})
+    table = pd.DataFrame(rows)
+    return table[[*(column for column in table.columns if column != "note"), "note"]]
+
+
+def agreement_table(scores: Mapping[str, NDArray[np.floating]]) -> pd.DataFrame:
+    """Return how methods agree: ``method1 method2 pearson spearman``, a row for each two of them.
+
+    Parameters
+    ----------
+    scores
+        Per-base scores of each method, (sequence, position). The correlation over the positions of a sequence
+        is averaged over sequences; one in which a method gives every base the same score has none.
+    """
+    ranks = {name: pd.DataFrame(values).rank(axis=1).to_numpy() for name, values in scores.items()}
+    names = list(scores)
+    rows = [
+        (one, other, _correlation(scores[one], scores[other]), _correlation(ranks[one], ranks[other]))
+        for at, one in enumerate(names)
+        for other in names[at + 1 :]
+    ]
+    return pd.DataFrame(rows, columns=["method1", "method2", "pearson", "spearman"])
+
+
+def _correlation(one: NDArray[np.floating], other: NDArray[np.floating]) -> float:
+    """Return Pearson's correlation over positions, averaged over the sequences that have one."""
+    a, b = (values - values.mean(axis=1, keepdims=True) for values in (one, other))
+    sizes = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
+    # Not by the sizes: the mean of equal scores is theirs but for rounding.
+    defined = (np.ptp(one, axis=1) > 0) & (np.ptp(other, axis=1) > 0)
+    if not defined.any():
+        return float("nan")
+    return float(((a * b).sum(axis=1)[defined] / sizes[defined]).mean())
+
+
+def _share(instances: Instances | None, n: int, length: int) -> float | None:
+    """Return the share of true bases in the sequences that hold any: the precision of chance."""
+    if instances is None:
+        return None
+    truth = instances.true_bases((n, length))
+    return round(float(truth[truth.any(axis=1)].mean()), 6)
+
+
+def _checked_methods(methods: Sequence[str]) -> list[str]:
+    for name in methods:
+        if name not in METHODS:
+            raise InputError(
+                f"{name!r} is no method", where="methods", remedy=f"choose from {', '.join(METHODS)}"
+            )
+    if not methods:
+        raise InputError("there is no method", where="methods", remedy="give at least one")
+    return list(dict.fromkeys(methods))

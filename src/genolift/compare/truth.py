@@ -1,0 +1,182 @@
+"""Where motifs truly are, and how well per-base scores find them."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from genolift.errors import InputError
+from genolift.files.whole import existing_file
+
+
+@dataclass(frozen=True)
+class Instances:
+    """Motifs in some sequences: int64 (instance,) each; ``start`` and ``end`` are 0-based half-open."""
+
+    sequence: NDArray[np.int64]
+    """The sequence's row."""
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
+    matters: NDArray[np.bool_]
+    """Whether the motif matters for what is explained."""
+
+    def true_bases(self, shape: tuple[int, int]) -> NDArray[np.bool_]:
+        """Return which bases lie in a motif that matters, (sequence, position)."""
+        mask = np.zeros(shape, dtype=bool)
+        places = zip(self.sequence, self.start, self.end, self.matters, strict=True)
+        for row, start, end, matters in places:
+            if matters:
+                mask[row, start:end] = True
+        return mask
+
+    def sums(self, scores: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return the sum of the scores, (sequence, position), over each instance, (instance,)."""
+        before = np.pad(np.cumsum(scores, axis=1, dtype=np.float64), ((0, 0), (1, 0)))
+        return before[self.sequence, self.end] - before[self.sequence, self.start]
+
+
+@dataclass(frozen=True)
+class Found:
+    """How well scores find the motifs that matter."""
+
+    average_precision: float
+    """Mean over the sequences that hold a true base of the average precision of ranking their bases."""
+    precision_at_true: float
+    """Mean over them of the share of true bases among as many best bases as there are true ones."""
+    instance_share_not_positive: float
+    """Share of the instances of motifs that matter whose scores sum to 0 or less: those that are missed."""
+    instance_mean_score: float
+    """Mean of those sums, in the units of the scores."""
+    other_instance_mean_score: float
+    """The same for the motifs that do not matter, where 0 or less is right; NaN if there are none."""
+
+
+def read_instances(path: Path, ids: Sequence[str], length: int, *, motifs: Sequence[str] = ()) -> Instances:
+    """Return the instances in a table that lie in the sequences ``ids``.
+
+    Parameters
+    ----------
+    path
+        Tab-separated, with the columns id, start and end (0-based half-open), and motif where ``motifs`` are
+        chosen; such as the demo's ``instances.tsv``. Rows of other sequences are left out.
+    ids
+        What the sequences are called, in their order.
+    length
+        Bases of a sequence.
+    motifs
+        The motifs that matter for what is explained; all, where empty.
+
+    Raises
+    ------
+    InputError
+        If the file is no such table, a place lies outside its sequence, a motif is not in it, an id stands
+        for two sequences, or no instance that matters lies in any of the sequences.
+    """
+    table = _read_table(path, ["id", "start", "end", *(["motif"] if motifs else [])])
+    there = set(table["motif"]) if motifs else set()
+    for motif in motifs:
+        if motif not in there:
+            raise InputError(
+                f"has no motif {motif!r}", where=str(path), remedy=f"choose from {', '.join(sorted(there))}"
+            )
+    rows = {name: row for row, name in enumerate(ids)}
+    if len(rows) != len(ids):
+        raise InputError(
+            "an id stands for two of the sequences, so that its instances cannot be told apart",
+            where=str(path),
+            remedy="compare on sequences with an id of their own each",
+        )
+    for line, (start, end) in enumerate(zip(table["start"], table["end"], strict=True), start=2):
+        if not 0 <= start < end or (table["id"].iloc[line - 2] in rows and end > length):
+            raise InputError(
+                f"{start} to {end} is no place in a sequence of {length} bases",
+                where=f"{path}, line {line}",
+                remedy="give 0-based half-open coordinates, from the sequence's first base",
+            )
+    table = table[table["id"].isin(list(rows))]
+    matters = table["motif"].isin(list(motifs)) if motifs else pd.Series(True, index=table.index)
+    if not matters.any():
+        raise InputError(
+            f"no instance lies in any of the {len(ids)} sequences",
+            where=str(path),
+            remedy="give the table that belongs to the sequences, by their ids",
+        )
+    return Instances(
+        np.array([rows[name] for name in table["id"]], dtype=np.int64),
+        table["start"].to_numpy(np.int64),
+        table["end"].to_numpy(np.int64),
+        matters.to_numpy(bool),
+    )
+
+
+def _read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    file = existing_file(path)
+    try:
+        table = pd.read_csv(file, sep="\t", dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE)
+    except (ValueError, UnicodeError) as error:
+        raise InputError(f"is no table ({error})", where=str(file)) from error
+    for name in columns:
+        if name not in table.columns:
+            raise InputError(
+                f"has no column {name!r}", where=str(file), remedy=f"give {', '.join(columns)}, tab-separated"
+            )
+    for name in ("start", "end"):
+        whole = table[name].str.fullmatch(r"\d+")
+        if not whole.all():
+            line = int((~whole).to_numpy().argmax()) + 2
+            raise InputError(
+                f"{name} is {table[name].iloc[line - 2]!r}, no whole number", where=f"{file}, line {line}"
+            )
+    return table.astype({"start": "int64", "end": "int64"})
+
+
+def find(scores: NDArray[np.floating], instances: Instances) -> Found:
+    """Return how well ``scores``, (sequence, position), find the motifs that matter."""
+    truth = instances.true_bases((scores.shape[0], scores.shape[1]))
+    rows = np.flatnonzero(truth.any(axis=1))
+    sums = instances.sums(scores)
+    mattering, other = sums[instances.matters], sums[~instances.matters]
+    return Found(
+        float(np.mean([average_precision(scores[row], truth[row]) for row in rows])),
+        float(np.mean([precision_at_true(scores[row], truth[row]) for row in rows])),
+        float((mattering <= 0).mean()),
+        float(mattering.mean()),
+        float(other.mean()) if len(other) else float("nan"),
+    )
+
+
+def average_precision(scores: NDArray[np.floating], truth: NDArray[np.bool_]) -> float:
+    """Return the mean of the precision at each rise of the recall, best score first.
+
+    Bases of equal score come together, so that no order among them counts. ``scores`` and ``truth`` are
+    (position,); at least one base is true.
+    """
+    taken, true = _taken(scores, truth)
+    return float(np.sum(np.diff(true, prepend=0) / true[-1] * (true / taken)))
+
+
+def precision_at_true(scores: NDArray[np.floating], truth: NDArray[np.bool_]) -> float:
+    """Return the share of true bases among the best k, with k the number of true bases.
+
+    Where the k-th base is one of several of equal score, it is the share to be expected when chance chooses
+    among them. Arguments as in `average_precision`.
+    """
+    taken, true = _taken(scores, truth)
+    k = true[-1]
+    return float(np.interp(k, np.append(0, taken), np.append(0, true)) / k)
+
+
+def _taken(
+    scores: NDArray[np.floating], truth: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return how many bases, and how many true ones, score as much as each distinct score, best first."""
+    order = np.argsort(-scores, kind="stable")
+    sorted_scores, sorted_truth = scores[order], truth[order]
+    last = np.flatnonzero(np.append(np.diff(sorted_scores) != 0, True)).astype(np.int64)
+    return last + 1, np.cumsum(sorted_truth, dtype=np.int64)[last]

@@ -1,0 +1,75 @@
+"""Values of a bigWig at places of a genome."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pyBigWig
+from numpy.typing import NDArray
+
+from genolift.data.windows import same_chromosome
+from genolift.errors import InputError
+from genolift.files.whole import existing_file
+
+_MAGIC = (b"\x26\xfc\x8f\x88", b"\x88\x8f\xfc\x26")
+"""The first bytes of a bigWig, on machines of either byte order (Kent et al. 2010, supplement)."""
+
+
+class BigWig:
+    """An open bigWig.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or is no whole bigWig.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = existing_file(path)
+        with self.path.open("rb") as file:
+            start = file.read(4)
+        # libBigWig would say what is wrong on standard error, in words of its own.
+        if start not in _MAGIC:
+            raise InputError(
+                "is no bigWig", where=str(path), remedy="give a .bw file; bedGraphToBigWig makes one"
+            )
+        try:
+            self._file = pyBigWig.open(str(path))
+            self.lengths: dict[str, int] = dict(self._file.chroms())
+        except (RuntimeError, AttributeError) as error:
+            raise self._damaged() from error
+
+    def _damaged(self) -> InputError:
+        return InputError("is a damaged bigWig", where=str(self.path), remedy="copy or download it again")
+
+    def check_chromosomes(self, lengths: Mapping[str, int]) -> None:
+        """Raise `InputError` for the first chromosome that it lacks, or has of another length in bases."""
+        for chrom, length in lengths.items():
+            there = self.lengths.get(chrom)
+            if there == length:
+                continue
+            if there is not None:
+                raise InputError(
+                    f"{chrom} has {there} bases, and {length} in the genome",
+                    where=str(self.path),
+                    remedy="give a bigWig of the same assembly",
+                )
+            shown = ", ".join([*self.lengths][:5]) + (", ..." if len(self.lengths) > 5 else "")
+            same = same_chromosome(chrom, self.lengths)
+            raise InputError(
+                f"has no chromosome {chrom!r}, but {shown}",
+                where=str(self.path),
+                remedy=f"it calls it {same!r}: use the same names in both"
+                if same
+                else f"give a bigWig with {chrom}, or leave its windows out",
+            )
+
+    def values(self, chrom: str, start: int, end: int) -> NDArray[np.float32]:
+        """Return the value of each base, (position,), NaN where it has none."""
+        try:
+            values: NDArray[np.float32] = self._file.values(chrom, int(start), int(end), numpy=True)
+        except RuntimeError as error:
+            raise self._damaged() from error
+        return values

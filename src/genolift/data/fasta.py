@@ -1,0 +1,168 @@
+"""Records of a FASTA file, plain, gzip or BGZF."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genolift.data.alphabet import N_CODE, encode_letters
+from genolift.errors import InputError
+from genolift.files.host_memory import available_memory
+from genolift.files.text import read_lines, too_large
+
+_WHITESPACE = b" \t\r\n\v\f"
+_NO_CODE = 255
+_COPIES_OF_A_RECORD = 3  # its letters as they grow, as they are handed on, and their codes
+_KEPT_PER_RECORD = 1000  # bytes: its name and what a caller notes of it
+
+
+@dataclass(frozen=True)
+class FastaRecord:
+    """One record: ``number`` is 0-based in the file, ``line`` the 1-based line of its header, ``name`` the
+    header's first word, ``letters`` the sequence as in the file, without white space.
+    """
+
+    number: int
+    line: int
+    name: str
+    letters: bytes
+
+
+def read_fasta(path: str | os.PathLike[str], *, kept_per_base: int = 0) -> Iterator[FastaRecord]:
+    """Yield the records of a FASTA file in order, one in memory at a time.
+
+    Biopython's SimpleFastaParser is not used: it skips text before the first record without a word, knows no
+    line numbers, and holds a chromosome as a list of its lines.
+
+    Parameters
+    ----------
+    path
+        Plain, gzip or BGZF.
+    kept_per_base
+        Bytes that the caller keeps for each letter of all the records that it has been given.
+
+    Raises
+    ------
+    InputError
+        As `read_lines`; and for a file without records, text before the first ``>``, a header without
+        a name, a name that stands twice, or records that do not fit into memory, as far as they are kept.
+    """
+    room = available_memory()
+    n_before = 0  # letters of the records before this one
+    line_of: dict[str, int] = {}
+    name: str | None = None
+    letters = bytearray()
+    for line_number, line in enumerate(read_lines(path), start=1):
+        if line.startswith(">"):
+            if name is not None:
+                yield _record(line_of, name, letters)
+                n_before += len(letters)
+            name = _name_of_header(line, line_number, line_of, path)
+            line_of[name] = line_number
+            letters = bytearray()
+        elif name is not None:
+            letters += line.encode("latin-1", "replace").translate(None, _WHITESPACE)
+            kept = _COPIES_OF_A_RECORD * len(letters) + kept_per_base * (n_before + len(letters))
+            if kept + _KEPT_PER_RECORD * len(line_of) > room:
+                raise too_large(str(path), room)
+        elif line.strip():
+            raise InputError(
+                f"text before the first record: {line.strip()[:30]!r}",
+                where=f"{path}:{line_number}",
+                remedy=_remedy_for_text(line),
+            )
+    if name is None:
+        raise InputError("holds no FASTA record (it is empty)", where=str(path), remedy="check the path")
+    yield _record(line_of, name, letters)
+
+
+def _remedy_for_text(line: str) -> str:
+    """Return what to do about a first line that begins no record, by what it looks like."""
+    if re.match(r"[^\t]+\t[0-9]+\t[0-9]+", line):
+        return "this looks like BED: give it as sequences.bed (--bed), with a genome"
+    if line.startswith("@"):
+        return "this looks like FASTQ: make FASTA of it, as seqtk seq -A does"
+    if line.startswith(("LOCUS  ", "ID   ")):
+        return "this looks like GenBank or EMBL: export it as FASTA"
+    return "a FASTA record starts with a line of '>' and its name"
+
+
+def _record(line_of: dict[str, int], name: str, letters: bytearray) -> FastaRecord:
+    return FastaRecord(len(line_of) - 1, line_of[name], name, bytes(letters))
+
+
+def _name_of_header(
+    line: str, line_number: int, line_of: dict[str, int], path: str | os.PathLike[str]
+) -> str:
+    number = len(line_of) + 1
+    words = line[1:].split(maxsplit=1)
+    if not words:
+        raise InputError(
+            f"record {number} has no name",
+            where=f"{path}:{line_number}",
+            remedy="write a name after its '>'",
+        )
+    name = words[0]
+    if name in line_of:
+        first = list(line_of).index(name) + 1
+        raise InputError(
+            f"the name {name!r} stands twice: record {first} (line {line_of[name]}) and record {number} "
+            f"(line {line_number})",
+            where=str(path),
+            remedy="give every record its own first word",
+        )
+    return name
+
+
+def codes_of_letters(letters: bytes, *, where: str, first: int = 0, rna: bool = False) -> NDArray[np.uint8]:
+    """Return the codes of ``letters``, shape (position,) uint8: 0-3 for A C G T, 4 for other IUPAC letters.
+
+    Parameters
+    ----------
+    letters
+        Letters in either case, without white space.
+    where
+        File and record, for the error.
+    first
+        The 0-based position of the first of ``letters`` in its record.
+    rna
+        Read U as T; a record may hold both.
+
+    Raises
+    ------
+    InputError
+        For a letter that is no DNA letter, with its position in the record counted from 1.
+    """
+    codes = encode_letters(letters, rna=rna)
+    wrong = codes == _NO_CODE
+    if wrong.any():
+        position = int(wrong.argmax())
+        letter = bytes([letters[position]]).decode("latin-1")
+        raise InputError(
+            f"the letter {letter!r} at position {first + position + 1} (counted from 1) is no DNA letter",
+            where=where,
+            remedy=_remedy_for_letter(letter),
+        )
+    return codes
+
+
+def _remedy_for_letter(letter: str) -> str:
+    if letter in "Uu":
+        return "this looks like RNA: set model.alphabet (--alphabet) to that of the model, such as ACGU"
+    if letter in "-.":
+        return "this looks like an alignment: take the gaps out"
+    return "use A C G T, or N for an unknown base"
+
+
+def count_replaced_letters(letters: bytes, codes: NDArray[np.uint8]) -> Counter[str]:
+    """Count the IUPAC letters other than N that became N in ``codes`` (position,), by upper-case letter."""
+    replaced = np.frombuffer(letters, dtype=np.uint8)[codes == N_CODE].tobytes().upper()
+    counts = Counter(replaced.decode("ascii"))
+    del counts["N"]
+    return counts

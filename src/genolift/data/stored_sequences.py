@@ -1,0 +1,217 @@
+"""What the encode step wrote, read back: the table and the store of sequences."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from genolift.data.alphabet import N_CODE
+from genolift.errors import InputError
+from genolift.files.digests import SIZE, FileDigest, row_digests, sequence_digests
+from genolift.files.hdf5 import (
+    Refusal,
+    Store,
+    as_bytes,
+    check_format,
+    json_object,
+    opened_store,
+    texts,
+    warnings_of,
+)
+from genolift.files.whole import existing_file, sha256
+from genolift.settings.model import ONE_MODEL
+
+FORMAT, VERSION = "genolift-sequences", 1
+_DIGESTED = ("format", "version", "provenance", "chromosomes", "table_sha256")
+COLUMNS = ("key", "id", "chrom", "start", "end", "strand", "length", "gc", "n_count", "kept", "reason")
+_WHOLE_NUMBERS = {"key": "int64", "start": "Int64", "end": "Int64", "length": "int64", "n_count": "Int64"}
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where sequences lie on a genome, one value for each: ``start`` int64 (sequence,), 0-based; ``strand``
+    is ``-`` where the sequence is the reverse complement of what stands there.
+    """
+
+    chrom: list[str]
+    start: NDArray[np.int64]
+    strand: list[str]
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """The kept sequences, in input order.
+
+    ``key`` int64 (sequence,); ``id``, one for each; ``codes`` uint8 (sequence, position), 0-3 for A C G T and
+    4 for N.
+    """
+
+    key: NDArray[np.int64]
+    id: list[str]
+    codes: NDArray[np.uint8]
+    chromosomes: Mapping[str, int]
+    """The lengths of the genome's chromosomes, in bases; empty for sequences from FASTA."""
+    places: Places | None = None
+    """None for sequences from FASTA."""
+    digests: NDArray[np.uint8] = field(default_factory=lambda: np.empty((0, SIZE), np.uint8))
+    """Of each, uint8 (sequence, 16), as `sequence_digests`; where they were read from ``sequences.h5``."""
+    digest: str = ""
+    """The digest of that file."""
+    table_sha256: str = ""
+    """Of the ``sequences.tsv`` that was written with it."""
+
+
+def file_digest(
+    attributes: Mapping[str, Any], digests: NDArray[np.uint8], places: Places | None = None
+) -> str:
+    """Return the digest of ``sequences.h5``: of attributes, the sequences' digests and where they lie."""
+    digest = FileDigest({name: attributes[name] for name in _DIGESTED})
+    digest.add(digests)
+    if places is not None:
+        digest.add(row_digests(as_bytes(places.chrom), places.start, as_bytes(places.strand)))
+    return digest.hex()
+
+
+def read_sequence_table(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """Return ``sequences.tsv``, a row for every record of the input, in its order.
+
+    ``key`` and ``length`` are int64; ``start``, ``end`` (0-based half-open) and ``n_count`` Int64, missing
+    where there are none; ``gc`` float64, NaN where there is none; ``kept`` bool; the others str, empty where
+    there is nothing.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or is not such a table.
+    """
+    file = existing_file(path)
+    try:
+        text = pd.read_csv(file, sep="\t", dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE)
+        if list(text.columns) != list(COLUMNS):
+            raise ValueError(f"its columns are not {' '.join(COLUMNS)}")
+        if not text["kept"].isin(["true", "false"]).all():
+            raise ValueError("a value of kept is neither true nor false")
+        frame = text.assign(kept=text["kept"] == "true")
+        for name in (*_WHOLE_NUMBERS, "gc"):
+            frame[name] = pd.to_numeric(text[name].replace("", None))
+        frame = frame.astype({**_WHOLE_NUMBERS, "gc": "float64"})
+        if not frame["key"].is_unique:
+            raise ValueError("a key stands twice")
+    except (ValueError, TypeError, UnicodeError) as error:
+        raise InputError(
+            f"is no table of sequences ({error})", where=str(file), remedy="make it anew with genolift encode"
+        ) from error
+    return frame
+
+
+def check_table(path: str | os.PathLike[str], provenance: Mapping[str, Any], of: str) -> None:
+    """Check that ``sequences.tsv`` was written with the sequences that a file ``of`` contributions is of.
+
+    Raises
+    ------
+    InputError
+        If it was not, or was changed since.
+    """
+    if sha256(path) != provenance.get("sequences_table_sha256"):
+        raise InputError(
+            f"is not the table that was written with the sequences of {of}",
+            where=str(path),
+            remedy="give the table of that run, or run all steps again from genolift encode on",
+        )
+
+
+def read_sequences(path: str | os.PathLike[str]) -> Sequences:
+    """Return the kept sequences of ``sequences.h5``.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or is no such store.
+    """
+    with _opened(path, _sequences) as sequences:
+        return sequences
+
+
+def read_source(path: str | os.PathLike[str]) -> dict[str, str | None]:
+    """Return the ``fasta``, or the ``bed`` and the ``genome``, that ``sequences.h5`` says it was made from.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or damaged.
+    """
+
+    def source(stored: h5py.File, refusal: Refusal) -> dict[str, str | None]:
+        made = json_object(stored, "provenance").get("encode", {})
+        return {name: made.get(name) for name in ("fasta", "bed", "genome")}
+
+    with _opened(path, source) as found:
+        return found
+
+
+def _opened(
+    path: str | os.PathLike[str], made: Callable[[h5py.File, Refusal], Store]
+) -> AbstractContextManager[Store]:
+    return opened_store(path, "is no store of sequences", "make it anew with genolift encode", made)
+
+
+def _sequences(stored: h5py.File, refusal: Refusal) -> Sequences:
+    check_format(stored, FORMAT, VERSION)
+    warnings_of(stored)
+    key, codes = stored["key"], stored["codes"]
+    if key.dtype != np.int64 or codes.dtype != np.uint8 or codes.ndim != 2:
+        raise ValueError("key is not int64 or codes are not uint8 (sequence, position), 0 to 4")
+    places = _places(stored) if "start" in stored else None
+    chromosomes = json_object(stored, "chromosomes")
+    sequences = Sequences(key[:], texts(stored["id"]), codes[:], chromosomes, places)
+    if sequences.codes.max(initial=0) > N_CODE:
+        raise ValueError("codes are not uint8 (sequence, position), 0 to 4")
+    n = len(sequences.codes)
+    if key.shape != (n,) or len(sequences.id) != n or len(np.unique(sequences.key)) != n:
+        raise ValueError("key, id and codes do not match")
+    return _checked(stored, sequences)
+
+
+def _checked(stored: h5py.File, sequences: Sequences) -> Sequences:
+    """Return sequences with the digests that the file has of them, where they are so."""
+    found = sequence_digests(sequences.key, sequences.id, sequences.codes)
+    expected = stored["sequence_digest"][:]
+    if not np.array_equal(found, expected):
+        row = int((found != expected).any(1).argmax()) if found.shape == expected.shape else 0
+        raise ValueError(f"the sequence {sequences.id[row]} is not the one that was written")
+    digest = file_digest(stored.attrs, found, sequences.places)
+    if digest != stored.attrs["digest"]:
+        raise ValueError("it was changed after it was written: its digest is of something else")
+    return replace(sequences, digests=found, digest=digest, table_sha256=stored.attrs["table_sha256"])
+
+
+def _places(stored: h5py.File) -> Places:
+    places = Places(texts(stored["chrom"]), stored["start"][:], texts(stored["strand"]))
+    n = len(stored["key"])
+    if places.start.dtype != np.int64 or places.start.shape != (n,):
+        raise ValueError("start is not int64 (sequence,)")
+    if not len(places.chrom) == len(places.strand) == n:
+        raise ValueError("key and places do not match")
+    return places
+
+
+def check_length(stored: Sequences, wanted: int | None, path: Path, model_name: str = ONE_MODEL) -> None:
+    """Raise `InputError` if sequences, stored at ``path``, are not of the length that a model takes."""
+    length = stored.codes.shape[1]
+    if wanted is not None and wanted != length:
+        called = "" if model_name == ONE_MODEL else f" {model_name}"
+        raise InputError(
+            f"its sequences have {length} bases, the model{called} takes {wanted}",
+            where=str(path),
+            remedy="encode sequences of the model's input length",
+        )

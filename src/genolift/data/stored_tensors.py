@@ -1,0 +1,30 @@
+"""Stored sequences, and what a model is given beside them, as torch's tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from genolift.data.alphabet import onehot_of_codes
+from genolift.data.extra_inputs import HeldInputs
+from genolift.data.stored_sequences import Sequences
+
+
+def as_tensors(held: Iterable[NDArray[np.float32]]) -> tuple[Tensor, ...]:
+    """Return what is held as a model takes it."""
+    return tuple(torch.from_numpy(np.ascontiguousarray(values)) for values in held)
+
+
+def first_two(stored: Sequences, held: HeldInputs) -> tuple[Tensor, tuple[Tensor, ...], list[str]]:
+    """Return the first two sequences, float32 (2, 4, position), what is held of them, and their names in
+    messages; where there is one, it is there twice.
+    """
+    rows = range(min(2, len(stored.key)))
+    twice = [*rows, *rows][:2]
+    onehot = torch.from_numpy(onehot_of_codes(stored.codes[rows.start : rows.stop])).float()
+    names = [f"{stored.id[row]} (key {stored.key[row]})" for row in twice]
+    return onehot[twice], tuple(values[twice] for values in as_tensors(held.of(rows))), names

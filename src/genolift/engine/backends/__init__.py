@@ -1,0 +1,1 @@
+"""Faster forms of what the rules say, which change results by rounding alone."""

@@ -1,0 +1,109 @@
+"""A plan with each batch norm taken into the weighted layer before it: one operation, computed as one.
+
+Both are linear, so that contributions are the same, and the spread too: |g| |W| = |g W|.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, MutableMapping
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor
+
+from genolift.engine.graph.graph import Name, Operation, Result, aten
+from genolift.engine.plan import Plan, Step
+
+_BATCH_NORM = Result(aten._native_batch_norm_legit_no_training.default)
+
+
+def fold_batch_norm(plan: Plan, constants: MutableMapping[str, Any]) -> Plan:
+    """Return the plan with batch norms folded where nothing else takes the layer's result.
+
+    ``constants`` are the values that depend on no input; folded weights are added to them. A layer whose
+    result is the output, or is what contributions are read at, stays.
+    """
+    users: dict[str, int] = {}
+    for operation in plan.graph.operations:
+        for name in operation.inputs:
+            users[name] = users.get(name, 0) + 1
+    by_name = {operation.name: operation for operation in plan.graph.operations}
+    folded: dict[Name, Operation] = {}
+    gone: set[str] = set()
+    for operation in plan.graph.operations:
+        if operation.target != _BATCH_NORM or not isinstance(operation.args[0], Name):
+            continue
+        layer = by_name.get(operation.args[0])
+        kept = {plan.graph.output, plan.graph.read}
+        if layer is None or layer.name in kept or users[layer.name] > 1:
+            continue
+        together = _together(layer, operation, constants)
+        if together is not None:
+            folded[operation.name] = together
+            gone.add(layer.name)
+    if not folded:
+        return plan
+    operations = tuple(folded.get(each.name, each) for each in plan.graph.operations if each.name not in gone)
+    layers = {step.operation.name: step for step in plan.steps}
+    steps: list[Step] = []
+    for step in plan.steps:
+        name = step.operation.name
+        if name in folded:
+            layer_name = by_name[name].args[0]
+            # Before a layer that is read there is no step for either.
+            step = replace(layers[layer_name], operation=folded[name])
+        if name not in gone:
+            steps.append(step)
+    graph = replace(plan.graph, operations=operations, dependent=plan.graph.dependent - gone)
+    return replace(plan, graph=graph, steps=tuple(steps), carries_spread=plan.carries_spread - gone)
+
+
+def _together(layer: Operation, norm: Operation, constants: MutableMapping[str, Any]) -> Operation | None:
+    """Return layer and batch norm as one operation, its weights among the constants; None if they are not."""
+    _, scale, shift, mean, variance, _, epsilon = norm.args
+    found = _weights(layer, constants)
+    if found is None:
+        return None
+    weight, bias = found
+    numbers = [_value(each, constants) for each in (scale, shift, mean, variance)]
+    if not all(number is None or isinstance(number, Tensor) for number in numbers):
+        return None
+    gain = (numbers[3] + epsilon).rsqrt()
+    if numbers[0] is not None:
+        gain = gain * numbers[0]
+    constant = -numbers[2] * gain
+    if bias is not None:
+        constant = constant + bias * gain
+    if numbers[1] is not None:
+        constant = constant + numbers[1]
+    names = Name(f"{norm.name}_weight"), Name(f"{norm.name}_bias")
+    if layer.target is aten.convolution.default:
+        constants[names[0]] = weight * gain.view(-1, *[1] * (weight.dim() - 1))
+        args: tuple[Any, ...] = layer.args[0], names[0], names[1], *layer.args[3:]
+    else:
+        constants[names[0]] = weight * gain
+        args = names[1], layer.args[1], names[0]
+    constants[names[1]] = constant
+    return replace(norm, target=layer.target, args=args, kwargs=layer.kwargs, layer=layer.layer)
+
+
+def _weights(layer: Operation, constants: Mapping[str, Any]) -> tuple[Tensor, Tensor | None] | None:
+    """Return the weight and the bias of a convolution or a dense layer, if both are constants."""
+    if layer.kwargs:
+        return None
+    if layer.target is aten.convolution.default and not layer.args[6]:
+        weight, bias = (_value(each, constants) for each in layer.args[1:3])
+    elif layer.target is aten.addmm.default:
+        bias, weight = (_value(each, constants) for each in (layer.args[0], layer.args[2]))
+    else:
+        return None
+    if not isinstance(weight, Tensor) or not (bias is None or isinstance(bias, Tensor)):
+        return None
+    if layer.target is aten.addmm.default and (bias is None or bias.dim() != 1):
+        return None
+    return weight, bias
+
+
+def _value(argument: Any, constants: Mapping[str, Any]) -> Any:
+    """Return a constant's value; the argument itself where it is none, which is then no tensor."""
+    return constants.get(argument, argument) if isinstance(argument, Name) else argument

@@ -1,0 +1,190 @@
+"""The compiled loops of kernels.py for values that lie on a CPU.
+
+A loop runs over memory in the order in which values lie there, whatever that is: all its arguments are
+brought to the layout of the references' values, in which alone a row's numbers stand side by side.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from genolift.engine.backends import half_kernels, kernels
+from genolift.engine.rules.rules import ROUNDING_UNITS, Function, small_difference
+
+_FLOATS = (torch.float32, torch.float64)
+
+
+def fit(*tensors: Tensor) -> bool:
+    """Whether loops can run over these values: all of one floating type, on a CPU."""
+    return all(each.device.type == "cpu" and each.dtype == tensors[0].dtype for each in tensors) and (
+        tensors[0].dtype in _FLOATS
+    )
+
+
+class Facing:
+    """Values of n sequences, x, and of their references, x0, as loops see them.
+
+    Parameters
+    ----------
+    x
+        (n k, ...): k rows of a sequence lie side by side.
+    x0
+        (n r k, ...), or (k, ...) where all sequences share one reference.
+    n, r
+        Numbers of sequences, and of references of each.
+    """
+
+    def __init__(self, x: Tensor, x0: Tensor, n: int, r: int) -> None:
+        self.n, self.r = n, r
+        self.more = x.shape[0] // n
+        self.shape = (n * r * self.more, *x0.shape[1:])
+        self.model = x0 if _is_dense(x0) else x0.contiguous()
+        self.x, self.x0 = self._flat(x), self._flat(x0)
+
+    def _flat(self, tensor: Tensor) -> NDArray[Any]:
+        tensor = _laid_out_as(self.model, tensor)
+        rows = tensor.shape[0] // self.more
+        size = tensor.numel() // max(rows, 1)
+        return _numbers(tensor.detach().as_strided((rows, size), (size, 1)))
+
+    def _out(self) -> tuple[Tensor, NDArray[Any]]:
+        out = _empty_as(self.model, self.shape, self.model.dtype)
+        return out, self._flat(out)
+
+    def rescale_relu(self, a: Tensor) -> Tensor:
+        """Return the multipliers of relu's input by Rescale, (n r k, ...), in the type of that."""
+        out, flat = self._out()
+        loop = half_kernels if self.model.dtype == torch.bfloat16 else kernels
+        loop.rescale_relu(self.x, self.x0, self._flat(a), self.r, flat)
+        return out
+
+    def reveal_cancel_relu(self, spread: Tensor, a: Tensor, b: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return the mean of the multipliers of relu's input by RevealCancel, and half their difference."""
+        (out, flat), (half, flat_half) = self._out(), self._out()
+        split = self._flat(b) if b is not None else np.empty((0, 0), self.x.dtype)
+        noise = self.x.dtype.type(ROUNDING_UNITS * np.finfo(self.x.dtype).eps)
+        kernels.reveal_cancel_relu(
+            self.x, self.x0, self._flat(spread), self._flat(a), split, self.r, noise, flat, flat_half
+        )
+        return out, half
+
+    def takes(self, a: Tensor) -> bool:
+        """Whether multipliers are those of every pair's values, in their type."""
+        return fit(self.model, a) and tuple(a.shape) == self.shape
+
+    def rescale(self, function: Function, y: Tensor, y0: Tensor, a: Tensor) -> tuple[Tensor, bool]:
+        """Return the multipliers of a function's input by Rescale, NaN where the slope has to be taken.
+
+        The second value says whether there is such a place.
+        """
+        out, flat = self._out()
+        absolute, relative = (
+            self.x.dtype.type(each) for each in small_difference(function.curved, self.model.dtype)
+        )
+        tiny = kernels.ratio(
+            self.x, self.x0, self._flat(y), self._flat(y0), self._flat(a), self.r, absolute, relative, flat
+        )
+        return out, tiny > 0
+
+    def size_of_difference(self) -> Tensor:
+        """Return abs(x - x0), (n r k, ...)."""
+        out, flat = self._out()
+        kernels.size_of_difference(self.x, self.x0, self.r, flat)
+        return out
+
+    def add_signed(self, a: Tensor, b: Tensor) -> Tensor:
+        """Return a + sign(x - x0) b."""
+        out, flat = self._out()
+        kernels.add_signed(self.x, self.x0, self._flat(a), self._flat(b), self.r, flat)
+        return out
+
+    def selects_in(self, spatial: int) -> bool:
+        """Whether an index into the ``spatial`` last axes is one step in memory: so in the usual layouts."""
+        sizes, strides = self.model.shape, self.model.stride()
+        last = range(self.model.dim() - spatial, self.model.dim() - 1)
+        side_by_side = all(strides[axis] == strides[axis + 1] * sizes[axis + 1] for axis in last)
+        return self.more == 1 and self.model.dim() == spatial + 2 and side_by_side
+
+    def select_largest(self, chosen: Tensor, chosen0: Tensor, a: Tensor, spatial: int) -> Tensor:
+        """Return the multipliers of a pool's input, where `selects_in` says that there is such a loop.
+
+        ``chosen`` and ``chosen0``, of sequences and references, are indices into the ``spatial`` last axes,
+        of the shape of the output, as is a, (n r, channels, ...).
+        """
+        out, flat = self._out()
+        out.zero_()
+        of_channel, of_position = self.model.stride()[1], self.model.stride()[-1]
+        channels, positions = a.shape[1], a.shape[2:].numel()
+        if of_channel < of_position:  # a position's channels lie side by side
+            indices, indices0, a = (each.movedim(1, -1) for each in (chosen, chosen0, a))
+            loop = positions, channels, 0, of_channel, of_position
+        else:
+            indices, indices0 = chosen, chosen0
+            loop = channels, positions, of_channel, 0, of_position
+        values = (each.reshape(each.shape[0], -1).contiguous().numpy() for each in (indices, indices0, a))
+        kernels.select_largest(self.x, self.x0, *values, self.r, *loop, flat)
+        return out
+
+
+def relu_of_half(x: Tensor) -> Tensor:
+    """Return relu of bfloat16 values as float32, laid out as they are."""
+    if not _is_dense(x):
+        return x.float().relu_()
+    out = _empty_as(x, x.shape, torch.float32)
+    half_kernels.relu(_line(x), _line(out))
+    return out
+
+
+def add_half(a: Tensor, half: Tensor) -> Tensor:
+    """Return a + half, of float32 and bfloat16, laid out as the latter."""
+    if not _is_dense(half):
+        return half.float().add_(a)
+    out = _empty_as(half, half.shape, torch.float32)
+    half_kernels.add(_line(_laid_out_as(half, a)), _line(half), _line(out))
+    return out
+
+
+def _line(tensor: Tensor) -> NDArray[Any]:
+    return _numbers(tensor.detach().as_strided((tensor.numel(),), (1,)))
+
+
+def _numbers(tensor: Tensor) -> NDArray[Any]:
+    if tensor.dtype == torch.bfloat16:
+        return tensor.view(torch.int16).numpy().view(np.uint16)
+    return tensor.numpy()
+
+
+def _row_strides(tensor: Tensor) -> tuple[int, ...]:
+    return tuple(
+        stride if size > 1 else 0 for size, stride in zip(tensor.shape[1:], tensor.stride()[1:], strict=True)
+    )
+
+
+def _is_dense(tensor: Tensor) -> bool:
+    """Whether every row's numbers stand side by side, in whatever order, and row after row."""
+    size = 1
+    for stride, length in sorted(zip(tensor.stride()[1:], tensor.shape[1:], strict=True)):
+        if length > 1 and stride != size:
+            return False
+        size *= length
+    return tensor.shape[0] < 2 or tensor.stride(0) == size
+
+
+def _laid_out_as(model: Tensor, tensor: Tensor) -> Tensor:
+    row = model.stride()[1:]
+    if tensor.stride()[1:] == row and (tensor.shape[0] < 2 or tensor.stride(0) == model.shape[1:].numel()):
+        return tensor  # as nearly always; what follows takes longer
+    if _row_strides(tensor) == _row_strides(model) and _is_dense(tensor):
+        return tensor
+    return _empty_as(model, tensor.shape, tensor.dtype).copy_(tensor)
+
+
+def _empty_as(model: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """Return room for rows of the shape and layout of ``model``'s."""
+    row = model.shape[1:].numel()
+    return torch.empty_strided(tuple(shape), (row, *model.stride()[1:]), dtype=dtype)

@@ -1,0 +1,368 @@
+"""Capture of a model: a copy of it is traced with torch.export.
+
+The user's module is never run, hooked, changed or put in another mode: what is tried and traced are copies of
+it that share none of its tensors.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from difflib import get_close_matches
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+from torch.utils._pytree import tree_leaves, tree_map_only
+
+from genolift.engine.graph.determinism import check_same
+from genolift.engine.graph.graph import Graph, UnsupportedOperation
+from genolift.engine.graph.own_state import one_capture_at_a_time, own_state, process_settings
+from genolift.engine.graph.program import graph_of, no_tensor, placed
+from genolift.engine.graph.recurrent_operations import AS_TORCH_HAS_IT, kept_whole
+from genolift.engine.graph.shadow import shadow_module, tensors_of_module
+from genolift.engine.graph.source import first_line, model_line, whole_traces
+from genolift.engine.graph.tracing import (
+    masks_as_they_are,
+    no_autocast,
+    one_precision,
+    rows_in_parts,
+    silence,
+)
+from genolift.errors import InputError
+
+TRIAL_ROWS = 3  # 1 is special to torch.export, and 2 a common number of other things
+
+
+def capture(
+    model: nn.Module | ExportedProgram,
+    example: tuple[Tensor, ...],
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    after: Callable[[Any], Tensor] | None = None,
+    of_layer: str | None = None,
+    read: str | None = None,
+    tried: Callable[[Any, Any], None] | None = None,
+) -> Graph:
+    """Trace ``model`` into a `Graph` of core ATen operations with a free number of rows.
+
+    Parameters
+    ----------
+    model
+        A module as its author wrote it, or an exported program (with a dynamic first axis).
+    example
+        One tensor for each argument, rows first; only shapes and dtypes matter.
+    device, dtype
+        Where and in what the graph is to be computed; the model's floating tensors are copied to it.
+    after
+        A function of the model's output that is traced with it, giving the target, (n,).
+    of_layer
+        The submodule whose output ``after`` is a function of, in the place of the model's.
+    read
+        The submodule at whose output contributions are read, in the place of the input.
+    tried
+        Called with what ``after`` takes and returns in a trial of `TRIAL_ROWS` rows, to raise what is wrong.
+
+    Raises
+    ------
+    UnsupportedOperation
+        If the model cannot be traced, or cannot be traced for any number of rows.
+    InputError
+        If the model does not take inputs of the example's shape, or there is no such submodule.
+    """
+    if isinstance(model, ExportedProgram):
+        if of_layer or read:
+            raise InputError(
+                "an exported program has no layers by name",
+                where="layer",
+                remedy="give the module that it was exported from, or the layer last-convolution",
+            )
+        if after is None:
+            _check_arguments(model, example)
+            with one_capture_at_a_time():
+                return graph_of(model, device, dtype)
+        model = model.module()
+    example = tuple(
+        placed(tensor, device, dtype)[:1].expand(TRIAL_ROWS, *tensor.shape[1:]).clone() for tensor in example
+    )
+    with as_found(dtype):
+        # What a trial leaves in buffers may not be in the graph, so that it has a copy of its own.
+        trial, traced = (
+            _Traced(shadow_module(model, device, dtype), after, of_layer, read) for _ in range(2)
+        )
+        first = _try(trial, example)
+        if tried is not None:
+            tried(trial.given, first if read is None else first[0])
+        graph = graph_of(_export(traced, example), device, dtype, layer=read is not None)
+        with torch.no_grad():  # a graph of what is random says so, with the line, but Python draws too
+            check_same(trial.on_copies, trial.model, example, first)
+        return graph
+
+
+AS_TRAINED = (
+    "give sequences of the length and in the layout that the model was trained on, and its further inputs as "
+    "extra_inputs"
+)
+
+
+ONE_SEQUENCE = "give x[None] for one sequence x: the first axis is that of the rows, (1, 4, length)"
+
+
+def not_imported(error: ImportError) -> InputError:
+    """Return what to say of a forward that imports a module that is not there."""
+    return InputError(
+        f"the model's forward cannot import what it needs: {first_line(error)}",
+        where=model_line(error),
+        remedy="install the module, or put its file beside the one that imports it",
+    )
+
+
+def _check_arguments(program: ExportedProgram, example: tuple[Tensor, ...]) -> None:
+    """Raise `InputError` if a program, which is not tried, takes other arguments."""
+    users = program.graph_signature.user_inputs
+    taken = [
+        node.meta["val"] for node in program.graph.nodes if node.op == "placeholder" and node.name in users
+    ]
+    wanted = [tuple(each.shape) for each in taken if isinstance(each, Tensor)]
+    given = [tuple(each.shape) for each in example]
+    fits = len(given) == len(wanted) and all(
+        len(one) == len(other)
+        and all(
+            size == known for size, known in zip(one[1:], other[1:], strict=True) if isinstance(known, int)
+        )
+        for one, other in zip(given, wanted, strict=True)
+    )
+    if not fits:
+        raise InputError(
+            f"the exported program takes {' and '.join(map(_shape, taken))}, and is given "
+            f"{' and '.join(map(_shape, example))}",
+            where="model",
+            remedy=ONE_SEQUENCE if wanted and wanted[0][1:] == (4, *given[0][1:]) else AS_TRAINED,
+        )
+
+
+@own_state()
+def exported(model: nn.Module | ExportedProgram, example: tuple[Tensor, ...]) -> ExportedProgram:
+    """Return ``model`` as a program with a free number of rows, in torch's own operations alone.
+
+    It is what `capture` traces, so that both are explained alike, but for recurrent layers that torch has not
+    (under a mask, or with other activations), which are taken apart into their steps. Its weights are in
+    float32, or in float64 where they were.
+
+    Raises
+    ------
+    UnsupportedOperation, InputError
+        As `capture` does.
+    """
+    if isinstance(model, ExportedProgram):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            program = copy.deepcopy(model)
+    else:
+        double = any(tensor.dtype in (torch.float64, torch.complex128) for tensor in tensors_of_module(model))
+        dtype, cpu = torch.float64 if double else torch.float32, torch.device("cpu")
+        example = tuple(
+            placed(tensor, cpu, dtype)[:1].expand(3, *tensor.shape[1:]).clone() for tensor in example
+        )
+        with as_found(dtype):
+            trial, traced = (shadow_module(model, cpu, dtype) for _ in range(2))
+            _try(_Traced(trial, lambda output: tree_leaves(output)[0], None, None), example)
+            program = _export(_Traced(traced, None, None, None), example, for_others=True)
+    for node in program.graph.nodes:
+        if node.op == "call_function":
+            node.target = AS_TORCH_HAS_IT.get(node.target, node.target)
+    program.graph_module.recompile()
+    return program
+
+
+@contextmanager
+def as_found(dtype: torch.dtype) -> Iterator[None]:
+    """One thread at a time: make tensors in ``dtype``, compile nothing, leave dtype and random state."""
+    with (
+        process_settings(dtype),
+        one_capture_at_a_time(),
+        one_precision(dtype),
+        no_autocast(),
+        torch.compiler.set_stance("force_eager"),
+        torch.random.fork_rng(devices=[]),
+    ):
+        yield
+
+
+def _export(traced: nn.Module, example: tuple[Tensor, ...], *, for_others: bool = False) -> ExportedProgram:
+    rows = Dim("batch", min=2)
+    shapes = (tuple({0: rows} for _ in example),)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            whole = kept_whole(torchs_alone=for_others)
+            with whole, whole_traces(), masks_as_they_are(), rows_in_parts(), silence():
+                return torch.export.export(traced, example, dynamic_shapes=shapes, strict=False)
+        except InputError:
+            raise
+        except Exception as error:
+            if "Constraints violated" in str(error):
+                raise UnsupportedOperation(
+                    "the model's forward fixes the number of rows",
+                    where=model_line(error),
+                    remedy="write x.shape[0] for it, not len(x) or a number",
+                ) from error
+            if "torch._C.Generator" in str(error):  # which newer versions of torch keep as a constant
+                raise no_tensor("Generator", model_line(error)) from error
+            raise UnsupportedOperation(
+                f"the model cannot be captured as a graph ({first_line(error)})",
+                where=model_line(error),
+                remedy="a model's operations may depend on shapes, never on values or on the number of rows",
+            ) from error
+
+
+class _Traced(nn.Module):
+    """A copy of a model, the function of its output that is explained, and the layers that are looked at."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        after: Callable[[Any], Tensor] | None,
+        of_layer: str | None,
+        read: str | None,
+    ) -> None:
+        super().__init__()
+        self.model, self.after = model, after
+        self.of_layer, self.read = of_layer, read
+        self.seen: dict[str, list[Any]] = {}
+        self.within_target = False
+        self.is_trial, self.given = False, None
+        for layer in dict.fromkeys(name for name in (of_layer, read) if name is not None):
+            if not isinstance(layer, str):
+                raise InputError(
+                    f"a {type(layer).__name__} is no layer's name",
+                    where="layer",
+                    remedy="name the submodule as model.named_modules() does, or last-convolution",
+                )
+            module = _submodule(model, layer.partition("#")[0])
+            module.register_forward_hook(lambda _, __, output, layer=layer: self._see(layer, output))
+
+    def _see(self, layer: str, output: Any) -> Any:
+        """Keep what a layer gives and hand on a copy, which an in-place activation may then write to."""
+        own = _copied(output)  # not the output itself: a layer may give its own input
+        self.seen[layer].append(own)
+        return _copied(own)
+
+    def forward(self, *args: Tensor) -> Any:
+        self.seen = {layer: [] for layer in (self.of_layer, self.read) if layer is not None}
+        output = self.model(*args)
+        seen, self.seen = self.seen, {}  # torch.export wants no tensor left behind
+        if self.of_layer is not None:
+            output = _call_of(self.of_layer, seen[self.of_layer])
+        if self.after is not None:
+            self.within_target = True
+            if self.is_trial:
+                self.given = _copied(output)  # which the function may write over
+            output = self.after(output)
+            self.within_target = False
+        if self.read is None:
+            return output
+        value = _call_of(self.read, seen[self.read])
+        if not isinstance(value, Tensor):
+            raise InputError(
+                f"gives a {type(value).__name__}",
+                where=f"layer {self.read}",
+                remedy="choose a layer whose output is one tensor",
+            )
+        return output, value
+
+    def on_copies(self, *args: Tensor) -> Any:
+        """Return what `forward` does, of copies: a forward may write over its input."""
+        return self(*(each.clone() for each in args))
+
+
+def _copied(values: Any) -> Any:
+    return tree_map_only(Tensor, torch.clone, values)
+
+
+def _submodule(model: nn.Module, name: str) -> nn.Module:
+    modules = dict(model.named_modules())
+    if name in modules and name:
+        return modules[name]
+    layers = [layer for layer in modules if layer]
+    near = get_close_matches(name, layers, 5) or layers[:8]
+    raise InputError(
+        f"the model has no layer {name!r}",
+        where="layer",
+        remedy=f"choose a submodule, such as {', '.join(near)}, or last-convolution",
+    )
+
+
+def _call_of(layer: str, outputs: list[Any]) -> Any:
+    """Return the output of a layer's one call, or of the k-th where "name#k" is asked for."""
+    name, _, number = layer.partition("#")
+    if not number and len(outputs) == 1:
+        return outputs[0]
+    if number.isdecimal() and int(number) < len(outputs):
+        return outputs[int(number)]
+    if not outputs:
+        what, remedy = "is not called by the model's forward", "choose a layer that is"
+    else:
+        what = f"is called {len(outputs)} times" if len(outputs) > 1 else "is called once"
+        remedy = f"choose a call: {', '.join(f'{name}#{k}' for k in range(len(outputs)))}"
+    raise InputError(what, where=f"layer {layer}", remedy=remedy)
+
+
+def _try(model: _Traced, example: tuple[Tensor, ...]) -> Any:
+    """Run the model once, to say what is wrong with its input or output in its own words; return that."""
+    shapes = " and ".join(_shape(tensor) for tensor in example)
+    model.is_trial = True
+    try:
+        with torch.no_grad():
+            made = model.on_copies(*example)
+        output = made if model.read is None else made[0]
+    except InputError:
+        raise
+    except Exception as error:
+        if model.within_target:
+            raise InputError(
+                f"the target function raises {first_line(error)}",
+                where=model_line(error),
+                remedy="give a function of the model's output that returns one number for each row, (n,)",
+            ) from error
+        if isinstance(error, ImportError):
+            raise not_imported(error) from error
+        raise InputError(
+            f"the model does not take an input of shape {shapes}: {first_line(error)}",
+            where=model_line(error),
+            remedy=ONE_SEQUENCE if _takes_rows_of(model, example) else AS_TRAINED,
+        ) from error
+    tensors = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
+    if model.after is not None:
+        if not isinstance(output, Tensor):
+            raise InputError(
+                f"the target function returns a {type(output).__name__}",
+                where="target",
+                remedy="return a tensor with one number for each row, (n,)",
+            )
+    elif len(tensors) != 1:
+        kind = f"the model returns a {type(output).__name__}"
+        some = f" of {len(tensors)} tensors of shapes {', '.join(map(_shape, tensors))}" if tensors else ""
+        named = "" if output is None else "name one of them and a column, such as NAME[0] or 0[0], or "
+        callable_ = "give a callable that takes the model's output and returns the value to explain, (n,)"
+        raise InputError(kind + some, where="target", remedy=named + callable_)
+    return made
+
+
+def _takes_rows_of(model: _Traced, example: tuple[Tensor, ...]) -> bool:
+    """Whether a model that takes no (row, length) takes (row, 4, length): one sequence was given as rows."""
+    first, *held = example
+    if first.dim() != 2:
+        return False
+    with suppress(Exception), torch.no_grad():
+        model.on_copies(first.new_zeros(len(first), 4, first.shape[1]), *held)
+        return True
+    return False
+
+
+def _shape(tensor: Tensor) -> str:
+    return "(n, " + ", ".join(map(str, tensor.shape[1:])) + ")" if tensor.dim() > 1 else "(n,)"

@@ -1,0 +1,385 @@
+"""An exported program as a `Graph` of core ATen operations."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind, OutputKind, TensorArgument
+
+from genolift.engine.graph.decomposition import decomposed
+from genolift.engine.graph.graph import (
+    Graph,
+    Name,
+    Operation,
+    Result,
+    UnsupportedOperation,
+    aten,
+    short_name,
+    with_dependence,
+)
+from genolift.engine.graph.source import source_line
+from genolift.engine.graph.tracing import in_precision
+from genolift.engine.operations import JOINT, RECURRENT
+from genolift.errors import InputError
+
+_RECURRENT = {each.operation for each in RECURRENT if isinstance(each, Result)}
+"""They draw at random in training mode alone, which no copy is in."""
+_NO_OPERATION = {"_assert_tensor_metadata", "_assert_scalar", "sym_constrain_range_for_size", "_assert_async"}
+
+
+def graph_of(
+    program: ExportedProgram, device: torch.device, dtype: torch.dtype, *, layer: bool = False
+) -> Graph:
+    """Return an exported program, decomposed to core ATen, as a graph of operations on ``device``.
+
+    With ``layer`` the program's second result is the value that contributions are read at.
+
+    Raises
+    ------
+    UnsupportedOperation
+        If it takes a fixed number of rows, or mixes rows.
+    InputError
+        If it returns more than one tensor.
+    """
+    program = decomposed(program)
+    _refuse_effects(program)
+    signature = program.graph_signature
+    constants: dict[str, Tensor] = {}
+    inputs: list[Name] = []
+    for spec in signature.input_specs:
+        name = Name(spec.arg.name)
+        if spec.kind is InputKind.USER_INPUT:
+            inputs.append(name)
+            continue
+        target = str(spec.target)
+        held: Any = program.state_dict.get(target) if spec.kind is not InputKind.CONSTANT_TENSOR else None
+        held = program.constants[target] if held is None else held
+        if not isinstance(held, Tensor):
+            raise no_tensor(type(held).__name__, _where_used(program, spec.arg.name))
+        constants[name] = placed(held.detach(), device, dtype)
+    outputs = [
+        spec.arg.name
+        for spec in signature.output_specs
+        if spec.kind is OutputKind.USER_OUTPUT and isinstance(spec.arg, TensorArgument)
+    ]
+    if len(outputs) != (2 if layer else 1):
+        raise InputError(
+            f"the model returns {len(outputs)} tensors",
+            where="target",
+            remedy="give a callable that takes the model's output and returns the value to explain, (n,)",
+        )
+    nodes = list(program.graph.nodes)
+    first = next(node for node in nodes if node.op == "placeholder" and node.name == inputs[0])
+    rows = first.meta["val"].shape[0]
+    if isinstance(rows, int):
+        raise UnsupportedOperation(
+            f"the exported program takes {rows} rows only",
+            where="model",
+            remedy='export it with dynamic_shapes=({0: torch.export.Dim("batch", min=2)},)',
+        )
+    computing = [node for node in nodes if node.op == "call_function" and _computes(node)]
+    outer: dict[str, int] = {}
+    operations = [
+        _placed_operation(operation, device, dtype)
+        for node in computing
+        for operation in _operations(node, rows.node.expr, outer)
+    ]
+    each = _with_starts_in_order(list(_with_one_result_each(operations)), set(inputs))
+    read = Name(outputs[1]) if layer else inputs[0]
+    graph = Graph(each, constants, tuple(inputs), Name(outputs[0]), read, frozenset())
+    graph = with_dependence(graph)
+    _refuse_random(graph)
+    return _with_products_for_quotients(graph)
+
+
+def no_tensor(kind: str, where: str) -> UnsupportedOperation:
+    """Return the error for a forward that uses something else than tensors, such as a Generator."""
+    return UnsupportedOperation(
+        f"the model's forward uses a {kind}",
+        where=where,
+        remedy="keep what it makes as a buffer, made in __init__",
+    )
+
+
+def _where_used(program: ExportedProgram, name: str) -> str:
+    """Return the line of the model that first uses an input of the graph."""
+    held = next(node for node in program.graph.nodes if node.op == "placeholder" and node.name == name)
+    lines = (source_line(user.meta.get("stack_trace") or "") for user in held.users)
+    return next(filter(None, lines), "model")
+
+
+def _refuse_effects(program: ExportedProgram) -> None:
+    """Raise `UnsupportedOperation` for what does something beside computing: printing, or raising errors.
+
+    Whether torch writes such an operation into the graph depends on its version. Where one checks what
+    another has computed, it is the other that is named, as it is by a torch that writes no check.
+    """
+    for node in program.graph.nodes:
+        if node.op == "call_function" and short_name(node.target) == "with_effects":
+            _token, effect, *arguments = node.args
+            checked: Any = next((each for each in arguments if isinstance(each, torch.fx.Node)), None)
+            while checked is not None and checked.target is operator.getitem:
+                checked = checked.args[0]
+            computed = checked is not None and checked.op == "call_function"
+            raise UnsupportedOperation(
+                f"no exact rule is known for the operation {short_name(checked.target)}"
+                if computed
+                else f"the operation {short_name(effect)} has side effects",
+                where=source_line(node.meta.get("stack_trace") or "") or "model",
+                remedy="write the model without it, or explain a layer after it",
+            )
+
+
+def _refuse_random(graph: Graph) -> None:
+    """Raise `UnsupportedOperation` if the output needs numbers that are drawn at random."""
+    for operation in graph.operations:
+        target = operation.target.operation if isinstance(operation.target, Result) else operation.target
+        random = torch.Tag.nondeterministic_seeded in getattr(target, "tags", ())
+        if random and target not in _RECURRENT:
+            raise UnsupportedOperation(
+                f"the operation {operation.title} draws at random, so that no score would be the same twice",
+                where=operation.source or f"model, value {operation.name}",
+                remedy="draw only where self.training is true, or keep a buffer that is drawn in __init__",
+            )
+
+
+def _computes(node: torch.fx.Node) -> bool:
+    return short_name(node.target) not in _NO_OPERATION
+
+
+def _operations(node: torch.fx.Node, rows: Any, outer: dict[str, int]) -> Iterator[Operation]:
+    """Yield a node's operation, and before it the broadcasting of what it takes element by element.
+
+    ``outer`` holds the values whose rows are not the slowest index of their batch axis; see `Operation`.
+    """
+    value: Any = node.meta.get("val")
+    source = source_line(node.meta.get("stack_trace") or "", near=short_name(node.target))
+    axis, numel = _row_axis(value, rows, node) if isinstance(value, Tensor) else (None, 0)
+    times = 1 if axis is None else _times_through_rows(node, value, axis, rows, outer)
+    if times > 1:
+        outer[node.name] = times
+    names: dict[torch.fx.Node, Name] = {argument: Name(argument.name) for argument in node.all_input_nodes}
+    if node.target in JOINT:
+        for argument in node.all_input_nodes:
+            held: Any = argument.meta.get("val")
+            if _sizes(held) == _sizes(value) or all(map(_is_fixed, held.shape)):
+                continue
+            names[argument] = Name(f"{node.name}_{argument.name}")
+            sizes = [int(size) if _is_fixed(size) else -1 for size in value.shape]
+            args = (Name(argument.name), sizes)
+            yield Operation(names[argument], aten.expand.default, args, {}, source, axis, numel, held.dtype)
+    convert = torch.fx.node.map_arg
+    yield Operation(
+        Name(node.name),
+        node.target,  # type: ignore[arg-type]
+        tuple(convert(_with_rows_kept(node), names.__getitem__)),
+        dict(convert(node.kwargs, names.__getitem__)) | _element_type(node, value),
+        source,
+        axis,
+        numel,
+        value.dtype if isinstance(value, Tensor) else None,
+        times,
+        _layer(node),
+    )
+
+
+def _with_rows_kept(node: torch.fx.Node) -> tuple[Any, ...]:
+    """Return a node's arguments, without the batch axis where axes of size 1 are squeezed: it may be 1."""
+    if node.target is not aten.squeeze.dims:
+        return node.args
+    squeezed: Any = node.args[0]
+    axes: Any = node.args[1]
+    shape = squeezed.meta["val"].shape
+    return squeezed, [axis for axis in axes if _is_fixed(shape[axis])]
+
+
+def _placed_operation(operation: Operation, device: torch.device, dtype: torch.dtype) -> Operation:
+    """Return an operation that gives ``dtype`` on ``device``, where a program was exported with others."""
+    kwargs = {
+        name: device if isinstance(value, torch.device) else in_precision(value, dtype)
+        for name, value in operation.kwargs.items()
+    }
+    return replace(operation, kwargs=kwargs)
+
+
+def _element_type(node: torch.fx.Node, value: Any) -> dict[str, Any]:
+    """Return the element type that a tensor made from nothing was traced with, where the model says none."""
+    schema = getattr(node.target, "_schema", None)
+    if schema is None or not isinstance(value, Tensor) or node.kwargs.get("dtype") is not None:
+        return {}
+    takes = {argument.name: str(argument.type) for argument in schema.arguments}
+    makes = "dtype" in takes and not any(
+        kind.startswith(("Tensor", "List[Tensor")) for kind in takes.values()
+    )
+    return {"dtype": value.dtype} if makes else {}
+
+
+def _layer(node: torch.fx.Node) -> str:
+    """Return the path of the submodule that a node was traced in."""
+    stack = list((node.meta.get("nn_module_stack") or {}).values())
+    path = str(stack[-1][0]) if stack else ""
+    wrapped = bool(stack) and "genolift.engine" in str(stack[0][1])
+    return path.partition(".")[2] if wrapped else path
+
+
+def _times_through_rows(
+    node: torch.fx.Node, value: Tensor, axis: int, rows: Any, outer: Mapping[str, int]
+) -> int:
+    """Return how many times the batch axis of a node's result runs through the rows.
+
+    A view keeps the order of elements, and so the number of times that all axes up to the batch axis run
+    through the rows; other operations keep what a batch axis of the same size has. Joined along their batch
+    axes, values run through the rows one after another, as repeats of one do: two strands in one batch.
+    """
+    if node.target in _JOINED_OR_CUT:
+        return _times_joined_or_cut(node, value, axis, rows, outer)
+    # A result of several has the arguments of the operation that gives them.
+    whole: Any = node.args[0] if node.target is operator.getitem else node
+    for argument in whole.all_input_nodes:
+        held: Any = argument.meta.get("val")
+        if not isinstance(held, Tensor) or all(map(_is_fixed, held.shape)):
+            continue
+        at = next(index for index, size in enumerate(held.shape) if not _is_fixed(size))
+        times = outer.get(argument.name, 1)
+        if node.target is aten.view.default:
+            total = times * math.prod(int(size) for size in held.shape[:at])
+            return max(1, total // math.prod(int(size) for size in value.shape[:axis]))
+        if _sizes(held)[at] == _sizes(value)[axis]:
+            return times
+    return 1
+
+
+_JOINED_OR_CUT = {aten.cat.default, aten.slice.Tensor, aten.repeat.default}
+
+
+def _times_joined_or_cut(
+    node: torch.fx.Node, value: Tensor, axis: int, rows: Any, outer: Mapping[str, int]
+) -> int:
+    """Return `_times_through_rows` of what joins, cuts or repeats; 1 where rows have no one order."""
+    # How many values follow each other for one row: as many in the result as in each of the arguments.
+    following = set()
+    for argument in node.all_input_nodes:
+        held: Any = argument.meta.get("val")
+        if isinstance(held, Tensor):
+            sizes: list[Any] = [size for size in held.shape if not _is_fixed(size)]
+            following.add(sizes[0].node.expr / rows / outer.get(argument.name, 1) if sizes else 0)
+    size: Any = value.shape[axis]
+    times = size.node.expr / rows / following.pop() if len(following) == 1 and 0 not in following else 1
+    return int(times) if times == int(times) else 1
+
+
+def _is_fixed(size: Any) -> bool:
+    """Whether a size is a number; that of a mask's choice is known once a layer behind it has weights."""
+    return isinstance(size, int) or bool(size.node.expr.is_Integer)
+
+
+def _sizes(value: Tensor) -> list[Any]:
+    """Return sizes to be compared: one of torch's that is free would become the trial's number of rows."""
+    sizes: list[Any] = list(value.shape)
+    return [size if isinstance(size, int) else size.node.expr for size in sizes]
+
+
+def _row_axis(value: Any, rows: Any, node: torch.fx.Node) -> tuple[int | None, int]:
+    axes = [axis for axis, size in enumerate(value.shape) if not _is_fixed(size)]
+    if not axes:
+        return None, 0
+    symbols = set().union(*(value.shape[axis].node.expr.free_symbols for axis in axes))
+    if any(str(symbol).startswith("u") for symbol in symbols):  # torch's name for what only values tell
+        raise UnsupportedOperation(
+            f"how many values {short_name(node.target)} gives depends on values",
+            where=source_line(node.meta.get("stack_trace") or ""),
+            remedy="choose by numbers that are made in __init__, as by mask.nonzero(), not by a mask",
+        )
+    multiple = value.shape[axes[0]].node.expr / rows
+    if len(axes) > 1 or not multiple.is_Integer:
+        raise UnsupportedOperation(
+            f"{short_name(node.target)} mixes the rows of a batch with each other",
+            where=source_line(node.meta.get("stack_trace") or ""),
+            remedy="a row's output may depend on that row alone",
+        )
+    numel = int(multiple)
+    for axis, size in enumerate(value.shape):
+        numel *= 1 if axis == axes[0] else int(size)
+    return axes[0], numel
+
+
+def _with_one_result_each(operations: Iterable[Operation]) -> Iterator[Operation]:
+    """Leave no operation with several results: a split becomes slices, and each result an operation."""
+    several: dict[str, Operation] = {}
+    for operation in operations:
+        if operation.target is not operator.getitem or operation.args[0] not in several:
+            several[operation.name] = operation
+            yield operation
+            continue
+        whole, index = several[operation.args[0]], operation.args[1]
+        if whole.target is aten.split_with_sizes.default:
+            sizes = whole.args[1]
+            axis = whole.args[2] if len(whole.args) > 2 else 0
+            start = sum(sizes[:index])
+            args = (whole.args[0], axis, start, start + sizes[index])
+            yield replace(operation, target=aten.slice.Tensor, args=args)
+        else:
+            yield replace(operation, target=Result(whole.target, index), args=whole.args, kwargs=whole.kwargs)
+
+
+def _with_starts_in_order(operations: Sequence[Operation], inputs: set[Name]) -> tuple[Operation, ...]:
+    """Give an initial state that is made from nothing the order of rows of what it is the start of.
+
+    It is the same for every row, so that nothing in it says in which order the rows are.
+    """
+    with_rows = set(inputs)
+    alike: set[Name] = set()
+    for operation in operations:
+        if operation.batch_axis is not None:
+            of_rows = with_rows.intersection(operation.inputs)
+            with_rows.add(operation.name)
+            if of_rows <= alike and operation.target is not aten.view.default:
+                alike.add(operation.name)
+    ordered: list[Operation] = []
+    wanted: dict[Name, int] = {}
+    for operation in reversed(operations):
+        if operation.name in alike:
+            operation = replace(operation, outer=wanted.get(operation.name, operation.outer))
+        if operation.name in alike or operation.target in RECURRENT:
+            wanted.update({name: operation.outer for name in operation.inputs if name in alike})
+        ordered.append(operation)
+    return tuple(reversed(ordered))
+
+
+def _with_products_for_quotients(graph: Graph) -> Graph:
+    """Write u / v as u (1 / v) where v depends on the input, so that each of the two has its rule."""
+    by_name = {operation.name: operation for operation in graph.operations}
+    operations: list[Operation] = []
+    for operation in graph.operations:
+        divisor = operation.args[1] if operation.target is aten.div.Tensor else None
+        if divisor not in graph.dependent or divisor not in by_name:
+            operations.append(operation)
+            continue
+        inverse = replace(
+            by_name[divisor],
+            name=Name(f"{operation.name}_reciprocal"),
+            target=aten.reciprocal.default,
+            args=(divisor,),
+            kwargs={},
+            source=operation.source,
+        )
+        args = (operation.args[0], inverse.name)
+        target = aten.mul.Tensor if isinstance(args[0], Name) else aten.mul.Scalar
+        if target is aten.mul.Scalar:
+            args = (inverse.name, operation.args[0])
+        operations += [inverse, replace(operation, target=target, args=args)]
+    return with_dependence(replace(graph, operations=tuple(operations)))
+
+
+def placed(tensor: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Return a tensor on ``device``, and in ``dtype``, or its complex one, where it holds such numbers."""
+    if tensor.is_inference():  # which autograd does not take
+        tensor = tensor.clone()
+    return tensor.to(device=device, dtype=in_precision(tensor.dtype, dtype))

@@ -1,0 +1,165 @@
+"""Programs for recurrent layers: every time step in the layer's own order, on input and reference at once.
+
+A 200-step layer would be thousands of operations if it were traced; kept whole it is one. Gates and
+equations are those of `torch.nn.LSTM`, `torch.nn.GRU` and `torch.nn.RNN`, and of `graph.cells`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genolift.engine.graph.cells import CELLS, STATES, State, gone_through
+from genolift.engine.kinds.activations import ACTIVATIONS, RELU, SIGMOID, TANH
+from genolift.engine.kinds.composed import Compared, Program, activated, weighted
+from genolift.engine.rules.rules import Function, Rule
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """A recurrent layer in one direction: its kind, activations and weights."""
+
+    kind: str
+    activation: Function
+    gate: Function
+    weights: Sequence[Tensor]
+    """Of the inputs, and of the last output."""
+    biases: Sequence[Tensor | None]
+    projection: Tensor | None = None
+
+    def through(
+        self,
+        inputs: Compared,
+        state: State,
+        rule: Rule,
+        *,
+        counts: Compared | None = None,
+        backwards: bool = False,
+    ) -> tuple[Compared, State]:
+        """Return the outputs of all steps, in the inputs' order, and the last state.
+
+        Time comes first in ``inputs``, and in ``counts``, 1 at the steps that count. No ``state`` is zeros.
+        """
+        entering = _biased(weighted(inputs, self.weights[0], rule), self.biases[0])
+        zeros = entering[0][..., : self.weights[1].shape[1]].linear(torch.zeros_like)
+
+        def weigh(value: Compared, rows: slice | None = None) -> Compared:
+            weight, bias = self.weights[1], self.biases[1]
+            if rows is not None:
+                weight, bias = weight[rows], None if bias is None else bias[rows]
+            return _biased(weighted(value, weight, rule), bias)
+
+        def step(time: int, before: State) -> State:
+            activate, gate = (partial(activated, function=f, rule=rule) for f in (self.activation, self.gate))
+            output, *memory = CELLS[self.kind](entering[time], before, weigh, activate, gate)
+            if self.projection is not None:
+                output = _net(weighted(output, self.projection, rule))
+            return output, *memory
+
+        def choose(time: int, new: Compared, old: Compared) -> Compared:
+            assert counts is not None
+            return _chosen(counts[time][..., None], new, old)
+
+        times = range(inputs.shape[0])
+        outputs, end = gone_through(
+            reversed(times) if backwards else times,
+            step,
+            state or (zeros,) * STATES[self.kind],
+            zeros if state else None,
+            None if counts is None else choose,
+        )
+        return _joined(outputs[::-1] if backwards else outputs, torch.stack), end
+
+
+def _recurrent(kind: str, activation: Function, index: int) -> Program:
+    """Return the program of a result of torch's: 0 the outputs, 1 the last hidden state, 2 the memory."""
+
+    def program(arguments: Sequence[Any], axis: int, shift: int, rule: Rule) -> Compared:
+        inputs, start, parameters, has_biases, layers, _, _, bidirectional, batch_first = arguments
+        starts: list[Compared] = list(start) if isinstance(start, (list, tuple)) else [start]
+        if batch_first:  # time goes first
+            inputs = inputs.linear(lambda z: z.movedim(1 + shift, 0))
+        directions = 2 if bidirectional else 1
+        each = len(parameters) // (layers * directions)
+        ends: list[State] = []
+        for layer in range(layers):
+            outputs = []
+            for direction in range(directions):
+                number = layer * directions + direction
+                own = parameters[number * each : (number + 1) * each]
+                biases = own[2:4] if has_biases else (None, None)
+                projection = own[-1] if len(own) % 2 else None
+                made = _Layer(kind, activation, SIGMOID, own[:2], biases, projection)
+                state = tuple(value[number] for value in starts)
+                steps, end = made.through(inputs, state, rule, backwards=direction == 1)
+                outputs.append(steps)
+                ends.append(end)
+            inputs = _joined(outputs, partial(torch.cat, dim=-1))
+        if index == 0:
+            return inputs.linear(lambda z: z.movedim(0, 1 + shift)) if batch_first else inputs
+        return _joined([end[index - 1] for end in ends], torch.stack)
+
+    return program
+
+
+def lstm(index: int) -> Program:
+    """Long short-term memory: results are the outputs, the last hidden state, and the last memory."""
+    return _recurrent("lstm", TANH, index)
+
+
+def gru(index: int) -> Program:
+    """Gated recurrent unit: results are the outputs and the last hidden state."""
+    return _recurrent("gru", TANH, index)
+
+
+def rnn_tanh(index: int) -> Program:
+    """A plain recurrent layer with tanh."""
+    return _recurrent("rnn", TANH, index)
+
+
+def rnn_relu(index: int) -> Program:
+    """A plain recurrent layer with relu."""
+    return _recurrent("rnn", RELU, index)
+
+
+def stepped(index: int) -> Program:
+    """`stepping.stepped`: results are the outputs, the last output and the last memory."""
+
+    def program(arguments: Sequence[Any], axis: int, shift: int, rule: Rule) -> Compared:
+        inputs, start, parameters, mask, kind, activation, gate = arguments
+        inputs = inputs.linear(lambda z: z.movedim(1 + shift, 0))
+        counts = None if mask is None else mask.linear(lambda z: z.movedim(1 + shift, 0))
+        made = _Layer(kind, ACTIVATIONS[activation], ACTIVATIONS[gate], parameters[:2], parameters[2:])
+        outputs, end = made.through(inputs, tuple(start), rule, counts=counts)
+        if index == 0:
+            return outputs.linear(lambda z: z.movedim(0, 1 + shift))
+        return end[0] if index == 1 else end[-1]
+
+    return program
+
+
+def _biased(value: Compared, bias: Tensor | None) -> Compared:
+    return value if bias is None else value + bias
+
+
+def _net(value: Compared) -> Compared:
+    return Compared(value.x, value.x0, value.change)
+
+
+def _chosen(counts: Compared, one: Compared, other: Compared) -> Compared:
+    """Return one where ``counts``, 0 or 1, is 1, else the other: each is credited with its Shapley value."""
+    often = (counts.x + counts.x0) / 2
+    apart = (one.x + one.x0) / 2 - (other.x + other.x0) / 2
+    change = often * one.change + (1 - often) * other.change + apart * counts.change
+    x, x0 = torch.where(counts.x > 0, one.x, other.x), torch.where(counts.x0 > 0, one.x0, other.x0)
+    return Compared(x, x0, change)
+
+
+def _joined(values: Sequence[Compared], join: Callable[[list[Tensor]], Tensor]) -> Compared:
+    x, x0, change = (join([getattr(value, field) for value in values]) for field in ("x", "x0", "change"))
+    return Compared(x, x0, change)

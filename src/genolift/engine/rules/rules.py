@@ -1,0 +1,219 @@
+"""The rules that give multipliers to a nonlinear function, one small object each.
+
+Every rule answers one question: what is the multiplier of a function's input, from the input x, its
+reference x0, and the outputs y and y0? All tensors of one call have, or broadcast to, one shape.
+Notation and sources: Shrikumar et al. 2017 (arXiv 1704.02685), sections 3.1 to 3.6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+ROUNDING_UNITS = 8
+"""Of the values that a part of dx comes from; a smaller part is rounding."""
+
+
+@dataclass(frozen=True)
+class Function:
+    """An elementwise function with what a rule needs to know of it."""
+
+    value: Callable[[Tensor], Tensor]
+    slope: Callable[[Tensor], Tensor]
+    curved: str | None
+    """The scale on which the slope changes: "absolute", "relative" or None; see `operations.Elementwise`."""
+    kinks: tuple[float, ...] = ()
+    """Where the slope of a curved function jumps."""
+
+
+class Rule(Protocol):
+    """A rule for elementwise functions."""
+
+    @property
+    def name(self) -> str:
+        """What the rule is called in a plan."""
+        ...
+
+    @property
+    def uses_reference(self) -> bool:
+        """Whether the multiplier depends on the reference; if not, one pass serves all references."""
+        ...
+
+    @property
+    def uses_spread(self) -> bool:
+        """Whether the positive and negative parts of the input's difference are told apart."""
+        ...
+
+    @property
+    def share_of_product(self) -> float:
+        """What part of the derivative each factor of a product gets where no reference is used."""
+        ...
+
+    def multiply(self, function: Function, x: Tensor, x0: Tensor, y: Tensor, y0: Tensor, a: Tensor) -> Tensor:
+        """Return the multiplier of x, given the multiplier ``a`` of y."""
+        ...
+
+
+@dataclass(frozen=True)
+class Rescale:
+    """m(dx) = dy / dx; where dx is tiny, the derivative (section 3.5.2).
+
+    For a curved function and a small dx, dy / dx is rounding noise of size eps y / dx, while the derivative
+    half way is off by f''' dx^2 / 24 only; the two are equal at about dx = eps^(1/3).
+    """
+
+    name: str = "Rescale"
+    uses_reference: bool = True
+    uses_spread: bool = False
+    share_of_product: float = 1.0
+
+    def ratio(self, function: Function, x: Tensor, x0: Tensor, y: Tensor, y0: Tensor) -> Tensor:
+        """Return dy / dx, its limit where dx is tiny."""
+        dx = x - x0
+        tiny = dx.abs() <= _tiny(function, x, x0)
+        for kink in function.kinks:
+            tiny &= (x >= kink) == (x0 >= kink)
+        ratio = (y - y0) / torch.where(tiny, torch.ones_like(dx), dx)
+        # Asking a GPU whether there is any would wait for it.
+        if x.device.type != "cpu" or bool(tiny.any()):
+            ratio = torch.where(tiny, self.slope(function, x, x0), ratio)
+        return ratio
+
+    def slope(self, function: Function, x: Tensor, x0: Tensor) -> Tensor:
+        """Return what stands in for dy / dx where dx is tiny."""
+        middle = (x + x0) / 2 if function.curved else x0.expand(torch.broadcast_shapes(x.shape, x0.shape))
+        # A root's slope at 0 is infinite; where dx is 0 any finite multiplier is exact.
+        return torch.nan_to_num(function.slope(middle), nan=0.0, posinf=0.0, neginf=0.0)
+
+    def multiply(self, function: Function, x: Tensor, x0: Tensor, y: Tensor, y0: Tensor, a: Tensor) -> Tensor:
+        """Return ``a`` dy / dx."""
+        return a * self.ratio(function, x, x0, y, y0)
+
+
+@dataclass(frozen=True)
+class RevealCancel:
+    """The average effect of the positive part of dx before and after the negative part (section 3.5.3).
+
+    dy+ = 1/2 [f(x0 + dx+) - f(x0)] + 1/2 [f(x0 + dx) - f(x0 + dx-)], m+ = dy+ / dx+, and likewise dy-. The
+    parts are told by the spread s = dx+ - dx-: dx+ = (dx + s) / 2, dx- = (dx - s) / 2.
+    """
+
+    name: str = "RevealCancel"
+    uses_reference: bool = True
+    uses_spread: bool = True
+    share_of_product: float = 1.0
+
+    def parts(
+        self, function: Function, x: Tensor, x0: Tensor, y: Tensor, y0: Tensor, spread: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return (m+, m-, dy+, dy-)."""
+        dx = x - x0
+        plus, minus = (dx + spread) / 2, (dx - spread) / 2
+        at_plus, at_minus = function.value(x0 + plus), function.value(x0 + minus)
+        dy_plus = ((at_plus - y0) + (y - at_minus)) / 2
+        dy_minus = ((at_minus - y0) + (y - at_plus)) / 2
+        # The parts come from a difference, so below this they are rounding noise, and the limit stands in.
+        noise = (
+            ROUNDING_UNITS
+            * torch.finfo(dx.dtype).eps
+            * torch.maximum(torch.maximum(x.abs(), x0.abs()), spread.abs())
+        )
+        m_plus = _quotient(dy_plus, plus, plus.abs() <= noise, function, x0, x0 + minus)
+        m_minus = _quotient(dy_minus, minus, minus.abs() <= noise, function, x0, x0 + plus)
+        return m_plus, m_minus, dy_plus, dy_minus
+
+    def multiply(self, function: Function, x: Tensor, x0: Tensor, y: Tensor, y0: Tensor, a: Tensor) -> Tensor:
+        """Return the multiplier where dx has one part only: that of Rescale."""
+        return RESCALE.multiply(function, x, x0, y, y0, a)
+
+
+def _quotient(
+    dy: Tensor, dx: Tensor, noise: Tensor, function: Function, one: Tensor, other: Tensor
+) -> Tensor:
+    quotient = dy / torch.where(noise, torch.ones_like(dx), dx)
+    if dx.device.type == "cpu" and not bool(noise.any()):
+        return quotient
+    limit = (function.slope(one.expand_as(dx)) + function.slope(other)) / 2
+    return torch.where(noise, limit, quotient)
+
+
+def small_difference(curved: str | None, dtype: torch.dtype) -> tuple[float, float]:
+    """Return below what |dx| a slope stands in for a quotient: a number, and a share of |x| and |x0|."""
+    limit = 0.5 * torch.finfo(dtype).eps ** (1 / 3)
+    return (0.0, limit) if curved == "relative" else (limit if curved else 0.0, 0.0)
+
+
+def _tiny(function: Function, x: Tensor, x0: Tensor) -> Tensor | float:
+    absolute, relative = small_difference(function.curved, x.dtype)
+    return relative * torch.minimum(x.abs(), x0.abs()) if relative else absolute
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """The derivative at the input, f'(x): plain backpropagation."""
+
+    name: str = "gradient"
+    uses_reference: bool = False
+    uses_spread: bool = False
+    share_of_product: float = 1.0
+
+    def multiply(self, function: Function, x: Tensor, x0: Tensor, y: Tensor, y0: Tensor, a: Tensor) -> Tensor:
+        """Return ``a`` f'(x)."""
+        return a * function.slope(x)
+
+
+@dataclass(frozen=True)
+class GuidedBackprop:
+    """The derivative at the input, where what comes back is positive (Springenberg et al. 2014)."""
+
+    name: str = "guided-backprop"
+    uses_reference: bool = False
+    uses_spread: bool = False
+    share_of_product: float = 1.0
+
+    def multiply(self, function: Function, x: Tensor, x0: Tensor, y: Tensor, y0: Tensor, a: Tensor) -> Tensor:
+        """Return max(``a``, 0) f'(x)."""
+        return a.clamp(min=0) * function.slope(x)
+
+
+@dataclass(frozen=True)
+class Deconvnet:
+    """What comes back, where it is positive (Zeiler & Fergus 2013)."""
+
+    name: str = "deconvnet"
+    uses_reference: bool = False
+    uses_spread: bool = False
+    share_of_product: float = 1.0
+
+    def multiply(self, function: Function, x: Tensor, x0: Tensor, y: Tensor, y0: Tensor, a: Tensor) -> Tensor:
+        """Return max(``a``, 0)."""
+        return a.clamp(min=0)
+
+
+@dataclass(frozen=True)
+class LrpEpsilon:
+    """Layer-wise relevance propagation with a stabiliser (Bach et al. 2015, equation 58).
+
+    Relevance is multiplier x value. A linear layer shares its relevance by w x / z, z its sum with the bias;
+    a nonlinear function hands it on, so that its multiplier is y / z (Ancona et al. 2018, proposition 1). On
+    relu networks without bias this is gradient x input, but for ``epsilon``.
+    """
+
+    name: str = "lrp-epsilon"
+    uses_reference: bool = False
+    uses_spread: bool = False
+    share_of_product: float = 0.5
+    epsilon: float = 1e-7
+
+    def multiply(self, function: Function, x: Tensor, x0: Tensor, y: Tensor, y0: Tensor, a: Tensor) -> Tensor:
+        """Return ``a`` y / (x + epsilon sign(x))."""
+        return a * y / (x + torch.where(x < 0, -self.epsilon, self.epsilon))
+
+
+RESCALE = Rescale()
+REVEALCANCEL = RevealCancel()
+GRADIENT = Gradient()

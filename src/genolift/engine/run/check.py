@@ -1,0 +1,87 @@
+"""How exact each operation of a plan is: its outgoing sums against its incoming ones.
+
+An operation is exact if the multipliers that it hands to its arguments, times their differences, sum to the
+multipliers of its result times the result's difference. What a user's own rule loses shows here, at the
+operation that loses it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from genolift.engine.plan import Step
+from genolift.engine.run.backward import Backward
+from genolift.engine.run.run import Pairs, Runner
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What one operation of a plan loses."""
+
+    step: Step
+    lost: float
+    """The largest over pairs of abs(outgoing sum - incoming sum), in units of the target."""
+    share: float
+    """The same as a share of the pair's largest output difference."""
+
+
+def losses(
+    runner: Runner, inputs: Tensor, references: Tensor, held: tuple[Tensor, ...], seed: Tensor
+) -> list[Loss]:
+    """Return what each operation loses on some pairs, in the order of computing.
+
+    Parameters
+    ----------
+    runner
+        A plan to run, made with ``keep_everything``.
+    inputs, references
+        (n, *event) and (n, *event): one reference for each input.
+    held
+        The model's further arguments, (n, ...).
+    seed
+        Multipliers of the graph's output, (n, ...).
+    """
+    with torch.no_grad():
+        sequences = runner.forward((runner.placed(inputs), *held), carry=not runner.plan.uses_reference)
+        compared = runner.forward((runner.placed(references), *held), carry=runner.plan.uses_reference)
+        carrier = compared if runner.plan.uses_reference else sequences
+        backward = _Checked(runner, Pairs(sequences, compared, carrier, 1), seed)
+        backward.run(seed)
+    scale = max(float(backward.explained.abs().max()), torch.finfo(seed.dtype).tiny)
+    found = []
+    for step in runner.plan.steps:
+        if step.operation.name in backward.lost:
+            lost = float(backward.lost[step.operation.name].abs().max())
+            found.append(Loss(step, lost, lost / scale))
+    return found
+
+
+class _Checked(Backward):
+    """A backward pass that keeps account of every operation."""
+
+    def __init__(self, runner: Runner, pairs: Pairs, seed: Tensor) -> None:
+        super().__init__(runner, pairs, again=False)
+        self.lost: dict[str, Tensor] = {}
+        self.explained = self._sum(runner.graph.output, seed, None)
+        self._handed_on = torch.zeros_like(self.explained)
+
+    def _pass(self, step: Step, a: Tensor, b: Tensor | None) -> None:
+        self._handed_on = torch.zeros_like(self.explained)
+        super()._pass(step, a, b)
+        self.lost[step.operation.name] = self._handed_on - self._sum(step.operation.name, a, b)
+
+    def _send(self, name: str, a: Tensor, b: Tensor | None = None, *, anew: bool = False) -> None:
+        self._handed_on = self._handed_on + self._sum(name, a, b)
+        super()._send(name, a, b, anew=anew)
+
+    def _sum(self, name: str, a: Tensor, b: Tensor | None) -> Tensor:
+        """Return the contribution through a value, (n,)."""
+        each = a * self.runner.difference(self.pairs, name)
+        if b is not None:
+            each = each + b * self._spread_of(name)
+        facing = self.runner.facing(each.real if each.is_complex() else each, name, self.n, 1)
+        rows = facing.movedim(self.runner.known.axis[name] + 1, 0)
+        return rows.flatten(1).sum(1, dtype=torch.float64)

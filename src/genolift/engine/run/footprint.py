@@ -1,0 +1,205 @@
+"""What a job takes of memory, estimated from its plan before anything is computed: more rather than less.
+
+Figures were measured as peaks of resident memory over what a process held before, for BPNet-, Basset- and
+DeepSEA-shaped models, a transformer and LSTMs, under Rescale, genomics-default and RevealCancel, 1 to 20
+pairs at a time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from genolift.engine.kinds.kinds import (
+    Composed,
+    Elementwise,
+    Entry,
+    Joint,
+    Linear,
+    Product,
+    Registered,
+    Selection,
+)
+from genolift.engine.rules.rules import RevealCancel
+
+if TYPE_CHECKING:
+    from genolift.engine.plan import Step
+    from genolift.engine.run.job import Job
+    from genolift.engine.run.run import Runner
+
+_WORKER_BYTES = 24 * 2**20
+"""What a thread takes whatever it computes: compiled kernels, scratch, an arena of the C library."""
+_VALUES = 2
+"""Times the values of a row: the C library's heap, full of holes where values of many sizes come and go, is
+1.2 to 1.9 times what lives in it."""
+_AT_INPUT = 12
+"""Numbers for one of the input: reference as given and placed, multipliers, their products in float64."""
+_WORKING = {Linear: 6, Elementwise: 8, Joint: 12, Product: 8, Selection: 12, Composed: 40, Registered: 12}
+"""Numbers for one of an operation's result or arguments while multipliers pass it; then they are freed."""
+_REVEALED = 24
+"""The same of a function under RevealCancel: its rule evaluates it at six points."""
+_GATES = 12
+"""Numbers for one of a recurrent layer's gates at one position, by autograd's graph of all positions."""
+_COMPOSED_VALUES = 20
+"""Values of a composed operation's steps, such as a recurrent layer's gates, for one of its result."""
+_RESULT_BYTES = 48
+"""For one number of the contributions: float64 sums, their means, and both as they are handed out."""
+_WAITING = 4
+"""Parts that one worker made, or is making, and nobody has added up yet."""
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Bytes that a job takes; ``sequence``, ``pair`` and ``worker`` where it is computed."""
+
+    worker: int
+    """For each thread, however little it computes."""
+    sequence: int
+    """For each sequence of a batch."""
+    pair: int
+    """For each sequence-reference pair of a batch."""
+    shared: int
+    """Once, where it is computed: what all batches share."""
+    values: int
+    """Of each pair, what is gone through again and again: a small batch's stays near the processor."""
+    results: int
+    """Once, on the host: all results of the job."""
+    r: int
+    """References that the pairs of one sequence are made with."""
+
+    def of_batch(self, size: int) -> int:
+        """Return what one worker takes with ``size`` pairs at a time."""
+        return self.worker + max(1, size // self.r) * self.sequence + size * self.pair
+
+    def pairs_in(self, room: int) -> int:
+        """Return the most pairs at a time with which one worker takes at most ``room``; 0 if not even one."""
+        if room < self.of_batch(1):
+            return 0
+        whole = (room - self.worker) // (self.r * self.pair + self.sequence) * self.r
+        return int(max(1, whole, min(self.r, (room - self.worker - self.sequence) // self.pair)))
+
+
+def footprint(job: Job, *, keep_multipliers: bool = False) -> Footprint:
+    """Return what a job takes."""
+    runner, targets = job.runner, len(job.targets)
+    item = torch.finfo(runner.dtype).bits // 8
+    event = math.prod(job.inputs.shape[1:])
+    read = _numel(runner, event)[runner.graph.read]
+    kept = event + _kept_numel(runner)
+    pair = runner.bytes_per_pair(event) + (targets - 1) * item * (read + kept)
+    made = 3 * 4 * job.r * event if job.make is not None else 0
+    sums = _WAITING * targets * 32 * read + made
+    multipliers = 4 * targets * read if keep_multipliers else 0
+    results = targets * result_bytes(len(job.inputs), job.r, read) + len(job.inputs) * job.r * multipliers
+    pair += _WAITING * multipliers
+    worker, near, weights = _worker_bytes(runner), value_bytes(runner), weight_bytes(runner)
+    if not runner.plan.uses_reference:
+        rows = pair if job.path else item * (kept + _AT_INPUT * event * targets)
+        return Footprint(worker, sums, pair + job.r * rows, weights, near, results, 1)
+    if job.share:
+        shared = item * job.r * (kept + 3 * max(_numel(runner, event).values()))
+        return Footprint(worker, sums, pair + item * kept, weights + shared, near, results, 1)
+    return Footprint(worker, sums + item * kept, pair, weights, near, results, job.r)
+
+
+def result_bytes(n: int, r: int, event: int) -> int:
+    """Return what the results of n sequences with r references take, of ``event`` numbers each."""
+    return n * (_RESULT_BYTES * event + 32 * r)
+
+
+def alone(runner: Runner, event: int) -> int:
+    """Return what one sequence and one reference, of ``event`` numbers each, take together."""
+    kept = (event + _kept_numel(runner)) * torch.finfo(runner.dtype).bits // 8
+    return _worker_bytes(runner) + kept + runner.bytes_per_pair(event) + weight_bytes(runner)
+
+
+def weight_bytes(runner: Runner) -> int:
+    """Return what absolute weights take, made once and kept: of a DeepSEA-shaped dense layer 190 MB.
+
+    Twice, since two threads may come to make them at the same time.
+    """
+    return 2 * sum(
+        _weight_numel(runner, step) * torch.finfo(runner.dtype).bits // 8
+        for step in runner.plan.steps
+        if step.operation.name in runner.plan.carries_spread and step.operation.name not in runner._absolute
+    )
+
+
+def _worker_bytes(runner: Runner) -> int:
+    """Return what a thread takes whatever its batch; in half precision each keeps weights of its own."""
+    if not runner.known.halved:
+        return _WORKER_BYTES
+    return _WORKER_BYTES + 2 * sum(_weight_numel(runner, step) for step in runner.plan.steps)
+
+
+def _weight_numel(runner: Runner, step: Step) -> int:
+    if not isinstance(step.entry, Linear) or step.entry.weighted is None:
+        return 0
+    constants = (runner.constants.get(name) for name in step.operation.inputs)
+    return sum(value.numel() for value in constants if isinstance(value, torch.Tensor))
+
+
+def value_bytes(runner: Runner) -> int:
+    """Return the bytes of the values and multipliers of one pair, each counted once."""
+    numel = sum(
+        step.operation.row_numel * (_COMPOSED_VALUES if isinstance(step.entry, Composed) else 1)
+        for step in runner.plan.steps
+    )
+    return max(1, 2 * numel * torch.finfo(runner.dtype).bits // 8)
+
+
+def bytes_per_pair(runner: Runner, event: int = 0) -> int:
+    """Return how many bytes one sequence-reference pair, of ``event`` numbers each, takes.
+
+    What the sequence takes alone is not in it. The reference's row keeps the value of every operation until
+    multipliers have passed it; of what they pass by, there is one operation at a time.
+    """
+    plan = runner.plan
+    numel = sum(step.operation.row_numel for step in plan.steps)
+    spread = sum(
+        step.operation.row_numel for step in plan.steps if step.operation.name in plan.carries_spread
+    )
+    known = _numel(runner, event)
+    working = max((_working_numel(runner, step, known) for step in plan.steps), default=0)
+    numbers = _VALUES * numel + 3 * spread + working + _AT_INPUT * event
+    if runner.known.halved:  # each layer keeps its arguments in bfloat16 too
+        numbers += numel
+    return int(max(1, numbers * torch.finfo(runner.dtype).bits // 8))
+
+
+def _working_numel(runner: Runner, step: Step, known: Mapping[str, int]) -> int:
+    operation, entry = step.operation, step.entry
+    if isinstance(entry, Composed) and entry.recurrent:
+        return _recurrent_numel(runner, step, known)
+    largest = max(known[name] for name in (operation.name, *runner.dependent(operation)))
+    times = _REVEALED if isinstance(step.rule, RevealCancel) else _WORKING[type(entry)]
+    return times * largest
+
+
+def _recurrent_numel(runner: Runner, step: Step, known: Mapping[str, int]) -> int:
+    """Return the numbers of all gates of all layers at all positions, which autograd keeps."""
+    source, _, parameters, *_ = step.operation.args
+    shapes = [runner.constants[name].shape for name in parameters]
+    weights = [shape for shape in shapes if len(shape) == 2]
+    return _GATES * known[source] // weights[0][1] * sum(shape[0] for shape in weights)
+
+
+def _kept_numel(runner: Runner) -> int:
+    """Return the numbers of a row that a forward pass leaves behind; indices of maxima count twice."""
+    pools = sum(step.operation.row_numel for step in runner.plan.steps if _is_pool(step.entry))
+    known = _numel(runner, 0)
+    return sum(known[name] for name in runner.known.kept) + 2 * pools
+
+
+def _is_pool(entry: Entry) -> bool:
+    return isinstance(entry, Selection) and entry.pool
+
+
+def _numel(runner: Runner, event: int) -> dict[str, int]:
+    """Return the numbers of a row of every value; ``event`` of the input."""
+    known: dict[str, int] = {operation.name: operation.row_numel for operation in runner.graph.operations}
+    return known | dict.fromkeys(runner.graph.inputs, event)

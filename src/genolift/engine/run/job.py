@@ -1,0 +1,376 @@
+"""The pairs of one call, computed in batches.
+
+On a CPU each core computes batches of its own, of a few rows, whose values stay in its cache; no operation
+waits for another core (benchmarks/README.md). A batch that does not fit is split in two and run again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from genolift.engine.run.backward import multipliers as multipliers_of
+from genolift.engine.run.budget import Split
+from genolift.engine.run.explained import Explained
+from genolift.engine.run.given import as_tensor
+from genolift.engine.run.memory import is_exhausted, keep_freed_memory
+from genolift.engine.run.run import Activations, Pairs, Runner, batches
+from genolift.errors import InputError
+
+Path = Sequence[tuple[float, float]]
+"""Points between reference (0) and input (1) and their weights, which sum to 1."""
+Made = TypeVar("Made")
+
+_MOST_WORKERS = 16
+"""Python runs one thread at a time between operations; with more workers than this they would wait for it."""
+_COMPILES_FROM = 1000
+"""Pairs from which on a GPU's formulas are compiled, which takes tens of seconds the first time."""
+_TASKS_AHEAD = 2
+"""Tasks a worker may be ahead of what is taken from it: what they made waits in memory."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """What was computed for some sequences and some of their references, on the device.
+
+    Inputs and reference are values of what contributions are read at: the model's input, or a layer. Shapes:
+    inputs (n, 1, *event), reference (n or 1, r, *event); for each target multipliers (n, r, *event), output
+    (n,) and reference_output (n or 1, r).
+    """
+
+    sequences: slice
+    references: slice
+    inputs: Tensor
+    reference: Tensor
+    multipliers: tuple[Tensor, ...]
+    output: tuple[Tensor, ...]
+    reference_output: tuple[Tensor, ...]
+
+
+class Job:
+    """The pairs of one call.
+
+    Parameters
+    ----------
+    runner, targets
+        The plan to carry out, and what of its output is explained: for all one forward, for each a backward.
+    inputs
+        (n, *event).
+    references
+        (n, r, *event), (r, *event), or a function of inputs that gives either; it is given all inputs at once
+        only if it has the attribute ``shared``.
+    held
+        The model's further arguments, each (n, ...).
+    path
+        Points and weights of integrated gradients; empty for multipliers at the input itself.
+    names
+        What the inputs are called in errors; their numbers where None.
+
+    Raises
+    ------
+    InputError
+        If shapes do not fit each other, or a reference is not finite.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        targets: Sequence[Explained],
+        inputs: Tensor,
+        references: Any,
+        held: tuple[Tensor, ...],
+        path: Path,
+        names: Sequence[str] | None,
+    ) -> None:
+        self.runner, self.targets = runner, tuple(targets)
+        self.inputs, self.path, self.names = inputs, path, names
+        self.held = tuple(as_tensor(extra, "extra_inputs") for extra in held)
+        for extra in self.held:
+            if len(extra) != len(inputs):
+                raise InputError(f"{len(extra)} rows for {len(inputs)} inputs", where="extra_inputs")
+        self.make: Callable[[Tensor], Tensor] | None = None
+        if not callable(references):
+            given = as_tensor(references, "references")
+        elif getattr(references, "shared", False):
+            given = as_tensor(references(inputs), "references")
+        else:
+            given = as_tensor(references(inputs[:1]), "references")
+            self.make = references if given.dim() == inputs.dim() + 1 else None
+        self.per_sequence = given.dim() == inputs.dim() + 1
+        self.given = given
+        self._check(given)
+        self.r = given.shape[1] if self.per_sequence else given.shape[0]
+        # With one sequence, or held arguments of each, nothing is saved by sharing.
+        self.share = not self.per_sequence and len(inputs) > 1 and not self.held
+        self._making = Lock()
+        runner.compiles = runner.device.type == "cuda" and len(inputs) * self.r >= _COMPILES_FROM
+        self._shared: Activations | None = None
+
+    def _check(self, given: Tensor) -> None:
+        event = tuple(self.inputs.shape[1:])
+        wanted = (1 if self.make else len(self.inputs), given.shape[1], *event) if self.per_sequence else None
+        fits = (
+            given.dim() in (len(event) + 1, len(event) + 2)
+            and tuple(given.shape[given.dim() - len(event) :]) == event
+        )
+        if not fits or (wanted and tuple(given.shape) != wanted):
+            raise InputError(
+                f"references have the shape {tuple(given.shape)}, inputs {tuple(self.inputs.shape)}",
+                where="references",
+                remedy="give reference[None]: one reference for all is (1, *event)"
+                if tuple(given.shape) == event
+                else "give (n, r, *event), or (r, *event) for the same references everywhere",
+            )
+        if given.shape[1 if self.per_sequence else 0] == 0:
+            raise InputError("there is no reference", where="references", remedy="give at least one")
+        if given.is_floating_point() and not bool(torch.isfinite(given).all()):
+            raise InputError("a reference holds NaN or infinity", where="references")
+
+    def run(self, split: Split, made_of: Callable[[Part], Made]) -> Generator[Made, None, None]:
+        """Yield what ``made_of`` makes of the parts of the job, in order.
+
+        On a CPU it is called by several threads. Close it if it is not taken to its end: threads wait for it.
+        """
+        if self.runner.device.type == "cpu":
+            keep_freed_memory()
+        workers = split.workers
+        tasks = deque(self._tasks(split.size, workers))  # taken off, since a group holds activations
+        if workers == 1 or len(tasks) == 1:
+            while tasks:
+                yield from self._made(*tasks.popleft(), made_of)
+            return
+        with _threads_for_each(workers) as initializer:
+            pool = ThreadPoolExecutor(workers, "genolift", initializer)
+            ahead: deque[Future[list[Made]]] = deque()
+            try:
+                while tasks:
+                    ahead.append(pool.submit(self._list_made, tasks.popleft(), made_of))
+                    if len(ahead) > _TASKS_AHEAD * workers:
+                        yield from ahead.popleft().result()
+                while ahead:
+                    yield from ahead.popleft().result()
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def most_workers(self) -> int:
+        """Return how many threads at most compute batches of their own."""
+        return min(torch.get_num_threads(), _MOST_WORKERS) if self.runner.device.type == "cpu" else 1
+
+    def _tasks(self, size: int, workers: int) -> Iterator[tuple[_Group, list[slice]]]:
+        """Yield sequences with the slices of their references that one worker computes one after another."""
+        n = len(self.inputs)
+        if self.share or not self.runner.plan.uses_reference:
+            for rows, _ in batches(n, 1, min(size, -(-n // workers))):
+                yield _Group(self, rows), [slice(0, self.r)]
+            return
+        size = min(size, -(-n * self.r // workers))
+        group: _Group | None = None
+        slices: list[slice] = []
+        for rows, references in batches(n, self.r, size):
+            if group is None or group.rows != rows:
+                if group is not None:
+                    yield from self._divided(group, slices, workers)
+                group, slices = _Group(self, rows), []
+            slices.append(references)
+        if group is not None:
+            yield from self._divided(group, slices, workers)
+
+    def _divided(
+        self, group: _Group, slices: list[slice], workers: int
+    ) -> Iterator[tuple[_Group, list[slice]]]:
+        """Yield a group's slices as one task, or as several where there are too few groups."""
+        if len(self.inputs) >= 2 * workers or len(slices) == 1:
+            yield group, slices
+        else:
+            yield from ((group, [references]) for references in slices)
+
+    def _list_made(self, task: tuple[_Group, list[slice]], made_of: Callable[[Part], Made]) -> list[Made]:
+        with torch.no_grad():  # which each thread has of its own
+            return list(self._made(*task, made_of))
+
+    def _made(self, group: _Group, slices: list[slice], made_of: Callable[[Part], Made]) -> Iterator[Made]:
+        ahead = [(group, references) for references in reversed(slices)]
+        while ahead:
+            group, references = ahead.pop()
+            try:
+                for part in self._parts(group, references):
+                    yield made_of(part)
+                    references = slice(part.references.stop, references.stop)
+            except (torch.OutOfMemoryError, RuntimeError) as error:
+                if not is_exhausted(error):
+                    raise
+                halves = self._halves(group, references)
+                if not halves:
+                    raise InputError(
+                        "one sequence and one reference do not fit the device's memory",
+                        where=f"device {self.runner.device}",
+                        remedy="free memory on it, use another device, or device: cpu",
+                    ) from error
+                self._shared = None
+                if self.runner.device.type == "cuda":
+                    torch.cuda.empty_cache()
+                ahead += reversed(halves)
+
+    def _halves(self, group: _Group, references: slice) -> list[tuple[_Group, slice]]:
+        rows = group.rows
+        if rows.stop - rows.start > 1:
+            middle = (rows.start + rows.stop) // 2
+            halves = slice(rows.start, middle), slice(middle, rows.stop)
+            return [(_Group(self, half), references) for half in halves]
+        if references.stop - references.start > 1 and not self.share:
+            middle = (references.start + references.stop) // 2
+            return [(group, slice(references.start, middle)), (group, slice(middle, references.stop))]
+        return []
+
+    def references_of(self, rows: slice) -> Tensor:
+        """Return all references of some sequences, (n or 1, r, *event), as they were given."""
+        if self.make is not None:
+            return as_tensor(self.make(self.inputs[rows]), "references")
+        return self.given[rows] if self.per_sequence else self.given[None]
+
+    def forward(self, rows: slice, carry: bool) -> Activations:
+        """Run sequences through the model."""
+        held = tuple(self.runner.placed(extra[rows]) for extra in self.held)
+        return self.runner.forward((self.runner.placed(self.inputs[rows]), *held), carry=carry)
+
+    def _parts(self, group: _Group, references: slice) -> Iterator[Part]:
+        if not self.runner.plan.uses_reference:
+            yield self._gradient_part(group, references)
+        elif self.share:
+            yield from self._shared_parts(group, references)
+        else:
+            yield self._own_part(group, references)
+
+    def _own_part(self, group: _Group, references: slice) -> Part:
+        sequences, reference = group.sequences(), group.references(references)
+        n, r = sequences.rows, reference.shape[1]
+        flat = reference.expand(n, *reference.shape[1:]).flatten(0, 1).contiguous()
+        carrier = self._forward_references(flat, group.rows, r, carry=True)
+        multipliers = self._multipliers(Pairs(sequences, carrier, carrier, r, frees=True))
+        return self._made_part(group.rows, references, sequences, carrier, multipliers)
+
+    def _shared_parts(self, group: _Group, references: slice) -> Iterator[Part]:
+        sequences = self.forward(group.rows, carry=True)
+        with self._making:
+            if self._shared is None:
+                self._shared = self.runner.forward(
+                    (self.runner.placed(self.given, numbers=True),), carry=False
+                )
+            shared = self._shared
+        for k in range(references.start, references.stop):
+            pairs = Pairs(sequences, shared, sequences, 1, shared=k)
+            multipliers = self._multipliers(pairs, again=k < references.stop - 1)
+            one = slice(k, k + 1)
+            yield self._made_part(group.rows, one, sequences, shared, multipliers, one)
+
+    def _gradient_part(self, group: _Group, references: slice) -> Part:
+        rows, reference = group.rows, group.references(references)
+        n, r = rows.stop - rows.start, reference.shape[1]
+        flat = reference if self.share else reference.expand(n, *reference.shape[1:])
+        compared = self._forward_references(flat.flatten(0, 1), rows, r, carry=False)
+        sequences = self.forward(rows, carry=not self.path)
+        if self.path:
+            x = self.runner.placed(self.inputs[rows])[:, None]
+            difference = (x - reference).flatten(0, 1)
+            start = reference.expand(n, *reference.shape[1:]).flatten(0, 1)
+            sums = [torch.zeros_like(difference) for _ in self.targets]
+            for point, weight in self.path:
+                there = self._forward_references(start + point * difference, rows, r, carry=True)
+                pairs = Pairs(there, there, there, 1)
+                seeds = self._seeds(sequences, r)
+                for total, gradient in zip(sums, self._multipliers(pairs, seeds=seeds), strict=True):
+                    total += weight * gradient[:, 0]
+            multipliers = [total.unflatten(0, (n, r)) for total in sums]
+        else:
+            each = self._multipliers(Pairs(sequences, sequences, sequences, 1))
+            multipliers = [one.expand(n, r, *one.shape[2:]) for one in each]
+        return self._made_part(rows, references, sequences, compared, multipliers)
+
+    def _seeds(self, sequences: Activations, r: int) -> list[Tensor]:
+        output = self.runner.output(sequences)
+        return [target.seed(output, r) for target in self.targets]
+
+    def _multipliers(
+        self, pairs: Pairs, *, again: bool = False, seeds: Sequence[Tensor] = ()
+    ) -> list[Tensor]:
+        """Return the multipliers of each target, (n, r, *event): a backward pass each."""
+        seeds = seeds or self._seeds(pairs.sequences, pairs.r)
+        last = len(seeds) - 1
+        return [
+            multipliers_of(self.runner, pairs, seed, again=again or number < last).unflatten(
+                0, (pairs.sequences.rows, pairs.r)
+            )
+            for number, seed in enumerate(seeds)
+        ]
+
+    def _made_part(
+        self,
+        rows: slice,
+        references: slice,
+        sequences: Activations,
+        compared: Activations,
+        multipliers: Sequence[Tensor],
+        taken: slice = slice(None),
+    ) -> Part:
+        r = multipliers[0].shape[1] if taken == slice(None) else compared.rows
+        read = self.runner.graph.read
+        output, reference_output = (self.runner.output(each) for each in (sequences, compared))
+        reference_output = reference_output.unflatten(0, (-1, r))[:, taken]
+        return Part(
+            rows,
+            references,
+            sequences.values[read][:, None],
+            compared.values[read].unflatten(0, (-1, r))[:, taken],
+            tuple(multipliers),
+            tuple(target.of(output) for target in self.targets),
+            tuple(target.of_reference(reference_output, output) for target in self.targets),
+        )
+
+    def _forward_references(self, flat: Tensor, rows: slice, r: int, *, carry: bool) -> Activations:
+        held = tuple(self.runner.placed(extra[rows]).repeat_interleave(r, 0) for extra in self.held)
+        return self.runner.forward((flat, *held), carry=carry)
+
+
+class _Group:
+    """Some sequences, whose references and activations are made once, however many batches those take."""
+
+    def __init__(self, job: Job, rows: slice) -> None:
+        self.job, self.rows = job, rows
+        self._lock = Lock()
+        self._references: Tensor | None = None
+        self._sequences: Activations | None = None
+
+    def references(self, taken: slice) -> Tensor:
+        """Return some of the references, (n or 1, r, *event), on the device."""
+        # A function of the user's may not bear to be called by two threads.
+        with self.job._making:
+            if self._references is None:
+                self._references = self.job.references_of(self.rows)
+        return self.job.runner.placed(self._references[:, taken], numbers=True)
+
+    def sequences(self) -> Activations:
+        """Return the sequences' activations."""
+        with self._lock:
+            if self._sequences is None:
+                self._sequences = self.job.forward(self.rows, carry=False)
+            return self._sequences
+
+
+@contextmanager
+def _threads_for_each(workers: int) -> Iterator[Callable[[], None]]:
+    """Share torch's threads out among workers, and set them back; yields what each is to call first."""
+    before = torch.get_num_threads()
+    each = max(1, before // workers)
+    torch.set_num_threads(each)
+    try:
+        yield lambda: torch.set_num_threads(each)
+    finally:
+        torch.set_num_threads(before)

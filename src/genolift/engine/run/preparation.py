@@ -1,0 +1,204 @@
+"""What can be known of a run before there are rows: what is kept, freed when, and may be written over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genolift.engine.backends import channels_last
+from genolift.engine.graph.graph import Graph, Name, Operation, aten, execute
+from genolift.engine.graph.own_state import default_dtype
+from genolift.engine.kinds.kinds import Elementwise, Linear, Selection
+from genolift.engine.plan import Plan, Step
+from genolift.engine.rules.rules import Rescale
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """A plan's operations that depend on an input, and what can be known of running them."""
+
+    operations: Sequence[Operation]
+    steps: Mapping[str, Step]
+    """The step of an operation that multipliers pass."""
+    axis: Mapping[str, int]
+    """The axis of a value that holds the rows."""
+    outer: Mapping[str, int]
+    """How many times that axis runs through the rows."""
+    dependent: Mapping[str, list[Name]]
+    """The arguments of an operation that depend on the attributed input."""
+    kept: frozenset[str]
+    """The values that a backward pass needs."""
+    freed: Mapping[str, list[str]]
+    """The values that are needed no more after an operation."""
+    sums: frozenset[str]
+    """The additions of two values that both depend on the input."""
+    written_over: Mapping[str, Name]
+    """For a sum, a term that nothing else needs: memory to put the sum in."""
+    halved: frozenset[str]
+    """The operations that are computed in half precision."""
+    stays_half: frozenset[str]
+    """Their results that stay in half precision: those that only a relu takes, by Rescale, on a CPU."""
+
+
+def prepare(
+    plan: Plan,
+    constants: Mapping[str, Any],
+    device: torch.device,
+    *,
+    half_precision: bool,
+    keep_everything: bool,
+) -> Preparation:
+    """Return what can be known of running a plan; ``constants`` are the values that depend on no input."""
+    graph = plan.graph
+    operations = [operation for operation in graph.operations if operation.name not in constants]
+    steps: dict[str, Step] = {step.operation.name: step for step in plan.steps}
+    with_rows = [operation for operation in operations if operation.batch_axis is not None]
+    axis: dict[str, int] = dict.fromkeys(graph.inputs, 0)
+    axis.update({str(each.name): each.batch_axis for each in with_rows if each.batch_axis is not None})
+    outer = {str(operation.name): operation.outer for operation in with_rows}
+    dependent = {
+        str(each.name): [name for name in each.inputs if name in graph.dependent] for each in operations
+    }
+    kept = frozenset(_values_rules_need(plan) - constants.keys())
+    if keep_everything:
+        kept |= graph.dependent - {graph.input}
+    users = _users(operations)
+    sums = {
+        name
+        for name, step in steps.items()
+        if step.operation.target is aten.add.Tensor
+        and not step.operation.kwargs
+        and len(dependent[name]) == 2
+    }
+    halves = {name for name, step in steps.items() if half_precision and _is_weighted(step)}
+    return Preparation(
+        operations=operations,
+        steps=steps,
+        axis=axis,
+        outer=outer,
+        dependent=dependent,
+        kept=kept,
+        freed=_freed(operations, kept | constants.keys()),
+        sums=frozenset(sums),
+        written_over=_written_over(sums, steps, users, kept),
+        halved=frozenset(halves),
+        stays_half=frozenset(
+            name
+            for name in halves
+            if device.type == "cpu"
+            and name not in {graph.output, graph.read} | plan.carries_spread
+            and axis[name] == 0
+            and outer.get(name, 1) == 1
+            and _only_a_rescaled_relu_takes(users.get(name, []), steps)
+        ),
+    )
+
+
+def computes_again(step: Step) -> bool:
+    """Whether an operation's result is not kept but, where a rule needs it, computed from its input."""
+    return step.operation.target is aten.relu.default or is_pool(step)
+
+
+def _is_weighted(step: Step) -> bool:
+    return isinstance(step.entry, Linear) and step.entry.weighted is not None
+
+
+def is_pool(step: Step | None) -> bool:
+    """Whether a step is a pool that gives with its maxima where they were."""
+    return step is not None and isinstance(step.entry, Selection) and step.entry.pool
+
+
+def constants_of(graph: Graph, dtype: torch.dtype) -> dict[str, Any]:
+    """Return the graph's constants, and what is computed from them alone."""
+    constants: dict[str, Any] = {**graph.constants}
+    varying: set[str] = set(graph.inputs)
+    with default_dtype(dtype):
+        for operation in graph.operations:
+            if varying.intersection(operation.inputs):
+                varying.add(operation.name)
+            else:
+                constants[operation.name] = execute(operation, constants)
+    return constants
+
+
+def lay_out_weights(
+    preparation: Preparation, constants: MutableMapping[str, Any], device: torch.device
+) -> None:
+    """Bring the weights of convolutions to the layout and the precision that they are used in."""
+    users = _users(preparation.operations)
+    for operation in preparation.operations:
+        if operation.target is not aten.convolution.default or operation.args[1] not in constants:
+            continue
+        name, takers = operation.args[1], users[operation.args[1]]
+        if any(each.target is not operation.target or each.args[1] != name for each in takers):
+            continue
+        if channels_last.fits(device, (None, constants[name], *operation.args[2:])):
+            constants[name] = channels_last.laid_out(constants[name])
+        if all(each.name in preparation.halved for each in takers):
+            constants[name] = halved(constants[name])
+
+
+def halved(argument: Any) -> Any:
+    """Return single precision as half, anything else as it is."""
+    single = isinstance(argument, Tensor) and argument.dtype == torch.float32
+    return argument.bfloat16() if single else argument
+
+
+def _values_rules_need(plan: Plan) -> set[str]:
+    """Return the values that a backward pass compares between sequence and reference, or takes again."""
+    kept: set[str] = {plan.graph.output, plan.graph.read}
+    for step in plan.steps:
+        operation = step.operation
+        if isinstance(step.entry, (Elementwise, Selection)):
+            kept |= set(operation.inputs)
+            if not computes_again(step):
+                kept.add(operation.name)
+        elif not isinstance(step.entry, Linear) or operation.name in plan.carries_spread:
+            kept |= set(operation.inputs)
+    return kept
+
+
+def _users(operations: Iterable[Operation]) -> dict[str, list[Operation]]:
+    users: dict[str, list[Operation]] = {}
+    for operation in operations:
+        for name in operation.inputs:
+            users.setdefault(name, []).append(operation)
+    return users
+
+
+def _freed(operations: Iterable[Operation], kept: Iterable[str]) -> dict[str, list[str]]:
+    last: dict[str, str] = {}
+    for operation in operations:
+        last.update(dict.fromkeys(operation.inputs, operation.name))
+    freed: dict[str, list[str]] = {}
+    stays = set(kept)
+    for name, user in last.items():
+        if name not in stays:
+            freed.setdefault(user, []).append(name)
+    return freed
+
+
+def _written_over(
+    sums: Iterable[str],
+    steps: Mapping[str, Step],
+    users: Mapping[str, Sequence[Operation]],
+    kept: frozenset[str],
+) -> dict[str, Name]:
+    found: dict[str, Name] = {}
+    for name in sums:
+        for term in steps[name].operation.inputs:
+            # An elementwise function's result is memory of its own.
+            made_anew = term in steps and isinstance(steps[term].entry, Elementwise)
+            if made_anew and len(users[term]) == 1 and term not in kept:
+                found[name] = term
+    return found
+
+
+def _only_a_rescaled_relu_takes(users: Sequence[Operation], steps: Mapping[str, Step]) -> bool:
+    if len(users) != 1 or users[0].target is not aten.relu.default or users[0].name not in steps:
+        return False
+    return isinstance(steps[users[0].name].rule, Rescale)

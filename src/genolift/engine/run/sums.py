@@ -1,0 +1,205 @@
+"""What is kept of the pairs of a call: sums over references.
+
+A part of a job is summed where it was computed, by the thread or on the device that did; sums of parts are
+then added in order. All is summed in float64, so that no result depends on how pairs were batched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from genolift.engine.backends import kernels
+from genolift.engine.run.job import Part
+from genolift.errors import InputError
+
+
+@dataclass(frozen=True)
+class PartSums:
+    """The sums of one part for one target: see `Sums`, whose rows these are."""
+
+    sequences: slice
+    references: slice
+    contributions: Tensor
+    hypothetical: Tensor | None
+    first: Tensor
+    second: Tensor
+    output: Tensor
+    reference_output: Tensor
+    convergence_error: Tensor
+    multipliers: Tensor | None
+
+
+class Sums:
+    """Sums over references for one target.
+
+    Parameters
+    ----------
+    n, r, event
+        Numbers of inputs and of references, and the shape of what contributions are read at.
+    onehot
+        Whether the inputs are one-hot: hypothetical contributions are summed too.
+    keep_multipliers
+        Keep the multipliers of every pair.
+    names
+        What the inputs are called in errors; their numbers where None.
+    number
+        The target's place among those of the job.
+    piece
+        The part of a flat event that these sums are of, (start, stop), and of the shape ``event``; None for
+        all of it.
+    """
+
+    def __init__(
+        self,
+        n: int,
+        r: int,
+        event: Sequence[int],
+        *,
+        onehot: bool,
+        keep_multipliers: bool,
+        names: Sequence[str] | None = None,
+        number: int = 0,
+        piece: tuple[int, int] | None = None,
+    ) -> None:
+        # Per-base: summed over the base axis, where there is one.
+        self.base_axis = 2 if len(event) > 1 else None
+        per_base = tuple(event[1:] if self.base_axis else event)
+        double = torch.float64
+        self.r, self.event, self.piece = r, tuple(event), piece
+        self.names, self.number, self.onehot, self.keep_multipliers = names, number, onehot, keep_multipliers
+        self.contributions = torch.zeros((n, *event), dtype=double)
+        self.hypothetical = torch.zeros((n, *event), dtype=double) if onehot else None
+        self.first = torch.zeros((n, *per_base), dtype=double)
+        self.second = torch.zeros((n, *per_base), dtype=double)
+        self.output = torch.zeros(n, dtype=double)
+        self.reference_output = torch.zeros((n, r), dtype=double)
+        self.convergence_error = torch.zeros((n, r), dtype=double)
+        self.multipliers = torch.zeros((n, r, *event), dtype=torch.float32) if keep_multipliers else None
+
+    def of(self, part: Part) -> PartSums:
+        """Return the sums of one part, on its device; nothing of this object is changed."""
+        whole = part.multipliers[self.number]
+        m, inputs, reference = (self._of_piece(each) for each in (whole, part.inputs, part.reference))
+        output, reference_output = (
+            part.output[self.number].double(),
+            part.reference_output[self.number].double(),
+        )
+        totals, sums = self._by_loop(m, inputs, reference) or self._by_torch(m, inputs, reference)
+        if self.piece is not None:
+            each = whole * (part.inputs - part.reference)
+            totals = each.reshape(*each.shape[:2], -1).sum(2, dtype=torch.float64)
+        return PartSums(
+            part.sequences,
+            part.references,
+            *sums,
+            output,
+            reference_output.expand(len(whole), -1),
+            (totals - (output[:, None] - reference_output)).abs(),
+            m if self.keep_multipliers else None,
+        )
+
+    def _by_torch(
+        self, m: Tensor, inputs: Tensor, reference: Tensor
+    ) -> tuple[Tensor, tuple[Tensor, Tensor | None, Tensor, Tensor]]:
+        each = (m * (inputs - reference)).double()
+        per_base = each.sum(self.base_axis) if self.base_axis else each
+        hypothetical = None
+        if self.onehot:
+            held = (m * reference).sum(2, keepdim=True)
+            hypothetical = (m - held).sum(1, dtype=torch.float64)
+        totals = each.reshape(*each.shape[:2], -1).sum(2)
+        return totals, (each.sum(1), hypothetical, per_base.sum(1), (per_base**2).sum(1))
+
+    def _by_loop(
+        self, m: Tensor, inputs: Tensor, reference: Tensor
+    ) -> tuple[Tensor, tuple[Tensor, Tensor | None, Tensor, Tensor]] | None:
+        """Return what `_by_torch` does by one compiled loop; None where there is none for these values."""
+        floats = {m.dtype, inputs.dtype, reference.dtype} in ({torch.float32}, {torch.float64})
+        if m.device.type != "cpu" or not floats or not m.numel():
+            return None
+        n, r = m.shape[:2]
+        bases = self.event[0] if self.base_axis else 1
+        positions = m[0, 0].numel() // bases
+        contributions = torch.zeros((n, *self.event), dtype=torch.float64)
+        hypothetical = torch.zeros((n, *self.event), dtype=torch.float64) if self.onehot else None
+        first = torch.zeros((n, *self.first.shape[1:]), dtype=torch.float64)
+        second, totals = torch.zeros_like(first), torch.zeros((n, r), dtype=torch.float64)
+
+        def flat(values: Tensor, *shape: int) -> object:
+            return values.detach().reshape(*shape, bases, positions).contiguous().numpy()
+
+        kernels.sum_over_references(
+            flat(m, n, r),
+            flat(inputs, n),
+            flat(reference, reference.shape[0], r),
+            contributions.view(n, bases, positions).numpy(),
+            (contributions[:0] if hypothetical is None else hypothetical).view(-1, bases, positions).numpy(),
+            first.view(n, positions).numpy(),
+            second.view(n, positions).numpy(),
+            totals.numpy(),
+        )
+        return totals, (contributions, hypothetical, first, second)
+
+    def add(self, part: PartSums) -> None:
+        """Add the sums of one part.
+
+        Raises
+        ------
+        InputError
+            If an output of the model is not finite.
+        """
+        rows, references = part.sequences, part.references
+        output = part.output.cpu()
+        check_output(output, rows, self.names)
+        self.output[rows] = output
+        self.reference_output[rows, references] = part.reference_output.cpu()
+        self.convergence_error[rows, references] = part.convergence_error.cpu()
+        self.contributions[rows] += part.contributions.cpu()
+        self.first[rows] += part.first.cpu()
+        self.second[rows] += part.second.cpu()
+        if self.hypothetical is not None and part.hypothetical is not None:
+            self.hypothetical[rows] += part.hypothetical.cpu()
+        if self.multipliers is not None and part.multipliers is not None:
+            self.multipliers = self.multipliers.to(part.multipliers.dtype)
+            self.multipliers[rows, references] = part.multipliers.cpu()
+
+    def _of_piece(self, values: Tensor) -> Tensor:
+        if self.piece is None:
+            return values
+        start, stop = self.piece
+        return values[:, :, start:stop].reshape(*values.shape[:2], *self.event)
+
+    def check(self) -> None:
+        """Raise `InputError` if a sum is not finite, naming the sequence."""
+        bad = ~torch.isfinite(self.convergence_error).all(1)
+        if bool(bad.any()):
+            row = int(bad.nonzero()[0])
+            raise InputError(
+                "a reference's output or a contribution is NaN or infinite",
+                where=f"sequence {self.names[row] if self.names else row}",
+                remedy="check the model's weights and the references",
+            )
+
+    def standard_error(self) -> Tensor:
+        """Return the standard error over references of the per-base contribution; NaN with one reference."""
+        mean = self.first / self.r
+        if self.r == 1:
+            return torch.full_like(mean, torch.nan)
+        variance = (self.second / self.r - mean**2).clamp(min=0) * self.r / (self.r - 1)
+        return (variance / self.r).sqrt()
+
+
+def check_output(output: Tensor, rows: slice, names: Sequence[str] | None) -> None:
+    """Raise `InputError` if an output, of the sequences ``rows``, is not finite."""
+    finite = torch.isfinite(output)
+    if not bool(finite.all()):
+        bad = rows.start + int((~finite).nonzero()[0])
+        raise InputError(
+            "the model's output is NaN or infinite",
+            where=f"sequence {names[bad] if names else bad}",
+            remedy="check the model's weights and that it takes this input",
+        )

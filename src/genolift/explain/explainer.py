@@ -1,0 +1,370 @@
+"""A model captured once, to explain many inputs: engine and targets joined. Prints nothing."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.export import ExportedProgram
+
+from genolift.engine.graph.capture import capture
+from genolift.engine.graph.graph import Graph, Name
+from genolift.engine.graph.own_state import own_state, process_settings
+from genolift.engine.plan import (
+    GENOMICS_DEFAULT,
+    behind_last_convolution,
+    make_plan,
+    step_over_final_activation,
+)
+from genolift.engine.run.budget import CPU_BATCH_BYTES, SHARE_OF_FREE_MEMORY, check_alone, split
+from genolift.engine.run.explained import Explained
+from genolift.engine.run.footprint import footprint, value_bytes
+from genolift.engine.run.given import as_tensor, is_onehot
+from genolift.engine.run.independence import check_rows_are_independent
+from genolift.engine.run.job import Job, Path
+from genolift.engine.run.memory import at_most, free
+from genolift.engine.run.run import Runner
+from genolift.engine.run.sums import PartSums, Sums
+from genolift.errors import InputError
+from genolift.explain.result import Attribution
+from genolift.targets.targets import LAST_CONVOLUTION, Target, resolve, target_in_words
+from genolift.targets.trial import check_layer, check_output, trial_of
+
+Model = nn.Module | ExportedProgram
+References = Tensor | NDArray[Any] | Callable[[Tensor], Tensor]
+"""(n, r, *event), (r, *event), or a function of some inputs that makes either, such as those of
+`genolift.references`."""
+Piece = tuple[int, int, tuple[int, ...]]
+"""(start, stop, event): where one of several inputs lies in the flat one, and its own shape."""
+PRECISIONS = ("float32", "float64", "tf32", "bfloat16")
+
+
+class Explainer:
+    """A model captured once, to explain many inputs of one shape.
+
+    Parameters
+    ----------
+    model, rule, layer, keep_final_activation, extra_inputs, device, precision
+        As in `genolift.deeplift`.
+    example
+        (n, *event): inputs of the shape to explain.
+    target
+        A target, or a list of targets that share a graph.
+    memory, besides
+        Bytes that the process stays under, None for what is free; those of them that the caller will take.
+    """
+
+    @own_state()
+    def __init__(
+        self,
+        model: Model,
+        example: Tensor,
+        *,
+        rule: str = GENOMICS_DEFAULT,
+        target: Target | Sequence[Target] = 0,
+        layer: str | None = None,
+        keep_final_activation: bool = False,
+        extra_inputs: tuple[Tensor, ...] = (),
+        device: str | torch.device | None = None,
+        precision: str = "float32",
+        memory: int | None = None,
+        besides: int = 0,
+    ) -> None:
+        if precision not in PRECISIONS:
+            raise InputError(
+                f"{precision!r} is no precision",
+                where="precision",
+                remedy=f"choose one of {', '.join(PRECISIONS)}",
+            )
+        if not isinstance(model, (nn.Module, ExportedProgram)):
+            raise InputError(
+                f"is a {type(model).__name__}",
+                where="model",
+                remedy="give a torch.nn.Module or an exported program",
+            )
+        self.device = chosen_device(device)
+        self.precision, self.layer = precision, layer
+        self.dtype = torch.float64 if precision == "float64" else torch.float32
+        rows = (
+            as_tensor(example, "inputs")[:1],
+            *(as_tensor(extra, "extra_inputs")[:1] for extra in extra_inputs),
+        )
+        if rows[0].shape[0] == 0:
+            raise InputError("there is no input", where="inputs", remedy="give at least one")
+        targets: list[Any] = list(target) if isinstance(target, (list, tuple)) else [target]
+        if not targets:
+            raise InputError("there is no target", where="target", remedy="give at least one")
+        self.target_names = tuple(map(target_in_words, targets))
+        with process_settings(self.dtype, tf32=self._tf32):
+            self.targets: tuple[Explained, ...]
+            self.graph, self.targets, self.stepped_over = self._capture(
+                model, rows, targets, keep_final_activation, rule
+            )
+            self._follow(rule)
+            check_alone(self.runner, rows[0][0].numel(), memory, besides)
+            placed = tuple(self.runner.placed(row) for row in rows)
+            self.event = self._check_shapes(placed)
+            check_rows_are_independent(self.runner, placed)
+
+    @property
+    def target(self) -> Explained:
+        """The target, the first where there are several."""
+        return self.targets[0]
+
+    def _follow(self, rule: str) -> None:
+        self.plan = make_plan(self.graph, rule)
+        half = self.precision == "bfloat16"
+        self.runner = Runner(self.plan, self.device, self.dtype, half_precision=half)
+
+    @own_state()
+    def with_rule(self, rule: str) -> Explainer:
+        """Return an explainer of the same captured model by another rule."""
+        other = copy.copy(self)
+        other._follow(rule)
+        return other
+
+    def _capture(
+        self,
+        model: Model,
+        rows: tuple[Tensor, ...],
+        targets: list[Target],
+        keep_final_activation: bool,
+        rule: str,
+    ) -> tuple[Graph, tuple[Explained, ...], str]:
+        resolved = resolve(model, targets)
+        graph = capture(
+            model,
+            rows,
+            device=self.device,
+            dtype=self.dtype,
+            after=resolved.after,
+            of_layer=resolved.layer,
+            read=None if self.layer == LAST_CONVOLUTION else self.layer,
+            tried=trial_of(resolved, rule, self.device, self.dtype),
+        )
+        stepped_over = ""
+        if (resolved.after is None or resolved.picks) and not keep_final_activation:
+            graph, stepped_over = step_over_final_activation(graph)
+        if self.layer == LAST_CONVOLUTION:
+            graph = replace(graph, read=_last_convolution(graph))
+        return graph, resolved.explained, stepped_over
+
+    def _check_shapes(self, rows: tuple[Tensor, ...]) -> tuple[int, ...]:
+        """Check targets and layer on two rows; return the shape of what contributions are read at."""
+        with torch.no_grad():
+            pair = tuple(torch.cat([row, row]) for row in rows)
+            activations = self.runner.forward(pair, carry=False)
+            output = self.runner.output(activations)
+            check_output(output, self.targets, 2)
+            read = activations.values[self.graph.read]
+            rows_first = self.runner.known.axis.get(self.graph.read) == 0
+            check_layer(read, rows_first and read.shape[0] == 2, self.layer)
+            return tuple(read.shape[1:])
+
+    @own_state()
+    def explain(
+        self,
+        inputs: Tensor,
+        references: References,
+        *,
+        extra_inputs: tuple[Tensor, ...] = (),
+        keep_multipliers: bool = False,
+        batch_size: int | None = None,
+        memory: int | None = None,
+        progress: bool | Callable[[int], None] = False,
+        path: Path = (),
+        names: list[str] | None = None,
+        besides: int = 0,
+    ) -> Attribution:
+        """Return the contributions of ``inputs`` to the first target; arguments as in `genolift.deeplift`.
+
+        ``memory`` is the number of bytes that the process stays under, ``besides`` what of them the caller
+        takes meanwhile; ``names`` name the inputs in errors; ``path`` holds (point, weight) of integrated
+        gradients.
+        """
+        return self.explain_each(
+            inputs,
+            references,
+            extra_inputs=extra_inputs,
+            keep_multipliers=keep_multipliers,
+            batch_size=batch_size,
+            memory=memory,
+            progress=progress,
+            path=path,
+            names=names,
+            besides=besides,
+        )[0][0]
+
+    @own_state()
+    def explain_each(
+        self,
+        inputs: Tensor,
+        references: References,
+        *,
+        extra_inputs: tuple[Tensor, ...] = (),
+        keep_multipliers: bool = False,
+        batch_size: int | None = None,
+        memory: int | None = None,
+        progress: bool | Callable[[int], None] = False,
+        path: Path = (),
+        names: list[str] | None = None,
+        pieces: Sequence[Piece] = (),
+        besides: int = 0,
+    ) -> list[list[Attribution]]:
+        """Return the contributions to each target, [target][piece]; arguments as in `explain`.
+
+        ``pieces`` are (start, stop, event) of the inputs that are flattened into one; without any there is
+        one piece, the whole.
+        """
+        if path and self.layer is not None:
+            raise InputError(
+                "integrated gradients go along the path of the input",
+                where="layer",
+                remedy="leave the layer out, or use deeplift",
+            )
+        inputs = _checked(as_tensor(inputs, "inputs"), names)
+        job = Job(self.runner, self.targets, inputs, references, extra_inputs, path, names)
+        divided = split(
+            footprint(job, keep_multipliers=keep_multipliers),
+            self.device,
+            job.most_workers(),
+            memory=memory,
+            batch_size=None if batch_size is None else checked_size(batch_size),
+            besides=besides,
+        )
+        limits = at_most(memory, self.device)
+        with _progress(progress, len(inputs) * job.r) as advance, self._settings(), limits:
+            sums = [
+                self._sums(number, inputs, job.r, keep_multipliers, pieces, names)
+                for number in range(len(self.targets))
+            ]
+            every = [each for of_target in sums for each in of_target]
+            # Closed at once also after an error: threads end, and torch's number of them is set back.
+            with closing(job.run(divided, lambda part: [each.of(part) for each in every])) as parts:
+                for made in _one_behind(parts):
+                    for each, of_part in zip(every, made, strict=True):
+                        each.add(of_part)
+                    advance(made[0].convergence_error.numel())
+        for each in every:
+            each.check()
+        return [
+            [_result(each, self.dtype, name) for each in of_target]
+            for of_target, name in zip(sums, self.target_names, strict=True)
+        ]
+
+    def _sums(
+        self,
+        number: int,
+        inputs: Tensor,
+        r: int,
+        keep_multipliers: bool,
+        pieces: Sequence[Piece],
+        names: list[str] | None,
+    ) -> list[Sums]:
+        at_input, n = self.layer is None, len(inputs)
+        options: dict[str, Any] = {"keep_multipliers": keep_multipliers, "names": names, "number": number}
+        if not pieces:
+            return [Sums(n, r, self.event, onehot=at_input and is_onehot(inputs), **options)]
+        sums = []
+        for start, stop, event in pieces:
+            onehot = is_onehot(inputs[:, start:stop].reshape(n, *event))
+            sums.append(Sums(n, r, event, onehot=onehot, piece=(start, stop), **options))
+        return sums
+
+    def batch_size(self) -> int:
+        """Return how many pairs to compute at a time where no job is at hand to be measured."""
+        fits = int(SHARE_OF_FREE_MEMORY * free(self.device)) // self.runner.bytes_per_pair()
+        if self.device.type == "cpu":
+            fits = min(fits, CPU_BATCH_BYTES // value_bytes(self.runner))
+        return max(1, fits)
+
+    @property
+    def _tf32(self) -> bool:
+        return self.precision == "tf32" and self.device.type == "cuda"
+
+    @contextmanager
+    def _settings(self) -> Iterator[None]:
+        """Set what precision asks of the whole process, and set it back."""
+        with process_settings(self.dtype, tf32=self._tf32), torch.no_grad():
+            yield
+
+
+def _last_convolution(graph: Graph) -> Name:
+    name = behind_last_convolution(graph)
+    if name is None:
+        raise InputError(
+            "the model has no convolution of its input", where="layer", remedy="give a submodule's name"
+        )
+    return name
+
+
+def _one_behind(parts: Iterator[list[PartSums]]) -> Iterator[list[PartSums]]:
+    """Yield each part when the next has been begun: a GPU goes on while what it made is fetched."""
+    before: list[PartSums] | None = None
+    for part in parts:
+        if before is not None:
+            yield before
+        before = part
+    if before is not None:
+        yield before
+
+
+def _result(sums: Sums, dtype: torch.dtype, target: str) -> Attribution:
+    return Attribution(
+        contributions=(sums.contributions / sums.r).to(dtype),
+        hypothetical=None if sums.hypothetical is None else (sums.hypothetical / sums.r).to(dtype),
+        standard_error=sums.standard_error().to(dtype),
+        multipliers=sums.multipliers,
+        output=sums.output.to(dtype),
+        reference_output=sums.reference_output.to(dtype),
+        convergence_error=sums.convergence_error.to(dtype),
+        target=target,
+    )
+
+
+def chosen_device(device: str | torch.device | None) -> torch.device:
+    """Return the device asked for, or a GPU where there is one."""
+    if device is None or device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.zeros(1, device=chosen).item()  # meta has no values
+    except Exception as error:
+        raise InputError(
+            f"there is no device {str(device)!r} here", where="device", remedy="choose auto, cpu or cuda"
+        ) from error
+    return chosen
+
+
+def checked_size(size: Any) -> int:
+    """Return a batch size, checked to be one."""
+    if not isinstance(size, int) or size < 1:
+        raise InputError(f"{size!r} rows", where="batch_size", remedy="give a whole number of 1 or more")
+    return size
+
+
+def _checked(inputs: Tensor, names: list[str] | None) -> Tensor:
+    finite = torch.isfinite(inputs).reshape(len(inputs), -1).all(1)
+    if not bool(finite.all()):
+        row = int((~finite).nonzero()[0])
+        raise InputError("holds NaN or infinity", where=f"sequence {names[row] if names else row}")
+    return inputs
+
+
+@contextmanager
+def _progress(progress: bool | Callable[[int], None], total: int) -> Iterator[Callable[[int], None]]:
+    if callable(progress):
+        yield progress
+    elif progress:
+        from tqdm import tqdm
+
+        with tqdm(total=total, unit="pair") as bar:
+            yield lambda pairs: bar.update(pairs) and None
+    else:
+        yield lambda pairs: None

@@ -1,0 +1,123 @@
+"""Several attributed inputs as one: flattened side by side, so that the engine sees a single input."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import ExportedProgram
+
+from genolift.engine.graph.capture import AS_TRAINED, ONE_SEQUENCE
+from genolift.engine.graph.shadow import unwrapped
+from genolift.engine.graph.trial_model import trial_model
+from genolift.engine.run.given import as_tensor
+from genolift.errors import InputError
+from genolift.explain.explainer import Piece
+
+
+class JoinedInputs(nn.Module):
+    """A model of several inputs as a model of one flat input, (n, total)."""
+
+    def __init__(self, model: nn.Module | ExportedProgram, pieces: Sequence[Piece]) -> None:
+        super().__init__()
+        self.model = model.module() if isinstance(model, ExportedProgram) else unwrapped(model)
+        self.pieces = list(pieces)
+        self.tasks: list[str] = []
+
+    def forward(self, flat: Tensor, *held: Tensor) -> Any:
+        """Return the model's output for its inputs side by side, (n, total), and its further arguments."""
+        inputs = [flat[:, start:stop].reshape(-1, *event) for start, stop, event in self.pieces]
+        return self.model(*inputs, *held)
+
+
+def joined(inputs: Sequence[Any]) -> tuple[Tensor, list[Piece]]:
+    """Return inputs, each (n, *event), as one, (n, total), and where each lies in it.
+
+    Raises
+    ------
+    InputError
+        If there is none, or they have different numbers of rows.
+    """
+    tensors = [as_tensor(each, "inputs") for each in inputs]
+    if not tensors:
+        raise InputError("there is no input", where="inputs", remedy="give at least one")
+    numbers = {len(tensor) for tensor in tensors}
+    if len(numbers) != 1:
+        raise InputError(
+            f"have {', '.join(str(len(tensor)) for tensor in tensors)} rows",
+            where="inputs",
+            remedy="give as many rows of each",
+        )
+    pieces: list[Piece] = []
+    start = 0
+    for tensor in tensors:
+        event = tuple(tensor.shape[1:])
+        pieces.append((start, start + math.prod(event), event))
+        start += math.prod(event)
+    return torch.cat([tensor.reshape(len(tensor), -1) for tensor in tensors], 1), pieces
+
+
+@contextmanager
+def one_sequence_of_each_told(
+    model: nn.Module | ExportedProgram, inputs: Sequence[Any], held: Sequence[Any]
+) -> Iterator[None]:
+    """Say of a model that does not take several inputs if it takes them as one row each, x[None]."""
+    try:
+        yield
+    except InputError as error:
+        rows = [as_tensor(each, "inputs")[None] for each in inputs]
+        if not rows or error.remedy != AS_TRAINED or any(row.dim() != 3 for row in rows):
+            raise
+        taken = False
+        with suppress(Exception):
+            trial_model(model)(*rows, *(as_tensor(each, "extra_inputs")[:1] for each in held))
+            taken = True
+        if not taken:
+            raise
+        raise InputError(error.what, where=error.where, remedy=ONE_SEQUENCE) from error
+
+
+def joined_references(inputs: Sequence[Any], references: Any, pieces: Sequence[Piece]) -> Tensor:
+    """Return references of several inputs as those of the joined one, (n, r, total) or (r, total).
+
+    Each is (n, r, *event), (r, *event), or a function of its input that gives either. The same r of all
+    inputs belong together.
+
+    Raises
+    ------
+    InputError
+        If there is not one for each input, or their shapes do not fit.
+    """
+    if not isinstance(references, (tuple, list)) or len(references) != len(inputs):
+        raise InputError(
+            f"there are {len(inputs)} inputs",
+            where="references",
+            remedy="give a tuple with the references of each",
+        )
+    flat = []
+    for values, given, (_, _, event) in zip(inputs, references, pieces, strict=True):
+        made = as_tensor(given(as_tensor(values, "inputs")) if callable(given) else given, "references")
+        leading = made.dim() - len(event)
+        if leading not in (1, 2) or tuple(made.shape[leading:]) != event:
+            raise InputError(
+                f"references have the shape {tuple(made.shape)}, inputs (n, {', '.join(map(str, event))})",
+                where="references",
+                remedy="give reference[None]: one reference for all is (1, *event)"
+                if leading == 0
+                else "give (n, r, *event), or (r, *event) for the same references everywhere",
+            )
+        flat.append(made.reshape(*made.shape[:leading], math.prod(event)))
+    if len({each.shape[-2] for each in flat}) != 1:
+        raise InputError(
+            f"there are {', '.join(str(each.shape[-2]) for each in flat)} references",
+            where="references",
+            remedy="give as many for each input",
+        )
+    if any(each.dim() == 3 for each in flat):
+        n = len(inputs[0])
+        flat = [each if each.dim() == 3 else each.expand(n, *each.shape) for each in flat]
+    return torch.cat(flat, -1)

@@ -1,0 +1,75 @@
+"""Digests of rows and of files: what a file was made from, and whether it is still what was written.
+
+All are BLAKE2b (RFC 7693) of 16 bytes; numbers are little-endian.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+SIZE = 16
+"""Bytes of a digest."""
+
+
+def rows_of(values: NDArray[Any] | Sequence[bytes]) -> Any:
+    """Return the bytes of each row of an array; texts in UTF-8 are rows as they are."""
+    if not isinstance(values, np.ndarray):
+        return values
+    if values.dtype.kind == "S":
+        return values.tolist()
+    little = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
+    size = little.dtype.itemsize * int(np.prod(little.shape[1:], dtype=np.int64))
+    return little.view(np.uint8).reshape(len(little), size) if little.size else [b""] * len(little)
+
+
+def row_digests(*columns: NDArray[Any] | Sequence[bytes]) -> NDArray[np.uint8]:
+    """Return the digest of each row, uint8 (row, 16): of what it has in all columns, one after another.
+
+    ``columns`` are arrays (row, ...) or lists of bytes.
+    """
+    found = []
+    for parts in zip(*map(rows_of, columns), strict=True):
+        digest = hashlib.blake2b(digest_size=SIZE)
+        for part in parts:
+            digest.update(part)
+        found.append(digest.digest())
+    return np.frombuffer(b"".join(found), np.uint8).reshape(len(found), SIZE)
+
+
+def sequence_digests(
+    key: NDArray[np.int64], ids: Iterable[str], codes: NDArray[np.uint8]
+) -> NDArray[np.uint8]:
+    """Return what tells each sequence from others: the digest of key (int64), id and codes.
+
+    The id is in UTF-8 and has its length in bytes before it, an int64.
+    """
+    names = [text.encode("utf-8") for text in ids]
+    return row_digests(key, np.array([len(name) for name in names], np.int64), names, codes)
+
+
+class FileDigest:
+    """The digest of a file: of some of its attributes, as JSON with sorted keys, and of arrays, in order."""
+
+    def __init__(self, attributes: Mapping[str, Any]) -> None:
+        self._digest = hashlib.blake2b(digest_size=SIZE)
+        self._digest.update(json.dumps(attributes, sort_keys=True, default=_plain).encode())
+
+    def add(self, *arrays: NDArray[Any]) -> None:
+        """Add arrays, in blocks of rows or whole."""
+        for array in arrays:
+            self._digest.update(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).data)
+
+    def hex(self) -> str:
+        """Return the digest of what was added so far, in hexadecimal."""
+        return self._digest.hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """Return a number or an array, as h5py reads it, as JSON has it."""
+    return value.tolist()

@@ -1,0 +1,243 @@
+"""HDF5 files, read only where nothing in them leads elsewhere."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, BinaryIO, TypeVar
+
+import h5py
+import numpy as np
+from h5py import h5d, h5z
+from numpy.typing import NDArray
+
+from genolift.errors import InputError, Refusal, refused_as
+from genolift.files.hdf5_heaps import check_heaps
+from genolift.files.whole import existing_file
+from genolift.warned import keep_warnings
+
+Store = TypeVar("Store")
+
+_FILTERS = {h5z.FILTER_DEFLATE, h5z.FILTER_SHUFFLE, h5z.FILTER_FLETCHER32, h5z.FILTER_LZF}
+"""What h5py brings along (gzip, shuffle, fletcher32, lzf): for any other HDF5 looks for a library to run."""
+_LARGEST_RATIO = 1032
+"""No deflate stream unpacks to more times its size (zlib's technical notes); LZF's limit is lower."""
+_LARGEST_CHUNK = 2**28
+"""Bytes of a chunk, which HDF5 holds in memory whole. Our own hold 1 MiB, or one sequence."""
+_DEEPEST = 64
+"""Groups within groups; Keras's nested models, which go deepest, have about ten."""
+_RAISED = (
+    *(OSError, RuntimeError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError),
+    *(MemoryError, EOFError, AssertionError, SystemError),
+)
+"""What h5py, HDF5, numpy and json raise for files that are damaged or made to do harm."""
+
+
+def reading(refusal: Refusal) -> AbstractContextManager[None]:
+    """Turn whatever is raised while a file is read in this block into the one error of that file."""
+    return refused_as(refusal, _RAISED)
+
+
+@contextmanager
+def opened_hdf5(source: str | os.PathLike[str] | BinaryIO, refusal: Refusal) -> Iterator[h5py.File]:
+    """Yield an HDF5 file to read, once nothing in it leads out of it or is larger than the file can hold.
+
+    The only way in which any HDF5 file is opened for reading. What is read in the block, or later from the
+    file, belongs in `reading` or comes through a `Stored`.
+
+    Parameters
+    ----------
+    source
+        The path of a file that is there, or an open file.
+    refusal
+        Makes the error.
+
+    Raises
+    ------
+    InputError
+        If it is no HDF5 file or is damaged; has a link to another place or file, external storage, a virtual
+        dataset, or a filter other than gzip, shuffle, fletcher32 and lzf; or declares more data than its
+        bytes can unpack to.
+    """
+    with reading(refusal):
+        file = h5py.File(source, "r")
+    with file:
+        with reading(refusal):
+            if _check(file):
+                check_heaps(source)
+        yield file
+
+
+@contextmanager
+def opened_store(
+    path: str | os.PathLike[str], what: str, remedy: str, made: Callable[[h5py.File, Refusal], Store]
+) -> Iterator[Store]:
+    """Yield one of our own files, opened by `opened_hdf5`, as what ``made`` makes of it.
+
+    Parameters
+    ----------
+    what, remedy
+        What the file is not, such as "is no store of references", and how it is made anew; for the error.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged, or something else.
+    """
+    file = existing_file(path)
+
+    def refusal(why: object) -> InputError:
+        return InputError(f"{what} ({why})", where=str(file), remedy=remedy)
+
+    with opened_hdf5(file, refusal) as opened:
+        with reading(refusal):
+            store = made(opened, refusal)
+        yield store
+
+
+class Stored:
+    """A dataset of an open file: read later, with the file's own error for what is damaged."""
+
+    def __init__(self, dataset: h5py.Dataset, refusal: Refusal) -> None:
+        self._dataset, self._refusal = dataset, refusal
+        self.shape: tuple[int, ...] = dataset.shape
+        self.dtype: np.dtype[Any] = dataset.dtype
+
+    def __getitem__(self, where: Any) -> NDArray[Any]:
+        with reading(self._refusal):
+            values: NDArray[Any] = self._dataset[where]
+        return values
+
+
+def check_format(file: h5py.File, name: str, version: int) -> None:
+    """Raise ValueError if the file does not say that it is of this format and version."""
+    said = file.attrs.get("format"), file.attrs.get("version")
+    if not isinstance(said[0], str) or np.ndim(said[1]) or said != (name, version):
+        raise ValueError(f"its format is not {name} version {version}")
+
+
+def json_object(holder: h5py.HLObject, name: str) -> dict[str, Any]:
+    """Return the JSON object in an attribute.
+
+    Raises
+    ------
+    ValueError, TypeError, KeyError
+        If there is none.
+    """
+    found = json.loads(holder.attrs[name])
+    if not isinstance(found, dict):
+        raise TypeError(f"its attribute {name} is no JSON object")
+    return found
+
+
+def warnings_of(file: h5py.File) -> list[str]:
+    """Return what was warned of when a file of ours was written, or what it is made from.
+
+    The running command keeps it, so that what it writes says it too (`warned.py`).
+    """
+    found = json.loads(file.attrs.get("warnings", "[]"))
+    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+        raise TypeError("its attribute warnings is no JSON list of texts")
+    keep_warnings(found)
+    return found
+
+
+def texts(dataset: h5py.Dataset) -> list[str]:
+    """Return a dataset of UTF-8 texts, which have one length in bytes, as they are without the padding.
+
+    Raises
+    ------
+    ValueError
+        If it holds something else. UnicodeDecodeError is one too.
+    """
+    if dataset.dtype.kind != "S" or len(dataset.shape) != 1:
+        raise ValueError(f"{dataset.name} holds no texts of one length")
+    return [text.decode("utf-8") for text in dataset[:].tolist()]
+
+
+def as_bytes(values: Iterable[Any]) -> list[bytes]:
+    """Return texts, be they str or bytes already, in UTF-8."""
+    return [bytes(text) if isinstance(text, bytes) else str(text).encode("utf-8") for text in values]
+
+
+def text_type(values: Iterable[bytes]) -> np.dtype[Any]:
+    """Return the type of a dataset that has room for each of these texts, which are UTF-8.
+
+    All have one length in bytes: texts of any length are kept by HDF5 outside of the dataset, where no
+    checksum covers them.
+    """
+    return h5py.string_dtype("utf-8", max(1, max(map(len, values), default=0)))
+
+
+def _check(file: h5py.File) -> bool:
+    """Raise ValueError for what `opened_hdf5` refuses, without reading any data.
+
+    Return whether the file holds texts of any length, which it keeps apart.
+    """
+    apart = False
+    room = left = int(file.id.get_filesize())
+    seen: set[int] = set()
+    waiting: list[tuple[h5py.Group, int]] = [(file["/"], 0)]
+    while waiting:
+        group, depth = waiting.pop()
+        if depth > _DEEPEST:
+            raise ValueError(f"{_short(group.name)} is nested in more than {_DEEPEST} groups")
+        for name in group:
+            place = _short(f"{group.name.rstrip('/')}/{name}")
+            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                raise ValueError(f"{place} is a link to somewhere else")
+            found = group[name]
+            address = int(h5py.h5o.get_info(found.id).addr)
+            if isinstance(found, h5py.Group):
+                if address in seen:
+                    raise ValueError(f"{place} is a group that stands in two places")
+                waiting.append((found, depth + 1))
+            elif isinstance(found, h5py.Dataset) and address not in seen:
+                left -= _stored_bytes(found, place)
+                if left < 0:
+                    raise ValueError(f"its datasets share bytes, or it is cut off ({place})")
+            seen.add(address)
+            apart |= isinstance(found, h5py.Dataset) and found.dtype.hasobject
+            apart |= _check_attributes(found, place, room)
+    return _check_attributes(file, "the file", room) or apart
+
+
+def _stored_bytes(dataset: h5py.Dataset, place: str) -> int:
+    """Return the bytes that a dataset takes in its file, checked against what it unpacks to."""
+    settings = dataset.id.get_create_plist()
+    layout = settings.get_layout()
+    if layout == h5d.VIRTUAL:
+        raise ValueError(f"{place} is a virtual dataset, whose values are in other files")
+    if settings.get_external_count():
+        raise ValueError(f"{place} has its values in another file")
+    filters = {settings.get_filter(number)[0] for number in range(settings.get_nfilters())}
+    if not filters <= _FILTERS:
+        raise ValueError(f"{place} is compressed by HDF5's filter {min(filters - _FILTERS)}")
+    item = int(dataset.id.get_type().get_size())
+    if layout == h5d.CHUNKED and math.prod(settings.get_chunk()) * item > _LARGEST_CHUNK:
+        raise ValueError(f"{place} has chunks of over {_LARGEST_CHUNK} bytes")
+    declared = math.prod(dataset.shape or (0,)) * item
+    stored = int(dataset.id.get_storage_size())
+    compact = layout == h5d.COMPACT
+    packed = bool(filters & {h5z.FILTER_DEFLATE, h5z.FILTER_LZF})
+    if not compact and declared > stored * (_LARGEST_RATIO if packed else 1):
+        raise ValueError(f"{place} is said to have {declared} bytes, in {stored} bytes of the file")
+    return stored
+
+
+def _check_attributes(holder: h5py.HLObject, place: str, room: int) -> bool:
+    """Raise ValueError for what is too large; return whether any is a text of any length."""
+    apart = False
+    for name in holder.attrs:
+        attribute = holder.attrs.get_id(name)
+        apart |= attribute.dtype.hasobject
+        if math.prod(attribute.shape or (0,)) * int(attribute.get_type().get_size()) > room:
+            raise ValueError(f"the attribute {_short(name)} of {place} is larger than the file")
+    return apart
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 100 else f"{name[:100]}..."

@@ -1,0 +1,159 @@
+"""HDF5 files that stand under their name whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import h5py
+
+from genolift.errors import InputError
+from genolift.files.stopping import signals_wait
+from genolift.files.whole import whole_file
+from genolift.warned import kept_warnings
+
+_READ_BYTES = 2**24
+
+
+@contextmanager
+def whole_hdf5(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
+    """Yield an HDF5 file to write to, that is ``path`` only if the block succeeds; as `files.whole_file`.
+
+    A full disk is an error of this file alone: where the HDF5 library itself meets it, the library cannot
+    close the file, corrupts its memory, and kills the interpreter later. So with whatever a signal raises.
+    Before it gets its name the file is opened again, and all of it read. It says what the command warned of.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be made or written to, the disk is full, or what was written cannot be read.
+    """
+    with whole_file(path) as beside:
+        with beside.open("r+b", buffering=0) as opened, signals_wait(_CALLED_BY_HDF5):
+            disk = _Disk(opened)
+            try:
+                with h5py.File(disk, "w") as file:
+                    yield file
+                    if warned := kept_warnings():
+                        file.attrs["warnings"] = json.dumps(warned)
+            finally:
+                if disk.error is not None:
+                    raise disk.error
+        try:
+            check_hdf5(beside)
+        except (OSError, RuntimeError, ValueError, KeyError) as error:
+            raise InputError(
+                f"cannot be read right after it was written ({error})",
+                where=str(path),
+                remedy="run again; if it fails again, write to another disk, since this one may be failing",
+            ) from error
+
+
+def check_hdf5(path: Path) -> None:
+    """Read all datasets and attributes of an HDF5 file; the library checks the checksums that datasets have.
+
+    Raises
+    ------
+    OSError, RuntimeError, ValueError, KeyError
+        As h5py says that the file is damaged.
+    """
+    with h5py.File(path, "r") as file:
+        _read_all(file)
+
+
+def _read_all(item: h5py.Group | h5py.Dataset) -> None:
+    dict(item.attrs)
+    if isinstance(item, h5py.Group):
+        for name in item:
+            _read_all(item[name])
+    elif item.chunks is not None:
+        for part in item.iter_chunks():
+            item[part]
+    elif item.shape:
+        step = max(1, _READ_BYTES * len(item) // max(1, item.nbytes))
+        for start in range(0, len(item), step):
+            item[start : start + step]
+    else:
+        item[()]
+
+
+class _Disk:
+    """An open file that keeps the first exception of its methods for later, and then does nothing more.
+
+    None is passed on to the HDF5 library, which calls them.
+    """
+
+    def __init__(self, opened: BinaryIO) -> None:
+        self.opened = opened
+        self.error: BaseException | None = None
+
+    def seek(self, position: int, whence: int = os.SEEK_SET) -> int:
+        if self.error is None:
+            try:
+                return self.opened.seek(position, whence)
+            except BaseException as error:
+                self.error = error
+        return 0
+
+    def tell(self) -> int:
+        if self.error is None:
+            try:
+                return self.opened.tell()
+            except BaseException as error:
+                self.error = error
+        return 0
+
+    def write(self, data: Any) -> int:
+        if self.error is None:
+            try:
+                rest = memoryview(data)
+                while len(rest):  # a disk that fills up takes a part first
+                    rest = rest[self.opened.write(rest) :]
+            except BaseException as error:
+                self.error = error
+        return len(data)
+
+    def readinto(self, buffer: Any) -> int:
+        rest = memoryview(buffer)
+        if self.error is None:
+            try:
+                while len(rest) and (n := self.opened.readinto(rest)):  # type: ignore[attr-defined]
+                    rest = rest[n:]
+            except BaseException as error:
+                self.error = error
+        rest[:] = bytes(len(rest))  # past the end, as of any file that HDF5 makes room in
+        return len(buffer)
+
+    def read(self, size: int = -1) -> bytes:
+        buffer = bytearray(max(0, size))
+        self.readinto(buffer)
+        return bytes(buffer)
+
+    def truncate(self, size: int) -> int:
+        if self.error is None:
+            try:
+                self.opened.truncate(size)
+            except BaseException as error:
+                self.error = error
+        return size
+
+    def flush(self) -> None:
+        """Do nothing: the file is not buffered."""
+
+
+_CALLED_BY_HDF5 = frozenset(
+    method.__code__
+    for method in (
+        _Disk.seek,
+        _Disk.tell,
+        _Disk.write,
+        _Disk.readinto,
+        _Disk.read,
+        _Disk.truncate,
+        _Disk.flush,
+    )
+)

@@ -1,0 +1,185 @@
+"""The files that a model is in: one, the shards that an index names, or a folder as Hugging Face writes it.
+
+No weights are read, and torch is not needed: the workflow asks when it makes its graph of jobs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from genolift.errors import InputError
+from genolift.files.whole import existing_file, sha256
+
+_SUFFIX = ".index.json"
+_IN_A_FOLDER = ("model.safetensors", "pytorch_model.bin")
+"""What a folder's weights are called, alone or with an index of shards; the first that is there is read."""
+_CONFIG = "config.json"
+_MOST_BYTES = 2**26
+"""Of an index, which has some 100 for each tensor."""
+
+
+@dataclass(frozen=True)
+class ShardedModel:
+    """A model whose weights are in several files, or beside a description of it."""
+
+    shards: Mapping[str, tuple[str, ...] | None]
+    """The files of weights in the folder, each with the keys that the index says it has; None for all."""
+    folder: Path
+    described: tuple[str, ...]
+    """The other files that are read: the index and what says how the model was made."""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files that are read."""
+        return tuple(self.folder / name for name in (*self.described, *self.shards))
+
+    def settings(self) -> dict[str, Any]:
+        """Return what the folder says of how the model was made, empty where it says nothing."""
+        return _read(self.folder / _CONFIG) if _CONFIG in self.described else {}
+
+
+def sharded(path: str | os.PathLike[str], where: str = "model.path") -> ShardedModel | None:
+    """Return what an index, or a folder of weights, holds; None for any other file or folder.
+
+    Parameters
+    ----------
+    where
+        The config's key, for errors.
+
+    Raises
+    ------
+    InputError
+        If an index cannot be read, names what is no file beside it, or a shard is missing.
+    """
+    given = Path(path)
+    if not _is_there(given):
+        return None
+    if given.is_dir():
+        held = [given / f"{name}{end}" for name in _IN_A_FOLDER for end in ("", _SUFFIX)]
+        weights = next((file for file in held if file.is_file()), None)
+        if weights is None:
+            return None
+    elif given.name.endswith(".json") and given.is_file() and _is_index(given):
+        weights = given
+    else:
+        return None
+    described = (_CONFIG,) if (weights.parent / _CONFIG).is_file() else ()
+    if not weights.name.endswith(_SUFFIX) and weights != given:
+        return ShardedModel({weights.name: None}, weights.parent, described)
+    return ShardedModel(_shards(weights, where), weights.parent, (weights.name, *described))
+
+
+def _is_there(given: Path) -> bool:
+    """Whether there is a file or folder of a name, which may be too long for any."""
+    try:
+        return given.exists()
+    except OSError:
+        return False
+
+
+def model_files(path: str | os.PathLike[str]) -> tuple[str, ...]:
+    """Return the files that a model's path stands for: itself, if it is one.
+
+    Raises
+    ------
+    InputError
+        As `sharded`.
+    """
+    found = sharded(path)
+    return (str(path),) if found is None else tuple(map(str, found.files))
+
+
+def existing_model(path: str | os.PathLike[str], *, where: str = "model.path") -> Path:
+    """Return a model's path if its files are there.
+
+    Raises
+    ------
+    InputError
+        If one is missing, or the path is a folder without weights.
+    """
+    given = Path(path)
+    found = sharded(given, where)
+    if found is not None:
+        for file in found.files:
+            existing_file(file, where=where)
+        return given
+    if not _is_there(given):
+        return existing_file(given, where=where)
+    if given.is_dir() and not (given / "saved_model.pb").is_file():
+        raise InputError(
+            "is a folder without weights",
+            where=f"{where}: {given}",
+            remedy="name a file in it, or a folder that holds " + " or ".join(_IN_A_FOLDER),
+        )
+    return given if given.is_dir() else existing_file(given, where=where)
+
+
+def model_sha256(path: str | os.PathLike[str]) -> str:
+    """Return the SHA-256 of a model's file; of several, that of what ``sha256sum`` prints of them by name."""
+    found = sharded(path)
+    if found is None:
+        return sha256(path)
+    told = "".join(f"{digest}  {name}\n" for name, digest in file_digests(path).items())
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
+def file_digests(path: str | os.PathLike[str]) -> dict[str, str]:
+    """Return the SHA-256 of each file of a model in several, by its name, sorted; nothing of one file."""
+    found = sharded(path)
+    files = () if found is None else found.files
+    return {file.name: sha256(file) for file in sorted(files, key=lambda file: file.name)}
+
+
+def _is_index(path: Path) -> bool:
+    if path.name.endswith(_SUFFIX):
+        return True
+    try:
+        with path.open("rb") as file:
+            return b'"weight_map"' in file.read(2**16)
+    except OSError:
+        return False
+
+
+def _shards(index: Path, where: str) -> dict[str, tuple[str, ...] | None]:
+    told = _read(index).get("weight_map")
+    if not isinstance(told, dict) or not told:
+        raise InputError("has no weight_map", where=f"{where}: {index}", remedy="copy it again")
+    shards: dict[str, list[str]] = {}
+    for key, name in told.items():
+        if not isinstance(name, str) or Path(name).name != name or name in ("", ".", ".."):
+            raise InputError(
+                f"names {str(name)[:60]!r}, which is no file beside it",
+                where=f"{where}: {index}, {key}",
+                remedy="name files of the index's own folder",
+            )
+        shards.setdefault(name, []).append(key)
+    missing = [name for name in shards if not (index.parent / name).is_file()]
+    if missing:
+        more = f", and {len(missing) - 1} more of {len(shards)} shards" if len(missing) > 1 else ""
+        raise InputError(
+            f"names {missing[0]}, which is not beside it{more}",
+            where=f"{where}: {index}",
+            remedy=f"copy {'them' if more else 'it'} into {index.parent}",
+        )
+    return {name: tuple(keys) for name, keys in shards.items()}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise ValueError("it is longer than any model's")
+        told = json.loads(path.read_bytes())
+        if not isinstance(told, dict):
+            raise ValueError("it is no mapping")
+    except (OSError, ValueError, RecursionError) as error:
+        why = " ".join(str(error).split())[:120]
+        raise InputError(
+            f"cannot be read as JSON ({why})", where=f"model.path: {path}", remedy="copy it again"
+        ) from error
+    return told

@@ -1,0 +1,200 @@
+"""Where a command may write: the one place that decides it for each output.
+
+A file's place holds a regular file or nothing; a folder's is empty, absent, or holds what an earlier run
+wrote, as the mark in it says. What a command reads is never replaced by what it writes, by whatever name.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from genolift.errors import InputError
+
+_FORMAT = "genolift-folder"
+MARK = ".genolift"
+"""The file in a folder that says that it is ours: of which kind, and what was written into it."""
+UNFINISHED = ".genolift-unfinished-"
+"""What the temporary names of files and folders begin with that are being written."""
+_NOBODYS = (
+    ".snakemake_timestamp",
+    ".DS_Store",
+    "._*",
+    ".nfs*",
+    "Thumbs.db",
+    f"{UNFINISHED}*",
+    ".genolift-lock",
+)
+"""What systems leave in a folder, and what a run that was killed has left."""
+_INDEXES = (".fai", ".gzi")
+"""The ends of what stands beside an input and is read with it."""
+_SPECIAL = (
+    (stat.S_ISLNK, "is a link", "name the file or folder that it leads to, or remove the link"),
+    (stat.S_ISCHR, "is a device", "name a file"),
+    (stat.S_ISBLK, "is a device", "name a file"),
+    (stat.S_ISFIFO, "is a named pipe", "name a file"),
+    (stat.S_ISSOCK, "is a socket", "name a file"),
+)
+
+
+def check_outputs(
+    files: Sequence[str | os.PathLike[str]] = (),
+    *,
+    folders: Sequence[tuple[str | os.PathLike[str], str]] = (),
+    inputs: Iterable[str | os.PathLike[str] | None],
+) -> None:
+    """Check where a command is about to write, before it does anything.
+
+    Parameters
+    ----------
+    files
+        The files that it writes.
+    folders
+        The folders that it replaces as a whole, and their kinds, as `check_folder` takes them.
+    inputs
+        All files and folders that it reads; None, and what does not exist, is left to whoever reads it.
+
+    Raises
+    ------
+    InputError
+        If an output is no place for one (`check_file`, `check_folder`), is an input under whatever name (by
+        another path, a hard link or a symbolic link), holds an input, or stands for two outputs.
+    """
+    named = [os.fspath(path) for path in inputs if path is not None]
+    named += [f"{path}{end}" for path in named for end in _INDEXES]
+    read = {identity: path for path in named if (identity := _identity(path)) is not None}
+    seen: set[Path] = set()
+    for file in map(Path, files):
+        check_file(file)
+        _check_not_read(file, read)
+        _check_new(file, seen)
+    for folder, kind in folders:
+        check_folder(Path(folder), kind)
+        _check_not_read(Path(folder), read)
+        _check_new(Path(folder), seen)
+
+
+def check_file(path: Path) -> None:
+    """Raise `InputError` unless ``path`` is a regular file or nothing; links in its folders are followed.
+
+    A path that is itself a link is refused: both to replace the link and to replace what it leads to could be
+    what nobody meant.
+    """
+    mode = _mode(path)
+    if mode is None:
+        return
+    _refuse_special(path, mode)
+    if stat.S_ISDIR(mode):
+        raise InputError("is a folder, not a file", where=str(path), remedy="name a file in it")
+
+
+def check_folder(path: Path, kind: str, *, replaced: bool = True) -> None:
+    """Raise `InputError` unless ``path`` is nothing, an empty folder, or one with the mark of this ``kind``.
+
+    Where it is to be ``replaced`` as a whole it may hold nothing but what was written into it, since whatever
+    else a user put there would be lost. A link to a folder is refused.
+    """
+    mode = _mode(path)
+    if mode is None:
+        return
+    _refuse_special(path, mode)
+    if not stat.S_ISDIR(mode):
+        raise InputError("is a file, not a folder", where=str(path), remedy="name a folder")
+    held, mark = files_in(path), read_mark(path)
+    if mark is None or mark.get("kind") != kind:
+        if held:
+            raise InputError(
+                f"is there already, and was not made by genolift {kind}",
+                where=str(path),
+                remedy="move it elsewhere, or name a new folder or an empty one",
+            )
+        return
+    more = sorted(held - set(mark["files"])) if replaced else []
+    if more:
+        others = f" and {len(more) - 1} more" if len(more) > 1 else ""
+        raise InputError(
+            f"would be replaced, and holds {more[0]!r}{others}, which genolift {kind} did not write",
+            where=str(path),
+            remedy="move that elsewhere, or name a new folder",
+        )
+
+
+def mark_text(kind: str, files: Iterable[str], **more: str) -> str:
+    """Return what to write into `MARK`: the kind of folder, and the paths in it of the files we write."""
+    said = {"format": _FORMAT, "version": 1, "kind": kind, "files": sorted(files), **more}
+    return json.dumps(said, indent=1) + "\n"
+
+
+def read_mark(folder: Path) -> dict[str, Any] | None:
+    """Return what a folder's mark says; None where there is none."""
+    try:
+        said = json.loads((folder / MARK).read_bytes())
+    except (OSError, ValueError):
+        return None
+    known = isinstance(said, dict) and said.get("format") == _FORMAT and isinstance(said.get("files"), list)
+    return said if known else None
+
+
+def files_in(folder: Path) -> set[str]:
+    """Return the paths within a folder of all that is in it but folders, its mark, and what systems leave."""
+    found = set()
+    for parent, folders, names in os.walk(folder):
+        linked = [name for name in folders if Path(parent, name).is_symlink()]
+        for name in (*names, *linked):
+            if not any(fnmatch(name, pattern) for pattern in _NOBODYS):
+                found.add(Path(parent, name).relative_to(folder).as_posix())
+    return found - {MARK}
+
+
+def _mode(path: Path) -> int | None:
+    """Return the type of what is at a path, links not followed; None where there is nothing."""
+    try:
+        return path.lstat().st_mode
+    except OSError:  # one that says more than that nothing is there is met again by whoever writes
+        return None
+
+
+def _refuse_special(path: Path, mode: int) -> None:
+    for is_one, what, remedy in _SPECIAL:
+        if is_one(mode):
+            raise InputError(f"{what}, which is not replaced", where=str(path), remedy=remedy)
+
+
+def _identity(path: str | os.PathLike[str]) -> tuple[int, int] | None:
+    """Return what tells a file from another by whatever path; None where there is nothing."""
+    try:
+        found = Path(path).stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _check_not_read(path: Path, read: Mapping[tuple[int, int], str]) -> None:
+    """Raise `InputError` if a path is one of what is ``read``, or a folder that holds one."""
+    identity = _identity(path)
+    if identity is None:
+        return
+    if identity in read:
+        called = "" if read[identity] == str(path) else f" ({read[identity]})"
+        raise InputError(
+            f"is an input too{called}, and would be replaced", where=str(path), remedy="name another output"
+        )
+    for each in read.values():
+        if any(_identity(parent) == identity for parent in Path(each).resolve().parents):
+            raise InputError(
+                f"holds an input, {each}, and would be replaced",
+                where=str(path),
+                remedy="name another output",
+            )
+
+
+def _check_new(path: Path, seen: set[Path]) -> None:
+    place = path.parent.resolve() / path.name
+    if place in seen:
+        raise InputError("is named for two outputs", where=str(path), remedy="name another for one of them")
+    seen.add(place)

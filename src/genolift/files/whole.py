@@ -1,0 +1,191 @@
+"""How a file comes to stand under its name: whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from genolift.errors import InputError
+from genolift.files.output_paths import MARK, UNFINISHED, check_file, check_folder, files_in, mark_text
+from genolift.files.stopping import not_ended, nothing_lost
+
+_MOST_NAME_BYTES = 120
+"""Of a final name that stand in the temporary one, which may have 255 in all."""
+_unfinished: set[Path] = set()
+"""Everything that stands under a temporary name of this process."""
+
+
+@contextmanager
+def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a path beside ``path`` to write to; rename it to ``path`` only if the block succeeds.
+
+    The file is there, empty, with the mode that the umask says, under a name that nobody can foresee and that
+    ends as ``path`` does, since writers choose a format by it. It is on the disk before it is renamed. It is
+    removed, and ``path`` left as it was, when the block raises, when a signal came, or when an exception was
+    lost in it (`stopping.nothing_lost`).
+
+    Raises
+    ------
+    InputError
+        If ``path`` is no place for a file (`output_paths.check_file`), the folder cannot be made or written
+        to, or the disk is full.
+    """
+    final = Path(path)
+    with _write_errors(final):
+        check_file(final)
+        parent = make_folder(final.parent)
+        with _beside(final, parent, _make_empty_file) as beside:
+            with nothing_lost():
+                yield beside
+            _sync(beside)
+            os.replace(beside, final)
+            _sync(parent)
+
+
+@contextmanager
+def whole_folder(path: str | os.PathLike[str], kind: str) -> Iterator[Path]:
+    """As `whole_file`, for a folder: ``path`` is replaced by the new folder only if the block succeeds.
+
+    The folder is marked as one of ours, of this ``kind``; one that is not is never replaced.
+
+    Raises
+    ------
+    InputError
+        As `whole_file`, and if ``path`` is no place for such a folder (`output_paths.check_folder`).
+    """
+    final = Path(path)
+    with _write_errors(final):
+        check_folder(final, kind)
+        parent = make_folder(final.parent)
+        with _beside(final, parent, Path.mkdir) as beside:
+            with nothing_lost():
+                yield beside
+                (beside / MARK).write_text(mark_text(kind, files_in(beside)), encoding="utf-8")
+            for folder, _, names in os.walk(beside):
+                for name in names:
+                    _sync(Path(folder, name))
+                _sync(Path(folder))
+            check_folder(final, kind)
+            with _beside(final, parent, Path.mkdir) as earlier, not_ended():
+                is_replaced = final.is_dir()
+                try:
+                    if is_replaced:
+                        os.replace(final, earlier)
+                    os.replace(beside, final)
+                except BaseException:
+                    if is_replaced and not final.is_dir():
+                        os.replace(earlier, final)
+                    raise
+                _sync(parent)
+
+
+def _make_empty_file(path: Path) -> None:
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666))
+
+
+@contextmanager
+def _beside(final: Path, parent: Path, make: Callable[[Path], None]) -> Iterator[Path]:
+    """Yield what ``make`` makes, under a temporary name in ``parent``; what still has it then is removed."""
+    name = os.fsdecode(os.fsencode(final.name)[-_MOST_NAME_BYTES:])
+    while True:
+        beside = parent / f"{UNFINISHED}{secrets.token_hex(8)}.{name}"
+        _unfinished.add(beside)
+        try:
+            make(beside)
+        except FileExistsError:
+            _unfinished.discard(beside)
+            continue
+        except BaseException:
+            _remove(beside)
+            raise
+        break
+    try:
+        yield beside
+    finally:
+        _remove(beside)
+
+
+def _remove(beside: Path) -> None:
+    if beside.is_dir() and not beside.is_symlink():
+        shutil.rmtree(beside, ignore_errors=True)
+    else:
+        beside.unlink(missing_ok=True)
+    _unfinished.discard(beside)
+
+
+def remove_unfinished() -> None:
+    """Remove what stands under a temporary name of this process, which is about to end."""
+    for beside in list(_unfinished):
+        with suppress(OSError):
+            _remove(beside)
+
+
+def _sync(path: Path) -> None:
+    """Have what is written to a file or folder on the disk."""
+    opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(opened)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):  # a file system that has no fsync
+            raise
+    finally:
+        os.close(opened)
+
+
+@contextmanager
+def _write_errors(final: Path) -> Iterator[None]:
+    try:
+        yield
+    except PermissionError as error:
+        raise InputError(
+            "cannot be written (permission denied)",
+            where=str(final),
+            remedy="choose an output folder that you may write to",
+        ) from error
+    except OSError as error:
+        if error.errno is None or isinstance(error, FileNotFoundError):
+            raise
+        raise InputError(
+            f"cannot be written ({os.strerror(error.errno).lower()})",
+            where=str(final),
+            remedy="make room or choose another output folder, and run again",
+        ) from error
+
+
+def make_folder(path: str | os.PathLike[str]) -> Path:
+    """Make ``path`` and its parents, or raise `InputError` naming it."""
+    folder = Path(path)
+    with _write_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def existing_file(path: str | os.PathLike[str], *, where: str = "") -> Path:
+    """Return ``path`` if it is a readable file, else raise `InputError` naming it (and the key ``where``)."""
+    file = Path(path)
+    prefix = f"{where}: " if where else ""
+    try:
+        exists = file.exists()
+    except OSError as error:
+        shown = f"{str(file)[:60]}..." if len(str(file)) > 60 else str(file)
+        what = f"cannot be read ({os.strerror(error.errno or 0).lower()})"
+        raise InputError(what, where=f"{prefix}{shown}", remedy="check the path") from error
+    if not exists:
+        raise InputError("no such file", where=f"{prefix}{file}", remedy="check the path")
+    if file.is_dir():
+        raise InputError("is a folder, not a file", where=f"{prefix}{file}", remedy="name a file in it")
+    if not os.access(file, os.R_OK):
+        raise InputError("cannot be read (permission denied)", where=f"{prefix}{file}")
+    return file
+
+
+def sha256(path: str | os.PathLike[str]) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,148 @@
+"""What a model takes, in its author's layout: axes and letters of the DNA, and its further inputs by name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+from torch.export import ExportedProgram
+
+from genolift.data.alphabet import BASES
+from genolift.errors import InputError
+from genolift.models import Model, input_length
+from genolift.models.layout import Described, Laid
+from genolift.settings.model import BASES_FIRST, ModelSpec, axes_of
+
+_ROUNDING = 1e-5
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What a model takes."""
+
+    axes: tuple[str, ...]
+    """Of one input in the author's layout: "bases" (with extra channels behind them), "length" and "1"."""
+    letters: str
+    """The letter of each of its channels, A C G T and perhaps N."""
+    extra_channels: int
+    length: int | None
+    """In bases; None for any."""
+    dna: str
+    """What the model calls its first input; empty where it has no name for it."""
+    further: tuple[str, ...]
+    """Its other inputs by name, in order, without the extra channels."""
+    needed: int
+    """How many of those cannot be left out."""
+
+    @property
+    def shapes(self) -> str:
+        """The shapes that an array of inputs may have, in words."""
+        length = "length" if self.length is None else str(self.length)
+        sizes = {"bases": str(len(self.letters) + self.extra_channels), "length": length, "1": "1"}
+        own = f"(n, {', '.join(sizes[axis] for axis in self.axes)})"
+        plain = f"(n, 4, {length})"
+        return own if own == plain else f"{own} or {plain}"
+
+    def _is_own(self, shape: Sequence[int]) -> bool:
+        sizes = {"bases": len(self.letters) + self.extra_channels, "length": self.length, "1": 1}
+        return len(shape) == len(self.axes) and all(
+            sizes[axis] in (None, size) for axis, size in zip(self.axes, shape, strict=True)
+        )
+
+    def _is_plain(self, shape: Sequence[int]) -> bool:
+        return len(shape) == 2 and shape[0] == len(BASES) and self.length in (None, shape[1])
+
+    def fits(self, shape: Sequence[int]) -> bool:
+        """Whether an array of inputs may have a shape, which is without the row's axis."""
+        return self._is_own(shape) or self._is_plain(shape)
+
+    def bases_of(self, values: Tensor, where: str) -> tuple[Tensor, Tensor | None]:
+        """Return the bases of inputs, float (row, 4, position), A C G T, and the extra channels among them.
+
+        Parameters
+        ----------
+        values
+            In the author's layout, with the alphabet's letters in its order; or (row, 4, position), A C G T,
+            where that is another.
+
+        Raises
+        ------
+        InputError
+            If they have neither shape, could be read in two ways, or the channel of N is not one where no
+            base is.
+        """
+        shape = tuple(values.shape[1:])
+        own = self._is_own(shape)
+        if not own and not self._is_plain(shape):
+            raise InputError(
+                f"has the shape (n, {', '.join(map(str, shape))}), the model takes {self.shapes}",
+                where=where,
+                remedy="give the arrays that the author's model was given, or set model.axes, model.alphabet "
+                "and model.input_length to what it takes",
+            )
+        if not own:
+            return values, None
+        if self.axes != axes_of(BASES_FIRST) and self._is_plain(shape):
+            raise InputError(
+                f"has the shape (n, {', '.join(map(str, shape))}), which may be {','.join(self.axes)} or "
+                f"{BASES_FIRST}",
+                where=where,
+                remedy="give the inputs as FASTA",
+            )
+        bases, length = self.axes.index("bases") + 1, self.axes.index("length") + 1
+        ones = [place for place, axis in enumerate(self.axes, 1) if axis == "1"]
+        values = values.permute(0, *ones, bases, length).flatten(0, len(ones))
+        channels = values[:, len(self.letters) :] if self.extra_channels else None
+        acgt = values[:, [self.letters.index(base) for base in BASES]]
+        if "N" in self.letters:
+            unknown = values[:, self.letters.index("N")]
+            wrong = ((1 - acgt.sum(1) - unknown).abs() > _ROUNDING).any(1)
+            if bool(wrong.any()):
+                raise InputError(
+                    f"has an N channel that is not one where no base is, in row {int(wrong.int().argmax())}",
+                    where=where,
+                    remedy="check model.alphabet; if the fifth channel is none of N, give it as one of "
+                    "extra_channels",
+                )
+        return acgt, channels
+
+
+def arguments_of(model: Model, spec: ModelSpec) -> Arguments:
+    """Return what a model takes, as `genolift.models.load_model` gives it."""
+    laid = model if isinstance(model, Laid) else None
+    own = laid.model if laid is not None else model
+    names, needed = _names_of_program(own) if isinstance(own, ExportedProgram) else _names_of_module(own)
+    channels = laid.extra_channels if laid is not None else getattr(model, "extra_channels", None) or 0
+    apart = 1 if laid is None and channels else 0  # as genolift export writes them
+    return Arguments(
+        axes=axes_of(BASES_FIRST) if laid is None else laid.axes,
+        letters=BASES if laid is None else laid.letters,
+        extra_channels=channels,
+        length=input_length(model, spec),
+        dna=names[0] if names else "",
+        further=tuple(names[1 + apart :]),
+        needed=max(0, needed - 1 - apart),
+    )
+
+
+def _names_of_program(program: ExportedProgram) -> tuple[list[str], int]:
+    users = program.graph_signature.user_inputs
+    names = [
+        node.name.removeprefix("args_")
+        for node in program.graph.nodes
+        if node.op == "placeholder" and node.name in users
+    ]
+    return names, len(names)
+
+
+def _names_of_module(module: nn.Module) -> tuple[list[str], int]:
+    if isinstance(module, Described):
+        return list(module.order), len(module.order)
+    try:
+        parameters = list(inspect.signature(module.forward).parameters.values())
+    except (TypeError, ValueError):
+        return [], 0
+    plain = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
+    return [each.name for each in plain], sum(each.default is each.empty for each in plain)

@@ -1,0 +1,220 @@
+"""Whether a model gives the outputs that its author's own framework gave. Joins models with the user's files.
+
+The sum of contributions checks a model against itself alone: one that is read wrongly is explained wrongly,
+and only outputs from elsewhere show it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from genolift.engine.graph.own_state import own_state
+from genolift.engine.graph.source import first_line
+from genolift.engine.graph.trial_model import TrialModel, trial_model
+from genolift.errors import InputError
+from genolift.models import Model
+from genolift.models import load_model as loaded_model
+from genolift.models.expected.answers import Answer, OutputShape, outputs_of, read_answers
+from genolift.models.expected.arguments import arguments_of
+from genolift.models.expected.given import Given, read_given
+from genolift.settings.expect import Agreement, Expect
+from genolift.settings.extra_inputs import HeldSpec
+from genolift.settings.model import ModelSpec, is_rna
+from genolift.targets.targets import task_names
+
+_BATCH_BASES = 2**16
+"""Bases of the inputs that are run together."""
+_NOTHING_HELD = HeldSpec()
+
+
+def load_model(spec: str | Path | Mapping[str, Any] | ModelSpec) -> Model:
+    """Return the model of a path or of a config's ``model:`` section, in evaluation mode, on the CPU; where
+    that has ``expect``, held against its author's outputs.
+
+    Parameters
+    ----------
+    spec
+        A path, or a mapping with the keys of `ModelSpec`.
+
+    Raises
+    ------
+    InputError
+        As `genolift.models.load_model` and `check_expected`.
+    """
+    spec = ModelSpec.of(spec)
+    model = loaded_model(spec)
+    check_expected(model, spec)
+    return model
+
+
+@own_state()
+def check_expected(model: Model, spec: ModelSpec, held: HeldSpec = _NOTHING_HELD) -> Agreement | None:
+    """Compare a model's outputs with those of its author; None where ``spec`` names none.
+
+    A copy is run on the CPU, in float32, on the sequences that the user gives.
+
+    Parameters
+    ----------
+    model
+        As `genolift.models.load_model` gives it.
+    spec
+        What the model was loaded from, with ``expect``.
+    held
+        What the analysis gives it beside the bases, where the user's file does not.
+
+    Raises
+    ------
+    InputError
+        If a file is missing, damaged or does not fit the model, or an output differs by more than the
+        tolerance, saying by how much, where, and on which sequence.
+    """
+    expect = spec.expect
+    if expect is None:
+        return None
+    shared = Path(expect.inputs).resolve() == Path(expect.outputs).resolve()
+    arguments = arguments_of(model, spec)
+    given = read_given(expect.inputs, arguments, held, rna=is_rna(spec.alphabet), shared=shared)
+    ours = _outputs(trial_model(model), given, expect)
+    if not ours:
+        raise InputError(
+            "the model returns no tensor", where="model", remedy="have its forward return its outputs"
+        )
+    shapes = [OutputShape(names, values.shape[1:]) for names, values in ours]
+    theirs = read_answers(expect.outputs, given, shapes, task_names(model), shared=shared)
+    errors = [_error(values, answer.values) for (_, values), answer in zip(ours, theirs, strict=True)]
+    for place, error in enumerate(errors):
+        if not error.max() <= expect.tolerance:
+            raise _disagreement(place, ours, theirs, given, expect)
+    return Agreement(len(given.with_n), len(ours), max(float(error.max()) for error in errors))
+
+
+Named = tuple[tuple[str, ...], NDArray[np.float64]]
+"""An output's names, and its values by sequence."""
+
+
+def _outputs(trial: TrialModel, given: Given, expect: Expect) -> list[Named]:
+    """Run a model, a few sequences at a time."""
+    where = f"model.expect.inputs: {expect.inputs}"
+    n, length = len(given.inputs[0]), given.inputs[0].shape[2]
+    step = max(1, _BATCH_BASES // max(1, length))
+    parts: list[list[tuple[tuple[str, ...], Tensor]]] = []
+    for start in range(0, n, step):
+        rows = tuple(tensor[start : start + step] for tensor in given.inputs)
+        try:
+            parts.append(list(outputs_of(trial(*rows))))
+        except InputError:
+            raise
+        except Exception as error:
+            shapes = " and ".join(f"(n{''.join(f', {size}' for size in each.shape[1:])})" for each in rows)
+            raise InputError(
+                f"the model does not take inputs of shape {shapes}: {first_line(error)}",
+                where=where,
+                remedy="give inputs that the author's model takes, and all of them",
+            ) from error
+        for names, values in parts[-1]:
+            if not values.dim() or len(values) != len(rows[0]):
+                raise InputError(
+                    f"the model's output{' ' + names[0] if names else ''} has no row for each sequence",
+                    where=where,
+                    remedy="have its forward return outputs whose first axis is that of the sequences",
+                )
+    found = []
+    for each in zip(*parts, strict=True):
+        whole = np.concatenate([tensor.double().numpy() for _, tensor in each])
+        if not np.isfinite(whole).all():
+            row = int((~np.isfinite(whole.reshape(n, -1)).all(1)).argmax())
+            raise InputError(
+                "the model's output is NaN or infinite",
+                where=f"{where}, {given.called(row)}",
+                remedy="check its weights, and that the inputs are what it was trained on",
+            )
+        found.append((each[0][0], whole))
+    return found
+
+
+def _error(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return each sequence's largest difference, as a share of the largest of the author's values."""
+    largest = np.abs(theirs).max(initial=0.0)
+    apart = np.abs(ours - theirs).reshape(len(theirs), -1).max(1, initial=0.0)
+    return apart / largest if largest else np.where(apart, np.inf, 0.0)
+
+
+def _disagreement(
+    place: int, ours: Sequence[Named], theirs: Sequence[Answer], given: Given, expect: Expect
+) -> InputError:
+    names, values = ours[place]
+    answer = theirs[place]
+    error = _error(values, answer.values)
+    row = int(error.argmax())
+    apart = np.abs(values[row] - answer.values[row])
+    at = np.unravel_index(int(apart.argmax()), apart.shape)
+    element = f"[{', '.join(map(str, at))}]" if len(at) and values[row].size > 1 else ""
+    others = int((error > expect.tolerance).sum()) - 1
+    more = f", as on {others} more of {len(error)} sequences" if others else ""
+    size = f"off by {error[row]:.2g} of the largest" if np.isfinite(error[row]) else "all of these are 0"
+    return InputError(
+        f"on {given.called(row)} the model's output{' ' + names[0] if names else ''}{element} is "
+        f"{values[row][at]:.6g}, the author's {answer.name}{element} {answer.values[row][at]:.6g}: "
+        f"{size}, over the tolerance of {expect.tolerance:g}{more}",
+        where=f"model.expect.outputs: {expect.outputs}",
+        remedy=_mend(place, ours, theirs, given, expect.tolerance),
+    )
+
+
+def _mend(place: int, ours: Sequence[Named], theirs: Sequence[Answer], given: Given, tolerance: float) -> str:
+    """Return what would make the outputs agree, where something simple does."""
+    values, answer = ours[place][1], theirs[place]
+
+    def agrees(found: NDArray[np.float64], rows: Any = slice(None)) -> bool:
+        return found.shape == answer.values.shape and bool(
+            (_error(found[rows], answer.values[rows]) <= tolerance).all()
+        )
+
+    for names, other in ours:
+        if other is not values and agrees(other):
+            return f"{answer.name} is the model's output {names[0]}: give the array that name"
+    for name, function in _ACTIVATIONS.items():
+        if agrees(function(torch.from_numpy(values)).numpy()):
+            return f"the author's is the {name} of the model's: give outputs without it, or a model with it"
+        if _inverse(values, answer.values, function, tolerance):
+            return f"the model's is the {name} of the author's: give outputs with it, or a model without it"
+    with_n = given.with_n
+    if with_n.any() and not with_n.all() and agrees(values, ~with_n):
+        if not given.arrays:
+            return (
+                "the sequences without N agree: genolift has zeros for an N; leave out those with N, here "
+                "and in the analysis (sequences.max_n_fraction: 0), or give model.alphabet its N"
+            )
+        return (
+            "the sequences without an empty position agree: the author's framework masks those, or pads in "
+            "another way; leave out such sequences, here and in the analysis (sequences.max_n_fraction: 0)"
+        )
+    return (
+        "check that the model's file, its settings and these outputs are of one model, run in evaluation "
+        "mode (model.eval(), model.predict); if they are, genolift reads the model wrongly: report it, and "
+        "do not explain it"
+    )
+
+
+def _inverse(
+    ours: NDArray[np.float64],
+    theirs: NDArray[np.float64],
+    function: Callable[[Tensor], Tensor],
+    tolerance: float,
+) -> bool:
+    return bool((_error(function(torch.from_numpy(theirs)).numpy(), ours) <= tolerance).all())
+
+
+_ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "sigmoid": torch.sigmoid,
+    "softmax": lambda values: values.softmax(1) if values.dim() > 1 else values,
+    "exponential": torch.exp,
+}
+"""What stands last in a model, which authors often leave out of what they save."""

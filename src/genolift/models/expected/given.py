@@ -1,0 +1,303 @@
+"""The inputs that a user gives with a model's right outputs: a .npz file's arrays, or the records of a FASTA.
+
+Joins files with what a model takes. Runs nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from genolift.data.alphabet import N_CODE, onehot_of_codes
+from genolift.data.extra_inputs import HeldInputs
+from genolift.data.fasta import codes_of_letters, read_fasta
+from genolift.data.stored_sequences import Sequences
+from genolift.data.stored_tensors import as_tensors
+from genolift.errors import InputError
+from genolift.files.npz import MOST_BYTES, arrays_in_words, is_npz, read_npz
+from genolift.models.expected.arguments import Arguments
+from genolift.settings.extra_inputs import ExtraInput, HeldSpec
+
+ARRAY_OF_OUTPUT = re.compile(r"y_?\d*|outputs?|y_true|y_pred|predictions?")
+NO_ARRAYS_OF_ROWS = ("n", "extra_names", "id")
+"""Of a .npz file, what may stand beside inputs and outputs; ``id`` has the sequences' names."""
+_NUMBERED = re.compile(r"arr_(\d+)")
+_CHANNELS = ("x_channels", "x_extra_channels", "channels", "extra_channels")
+_BYTES_OF_BASE = 16
+
+
+@dataclass(frozen=True)
+class Given:
+    """Some inputs of a model, as `genolift.models.load_model` gives it."""
+
+    inputs: tuple[Tensor, ...]
+    """The bases, float (row, 4, position), then the extra channels where there are some, then the others."""
+    ids: list[str] | None
+    """What the sequences are called; None where they have only numbers."""
+    with_n: NDArray[np.bool_]
+    """Whether a sequence has an N, (row,)."""
+    arrays: Mapping[str, NDArray[Any]]
+    """Of the .npz file; empty for a FASTA."""
+    taken: frozenset[str]
+    """The names of those that are inputs."""
+
+    def called(self, row: int) -> str:
+        """Return what messages call a sequence."""
+        return f"sequence {row} (from 0)" if self.ids is None else f"sequence {self.ids[row]}"
+
+
+def read_given(path: str, arguments: Arguments, held: HeldSpec, *, rna: bool, shared: bool) -> Given:
+    """Return the inputs that a file holds.
+
+    Parameters
+    ----------
+    path
+        A .npz file or a FASTA.
+    arguments
+        What the model takes.
+    held
+        What the analysis gives it beside the bases, for what the file does not hold: constants, and tables
+        where the sequences have ids.
+    rna
+        Read U as T, in a FASTA.
+    shared
+        Whether the outputs are in the same .npz file.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or damaged, has no such inputs, or lacks one that the model takes.
+    """
+    where = "model.expect.inputs"
+    if is_npz(path, where):
+        arrays = read_npz(path, where)
+        return _of_arrays(arrays, arguments, held, f"{where}: {path}", shared)
+    return _of_fasta(path, arguments, held, where, rna)
+
+
+def _of_fasta(path: str, arguments: Arguments, held: HeldSpec, where: str, rna: bool) -> Given:
+    ids: list[str] = []
+    codes: list[NDArray[np.uint8]] = []
+    try:
+        for record in read_fasta(path, kept_per_base=_BYTES_OF_BASE):
+            place = f"{path}, record {record.number + 1} {record.name!r} (line {record.line})"
+            one = codes_of_letters(record.letters, where=place, rna=rna)
+            wanted = arguments.length or (len(codes[0]) if codes else len(one))
+            if len(one) != wanted or not wanted:
+                takes = "the model takes" if arguments.length else "the first has"
+                raise InputError(
+                    f"has {len(one)} bases, {takes} {wanted or 'none'}",
+                    where=place,
+                    remedy="give sequences of the model's length",
+                )
+            ids.append(record.name)
+            codes.append(one)
+            if len(one) * len(codes) * _BYTES_OF_BASE > MOST_BYTES:
+                raise InputError(
+                    f"holds more than {MOST_BYTES // _BYTES_OF_BASE:,} bases",
+                    where=path,
+                    remedy="a few sequences are enough: write fewer",
+                )
+    except InputError as error:
+        raise InputError(error.what, where=f"{where}: {error.where}", remedy=error.remedy) from error
+    stacked = np.stack(codes)
+    bases = torch.from_numpy(onehot_of_codes(stacked)).float()
+    beside = _beside({}, bases, None, ids, arguments, held, f"{where}: {path}")
+    return Given((bases, *beside.values()), ids, (stacked == N_CODE).any(1), {}, frozenset())
+
+
+def _of_arrays(
+    arrays: Mapping[str, NDArray[Any]], arguments: Arguments, held: HeldSpec, where: str, shared: bool
+) -> Given:
+    name = _dna(arrays, arguments, where)
+    values = _numbers(arrays, name, where).float()
+    if not len(values):
+        raise InputError("holds no sequence", where=f"{where}, {name}", remedy="give one or more")
+    bases, channels = arguments.bases_of(values, f"{where}, {name}")
+    further = {each: array for each, array in arrays.items() if each != name and array.ndim}
+    if shared:
+        outputs = arguments.needed or len(held.inputs)  # arrays without names: first inputs, then outputs
+        further = {
+            each: array
+            for each, array in further.items()
+            if not ARRAY_OF_OUTPUT.fullmatch(each)
+            and not ((numbered := _NUMBERED.fullmatch(each)) and int(numbered[1]) > outputs)
+        }
+    ids = _ids(arrays, len(values), where)
+    beside = _beside(further, bases, channels, ids, arguments, held, where)
+    for each in beside:
+        if len(beside[each]) != len(bases):
+            raise InputError(
+                f"{each} has {len(beside[each])} rows, {name} has {len(bases)}",
+                where=where,
+                remedy="give a row for each sequence in every array",
+            )
+    with_n = (bases.sum(1) == 0).any(1).numpy()
+    return Given((bases, *beside.values()), ids, with_n, arrays, frozenset({name, *beside}))
+
+
+def _dna(arrays: Mapping[str, NDArray[Any]], arguments: Arguments, where: str) -> str:
+    """Return the name of the array of DNA: what it is usually called, or the one that is shaped like it."""
+    for name in ("dna", f"x_{arguments.dna}", arguments.dna, "arr_0"):
+        if name in arrays:
+            return name
+    shaped = [
+        name
+        for name, array in arrays.items()
+        if array.dtype.kind in "biuf" and array.ndim > 1 and arguments.fits(array.shape[1:])
+    ]
+    numbers = [name for name, array in arrays.items() if array.dtype.kind in "biuf" and array.ndim > 2]
+    found = [name for name in shaped or numbers if not ARRAY_OF_OUTPUT.fullmatch(name)]
+    if len(found) == 1:
+        return found[0]
+    raise InputError(
+        f"has {'several arrays' if found else 'no array'} that may be the DNA ({arrays_in_words(arrays)}), "
+        f"{arguments.shapes}",
+        where=where,
+        remedy="call it dna: numpy.savez(FILE, dna=...)",
+    )
+
+
+def _ids(arrays: Mapping[str, NDArray[Any]], n: int, where: str) -> list[str] | None:
+    ids = arrays.get("id")
+    if ids is None or ids.dtype.kind != "U":
+        return None
+    names = [str(name) for name in ids.ravel()]
+    if len(names) != n or len(set(names)) != n:
+        raise InputError(
+            f"id has {len(set(names))} different names, there are {n} sequences",
+            where=where,
+            remedy="give each sequence a name of its own, or leave id out",
+        )
+    return names
+
+
+def _beside(
+    arrays: Mapping[str, NDArray[Any]],
+    bases: Tensor,
+    channels: Tensor | None,
+    ids: list[str] | None,
+    arguments: Arguments,
+    held: HeldSpec,
+    where: str,
+) -> dict[str, Tensor]:
+    """Return what the model takes beside the bases, by the names of the arrays, in order."""
+    found: dict[str, Tensor] = {}
+    own = _FromAnalysis(held, bases, ids, where)
+    if arguments.extra_channels:
+        name = next((name for name in _CHANNELS if name in arrays), "")
+        if channels is not None:
+            found["the extra channels"] = channels
+        else:
+            found[name or "the extra channels"] = (
+                _numbers(arrays, name, where).float() if name else own.channels(arguments.extra_channels)
+            )
+    named = _by_name(arrays, arguments, len(held.inputs))
+    number = max(arguments.needed, len(held.inputs), max((place + 1 for place, _ in named), default=0))
+    at = dict(named)
+    for place in range(number):
+        called = arguments.further[place] if place < len(arguments.further) else f"number {place + 1}"
+        if place in at:
+            found[at[place]] = _numbers(arrays, at[place], where)
+        else:
+            found[f"the input {called}"] = own.input(place, called, arrays)
+    surplus = [name for name in arrays if name.startswith("x_") and name not in found]
+    if surplus:
+        takes = (
+            f"it takes {', '.join(arguments.further)}" if arguments.further else "it takes no further input"
+        )
+        raise InputError(
+            f"the model has no input {surplus[0].removeprefix('x_')}",
+            where=where,
+            remedy=f"{takes}: leave {surplus[0]} out, or give it its input's name",
+        )
+    return found
+
+
+def _by_name(
+    arrays: Mapping[str, NDArray[Any]], arguments: Arguments, held: int
+) -> Sequence[tuple[int, str]]:
+    """Return which further input each array is: by the model's name for it, by its number, or as the one."""
+    found = []
+    for place, name in enumerate(arguments.further):
+        for spelled in (f"x_{name}", name):
+            if spelled in arrays:
+                found.append((place, spelled))
+                break
+    numbered = [(int(match[1]) - 1, name) for name in arrays if (match := _NUMBERED.fullmatch(name))]
+    found += [(place, name) for place, name in numbered if place >= 0]
+    others = [name for name in arrays if name.startswith("x_") and name not in _CHANNELS]
+    if not found and len(others) == 1 and max(arguments.needed, held) == 1:
+        return [(0, others[0])]
+    return found
+
+
+class _FromAnalysis:
+    """What the analysis itself gives a model beside the bases, for sequences that bring none of it."""
+
+    def __init__(self, held: HeldSpec, bases: Tensor, ids: list[str] | None, where: str) -> None:
+        self.held, self.where = held, where
+        n, length = len(bases), bases.shape[2]
+        named = ids if ids is not None else [str(row) for row in range(n)]
+        self.has_ids = ids is not None
+        self.sequences = Sequences(np.arange(n), named, np.zeros((n, length), np.uint8), {}, None)
+
+    def channels(self, number: int) -> Tensor:
+        """Return the extra channels, (row, channel, position)."""
+        unknown = any(each.bigwig or (each.table and not self.has_ids) for each in self.held.channels)
+        if len(self.held.channels) != number or unknown:
+            raise InputError(
+                f"has no array of the {number} channel{'s' * (number > 1)} that the model reads beyond the "
+                "bases",
+                where=self.where,
+                remedy=f"give the inputs as .npz with x_channels, (n, {number}, length)",
+            )
+        return self._of(HeldSpec(channels=self.held.channels))
+
+    def input(self, place: int, called: str, arrays: Mapping[str, NDArray[Any]]) -> Tensor:
+        """Return a further input by its place, (row, ...)."""
+        item = self.held.inputs[place] if place < len(self.held.inputs) else ExtraInput()
+        if item.values is None and (item.table is None or not self.has_ids):
+            among = f", but {arrays_in_words(arrays)}" if arrays else ""
+            raise InputError(
+                f"has no array of the model's input {called}{among}",
+                where=self.where,
+                remedy=f"give the inputs as .npz with x_{called}"
+                if called.isidentifier()
+                else "give all inputs",
+            )
+        return self._of(HeldSpec(inputs=(item,)))
+
+    def _of(self, held: HeldSpec) -> Tensor:
+        try:
+            (values,) = HeldInputs(held, self.sequences).of(range(len(self.sequences.id)))
+        except InputError as error:
+            raise InputError(error.what, where=f"{self.where}: {error.where}", remedy=error.remedy) from error
+        return as_tensors([values])[0]
+
+
+def _numbers(arrays: Mapping[str, NDArray[Any]], name: str, where: str) -> Tensor:
+    """Return an array as a model takes it: whole numbers as they are, others as float32."""
+    values, place = arrays[name], f"{where}, {name}"
+    if values.dtype.kind in "US" or not values.ndim:
+        raise InputError(
+            "holds no numbers by sequence", where=place, remedy="give an array of numbers, (n, ...)"
+        )
+    wanted = {"u": np.int64, "f": np.float32}.get(values.dtype.kind, values.dtype.newbyteorder("="))
+    with np.errstate(over="ignore"):
+        numbers = torch.from_numpy(values.astype(wanted, order="C"))
+    finite = torch.isfinite(numbers).flatten(1).all(1) if len(numbers) else torch.ones(0)
+    if not bool(finite.all()):
+        raise InputError(
+            f"holds NaN or infinity, in row {int((~finite).int().argmax())}",
+            where=place,
+            remedy="write the inputs anew",
+        )
+    return numbers

@@ -1,0 +1,251 @@
+"""Exported programs (.pt2), read without running code.
+
+torch.export.load unpickles sample inputs, custom objects, tensors of unusual types and, of older files, all
+weights, each in the end with ``weights_only=False``. So it is not given a user's file: what is plain of one,
+its raw tensors and its checked JSON (`program_check`), is written to a new archive in memory, which it reads.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import warnings
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind, TensorArgument
+from torch.export.pt2_archive import PT2ArchiveWriter
+
+from genolift.engine.graph import recurrent_operations  # noqa: F401 - its operations may be a program's
+from genolift.errors import InputError
+from genolift.files.integrity import json_in, opened_archive
+from genolift.models.exported.program_check import UnsafeError, check_path, checked, checked_payload
+from genolift.models.forms import Form
+from genolift.models.protocols import archive_in_protocol_2
+from genolift.models.training_mode import remedy_of, trains
+
+DESCRIPTION = "genolift.json"
+"""The extra file in which `genolift export` says what a program does not: its tasks and its origin."""
+_OLD = {"program": "serialized_exported_program.json", "weights": "serialized_state_dict.pt"}
+_OLD_CONSTANTS = "serialized_constants.pt"
+
+
+def exported_program(path: Path, form: Form, trust: bool) -> ExportedProgram:
+    """Return a program written by torch.export.save, on the CPU.
+
+    Parameters
+    ----------
+    form
+        What the file is.
+    trust
+        Read also what can run code.
+
+    Raises
+    ------
+    InputError
+        If it could run code when read, or cannot be read, or takes a fixed number of rows.
+    """
+    where = f"model.path: {path}"
+    if form is Form.COMPILED:
+        raise InputError(
+            "is compiled for a machine (AOTInductor), so that its operations are not told",
+            where=where,
+            remedy="write the exported program itself, with torch.export.save or genolift export",
+        )
+    try:
+        said, copied = _plain_copy(path)
+        program = _read(copied)
+    except Exception as error:
+        if trust:
+            said, program = {}, _read_as_it_is(path, where)
+        elif isinstance(error, UnsafeError):
+            raise InputError(
+                f"could run code when read: {error}",
+                where=where,
+                remedy="write it again with genolift export, or, if you trust its source, set trust: true",
+            ) from error
+        else:
+            raise _unreadable(error, where) from error
+    _check_values(program, where)
+    _check_mode(program, where)
+    _check_rows(program, where)
+    return _described(program, said)
+
+
+def _read_as_it_is(path: Path, where: str) -> ExportedProgram:
+    try:
+        return _read(io.BytesIO(path.read_bytes()))
+    except Exception as error:
+        raise _unreadable(error, where) from error
+
+
+def _unreadable(error: Exception, where: str) -> InputError:
+    return InputError(
+        f"is no exported program that torch {torch.__version__} reads ({type(error).__name__})",
+        where=where,
+        remedy="save it again with torch.export.save",
+    )
+
+
+def _read(archive: io.BytesIO) -> ExportedProgram:
+    with _silence():
+        return torch.export.load(archive)
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keep torch from printing the whole of an error beside the one line that is raised."""
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+def _plain_copy(path: Path) -> tuple[Mapping[str, Any], io.BytesIO]:
+    """Return what a file says of its model, and an archive of what of it is plain."""
+    copied = io.BytesIO()
+    with opened_archive(path, "model.path") as archive:
+        names = archive.namelist()
+        if len(set(names)) != len(names):
+            raise UnsafeError("a name stands twice in its archive")
+        if _OLD["program"] in names:
+            with PT2ArchiveWriter(copied) as writer:
+                _copy_old(archive, writer)
+            copied.seek(0)
+            return {}, copied
+        root = names[0].partition("/")[0] + "/"
+        with PT2ArchiveWriter(copied) as writer:
+            _copy(archive, root, writer)
+        extra = f"{root}extra/{DESCRIPTION}"
+        said = json_in(archive, extra) if extra in names else {}
+    copied.seek(0)
+    return said if isinstance(said, dict) else {}, copied
+
+
+def _copy(archive: zipfile.ZipFile, root: str, writer: PT2ArchiveWriter) -> None:
+    names = archive.namelist()
+    models = [name for name in names if name.startswith(f"{root}models/") and name.endswith(".json")]
+    if len(models) != 1:
+        raise ValueError("holds several programs")
+    model = models[0].removeprefix(f"{root}models/").removesuffix(".json")
+    _write_program(json_in(archive, models[0]), writer)
+    for kind, prefix in (("weights", "weight_"), ("constants", "tensor_")):
+        folder = f"{root}data/{kind}/"
+        if f"{folder}{model}.pt" in names:  # as torch wrote it before 2.9
+            writer.write_bytes(f"data/{kind}/model.pt", _saved_again(archive.read(f"{folder}{model}.pt")))
+            continue
+        told = json_in(archive, f"{folder}{model}_{kind}_config.json")["config"]
+        copied: dict[str, str] = {}
+        config = {}
+        for key, entry in told.items():
+            if not str(entry["path_name"]).startswith(prefix):
+                raise UnsafeError("it holds a pickled object")
+            layout = checked_payload(entry)
+            name = copied.get(entry["path_name"])
+            if name is None:  # tensors may share one
+                name = copied[entry["path_name"]] = f"{prefix}{len(copied)}"
+                writer.write_bytes(f"data/{kind}/{name}", archive.read(folder + entry["path_name"]))
+            config[check_path(key)] = {"path_name": name, **layout}
+        writer.write_string(f"data/{kind}/model_{kind}_config.json", json.dumps({"config": config}))
+
+
+def _copy_old(archive: zipfile.ZipFile, writer: PT2ArchiveWriter) -> None:
+    """Copy a file of torch before 2.8, whose tensors are all pickled."""
+    _write_program(json_in(archive, _OLD["program"]), writer)
+    for kind, name in (("weights", _OLD["weights"]), ("constants", _OLD_CONSTANTS)):
+        writer.write_bytes(f"data/{kind}/model.pt", _saved_again(archive.read(name)))
+
+
+def _write_program(program: Mapping[str, Any], writer: PT2ArchiveWriter) -> None:
+    writer.write_string("models/model.json", json.dumps(checked(program)))
+    writer.write_bytes("data/sample_inputs/model.pt", b"")  # only shown
+
+
+def _saved_again(pickled: bytes) -> bytes:
+    """Return tensors as torch.save writes them, read with nothing but tensors allowed."""
+    if not pickled:
+        return pickled
+    try:
+        with zipfile.ZipFile(io.BytesIO(pickled)) as archive:
+            copied = archive_in_protocol_2(archive) or io.BytesIO(pickled)
+        tensors = torch.load(copied, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise UnsafeError("it holds a pickled object") from error
+    if not isinstance(tensors, dict) or not all(isinstance(each, Tensor) for each in tensors.values()):
+        raise UnsafeError("it holds a pickled object")
+    again = io.BytesIO()
+    torch.save({check_path(key): tensor for key, tensor in tensors.items()}, again)
+    return again.getvalue()
+
+
+def _check_values(program: ExportedProgram, where: str) -> None:
+    """Raise where a parameter, buffer or constant has no value, which torch finds when the program is run."""
+    for spec in program.graph_signature.input_specs:
+        kept = spec.kind in (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR)
+        if kept and spec.target not in program.state_dict and spec.target not in program.constants:
+            raise InputError(
+                f"lacks the values of {spec.target!r}", where=where, remedy="copy it again, or export it anew"
+            )
+
+
+def _check_mode(program: ExportedProgram, where: str) -> None:
+    """Raise where a program does what its model does in training alone."""
+    for node in program.graph.nodes:
+        schema = getattr(node.target, "_schema", None)
+        if schema is None:
+            continue
+        given = dict(node.kwargs)
+        for place, argument in enumerate(schema.arguments):
+            if place < len(node.args):
+                given[argument.name] = node.args[place]
+            elif argument.has_default_value():
+                given.setdefault(argument.name, argument.default_value)
+        name = schema.name.partition("::")[2]
+        if trains(name, given):
+            raise InputError(
+                f"was exported in training mode ({name}), so that outputs depend on other rows or on chance",
+                where=where,
+                remedy=remedy_of(name, "export it again"),
+            )
+
+
+def _check_rows(program: ExportedProgram, where: str) -> None:
+    names = [
+        spec.arg.name
+        for spec in program.graph_signature.input_specs
+        if spec.arg.name in program.graph_signature.user_inputs and isinstance(spec.arg, TensorArgument)
+    ]
+    first = next((node for node in program.graph.nodes if names and node.name == names[0]), None)
+    if first is None:
+        raise InputError("takes no tensor", where=where, remedy="export a model of (n, 4, length)")
+    shape = first.meta["val"].shape
+    if len(shape) and isinstance(shape[0], int):
+        raise InputError(
+            f"takes {shape[0]} row{'s' if shape[0] != 1 else ''} only",
+            where=where,
+            remedy='export it with dynamic_shapes=({0: torch.export.Dim("batch", min=2)},), '
+            "or with genolift export",
+        )
+
+
+def _described(program: ExportedProgram, said: Mapping[str, Any]) -> ExportedProgram:
+    """Return a program that has as attributes what `genolift export` wrote of it."""
+    tasks, length, channels = (said.get(key) for key in ("tasks", "input_length", "extra_channels"))
+    if isinstance(tasks, list) and all(isinstance(task, str) for task in tasks):
+        program.tasks = tasks  # type: ignore[attr-defined]
+    if isinstance(length, int):
+        program.input_length = length  # type: ignore[attr-defined]
+    if isinstance(channels, int):
+        program.extra_channels = channels  # type: ignore[attr-defined]
+    return program

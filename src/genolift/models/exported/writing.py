@@ -1,0 +1,142 @@
+"""Any model that can be loaded, written as an exported program (.pt2), which runs with no source file.
+
+What a program does not say, its tasks and where it comes from, is beside it in the archive as JSON.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.export import ExportedProgram
+from torch.nn.functional import one_hot
+from torch.utils._pytree import tree_leaves
+
+from genolift.data.extra_inputs import example_of
+from genolift.engine.graph.capture import exported
+from genolift.errors import InputError
+from genolift.files.output_paths import check_outputs
+from genolift.files.whole import whole_file
+from genolift.models.expected import check_expected
+from genolift.models.exported.reading import DESCRIPTION, exported_program
+from genolift.models.forms import Form
+from genolift.models.loading import input_length, load_model, model_provenance
+from genolift.settings.extra_inputs import HeldSpec
+from genolift.settings.model import ModelSpec
+from genolift.targets.targets import task_names
+
+_CHECKED_ROWS = 4
+
+
+@dataclass(frozen=True)
+class WrittenProgram:
+    """What `write_program` wrote."""
+
+    operations: int
+    channels: int
+    input_length: int
+    tasks: tuple[str, ...]
+
+
+def write_program(spec: ModelSpec, out: Path, held: HeldSpec | None = None) -> WrittenProgram:
+    """Write a model as a program of one-hot DNA, (n, 4, length), A C G T, for any number of rows.
+
+    Where the model has channels beyond those of its alphabet they are a second input; its further arguments,
+    whose shapes ``held`` says, follow.
+
+    Raises
+    ------
+    InputError
+        If the model cannot be loaded or traced, does not give its author's outputs or say its input
+        length, is not the same when it is read again without ``trust``, or ``out`` may not be
+        written (see `check_outputs`).
+    """
+    if out.suffix != ".pt2":
+        raise InputError("is no name of an exported program", where=f"--out {out}", remedy="end it in .pt2")
+    check_outputs([out], inputs=[*spec.files, *(held.files if held else ())])
+    model = load_model(spec)
+    check_expected(model, spec, held or HeldSpec())
+    length = input_length(model, spec)
+    if length is None:
+        raise InputError(
+            "the model does not say its input length", where="--input-length", remedy="give it, in bases"
+        )
+    tasks = tuple(task_names(model))
+    further = example_of(HeldSpec(inputs=held.inputs), length) if held else ()
+    inputs = (*_inputs(length, spec.extra_channels), *map(_as_rows, further))
+    program = _with_plain_names(exported(model, inputs))
+    description = {
+        "format": "genolift-model",
+        "version": 1,
+        "input_length": length,
+        "tasks": list(tasks),
+        "alphabet": "ACGT",
+        "extra_channels": spec.extra_channels,
+        "provenance": {**_versions(), **model_provenance(spec)},
+    }
+    archive = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.export.save(program, archive, extra_files={DESCRIPTION: json.dumps(description, default=str)})
+    with whole_file(out) as path:
+        path.write_bytes(archive.getvalue())
+        _check_same(exported_program(path, Form.PROGRAM, trust=False), program, inputs)
+    operations = sum(node.op == "call_function" for node in program.graph.nodes)
+    return WrittenProgram(operations, 4 + spec.extra_channels, length, tasks)
+
+
+def _with_plain_names(program: ExportedProgram) -> ExportedProgram:
+    """Return a program whose weights' names are read without trust, which Keras's, with a /, are not."""
+    signature = program.graph_signature
+    new: dict[str, str] = {}
+    for spec in (*signature.input_specs, *signature.output_specs):
+        if spec.target is not None:
+            plain = re.sub(r"[^\w.]", "_", spec.target)
+            while plain in new.values() and new.get(spec.target) != plain:
+                plain += "_"
+            new[spec.target] = spec.target = plain
+    for held in (program.state_dict, program.constants):
+        for name in list(held):
+            held[new.get(name, name)] = held.pop(name)
+    return program
+
+
+def _inputs(length: int, extra_channels: int) -> tuple[Tensor, ...]:
+    random = torch.Generator().manual_seed(0)
+    codes = torch.randint(4, (_CHECKED_ROWS, length), generator=random)
+    bases = one_hot(codes, 4).transpose(1, 2).float().contiguous()
+    if not extra_channels:
+        return (bases,)
+    return bases, torch.rand(_CHECKED_ROWS, extra_channels, length, generator=random)
+
+
+def _as_rows(row: NDArray[np.float32]) -> Tensor:
+    return torch.from_numpy(row).expand(_CHECKED_ROWS, *row.shape[1:]).contiguous()
+
+
+def _check_same(read: ExportedProgram, written: ExportedProgram, inputs: tuple[Tensor, ...]) -> None:
+    """Raise `InputError` if a program that was read gives other outputs than the one that was written."""
+    double = any(tensor.dtype is torch.float64 for tensor in written.state_dict.values())
+    given = tuple(tensor.double() if double else tensor for tensor in inputs)
+    with torch.no_grad():
+        found, expected = (tree_leaves(program.module()(*given)) for program in (read, written))
+    if not all(map(torch.equal, found, expected)):
+        raise InputError(
+            "gives other outputs when it is read again",
+            where="the model",
+            remedy="a forward may not depend on chance",
+        )
+
+
+def _versions() -> dict[str, str]:
+    from genolift import __version__
+
+    return {"genolift": __version__, "torch": torch.__version__}

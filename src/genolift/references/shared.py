@@ -1,0 +1,96 @@
+"""References that serve every sequence: base frequencies and the user's FASTA."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genolift.data.fasta import codes_of_letters, count_replaced_letters, read_fasta
+from genolift.errors import InputError
+from genolift.references.store import onehot_float32
+
+Frequencies: TypeAlias = Sequence[float] | NDArray[Any]
+
+_LOG = logging.getLogger("genolift")
+_FREQUENCY_TOLERANCE = 1e-4  # frequencies written with four decimals may miss 1 by this
+
+
+def flat_reference(frequencies: Frequencies, length: int) -> NDArray[np.float32]:
+    """Return float32 (1, 4, position): one reference that holds ``frequencies`` at every position."""
+    column = np.asarray(frequencies, dtype=np.float32)[None, :, None]
+    return np.ascontiguousarray(np.broadcast_to(column, (1, 4, length)))
+
+
+def frequencies_of_codes(codes: NDArray[np.uint8]) -> tuple[float, float, float, float]:
+    """Return the share of A, C, G and T among the letters of ``codes`` that are not N.
+
+    Raises
+    ------
+    InputError
+        If there is no such letter.
+    """
+    counts = np.bincount(codes.ravel(), minlength=5)[:4]
+    if counts.sum() == 0:
+        raise InputError(
+            "the sequences hold no A, C, G or T to take base frequencies from",
+            remedy="give the frequencies, or other sequences",
+        )
+    a, c, g, t = (counts / counts.sum()).tolist()
+    return a, c, g, t
+
+
+def check_frequencies(frequencies: Frequencies) -> tuple[float, float, float, float]:
+    """Return ``frequencies`` scaled to sum to exactly 1.
+
+    Raises
+    ------
+    InputError
+        If they are not 4 numbers of 0 or more that sum to 1.
+    """
+    try:
+        numbers = [float(number) for number in frequencies]
+    except (TypeError, ValueError):
+        numbers = []
+    good = len(numbers) == 4 and all(math.isfinite(number) and number >= 0 for number in numbers)
+    if not good or abs(sum(numbers) - 1) > _FREQUENCY_TOLERANCE:
+        raise InputError(
+            f"base frequencies are {frequencies!r}",
+            remedy="give 4 numbers of 0 or more, for A C G T, that sum to 1",
+        )
+    a, c, g, t = (number / sum(numbers) for number in numbers)
+    return a, c, g, t
+
+
+def read_fasta_references(fasta: Path, length: int, *, rna: bool = False) -> NDArray[np.float32]:
+    """Return the records of a FASTA file, plain, gzip or BGZF, as float32 (reference, 4, position) one-hot.
+
+    An N is an all-zero column, and so is another ambiguity letter, which is logged; with ``rna`` U is T.
+
+    Raises
+    ------
+    InputError
+        As `genolift.data.fasta.read_fasta`; and if a record has other letters, or not ``length`` of them.
+    """
+    rows, replaced = [], Counter[str]()
+    for record in read_fasta(fasta, kept_per_base=2 + 2 * 16):  # codes, and one-hot of four float32
+        where = f"{fasta}, record {record.number + 1} {record.name!r} (line {record.line})"
+        codes = codes_of_letters(record.letters, where=where, rna=rna)
+        if len(codes) != length:
+            raise InputError(
+                f"the reference has {len(codes)} bases, the sequences have {length}",
+                where=where,
+                remedy=f"give references of {length} bases",
+            )
+        replaced.update(count_replaced_letters(record.letters, codes))
+        rows.append(codes)
+    if replaced:
+        letters = ", ".join(f"{count} {letter}" for letter, count in sorted(replaced.items()))
+        _LOG.warning("%s: ambiguity letters became N, which is a column of zeros: %s", fasta, letters)
+    return onehot_float32(np.stack(rows))

@@ -1,0 +1,91 @@
+"""Whether the files of an analysis are of one run, by the digests of what each was made from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from genolift.data.stored_sequences import check_table
+from genolift.errors import InputError
+from genolift.files.whole import existing_file, sha256
+from genolift.references.store import open_references
+from genolift.results.step_record import read_record
+from genolift.results.store import Contributions, open_contributions
+
+_PER_BASE = "per_base.parquet"
+_DRAWN = ("per_sequence.tsv", "motifs.tsv", "motif_matrices.tsv")
+"""What the logos step reads beside contributions.h5."""
+
+
+def check_files(contributions: Path, files: Mapping[Path, str]) -> dict[str, str]:
+    """Check that files, with the step that wrote each, are as it wrote them and of these contributions.
+
+    Returns
+    -------
+    dict
+        The digests of ``contributions.h5`` and of each file by its name.
+
+    Raises
+    ------
+    InputError
+        For the first that is not.
+    """
+    with open_contributions(contributions) as store:
+        made_from = {"contributions.h5": store.digest}
+    for path, step in files.items():
+        record = read_record(existing_file(path).parent, step)
+        record.check_made_from({"contributions.h5": made_from["contributions.h5"]})
+        record.check_files([path.name])
+        made_from[path.name] = record.files[path.name]
+    return made_from
+
+
+def check_folder(folder: Path, contributions: Contributions) -> None:
+    """Check an analysis folder against its open ``contributions.h5``, but for each model's own files.
+
+    The report's reader does; what a large ``per_base.parquet`` was made from is told by its metadata.
+
+    Raises
+    ------
+    InputError
+        For the first file that was changed since it was written or is of another run, naming the step that
+        makes it anew.
+    """
+    table = folder / "sequences.tsv"
+    check_table(table, contributions.provenance, str(folder / "contributions.h5"))
+    with open_references(folder / "references.h5") as references:
+        if references.digest != contributions.provenance.get("references_digest"):
+            raise InputError(
+                f"is not what {folder / 'contributions.h5'} was computed with",
+                where=str(folder / "references.h5"),
+                remedy="run genolift attribute and all steps after it again",
+            )
+    here = {"contributions.h5": contributions.digest, "sequences.tsv": sha256(table)}
+    drawn = {"contributions.h5": contributions.digest}
+    for step in ("aggregate", "motifs"):
+        record = read_record(folder, step)
+        record.check_made_from(here)
+        record.check_files(name for name in record.files if name != _PER_BASE)
+        drawn |= {name: record.files[name] for name in _DRAWN if name in record.files}
+    _check_per_base(folder / _PER_BASE, contributions)
+    logos = read_record(folder / "logos", "logos")
+    logos.check_made_from(drawn)
+    logos.check_files(logos.files)
+
+
+def _check_per_base(path: Path, contributions: Contributions) -> None:
+    try:
+        told = json.loads((pq.read_schema(existing_file(path)).metadata or {})[b"genolift"])
+        digest = told["made_from"]["contributions.h5"]
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+        raise InputError(
+            f"is no whole table of bases ({error})", where=str(path), remedy="run genolift aggregate again"
+        ) from error
+    if digest != contributions.digest:
+        raise InputError(
+            "is of another run than contributions.h5", where=str(path), remedy="run genolift aggregate again"
+        )

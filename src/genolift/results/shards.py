@@ -1,0 +1,108 @@
+"""The shards of one model: told apart, checked to be of one run, and merged to contributions.h5."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genolift.errors import InputError
+from genolift.results.scores_check import check_scores
+from genolift.results.store import Block, open_contributions, write_contributions
+
+
+@dataclass(frozen=True)
+class Head:
+    """What tells a shard from another, without its scores."""
+
+    path: str
+    key: NDArray[np.int64]
+    length: int
+    r: int
+    provenance: dict[str, Any]
+    chromosomes: dict[str, int]
+
+
+def read_heads(shards: Sequence[str | os.PathLike[str]]) -> list[Head]:
+    """Return the heads of shards, in the order of their keys."""
+    heads = []
+    for path in shards:
+        with open_contributions(path) as shard:
+            sizes = shard.length, shard.r
+            heads.append(Head(str(path), shard.key, *sizes, shard.provenance, shard.chromosomes))
+    return sorted(heads, key=lambda head: int(head.key[0]) if len(head.key) else -1)
+
+
+def merge_shards(heads: Sequence[Head], out: str | os.PathLike[str]) -> None:
+    """Write contributions.h5 from shards that `check_shards` let pass."""
+    seconds = sum(head.provenance.get("seconds", 0) for head in heads)
+    provenance = {**heads[0].provenance, "seconds": round(seconds, 3), "shards": len(heads)}
+    provenance.pop("shard", None)  # which a merged file, given as the one shard, does not have
+    if "model_agreement" in provenance:  # which rounds otherwise on another machine
+        found = [head.provenance["model_agreement"] for head in heads]
+        provenance["model_agreement"] = max(found, key=lambda agreement: agreement["error"])
+
+    def blocks() -> Iterator[Block]:
+        for head in heads:
+            with open_contributions(head.path) as shard:
+                for block in shard.blocks():
+                    check_scores(block, shard.provenance, head.path)
+                    yield block
+
+    write_contributions(
+        out,
+        blocks(),
+        n=sum(len(head.key) for head in heads),
+        length=heads[0].length,
+        r=heads[0].r,
+        provenance=provenance,
+        chromosomes=heads[0].chromosomes,
+    )
+
+
+_PER_SHARD = {"seconds", "shard", "shards", "model_agreement"}
+
+
+def check_shards(heads: Sequence[Head], keys: NDArray[np.int64], called: str = "the shards") -> None:
+    """Check that shards of one run hold each of ``keys`` once, in order.
+
+    Raises
+    ------
+    InputError
+        If a shard is missing or stands twice, or shards were made by different runs.
+    """
+    one = heads[0]
+    for head in heads[1:]:
+        for name in sorted((head.provenance.keys() | one.provenance.keys()) - _PER_SHARD):
+            said, other = head.provenance.get(name), one.provenance.get(name)
+            if said != other:
+                key, said, other = _difference(name, said, other)
+                named = " (models of an ensemble are told apart by --model-name)"
+                raise InputError(
+                    f"was made with {key} {said}, {one.path} with {other}",
+                    where=head.path,
+                    remedy="remove the shards and attribute again"
+                    + (named if name.startswith("model") else ""),
+                )
+    found = np.concatenate([head.key for head in heads])
+    if np.array_equal(found, keys):
+        return
+    missing = np.setdiff1d(keys, found)
+    if len(missing):
+        what = f"{called} lack {len(missing)} of {len(keys)} sequences, key {missing[0]} first"
+    else:
+        what = f"{called} hold {len(found)} sequences, {len(keys)} are kept"
+    where = ", ".join(head.path for head in heads)
+    raise InputError(what, where=where, remedy="give every shard of these sequences once")
+
+
+def _difference(name: str, one: Any, other: Any) -> tuple[str, Any, Any]:
+    """Return what differs and its two values; of mappings, such as files with SHA-256, the first entry."""
+    if not (isinstance(one, Mapping) and isinstance(other, Mapping)):
+        return name, one, other
+    key = min(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))
+    return f"{name} {key}", one.get(key, "none"), other.get(key, "none")

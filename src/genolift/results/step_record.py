@@ -1,0 +1,92 @@
+"""What a step made its files from, in a small JSON beside them: tables and pictures have no room for it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from genolift.errors import InputError
+from genolift.files.whole import existing_file, sha256
+
+FORMAT, VERSION = "genolift-step", 1
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """What a step wrote into a folder.
+
+    Attributes
+    ----------
+    path
+        Of the record.
+    step
+        The subcommand that wrote it, and would do it again.
+    made_from
+        By the names of what it read: an HDF5 file's own digest, else the file's SHA-256.
+    files
+        The SHA-256 of each file that it wrote, by its path from the folder.
+    """
+
+    path: Path
+    step: str
+    made_from: Mapping[str, str]
+    files: Mapping[str, str]
+
+    def check_made_from(self, found: Mapping[str, str]) -> None:
+        """Raise `InputError` if the step read other files than those, by name, of which ``found`` tells."""
+        for name, digest in found.items():
+            if self.made_from.get(name) != digest:
+                raise InputError(
+                    f"genolift {self.step} was run on another {name} than the one that is here",
+                    where=str(self.path),
+                    remedy=f"run genolift {self.step} again",
+                )
+
+    def check_files(self, names: Iterable[str]) -> None:
+        """Raise `InputError` if a file is missing, or is not as the step wrote it."""
+        for name in names:
+            file = existing_file(self.path.parent / name)
+            if self.files.get(name) != sha256(file):
+                raise InputError(
+                    f"is not the file that genolift {self.step} wrote with {self.path.name}",
+                    where=str(file),
+                    remedy=f"run genolift {self.step} again",
+                )
+
+
+def write_record(path: Path, step: str, made_from: Mapping[str, str], files: Mapping[str, Path]) -> None:
+    """Write what a step did to ``path``, when its files, given by their later names, are written."""
+    told = {
+        "format": FORMAT,
+        "version": VERSION,
+        "step": step,
+        "made_from": dict(made_from),
+        "files": {name: sha256(file) for name, file in files.items()},
+    }
+    path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+
+
+def read_record(folder: Path, step: str) -> StepRecord:
+    """Return what a step did, from ``STEP.json`` in the folder of its files.
+
+    Raises
+    ------
+    InputError
+        If the record is missing or is something else.
+    """
+    remedy = f"run genolift {step} again"
+    path = folder / f"{step}.json"
+    if not path.is_file():
+        raise InputError(f"is missing, which genolift {step} writes", where=str(path), remedy=remedy)
+    try:
+        told = json.loads(existing_file(path).read_text(encoding="utf-8"))
+        if (told["format"], told["version"], told["step"]) != (FORMAT, VERSION, step):
+            raise ValueError(f"its format is not {FORMAT} version {VERSION} of {step}")
+        read = [
+            {str(name): str(digest) for name, digest in told[key].items()} for key in ("made_from", "files")
+        ]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise InputError(f"cannot be read ({error})", where=str(path), remedy=remedy) from error
+    return StepRecord(path, step, *read)

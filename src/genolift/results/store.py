@@ -1,0 +1,260 @@
+"""The file contributions.h5, written in blocks, read in slices, and merged from one model's shards.
+
+The layout is in docs/architecture.md: what TF-MoDISco, Fi-NeMo and ChromBPNet's tools read stands where
+they look for it, and the rest beside it in the group ``genolift``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from genolift.files.digests import SIZE, FileDigest, row_digests
+from genolift.files.hdf5 import (
+    Refusal,
+    Stored,
+    as_bytes,
+    check_format,
+    json_object,
+    opened_store,
+    text_type,
+    warnings_of,
+)
+from genolift.files.hdf5_writing import whole_hdf5
+
+FORMAT, VERSION = "genolift-contributions", 1
+_CHUNK_BYTES = 2**20
+
+Block = Mapping[str, NDArray[Any]]
+"""Rows of some sequences: an array for each name of the file's layout."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """A dataset of the file: its type, and its axes after the first, which is the sequence.
+
+    Texts, ``np.bytes_``, are UTF-8 of one length in bytes, that of the longest.
+    """
+
+    dtype: Any
+    axes: tuple[str, ...]
+
+
+LAYOUT: Mapping[str, Field] = {
+    "raw/seq": Field(np.int8, ("base", "position")),
+    "shap/seq": Field(np.float32, ("base", "position")),
+    "projected_shap/seq": Field(np.float32, ("base", "position")),
+    "genolift/key": Field(np.int64, ()),
+    "genolift/id": Field(np.bytes_, ()),
+    "genolift/output": Field(np.float32, ()),
+    "genolift/reference_output": Field(np.float32, ("reference",)),
+    "genolift/convergence_error": Field(np.float32, ("reference",)),
+    "genolift/standard_error": Field(np.float32, ("position",)),
+    "genolift/sequence_digest": Field(np.uint8, ("digest",)),
+    "genolift/reference_digest": Field(np.uint8, ("digest",)),
+}
+
+MODELS_LAYOUT: Mapping[str, Field] = {
+    "genolift/model_sd": Field(np.float32, ("position",)),
+    "genolift/model_output": Field(np.float32, ("model",)),
+}
+"""What the file has besides where it holds the mean over several models."""
+
+
+_DIGESTS = "genolift/digest"
+"""Of each row, (sequence, dataset, 16), the digest of what it has in each dataset, in the layout's order."""
+
+
+def _layout(several: bool) -> Mapping[str, Field]:
+    return {**LAYOUT, **MODELS_LAYOUT} if several else LAYOUT
+
+
+class Rows:
+    """A dataset of an open file, which is read by whole rows, each checked against its digest.
+
+    ``shape`` and ``dtype`` are those of the dataset.
+    """
+
+    def __init__(self, name: str, stored: Stored, digests: NDArray[np.uint8], refusal: Refusal) -> None:
+        self._name, self._stored, self._digests, self._refusal = name, stored, digests, refusal
+        self.shape, self.dtype = stored.shape, stored.dtype
+
+    def __getitem__(self, rows: int | slice) -> NDArray[Any]:
+        values = self._stored[rows]
+        read = values if isinstance(rows, slice) else values[None]
+        expected = self._digests[rows].reshape(len(read), SIZE)
+        wrong = (row_digests(read) != expected).any(1)
+        if wrong.any():
+            row = range(self.shape[0])[rows] if isinstance(rows, slice) else [rows]
+            raise self._refusal(f"{self._name} is not what was written in row {row[int(wrong.argmax())]}")
+        return values
+
+
+class Contributions:
+    """An open contributions.h5, or a shard of one.
+
+    Attributes
+    ----------
+    n, length, r
+        Numbers of sequences, of positions, and of references for each sequence.
+    key
+        int64 (sequence,).
+    provenance
+        What was run.
+    warnings
+        What was warned of on the way to it.
+    chromosomes
+        The lengths of the genome's chromosomes in bases; empty for sequences from FASTA.
+    models
+        The names of the models that it holds the mean over; empty for one model.
+    digest
+        Of the file: of its attributes and of its rows' digests.
+    """
+
+    def __init__(self, file: h5py.File, refusal: Refusal) -> None:
+        check_format(file, FORMAT, VERSION)
+        several = "genolift/model_output" in file
+        self.layout = _layout(several)
+        missing = [name for name in self.layout if not isinstance(file.get(name), h5py.Dataset)]
+        if missing:
+            raise ValueError(f"it has no {missing[0]}")
+        self.provenance = json_object(file, "provenance")
+        self.warnings = warnings_of(file)
+        self.chromosomes: dict[str, int] = json_object(file, "chromosomes")
+        self.models = tuple(map(str, file["genolift/model_output"].attrs["models"])) if several else ()
+        self.n, _, self.length = file["shap/seq"].shape
+        self.r = int(file["genolift/reference_output"].shape[1])
+        sizes = _sizes(self.length, self.r, len(self.models))
+        for name, field in self.layout.items():
+            _check_field(file[name], field, (self.n, *(sizes[axis] for axis in field.axes)))
+        digests = file[_DIGESTS][:]
+        if digests.shape != (self.n, len(self.layout), SIZE) or digests.dtype != np.uint8:
+            raise ValueError("its digests do not match its rows")
+        digest = _head_digest(file.attrs, self.models)
+        digest.add(digests)
+        self.digest = digest.hex()
+        if self.digest != file.attrs["digest"]:
+            raise ValueError("it was changed after it was written: its digest is of something else")
+        self._datasets = {
+            name: Rows(name, Stored(file[name], refusal), digests[:, number], refusal)
+            for number, name in enumerate(self.layout)
+        }
+        self.key: NDArray[np.int64] = self["genolift/key"][:]
+        self.id: list[str] = [text.decode("utf-8") for text in self["genolift/id"][:].tolist()]
+
+    def __getitem__(self, name: str) -> Rows:
+        return self._datasets[name]
+
+    def blocks(self, rows: int = 256) -> Iterator[dict[str, NDArray[Any]]]:
+        """Yield every dataset of ``rows`` sequences at a time."""
+        for start in range(0, self.n, rows):
+            yield {name: self[name][start : start + rows] for name in self.layout}
+
+
+def _check_field(dataset: h5py.Dataset, field: Field, shape: tuple[int, ...]) -> None:
+    same = dataset.dtype.kind == "S" if field.dtype is np.bytes_ else dataset.dtype == field.dtype
+    if not same or dataset.shape != shape:
+        raise ValueError(f"its {dataset.name} is {dataset.dtype} {dataset.shape}")
+
+
+@contextmanager
+def open_contributions(path: str | os.PathLike[str]) -> Iterator[Contributions]:
+    """Open contributions.h5 for reading.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged, or something else.
+    """
+    remedy = "make it anew: a shard with genolift attribute, contributions.h5 with genolift aggregate"
+    with opened_store(path, "is no file of contributions", remedy, Contributions) as contributions:
+        yield contributions
+
+
+def write_contributions(
+    path: str | os.PathLike[str],
+    blocks: Iterator[Block],
+    *,
+    n: int,
+    length: int,
+    r: int,
+    provenance: Mapping[str, Any],
+    chromosomes: Mapping[str, int],
+    models: Sequence[str] = (),
+) -> None:
+    """Write contributions.h5 from blocks of rows that are ``n`` sequences together, whole or not at all.
+
+    The digests of what is written are taken on the way. ``models`` are named where the blocks are of the mean
+    over several, and have what `MODELS_LAYOUT` says.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written.
+    """
+    sizes = _sizes(length, r, len(models))
+    layout = _layout(bool(models))
+    with whole_hdf5(path) as file:
+        file.attrs["format"] = FORMAT
+        file.attrs["version"] = VERSION
+        file.attrs["provenance"] = json.dumps(provenance, sort_keys=True)
+        file.attrs["chromosomes"] = json.dumps(chromosomes)
+        scores = [name for name, field in layout.items() if field.dtype is not np.bytes_]
+        for name in scores:
+            field = layout[name]
+            _create(file, name, (n, *(sizes[axis] for axis in field.axes)), field.dtype)
+        if models:
+            file["genolift/model_output"].attrs["models"] = list(models)
+        kept = _create(file, _DIGESTS, (n, len(layout), SIZE), np.uint8)
+        digest = _head_digest(file.attrs, models)
+        ids: list[bytes] = []
+        start = 0
+        for block in blocks:
+            stop = start + len(block["genolift/key"])
+            names = as_bytes(block["genolift/id"])
+            columns = [
+                names if field.dtype is np.bytes_ else np.ascontiguousarray(block[name], field.dtype)
+                for name, field in layout.items()
+            ]
+            digests = np.stack([row_digests(column) for column in columns], axis=1)
+            digest.add(digests)
+            kept[start:stop] = digests
+            for name, column in zip(layout, columns, strict=True):
+                if name in scores:
+                    file[name][start:stop] = column
+            ids += names
+            start = stop
+        if start != n:
+            raise RuntimeError(f"{start} rows were written, {n} promised")
+        _create(file, "genolift/id", (n,), text_type(ids))[:] = ids
+        file.attrs["digest"] = digest.hex()
+
+
+def _sizes(length: int, r: int, models: int) -> dict[str, int]:
+    """Return how long each axis of the layout is."""
+    return {"base": 4, "position": length, "reference": r, "model": models, "digest": SIZE}
+
+
+def _head_digest(attributes: Mapping[str, Any], models: Sequence[str]) -> FileDigest:
+    """Return the file's digest as far as its attributes go."""
+    told = {name: attributes[name] for name in ("format", "version", "provenance", "chromosomes")}
+    return FileDigest(told | {"models": list(models)})
+
+
+def _create(file: h5py.File, name: str, shape: tuple[int, ...], dtype: Any) -> h5py.Dataset:
+    """Return a new dataset that is compressed, and has a checksum for each of its chunks."""
+    if shape[0] == 0:  # a shard of fewer sequences than there are shards; HDF5 has no chunks of nothing
+        return file.create_dataset(name, shape, dtype=dtype)
+    row_bytes = max(1, np.dtype(dtype).itemsize * math.prod(shape[1:]))
+    chunks = (max(1, min(shape[0], _CHUNK_BYTES // row_bytes)), *shape[1:])
+    packed: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
+    return file.create_dataset(name, shape, dtype=dtype, chunks=chunks, fletcher32=True, **packed)

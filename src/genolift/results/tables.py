@@ -1,0 +1,151 @@
+"""Tables of contributions: per sequence and per base."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from genolift.data.alphabet import BASES, codes_of_onehot
+from genolift.files.whole import whole_file
+from genolift.results.convergence import relative_error
+from genolift.results.store import Contributions
+
+_LETTERS = np.array([*BASES, "N"])
+_PLACE = ["key", "id", "chrom", "start", "end", "strand"]
+
+
+def per_sequence(contributions: Contributions, table: pd.DataFrame) -> pd.DataFrame:
+    """Return a row for each kept sequence, in the order of their keys.
+
+    Parameters
+    ----------
+    contributions
+        An open contributions.h5.
+    table
+        ``sequences.tsv``, for the coordinates; 0-based half-open.
+
+    Returns
+    -------
+    DataFrame
+        ``key id chrom start end strand``; ``output`` of the model, ``reference_output_mean`` and ``_sd`` over
+        references; ``contribution_sum``; the largest ``convergence_error_max`` over references and
+        ``convergence_error_relative_max``; ``standard_error_mean`` over positions; ``peak_position``
+        (0-based in the sequence), ``peak_base`` and ``peak_contribution`` of the base with the largest
+        absolute contribution. Where it holds the mean over models, ``output_sd`` over them (of k models with
+        k - 1 below the line), and ``output_NAME`` of each.
+    """
+    frames = []
+    for block in contributions.blocks():
+        scores = block["projected_shap/seq"].sum(1)
+        peak = np.abs(scores).argmax(1)
+        rows = np.arange(len(scores))
+        reference_output, error = block["genolift/reference_output"], block["genolift/convergence_error"]
+        many = reference_output.shape[1] > 1
+        relative = relative_error(block["genolift/output"], reference_output, error)
+        standard_error = block["genolift/standard_error"]
+        frames.append(
+            pd.DataFrame(
+                {
+                    "key": block["genolift/key"],
+                    "output": block["genolift/output"],
+                    "reference_output_mean": reference_output.mean(1),
+                    "reference_output_sd": reference_output.std(1, ddof=1) if many else np.nan,
+                    "contribution_sum": scores.sum(1, dtype=np.float64),
+                    "convergence_error_max": error.max(1),
+                    "convergence_error_relative_max": relative.max(1),
+                    "standard_error_mean": standard_error.mean(1),
+                    "peak_position": peak,
+                    "peak_base": _LETTERS[codes_of_onehot(block["raw/seq"])][rows, peak],
+                    "peak_contribution": scores[rows, peak],
+                }
+                | _of_models(block, contributions.models)
+            )
+        )
+    scored = pd.concat(frames, ignore_index=True)
+    return table.loc[table["kept"], _PLACE].merge(scored, on="key", how="inner", validate="one_to_one")
+
+
+def _of_models(block: dict[str, NDArray[Any]], models: tuple[str, ...]) -> dict[str, NDArray[Any]]:
+    """Return the columns that only several models have."""
+    if not models:
+        return {}
+    output = block["genolift/model_output"]
+    columns = {f"output_{name}": output[:, model] for model, name in enumerate(models)}
+    return {"output_sd": output.std(1, ddof=1, dtype=np.float64)} | columns
+
+
+def write_per_sequence(path: Path, frame: pd.DataFrame) -> None:
+    """Write ``per_sequence.tsv``."""
+    with whole_file(path) as beside:
+        frame.to_csv(
+            beside, sep="\t", index=False, quoting=csv.QUOTE_NONE, lineterminator="\n", float_format="%.7g"
+        )
+
+
+def _schema(several: bool) -> pa.Schema:
+    """Return the columns of ``per_base.parquet``; those of several models have one more."""
+    return pa.schema(
+        [
+            ("key", pa.int64()),
+            ("position", pa.int32()),
+            ("chrom", pa.dictionary(pa.int32(), pa.string())),
+            ("genome_position", pa.int64()),
+            ("base", pa.dictionary(pa.int8(), pa.string())),
+            ("contribution", pa.float32()),
+            ("standard_error", pa.float32()),
+            *([("model_sd", pa.float32())] if several else []),
+            *((f"hypothetical_{base}", pa.float32()) for base in BASES),
+        ]
+    )
+
+
+def write_per_base(path: Path, contributions: Contributions, table: pd.DataFrame) -> None:
+    """Write ``per_base.parquet``, a row for each base of each kept sequence, sorted by key and position.
+
+    ``position`` is 0-based in the sequence, ``genome_position`` 0-based on the chromosome and empty for
+    sequences from FASTA; ``base`` and the hypothetical bases are those of the sequence's own strand;
+    ``model_sd``, over models, is there where there are several. The file's metadata names the contributions
+    by their digest.
+    """
+    places = table.set_index("key")
+    told = {"genolift": json.dumps({"made_from": {"contributions.h5": contributions.digest}})}
+    schema = _schema(several=bool(contributions.models)).with_metadata(told)
+    with whole_file(path) as beside, pq.ParquetWriter(beside, schema, compression="zstd") as writer:
+        for block in contributions.blocks():
+            writer.write_table(_per_base_rows(block, places.loc[block["genolift/key"]], schema))
+
+
+def _per_base_rows(block: dict[str, NDArray[Any]], places: pd.DataFrame, schema: pa.Schema) -> pa.Table:
+    n, _, length = block["raw/seq"].shape
+    position = np.tile(np.arange(length, dtype=np.int32), n)
+    start, known = places["start"].to_numpy(np.int64, na_value=0), places["start"].notna().to_numpy()
+    genome = np.where(
+        (places["strand"] == "-").to_numpy()[:, None],
+        start[:, None] + length - 1 - np.arange(length),
+        start[:, None] + np.arange(length),
+    )
+    chrom = pa.array(places["chrom"].where(places["chrom"] != "", None), pa.string()).dictionary_encode()
+    repeated = pa.DictionaryArray.from_arrays(
+        chrom.indices.take(pa.array(np.repeat(np.arange(n), length))), chrom.dictionary
+    )
+    codes = codes_of_onehot(block["raw/seq"]).ravel().astype(np.int8)
+    columns: list[Any] = [
+        pa.array(np.repeat(block["genolift/key"], length)),
+        pa.array(position),
+        repeated,
+        pa.array(genome.ravel(), mask=np.repeat(~known, length)),
+        pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(_LETTERS.tolist())),
+        pa.array(block["projected_shap/seq"].sum(1).ravel()),
+        pa.array(block["genolift/standard_error"].ravel()),
+        *([pa.array(block["genolift/model_sd"].ravel())] if "genolift/model_sd" in block else []),
+        *(pa.array(block["shap/seq"][:, base].ravel()) for base in range(4)),
+    ]
+    return pa.table(columns, schema=schema)

@@ -1,0 +1,4 @@
+"""The config: every key once, checked in our own words.
+
+May import `files`.
+"""

@@ -1,0 +1,186 @@
+"""The finished pieces of a work on disk, and what is read and written while the next one is computed."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import logging
+import os
+import re
+import zipfile
+import zlib
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genolift.errors import InputError
+from genolift.files.digests import SIZE
+from genolift.files.output_paths import MARK, UNFINISHED, check_folder, mark_text, read_mark
+from genolift.files.whole import make_folder, whole_file
+from genolift.results.store import LAYOUT, Block
+
+_LOG = logging.getLogger("genolift")
+_KIND = "attribute"
+_LOCK = ".genolift-lock"
+_PIECE = re.compile(r"\d{9,}-\d{9,}\.npz")
+Prepared = TypeVar("Prepared")
+
+
+class Pieces(AbstractContextManager["Pieces"]):
+    """The finished pieces of a work, in a folder beside its output. One process at a time has it.
+
+    Raises
+    ------
+    InputError
+        If the folder holds something else, or another process that is computing the same output has it.
+    """
+
+    def __init__(self, out: Path, work: str) -> None:
+        self.folder, self.work = folder_of_pieces(out), work
+        check_folder(self.folder, _KIND, replaced=False)
+        self._lock = _locked(self.folder)
+        if (read_mark(self.folder) or {}).get("work") != work:
+            self._clear()  # the pieces of another work
+            with whole_file(self.folder / MARK) as beside:
+                beside.write_text(mark_text(_KIND, [], work=work), encoding="utf-8")
+
+    def _clear(self) -> None:
+        for piece in self.folder.iterdir():
+            if _PIECE.fullmatch(piece.name) or piece.name == MARK or piece.name.startswith(UNFINISHED):
+                piece.unlink(missing_ok=True)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._lock)
+
+    def _path(self, rows: range) -> Path:
+        return self.folder / f"{rows.start:09d}-{rows.stop:09d}.npz"
+
+    def read(self, rows: range) -> dict[str, NDArray[Any]] | None:
+        """Return a finished piece; None where it is not, or is damaged (a disk that failed)."""
+        path = self._path(rows)
+        if not path.is_file():
+            return None
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                block = {name: stored[name] for name in LAYOUT}
+                if bytes(stored["seal"]) != self._seal(rows, block):
+                    raise ValueError("it is not what was written")
+                return block
+        except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+            _LOG.warning("%s: is damaged (%s); its sequences are computed again", path, error)
+            return None
+
+    def write(self, rows: range, block: Block) -> None:
+        """Write a piece, whole or not at all.
+
+        Raises
+        ------
+        InputError
+            If it cannot be written.
+        """
+        with whole_file(self._path(rows)) as beside, beside.open("wb") as file:
+            seal = np.frombuffer(self._seal(rows, block), np.uint8)
+            np.savez(file, seal=seal, **block)  # type: ignore[arg-type]
+
+    def _seal(self, rows: range, block: Block) -> bytes:
+        """Return a digest of the work, the rows and all that a piece of them holds."""
+        digest = hashlib.blake2b(f"{self.work} {rows.start} {rows.stop}".encode(), digest_size=SIZE)
+        for name in LAYOUT:
+            values = np.ascontiguousarray(block[name])
+            digest.update(f"{name} {values.dtype.str} {values.shape}".encode())
+            digest.update(values.tobytes() if values.dtype.kind in "US" else values.data)
+        return digest.digest()
+
+    def blocks(self, pieces: Iterable[range]) -> Iterator[Block]:
+        """Yield finished pieces."""
+        for rows in pieces:
+            block = self.read(rows)
+            assert block is not None
+            yield block
+
+    def remove(self) -> None:
+        """Remove the folder, when what it held is written elsewhere; what is not ours in it stays."""
+        self._clear()
+        (self.folder / _LOCK).unlink()
+        with suppress(OSError):
+            self.folder.rmdir()
+
+
+def folder_of_pieces(out: Path) -> Path:
+    """Return where the pieces of an output are kept until it is whole."""
+    return out.with_name(f"{out.name}.pieces")
+
+
+def _locked(folder: Path) -> int:
+    """Make a folder and lock it against other processes; return what to close to unlock it."""
+    while True:
+        make_folder(folder)
+        path = folder / _LOCK
+        try:
+            lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        except FileNotFoundError:  # another process has just finished, and removed the folder
+            continue
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            raise InputError(
+                "another genolift attribute is writing the same output",
+                where=str(folder.with_suffix("")),
+                remedy="let that end, or give another --out",
+            ) from None
+        except OSError as error:  # a file system without locks
+            _LOG.debug("%s: cannot be locked (%s)", path, error)
+        if path.exists() and os.path.samestat(os.fstat(lock), path.stat()):
+            return lock
+        os.close(lock)  # of a folder that has been removed since
+
+
+def prepared_ahead(
+    pieces: Sequence[range], prepare: Callable[[range], Prepared]
+) -> Generator[tuple[range, Prepared], None, None]:
+    """Yield each piece with what ``prepare`` makes for it, made by a thread while the one before is in use.
+
+    What it raises is raised when the piece's turn has come, as if it were prepared then.
+    """
+    with ThreadPoolExecutor(1, "genolift-read") as thread:
+        ahead = [thread.submit(prepare, piece) for piece in pieces[:1]]
+        for number, piece in enumerate(pieces):
+            made = ahead.pop().result()
+            if number + 1 < len(pieces):
+                ahead.append(thread.submit(prepare, pieces[number + 1]))
+            yield piece, made
+            del made
+
+
+class WritesBehind(AbstractContextManager["WritesBehind"]):
+    """Pieces written by a thread while the next one is computed; when the block ends all stand on disk.
+
+    At most one waits or is being written: who is faster than the disk waits for it.
+    """
+
+    def __init__(self, pieces: Pieces) -> None:
+        self._pieces = pieces
+        self._thread = ThreadPoolExecutor(1, "genolift-write")
+        self._last: Future[None] | None = None
+
+    def write(self, rows: range, block: Block) -> None:
+        """Write a piece soon; raises what writing the one before it raised."""
+        if self._last is not None:
+            self._last.result()
+        self._last = self._thread.submit(self._pieces.write, rows, block)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._thread.shutdown()  # what has been computed is kept, whatever ended the block
+        if self._last is not None and kind is None:
+            self._last.result()

@@ -1,0 +1,358 @@
+"""What is explained: a task, a head, a layer, or any function of a model's output.
+
+A target is a weighted sum of the values that a model's graph puts out, with weights that are held: one task
+has the weight 1 and the others 0; the logits of a profile have the profile itself.
+"""
+
+from __future__ import annotations
+
+import operator
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genolift.engine.run.explained import Explained
+from genolift.errors import InputError
+from genolift.targets.outputs import Output, output_named
+
+LAST_CONVOLUTION = "last-convolution"
+"""As a layer: the activation behind the last convolution of a model, else the convolution itself."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One task of an output (rows, tasks) or (rows,)."""
+
+    task: int
+
+    def of(self, output: Tensor) -> Tensor:
+        """Return the task's values, (rows,)."""
+        if output.dim() == 1:
+            output = output[:, None]
+        if output.dim() != 2:
+            raise InputError(
+                f"the model's output has the shape (n, {', '.join(map(str, output.shape[1:]))})",
+                where="target",
+                remedy="give a callable that takes the output and returns the value to explain, (n,), or the "
+                f"name of a head: {', '.join(HEADS)}",
+            )
+        if not 0 <= self.task < output.shape[1]:
+            raise InputError(
+                f"there is no target {self.task}: the model has {output.shape[1]} "
+                + ("output" if output.shape[1] == 1 else "outputs"),
+                where="target",
+                remedy=f"choose one of 0 to {output.shape[1] - 1}" if output.shape[1] > 1 else "choose 0",
+            )
+        return output[:, self.task]
+
+    def of_reference(self, reference_output: Tensor, output: Tensor) -> Tensor:
+        """Return the task's values, (n or 1, r)."""
+        return self.of(reference_output.flatten(0, 1)).view(reference_output.shape[:2])
+
+    def seed(self, output: Tensor, r: int) -> Tensor:
+        """Return 1 for the task, 0 for the others."""
+        seed = output.new_zeros((len(output) * r, *output.shape[1:]))
+        seed[(slice(None), self.task) if output.dim() == 2 else slice(None)] = 1
+        return seed
+
+
+@dataclass(frozen=True)
+class Whole:
+    """The output itself, (rows,): a function of the model's output was traced with the model."""
+
+    def of(self, output: Tensor) -> Tensor:
+        """Return the output, (rows,)."""
+        if output.dim() != 1:
+            raise InputError(
+                f"the target function returns the shape (n, {', '.join(map(str, output.shape[1:]))})",
+                where="target",
+                remedy="return one number for each row, (n,)",
+            )
+        return output
+
+    def of_reference(self, reference_output: Tensor, output: Tensor) -> Tensor:
+        """Return the output, (n or 1, r)."""
+        self.of(output)
+        return reference_output
+
+    def seed(self, output: Tensor, r: int) -> Tensor:
+        """Return ones, (n r,)."""
+        return output.new_ones(len(output) * r)
+
+
+@dataclass(frozen=True)
+class HeldProfile:
+    """Mean-normalised logits, (rows, positions), weighted by the sequence's own profile, which is held.
+
+    For references too the weights are the sequence's, so that contributions sum to the difference of the
+    logits alone, as ChromBPNet's profile contributions do.
+    """
+
+    def of(self, output: Tensor) -> Tensor:
+        """Return sum over positions of softmax(z) z, (rows,)."""
+        return (output.softmax(1) * output).sum(1)
+
+    def of_reference(self, reference_output: Tensor, output: Tensor) -> Tensor:
+        """Return sum over positions of softmax(z) z0, (n, r)."""
+        return (output.softmax(1)[:, None] * reference_output).sum(2)
+
+    def seed(self, output: Tensor, r: int) -> Tensor:
+        """Return softmax(z) for each reference, (n r, positions)."""
+        return output.softmax(1).repeat_interleave(r, 0)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """The output of a layer, or a function of it, as a target: see `layer`."""
+
+    name: str
+    unit: int | Callable[[Any], Tensor] | None
+
+    def __call__(self, output: Any) -> Tensor:
+        """Return the target, (n,), of the layer's output."""
+        if callable(self.unit):
+            return self.unit(output)
+        if not isinstance(output, Tensor):
+            raise InputError(
+                f"layer {self.name} gives a {type(output).__name__}",
+                where="target",
+                remedy="give as unit a callable that takes it and returns the value to explain, (n,)",
+            )
+        if self.unit is None:
+            if output.dim() > 2 or output.shape[1:].numel() != 1:
+                raise InputError(
+                    f"layer {self.name} gives the shape (n, {', '.join(map(str, output.shape[1:]))})",
+                    where="target",
+                    remedy="give the unit to explain, a channel's number or a callable",
+                )
+            return output.reshape(-1)
+        if output.dim() < 2 or not 0 <= self.unit < output.shape[1]:
+            raise InputError(
+                f"layer {self.name} has no unit {self.unit}",
+                where="target",
+                remedy=f"choose one of 0 to {output.shape[1] - 1}" if output.dim() > 1 else "give None",
+            )
+        return output[:, self.unit].reshape(output.shape[0], -1).sum(1)
+
+
+Target = int | str | Layer | Callable[[Any], Tensor]
+
+
+def target_in_words(target: Target) -> str:
+    """Return what a target is called: a column's number, a name, or what a function is called."""
+    if isinstance(target, Layer):
+        unit = "a function" if callable(target.unit) else f"unit {target.unit}"
+        return f"layer {target.name}" + ("" if target.unit is None else f", {unit}")
+    if not callable(target):
+        return str(target)
+    name = getattr(target, "__name__", "<lambda>")
+    return "a function" if name == "<lambda>" else f"function {name}"
+
+
+def layer(name: str, unit: int | Callable[[Any], Tensor] | None = None) -> Layer:
+    """Return a target: a unit of the output of a submodule.
+
+    Parameters
+    ----------
+    name
+        The submodule, as ``model.named_modules()`` names it; ``name#k`` is its k-th call, from 0, where it is
+        called several times.
+    unit
+        A channel, summed over any further axes; or a function of the layer's output that returns (n,); or
+        None where the layer gives (n,) or (n, 1).
+    """
+    return Layer(name, unit)
+
+
+def counts(output: Any) -> Tensor:
+    """Return the log counts of a profile model, (n,), summed over its count outputs.
+
+    ``output`` is (profile, counts), as of bpnet-lite's and ChromBPNet's models; a mapping with a key that
+    holds "count"; or the counts alone.
+    """
+    head = _head(output, "count", 1)
+    return head.reshape(head.shape[0], -1).sum(1)
+
+
+def mean_normalised_profile(output: Any) -> Tensor:
+    """Return the logits of a profile less their mean, (n, strands x positions).
+
+    ``output`` is (profile, counts), as of bpnet-lite's and ChromBPNet's models; a mapping with a key that
+    holds "profile"; or the logits alone.
+    """
+    head = _head(output, "profile", 0)
+    flat = head.reshape(head.shape[0], -1)
+    return flat - flat.mean(1, keepdim=True)
+
+
+def profile_free_weights(output: Any) -> Tensor:
+    """Return sum of softmax(z) z over the mean-normalised logits z of a profile, (n,), as bpnet-lite does.
+
+    The weights follow input and reference: what changes the profile's shape counts through them too. For
+    weights that are held see `HeldProfile`, the target "profile".
+    """
+    logits = mean_normalised_profile(output)
+    return (logits.softmax(1) * logits).sum(1)
+
+
+HEADS: Mapping[str, tuple[Callable[[Any], Tensor], Explained]] = {
+    "counts": (counts, Whole()),
+    "profile": (mean_normalised_profile, HeldProfile()),
+    "profile-free-weights": (profile_free_weights, Whole()),
+}
+"""Targets by name: what is traced with the model, and what is read off its values."""
+
+
+def _head(output: Any, name: str, place: int) -> Tensor:
+    if isinstance(output, Mapping):
+        found = [value for key, value in output.items() if name in str(key).lower()]
+        if len(found) == 1:
+            return _tensor(found[0], name)
+        raise InputError(
+            f"{len(found)} of the model's outputs have {name!r} in their names",
+            where="target",
+            remedy="give a callable that takes the output and returns the value to explain, (n,)",
+        )
+    if isinstance(output, (tuple, list)):
+        if len(output) == 2:
+            return _tensor(output[place], name)
+        raise InputError(
+            f"the model returns {len(output)} outputs, not profile and counts",
+            where="target",
+            remedy="give a callable that takes the output and returns the value to explain, (n,)",
+        )
+    return _tensor(output, name)
+
+
+def _tensor(output: Any, name: str) -> Tensor:
+    if isinstance(output, Tensor):
+        return output
+    raise InputError(
+        f"the {name} head is a {type(output).__name__}",
+        where="target",
+        remedy="give a callable that takes the output and returns the value to explain, (n,)",
+    )
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """Targets that share one graph: what is traced with the model, and what is read off its values."""
+
+    after: Callable[[Any], Tensor] | None
+    """A function of the model's output, or of ``layer``'s; None for the output itself."""
+    layer: str | None
+    explained: tuple[Explained, ...]
+    picks: bool = False
+    """Whether ``after`` only picks one of the model's outputs, so that this is still the model's own."""
+    own: bool = False
+    """Whether ``after`` calls a function of the user's."""
+
+
+def resolve(model: object, targets: Sequence[Target]) -> Resolved:
+    """Return what to trace for targets, and how to read each off it.
+
+    Raises
+    ------
+    InputError
+        If there is no such target, or several do not share a graph.
+    """
+    outputs = [_output_named(model, target) for target in targets]
+    picked = [output for output in outputs if output is not None]
+    if len(picked) == len(targets) and len({output.name for output in picked}) == 1:
+        columns = tuple(Column(output.column or 0) for output in picked)
+        return Resolved(picked[0], None, columns, picks=True)
+    functions = [target for target in targets if callable(target)]
+    heads = [_head_named(model, target) for target in targets]
+    if not functions and not any(heads):
+        return Resolved(None, None, tuple(Column(task_number(model, target)) for target in targets))
+    if len(targets) == 1:
+        if heads[0] is not None:
+            return Resolved(heads[0][0], None, (heads[0][1],))
+        (function,) = functions
+        if isinstance(function, Layer):
+            return Resolved(function, function.name, (Whole(),), own=callable(function.unit))
+        return Resolved(function, None, (Whole(),), own=True)
+    traced = [head[0] if head else target for head, target in zip(heads, targets, strict=True)]
+    shared = [function for function in traced if callable(function) and not isinstance(function, Layer)]
+    if len(shared) < len(targets) or "profile" in targets:
+        raise InputError(
+            "these targets do not share one pass",
+            where="target",
+            remedy="ask together for tasks, or for functions of the output; for others one at a time",
+        )
+    stacked = tuple(Column(task) for task in range(len(targets)))
+    return Resolved(
+        lambda output: torch.stack([each(output) for each in shared], 1), None, stacked, own=bool(functions)
+    )
+
+
+def one_target(target: Any) -> Target:
+    """Return a target, and refuse several."""
+    if isinstance(target, (list, tuple)):
+        raise InputError(
+            f"there are {len(target)} targets",
+            where="target",
+            remedy="give one; several together are for genolift.deeplift",
+        )
+    return target
+
+
+def _head_named(model: object, target: Target) -> tuple[Callable[[Any], Tensor], Explained] | None:
+    """Return a head by its name, which a task of the model's own of that name goes before."""
+    if not isinstance(target, str) or target in task_names(model):
+        return None
+    return HEADS.get(target)
+
+
+def _output_named(model: object, target: Target) -> Output | None:
+    """Return one of several outputs; None for a task, a head or a function."""
+    if not isinstance(target, str) or target in task_names(model) or target in HEADS:
+        return None
+    return output_named(target, lambda: task_number(model, target))
+
+
+def task_number(model: object, target: Any, tasks: Sequence[str] = ()) -> int:
+    """Return the column of a task given by number or name.
+
+    Names are those given in ``tasks``, else the model's attribute ``tasks``, else ``TASKS`` in the file
+    that defines the model's class.
+
+    Raises
+    ------
+    InputError
+        If the name is not known.
+    """
+    if not isinstance(target, (str, bool)):
+        with suppress(TypeError):
+            return operator.index(target)  # numpy's whole numbers too
+    if not isinstance(target, str):
+        raise InputError(
+            f"{type(target).__name__} {target!r} is no target",
+            where="target",
+            remedy="give a task's number or name, a head's name, or a function of the model's output",
+        )
+    if target.strip().removeprefix("-").isdecimal():
+        return int(target)
+    names = list(tasks) or task_names(model)
+    if target in names:
+        return names.index(target)
+    raise InputError(
+        f"there is no target {target!r}",
+        where="target",
+        remedy=f"choose one of {', '.join([*names, *HEADS])}"
+        if names
+        else f"give its number, name the model's tasks, or choose a head: {', '.join(HEADS)}",
+    )
+
+
+def task_names(model: object) -> list[str]:
+    """Return the names of a model's tasks, where the model or its file says them."""
+    names = getattr(model, "tasks", None)
+    if names is None:
+        names = getattr(sys.modules.get(type(model).__module__), "TASKS", None)
+    return [str(name) for name in names] if isinstance(names, (list, tuple)) else []

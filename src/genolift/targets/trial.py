@@ -1,0 +1,125 @@
+"""A target tried on what a model puts out once, before the model is captured, which may take minutes.
+
+Joins engine and targets. Prints nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_flatten, tree_unflatten
+
+from genolift.engine.graph.capture import TRIAL_ROWS, capture
+from genolift.engine.graph.outputs import tensors_of
+from genolift.engine.plan import make_plan
+from genolift.engine.run.explained import Explained
+from genolift.engine.run.independence import check_rows_are_independent
+from genolift.engine.run.run import Runner
+from genolift.errors import InputError
+from genolift.targets.targets import Resolved
+
+
+def trial_of(
+    resolved: Resolved, rule: str, device: torch.device, dtype: torch.dtype
+) -> Callable[[Any, Any], None]:
+    """Return what `capture` is to call with a trial's output, as ``resolved.after`` takes and returns it."""
+
+    def tried(given: Any, output: Any) -> None:
+        (value,) = tensors_of(output)
+        check_output(value, resolved.explained, TRIAL_ROWS)
+        if resolved.own and resolved.after is not None:
+            check_function(resolved.after, given, rule, device, dtype)
+
+    return tried
+
+
+def check_output(output: Tensor, explained: Sequence[Explained], rows: int) -> None:
+    """Raise `InputError` unless each target can be read off what a model puts out for so many rows."""
+    if output.is_complex():
+        raise InputError(
+            "the target is a complex number",
+            where="target",
+            remedy="give a function of it that is real, such as lambda output: output.abs()[:, 0]",
+        )
+    if output.dim() == 0 or output.shape[0] != rows:
+        raise InputError(
+            f"the target has the shape {tuple(output.shape)} for {rows} rows",
+            where="target",
+            remedy="give an output or a function of it with the rows first",
+        )
+    for target in explained:
+        target.of(output)
+
+
+def check_layer(value: Tensor, rows_first: bool, layer: str | None) -> None:
+    """Raise `InputError` unless contributions can be read at a layer's value."""
+    if not rows_first:
+        raise InputError(
+            f"gives the shape {tuple(value.shape)} for 2 rows",
+            where=f"layer {layer}",
+            remedy="choose a layer whose output has the rows first",
+        )
+    if value.is_complex():
+        raise InputError(
+            "gives complex numbers", where=f"layer {layer}", remedy="choose a layer of real ones"
+        )
+
+
+def check_function(
+    function: Callable[[Any], Tensor], given: Any, rule: str, device: torch.device, dtype: torch.dtype
+) -> None:
+    """Do with a user's function alone what is to be done with the model that it is a function of.
+
+    Parameters
+    ----------
+    given
+        What the model, or a layer of it, puts out for some rows. Where that holds anything but tensors of
+        real numbers with the rows first, nothing is done: what is wrong is seen with the model.
+    rule, device, dtype
+        As the model is to be explained.
+
+    Raises
+    ------
+    InputError
+        If the function cannot be traced, mixes rows, or holds an operation that no exact rule is known for.
+    """
+    leaves, structure = tree_flatten(given)
+    if not leaves or not all(_is_of_rows(leaf, leaves[0]) for leaf in leaves):
+        return
+    alone = _OfOneTensor(function, structure, [leaf.shape[1:] for leaf in leaves])
+    example = torch.cat([leaf.flatten(1) if leaf.dim() > 1 else leaf[:, None] for leaf in leaves], 1)
+    try:
+        graph = capture(alone, (example,), device=device, dtype=dtype)
+        runner = Runner(make_plan(graph, rule), device, dtype)
+        check_rows_are_independent(runner, (runner.placed(example[:1]),))
+    except InputError as error:
+        what = error.what.replace("the model", "the target function")
+        raise type(error)(what, where=error.where, remedy=error.remedy) from error
+
+
+def _is_of_rows(leaf: Any, first: Any) -> bool:
+    return (
+        isinstance(leaf, Tensor)
+        and leaf.is_floating_point()
+        and leaf.dim() > 0
+        and leaf.shape[0] == first.shape[0]
+    )
+
+
+class _OfOneTensor(nn.Module):
+    """A function of several tensors in some structure as one of their values side by side, (row, value)."""
+
+    def __init__(
+        self, function: Callable[[Any], Tensor], structure: Any, shapes: Sequence[Sequence[int]]
+    ) -> None:
+        super().__init__()
+        self.function, self.structure, self.shapes = function, structure, shapes
+
+    def forward(self, values: Tensor) -> Tensor:
+        parts = values.split([math.prod(shape) for shape in self.shapes], 1)
+        leaves = [part.reshape(part.shape[0], *shape) for part, shape in zip(parts, self.shapes, strict=True)]
+        return self.function(tree_unflatten(leaves, self.structure))

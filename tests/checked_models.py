@@ -1,0 +1,31 @@
+"""What the tests of the check run: a model that is any function, and an analysis that is checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from run_steps import Study
+from torch import Tensor, nn
+
+from genolift.steps.check import check_analysis
+from genolift.steps.trial_sequences import Source
+
+
+class Of(nn.Module):
+    """A model that is a function of its inputs, with layers of its own."""
+
+    def __init__(self, function: Callable[..., Any], **layers: nn.Module) -> None:
+        super().__init__()
+        self.function = function
+        for name, layer in layers.items():
+            self.add_module(name, layer)
+
+    def forward(self, *inputs: Tensor) -> Any:
+        return self.function(self, *inputs)
+
+
+def check(made: Study, source: Source, **changed: Any) -> Any:
+    return check_analysis(
+        **({"models": {"model": made.model}, "source": source, "out": made.folder / "check.json"} | changed)
+    )

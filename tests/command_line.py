@@ -1,0 +1,15 @@
+"""A command run in this process, as the command line runs it."""
+
+from __future__ import annotations
+
+import pytest
+
+from genolift.cli import main as cli
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    """Return exit code, standard output and standard error of a command run in this process."""
+    with pytest.raises(SystemExit) as left:
+        cli.main([str(argument) for argument in arguments])
+    printed = capsys.readouterr()
+    return int(left.value.code or 0), printed.out, printed.err

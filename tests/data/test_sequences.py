@@ -1,0 +1,464 @@
+"""The encode step: what stands in the table and the store, and what a user is told."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from Bio import SeqIO, bgzf
+
+from genolift.data.alphabet import decode_letters
+from genolift.data.sequences import COLUMNS, EncodeSummary, encode, read_sequence_table, read_sequences
+from genolift.errors import InputError
+from genolift.steps.trial_sequences import Source, trial_sequences
+
+FASTA = ">a one\nACGTACGTAC\n>b\nGGGGCCCCAA\n>c\nTTTTTACGTA\n"
+CHR1 = "ACGGTTACCATGCATTAGGCCATTTACGCA"  # 30 bases
+CHR2 = "TTGACCATAGGCATNNNNNNNNGATTACAA"
+GENOME = f">chr1 first\n{CHR1}\n>chr2\n{CHR2}\n"
+
+
+class Step:
+    """The encode step in a folder of its own: ``run`` it on texts, then look at what it wrote."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.out = folder, folder / "out"
+        self.table, self.store = self.out / "sequences.tsv", self.out / "sequences.h5"
+
+    def write(self, name: str, content: str | bytes) -> Path:
+        path = self.folder / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    def run(self, *, length: int | None = None, **arguments: Any) -> EncodeSummary:
+        names = {"fasta": "in.fa", "bed": "in.bed", "genome": "genome.fa"}
+        for name in names.keys() & arguments.keys():
+            if not isinstance(arguments[name], Path):
+                arguments[name] = self.write(names[name], arguments[name])
+        return encode(table=self.table, store=self.store, length=length, **arguments)
+
+    def refusal(self, **arguments: Any) -> str:
+        with pytest.raises(InputError) as caught:
+            self.run(**arguments)
+        assert not self.out.exists() or not list(self.out.iterdir())
+        assert "\n" not in str(caught.value)
+        return str(caught.value)
+
+    def rows(self) -> pd.DataFrame:
+        return read_sequence_table(self.table)
+
+    def letters(self) -> list[str]:
+        return [decode_letters(codes) for codes in read_sequences(self.store).codes]
+
+
+@pytest.fixture
+def step(tmp_path: Path) -> Step:
+    return Step(tmp_path)
+
+
+def bgzf_of(folder: Path, text: str) -> bytes:
+    with bgzf.BgzfWriter(str(folder / "packed"), "wb") as file:
+        file.write(text.encode())
+    return (folder / "packed").read_bytes()
+
+
+def test_a_fasta_becomes_a_table_and_a_store_of_its_records(step: Step) -> None:
+    summary = step.run(fasta=FASTA)
+    assert summary == EncodeSummary(n_records=3, n_kept=3, length=10, dropped={}, n_letters_replaced=0)
+    assert step.table.read_text().splitlines()[:2] == [
+        "key\tid\tchrom\tstart\tend\tstrand\tlength\tgc\tn_count\tkept\treason",
+        "0\ta\t\t\t\t.\t10\t0.5\t0\ttrue\t",
+    ]
+    assert step.letters() == ["ACGTACGTAC", "GGGGCCCCAA", "TTTTTACGTA"]
+    stored = read_sequences(step.store)
+    assert (stored.key.dtype, stored.codes.dtype, stored.id) == (np.int64, np.uint8, ["a", "b", "c"])
+
+
+@pytest.mark.parametrize("layout", ["crlf", "wrapped", "lower", "gzip", "bgzf"])
+def test_every_layout_of_a_fasta_gives_the_same_files(step: Step, layout: str) -> None:
+    content: dict[str, str | bytes] = {
+        "crlf": FASTA.replace("\n", "\r\n"),
+        "wrapped": FASTA.replace("ACGTA", "ACG\nTA"),
+        "lower": FASTA.lower(),
+        "gzip": gzip.compress(FASTA.encode()),
+        "bgzf": bgzf_of(step.folder, FASTA),
+    }
+    step.run(fasta=FASTA)
+    table, store = step.table.read_bytes(), step.store.read_bytes()
+    step.run(fasta=content[layout])
+    assert step.table.read_bytes() == table
+    assert step.store.read_bytes() == store
+
+
+@pytest.mark.parametrize("layout", ["crlf", "wrapped", "lower", "gzip", "bgzf"])
+def test_every_layout_of_a_genome_gives_the_same_windows(step: Step, layout: str) -> None:
+    content: dict[str, str | bytes] = {
+        "crlf": GENOME.replace("\n", "\r\n"),
+        "wrapped": GENOME.replace("CCAT", "CC\nAT"),
+        "lower": GENOME.replace(CHR1, CHR1.lower()),
+        "gzip": gzip.compress(GENOME.encode()),
+        "bgzf": bgzf_of(step.folder, GENOME),
+    }
+    bed = "chr2\t8\t9\nchr1\t5\t15\nchr1\t12\t13\n"
+    step.run(bed=bed, genome=GENOME, length=6)
+    assert step.letters() == [CHR2[5:11], CHR1[7:13], CHR1[9:15]]
+    table, store = step.table.read_bytes(), step.store.read_bytes()
+    step.run(bed=bed, genome=content[layout], length=6)
+    assert step.table.read_bytes() == table
+    assert step.store.read_bytes() == store
+
+
+def test_an_exactly_repeated_run_writes_the_same_bytes(step: Step) -> None:
+    step.run(fasta=FASTA, provenance={"genolift": "0.1.0"})
+    table, store = step.table.read_bytes(), step.store.read_bytes()
+    step.run(fasta=FASTA, provenance={"genolift": "0.1.0"})
+    assert (step.table.read_bytes(), step.store.read_bytes()) == (table, store)
+
+
+def test_dropped_records_keep_their_rows_and_keys_and_say_why(step: Step) -> None:
+    fasta = ">a\nACGTACGTAC\n>empty\n\n>short\nACG\n>unknown\nACGTNNNNNN\n>e\nCCCCCCCCCC\n"
+    summary = step.run(fasta=fasta, length=10)
+    assert summary.dropped == {"empty record": 1, "another length": 1, "too many N": 1}
+    assert (summary.n_records, summary.n_kept) == (5, 2)
+    rows = step.rows()
+    assert rows["key"].tolist() == [0, 1, 2, 3, 4]
+    assert rows["kept"].tolist() == [True, False, False, False, True]
+    assert rows["reason"].tolist() == [
+        "",
+        "the record is empty",
+        "has 3 bases, not 10",
+        "60.0% of its letters are N, more than 10.0%",
+        "",
+    ]
+    stored = read_sequences(step.store)
+    assert stored.key.tolist() == rows.loc[rows["kept"], "key"].tolist() == [0, 4]
+    assert stored.id == rows.loc[rows["kept"], "id"].tolist() == ["a", "e"]
+
+
+def test_gc_is_a_fraction_of_the_known_letters(step: Step) -> None:
+    step.run(fasta=">a\nGCCANNNN\n>b\nNNNNNNNN\n", max_n_fraction=1.0)
+    rows = step.rows()
+    assert rows["gc"].iloc[0] == 0.75
+    assert np.isnan(rows["gc"].iloc[1])
+    assert rows["n_count"].tolist() == [4, 8]
+
+
+def test_a_fraction_of_n_at_the_limit_is_kept(step: Step) -> None:
+    step.run(fasta=">a\nACGTACGTAN\n>b\nACGTACGTNN\n", max_n_fraction=0.1)
+    assert step.rows()["kept"].tolist() == [True, False]
+
+
+def test_letters_for_several_bases_become_n_and_are_told(
+    step: Step, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, "genolift"):
+        summary = step.run(fasta=">a\nACGTRACGTAYACGTACGTACrN\n", max_n_fraction=0.5)
+    assert step.letters() == ["ACGTNACGTANACGTACGTACNN"]
+    assert summary.n_letters_replaced == 3
+    assert "3 letters that stand for several bases were read as N: R 2, Y 1" in caplog.text
+    assert step.rows()["n_count"].tolist() == [4]
+
+
+def test_rna_is_stored_as_the_dna_that_it_is_a_copy_of(step: Step) -> None:
+    step.run(fasta=FASTA.replace("T", "U").replace(">c\nUUUUU", ">c\nUtuTU"), rna=True)
+    assert step.letters() == ["ACGTACGTAC", "GGGGCCCCAA", "TTTTTACGTA"]
+    step.run(bed="chr1\t5\t15\t.\t0\t-\n", genome=GENOME.replace("T", "U"), length=6, rna=True)
+    assert step.letters() == [CHR1[7:13]]
+
+
+def test_the_store_says_where_windows_lie_and_nothing_of_a_fasta(step: Step) -> None:
+    bed = "chr2\t8\t9\t.\t0\t-\nchr2\t17\t18\t.\t0\t+\nchr1\t5\t15\t.\t0\t+\n"  # N in the second
+    step.run(bed=bed, genome=GENOME, length=6, use_strand=True)
+    stored = read_sequences(step.store)
+    assert stored.key.tolist() == [0, 2]
+    assert stored.places is not None
+    assert (stored.places.chrom, stored.places.strand) == (["chr2", "chr1"], ["-", "+"])
+    assert stored.places.start.tolist() == [5, 7]
+    step.run(fasta=FASTA)
+    assert read_sequences(step.store).places is None
+
+
+def test_dropped_records_are_told(step: Step, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "genolift"):
+        step.run(fasta=FASTA + ">d\n\n")
+    assert "1 of 4 records dropped: 1 empty record" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("fasta", "length", "words"),
+    [
+        (
+            ">a\nACGT\n>b\nACGU\n",
+            None,
+            "record 2 'b' (line 3): the letter 'U' at position 4",
+        ),
+        (">a\nACGT\n>a\nACGT\n", None, "'a' stands twice: record 1 (line 1) and record 2 (line 3)"),
+        (
+            ">a\nACGT\n>b\nACGTA\n",
+            None,
+            "more than one length: 4 to 5: 4 (1 record), 5 (1 record); give the len",
+        ),
+        (">a\nACGT\n>b\nACGT\n", 10, "the model takes 10 bases, the records have 4;"),
+        (">a\nACGT\n>b\nACGTA\n", 10, "the model takes 10 bases, the records have 4 to 5: 4 (1 record), 5"),
+        (">a\n>b\n\n", None, "no sequence is left of 2: 2 empty record"),
+        (">a\nNNNN\n>b\n", 4, "no sequence is left of 2: 1 too many N, 1 empty record"),
+        ("ACGT\n", None, ":1: text before the first record"),
+        ("", None, "holds no FASTA record"),
+        (gzip.compress(FASTA.encode(), mtime=0)[:40], None, "truncated or damaged"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0", None, "is a binary file"),
+    ],
+)
+def test_a_bad_fasta_is_refused_and_leaves_nothing(
+    step: Step, fasta: str | bytes, length: int | None, words: str
+) -> None:
+    message = step.refusal(fasta=fasta, length=length)
+    assert message.startswith(str(step.folder / "in.fa"))
+    assert words in message
+
+
+def test_an_error_leaves_the_files_of_an_earlier_run_as_they_were(step: Step) -> None:
+    step.run(fasta=FASTA)
+    before = {path.name: path.read_bytes() for path in step.out.iterdir()}
+    with pytest.raises(InputError):
+        step.run(fasta=">a\nAC?T\n")
+    assert {path.name: path.read_bytes() for path in step.out.iterdir()} == before
+    assert before.keys() == {"sequences.tsv", "sequences.h5"}
+
+
+def test_an_output_folder_that_cannot_be_made_is_refused(step: Step) -> None:
+    step.write("out", "a file in the folder's place")
+    with pytest.raises(InputError, match="cannot be written"):
+        step.run(fasta=FASTA)
+
+
+def test_windows_are_taken_around_summits_or_midpoints(step: Step) -> None:
+    bed = "chr1\t4\t26\tsummit=8\n"
+    step.run(bed=bed, genome=GENOME, length=7)
+    assert step.letters() == [CHR1[5:12]]
+    step.run(bed=bed, genome=GENOME, length=7, center="midpoint")
+    assert step.letters() == [CHR1[12:19]]
+    step.run(bed="chr1\t4\t26\tp\t0\t.\t1\t1\t1\t3\n", genome=GENOME, length=4)
+    assert step.letters() == [CHR1[5:9]]
+    row = step.rows().iloc[0]
+    assert (row["id"], row["chrom"], row["start"], row["end"], row["strand"]) == ("p", "chr1", 5, 9, ".")
+
+
+def test_windows_over_either_end_are_dropped_and_those_at_the_ends_kept(step: Step) -> None:
+    bed = "chr1\t1\t2\nchr1\t2\t3\nchr1\t28\t29\nchr1\t29\t30\nchr1\t99\t100\n"
+    summary = step.run(bed=bed, genome=GENOME, length=4)
+    rows = step.rows()
+    assert step.letters() == [CHR1[:4], CHR1[26:]]
+    assert read_sequences(step.store).key.tolist() == [1, 2]
+    assert rows["reason"].tolist() == [
+        "the window -1-3 runs over the start of chr1, which has 30 bases",
+        "",
+        "",
+        "the window 27-31 runs over the end of chr1, which has 30 bases",
+        "the window 97-101 runs over the end of chr1, which has 30 bases",
+    ]
+    assert rows["n_count"].isna().tolist() == [True, False, False, True, True]
+    assert summary.dropped == {"over a chromosome's end": 3}
+
+
+def test_all_windows_over_an_end_sums_up_the_reasons(step: Step) -> None:
+    message = step.refusal(bed="chr1\t1\t2\nchr2\t17\t18\n", genome=GENOME, length=8)
+    assert "no sequence is left of 2: 1 over a chromosome's end, 1 too many N" in message
+
+
+def test_the_minus_strand_is_reverse_complemented_only_if_asked(step: Step) -> None:
+    bed = "chr1\t8\t9\tm\t0\t-\nchr1\t8\t9\tp\t0\t+\nchr1\t8\t9\tn\t0\t.\n"
+    step.run(bed=bed, genome=GENOME, length=6)
+    assert step.letters() == [CHR1[5:11]] * 3 == ["TACCAT"] * 3
+    assert step.rows()["strand"].tolist() == [".", ".", "."]
+    step.run(bed=bed, genome=GENOME, length=6, use_strand=True)
+    assert step.letters() == ["ATGGTA", "TACCAT", "TACCAT"]
+    assert step.rows()["strand"].tolist() == ["-", "+", "."]
+    places = read_sequences(step.store).places
+    assert places is not None
+    assert places.strand == ["-", "+", "."]
+    assert step.rows()["start"].tolist() == [5, 5, 5]
+
+
+def test_a_dropped_row_has_the_strand_of_its_interval(step: Step) -> None:
+    bed = "chr1\t8\t9\tm\t0\t-\nchr1\t1\t2\tm\t0\t-\nchr1\t1\t2\tn\t0\t.\nchr9\t1\t2\tm\t0\t-\n"
+    step.run(bed=bed, genome=GENOME, length=6, use_strand=True, missing_chromosomes="drop")
+    assert step.rows()["kept"].tolist() == [True, False, False, False]
+    assert step.rows()["strand"].tolist() == ["-", "-", ".", "-"]
+
+
+def test_what_a_file_of_intervals_was_taken_for_is_said_once_by_the_step_that_encodes(
+    step: Step, caplog: pytest.LogCaptureFixture
+) -> None:
+    peaks = "chr1\t4\t26\tp\t0\t.\t1\t1\t1\t3\nchr1\t4\t26\tq\t0\t.\t1\t1\t1\t-1\n"
+    with caplog.at_level("INFO", "genolift"):
+        step.run(bed=peaks, genome=GENOME, length=4)
+    assert caplog.text.count("in.bed: read as narrowPeak") == 1
+    assert caplog.text.count("1 of 2 intervals name no summit") == 1
+    caplog.clear()
+    with caplog.at_level("INFO", "genolift"):
+        trial_sequences(Source(bed=step.folder / "in.bed", genome=step.folder / "genome.fa", length=4))
+    assert caplog.text == ""
+
+
+def test_the_format_that_is_given_is_taken_and_stands_in_the_store(step: Step) -> None:
+    peaks = "chr1\t4\t26\tp\t0\t.\t1\t1\t1\t3\n"
+    for form, taken_for, letters in (("auto", "narrowPeak", CHR1[5:9]), ("bed", "BED", CHR1[13:17])):
+        step.run(bed=peaks, genome=GENOME, length=4, form=form)
+        assert step.letters() == [letters]
+        with h5py.File(step.store) as stored:
+            made = json.loads(stored.attrs["provenance"])["encode"]
+        assert (made["format"], made["read_as"]) == (form, taken_for)
+        [trial] = trial_sequences(
+            Source(bed=step.folder / "in.bed", genome=step.folder / "genome.fa", length=4, form=form)
+        ).codes
+        assert decode_letters(trial) == letters
+    with pytest.raises(InputError, match="there is no format 'gff'; give auto, bed, narrowPeak"):
+        step.run(bed=peaks, genome=GENOME, length=4, form="gff")
+
+
+def test_every_row_is_kept_once_with_an_id_of_its_own(step: Step) -> None:
+    step.run(bed="chr1\t8\t9\tctcf\nchr1\t9\t10\tctcf\nchr1\t8\t9\tctcf\n", genome=GENOME, length=6)
+    assert step.rows()["id"].tolist() == ["chr1:5-11", "chr1:6-12", "chr1:5-11.2"]
+    assert read_sequences(step.store).key.tolist() == [0, 1, 2]
+
+
+def test_a_missing_chromosome_is_refused_with_file_line_and_the_genomes_name(step: Step) -> None:
+    genome = GENOME.replace(">chr", ">")
+    message = step.refusal(bed="#\nchr1\t8\t9\n", genome=genome, length=6)
+    assert message.startswith(f"{step.folder / 'in.bed'}:2: the chromosome 'chr1' is not in the genome")
+    assert "which has 1, 2; the genome calls it '1'" in message
+
+
+def test_a_missing_chromosome_is_dropped_if_asked(step: Step) -> None:
+    bed = "chr9\t8\t9\nchr1\t8\t9\n"
+    summary = step.run(bed=bed, genome=GENOME, length=6, missing_chromosomes="drop")
+    assert summary.dropped == {"chromosome not in the genome": 1}
+    assert step.rows()["reason"].tolist() == ["the genome has no chromosome chr9", ""]
+    assert read_sequences(step.store).key.tolist() == [1]
+
+
+def test_a_bad_letter_is_refused_inside_a_window_only(step: Step) -> None:
+    genome = GENOME.replace(CHR1, CHR1[:20] + "*" + CHR1[21:])
+    step.run(bed="chr1\t8\t9\n", genome=genome, length=6)
+    step.table.unlink()
+    step.store.unlink()
+    message = step.refusal(bed="chr1\t20\t21\n", genome=genome, length=6)
+    assert message.startswith(f"{step.folder / 'genome.fa'}, record 'chr1': the letter '*' at position 21 ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({}, "sequences: there are none; give either a FASTA file"),
+        ({"fasta": FASTA, "bed": "chr1\t1\t2\n", "genome": GENOME}, "sequences: there are two kinds"),
+        ({"fasta": FASTA, "genome": GENOME}, "sequences: there are two kinds"),
+        ({"bed": "chr1\t1\t2\n", "length": 4}, "in.bed: is given without a genome"),
+        ({"genome": GENOME}, "genome.fa: is given without a BED file"),
+        ({"bed": "chr1\t1\t2\n", "genome": GENOME}, "in.bed: windows need a length"),
+        ({"fasta": FASTA, "length": 0}, "length: 0 is not positive"),
+        ({"fasta": FASTA, "max_n_fraction": 10.0}, "max_n_fraction: 10.0 is no fraction"),
+        ({"fasta": FASTA, "center": "middle"}, "center: 'middle' is unknown; give summit or midpoint"),
+        ({"fasta": FASTA, "missing_chromosomes": "skip"}, "missing_chromosomes: 'skip' is unknown"),
+        ({"fasta": Path("nowhere.fa")}, "nowhere.fa: no such file"),
+        ({"bed": "chr1\t1\t2\n", "genome": Path("nowhere.fa"), "length": 4}, "nowhere.fa: no such file"),
+    ],
+)
+def test_contradictory_arguments_are_refused(step: Step, arguments: dict[str, Any], words: str) -> None:
+    assert words in step.refusal(**arguments)
+
+
+def test_the_store_says_how_it_was_made(step: Step) -> None:
+    step.run(fasta=FASTA + ">d\n", provenance={"genolift": "0.1.0"})
+    with h5py.File(step.store) as file:
+        assert (file.attrs["format"], file.attrs["version"]) == ("genolift-sequences", 1)
+        provenance = json.loads(file.attrs["provenance"])
+    assert provenance["genolift"] == "0.1.0"
+    assert provenance["encode"]["n_records"] == 4
+    assert provenance["encode"]["dropped"] == {"empty record": 1}
+
+
+def test_the_table_has_the_same_types_for_fasta_and_for_windows(step: Step) -> None:
+    step.run(fasta=">NA\nACGT\n>12\nACGT\n>it's\"one\nACGT\n")
+    of_fasta = step.rows()
+    assert of_fasta["id"].tolist() == ["NA", "12", "it's\"one"]
+    assert of_fasta["chrom"].tolist() == ["", "", ""]
+    step.run(bed="1\t8\t9\n", genome=GENOME.replace(">chr", ">"), length=6)
+    assert step.rows()["chrom"].tolist() == ["1"]
+    for rows in (of_fasta, step.rows()):
+        assert list(rows.columns) == list(COLUMNS)
+        types = rows.dtypes.astype(str)
+        assert types[["key", "start", "end", "length", "gc", "n_count", "kept"]].tolist() == [
+            *("int64", "Int64", "Int64", "int64", "float64", "Int64", "bool")
+        ]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("key\tid\n0\ta\n", "its columns are not key id chrom"),
+        ("", "is no table of sequences"),
+        ("\t".join(COLUMNS) + "\n0\ta\t\t\t\t.\t4\t0.5\t0\tyes\t\n", "neither true nor false"),
+        ("\t".join(COLUMNS) + "\nx\ta\t\t\t\t.\t4\t0.5\t0\ttrue\t\n", "is no table of sequences"),
+        ("\t".join(COLUMNS) + "\n" + "0\ta\t\t\t\t.\t4\t0.5\t0\ttrue\t\n" * 2, "a key stands twice"),
+    ],
+)
+def test_a_wrong_table_is_refused(step: Step, content: str, words: str) -> None:
+    path = step.write("table.tsv", content)
+    with pytest.raises(InputError) as caught:
+        read_sequence_table(path)
+    assert str(caught.value).startswith(f"{path}: is no table of sequences (")
+    assert words in str(caught.value)
+
+
+def test_a_wrong_store_is_refused(step: Step) -> None:
+    for content in (b"", b"no HDF5 at all"):
+        with pytest.raises(InputError, match="is no store of sequences"):
+            read_sequences(step.write("store.h5", content))
+    with h5py.File(step.folder / "other.h5", "w") as file:
+        file.attrs["format"] = "genolift-references"
+    with pytest.raises(InputError, match="its format is not genolift-sequences version 1"):
+        read_sequences(step.folder / "other.h5")
+    step.run(fasta=FASTA)
+    with h5py.File(step.store, "r+") as file:
+        del file["key"]
+        file["key"] = np.array([0, 1])
+    with pytest.raises(InputError, match="key, id and codes do not match"):
+        read_sequences(step.store)
+    step.run(fasta=FASTA)
+    with h5py.File(step.store, "r+") as file:
+        file["codes"][0, 0] = 5
+    with pytest.raises(InputError, match=r"codes are not uint8 \(sequence, position\), 0 to 4"):
+        read_sequences(step.store)
+
+
+@pytest.mark.parametrize("factor", ["Reb1", "Abf1", "Rap1", "Mcm1"])
+def test_yeast_windows_are_the_genomes_bases(step: Step, shared: Path, factor: str) -> None:
+    genome, bed = shared / "yeast" / "sacCer_R64.fa.gz", shared / "yeast" / f"{factor}_peaks.bed"
+    with gzip.open(genome, "rt") as file:
+        chromosomes = {record.id: str(record.seq) for record in SeqIO.parse(file, "fasta")}
+    step.run(bed=bed, genome=genome, length=400)
+    peaks = [line.split("\t") for line in bed.read_text().splitlines()]
+    expected = [chromosomes[peak[0]][int(peak[1]) - 200 : int(peak[1]) + 200] for peak in peaks]
+    assert step.letters() == expected
+    assert step.rows()["id"].tolist() == [peak[3] for peak in peaks]
+
+
+@pytest.mark.parametrize("name", ["ctcf_macs_peaks", "ctcf_sites", "h1_dnase_peaks"])
+def test_human_windows_are_the_genomes_bases_around_the_summit(step: Step, shared: Path, name: str) -> None:
+    genome, bed = shared / "human" / "chr22_20M.fa.gz", shared / "human" / f"{name}.bed"
+    with gzip.open(genome, "rt") as file:
+        chromosome = str(SeqIO.read(file, "fasta").seq)
+    step.run(bed=bed, genome=genome, length=1000)
+    middles = []
+    for line in bed.read_text().splitlines():
+        _, start, end, peak_name = line.split("\t")[:4]
+        named, _, summit = peak_name.partition("=")
+        middles.append(int(summit) if named == "summit" else (int(start) + int(end)) // 2)
+    assert step.letters() == [chromosome[middle - 500 : middle + 500] for middle in middles]

@@ -1,0 +1,55 @@
+"""Windows around intervals, their ids, and chromosomes that the genome calls otherwise."""
+
+from __future__ import annotations
+
+import pytest
+
+from genolift.data.intervals import Interval
+from genolift.data.windows import check_chromosomes, windows_around
+from genolift.errors import InputError
+
+
+@pytest.mark.parametrize("length", [1, 2, 5, 400])
+def test_windows_have_the_length_and_are_centred_as_documented(length: int) -> None:
+    interval = Interval(1, "chr1", 100, 201, summit=110)
+    for center, middle in (("summit", 110), ("midpoint", 150)):
+        [window] = windows_around([interval], length=length, center=center)
+        assert (window.start, window.end) == (middle - length // 2, middle - length // 2 + length)
+    [window] = windows_around([Interval(1, "chr1", 77, 78)], length=length, center="summit")
+    assert window.start == 77 - length // 2
+
+
+def test_ids_are_names_where_they_are_unique_and_otherwise_places_with_a_suffix_for_repeats() -> None:
+    names = ["own", "ctcf", "ctcf", "", "", "", "c:20-30"]
+    starts = [0, 0, 50, 50, 50, 20, 90]
+    intervals = [
+        Interval(line, "c", start, start + 10, name)
+        for line, (name, start) in enumerate(zip(names, starts, strict=True))
+    ]
+    ids = [window.id for window in windows_around(intervals, length=10, center="summit")]
+    assert ids == ["own", "c:0-10", "c:50-60", "c:50-60.2", "c:50-60.3", "c:20-30.2", "c:20-30"]
+
+
+@pytest.mark.parametrize(
+    ("chrom", "names", "hint"),
+    [
+        ("chr1", ["2", "1"], "the genome calls it '1'"),
+        ("1", ["chr2", "chr1"], "the genome calls it 'chr1'"),
+        ("chrM", ["chr1", "MT"], "the genome calls it 'MT'"),
+        ("ChrX", ["chrX"], "the genome calls it 'chrX'"),
+        ("chr9", ["chr1", "chr2"], "check the genome"),
+    ],
+)
+def test_a_missing_chromosome_is_named_with_what_the_genome_has(
+    chrom: str, names: list[str], hint: str
+) -> None:
+    intervals = [Interval(4, names[0], 0, 5), Interval(7, chrom, 0, 5), Interval(8, "zz", 0, 5)]
+    with pytest.raises(InputError) as caught:
+        check_chromosomes(intervals, names, "peaks.bed", "genome.fa")
+    message = str(caught.value)
+    assert message.startswith(f"peaks.bed:7: the chromosome {chrom!r} (and 1 more of the file's) is not in ")
+    assert f"which has {', '.join(names)}; {hint}" in message
+
+
+def test_chromosomes_that_are_all_there_pass() -> None:
+    check_chromosomes([Interval(4, "chr1", 0, 5)], {"chr1": 9}, "peaks.bed", "genome.fa")

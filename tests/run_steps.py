@@ -1,0 +1,105 @@
+"""A small analysis on disk for tests: a model, a genome with windows, sequences and references."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from genolift.data.sequences import encode
+from genolift.models import ModelSpec, make_module
+from genolift.references.makers import write_references
+from genolift.steps.aggregate import aggregate
+from genolift.steps.attribute import AttributeSummary, attribute
+
+LENGTH = 60
+SOURCE = """
+import torch
+from torch import nn
+
+TASKS = ["first", "second"]
+
+
+class Small(nn.Module):
+    input_length = 60
+
+    def __init__(self, nan: bool = False):
+        super().__init__()
+        self.conv, self.hidden, self.out = nn.Conv1d(4, 6, 7), nn.Linear(6, 5), nn.Linear(5, 2)
+        self.nan = nan
+
+    def forward(self, x):
+        y = self.out(torch.relu(self.hidden(torch.relu(self.conv(x)).amax(-1))))
+        return y / (y - y) if self.nan else y
+"""
+
+
+@dataclass(frozen=True)
+class Study:
+    """The folder of an analysis."""
+
+    folder: Path
+
+    @property
+    def model(self) -> ModelSpec:
+        return ModelSpec(f"{self.folder}/weights.safetensors", f"{self.folder}/model.py:Small")
+
+    def attribute(self, out: str = "shard.h5", **changed: Any) -> AttributeSummary:
+        arguments: dict[str, Any] = {
+            "sequences": self.folder / "sequences.h5",
+            "references": self.folder / "references.h5",
+            "model": self.model,
+            "out": self.folder / out,
+            "device": "cpu",
+        }
+        return attribute(**(arguments | changed))
+
+    def fold(self, number: int) -> ModelSpec:
+        """Another model of the same class, with random weights of its own."""
+        path = self.folder / f"fold_{number}.safetensors"
+        with torch.random.fork_rng():
+            torch.manual_seed(number + 1)
+            save_file(make_module(str(self.model.class_name), {}).state_dict(), path)
+        return ModelSpec(str(path), self.model.class_name)
+
+    def aggregate(self, *shards: str) -> Path:
+        files = [self.folder / shard for shard in shards or ("shard.h5",)]
+        aggregate(shards=files, sequences=self.folder / "sequences.tsv", out=self.folder)
+        return self.folder / "contributions.h5"
+
+    def flags(self) -> list[str]:
+        """The command-line flags of the model."""
+        return ["--model", self.model.path, "--model-class", str(self.model.class_name)]
+
+
+def study(folder: Path, *, n: int = 20, r: int = 3, windows: bool = False, reverse: bool = False) -> Study:
+    """Write a study's model, sequences (FASTA, or overlapping windows on both strands) and references."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "model.py").write_text(SOURCE)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        save_file(make_module(f"{folder}/model.py:Small", {}).state_dict(), folder / "weights.safetensors")
+    random = np.random.default_rng(0)
+    source: dict[str, Any]
+    if windows:
+        chromosomes = {name: "".join(random.choice(list("ACGT"), 900)) for name in ("chrB", "chrA")}
+        (folder / "genome.fa").write_text("".join(f">{name}\n{text}\n" for name, text in chromosomes.items()))
+        rows = [
+            f"chr{'AB'[i % 2]}\t{start}\t{start + 10}\tpeak{i}\t0\t{'+-'[i % 3 == 0]}"
+            for i, start in enumerate(random.integers(40, 840, n))
+        ]
+        (folder / "peaks.bed").write_text("\n".join(rows) + "\n")
+        source = {"bed": folder / "peaks.bed", "genome": folder / "genome.fa", "use_strand": True}
+    else:
+        records = [f">s{i}\n{''.join(random.choice(list('ACGT'), LENGTH))}\n" for i in range(n)]
+        (folder / "sequences.fa").write_text("".join(records[::-1] if reverse else records))
+        source = {"fasta": folder / "sequences.fa"}
+    encode(table=folder / "sequences.tsv", store=folder / "sequences.h5", length=LENGTH, **source)
+    write_references(
+        sequences=folder / "sequences.h5", out=folder / "references.h5", kind="dinucleotide_shuffle", number=r
+    )
+    return Study(folder)

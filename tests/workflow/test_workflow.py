@@ -1,0 +1,360 @@
+"""What the workflow promises: the right jobs from a config, one line for a mistake, a run from end to end."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+import pyBigWig
+import pytest
+import yaml
+from places import ROOT
+from run_steps import study
+from test_held_runs import assert_equal, directly, write_model
+from workflows import SITE, SITES, WINDOW, numbers_of_jobs, snakemake, write_config, write_inputs
+
+RULES = ROOT / "workflow" / "rules"
+STEPS = {"check", "encode", "reference", "inspect", "attribute", "motifs", "logos", "report"}
+
+
+@pytest.fixture
+def inputs(tmp_path: Path) -> dict[str, Any]:
+    config = write_inputs(tmp_path)
+    write_config(tmp_path, config)
+    return config
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A folder with a finished run (its name has a space), and what the run said."""
+    folder = tmp_path_factory.mktemp("a run")
+    write_config(folder, write_inputs(folder))
+    code, said = snakemake("--cores", "2", "--configfile", "my.yaml", folder=folder)
+    assert code == 0, said
+    return folder, said
+
+
+def test_the_demo_is_what_runs_by_default(tmp_path: Path) -> None:
+    code, said = snakemake("-n", "-p", "--config", f"results={tmp_path}", folder=ROOT)
+    assert code == 0, said
+    assert numbers_of_jobs(said) == dict.fromkeys(STEPS | {"aggregate", "all"}, 1)
+    assert "--fasta data/demo/sequences.fa.gz" in said
+    assert "--model-class genolift.demo.simulate:DemoModel" in said
+    assert "contributions.bw" not in said
+    assert "profiles/default" in said
+
+
+def test_a_config_of_ones_own_leaves_the_demo_out(tmp_path: Path, inputs: dict[str, Any]) -> None:
+    inputs["analyses"]["tiny"]["attribution"]["shards"] = 3
+    write_config(tmp_path, inputs)
+    code, said = snakemake("-n", "-p", "--configfile", "my.yaml", folder=tmp_path)
+    assert code == 0, said
+    once = dict.fromkeys(STEPS | {"aggregate_windows", "all"}, 1)
+    assert numbers_of_jobs(said) == once | {"attribute": 3}
+    assert "demo" not in said
+    assert "results/tiny/contributions.bw" in said
+    assert "--shard 2/3" in said
+    assert """--model-arguments '{"width": 10}'""" in said
+    assert re.search(r"genolift check .* --database motifs\.meme --out", said)
+
+
+def test_the_workflow_s_own_snakefile_does_the_same(tmp_path: Path, inputs: dict[str, Any]) -> None:
+    snakefile = ROOT / "workflow" / "Snakefile"
+    code, said = snakemake("-n", "--configfile", "my.yaml", folder=tmp_path, snakefile=snakefile)
+    assert code == 0, said
+    assert numbers_of_jobs(said)["all"] == 1
+
+
+def test_a_mistyped_key_is_one_line_and_stops_the_run(tmp_path: Path, inputs: dict[str, Any]) -> None:
+    inputs["analyses"]["tiny"]["model"]["pth"] = inputs["analyses"]["tiny"]["model"].pop("path")
+    write_config(tmp_path, inputs)
+    code, said = snakemake("-n", "--configfile", "my.yaml", folder=tmp_path)
+    assert code != 0
+    _, *lines = said.splitlines()  # the first names the profile
+    assert lines == ["genolift: error: my.yaml: analyses.tiny.model.pth: unknown key; did you mean 'path'?"]
+
+
+@pytest.mark.parametrize("name", ["my.yaml", "config/config.yaml"])
+def test_a_config_is_read_as_check_config_reads_it(tmp_path: Path, inputs: dict[str, Any], name: str) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / name).write_text(f"{yaml.safe_dump(inputs)}    target: 0\n    target: 1\n")
+    given = ["--configfile", name] if name == "my.yaml" else []
+    code, said = snakemake("-n", *given, folder=tmp_path)
+    assert code == 2
+    line = (tmp_path / name).read_text().count("\n")
+    mistake = f'{name}, line {line}: the key "target" is written twice; write it once'
+    assert said.splitlines()[1:] == [f"genolift: error: {mistake}"]
+
+
+def test_a_single_key_can_be_changed_on_the_command_line(tmp_path: Path) -> None:
+    changes = ["defaults={rule: rescale, references: {number: 5}}", f"results={tmp_path}"]
+    code, said = snakemake("-n", "-p", "--config", *changes, folder=ROOT)
+    assert code == 0, said
+    assert "--rule rescale" in said
+    assert "--number 5 --seed 0" in said
+
+
+def test_a_mistake_on_the_command_line_is_not_laid_to_the_file_alone(
+    tmp_path: Path, inputs: dict[str, Any]
+) -> None:
+    changes = ["--config", "defaults={references: {number: five}}"]
+    code, said = snakemake("-n", "--configfile", "my.yaml", *changes, folder=tmp_path)
+    assert code == 2
+    place = "my.yaml and --config: defaults.references.number"
+    assert said.splitlines()[-1].startswith(f'genolift: error: {place}: "five" is text')
+
+
+def test_results_in_the_working_folder_are_made_by_their_names(
+    tmp_path: Path, inputs: dict[str, Any]
+) -> None:
+    write_config(tmp_path, inputs | {"results": "."})
+    code, said = snakemake("tiny/contributions.h5", "-n", "--configfile", "my.yaml", folder=tmp_path)
+    assert code == 0, said
+    assert numbers_of_jobs(said)["aggregate_windows"] == 1
+    assert " ./" not in said
+
+
+def test_the_workflow_is_lint_clean() -> None:
+    code, said = snakemake("--lint", folder=ROOT)
+    assert code == 0, said
+
+
+@pytest.mark.parametrize("folder", ["logos", "models"])
+def test_no_folder_with_files_of_the_user_s_is_replaced(
+    tmp_path: Path, inputs: dict[str, Any], folder: str
+) -> None:
+    model = inputs["analyses"]["tiny"].pop("model")
+    models = {"a": {"path": model.pop("path")}, "b": {"path": "other.safetensors"}}
+    shutil.copy(tmp_path / "weights.safetensors", tmp_path / "other.safetensors")
+    inputs["analyses"]["tiny"] |= {"model": model, "models": models}
+    write_config(tmp_path, inputs)
+    place = Path("results", "tiny", folder)
+    (tmp_path / place).mkdir(parents=True)
+    (tmp_path / place / "mine.txt").write_text("mine")
+    code, said = snakemake("--cores", "1", "--configfile", "my.yaml", folder=tmp_path)
+    assert code == 2
+    assert said.splitlines()[-1].startswith(f"genolift: error: {place}: is there already, ")
+    assert (tmp_path / place / "mine.txt").read_text() == "mine"
+    assert not (tmp_path / "results" / "tiny" / "check.json").exists(), "before any step"
+
+
+def test_a_step_s_mistake_is_on_the_terminal_and_in_the_log(tmp_path: Path, inputs: dict[str, Any]) -> None:
+    (tmp_path / "sites.bed").write_text("chr1\t20\t10\tbackwards\n")
+    code, said = snakemake("--cores", "1", "--configfile", "my.yaml", folder=tmp_path)
+    assert code != 0
+    *_, place, line = said.splitlines()
+    assert line.startswith("genolift: error: sites.bed:1: ")
+    assert place == "In results/tiny/logs/check.log:"
+    assert said.count(line) == 2, "when the step failed, and at the end"
+    assert "Traceback" not in said
+    results = tmp_path / "results" / "tiny"
+    assert line in (results / "logs" / "check.log").read_text()
+    assert [path.name for path in results.iterdir()] == ["logs"]
+
+
+def test_a_run_that_was_killed_says_how_to_go_on_and_does_to_equal_results(
+    tmp_path: Path, inputs: dict[str, Any], finished: tuple[Path, str]
+) -> None:
+    wanted = ["results/tiny/references.h5", "--cores", "1", "--configfile", "my.yaml"]
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), *wanted]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    started = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env=os.environ | {"PATH": path},
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while started.poll() is None and not (tmp_path / "results" / "tiny" / "sequences.h5").exists():
+        time.sleep(0.05)
+    os.killpg(started.pid, signal.SIGKILL)  # the steps too, as at a power loss
+    started.wait()
+    code, said = snakemake(*wanted, folder=tmp_path)
+    assert code != 0
+    name, *unlock = shlex.split(said.splitlines()[-1])
+    assert name == "snakemake"
+    assert unlock == ["--snakefile", str(ROOT / "Snakefile"), *wanted, "--unlock"]
+    code, said = snakemake(*wanted, "--unlock", folder=tmp_path)
+    assert code == 0, said
+    code, said = snakemake(*wanted, folder=tmp_path)
+    assert code == 0, said
+    for file in ("sequences.h5", "references.h5"):
+        paths = [folder / "results" / "tiny" / file for folder in (tmp_path, finished[0])]
+        with h5py.File(paths[0]) as resumed, h5py.File(paths[1]) as undisturbed:
+            np.testing.assert_array_equal(resumed["codes"][:], undisturbed["codes"][:])
+            np.testing.assert_array_equal(resumed["key"][:], undisturbed["key"][:])
+
+
+def test_a_step_s_last_line_is_in_its_log_when_a_terminal_s_signal_ends_it(tmp_path: Path) -> None:
+    prefix = re.search(
+        r"shell\.prefix\(\s*f'(?P<first>.*)'\s*'(?P<second>.*)'\s*\)", (RULES / "common.smk").read_text()
+    )
+    assert prefix is not None
+    step = "trap 'sleep 0.3; echo the last line; exit 130' INT; echo begun; while :; do sleep 0.1; done"
+    line = f'{prefix["first"]}{prefix["second"]}bash -c "$STEP" 2>&1 | logged log'
+    process = subprocess.Popen(
+        ["bash", "-c", line],
+        cwd=tmp_path,
+        env=os.environ | {"STEP": step},
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
+    time.sleep(0.5)  # until the shell waits for its pipeline: before, the signal ends the shell itself
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.communicate()[0] == "the last line\n"
+    assert process.returncode == 130
+    assert (tmp_path / "log").read_text() == "begun\nthe last line\n"
+    rules = [text for file in RULES.glob("*.smk") if "shell:" in (text := file.read_text())]
+    assert len(rules) >= len(STEPS)
+    assert all("| logged {log:q}" in text for text in rules)
+
+
+def test_a_run_ends_with_every_file_that_is_promised(finished: tuple[Path, str]) -> None:
+    results = finished[0] / "results" / "tiny"
+    promised = ["sequences.tsv", "references.h5", "contributions.h5", "contributions.bw", "per_base.parquet"]
+    promised += ["per_sequence.tsv", "motifs.h5", "motifs.meme", "motifs.tsv", "hits.bed.gz", "report.html"]
+    assert [name for name in promised if not (results / name).is_file()] == []
+    assert list((results / "logos").glob("*.png"))
+    assert list((results / "logos").glob("*.svg"))
+    assert [path.name for path in results.iterdir() if "unfinished" in path.name] == []
+
+
+def test_every_sequence_keeps_its_key_through_a_run(finished: tuple[Path, str]) -> None:
+    results = finished[0] / "results" / "tiny"
+    keys = list(range(SITES))
+    assert pd.read_csv(results / "sequences.tsv", sep="\t")["key"].tolist() == keys
+    assert pd.read_csv(results / "per_sequence.tsv", sep="\t")["key"].tolist() == keys
+    with h5py.File(results / "contributions.h5") as file:
+        assert file["genolift/key"][:].tolist() == keys
+        assert file["genolift/reference_output"].shape == (SITES, 3)
+
+
+def test_a_run_puts_the_contributions_where_the_sites_are(finished: tuple[Path, str]) -> None:
+    results = finished[0] / "results" / "tiny"
+    with h5py.File(results / "contributions.h5") as file:
+        contributions = file["projected_shap/seq"][:].sum(axis=1)
+    middle = slice(WINDOW // 2 - len(SITE) // 2, WINDOW // 2 + len(SITE) // 2)
+    assert contributions[:, middle].sum() > 0.9 * contributions.sum() > 0
+    table = pd.read_csv(results / "sequences.tsv", sep="\t")
+    with pyBigWig.open(str(results / "contributions.bw")) as track:
+        for row in (0, SITES - 1):
+            start, end = int(table["start"][row]), int(table["end"][row])
+            np.testing.assert_allclose(track.values("chr1", start, end), contributions[row], atol=1e-6)
+
+
+def test_a_run_holds_what_the_model_is_given_beside_the_bases(tmp_path: Path) -> None:
+    made = study(tmp_path, n=8, windows=True)
+    analysis = write_model(tmp_path) | {
+        "sequences": {"bed": "peaks.bed", "genome": "genome.fa", "use_strand": True},
+        "references": {"number": 3},
+        "attribution": {"shards": 2, "device": "cpu"},
+    }
+    write_config(tmp_path, {"analyses": {"held": analysis}})
+    contributions = "results/held/contributions.h5"
+    code, said = snakemake(contributions, "--cores", "1", "--configfile", "my.yaml", folder=tmp_path)
+    assert code == 0, said
+    assert_equal(tmp_path / contributions, directly(made.folder, analysis))
+    (tmp_path / "library.tsv").write_text((tmp_path / "library.tsv").read_text() + "more\t0\t0\t0\n")
+    _, said = snakemake(contributions, "-n", "--configfile", "my.yaml", folder=tmp_path)
+    again = dict.fromkeys(["check", "encode", "reference", "aggregate_windows"], 1) | {"attribute": 2}
+    assert numbers_of_jobs(said) == again
+
+
+def test_letters_of_rna_are_read_where_the_alphabet_has_u(tmp_path: Path, inputs: dict[str, Any]) -> None:
+    tiny = inputs["analyses"]["tiny"]
+    (tmp_path / "rna.fa").write_text(f">a\n{'ACGU' * (WINDOW // 4)}\n")
+    tiny["sequences"] = {"fasta": "rna.fa"}
+    tiny["references"] = {"kind": "fasta", "fasta": "rna.fa"}
+    tiny["model"]["alphabet"] = "ACGU"
+    write_config(tmp_path, inputs)
+    files = ["results/tiny/references.h5", "results/tiny/sequences.tsv"]
+    code, said = snakemake(*files, "--cores", "1", "--configfile", "my.yaml", folder=tmp_path)
+    assert code == 0, said
+    assert pd.read_csv(tmp_path / files[1], sep="\t")["n_count"].tolist() == [0]
+
+
+def test_a_finished_run_has_nothing_left_to_do(finished: tuple[Path, str]) -> None:
+    code, said = snakemake("-n", "--configfile", "my.yaml", folder=finished[0])
+    assert code == 0
+    assert "Nothing to be done" in said
+
+
+def test_a_changed_setting_runs_what_depends_on_it_and_no_more(finished: tuple[Path, str]) -> None:
+    change = "defaults={report: {title: Another}}"
+    code, said = snakemake("-n", "--configfile", "my.yaml", "--config", change, folder=finished[0])
+    assert code == 0, said
+    assert numbers_of_jobs(said) == {"report": 1, "all": 1}
+    change = "analyses={tiny: {motifs: {database: other.meme}}}"
+    (finished[0] / "other.meme").write_bytes((finished[0] / "motifs.meme").read_bytes())
+    code, said = snakemake("-n", "--configfile", "my.yaml", "--config", change, folder=finished[0])
+    assert code == 0, said
+    assert numbers_of_jobs(said) == {"motifs": 1, "logos": 1, "report": 1, "all": 1}
+
+
+def test_snakemake_s_own_report_has_the_captions(finished: tuple[Path, str]) -> None:
+    folder = finished[0]
+    code, said = snakemake("--report", "report.zip", "--configfile", "my.yaml", folder=folder)
+    assert code == 0, said
+    with zipfile.ZipFile(folder / "report.zip") as archive:
+        text = "\n".join(
+            archive.read(name).decode("utf-8", "replace")
+            for name in archive.namelist()
+            if name.endswith((".html", ".js"))
+        )
+    for caption in ("DeepLIFT", "TF-MoDISco", "Fi-NeMo", "coordinates (0-based, half-open)"):
+        assert caption in text
+
+
+def test_environments_have_the_same_versions() -> None:
+    pinned = dict(
+        line.lower().split("==")
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if line and not line.startswith("#")
+    )
+    dependencies = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    by_pip = next(item["pip"] for item in dependencies if isinstance(item, dict))
+    versions = dict(item.split(" =") for item in dependencies if isinstance(item, str) and " =" in item)
+    versions |= dict(item.split("==") for item in by_pip if "==" in item)
+    del versions["python"]
+    other_names = {"pytorch": "torch", "matplotlib-base": "matplotlib", "snakemake-minimal": "snakemake"}
+    assert len(versions) > 20
+    for name, version in versions.items():
+        assert pinned[other_names.get(name, name)] == version, name
+
+
+def test_every_dependency_has_a_pinned_version() -> None:
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = project["dependencies"] + [
+        name for extra in project["optional-dependencies"].values() for name in extra
+    ]
+    pinned = {
+        line.split("==")[0].lower().replace("_", "-")
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+    }
+    names = {re.split(r"[<>=\[; ]", name)[0].lower().replace("_", "-") for name in wanted}
+    assert names - pinned == {"genolift"}
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_make_says_what_it_can_do() -> None:
+    said = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for target in ("demo", "test", "faults", "lint", "benchmark", "clean"):
+        assert f"make {target}" in said
