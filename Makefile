@@ -38,10 +38,11 @@ fuzz: $(STAMP) ## Damaged and odd files for every reader, up to an hour (FUZZ_AR
 faults: $(STAMP) ## Every step killed, interrupted and out of disk, then run again (FAULTS_ARGS="--steps encode --times 5")
 	OMP_NUM_THREADS=1 PYTHONPATH=src:tests python -m faults --processes $(CORES) $(FAULTS_ARGS)
 
-lint: $(STAMP) ## Check style, types and the workflow
+lint: $(STAMP) ## Check style, types, which room imports which, and the workflow
 	ruff check .
 	ruff format --check .
 	mypy
+	lint-imports --no-cache
 	snakefmt --check Snakefile workflow
 	snakemake --lint
 
