@@ -1,4 +1,7 @@
-"""Anything people saved, to a callable module."""
+"""Models in every form that people save them in, each loaded as a callable module.
+
+May import `targets`, `engine`, `data`, `settings`, `files`.
+"""
 
 from genolift.models.classes import make_module
 from genolift.models.loading import Model, assumption, input_length, load_model, model_provenance
