@@ -6,11 +6,10 @@ import logging
 
 import numpy as np
 import pytest
-from scipy.stats import false_discovery_control
 
 from genolift.motifs.databases import read_database
 from genolift.motifs.known import Database, KnownMotif
-from genolift.motifs.tomtom import benjamini_hochberg, closest_motif_of_seqlets, closest_motifs, seqlet_ppm
+from genolift.motifs.tomtom import closest_motif_of_seqlets, closest_motifs, seqlet_ppm
 
 
 def onehot(letters: str) -> np.ndarray:
@@ -52,9 +51,13 @@ def test_a_motif_of_one_base_has_matches(vertebrates: Database) -> None:
     assert len(closest_motifs([onehot("A")], vertebrates, n=3)[0]) == 3
 
 
-def test_qvalues_are_benjamini_and_hochberg_s() -> None:
-    pvalues = np.random.default_rng(0).uniform(size=200) ** 3
-    np.testing.assert_allclose(benjamini_hochberg(pvalues), false_discovery_control(pvalues))
+def test_qvalues_are_benjamini_and_hochberg_s(vertebrates: Database) -> None:
+    m = len(vertebrates.motifs)
+    (matches,) = closest_motifs([0.8 * onehot("AGATAAGG") + 0.05], vertebrates, n=m)
+    pvalues, qvalues = np.array([(match.pvalue, match.qvalue) for match in matches]).T
+    assert (np.diff(pvalues) >= 0).all()
+    expected = [min(1.0, *(pvalues[k:] * m / np.arange(k + 1, m + 1))) for k in range(m)]
+    np.testing.assert_allclose(qvalues, expected, rtol=1e-12)
 
 
 def test_a_seqlet_s_ppm_is_cut_to_what_contributes_and_firmer_there() -> None:

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from scipy.stats import pearsonr, rankdata
 from torch import Tensor
 
 from genolift.compare.figure import draw_comparison
@@ -312,7 +313,7 @@ def agreement_table(scores: Mapping[str, NDArray[np.floating]]) -> pd.DataFrame:
         Per-base scores of each method, (sequence, position). The correlation over the positions of a sequence
         is averaged over sequences; one in which a method gives every base the same score has none.
     """
-    ranks = {name: pd.DataFrame(values).rank(axis=1).to_numpy() for name, values in scores.items()}
+    ranks = {name: rankdata(values, axis=1) for name, values in scores.items()}
     names = list(scores)
     rows = [
         (one, other, _correlation(scores[one], scores[other]), _correlation(ranks[one], ranks[other]))
@@ -324,13 +325,10 @@ def agreement_table(scores: Mapping[str, NDArray[np.floating]]) -> pd.DataFrame:
 
 def _correlation(one: NDArray[np.floating], other: NDArray[np.floating]) -> float:
     """Return Pearson's correlation over positions, averaged over the sequences that have one."""
-    a, b = (values - values.mean(axis=1, keepdims=True) for values in (one, other))
-    sizes = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
-    # Not by the sizes: the mean of equal scores is theirs but for rounding.
     defined = (np.ptp(one, axis=1) > 0) & (np.ptp(other, axis=1) > 0)
     if not defined.any():
         return float("nan")
-    return float(((a * b).sum(axis=1)[defined] / sizes[defined]).mean())
+    return float(pearsonr(one[defined], other[defined], axis=1).statistic.mean())
 
 
 def _share(instances: Instances | None, n: int, length: int) -> float | None:

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.stats import rankdata
+from sklearn.metrics import average_precision_score
 
 from genolift.errors import InputError
 from genolift.files.whole import existing_file
@@ -143,7 +145,7 @@ def find(scores: NDArray[np.floating], instances: Instances) -> Found:
     sums = instances.sums(scores)
     mattering, other = sums[instances.matters], sums[~instances.matters]
     return Found(
-        float(np.mean([average_precision(scores[row], truth[row]) for row in rows])),
+        float(np.mean([average_precision_score(truth[row], scores[row]) for row in rows])),
         float(np.mean([precision_at_true(scores[row], truth[row]) for row in rows])),
         float((mattering <= 0).mean()),
         float(mattering.mean()),
@@ -151,32 +153,13 @@ def find(scores: NDArray[np.floating], instances: Instances) -> Found:
     )
 
 
-def average_precision(scores: NDArray[np.floating], truth: NDArray[np.bool_]) -> float:
-    """Return the mean of the precision at each rise of the recall, best score first.
-
-    Bases of equal score come together, so that no order among them counts. ``scores`` and ``truth`` are
-    (position,); at least one base is true.
-    """
-    taken, true = _taken(scores, truth)
-    return float(np.sum(np.diff(true, prepend=0) / true[-1] * (true / taken)))
-
-
 def precision_at_true(scores: NDArray[np.floating], truth: NDArray[np.bool_]) -> float:
-    """Return the share of true bases among the best k, with k the number of true bases.
+    """Return the share of true bases among the best k, with k the number of true bases, 1 or more.
 
-    Where the k-th base is one of several of equal score, it is the share to be expected when chance chooses
-    among them. Arguments as in `average_precision`.
+    Where bases of equal score compete for the last places, it is the share to be expected when chance decides
+    among them. ``scores`` and ``truth`` are (position,).
     """
-    taken, true = _taken(scores, truth)
-    k = true[-1]
-    return float(np.interp(k, np.append(0, taken), np.append(0, true)) / k)
-
-
-def _taken(
-    scores: NDArray[np.floating], truth: NDArray[np.bool_]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return how many bases, and how many true ones, score as much as each distinct score, best first."""
-    order = np.argsort(-scores, kind="stable")
-    sorted_scores, sorted_truth = scores[order], truth[order]
-    last = np.flatnonzero(np.append(np.diff(sorted_scores) != 0, True)).astype(np.int64)
-    return last + 1, np.cumsum(sorted_truth, dtype=np.int64)[last]
+    k = truth.sum()
+    first, last = rankdata(-scores, "min"), rankdata(-scores, "max")
+    chance_to_be_taken = np.clip((k + 1 - first) / (last + 1 - first), 0, 1)
+    return float(chance_to_be_taken[truth].mean())
