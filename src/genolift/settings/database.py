@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 JASPAR = "jaspar"
+GROUPS = ("vertebrates", "plants", "insects", "nematodes", "fungi", "urochordates", "diatoms")
+"""The taxonomic groups of JASPAR CORE."""
 
 
 def jaspar_group(name: str) -> str | None:

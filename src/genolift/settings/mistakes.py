@@ -1,0 +1,201 @@
+"""What is wrong in a user's settings, in one line of our own: the key, the mistake, a remedy."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from genolift.errors import InputError
+from genolift.files.plain_values import shown
+from genolift.settings.types import PART
+
+M = TypeVar("M", bound=BaseModel)
+_KINDS = {"string": "text", "boolean": "true or false", "array": "a list", "object": "keys with values"}
+_NUMBERS = {"integer": "a whole number", "number": "a number"}
+
+
+def checked(model: type[M], given: Any, key: str = "", where: str = "", asks: Collection[str] = ()) -> M:
+    """Return the settings that a user gave.
+
+    Parameters
+    ----------
+    key
+        The key that they stand under.
+    where
+        What messages name before the key, such as the config's file.
+    asks
+        What else is checked (`types.FILES`), or is not (`types.PART`).
+
+    Raises
+    ------
+    InputError
+        For the first mistake; an unknown key first, since others may follow from it.
+    """
+    try:
+        return model.model_validate(given, context=asks, by_alias=True, by_name=False)
+    except ValidationError as error:
+        raise _mistake(error.errors(), model.model_json_schema(), key, where) from error
+
+
+def check_part(model: type[BaseModel], given: Any, where: str, asks: Collection[str] = ()) -> None:
+    """Raise as `checked`, but let keys be missing within a section, and disagree."""
+    try:
+        model.model_validate(given, context={*asks, PART}, by_alias=True, by_name=False)
+    except ValidationError as error:
+        found = [each for each in error.errors() if each["type"] != "missing" or len(each["loc"]) == 1]
+        if found:
+            raise _mistake(found, model.model_json_schema(), "", where) from error
+
+
+def _mistake(errors: Sequence[Any], schema: Mapping[str, Any], key: str, where: str) -> InputError:
+    found = [(_located(error, schema, key), error) for error in errors]
+    # of a union, the branch that was meant is the one that got furthest
+    places = [place for (place, _), _ in found]
+    found = [
+        ((place, inside), error)
+        for (place, inside), error in found
+        if not any(other.startswith((f"{place}.", f"{place}[")) for other in places)
+    ]
+    (place, inside), error = min(found, key=lambda each: _order(each[1]["type"]))
+    what, remedy = _words(error, inside, schema)
+    if error["type"] == "missing":
+        place = place.rpartition(".")[0]
+    raised = error.get("ctx", {}).get("error")
+    if isinstance(raised, InputError):
+        within = raised.where.removeprefix(": ")
+        place += (
+            within if within.startswith(".") and within[1:].isidentifier() else f": {within}" * bool(within)
+        )
+    return InputError(what, where=": ".join(filter(None, (where, place))), remedy=remedy)
+
+
+def _order(kind: str) -> int:
+    """Unknown keys first, and of the branches of a union the one that says most."""
+    return {"extra_forbidden": 0, "literal_error": 2}.get(kind, 3 if kind.endswith("_type") else 1)
+
+
+def _located(error: Any, schema: Mapping[str, Any], key: str) -> tuple[str, Mapping[str, Any]]:
+    """Return the key at an error's place, and the schema there; of an unknown key, the schema around it."""
+    inside: Mapping[str, Any] = schema
+    unknown = error["loc"][-1:] if error["type"] == "extra_forbidden" else ()
+    for part in error["loc"]:
+        found = next(_parts(part, inside, schema), None)
+        if isinstance(part, int):
+            key += f"[{part}]"
+        elif (found is not None or part in unknown) and re.fullmatch(r"[\w.-]{1,100}", part):
+            key += f".{part}" if key else part  # else a branch of a union, or a name that is none
+        inside = found or inside
+    return key, inside
+
+
+def _parts(
+    part: int | str, inside: Mapping[str, Any], schema: Mapping[str, Any]
+) -> Iterator[Mapping[str, Any]]:
+    for branch in branches(inside, schema):
+        if isinstance(part, int):
+            found = branch.get("items")
+        else:
+            found = branch.get("properties", {}).get(part) or branch.get("additionalProperties")
+        if isinstance(found, Mapping):
+            yield found
+
+
+def branches(inside: Mapping[str, Any], schema: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return what a value may be, one schema for each kind; without null, which stands for none."""
+    if "$ref" in inside:
+        inside = {**schema["$defs"][inside["$ref"].rpartition("/")[2]], **inside, "$ref": None}
+        del inside["$ref"]
+    if "anyOf" in inside:
+        return [branch for each in inside["anyOf"] for branch in branches(each, schema)]
+    return [] if inside.get("type") == "null" else [inside]
+
+
+def allowed(inside: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
+    """Return what a value may be, in words: ``a whole number from 1 to 1,000 or auto``."""
+    return " or ".join(_allowed(branch) for branch in branches(inside, schema))
+
+
+def _allowed(branch: Mapping[str, Any]) -> str:
+    if "enum" in branch:
+        return f"one of {', '.join(map(str, branch['enum']))}"
+    if "const" in branch:
+        return str(branch["const"])
+    kind = branch.get("type", "")
+    if kind in _NUMBERS and "maximum" in branch:
+        return f"{_NUMBERS[kind]} from {branch['minimum']:,} to {branch['maximum']:,}"
+    return (_NUMBERS | _KINDS)[kind]
+
+
+def _words(error: Any, inside: Mapping[str, Any], schema: Mapping[str, Any]) -> tuple[str, str]:
+    """Return what is wrong, and what to do about it."""
+    kind, value, told = error["type"], error["input"], error.get("ctx", {})
+    may_be = allowed(inside, schema)
+    examples = ", ".join(map(str, inside.get("examples", [])))
+    match kind:
+        case "value_error" if isinstance(told["error"], InputError):
+            return told["error"].what, told["error"].remedy
+        case "extra_forbidden":
+            return "unknown key", _nearest(str(error["loc"][-1]), inside, schema)
+        case "missing":
+            return f"the key '{error['loc'][-1]}' is missing", f"give {inside['description']}"
+        case "literal_error":
+            choices = [
+                str(choice) for branch in branches(inside, schema) for choice in branch.get("enum", [])
+            ]
+            near = difflib.get_close_matches(str(value), choices, 1)
+            return (
+                f"{shown(value)} is no choice",
+                f"did you mean '{near[0]}'? It is {may_be}" if near else f"give {may_be}",
+            )
+        case "greater_than_equal" | "less_than_equal":
+            than = f"less than {told['ge']:,}" if "ge" in told else f"more than {told['le']:,}"
+            return f"{shown(value)} is {than}", f"give {may_be}"
+        case "finite_number":
+            return f"{value} is no number to count with", f"give {may_be}"
+        case "string_pattern_mismatch":
+            return f"{shown(value)} cannot be read", f"write it like {examples}"
+        case "string_too_long":
+            return f"{shown(value)} has {len(value):,} letters", f"use {told['max_length']:,} at most"
+        case "too_short" | "too_long" if value:
+            return (
+                f"{shown(value)} has {len(value)} values",
+                f"give {told.get('min_length', told.get('max_length'))}",
+            )
+        case "too_short":
+            return "is empty", f"give {inside['description']}"
+        case "string_too_short":
+            return "is empty text", "write something, or leave the key out"
+    if value is None:
+        return "is empty", f"give {may_be}"
+    return f"{shown(value)} is {_kind_of(value)}", f"give {may_be}" + (
+        f", such as {examples}" if examples else ""
+    )
+
+
+def _kind_of(value: Any) -> str:
+    names = {bool: "true or false", int: "a whole number", float: "a number", str: "text", list: "a list"}
+    return names.get(type(value), "keys with values" if isinstance(value, Mapping) else type(value).__name__)
+
+
+def _nearest(unknown: str, inside: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
+    """Say the nearest right key: one of its neighbours, or else one of another section."""
+    known = [name for branch in branches(inside, schema) for name in branch.get("properties", {})]
+    sections = schema.get("$defs", {}).get("Analysis", {}).get("properties", {})
+    elsewhere = {
+        name: f"{section}.{name}"
+        for section, its in sections.items()
+        for branch in branches(its, schema)
+        for name in branch.get("properties", {})
+    }
+    if "analyses" in known:
+        elsewhere |= {name: f"{name}' of an analysis, or under 'defaults" for name in sections}
+    # a neighbour need only share half of its letters, where so few keys can be meant
+    for names, cutoff in ((known, 0.75), (elsewhere, 0.8), (known, 0.5)):
+        near = difflib.get_close_matches(unknown.lower(), list(names), n=1, cutoff=cutoff)
+        if near:
+            return f"did you mean '{elsewhere[near[0]] if names is elsewhere else near[0]}'?"
+    return f"the keys here are {', '.join(known)}"
