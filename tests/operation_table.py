@@ -17,7 +17,7 @@ from torch import Tensor
 from genolift.engine.graph.cells import CELLS
 from genolift.engine.graph.graph import Name, Result, aten
 from genolift.engine.graph.recurrent_operations import genolift
-from genolift.engine.kinds.activations import ACTIVATIONS
+from genolift.engine.rules.activations import ACTIVATIONS
 
 X, U, V, M, W = (Name(letter) for letter in "xuvmw")
 

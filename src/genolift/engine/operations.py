@@ -15,11 +15,11 @@ from torch import Tensor
 from genolift.engine.graph.graph import Name, Operation, Result, UnsupportedOperation, aten, names_in
 from genolift.engine.graph.recurrent_operations import genolift
 from genolift.engine.kinds import coefficients
-from genolift.engine.kinds.activations import RELU, SIGMOID, TANH
 from genolift.engine.kinds.composed import log_softmax, logsumexp, product, softmax
 from genolift.engine.kinds.kinds import Composed, Elementwise, Entry, Joint, Linear, Product, Registered
 from genolift.engine.kinds.recurrent import gru, lstm, rnn_relu, rnn_tanh, stepped
 from genolift.engine.kinds.selection import pooled, reduced
+from genolift.engine.rules.activations import RELU, SIGMOID, TANH
 
 
 def _entr_slope(x: Tensor) -> Tensor:

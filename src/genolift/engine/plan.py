@@ -21,27 +21,9 @@ from genolift.engine.kinds.kinds import (
     Selection,
 )
 from genolift.engine.operations import STEP, entry_of
-from genolift.engine.rules.rules import (
-    GRADIENT,
-    RESCALE,
-    REVEALCANCEL,
-    Deconvnet,
-    GuidedBackprop,
-    LrpEpsilon,
-    Rule,
-)
+from genolift.engine.rules.composites import Composite, composite_named
+from genolift.engine.rules.rules import Rule
 from genolift.errors import InputError
-
-GENOMICS_DEFAULT = "genomics-default"
-RULES: Mapping[str, Rule | None] = {
-    GENOMICS_DEFAULT: None,
-    "rescale": RESCALE,
-    "revealcancel": REVEALCANCEL,
-    "gradient": GRADIENT,
-    "guided-backprop": GuidedBackprop(),
-    "deconvnet": Deconvnet(),
-    "lrp-epsilon": LrpEpsilon(),
-}
 
 
 @dataclass(frozen=True)
@@ -155,8 +137,7 @@ def make_plan(graph: Graph, rule: str) -> Plan:
     InputError
         If there is no rule of that name, or the output does not depend on the input.
     """
-    if rule not in RULES:
-        raise InputError(f"{rule!r} is no rule", where="rule", remedy=f"choose one of {', '.join(RULES)}")
+    composite = composite_named(rule)
     passed = _values_after(graph)
     if graph.output not in passed:
         read = "its first input" if graph.read == graph.input else "the layer"
@@ -174,11 +155,12 @@ def make_plan(graph: Graph, rule: str) -> Plan:
             continue
         entry = entries[operation.name]
         _refuse_functions_of_complex(operation, entry, graph)
-        chosen, reason = _choose(rule, operation, entry, graph, entries)
+        chosen, reason = _choose(composite, operation, entry, graph, entries)
         steps.append(Step(operation, entry, chosen, reason))
-    fixed = RULES[rule] or RESCALE
-    carriers = _carriers(graph, steps)
-    return Plan(graph, rule, tuple(steps), carriers, fixed.uses_reference, fixed.share_of_product)
+    base = composite.rule
+    return Plan(
+        graph, rule, tuple(steps), _carriers(graph, steps), base.uses_reference, base.share_of_product
+    )
 
 
 def _entry(operation: Operation, graph: Graph, types: Mapping[Name, torch.dtype | None]) -> Entry:
@@ -215,26 +197,16 @@ def _values_after(graph: Graph) -> set[Name]:
 
 
 def _choose(
-    rule: str, operation: Operation, entry: Entry, graph: Graph, entries: Mapping[Name, Entry]
+    composite: Composite, operation: Operation, entry: Entry, graph: Graph, entries: Mapping[Name, Entry]
 ) -> tuple[Rule | None, str]:
-    fixed = RULES[rule]
     if isinstance(entry, Composed):
-        chosen = RESCALE if fixed is None else fixed if fixed.uses_reference else GRADIENT
-        return chosen if entry.recurrent or not chosen.uses_spread else RESCALE, entry.pieces
+        rule = composite.within()
+        return rule if entry.recurrent or not rule.uses_spread else rule.for_arithmetic, entry.pieces
     if not isinstance(entry, Elementwise):
         return None, ""
     if not entry.activation:
-        if fixed is None or fixed.uses_reference:
-            return RESCALE, "arithmetic"
-        return (GRADIENT, "arithmetic") if isinstance(fixed, (GuidedBackprop, Deconvnet)) else (fixed, "")
-    if fixed is not None:
-        return fixed, "everywhere"
-    fed_by = weighted_layers_before(operation, graph, entries)
-    if fed_by == {"dense"}:
-        return REVEALCANCEL, "fed by a dense layer"
-    if not fed_by:
-        return RESCALE, "fed by no weighted layer"
-    return RESCALE, "fed by a " + " and a ".join(sorted(fed_by))
+        return composite.of_arithmetic()
+    return composite.of_activation(weighted_layers_before(operation, graph, entries))
 
 
 def weighted_layers_before(operation: Operation, graph: Graph, entries: Mapping[Name, Entry]) -> set[str]:

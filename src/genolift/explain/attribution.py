@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from genolift.engine.graph.own_state import own_state
-from genolift.engine.plan import GENOMICS_DEFAULT, Plan
+from genolift.engine.plan import Plan
+from genolift.engine.rules.composites import GENOMICS_DEFAULT
 from genolift.engine.run.given import as_tensor
 from genolift.errors import InputError
 from genolift.explain.explainer import Explainer, Model, Piece, References, chosen_device

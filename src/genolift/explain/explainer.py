@@ -16,12 +16,8 @@ from torch.export import ExportedProgram
 from genolift.engine.graph.capture import capture
 from genolift.engine.graph.graph import Graph, Name
 from genolift.engine.graph.own_state import own_state, process_settings
-from genolift.engine.plan import (
-    GENOMICS_DEFAULT,
-    behind_last_convolution,
-    make_plan,
-    step_over_final_activation,
-)
+from genolift.engine.plan import behind_last_convolution, make_plan, step_over_final_activation
+from genolift.engine.rules.composites import GENOMICS_DEFAULT
 from genolift.engine.run.budget import CPU_BATCH_BYTES, SHARE_OF_FREE_MEMORY, check_alone, split
 from genolift.engine.run.explained import Explained
 from genolift.engine.run.footprint import footprint, value_bytes

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from genolift.engine.graph.own_state import own_state
-from genolift.engine.plan import GENOMICS_DEFAULT, Plan, as_text
+from genolift.engine.plan import Plan, as_text
+from genolift.engine.rules.composites import GENOMICS_DEFAULT
 from genolift.engine.run.check import Loss, losses
 from genolift.engine.run.given import as_tensor
 from genolift.engine.run.run import Runner

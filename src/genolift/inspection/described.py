@@ -16,8 +16,9 @@ from genolift.engine.graph.own_state import own_state
 from genolift.engine.graph.source import first_line, model_line
 from genolift.engine.graph.trial_model import trial_model
 from genolift.engine.operations import entry_of
-from genolift.engine.plan import GENOMICS_DEFAULT, MOVES, shown_rows, step_over_final_activation
+from genolift.engine.plan import MOVES, shown_rows, step_over_final_activation
 from genolift.engine.receptive_field import ReceptiveField, receptive_field
+from genolift.engine.rules.composites import GENOMICS_DEFAULT
 from genolift.errors import InputError
 from genolift.explain.attribution import Explainer
 from genolift.inspection.outputs_of import OutputOf, heads_of, outputs_of

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from genolift.engine.graph.stepping import named, stepped
-from genolift.engine.kinds.activations import ACTIVATIONS
+from genolift.engine.rules.activations import ACTIVATIONS
 
 _OPTIONS = (
     "Tensor[] params, bool has_biases, int num_layers, float dropout, bool train, bool bidirectional, "

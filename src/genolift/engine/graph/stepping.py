@@ -15,7 +15,7 @@ from torch.nn import functional
 from torch.overrides import handle_torch_function, has_torch_function
 
 from genolift.engine.graph.cells import CELLS, STATES, Activate, State, gone_through
-from genolift.engine.kinds.activations import ACTIVATIONS
+from genolift.engine.rules.activations import ACTIVATIONS
 
 
 def stepped(

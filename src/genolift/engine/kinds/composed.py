@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genolift.engine.rules.rules import RESCALE, Function, RevealCancel, Rule
+from genolift.engine.rules.rules import RESCALE, Function, Rule
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def weighted(value: Compared, weight: Tensor, rule: Rule) -> Compared:
 def activated(value: Compared, function: Function, rule: Rule) -> Compared:
     """Return an elementwise function of a value, by Rescale or, where there is a spread, RevealCancel."""
     y, y0 = function.value(value.x), function.value(value.x0)
-    if isinstance(rule, RevealCancel) and value.spread is not None and value.spread_change is not None:
+    if rule.uses_spread and value.spread is not None and value.spread_change is not None:
         m_plus, m_minus, *_ = rule.parts(function, value.x, value.x0, y, y0, value.spread)
         plus, minus = value.change + value.spread_change, value.change - value.spread_change
         return Compared(y, y0, (m_plus * plus + m_minus * minus) / 2)

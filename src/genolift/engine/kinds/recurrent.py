@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from genolift.engine.graph.cells import CELLS, STATES, State, gone_through
-from genolift.engine.kinds.activations import ACTIVATIONS, RELU, SIGMOID, TANH
 from genolift.engine.kinds.composed import Compared, Program, activated, weighted
+from genolift.engine.rules.activations import ACTIVATIONS, RELU, SIGMOID, TANH
 from genolift.engine.rules.rules import Function, Rule
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -25,51 +25,58 @@ class Function:
     value: Callable[[Tensor], Tensor]
     slope: Callable[[Tensor], Tensor]
     curved: str | None
-    """The scale on which the slope changes: "absolute", "relative" or None; see `operations.Elementwise`."""
+    """The scale on which the slope changes: "absolute", "relative" or None; see `kinds.elementwise`."""
     kinks: tuple[float, ...] = ()
     """Where the slope of a curved function jumps."""
 
 
-class Rule(Protocol):
-    """A rule for elementwise functions."""
+@dataclass(frozen=True)
+class Rule:
+    """A rule for elementwise functions: a subclass with `multiply`, and a line in composites.py."""
+
+    name: ClassVar[str]
+    """What the rule is called in a plan."""
+    uses_reference: ClassVar[bool] = True
+    """Whether the multiplier depends on the reference; if not, one pass serves all references."""
+    uses_spread: ClassVar[bool] = False
+    """Whether the positive and negative parts of the input's difference are told apart: see `parts`."""
+    share_of_product: ClassVar[float] = 1.0
+    """What part of the derivative each factor of a product gets where no reference is used."""
+    numbers_at_once: ClassVar[int] = 8
+    """Tensors of the function's size that the rule holds at once, for the estimate of memory."""
+    loops: ClassVar[str] = ""
+    """The compiled loops that compute the rule, by name, where there are some."""
 
     @property
-    def name(self) -> str:
-        """What the rule is called in a plan."""
-        ...
+    def for_arithmetic(self) -> Rule:
+        """The rule that arithmetic (a root, a logarithm) gets where activations get this one.
 
-    @property
-    def uses_reference(self) -> bool:
-        """Whether the multiplier depends on the reference; if not, one pass serves all references."""
-        ...
-
-    @property
-    def uses_spread(self) -> bool:
-        """Whether the positive and negative parts of the input's difference are told apart."""
-        ...
-
-    @property
-    def share_of_product(self) -> float:
-        """What part of the derivative each factor of a product gets where no reference is used."""
-        ...
+        RevealCancel evaluates a function where neither input nor reference is, and a root may not be defined
+        there: so it is Rescale for every rule that uses the reference.
+        """
+        return RESCALE if self.uses_reference else self
 
     def multiply(self, function: Function, x: Tensor, x0: Tensor, y: Tensor, y0: Tensor, a: Tensor) -> Tensor:
         """Return the multiplier of x, given the multiplier ``a`` of y."""
-        ...
+        raise NotImplementedError
+
+    def parts(
+        self, function: Function, x: Tensor, x0: Tensor, y: Tensor, y0: Tensor, spread: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return (m+, m-, dy+, dy-), of a rule that uses the spread of dx."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
-class Rescale:
+class Rescale(Rule):
     """m(dx) = dy / dx; where dx is tiny, the derivative (section 3.5.2).
 
     For a curved function and a small dx, dy / dx is rounding noise of size eps y / dx, while the derivative
     half way is off by f''' dx^2 / 24 only; the two are equal at about dx = eps^(1/3).
     """
 
-    name: str = "Rescale"
-    uses_reference: bool = True
-    uses_spread: bool = False
-    share_of_product: float = 1.0
+    name = "Rescale"
+    loops = "rescale"
 
     def ratio(self, function: Function, x: Tensor, x0: Tensor, y: Tensor, y0: Tensor) -> Tensor:
         """Return dy / dx, its limit where dx is tiny."""
@@ -95,17 +102,17 @@ class Rescale:
 
 
 @dataclass(frozen=True)
-class RevealCancel:
+class RevealCancel(Rule):
     """The average effect of the positive part of dx before and after the negative part (section 3.5.3).
 
     dy+ = 1/2 [f(x0 + dx+) - f(x0)] + 1/2 [f(x0 + dx) - f(x0 + dx-)], m+ = dy+ / dx+, and likewise dy-. The
     parts are told by the spread s = dx+ - dx-: dx+ = (dx + s) / 2, dx- = (dx - s) / 2.
     """
 
-    name: str = "RevealCancel"
-    uses_reference: bool = True
-    uses_spread: bool = True
-    share_of_product: float = 1.0
+    name = "RevealCancel"
+    uses_spread = True
+    numbers_at_once = 24  # the function is evaluated at six points
+    loops = "reveal_cancel"
 
     def parts(
         self, function: Function, x: Tensor, x0: Tensor, y: Tensor, y0: Tensor, spread: Tensor
@@ -153,13 +160,11 @@ def _tiny(function: Function, x: Tensor, x0: Tensor) -> Tensor | float:
 
 
 @dataclass(frozen=True)
-class Gradient:
+class Gradient(Rule):
     """The derivative at the input, f'(x): plain backpropagation."""
 
-    name: str = "gradient"
-    uses_reference: bool = False
-    uses_spread: bool = False
-    share_of_product: float = 1.0
+    name = "gradient"
+    uses_reference = False
 
     def multiply(self, function: Function, x: Tensor, x0: Tensor, y: Tensor, y0: Tensor, a: Tensor) -> Tensor:
         """Return ``a`` f'(x)."""
@@ -167,13 +172,16 @@ class Gradient:
 
 
 @dataclass(frozen=True)
-class GuidedBackprop:
+class GuidedBackprop(Rule):
     """The derivative at the input, where what comes back is positive (Springenberg et al. 2014)."""
 
-    name: str = "guided-backprop"
-    uses_reference: bool = False
-    uses_spread: bool = False
-    share_of_product: float = 1.0
+    name = "guided-backprop"
+    uses_reference = False
+
+    @property
+    def for_arithmetic(self) -> Rule:
+        """The derivative: only at activations is what comes back cut off."""
+        return GRADIENT
 
     def multiply(self, function: Function, x: Tensor, x0: Tensor, y: Tensor, y0: Tensor, a: Tensor) -> Tensor:
         """Return max(``a``, 0) f'(x)."""
@@ -181,13 +189,16 @@ class GuidedBackprop:
 
 
 @dataclass(frozen=True)
-class Deconvnet:
+class Deconvnet(Rule):
     """What comes back, where it is positive (Zeiler & Fergus 2013)."""
 
-    name: str = "deconvnet"
-    uses_reference: bool = False
-    uses_spread: bool = False
-    share_of_product: float = 1.0
+    name = "deconvnet"
+    uses_reference = False
+
+    @property
+    def for_arithmetic(self) -> Rule:
+        """The derivative: only at activations is what comes back cut off."""
+        return GRADIENT
 
     def multiply(self, function: Function, x: Tensor, x0: Tensor, y: Tensor, y0: Tensor, a: Tensor) -> Tensor:
         """Return max(``a``, 0)."""
@@ -195,7 +206,7 @@ class Deconvnet:
 
 
 @dataclass(frozen=True)
-class LrpEpsilon:
+class LrpEpsilon(Rule):
     """Layer-wise relevance propagation with a stabiliser (Bach et al. 2015, equation 58).
 
     Relevance is multiplier x value. A linear layer shares its relevance by w x / z, z its sum with the bias;
@@ -203,10 +214,9 @@ class LrpEpsilon:
     relu networks without bias this is gradient x input, but for ``epsilon``.
     """
 
-    name: str = "lrp-epsilon"
-    uses_reference: bool = False
-    uses_spread: bool = False
-    share_of_product: float = 0.5
+    name = "lrp-epsilon"
+    uses_reference = False
+    share_of_product = 0.5
     epsilon: float = 1e-7
 
     def multiply(self, function: Function, x: Tensor, x0: Tensor, y: Tensor, y0: Tensor, a: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from genolift.engine.kinds.composed import Compared
 from genolift.engine.kinds.kinds import Composed, Elementwise, Joint, Linear, Product, Registered, Selection
 from genolift.engine.kinds.shapley import shapley_values
 from genolift.engine.plan import Step
-from genolift.engine.rules.rules import RESCALE, Function, Rescale, RevealCancel
+from genolift.engine.rules.rules import RESCALE, Function
 from genolift.engine.run.preparation import computes_again
 from genolift.engine.run.run import FACING_AXES, Activations, Pairs, Runner, Transpose, as_leaf, passed_back
 from genolift.engine.run.sides import Sides
@@ -182,7 +182,8 @@ class Backward:
     def _elementwise_spread(self, step: Step) -> Tensor:
         name, function, x, x0, y, y0 = self._compared(step)
         spread = self.runner.facing(self._spread_of(name), name, self.n, self.r)
-        if isinstance(step.rule, RevealCancel):
+        assert step.rule is not None
+        if step.rule.uses_spread:
             _, _, plus, minus = step.rule.parts(function, x, x0, y, y0, spread)
             result = plus - minus
         else:
@@ -202,7 +203,7 @@ class Backward:
         a = self.runner.facing(a, output, n, r)
         b = None if b is None else self.runner.facing(b, output, n, r)
         assert step.rule is not None
-        if isinstance(step.rule, RevealCancel):
+        if step.rule.uses_spread:
             spread = self.runner.facing(self._spread_of(name), name, n, r)
             m_plus, m_minus, *_ = step.rule.parts(function, x, x0, y, y0, spread)
             m_plus, m_minus = m_plus * (a if b is None else a + b), m_minus * (a if b is None else a - b)
@@ -218,8 +219,9 @@ class Backward:
         """Pass multipliers through a function by one compiled loop, where there is one for it."""
         (name,) = self.runner.dependent(step.operation)
         relu = step.operation.target is aten.relu.default
-        reveals = relu and isinstance(step.rule, RevealCancel)
-        rescales = isinstance(step.rule, Rescale) and b is None
+        assert step.rule is not None
+        reveals = relu and step.rule.loops == "reveal_cancel"
+        rescales = step.rule.loops == "rescale" and b is None
         facing = self.sides.facing(name) if reveals or rescales else None
         if facing is None:
             return False

@@ -24,7 +24,6 @@ from genolift.engine.kinds.kinds import (
     Registered,
     Selection,
 )
-from genolift.engine.rules.rules import RevealCancel
 
 if TYPE_CHECKING:
     from genolift.engine.plan import Step
@@ -40,8 +39,6 @@ _AT_INPUT = 12
 """Numbers for one of the input: reference as given and placed, multipliers, their products in float64."""
 _WORKING = {Linear: 6, Elementwise: 8, Joint: 12, Product: 8, Selection: 12, Composed: 40, Registered: 12}
 """Numbers for one of an operation's result or arguments while multipliers pass it; then they are freed."""
-_REVEALED = 24
-"""The same of a function under RevealCancel: its rule evaluates it at six points."""
 _GATES = 12
 """Numbers for one of a recurrent layer's gates at one position, by autograd's graph of all positions."""
 _COMPOSED_VALUES = 20
@@ -176,7 +173,9 @@ def _working_numel(runner: Runner, step: Step, known: Mapping[str, int]) -> int:
     if isinstance(entry, Composed) and entry.recurrent:
         return _recurrent_numel(runner, step, known)
     largest = max(known[name] for name in (operation.name, *runner.dependent(operation)))
-    times = _REVEALED if isinstance(step.rule, RevealCancel) else _WORKING[type(entry)]
+    times = (
+        step.rule.numbers_at_once if step.rule and isinstance(entry, Elementwise) else _WORKING[type(entry)]
+    )
     return times * largest
 
 

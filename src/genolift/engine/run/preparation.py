@@ -14,7 +14,6 @@ from genolift.engine.graph.graph import Graph, Name, Operation, aten, execute
 from genolift.engine.graph.own_state import default_dtype
 from genolift.engine.kinds.kinds import Elementwise, Linear, Selection
 from genolift.engine.plan import Plan, Step
-from genolift.engine.rules.rules import Rescale
 
 
 @dataclass(frozen=True)
@@ -201,4 +200,5 @@ def _written_over(
 def _only_a_rescaled_relu_takes(users: Sequence[Operation], steps: Mapping[str, Step]) -> bool:
     if len(users) != 1 or users[0].target is not aten.relu.default or users[0].name not in steps:
         return False
-    return isinstance(steps[users[0].name].rule, Rescale)
+    rule = steps[users[0].name].rule
+    return rule is not None and rule.loops == "rescale"

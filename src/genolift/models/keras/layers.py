@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from genolift.engine.kinds.activations import HARD_SIGMOID_BEFORE_KERAS_3
+from genolift.engine.rules.activations import HARD_SIGMOID_BEFORE_KERAS_3
 from genolift.errors import InputError
 from genolift.models.keras.absent import ABSENT
 from genolift.models.keras.arguments import TENSORFLOW

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from genolift.engine.graph.stepping import stepped
-from genolift.engine.kinds.activations import ACTIVATIONS
+from genolift.engine.rules.activations import ACTIVATIONS
 from genolift.models.keras.conv_lstm import CONVOLUTIONAL, ConvolutionalLSTM
 
 _CELLS: Mapping[type, str] = {
