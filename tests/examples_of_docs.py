@@ -1,4 +1,4 @@
-"""The examples that the documentation gives: blocks of code, commands, and files of the names it uses."""
+"""The documentation's examples: blocks of code, commands, links, and files with the names that it uses."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ DOCS = (
         "docs/architecture.md",
         "docs/keras-layers.md",
         "docs/keras.md",
+        "docs/models.md",
         "docs/operations.md",
+        "docs/python.md",
+        "docs/workflow.md",
     ),
     "benchmarks/README.md",
 )
@@ -86,6 +89,25 @@ def spans() -> list[Example]:
         ]
         for found in _SPAN.finditer(text)
     ]
+
+
+def links() -> list[Example]:
+    """Return the target of every link to a file or heading of the repository, outside blocks of code."""
+    return [
+        Example(name, text.count("\n", 0, found.start()) + 1, "", found[1])
+        for name in DOCS
+        for text in [
+            _FENCED.sub(lambda block: "\n" * block[0].count("\n"), (ROOT / name).read_text(encoding="utf-8"))
+        ]
+        for found in re.finditer(r"\]\(([^)]+)\)", text)
+        if "://" not in found[1]
+    ]
+
+
+def anchors(path: Path) -> set[str]:
+    """Return the anchors of a document's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", _FENCED.sub("", path.read_text(encoding="utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def helped() -> list[Example]:

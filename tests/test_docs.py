@@ -20,9 +20,11 @@ from examples_of_docs import (
     DOCS,
     ROOT,
     Example,
+    anchors,
     blocks,
     commands,
     helped,
+    links,
     spans,
     subcommands,
     write_named_files,
@@ -253,6 +255,17 @@ def write_keras_model(path: Path) -> None:
             layers.Dense(2),
         ]
     ).save(path)
+
+
+@pytest.mark.parametrize("name", DOCS)
+def test_a_link_leads_to_a_file_and_a_heading_that_there_are(name: str) -> None:
+    dead = []
+    for link in (each for each in links() if each.document == name):
+        path, _, heading = link.text.partition("#")
+        target = ((ROOT / name).parent / path).resolve() if path else ROOT / name
+        if not target.exists() or (heading and heading not in anchors(target)):
+            dead.append(str(link) + " " + link.text)
+    assert dead == []
 
 
 def test_every_example_is_looked_at() -> None:

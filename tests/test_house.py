@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from functools import cache
 
 import pytest
+from lacking import skip
 from places import ROOT
 
 PACKAGE = ROOT / "src" / "genolift"
@@ -141,3 +142,24 @@ def test_every_folder_of_a_room_says_what_it_is_for() -> None:
 def test_the_rooms_of_the_documentation_are_those_there_are() -> None:
     table = (ROOT / "docs" / "architecture.md").read_text().split("## The rooms")[1].split("\n## ")[0]
     assert sorted(re.findall(r"^\| `([a-z]+)/` \|", table, re.MULTILINE)) == ROOMS
+
+
+@pytest.mark.parametrize(
+    ("environment", "outcome"),
+    [
+        ({}, "Skipped"),
+        ({"CI": "true"}, "Failed"),
+        ({"CI": "true", "GENOLIFT_TESTS_WITHOUT": "chromium"}, "Failed"),
+        ({"CI": "true", "GENOLIFT_TESTS_WITHOUT": "chromium shared"}, "Skipped"),
+    ],
+)
+def test_a_test_without_its_data_fails_in_ci_unless_ci_says_that_it_has_none(
+    environment: dict[str, str], outcome: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("CI", "GENOLIFT_TESTS_WITHOUT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(BaseException, match="no data") as left:
+        skip("no data", lacking="shared")
+    assert type(left.value).__name__ == outcome

@@ -298,7 +298,7 @@ def test_a_model_that_its_own_code_calls_is_refused(saved: Path) -> None:
         (
             "2.15.0",
             "tensorflow",
-            "a Keras model needs Keras 3, here is 2.15.0; pip install 'genolift[keras]'",
+            "a Keras model needs Keras 3, here is 2.15.0; pip install 'keras>=3.5'",
         ),
         ("3.5.0", "jax", "Keras was imported before and runs on jax, not on torch; set the environment's"),
     ],

@@ -353,6 +353,26 @@ def test_every_dependency_has_a_pinned_version() -> None:
     assert names - pinned == {"genolift"}
 
 
+def test_every_dependency_stands_in_the_readme_with_a_reason() -> None:
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = [name for extra in project["optional-dependencies"].values() for name in extra]
+    wanted = {re.split(r"[<>=\[; ]", name)[0] for name in project["dependencies"] + extras} - {"genolift"}
+    rows = re.findall(r"^\| (.*?) \| (.+?) \|$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    explained = {name for packages, _ in rows for name in re.findall(r"[\w-]+", packages)}
+    assert sorted(wanted - explained) == []
+
+
+def test_the_environment_of_pre_commit_has_the_same_versions() -> None:
+    pinned = (ROOT / "constraints.txt").read_text().splitlines()
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    assert len(hooks) > 0
+    for hook in hooks:
+        tool = hook["repo"].rpartition("/")[2].removesuffix("-pre-commit")
+        assert f"{tool}=={hook['rev'].removeprefix('v')}" in pinned
+
+
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 def test_make_says_what_it_can_do() -> None:
     said = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout

@@ -232,8 +232,6 @@ def train_demo(
         If ``n_written`` are not among the held-out sequences, or the folder holds something else or cannot
         be written to.
     """
-    from sklearn.metrics import roc_auc_score  # here, since a model of this file's class needs none
-
     if n_written < 1 or n_written % 8 or n_written * 5 // 8 > n_held_out // 4:
         raise InputError(
             f"cannot write {n_written} of {n_held_out} held-out sequences",
@@ -247,9 +245,7 @@ def train_demo(
     held_out = simulate(n_held_out, seed=seed + 1)
     with _one_thread():
         model = _train(simulate(n_training, seed=seed), seed=seed, epochs=epochs)
-        with torch.no_grad():
-            logits = model(torch.from_numpy(onehot_of_codes(held_out.codes)).float()).numpy()
-    auroc = tuple(roc_auc_score(held_out.labels, logits, average=None).tolist())
+        auroc = _auroc(model, held_out)
     summary = TrainDemoSummary(n_training, n_held_out, n_written, auroc)
     rows = _rows_to_write(n_held_out, n_written)
     with whole_file(out / "model.safetensors") as path:
@@ -295,6 +291,15 @@ def _train(simulation: Simulation, *, seed: int, epochs: int, batch: int = 128) 
             losses.append(loss.item())
         _LOG.info("epoch %d of %d: training loss %.4f", epoch + 1, epochs, np.mean(losses))
     return model.eval()
+
+
+def _auroc(model: DemoModel, simulation: Simulation) -> tuple[float, ...]:
+    """Return each task's area under the ROC curve."""
+    from sklearn.metrics import roc_auc_score  # here, so that loading a DemoModel does not wait for it
+
+    with torch.no_grad():
+        logits = model(torch.from_numpy(onehot_of_codes(simulation.codes)).float()).numpy()
+    return tuple(roc_auc_score(simulation.labels, logits, average=None).tolist())
 
 
 def _rows_to_write(n_held_out: int, n_written: int) -> list[int]:

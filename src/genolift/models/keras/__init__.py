@@ -21,7 +21,7 @@ except ImportError as error:
     raise InputError(
         f"a Keras model needs Keras 3, which cannot be imported ({error})",
         where="model.path",
-        remedy="pip install 'genolift[keras]'",
+        remedy="pip install 'keras>=3.5'",
     ) from error
 finally:
     if _found is None:
@@ -32,7 +32,7 @@ if int(keras.__version__.partition(".")[0]) < 3:
     raise InputError(
         f"a Keras model needs Keras 3, here is {keras.__version__}",
         where="model.path",
-        remedy="pip install 'genolift[keras]'",
+        remedy="pip install 'keras>=3.5'",
     )
 if keras.config.backend() != "torch":
     raise InputError(
