@@ -44,12 +44,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of real models and data beside the checkout; a test that needs it skips without it.
-
-    CI has the folder, so that there its absence is a failure.
-    """
+    """The folder of real models and data beside the checkout; without it, see `lacking.skip`."""
     if not SHARED.is_dir():
-        skip(f"needs the real models and data in {SHARED.name}/ beside the checkout")
+        skip(f"needs the real models and data in {SHARED.name}/ beside the checkout", lacking="shared")
     return SHARED
 
 

@@ -23,7 +23,7 @@ LONG_ID = "an_id_without_any_place_to_break_it_" * 8
 def chromium() -> Iterator[Chromium]:
     program = find_chromium()
     if program is None:
-        skip("no Chromium on this machine (Debian's package: chromium)")
+        skip("no Chromium on this machine (Debian's package: chromium)", lacking="chromium")
     with open_chromium(program) as running:
         yield running
 
