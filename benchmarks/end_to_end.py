@@ -25,7 +25,7 @@ from timing import interleaved, median_ratio
 from torch import Tensor
 
 from genolift.data.alphabet import codes_of_onehot, decode_letters, onehot_of_codes
-from genolift.data.sequences import read_sequences
+from genolift.data.stored_sequences import read_sequences
 from genolift.explain.attribution import Explainer
 from genolift.references.store import open_references
 

@@ -9,7 +9,7 @@ from run_steps import Study
 from torch import Tensor, nn
 
 from genolift.steps.check import check_analysis
-from genolift.steps.trial_sequences import Source
+from genolift.steps.encode import Source
 
 
 class Of(nn.Module):

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from genolift.data.sequences import encode
 from genolift.models import ModelSpec, make_module
-from genolift.references.makers import write_references
 from genolift.steps.aggregate import aggregate
 from genolift.steps.attribute import AttributeSummary, attribute
+from genolift.steps.encode import Source, encode
+from genolift.steps.reference import write_references
 
 LENGTH = 60
 SOURCE = """
@@ -98,7 +98,7 @@ def study(folder: Path, *, n: int = 20, r: int = 3, windows: bool = False, rever
         records = [f">s{i}\n{''.join(random.choice(list('ACGT'), LENGTH))}\n" for i in range(n)]
         (folder / "sequences.fa").write_text("".join(records[::-1] if reverse else records))
         source = {"fasta": folder / "sequences.fa"}
-    encode(table=folder / "sequences.tsv", store=folder / "sequences.h5", length=LENGTH, **source)
+    encode(Source(length=LENGTH, **source), table=folder / "sequences.tsv", store=folder / "sequences.h5")
     write_references(
         sequences=folder / "sequences.h5", out=folder / "references.h5", kind="dinucleotide_shuffle", number=r
     )

@@ -109,7 +109,7 @@ def test_the_figures_of_the_table_are_those_of_the_scores(made: Study, tmp_path:
 
 def stored(made: Study) -> tuple[torch.Tensor, torch.Tensor]:
     from genolift.data.alphabet import onehot_of_codes
-    from genolift.data.sequences import read_sequences
+    from genolift.data.stored_sequences import read_sequences
     from genolift.references.store import open_references
 
     codes = read_sequences(made.folder / "sequences.h5").codes

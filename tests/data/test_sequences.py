@@ -14,10 +14,11 @@ import pandas as pd
 import pytest
 from Bio import SeqIO, bgzf
 
+from genolift import __version__
 from genolift.data.alphabet import decode_letters
-from genolift.data.sequences import COLUMNS, EncodeSummary, encode, read_sequence_table, read_sequences
+from genolift.data.stored_sequences import COLUMNS, read_sequence_table, read_sequences
 from genolift.errors import InputError
-from genolift.steps.trial_sequences import Source, trial_sequences
+from genolift.steps.encode import EncodeSummary, Source, encode, trial_sequences
 
 FASTA = ">a one\nACGTACGTAC\n>b\nGGGGCCCCAA\n>c\nTTTTTACGTA\n"
 CHR1 = "ACGGTTACCATGCATTAGGCCATTTACGCA"  # 30 bases
@@ -37,12 +38,12 @@ class Step:
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         return path
 
-    def run(self, *, length: int | None = None, **arguments: Any) -> EncodeSummary:
+    def run(self, *, rna: bool = False, **arguments: Any) -> EncodeSummary:
         names = {"fasta": "in.fa", "bed": "in.bed", "genome": "genome.fa"}
         for name in names.keys() & arguments.keys():
             if not isinstance(arguments[name], Path):
                 arguments[name] = self.write(names[name], arguments[name])
-        return encode(table=self.table, store=self.store, length=length, **arguments)
+        return encode(Source(**arguments), table=self.table, store=self.store, rna=rna)
 
     def refusal(self, **arguments: Any) -> str:
         with pytest.raises(InputError) as caught:
@@ -116,9 +117,9 @@ def test_every_layout_of_a_genome_gives_the_same_windows(step: Step, layout: str
 
 
 def test_an_exactly_repeated_run_writes_the_same_bytes(step: Step) -> None:
-    step.run(fasta=FASTA, provenance={"genolift": "0.1.0"})
+    step.run(fasta=FASTA)
     table, store = step.table.read_bytes(), step.store.read_bytes()
-    step.run(fasta=FASTA, provenance={"genolift": "0.1.0"})
+    step.run(fasta=FASTA)
     assert (step.table.read_bytes(), step.store.read_bytes()) == (table, store)
 
 
@@ -310,17 +311,17 @@ def test_what_a_file_of_intervals_was_taken_for_is_said_once_by_the_step_that_en
 def test_the_format_that_is_given_is_taken_and_stands_in_the_store(step: Step) -> None:
     peaks = "chr1\t4\t26\tp\t0\t.\t1\t1\t1\t3\n"
     for form, taken_for, letters in (("auto", "narrowPeak", CHR1[5:9]), ("bed", "BED", CHR1[13:17])):
-        step.run(bed=peaks, genome=GENOME, length=4, form=form)
+        step.run(bed=peaks, genome=GENOME, length=4, format=form)
         assert step.letters() == [letters]
         with h5py.File(step.store) as stored:
             made = json.loads(stored.attrs["provenance"])["encode"]
         assert (made["format"], made["read_as"]) == (form, taken_for)
         [trial] = trial_sequences(
-            Source(bed=step.folder / "in.bed", genome=step.folder / "genome.fa", length=4, form=form)
+            Source(bed=step.folder / "in.bed", genome=step.folder / "genome.fa", length=4, format=form)
         ).codes
         assert decode_letters(trial) == letters
     with pytest.raises(InputError, match="there is no format 'gff'; give auto, bed, narrowPeak"):
-        step.run(bed=peaks, genome=GENOME, length=4, form="gff")
+        step.run(bed=peaks, genome=GENOME, length=4, format="gff")
 
 
 def test_every_row_is_kept_once_with_an_id_of_its_own(step: Step) -> None:
@@ -363,7 +364,7 @@ def test_a_bad_letter_is_refused_inside_a_window_only(step: Step) -> None:
         ({"genome": GENOME}, "genome.fa: is given without a BED file"),
         ({"bed": "chr1\t1\t2\n", "genome": GENOME}, "in.bed: windows need a length"),
         ({"fasta": FASTA, "length": 0}, "length: 0 is not positive"),
-        ({"fasta": FASTA, "max_n_fraction": 10.0}, "max_n_fraction: 10.0 is no fraction"),
+        ({"fasta": FASTA, "max_n_fraction": 10.0}, "max_n_fraction: 10.0 is not a fraction"),
         ({"fasta": FASTA, "center": "middle"}, "center: 'middle' is unknown; give summit or midpoint"),
         ({"fasta": FASTA, "missing_chromosomes": "skip"}, "missing_chromosomes: 'skip' is unknown"),
         ({"fasta": Path("nowhere.fa")}, "nowhere.fa: no such file"),
@@ -375,11 +376,11 @@ def test_contradictory_arguments_are_refused(step: Step, arguments: dict[str, An
 
 
 def test_the_store_says_how_it_was_made(step: Step) -> None:
-    step.run(fasta=FASTA + ">d\n", provenance={"genolift": "0.1.0"})
+    step.run(fasta=FASTA + ">d\n")
     with h5py.File(step.store) as file:
         assert (file.attrs["format"], file.attrs["version"]) == ("genolift-sequences", 1)
         provenance = json.loads(file.attrs["provenance"])
-    assert provenance["genolift"] == "0.1.0"
+    assert provenance["genolift"] == __version__
     assert provenance["encode"]["n_records"] == 4
     assert provenance["encode"]["dropped"] == {"empty record": 1}
 

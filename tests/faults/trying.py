@@ -28,16 +28,9 @@ _PATIENCE = 120.0
 _LEFT_THREADS = 97
 _PAGE = 4096
 _MODULES = (
-    *(
-        "aggregate",
-        "analysis_check",
-        "attribute",
-        "compare",
-        "inspection.described",
-        "logos",
-        "models.writing",
-    ),
-    *("motifs", "references", "report", "sequences", "simulate"),
+    *("compare.methods", "demo.simulate", "steps.aggregate", "steps.attribute", "steps.check"),
+    *("steps.encode", "steps.export", "steps.inspect", "steps.logos", "steps.motifs"),
+    *("steps.reference", "steps.report"),
 )
 
 

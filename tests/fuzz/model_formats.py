@@ -28,8 +28,8 @@ from fuzz.judging import difference
 from fuzz.mutations import Change
 from fuzz.running import Format
 from genolift.models import ModelSpec, load_model
-from genolift.models.exported.writing import write_program
 from genolift.models.keras import keras
+from genolift.steps.export import write_program
 
 Reader = Callable[[Path], Any]
 _LENGTH = 30

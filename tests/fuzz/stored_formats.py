@@ -17,13 +17,13 @@ from run_steps import study
 from fuzz.container_changes import change_hdf5, change_hdf5_headers, change_zip
 from fuzz.judging import difference
 from fuzz.running import Format
-from genolift.data.sequences import read_sequences
+from genolift.data.stored_sequences import read_sequences
 from genolift.files.npz import read_npz
-from genolift.motifs.find import find_motifs
 from genolift.references.store import open_references
 from genolift.report.results import _attributes
 from genolift.results.store import LAYOUT, open_contributions
 from genolift.steps.aggregate import aggregate
+from genolift.steps.motifs import find_motifs
 
 _CHANGES = (change_hdf5, change_hdf5, change_hdf5_headers)
 

@@ -18,10 +18,10 @@ from genolift.inspection.described import Inspection, inspect_model
 from genolift.inspection.guess import guess
 from genolift.inspection.weights import weights_of, weights_sha256
 from genolift.models import load_model
-from genolift.models.exported.writing import write_program
 from genolift.settings.config import check_config_file
 from genolift.settings.extra_inputs import ExtraChannel, ExtraInput, HeldSpec
 from genolift.settings.model import ModelSpec
+from genolift.steps.export import write_program
 
 SOURCE = inspected_models.__file__
 TAG = HeldSpec(inputs=(ExtraInput(values=(1.0, 2.0, 3.0)),))

@@ -29,7 +29,7 @@ from genolift.inspection.described import inspect_model
 from genolift.inspection.model_check import check_model, check_target
 from genolift.models import ModelSpec
 from genolift.models.layout import Laid
-from genolift.steps.trial_sequences import Source, trial_sequences
+from genolift.steps.encode import Source, trial_sequences
 
 
 def onehot(n: int = 2, length: int = 30, seed: int = 0) -> Tensor:
@@ -202,7 +202,7 @@ def test_windows_are_those_that_encode_makes(done: Study) -> None:
         bed=done.folder / "peaks.bed", genome=done.folder / "genome.fa", length=LENGTH, use_strand=True
     )
     found = trial_sequences(source, 3)
-    stored = genolift.data.sequences.read_sequences(done.folder / "sequences.h5")
+    stored = genolift.data.stored_sequences.read_sequences(done.folder / "sequences.h5")
     for row, key in enumerate(found.key):
         (at,) = (stored.key == key).nonzero()[0]
         assert (found.codes[row] == stored.codes[at]).all()
@@ -244,7 +244,7 @@ def test_records_that_the_model_cannot_take_are_passed_over(tmp_path: Path) -> N
     with pytest.raises(genolift.InputError, match="the model takes 40 bases, the records have 3 to 30"):
         trial_sequences(Source(fasta=fasta, length=40))
     fasta.write_text(f">unknown\n{'N' * 30}\n")
-    with pytest.raises(genolift.InputError, match="no sequence of those looked at can be used"):
+    with pytest.raises(genolift.InputError, match="none of the first sequences can be used"):
         trial_sequences(Source(fasta=fasta, length=30))
 
 

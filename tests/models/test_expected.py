@@ -38,7 +38,7 @@ from genolift.results.store import open_contributions
 from genolift.settings.expect import Agreement, Expect, agreement_in_words
 from genolift.settings.extra_inputs import ExtraChannel, ExtraInput, HeldSpec
 from genolift.settings.model import ModelSpec
-from genolift.steps.trial_sequences import Source
+from genolift.steps.encode import Source
 
 N, BASES = 8, 30
 

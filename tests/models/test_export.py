@@ -24,7 +24,7 @@ import genolift
 from genolift.cli.main import main
 from genolift.engine.graph.capture import exported
 from genolift.models import ModelSpec, input_length, make_module
-from genolift.models.exported.writing import write_program
+from genolift.steps.export import write_program
 from genolift.targets import task_names
 
 SOURCE = """

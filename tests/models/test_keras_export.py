@@ -11,10 +11,10 @@ import pytest
 import torch
 
 import genolift
-from genolift.models.exported.writing import write_program
 from genolift.models.keras import keras
 from genolift.settings.extra_inputs import HeldSpec
 from genolift.settings.model import ModelSpec
+from genolift.steps.export import write_program
 
 k = keras.layers
 LENGTH = 12

@@ -16,8 +16,6 @@ import pytest
 from genolift.errors import InputError
 from genolift.motifs import logos
 from genolift.motifs.logos import (
-    LogoSummary,
-    draw_logos,
     information_content,
     limits,
     logo_figure,
@@ -27,6 +25,7 @@ from genolift.motifs.logos import (
 )
 from genolift.results.step_record import write_record
 from genolift.results.store import open_contributions, write_contributions
+from genolift.steps.logos import LogoSummary, draw_logos
 
 N, LENGTH, WIDTH = 6, 120, 30
 KINDS = ("cwm", "hcwm", "ppm")

@@ -12,13 +12,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from genolift import __version__
 from genolift.errors import InputError
 from genolift.files.whole import sha256
 from genolift.motifs.discovery import discover, trim
-from genolift.motifs.find import MOTIF_COLUMNS, SEQLET_COLUMNS, MotifSummary, consensus, find_motifs
 from genolift.motifs.meme import read_meme, write_meme
+from genolift.motifs.tables import MOTIF_COLUMNS, SEQLET_COLUMNS, consensus
 from genolift.motifs.tomtom import NAMED_QVALUE
 from genolift.results.store import write_contributions
+from genolift.steps.motifs import MotifSummary, find_motifs
 
 LENGTH = 150
 SITES = {"gata": "AGATAAG", "ebox": "CCACGTGG"}
@@ -105,7 +107,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, MotifSummary,
     folder = tmp_path_factory.mktemp("found")
     onehot, hypothetical, where = planted(60)
     inputs = write_inputs(folder, onehot, hypothetical, genomic=True)
-    summary = find_motifs(**inputs, out=folder, provenance={"asked_by": "a test"})
+    summary = find_motifs(**inputs, out=folder)
     return folder, summary, where
 
 
@@ -215,7 +217,7 @@ def test_motifs_h5_is_in_tf_modiscos_own_layout(found: tuple, tmp_path: Path) ->
         assert file.attrs["window_size"] == LENGTH
         assert file.attrs["note"] == ""
         made = json.loads(file.attrs["provenance"])
-    assert (made["asked_by"], made["database"]) == ("a test", "JASPAR2026 CORE vertebrates")
+    assert (made["genolift"], made["database"]) == (__version__, "JASPAR2026 CORE vertebrates")
     assert {"modisco", "finemo", "memelite"} <= made.keys()
 
 

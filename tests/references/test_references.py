@@ -25,9 +25,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import chisquare
 
-from genolift import references
+from genolift import __version__, references
 from genolift.data.alphabet import decode_letters, encode_letters, onehot_of_codes
-from genolift.data.sequences import encode
 from genolift.errors import InputError
 from genolift.references import (
     Reference,
@@ -38,9 +37,10 @@ from genolift.references import (
     zeros,
 )
 from genolift.references import store as reference_store
-from genolift.references.makers import write_references
 from genolift.references.shuffle import KINDS, shuffle_codes
 from genolift.references.store import open_references
+from genolift.steps.encode import Source, encode
+from genolift.steps.reference import ReferenceSummary, write_references
 
 KEYS = (0, 2, 3, 7, 9)
 LETTERS = st.text("ACGTN", min_size=1, max_size=60)
@@ -425,7 +425,7 @@ def sequences(tmp_path: Path, codes: NDArray[np.uint8]) -> Path:
     ]
     fasta.write_text("".join(records))
     path = tmp_path / "sequences.h5"
-    encode(table=tmp_path / "sequences.tsv", store=path, length=None, fasta=fasta, max_n_fraction=1)
+    encode(Source(fasta=fasta, max_n_fraction=1), table=tmp_path / "sequences.tsv", store=path)
     return path
 
 
@@ -434,13 +434,13 @@ def test_written_shuffles_are_read_back_in_any_slices(
     kind: str, tmp_path: Path, sequences: Path, codes: NDArray[np.uint8]
 ) -> None:
     out = tmp_path / "references.h5"
-    summary = write_references(sequences=sequences, out=out, kind=kind, number=6, seed=3, provenance={"a": 1})
-    assert summary == references.ReferenceSummary(kind, 6, 3, False, 5, 60)
+    summary = write_references(sequences=sequences, out=out, kind=kind, number=6, seed=3)
+    assert summary == ReferenceSummary(kind, 6, 3, False, 5, 60)
     expected = onehot_of_codes(shuffle_codes(codes, 6, 3, kind))
     with open_references(out) as opened:
         assert (opened.kind, opened.number, opened.seed, opened.shared) == (kind, 6, 3, False)
         assert (opened.key.tolist(), opened.length) == (list(KEYS), 60)
-        assert opened.provenance["a"] == 1
+        assert opened.provenance["genolift"] == __version__
         assert opened.provenance["reference"]["seed"] == 3
         assert opened.onehot(0, 5).dtype == np.float32
         assert np.array_equal(opened.onehot(0, 5), expected)
@@ -508,7 +508,7 @@ def test_a_gzipped_fasta_serves_as_shared_references_and_says_which_letters_beca
     out = tmp_path / "references.h5"
     with caplog.at_level(logging.WARNING, "genolift"):
         summary = write_references(sequences=sequences, out=out, kind="fasta", fasta=fasta)
-    assert summary == references.ReferenceSummary("fasta", 3, 0, True, 5, 60)
+    assert summary == ReferenceSummary("fasta", 3, 0, True, 5, 60)
     assert "60 R" in caplog.text
     with open_references(out) as opened:
         expected = onehot_of_codes(np.stack([encode_letters(record) for record in records]))
@@ -555,7 +555,7 @@ def test_sequences_that_no_shuffle_can_change_are_named(
     letters = (tmp_path / "sequences.fa").read_text().splitlines()
     letters[letters.index(">s7") + 1] = "A" * 60
     (tmp_path / "sequences.fa").write_text("\n".join(letters) + "\n")
-    encode(table=tmp_path / "sequences.tsv", store=sequences, length=None, fasta=tmp_path / "sequences.fa")
+    encode(Source(fasta=tmp_path / "sequences.fa"), table=tmp_path / "sequences.tsv", store=sequences)
     with caplog.at_level(logging.WARNING, "genolift"):
         write_references(sequences=sequences, out=tmp_path / "references.h5", kind="dinucleotide_shuffle")
     assert "1 of 5 sequences equal all their shuffles" in caplog.text

@@ -25,11 +25,12 @@ from made_up_results import (
 )
 
 from genolift.errors import InputError
-from genolift.report import figures, words, write_report
+from genolift.report import figures, words
 from genolift.report.images import Logos
 from genolift.report.motif_section import motif_views
 from genolift.report.results import read_results
 from genolift.report.sequence_section import top_sequences
+from genolift.steps.report import write_report
 
 
 @pytest.fixture(scope="module")

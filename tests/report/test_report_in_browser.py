@@ -11,7 +11,7 @@ from lacking import skip
 from made_up_results import make_results, tell, write_records
 
 from genolift.files.whole import sha256
-from genolift.report import write_report
+from genolift.steps.report import write_report
 
 pytestmark = pytest.mark.browser
 

@@ -15,7 +15,7 @@ import pytest
 from made_up_results import make_results, rewrite, tell, write_records, write_table
 from test_report import report, words_of
 
-from genolift.data.sequences import read_sequence_table
+from genolift.data.stored_sequences import read_sequence_table
 from genolift.errors import InputError
 from genolift.report import models_section
 from genolift.report.models_section import models_view

@@ -16,17 +16,18 @@ from made_up_results import make_results, rewrite, write_table
 from refusals import refused_by
 from run_steps import LENGTH, Study, study
 
-from genolift.data.sequences import encode, read_sequences
+from genolift.data.stored_sequences import read_sequences
 from genolift.errors import InputError
 from genolift.files.digests import row_digests, sequence_digests
-from genolift.motifs.find import find_motifs
-from genolift.references.makers import write_references
 from genolift.references.store import open_references
-from genolift.report import write_report
 from genolift.results.shards import read_heads
 from genolift.results.store import LAYOUT, open_contributions
 from genolift.steps import attribute as step
 from genolift.steps.blocks import Pieces
+from genolift.steps.encode import Source, encode
+from genolift.steps.motifs import find_motifs
+from genolift.steps.reference import write_references
+from genolift.steps.report import write_report
 
 
 @pytest.fixture(scope="module")
@@ -56,12 +57,8 @@ def encode_again(made: Study, change: Callable[[list[str]], None]) -> None:
     lines = (made.folder / "sequences.fa").read_text().splitlines()
     change(lines)
     (made.folder / "sequences.fa").write_text("\n".join(lines) + "\n")
-    encode(
-        table=made.folder / "sequences.tsv",
-        store=made.folder / "sequences.h5",
-        length=LENGTH,
-        fasta=made.folder / "sequences.fa",
-    )
+    source = Source(fasta=made.folder / "sequences.fa", length=LENGTH)
+    encode(source, table=made.folder / "sequences.tsv", store=made.folder / "sequences.h5")
 
 
 def turn_letters(lines: list[str]) -> None:

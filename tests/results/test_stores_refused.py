@@ -16,7 +16,7 @@ from h5py import h5d, h5p, h5s, h5t
 from refusals import refused_by
 from run_steps import Study, study
 
-from genolift.data.sequences import read_sequences
+from genolift.data.stored_sequences import read_sequences
 from genolift.errors import InputError
 from genolift.files.hdf5 import opened_hdf5
 from genolift.references.store import open_references

@@ -24,7 +24,7 @@ from refusals import refused_by
 from run_steps import LENGTH, Study, study
 
 import genolift
-from genolift.data.sequences import read_sequences
+from genolift.data.stored_sequences import read_sequences
 from genolift.models import load_model
 from genolift.references.store import open_references
 from genolift.results.store import open_contributions

@@ -20,7 +20,7 @@ import genolift
 from genolift.cli import main as cli
 from genolift.compare.methods import METHODS, compare
 from genolift.data.alphabet import onehot_of_codes
-from genolift.data.sequences import read_sequence_table, read_sequences
+from genolift.data.stored_sequences import read_sequence_table, read_sequences
 from genolift.models import ModelSpec, make_module
 from genolift.references.store import open_references
 from genolift.settings.config import resolve_config

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from genolift.cli.model_flags import (
     add_input_flag,
     add_model_flags,
     add_rule_flags,
     held_spec,
-    length_of_model,
+    lengths_of_models,
     model_spec,
     models_of,
     specs_of_models,
@@ -22,32 +23,22 @@ from genolift.files.output_paths import check_outputs
 from genolift.settings import values
 from genolift.settings.model import ONE_MODEL, is_rna
 
+if TYPE_CHECKING:
+    from genolift.steps.encode import Source
+
 
 def add_encode(commands: Any) -> None:
     """Add ``genolift encode``."""
 
     def run(a: argparse.Namespace) -> None:
-        from genolift.data.sequences import encode
+        from genolift.steps.encode import encode, with_length
 
-        length = a.length
-        if length is None and (a.model is not None or a.models):
+        source = _source(a)
+        if source.length is None and (a.model is not None or a.models):
             files = [file for spec in specs_of_models(a).values() for file in spec.files]
             check_outputs([a.table, a.out], inputs=files)
-            length = length_of_model(a)
-        summary = encode(
-            table=a.table,
-            store=a.out,
-            length=length,
-            fasta=a.fasta,
-            bed=a.bed,
-            genome=a.genome,
-            form=a.format,
-            center=a.center,
-            use_strand=a.use_strand,
-            max_n_fraction=a.max_n_fraction,
-            missing_chromosomes=a.missing_chromosomes,
-            rna=is_rna(a.alphabet),
-        )
+            source = with_length(source, lengths_of_models(a))
+        summary = encode(source, table=a.table, store=a.out, rna=is_rna(a.alphabet))
         print(f"{summary.n_kept} of {summary.n_records} sequences of {summary.length} bp kept: {a.out}")
 
     parser = add_command(
@@ -103,13 +94,19 @@ def _add_source_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _source(a: argparse.Namespace) -> Source:
+    """Return where sequences are, as the flags say."""
+    from genolift.steps.encode import Source
+
+    return Source(**{each.name: getattr(a, each.name) for each in fields(Source) if hasattr(a, each.name)})
+
+
 def add_check(commands: Any) -> None:
     """Add ``genolift check``."""
 
     def run(a: argparse.Namespace) -> None:
         from genolift.settings.expect import agreement_in_words
         from genolift.steps.check import check_analysis
-        from genolift.steps.trial_sequences import Source
 
         held = held_spec(a)
         named = models_of(a)
@@ -117,17 +114,7 @@ def add_check(commands: Any) -> None:
             raise InputError("there is no model", where="--model", remedy="give its file, or --models")
         summary = check_analysis(
             models=named or {ONE_MODEL: model_spec(a)},
-            source=Source(
-                fasta=a.fasta,
-                bed=a.bed,
-                genome=a.genome,
-                length=a.length,
-                form=a.format,
-                center=a.center,
-                use_strand=a.use_strand,
-                max_n_fraction=a.max_n_fraction,
-                rna=is_rna(a.alphabet),
-            ),
+            source=_source(a),
             out=a.out,
             held=held,
             target=a.target,
@@ -167,7 +154,7 @@ def add_reference(commands: Any) -> None:
     """Add ``genolift reference``."""
 
     def run(a: argparse.Namespace) -> None:
-        from genolift.references.makers import write_references
+        from genolift.steps.reference import write_references
 
         summary = write_references(
             sequences=a.sequences,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,22 +20,25 @@ def add_inspect(commands: Any) -> None:
     """Add ``genolift inspect``."""
 
     def run(a: argparse.Namespace) -> None:
-        from genolift.inspection.described import inspect_model
         from genolift.inspection.guess import guess, write_guess
         from genolift.inspection.text import as_text, in_a_line, refused_as_text
+        from genolift.steps.inspect import inspect
 
         data = _data(a)
         if a.input_length is None and a.bed is None:  # an interval need not be as long as its window
             a.input_length = data.length
         spec = model_spec(a)
-        outputs = [path for path in (a.out, a.write_config) if path is not None]
-        check_outputs(outputs, inputs=[*spec.files, *held_spec(a).files, a.sequences])
-        if a.write_config is not None and a.write_config.exists():
-            write_guess("", a.write_config)  # refused before the work
+        if a.write_config is not None:
+            outputs = [path for path in (a.out, a.write_config) if path is not None]
+            check_outputs(outputs, inputs=[*spec.files, *held_spec(a).files, a.sequences])
+            if a.write_config.exists():
+                write_guess("", a.write_config)  # refused before the work
         try:
-            found = inspect_model(
+            found = inspect(
                 spec,
                 held_spec(a),
+                out=a.out,
+                sequences=a.sequences,
                 target=a.target,
                 rule=a.rule,
                 keep_final_activation=a.keep_final_activation,
@@ -52,7 +54,6 @@ def add_inspect(commands: Any) -> None:
         if found.error is not None:
             raise found.error
         if a.out is not None:
-            _write_json(found.as_json(), a.out)
             print(f"{in_a_line(found)}: {a.out}")
         if a.out is None or a.write_config is not None:
             _say_config(guess(found, data), a.write_config)
@@ -115,10 +116,3 @@ def _say_config(text: str, out: Path | None) -> None:
     else:
         write_guess(text, out)
         print(f"\nA config to start from: {out}")
-
-
-def _write_json(found: dict[str, Any], out: Path) -> None:
-    from genolift.files.whole import whole_file
-
-    with whole_file(out) as beside:
-        beside.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

@@ -169,7 +169,7 @@ def add_export(commands: Any) -> None:
     """Add ``genolift export``."""
 
     def run(a: argparse.Namespace) -> None:
-        from genolift.models.exported.writing import write_program
+        from genolift.steps.export import write_program
 
         written = write_program(model_spec(a), a.out, held_spec(a))
         tasks = f", tasks {', '.join(written.tasks)}" if written.tasks else ""

@@ -39,7 +39,7 @@ def add_motifs(commands: Any) -> None:
     """Add ``genolift motifs``."""
 
     def run(a: argparse.Namespace) -> None:
-        from genolift.motifs.find import find_motifs
+        from genolift.steps.motifs import find_motifs
 
         summary = find_motifs(
             contributions=a.contributions,
@@ -82,7 +82,7 @@ def add_logos(commands: Any) -> None:
     """Add ``genolift logos``."""
 
     def run(a: argparse.Namespace) -> None:
-        from genolift.motifs.logos import draw_logos
+        from genolift.steps.logos import draw_logos
 
         summary = draw_logos(
             matrices=a.results / "motif_matrices.tsv",
@@ -113,7 +113,7 @@ def add_report(commands: Any) -> None:
     """Add ``genolift report``."""
 
     def run(a: argparse.Namespace) -> None:
-        from genolift.report import write_report
+        from genolift.steps.report import write_report
 
         write_report(results=a.results, out=a.out, title=a.title or a.results.name)
         print(a.out)

@@ -6,10 +6,8 @@ import argparse
 import re
 from typing import TYPE_CHECKING
 
-from genolift.errors import InputError
 from genolift.settings import values
 from genolift.settings.model import ONE_MODEL
-from genolift.settings.models import check_lengths
 
 if TYPE_CHECKING:
     from genolift.models import ModelSpec
@@ -204,28 +202,11 @@ def specs_of_models(a: argparse.Namespace) -> dict[str, ModelSpec]:
     return models_of(a) or {ONE_MODEL: model_spec(a)}
 
 
-def length_of_model(a: argparse.Namespace) -> int | None:
-    """Return the model's input length in bases, None where it does not say one and none is needed.
-
-    Of several models (``a.models``) it is the length of all that say one.
-
-    Raises
-    ------
-    InputError
-        If windows are to be taken and no model says its length, or models differ.
-    """
+def lengths_of_models(a: argparse.Namespace) -> dict[str, int | None]:
+    """Return the input length of each model in bases, None where it does not say one."""
     from genolift.models import input_length, load_model
 
-    specs = specs_of_models(a)
-    lengths = {
-        name: spec.input_length or input_length(load_model(spec), spec) for name, spec in specs.items()
+    return {
+        name: spec.input_length or input_length(load_model(spec), spec)
+        for name, spec in specs_of_models(a).items()
     }
-    check_lengths(lengths, "models")
-    length = next((length for length in lengths.values() if length is not None), None)
-    if length is None and a.bed is not None:
-        raise InputError(
-            "the model does not say its input length, which windows need",
-            where="sequences.length",
-            remedy="give model.input_length (--input-length), the bases that the model was trained on",
-        )
-    return length

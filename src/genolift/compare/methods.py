@@ -25,8 +25,7 @@ from genolift.compare.figure import draw_comparison
 from genolift.compare.truth import Instances, find, read_instances
 from genolift.data.alphabet import onehot_of_codes
 from genolift.data.extra_inputs import HeldInputs, held_provenance
-from genolift.data.sequences import read_sequences
-from genolift.data.stored_sequences import check_length
+from genolift.data.stored_sequences import check_length, read_sequences
 from genolift.data.stored_tensors import as_tensors
 from genolift.errors import InputError
 from genolift.explain.attribution import path_points

@@ -1,8 +1,8 @@
-"""What the encode step wrote, read back: the table and the store of sequences."""
+"""The table and the store of sequences: what the encode step writes and the others read."""
 
 from __future__ import annotations
 
-import csv
+import json
 import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -25,13 +25,17 @@ from genolift.files.hdf5 import (
     check_format,
     json_object,
     opened_store,
+    text_type,
     texts,
     warnings_of,
 )
-from genolift.files.whole import existing_file, sha256
+from genolift.files.tables import read_table
+from genolift.files.whole import sha256
 from genolift.settings.model import ONE_MODEL
 
 FORMAT, VERSION = "genolift-sequences", 1
+_CHUNK_BYTES = 2**20
+_CHECKED: Mapping[str, Any] = {"compression": "gzip", "fletcher32": True}
 _DIGESTED = ("format", "version", "provenance", "chromosomes", "table_sha256")
 COLUMNS = ("key", "id", "chrom", "start", "end", "strand", "length", "gc", "n_count", "kept", "reason")
 _WHOLE_NUMBERS = {"key": "int64", "start": "Int64", "end": "Int64", "length": "int64", "n_count": "Int64"}
@@ -71,9 +75,37 @@ class Sequences:
     """Of the ``sequences.tsv`` that was written with it."""
 
 
-def file_digest(
-    attributes: Mapping[str, Any], digests: NDArray[np.uint8], places: Places | None = None
-) -> str:
+def write_sequences(file: h5py.File, sequences: Sequences, attributes: Mapping[str, Any]) -> None:
+    """Write the kept sequences into ``sequences.h5``, with their digests.
+
+    ``attributes`` are ``provenance`` (JSON) and ``table_sha256``, of the table that is written with them.
+    """
+    n, length = sequences.codes.shape
+    digests = sequence_digests(sequences.key, sequences.id, sequences.codes)
+    columns: dict[str, Any] = {"key": sequences.key, "id": sequences.id, "sequence_digest": digests}
+    if sequences.places is not None:
+        columns |= vars(sequences.places)
+    for name, values in columns.items():
+        data = values if isinstance(values, np.ndarray) else _as_texts(values)
+        file.create_dataset(name, data=data, **_CHECKED)
+    told = {
+        "format": FORMAT,
+        "version": VERSION,
+        "chromosomes": json.dumps(sequences.chromosomes),
+        **attributes,
+    }
+    file.attrs.update(told)
+    file.attrs["digest"] = _file_digest(told, digests, sequences.places)
+    chunks = (min(n, max(1, _CHUNK_BYTES // length)), length)
+    file.create_dataset("codes", data=sequences.codes, chunks=chunks, **_CHECKED)
+
+
+def _as_texts(values: list[str]) -> NDArray[Any]:
+    encoded = as_bytes(values)
+    return np.array(encoded, text_type(encoded))
+
+
+def _file_digest(attributes: Mapping[str, Any], digests: NDArray[np.uint8], places: Places | None) -> str:
     """Return the digest of ``sequences.h5``: of attributes, the sequences' digests and where they lie."""
     digest = FileDigest({name: attributes[name] for name in _DIGESTED})
     digest.add(digests)
@@ -94,9 +126,9 @@ def read_sequence_table(path: str | os.PathLike[str]) -> pd.DataFrame:
     InputError
         If the file is missing or is not such a table.
     """
-    file = existing_file(path)
+    what, remedy = "is no table of sequences", "make it anew with genolift encode"
+    text = read_table(path, (), what=what, remedy=remedy)
     try:
-        text = pd.read_csv(file, sep="\t", dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE)
         if list(text.columns) != list(COLUMNS):
             raise ValueError(f"its columns are not {' '.join(COLUMNS)}")
         if not text["kept"].isin(["true", "false"]).all():
@@ -106,11 +138,9 @@ def read_sequence_table(path: str | os.PathLike[str]) -> pd.DataFrame:
             frame[name] = pd.to_numeric(text[name].replace("", None))
         frame = frame.astype({**_WHOLE_NUMBERS, "gc": "float64"})
         if not frame["key"].is_unique:
-            raise ValueError("a key stands twice")
-    except (ValueError, TypeError, UnicodeError) as error:
-        raise InputError(
-            f"is no table of sequences ({error})", where=str(file), remedy="make it anew with genolift encode"
-        ) from error
+            raise ValueError("a key occurs twice")
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{what} ({error})", where=str(path), remedy=remedy) from error
     return frame
 
 
@@ -189,7 +219,7 @@ def _checked(stored: h5py.File, sequences: Sequences) -> Sequences:
     if not np.array_equal(found, expected):
         row = int((found != expected).any(1).argmax()) if found.shape == expected.shape else 0
         raise ValueError(f"the sequence {sequences.id[row]} is not the one that was written")
-    digest = file_digest(stored.attrs, found, sequences.places)
+    digest = _file_digest(stored.attrs, found, sequences.places)
     if digest != stored.attrs["digest"]:
         raise ValueError("it was changed after it was written: its digest is of something else")
     return replace(sequences, digests=found, digest=digest, table_sha256=stored.attrs["table_sha256"])

@@ -87,7 +87,7 @@ def discover(
 ) -> Discovered:
     """Return the seqlets and patterns of one-hot sequences and their hypothetical contributions.
 
-    Both are (sequence, base, position); the other parameters are those of `genolift.motifs.find.find_motifs`.
+    Both are (sequence, base, position); the other parameters are `find_motifs`'s.
     Nothing is raised where there are too few seqlets for a pattern, or none: there are then no patterns.
     """
     tracks, seqlets = _seqlets(onehot, hypothetical, seqlet_fdr, max_seqlets, seed)

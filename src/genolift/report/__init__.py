@@ -1,8 +1,4 @@
-"""The report step: an analysis folder to one page that opens offline.
+"""The report: an analysis folder as one page that opens offline.
 
 May import `motifs`, `results`, `settings` and `files`, and the words of `inspection`; never the engine.
 """
-
-from genolift.report.page import ReportSummary, write_report
-
-__all__ = ["ReportSummary", "write_report"]

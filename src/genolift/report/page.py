@@ -1,4 +1,4 @@
-"""The page: what the sections say, put into the template and written."""
+"""The page: what the sections say, put into the template."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import base64
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,6 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from genolift.files.output_paths import check_outputs
-from genolift.files.whole import whole_file
 from genolift.motifs.tomtom import NAMED_QVALUE
 from genolift.report import words
 from genolift.report.citations import jaspar_citation, jaspar_release
@@ -26,12 +23,12 @@ from genolift.report.models_section import models_view
 from genolift.report.motif_section import MotifView, motif_views, seqlets_view
 from genolift.report.provenance import fact_groups, model_in_words, references_in_words, rule_in_words
 from genolift.report.quality import checks
-from genolift.report.results import Results, read_results
+from genolift.report.results import Results
 from genolift.report.sequence_section import top_sequences
 
 _FOLDER = Path(__file__).parent
 _MOST_DROPPED = 20
-_FILES = {
+FILES = {
     "sequences.tsv": "Every record of the input: coordinates, GC, N, kept or dropped and why.",
     "references.h5": "The references that each sequence was compared with.",
     "contributions.h5": "Contributions and hypothetical contributions of every base, outputs and errors; "
@@ -51,92 +48,45 @@ _FILES = {
     "hits.bed.gz": "Occurrences of the motifs, by Fi-NeMo.",
     "logos": "All logos as PNG and SVG, with index.tsv.",
 }
+"""What the page names and links of an analysis, and is made from."""
 _OF_MODELS = ("models", "contributions_sd.bw")  # of an earlier run where there is one model
 
 
-@dataclass(frozen=True)
-class ReportSummary:
-    """What `write_report` put into the page; ``n_bytes`` is the page's size."""
-
-    n_sequences: int
-    n_motifs: int
-    n_top_sequences: int
-    n_bytes: int
-
-
-def write_report(
-    *,
-    results: Path,
-    out: Path,
-    title: str,
-    provenance: Mapping[str, Any] | None = None,
-) -> ReportSummary:
-    """Write one HTML page that shows an analysis and asks for nothing outside itself.
-
-    Parameters
-    ----------
-    results
-        The analysis folder, with the files of docs/architecture.md up to ``logos/``.
-    out
-        The page to write.
-    title
-        The page's heading.
-    provenance
-        What to tell of the run beside what the files tell of themselves; it wins where both do.
-
-    Raises
-    ------
-    InputError
-        If a file is missing, damaged or of another run, or ``out`` may not be written (see `check_outputs`).
-    """
-    check_outputs([out], inputs=_inputs(Path(results)))
-    read = read_results(Path(results), provenance)
-    logos = Logos(read.folder / "logos", read.logos)
-    motifs = motif_views(read, logos)
-    top = top_sequences(read, logos)
-    linked = Path(out).resolve().parent == read.folder.resolve()
-    database = str(read.provenance.get("motifs_database") or "")
-    page = (
-        _environment()
-        .get_template("page.html")
-        .render(
-            title=title,
-            date=date.today(),
-            summary=_summary(read, motifs),
-            groups=fact_groups(read.provenance),
-            records=_records(read),
-            checks=checks(read.scored, read.n_references, read.provenance),
-            models=models_view(read),
-            inspected=inspected_views(read),
-            motifs=motifs,
-            named_qvalue=NAMED_QVALUE,
-            note=read.note,
-            seqlets=None if motifs else seqlets_view(read),
-            top=top,
-            files=_files(read, linked=linked),
-            linked=linked,
-            provenance=read.provenance,
-            rule=rule_in_words(read.provenance),
-            motif_database=database,
-            jaspar=jaspar_release(database),
-            jaspar_citation=jaspar_citation(jaspar_release(database) or ""),
-            references=references_in_words(read.provenance, read.n_references),
-            style=_asset("page.css"),
-            script=_asset("page.js"),
-            style_hash=_hash("page.css"),
-            script_hash=_hash("page.js"),
-        )
-    )
-    with whole_file(out) as beside:
-        beside.write_text(page, encoding="utf-8")
-    return ReportSummary(len(read.scored), len(motifs), len(top), len(page.encode()))
-
-
-def _inputs(results: Path) -> Iterator[Path]:
-    """Yield what the page is made from, as far as it is there."""
-    for name in _FILES:
-        path = results / name
-        yield from path.rglob("*") if path.is_dir() else [path]
+def render(results: Results, *, title: str, out: Path) -> str:
+    """Return the page of an analysis as HTML; where ``out`` lies beside the files it links to them."""
+    told = results.provenance
+    logos = Logos(results.folder / "logos", results.logos)
+    motifs = motif_views(results, logos)
+    linked = Path(out).resolve().parent == results.folder.resolve()
+    database = str(told.get("motifs_database") or "")
+    shown = {
+        "title": title,
+        "date": date.today(),
+        "summary": _summary(results, motifs),
+        "groups": fact_groups(told),
+        "records": _records(results),
+        "checks": checks(results.scored, results.n_references, told),
+        "models": models_view(results),
+        "inspected": inspected_views(results),
+        "motifs": motifs,
+        "named_qvalue": NAMED_QVALUE,
+        "note": results.note,
+        "seqlets": None if motifs else seqlets_view(results),
+        "top": top_sequences(results, logos),
+        "files": _files(results, linked=linked),
+        "linked": linked,
+        "provenance": told,
+        "rule": rule_in_words(told),
+        "motif_database": database,
+        "jaspar": jaspar_release(database),
+        "jaspar_citation": jaspar_citation(jaspar_release(database) or ""),
+        "references": references_in_words(told, results.n_references),
+        "style": _asset("page.css"),
+        "script": _asset("page.js"),
+        "style_hash": _hash("page.css"),
+        "script_hash": _hash("page.js"),
+    }
+    return _environment().get_template("page.html").render(shown)
 
 
 def _environment() -> Environment:
@@ -211,7 +161,7 @@ def _records(results: Results) -> dict[str, Any]:
 def _files(results: Results, *, linked: bool) -> list[dict[str, Any]]:
     """Return the output files that are there; ``href`` only where the page stands beside them."""
     found = []
-    for name, sentence in _FILES.items():
+    for name, sentence in FILES.items():
         path = results.folder / name
         if path.exists() and (results.models or name not in _OF_MODELS):
             size = (

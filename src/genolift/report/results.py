@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from genolift.data.sequences import read_sequence_table
+from genolift.data.stored_sequences import read_sequence_table
 from genolift.errors import InputError
 from genolift.files.hdf5 import json_object, opened_hdf5, reading, warnings_of
 from genolift.files.whole import existing_file

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import platform
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
@@ -26,8 +25,7 @@ from numpy.typing import NDArray
 
 from genolift.data.alphabet import onehot_of_codes
 from genolift.data.extra_inputs import HeldInputs, held_provenance
-from genolift.data.sequences import Sequences, read_sequences
-from genolift.data.stored_sequences import check_length
+from genolift.data.stored_sequences import Sequences, check_length, read_sequences
 from genolift.data.stored_tensors import as_tensors, first_two
 from genolift.engine.run.footprint import result_bytes
 from genolift.errors import InputError
@@ -40,6 +38,7 @@ from genolift.models import ModelSpec, input_length, load_model, model_provenanc
 from genolift.models.expected import check_expected
 from genolift.references.store import References, check_references, open_references
 from genolift.results.convergence import relative_error
+from genolift.results.provenance import versions
 from genolift.results.store import Block, write_contributions
 from genolift.settings.extra_inputs import HeldSpec
 from genolift.settings.model import ONE_MODEL, check_model_name
@@ -144,7 +143,7 @@ def attribute(
         )
         check_target(explainer, two, beside)
         provenance = {
-            **_versions(),
+            **versions("torch"),
             "model_name": model_name,
             **model_provenance(model),
             **held_provenance(held),
@@ -346,9 +345,3 @@ def _rows_of_shard(n: int, shard: tuple[int, int]) -> range:
     if k < 1 or not 0 <= i < k:
         raise InputError(f"{i}/{k} is no shard", where="shard", remedy="give i/k with i from 0 to k - 1")
     return range(n * i // k, n * (i + 1) // k)
-
-
-def _versions() -> dict[str, str]:
-    from genolift import __version__
-
-    return {"genolift": __version__, "torch": torch.__version__, "python": platform.python_version()}

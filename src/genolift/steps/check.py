@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from genolift.data.extra_inputs import HeldInputs
@@ -25,9 +25,8 @@ from genolift.motifs.databases import read_database
 from genolift.motifs.known import Database
 from genolift.settings.expect import Agreement
 from genolift.settings.extra_inputs import HeldSpec
-from genolift.settings.model import ONE_MODEL
-from genolift.settings.models import check_lengths
-from genolift.steps.trial_sequences import Source, trial_sequences
+from genolift.settings.model import ONE_MODEL, is_rna
+from genolift.steps.encode import Source, trial_sequences, with_length
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ def check_analysis(
     held, target, keep_final_activation, rule
         As in `genolift.steps.attribute.attribute`.
     database
-        As in `genolift.motifs.find.find_motifs`; None to read none.
+        As in `genolift.steps.motifs.find_motifs`; None to read none.
 
     Raises
     ------
@@ -82,17 +81,8 @@ def check_analysis(
     known = None if database is None else read_database(database)
     loaded = {name: load_model(spec) for name, spec in models.items()}
     lengths = {name: input_length(model, models[name]) for name, model in loaded.items()}
-    check_lengths(lengths, "models")
-    said = next((length for length in lengths.values() if length is not None), None)
-    if source.length is None:
-        source = replace(source, length=said)
-    if source.length is None and source.bed is not None:
-        raise InputError(
-            "the model does not say its input length, which windows need",
-            where="sequences.length",
-            remedy="give model.input_length (--input-length), the bases that the model was trained on",
-        )
-    stored = trial_sequences(source)
+    source = with_length(source, lengths)
+    stored = trial_sequences(source, rna=any(is_rna(spec.alphabet) for spec in models.values()))
     held = held or HeldSpec()
     inputs = HeldInputs(held, stored)
     two, beside, names = first_two(stored, inputs)

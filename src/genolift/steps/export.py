@@ -1,4 +1,4 @@
-"""Any model that can be loaded, written as an exported program (.pt2), which runs with no source file.
+"""The export step: any model that can be loaded, as an exported program (.pt2), which needs no source.
 
 What a program does not say, its tasks and where it comes from, is beside it in the archive as JSON.
 """
@@ -29,6 +29,7 @@ from genolift.models.expected import check_expected
 from genolift.models.exported.reading import DESCRIPTION, exported_program
 from genolift.models.forms import Form
 from genolift.models.loading import input_length, load_model, model_provenance
+from genolift.results.provenance import versions
 from genolift.settings.extra_inputs import HeldSpec
 from genolift.settings.model import ModelSpec
 from genolift.targets.targets import task_names
@@ -80,7 +81,7 @@ def write_program(spec: ModelSpec, out: Path, held: HeldSpec | None = None) -> W
         "tasks": list(tasks),
         "alphabet": "ACGT",
         "extra_channels": spec.extra_channels,
-        "provenance": {**_versions(), **model_provenance(spec)},
+        "provenance": {**versions("torch"), **model_provenance(spec)},
     }
     archive = io.BytesIO()
     with warnings.catch_warnings():
@@ -134,9 +135,3 @@ def _check_same(read: ExportedProgram, written: ExportedProgram, inputs: tuple[T
             where="the model",
             remedy="a forward may not depend on chance",
         )
-
-
-def _versions() -> dict[str, str]:
-    from genolift import __version__
-
-    return {"genolift": __version__, "torch": torch.__version__}

@@ -1,0 +1,154 @@
+"""The tables of motifs and of their seqlets, as the motifs step writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from genolift.data.alphabet import BASES
+from genolift.motifs.discovery import Discovered, Motif
+from genolift.motifs.hits import place_on_genome
+from genolift.motifs.known import Database, Matrix
+from genolift.motifs.tomtom import Match, closest_motif_of_seqlets, motif_name
+
+_MATRIX_KINDS = ("ppm", "cwm", "hcwm")
+MOTIF_COLUMNS = ["motif", "name", "sign", "n_seqlets", "n_hits", "trim_start", "trim_end", "consensus"]
+SEQLET_COLUMNS = [
+    *("motif", "key", "id", "start", "end", "chrom", "genome_start", "genome_end", "strand", "contribution"),
+    *("match1", "match1_name", "match1_pvalue"),
+]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What is looked at: ``onehot`` int8 and ``hypothetical`` float32, (sequence, base, position), of the
+    positions of each sequence from ``offset`` on; ``places``, the sequences' rows of ``sequences.tsv``;
+    ``made_from``, the digests of both files.
+    """
+
+    onehot: NDArray[np.int8]
+    hypothetical: NDArray[np.float32]
+    offset: int
+    places: pd.DataFrame
+    made_from: Mapping[str, str]
+
+
+def consensus(ppm: Matrix) -> str:
+    """Return the most frequent base at each position of a PPM, (base, position); lower case below 1/2."""
+    letters = (BASES[at] for at in ppm.argmax(0))
+    return "".join(
+        base if share >= 0.5 else base.lower() for base, share in zip(letters, ppm.max(0), strict=True)
+    )
+
+
+@dataclass(frozen=True)
+class NamedMotif:
+    """A motif and the known ones that it is most like, the best first."""
+
+    motif: Motif
+    matches: tuple[Match, ...]
+
+    @property
+    def name(self) -> str:
+        """What it is called by in every file and picture."""
+        return motif_name(self.motif.name, self.matches)
+
+    def as_meme(self, kind: str) -> tuple[str, str, Matrix, int]:
+        """Return its trimmed ``ppm`` or ``cwm`` for `write_meme`; its name is the alternate name there."""
+        alternate = "" if self.name == self.motif.name else self.name
+        return self.motif.name, alternate, getattr(self.motif, kind), len(self.motif.seqlets)
+
+
+def matrix_table(motifs: Sequence[NamedMotif]) -> pd.DataFrame:
+    """Return ``motif_matrices.tsv``: the untrimmed matrices of every motif."""
+    rows = [
+        (each.motif.name, kind, position, *column)
+        for each in motifs
+        for kind in _MATRIX_KINDS
+        for position, column in enumerate(each.motif.matrices[kind].T)
+    ]
+    return pd.DataFrame(rows, columns=["motif", "kind", "position", *BASES])
+
+
+def motif_table(motifs: Sequence[NamedMotif], n_matches: int, hits: pd.DataFrame) -> pd.DataFrame:
+    """Return ``motifs.tsv``; the columns of matches that the database is too small for are empty."""
+    columns = [*MOTIF_COLUMNS]
+    for rank in range(1, n_matches + 1):
+        columns += [f"match{rank}{end}" for end in ("", "_name", "_qvalue", "_pvalue", "_strand")]
+    counts = hits["motif"].value_counts()
+    rows = []
+    for number, each in enumerate(motifs):
+        motif, n_hits = each.motif, int(counts.get(number, 0))
+        row: list[Any] = [motif.name, each.name, motif.name[:3], len(motif.seqlets), n_hits, *motif.trim]
+        row.append(consensus(motif.ppm))
+        for match in each.matches:
+            row += [match.accession, match.name, match.qvalue, match.pvalue, match.strand]
+        rows.append(row + [""] * (len(columns) - len(row)))
+    return pd.DataFrame(rows, columns=columns)
+
+
+def seqlet_table(found: Discovered, scores: Scores, known: Database, threads: int) -> pd.DataFrame:
+    """Return ``seqlets.tsv``: the seqlets of each motif as TF-MoDISco cut and turned them, then the others as
+    they were first placed, with the known motif they are most like; in each part the strongest first.
+
+    A seqlet's strand is that of its motif, on the genome where there is one; ``.`` without a motif. Its
+    contribution is the sum over its bases.
+    """
+    rows: list[dict[str, Any]] = []
+    for motif in found.motifs:
+        rows += _strongest_first(_seqlet_row(seqlet, motif.name) for seqlet in motif.seqlets)
+    loose = _strongest_first(_seqlet_row(seqlet, "") for seqlet in _loose_seqlets(found))
+    pieces = [(row["example"], np.s_[:, row["start"] : row["end"]]) for row in loose]
+    onehot = [scores.onehot[example][part] for example, part in pieces]
+    values = [scores.hypothetical[example][part] for example, part in pieces]
+    seqlets = [(one, one * value) for one, value in zip(onehot, values, strict=True)]
+    matches = closest_motif_of_seqlets(seqlets, known, threads=threads)
+    for row, match in zip(loose, matches, strict=True):
+        row |= {"match1": match.accession, "match1_name": match.name, "match1_pvalue": match.pvalue}
+    frame = pd.DataFrame(rows + loose, columns=["example", *SEQLET_COLUMNS])
+    if frame.empty:
+        return frame[SEQLET_COLUMNS]
+    example = frame["example"].to_numpy(np.int64)
+    frame[["start", "end"]] += scores.offset
+    start, end = frame["start"].to_numpy(np.int64), frame["end"].to_numpy(np.int64)
+    placed = place_on_genome(example, start, end, frame["strand"].to_numpy(str), scores.places)
+    frame[placed.columns] = placed
+    frame[["key", "id"]] = scores.places.loc[example, ["key", "id"]].to_numpy()
+    return frame[SEQLET_COLUMNS]
+
+
+def _seqlet_row(seqlet: Any, motif: str) -> dict[str, Any]:
+    return {
+        "motif": motif,
+        "example": seqlet.example_idx,
+        "start": seqlet.start,
+        "end": seqlet.end,
+        "strand": ("-" if seqlet.is_revcomp else "+") if motif else ".",
+        "contribution": float(np.sum(seqlet.contrib_scores, dtype=np.float64)),
+    }
+
+
+def _strongest_first(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(rows, key=lambda row: (-abs(row["contribution"]), row["example"], row["start"]))
+
+
+def _loose_seqlets(found: Discovered) -> list[Any]:
+    """Return the seqlets whose middle lies in no motif's seqlet: TF-MoDISco shifts those it takes."""
+    taken: dict[int, list[tuple[int, int]]] = {}
+    for motif in found.motifs:
+        for seqlet in motif.seqlets:
+            taken.setdefault(seqlet.example_idx, []).append((seqlet.start, seqlet.end))
+    return [
+        seqlet
+        for seqlets in found.seqlets.values()
+        for seqlet in seqlets
+        if not any(
+            start <= (seqlet.start + seqlet.end) // 2 < end
+            for start, end in taken.get(seqlet.example_idx, ())
+        )
+    ]

@@ -1,0 +1,389 @@
+"""The encode step: FASTA, or windows on a genome, to a table and a store of sequences."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from genolift.data.alphabet import N_CODE, reverse_complement_codes
+from genolift.data.fasta import codes_of_letters, count_replaced_letters, read_fasta
+from genolift.data.genome import read_windows
+from genolift.data.intervals import IntervalFile, read_intervals
+from genolift.data.stored_sequences import COLUMNS, Places, Sequences, write_sequences
+from genolift.data.windows import CENTERS, Window, check_chromosomes, strand_of, windows_around
+from genolift.errors import InputError
+from genolift.files.hdf5_writing import whole_hdf5
+from genolift.files.output_paths import check_outputs
+from genolift.files.tables import write_table
+from genolift.files.whole import sha256, whole_file
+from genolift.results.provenance import versions
+from genolift.settings.models import check_lengths
+
+_LOG = logging.getLogger("genolift")
+_TRIED = 1000
+"""Records of a FASTA among which `trial_sequences` looks for some that the model can take."""
+EMPTY, LENGTH, MANY_N = "empty record", "another length", "too many N"
+OVER_END, NO_CHROMOSOME = "over a chromosome's end", "chromosome not in the genome"
+
+
+@dataclass(frozen=True)
+class EncodeSummary:
+    """What `encode` did: numbers of records, and of dropped ones by kind of reason; ``length`` in bases."""
+
+    n_records: int
+    n_kept: int
+    length: int
+    dropped: Mapping[str, int]
+    n_letters_replaced: int
+
+
+@dataclass(frozen=True)
+class _Record:
+    """A record of the input on its way to the table: ``codes`` (position,), None where none were read;
+    ``kind`` and ``reason`` say why it is dropped, and are empty for one that is kept.
+    """
+
+    key: int
+    id: str
+    length: int
+    codes: NDArray[np.uint8] | None = None
+    chrom: str = ""
+    start: int | None = None
+    end: int | None = None
+    strand: str = "."
+    kind: str = ""
+    reason: str = ""
+
+    @property
+    def n_count(self) -> int | None:
+        return None if self.codes is None else int(np.count_nonzero(self.codes == N_CODE))
+
+    def dropped(self, kind: str, reason: str) -> _Record:
+        return replace(self, kind=kind, reason=reason)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where sequences come from, by the keys of the config's section ``sequences``."""
+
+    fasta: Path | None = None
+    bed: Path | None = None
+    genome: Path | None = None
+    length: int | None = None
+    format: str = "auto"
+    center: str = "summit"
+    use_strand: bool = False
+    max_n_fraction: float = 0.1
+    missing_chromosomes: str = "error"
+
+
+def with_length(source: Source, lengths: Mapping[str, int | None]) -> Source:
+    """Return the source with a length: its own, or else what models, by name, say that they take.
+
+    Raises
+    ------
+    InputError
+        If models say different lengths, or none says one and windows need it.
+    """
+    check_lengths(lengths, "models")
+    known = [source.length, *lengths.values()]
+    length = next((length for length in known if length is not None), None)
+    if length is None and source.bed is not None:
+        raise InputError(
+            "the model does not say its input length, which windows need",
+            where="sequences.length",
+            remedy="give model.input_length (--input-length), the bases that the model was trained on",
+        )
+    return replace(source, length=length)
+
+
+def encode(source: Source, *, table: Path, store: Path, rna: bool = False) -> EncodeSummary:
+    """Write ``sequences.tsv`` and ``sequences.h5`` from a FASTA file, or from a BED file and a genome.
+
+    Lower case is read as upper case. IUPAC letters other than A C G T become N, and are counted. The files'
+    layout is in ``docs/architecture.md``; a record's key is its 0-based number in the FASTA or BED file.
+
+    Parameters
+    ----------
+    source
+        Where sequences come from. Without a length it is the one length that all of a FASTA's records have.
+    table, store
+        Where ``sequences.tsv`` (every record) and ``sequences.h5`` (the kept ones) are written.
+    rna
+        Read U as T: for a model of RNA. A record may hold both.
+
+    Raises
+    ------
+    InputError
+        For contradictory settings, any fault of the input files (see `read_fasta`, `read_intervals`), a
+        letter that is no DNA letter, a missing chromosome, no sequence left, or an output that may not be
+        written (see `check_outputs`).
+    """
+    _check_source(source)
+    check_outputs([table, store], inputs=[source.fasta, source.bed, source.genome])
+    replaced: Counter[str] = Counter()
+    chromosomes: dict[str, int] = {}
+    made = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(source).items()}
+    made["rna"] = rna
+    if source.fasta is not None:
+        records = list(_fasta_records(source.fasta, rna, replaced))
+        length = _one_length(records, source.length, source.fasta)
+    else:
+        read, windows, length = _windows(source)
+        _report_intervals(read, source)
+        made["read_as"] = read.taken_for
+        found, chromosomes = _window_records(windows, source, rna, replaced)
+        if source.missing_chromosomes == "error":
+            check_chromosomes(read.intervals, chromosomes, str(source.bed), str(source.genome))
+        records = list(found)
+    records = [_sifted(record, length, source.max_n_fraction) for record in records]
+    summary = _summary(records, length, replaced, source=str(source.fasta or source.bed))
+    made |= {**asdict(summary), "letters_replaced": replaced}
+    with whole_file(table) as table_beside, whole_hdf5(store) as file:
+        write_table(table_beside, _table(records))
+        provenance = json.dumps({**versions(), "encode": made}, sort_keys=True)
+        attributes = {"provenance": provenance, "table_sha256": sha256(table_beside)}
+        write_sequences(file, _sequences(records, chromosomes), attributes)
+    return summary
+
+
+def trial_sequences(source: Source, n: int = 2, *, rna: bool = False) -> Sequences:
+    """Return the first ``n`` sequences that `encode` would keep, fewer where there are fewer.
+
+    No more of the files is read than that takes. Of windows on a genome without an index those are taken that
+    a reader of the genome comes to first.
+
+    Raises
+    ------
+    InputError
+        As `encode`, where what is read shows it.
+    """
+    seen: list[_Record] = []
+    chromosomes: dict[str, int] = {}
+    if source.fasta is not None:
+        records: Iterable[_Record] = islice(_fasta_records(source.fasta, rna, Counter()), _TRIED)
+    else:
+        read, windows, _ = _windows(source)
+        # ten times as many, since some may be dropped for their N
+        records, chromosomes = _window_records(windows, source, rna, Counter(), enough=10 * n)
+    kept = list(islice(_kept(records, source, seen), n))
+    if kept:
+        return _sequences(kept, chromosomes)
+    if source.fasta is not None:
+        _one_length(seen, source.length, source.fasta)
+    else:
+        check_chromosomes(read.intervals, chromosomes, str(source.bed), str(source.genome))
+    raise InputError(
+        "none of the first sequences can be used",
+        where=str(source.fasta or source.bed),
+        remedy="run genolift encode on it, which says why they are dropped",
+    )
+
+
+def _kept(records: Iterable[_Record], source: Source, seen: list[_Record]) -> Iterator[_Record]:
+    """Yield the records that are kept; add to ``seen`` what was looked at, without its codes."""
+    length = source.length
+    for record in records:
+        length = length or record.length
+        seen.append(replace(record, codes=None))
+        if not _sifted(record, length, source.max_n_fraction).kind:
+            yield record
+
+
+def _report_intervals(read: IntervalFile, source: Source) -> None:
+    """Log what a file of intervals was taken for, and what its windows are centred on."""
+    n_midpoints = sum(interval.summit is None for interval in read.intervals)
+    if read.doubt:
+        _LOG.warning("%s: %s", source.bed, read.doubt)
+    if read.taken_for != "BED":
+        _LOG.info("%s: read as %s", source.bed, read.taken_for)
+    if source.center == "summit" and n_midpoints:
+        _LOG.info(
+            "%d of %d intervals name no summit: their windows are centred on the midpoint",
+            n_midpoints,
+            len(read.intervals),
+        )
+
+
+def _check_source(source: Source) -> None:
+    fasta, bed, genome, length = source.fasta, source.bed, source.genome, source.length
+    fraction, center, missing = source.max_n_fraction, source.center, source.missing_chromosomes
+    one_alone = (bed is None) != (genome is None)
+    lacking = "a genome" if genome is None else "a BED file"
+    one_of = "give either a FASTA file, or a BED file and a genome"
+    checks = (
+        (fasta is None and bed is None and genome is None, "sequences", "there are none", one_of),
+        (fasta is not None and (bed or genome) is not None, "sequences", "there are two kinds", one_of),
+        (one_alone, bed or genome, f"is given without {lacking}", f"name {lacking} too"),
+        (bed and length is None, bed, "windows need a length", "give the model's input length"),
+        (length is not None and length < 1, "length", f"{length} is not positive", "give a number of bases"),
+        (not 0 <= fraction <= 1, "max_n_fraction", f"{fraction} is not a fraction", "give 0 to 1"),
+        (center not in CENTERS, "center", f"{center!r} is unknown", f"give {' or '.join(CENTERS)}"),
+        (
+            missing not in ("error", "drop"),
+            "missing_chromosomes",
+            f"{missing!r} is unknown",
+            "give error or drop",
+        ),
+    )
+    for wrong, where, what, remedy in checks:
+        if wrong:
+            raise InputError(what, where=str(where), remedy=remedy)
+
+
+def _windows(source: Source) -> tuple[IntervalFile, list[Window], int]:
+    """Return the intervals of a BED file, the windows around them, and their length in bases."""
+    assert source.bed is not None
+    assert source.length is not None
+    read = read_intervals(source.bed, form=source.format, with_strand=source.use_strand)
+    return read, windows_around(read.intervals, length=source.length, center=source.center), source.length
+
+
+def _fasta_records(fasta: Path, rna: bool, replaced: Counter[str]) -> Iterator[_Record]:
+    for record in read_fasta(fasta, kept_per_base=2):  # its codes, and they once more to be written
+        where = f"{fasta}, record {record.number + 1} {record.name!r} (line {record.line})"
+        codes = codes_of_letters(record.letters, where=where, rna=rna)
+        replaced.update(count_replaced_letters(record.letters, codes))
+        yield _Record(record.number, record.name, len(codes), codes)
+
+
+def _one_length(records: Sequence[_Record], length: int | None, fasta: Path) -> int:
+    """Return the length that sequences have: the one that is asked for, or that all records have."""
+    n_of_length = Counter(record.length for record in records if record.length)
+    if length is None and len(n_of_length) > 1:
+        raise InputError(
+            f"the records have more than one length: {_lengths(n_of_length)}",
+            where=str(fasta),
+            remedy="give the length that the model takes",
+        )
+    if length is None:
+        return next(iter(n_of_length), 0)
+    if n_of_length and length not in n_of_length:
+        raise InputError(
+            f"the model takes {length} bases, the records have {_lengths(n_of_length)}",
+            where=str(fasta),
+            remedy="give sequences of the model's length, or a BED file and a genome to take windows from",
+        )
+    return length
+
+
+def _lengths(n_of_length: Counter[int]) -> str:
+    if len(n_of_length) == 1:
+        return str(next(iter(n_of_length)))
+    shown = [f"{length} ({n} record{'s' if n > 1 else ''})" for length, n in n_of_length.most_common(3)]
+    shown += [f"{len(n_of_length) - 3} more lengths"] if len(n_of_length) > 3 else []
+    return f"{min(n_of_length)} to {max(n_of_length)}: {', '.join(shown)}"
+
+
+def _window_records(
+    windows: Sequence[Window], source: Source, rna: bool, replaced: Counter[str], enough: int | None = None
+) -> tuple[Iterator[_Record], dict[str, int]]:
+    """Return a record for every window, in order, and the lengths of the genome's chromosomes.
+
+    Letters are looked for until there are ``enough``; the records of the other windows are dropped.
+    """
+    places = [(window.chrom, window.start, window.end) for window in windows]
+    found, chromosomes = read_windows(str(source.genome), places, enough=enough)
+
+    def records() -> Iterator[_Record]:
+        for key, (window, letters) in enumerate(zip(windows, found, strict=True)):
+            chrom, start, end = window.chrom, window.start, window.end
+            strand = strand_of(window, source.use_strand)
+            record = _Record(key, window.id, end - start, None, chrom, start, end, strand)
+            if letters is not None:
+                where = f"{source.genome}, record {chrom!r}"
+                codes = codes_of_letters(letters, where=where, first=start, rna=rna)
+                replaced.update(count_replaced_letters(letters, codes))
+                record = replace(record, codes=reverse_complement_codes(codes) if strand == "-" else codes)
+            elif chrom not in chromosomes:
+                record = record.dropped(NO_CHROMOSOME, f"the genome has no chromosome {chrom}")
+            else:
+                edge = f"{'start' if start < 0 else 'end'} of {chrom}, which has {chromosomes[chrom]} bases"
+                record = record.dropped(OVER_END, f"the window {start}-{end} runs over the {edge}")
+            yield record
+
+    return records(), chromosomes
+
+
+def _sifted(record: _Record, length: int, max_n_fraction: float) -> _Record:
+    """Return a record, dropped if it is empty, has another length or too many N."""
+    if record.kind:
+        return record
+    if record.length == 0:
+        return record.dropped(EMPTY, "the record is empty")
+    if record.length != length:
+        return record.dropped(LENGTH, f"has {record.length} bases, not {length}")
+    fraction = (record.n_count or 0) / record.length
+    if fraction <= max_n_fraction:
+        return record
+    return record.dropped(MANY_N, f"{fraction:.1%} of its letters are N, more than {max_n_fraction:.1%}")
+
+
+def _summary(
+    records: Sequence[_Record], length: int, replaced: Counter[str], *, source: str
+) -> EncodeSummary:
+    """Count, and say in the log what was dropped and replaced; raise `InputError` if nothing is kept."""
+    dropped = Counter(record.kind for record in records if record.kind)
+    n_kept = len(records) - dropped.total()
+    reasons = ", ".join(f"{n} {kind}" for kind, n in dropped.most_common())
+    if n_kept == 0:
+        raise InputError(
+            f"no sequence is left of {len(records)}: {reasons}",
+            where=source,
+            remedy="check that the sequences, the genome and the length belong together",
+        )
+    if dropped:
+        _LOG.warning("%s: %d of %d records dropped: %s", source, dropped.total(), len(records), reasons)
+    if replaced:
+        letters = ", ".join(f"{letter} {n}" for letter, n in sorted(replaced.items()))
+        _LOG.warning(
+            "%s: %d letters that stand for several bases were read as N: %s",
+            source,
+            replaced.total(),
+            letters,
+        )
+    return EncodeSummary(len(records), n_kept, length, dict(dropped), replaced.total())
+
+
+def _table(records: Sequence[_Record]) -> pd.DataFrame:
+    """Return ``sequences.tsv``."""
+    columns = {
+        "gc": [_gc(record.codes) for record in records],
+        "kept": ["false" if record.kind else "true" for record in records],
+    }
+    for name in COLUMNS:
+        if name not in columns:
+            values = [getattr(record, name) for record in records]
+            columns[name] = pd.array(values, "Int64") if name in ("start", "end", "n_count") else values
+    return pd.DataFrame(columns, columns=list(COLUMNS))
+
+
+def _gc(codes: NDArray[np.uint8] | None) -> float:
+    """Return the fraction of C and G among the letters A C G T, to 6 decimals; NaN if there are none."""
+    counts = np.bincount([] if codes is None else codes, minlength=N_CODE + 1)
+    n_bases = counts[:N_CODE].sum()
+    return round(float((counts[1] + counts[2]) / n_bases), 6) if n_bases else float("nan")
+
+
+def _sequences(records: Iterable[_Record], chromosomes: Mapping[str, int]) -> Sequences:
+    """Return the records that are kept."""
+    kept = [record for record in records if not record.kind]
+    places = None
+    if chromosomes:
+        places = Places(
+            [record.chrom for record in kept],
+            np.array([record.start for record in kept], dtype=np.int64),
+            [record.strand for record in kept],
+        )
+    keys, ids = np.array([record.key for record in kept], dtype=np.int64), [record.id for record in kept]
+    codes = np.stack([record.codes for record in kept if record.codes is not None])
+    return Sequences(keys, ids, codes, chromosomes, places)

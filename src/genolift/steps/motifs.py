@@ -1,0 +1,238 @@
+"""The motifs step: from contributions to tables of motifs, seqlets and hits."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from genolift.data.stored_sequences import check_table, read_sequence_table
+from genolift.errors import InputError
+from genolift.files.output_paths import check_outputs
+from genolift.files.tables import write_table
+from genolift.files.whole import sha256, whole_file
+from genolift.motifs.databases import read_database
+from genolift.motifs.discovery import Discovered, discover, save_patterns
+from genolift.motifs.hits import call_hits, write_hits
+from genolift.motifs.known import Database
+from genolift.motifs.meme import write_meme
+from genolift.motifs.tables import NamedMotif, Scores, matrix_table, motif_table, seqlet_table
+from genolift.motifs.tomtom import closest_motifs
+from genolift.results.provenance import versions
+from genolift.results.step_record import write_record
+from genolift.results.store import Rows, open_contributions
+
+_LOG = logging.getLogger("genolift")
+_FILES = (
+    *("motifs.h5", "motifs.meme", "motifs_cwm.meme", "motif_matrices.tsv", "motifs.tsv", "seqlets.tsv"),
+    "hits.bed.gz",
+)
+_ROWS = 256
+_RECORD = "motifs.json"
+_DIGITS = "%.6g"
+_SEQLETS_IN_NOTE = 25
+
+
+@dataclass(frozen=True)
+class MotifSummary:
+    """What `find_motifs` found: numbers of motifs, of seqlets looked at and of hits; ``note`` is a sentence
+    for the reader of the report where there is something to explain, else empty.
+    """
+
+    n_motifs: int
+    n_seqlets: int
+    n_hits: int
+    note: str
+
+
+def find_motifs(
+    *,
+    contributions: Path,
+    sequences: Path,
+    out: Path,
+    database: str = "jaspar:vertebrates",
+    window: int | None = None,
+    max_seqlets: int = 2000,
+    min_seqlets: int = 20,
+    seqlet_fdr: float = 0.2,
+    n_matches: int = 3,
+    seed: int = 0,
+    threads: int = 1,
+) -> MotifSummary:
+    """Find motifs by TF-MoDISco, name them by Tomtom, and find their occurrences by Fi-NeMo.
+
+    Too few sequences for a motif are no error: the tables are then empty but for ``seqlets.tsv``, which names
+    the known motif that each seqlet is most like, and the summary's note says so.
+
+    Parameters
+    ----------
+    contributions, sequences
+        ``contributions.h5`` and ``sequences.tsv``.
+    out
+        The folder to write ``motifs.h5 motifs.meme motifs_cwm.meme motif_matrices.tsv motifs.tsv seqlets.tsv
+        hits.bed.gz motifs.json`` into, all or none. Their layout is in ``docs/architecture.md``.
+    database
+        ``jaspar:GROUP`` (vertebrates, fungi, plants, ...) or the path of a MEME file.
+    window
+        Look only in so many central bases of each sequence; None for all.
+    max_seqlets
+        Of more seqlets of a sign a random sample of so many is used; time grows with its square.
+    min_seqlets
+        The smallest number of seqlets that make a motif.
+    seqlet_fdr
+        TF-MoDISco's false discovery rate of seqlets.
+    n_matches
+        So many known motifs are named for each motif.
+    seed
+        Of that sample. Nothing else is random: TF-MoDISco seeds its clustering itself.
+    threads
+        For TF-MoDISco and Tomtom; results do not depend on it.
+
+    Raises
+    ------
+    InputError
+        If a file is missing or damaged, the two are of different runs, contributions are not finite, the
+        database cannot be read, an argument is out of its range, or a file may not be written (see
+        `check_outputs`).
+    """
+    _check_arguments(
+        max_seqlets=max_seqlets,
+        min_seqlets=min_seqlets,
+        n_matches=n_matches,
+        threads=threads,
+        seqlet_fdr=seqlet_fdr,
+    )
+    check_outputs([out / name for name in (*_FILES, _RECORD)], inputs=[contributions, sequences, database])
+    known = read_database(database)
+    scores = _read_scores(contributions, sequences, window)
+    discovered = discover(
+        scores.onehot,
+        scores.hypothetical,
+        seqlet_fdr=seqlet_fdr,
+        max_seqlets=max_seqlets,
+        min_seqlets=min_seqlets,
+        seed=seed,
+        threads=threads,
+    )
+    motifs = _named(discovered, known, n_matches, threads)
+    cwms, trims = [motif.motif.matrices["cwm"] for motif in motifs], [motif.motif.trim for motif in motifs]
+    hits = call_hits(cwms, trims, scores.onehot, scores.hypothetical)
+    hits[["start", "end"]] += scores.offset
+    seqlets = seqlet_table(discovered, scores, known, threads)
+    note = "" if motifs else _note(scores, discovered, seqlets, min_seqlets)
+    if note:
+        _LOG.warning("%s", note)
+    provenance = {
+        "motifs_window": window,
+        "motifs_seqlet_fdr": seqlet_fdr,
+        "motifs_max_seqlets": max_seqlets,
+        "motifs_min_seqlets": min_seqlets,
+        "motifs_seed": seed,
+        **versions("modisco", "finemo", "memelite", "pyjaspar"),
+        "database": known.source,
+        "contributions_digest": scores.made_from["contributions.h5"],
+    }
+    with ExitStack() as stack:
+        # All are written before the first is renamed.
+        files = {name: stack.enter_context(whole_file(out / name)) for name in (*_FILES, _RECORD)}
+        save_patterns(
+            files["motifs.h5"], discovered, width=scores.onehot.shape[2], note=note, provenance=provenance
+        )
+        for name, kind in (("motifs.meme", "ppm"), ("motifs_cwm.meme", "cwm")):
+            write_meme(files[name], [motif.as_meme(kind) for motif in motifs])
+        for name, table in (
+            ("motif_matrices.tsv", matrix_table(motifs)),
+            ("motifs.tsv", motif_table(motifs, n_matches, hits)),
+            ("seqlets.tsv", seqlets),
+        ):
+            write_table(files[name], table, number_format=_DIGITS)
+        write_hits(
+            files["hits.bed.gz"], hits, scores.places, [(each.name, each.motif.name) for each in motifs]
+        )
+        write_record(files[_RECORD], "motifs", scores.made_from, {name: files[name] for name in _FILES})
+    return MotifSummary(len(motifs), len(seqlets), len(hits), note)
+
+
+def _named(discovered: Discovered, known: Database, n_matches: int, threads: int) -> list[NamedMotif]:
+    """Return the motifs with the known ones that they are most like."""
+    motifs = discovered.motifs
+    matches = closest_motifs([motif.ppm for motif in motifs], known, n=n_matches, threads=threads)
+    return [NamedMotif(motif, found) for motif, found in zip(motifs, matches, strict=True)]
+
+
+def _check_arguments(*, seqlet_fdr: float, **counts: int) -> None:
+    for name, value in counts.items():
+        if value < 1:
+            raise InputError(f"{value} is not positive", where=name, remedy="give 1 or more")
+    if not 0 < seqlet_fdr < 1:
+        raise InputError(
+            f"{seqlet_fdr} is no rate", where="seqlet_fdr", remedy="give a number between 0 and 1"
+        )
+
+
+def _read_scores(contributions: Path, sequences: Path, window: int | None) -> Scores:
+    table = read_sequence_table(sequences)
+    places = table[table["kept"]].reset_index(drop=True)
+    with open_contributions(contributions) as store:
+        if store.key.tolist() != places["key"].tolist():
+            raise InputError(
+                f"has {store.n} sequences that are not the {len(places)} kept ones of {sequences}",
+                where=str(contributions),
+                remedy="give the files of one run",
+            )
+        width = store.length if window is None else window
+        if not 1 <= width <= store.length:
+            raise InputError(
+                f"{window} is no number of bases within the sequences' {store.length}",
+                where="window",
+                remedy=f"give 1 to {store.length}, or nothing for all",
+            )
+        offset = (store.length - width) // 2
+        onehot, hypothetical = (_middle(store[name], offset, width) for name in ("raw/seq", "shap/seq"))
+        check_table(sequences, store.provenance, str(contributions))
+        made_from = {"contributions.h5": store.digest, "sequences.tsv": sha256(sequences)}
+        scores = Scores(onehot, hypothetical, offset, places, made_from)
+    wrong = np.flatnonzero(~np.isfinite(scores.hypothetical).all(axis=(1, 2)))
+    if len(wrong):
+        raise InputError(
+            f"contributions of {len(wrong)} of {len(places)} sequences are not finite, "
+            f"{places['id'][wrong[0]]} first",
+            where=f"{contributions}, shap/seq, key {places['key'][wrong[0]]}",
+            remedy="look at the model's output for it, and attribute again",
+        )
+    return scores
+
+
+def _middle(stored: Rows, offset: int, width: int) -> NDArray[Any]:
+    """Return some positions, (sequence, base, position), of rows that are read and checked some at a time."""
+    n, bases, _ = stored.shape
+    middle = np.empty((n, bases, width), stored.dtype)
+    for start in range(0, n, _ROWS):
+        middle[start : start + _ROWS] = stored[start : start + _ROWS][:, :, offset : offset + width]
+    return middle
+
+
+def _note(scores: Scores, found: Discovered, seqlets: pd.DataFrame, min_seqlets: int) -> str:
+    """Return why there is no motif, in a sentence."""
+    n, _, width = scores.onehot.shape
+    looked_at = f"{n} sequence{'' if n == 1 else 's'}"
+    if not (scores.onehot * scores.hypothetical).any():
+        return "No motif was looked for: every contribution is 0."
+    if not len(seqlets):
+        return f"TF-MoDISco found no seqlet in {looked_at} of {width} bases, and so no motif."
+    counts = " and ".join(
+        f"{len(found.seqlets[sign])} {word}" for sign, word in (("pos", "positive"), ("neg", "negative"))
+    )
+    strongest = seqlets["match1_name"].head(_SEQLETS_IN_NOTE)
+    name, number = Counter(strongest).most_common(1)[0]
+    return (
+        f"TF-MoDISco found no motif in {looked_at}: it had {counts} seqlets, and a motif takes "
+        f"{min_seqlets} alike. Of the {len(strongest)} strongest seqlets {number} are most like {name}."
+    )
