@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,12 @@ from safetensors.torch import save_file
 
 from genolift.models import ModelSpec, make_module
 from genolift.steps.aggregate import aggregate
-from genolift.steps.attribute import AttributeSummary, attribute
+from genolift.steps.attribute import AttributeSummary, Attribution, attribute
 from genolift.steps.encode import Source, encode
 from genolift.steps.reference import write_references
 
 LENGTH = 60
+ATTRIBUTION = {each.name for each in fields(Attribution)}
 SOURCE = """
 import torch
 from torch import nn
@@ -49,14 +50,16 @@ class Study:
         return ModelSpec(f"{self.folder}/weights.safetensors", f"{self.folder}/model.py:Small")
 
     def attribute(self, out: str = "shard.h5", **changed: Any) -> AttributeSummary:
-        arguments: dict[str, Any] = {
-            "sequences": self.folder / "sequences.h5",
-            "references": self.folder / "references.h5",
-            "model": self.model,
-            "out": self.folder / out,
-            "device": "cpu",
-        }
-        return attribute(**(arguments | changed))
+        settings = {key: changed.pop(key) for key in changed.keys() & ATTRIBUTION}
+        return attribute(
+            Attribution(**{"model": self.model, "device": "cpu"} | settings),
+            **{
+                "sequences": self.folder / "sequences.h5",
+                "references": self.folder / "references.h5",
+                "out": self.folder / out,
+            }
+            | changed,
+        )
 
     def fold(self, number: int) -> ModelSpec:
         """Another model of the same class, with random weights of its own."""

@@ -407,7 +407,7 @@ def test_the_table_has_the_same_types_for_fasta_and_for_windows(step: Step) -> N
         ("", "is no table of sequences"),
         ("\t".join(COLUMNS) + "\n0\ta\t\t\t\t.\t4\t0.5\t0\tyes\t\n", "neither true nor false"),
         ("\t".join(COLUMNS) + "\nx\ta\t\t\t\t.\t4\t0.5\t0\ttrue\t\n", "is no table of sequences"),
-        ("\t".join(COLUMNS) + "\n" + "0\ta\t\t\t\t.\t4\t0.5\t0\ttrue\t\n" * 2, "a key stands twice"),
+        ("\t".join(COLUMNS) + "\n" + "0\ta\t\t\t\t.\t4\t0.5\t0\ttrue\t\n" * 2, "a key occurs twice"),
     ],
 )
 def test_a_wrong_table_is_refused(step: Step, content: str, words: str) -> None:

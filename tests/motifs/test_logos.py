@@ -14,7 +14,6 @@ import pandas as pd
 import pytest
 
 from genolift.errors import InputError
-from genolift.motifs import logos
 from genolift.motifs.logos import (
     information_content,
     limits,
@@ -143,7 +142,7 @@ def test_logos_of_a_model_of_rna_show_u(
         drawn.append(frame)
         return logo_figure(frame, **labels)
 
-    monkeypatch.setattr(logos, "logo_figure", figure)
+    monkeypatch.setattr("genolift.steps.logos.logo_figure", figure)
     draw_logos(**inputs, out=tmp_path / "logos", n_sequences=1)
     assert len(drawn) == 2 * 6 + 1
     assert {"".join(frame.columns) for frame in drawn} == {letters}
@@ -187,11 +186,10 @@ def test_pictures_are_the_same_bytes_when_drawn_again(drawn: tuple, tmp_path: Pa
 def test_both_orientations_have_the_same_limits_and_mirrored_coordinates(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from genolift.motifs import logos
-
     seen: list[tuple[pd.DataFrame, dict[str, Any]]] = []
     monkeypatch.setattr(
-        logos, "logo_figure", lambda frame, **keywords: seen.append((frame, keywords)) or plt.Figure((1, 1))
+        "genolift.steps.logos.logo_figure",
+        lambda frame, **keywords: seen.append((frame, keywords)) or plt.Figure((1, 1)),
     )
     draw_logos(**write_inputs(tmp_path), out=tmp_path / "logos", n_sequences=1, window=60)
     assert len(seen) == 13

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import chisquare
 
-from genolift import __version__, references
+from genolift import __version__
 from genolift.data.alphabet import decode_letters, encode_letters, onehot_of_codes
 from genolift.errors import InputError
 from genolift.references import (
@@ -543,7 +543,7 @@ def test_nothing_half_written_stays_when_shuffling_fails(
     def fail(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(references, "shuffle_codes", fail)
+    monkeypatch.setattr("genolift.steps.reference.shuffle_codes", fail)
     with pytest.raises(KeyboardInterrupt):
         write_references(sequences=sequences, out=tmp_path / "references.h5", kind="uniform_shuffle")
     assert not list(tmp_path.glob("*references.h5"))

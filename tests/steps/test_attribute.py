@@ -225,7 +225,7 @@ def test_mistakes_are_said_in_one_line(done: Study, tmp_path: Path) -> None:
     assert "have 60 bases, the model takes 80" in refused_by(lambda: done.attribute("x.h5", model=long))
     assert "there is no target 5" in refused_by(lambda: done.attribute("x.h5", target=5))
     assert "choose one of first, second" in refused_by(lambda: done.attribute("x.h5", target="third"))
-    assert "4/4 is no shard" in refused_by(lambda: done.attribute("x.h5", shard=(4, 4)))
+    assert "shard: is 4/4; give i/k" in refused_by(lambda: done.attribute("x.h5", shard=(4, 4)))
     other = study(tmp_path / "other", n=5)
     references = other.folder / "references.h5"
     assert "made for other sequences" in refused_by(lambda: done.attribute("x.h5", references=references))

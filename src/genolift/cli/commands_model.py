@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -27,25 +28,20 @@ def add_attribute(commands: Any) -> None:
 
     def run(a: argparse.Namespace) -> None:
         from genolift.cli.progress import shown_progress
-        from genolift.steps.attribute import attribute
+        from genolift.steps.attribute import Attribution, attribute
 
+        settings = Attribution(
+            model_spec(a),
+            held_spec(a),
+            **{each.name: getattr(a, each.name) for each in fields(Attribution)[2:]},
+        )
         with shown_progress("attribute", "pair") as progress:
             summary = attribute(
+                settings,
                 sequences=a.sequences,
                 references=a.references,
-                model=model_spec(a),
                 out=a.out,
-                held=held_spec(a),
-                target=a.target,
-                keep_final_activation=a.keep_final_activation,
-                rule=a.rule,
-                tolerance=a.tolerance,
-                batch_size=a.batch_size,
-                memory=a.memory,
-                device=a.device,
-                precision=a.precision,
                 shard=a.shard,
-                model_name=a.model_name,
                 progress=progress,
             )
         resumed = f", {summary.n_resumed} of them from an earlier run" if summary.n_resumed else ""

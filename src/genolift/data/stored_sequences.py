@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -73,6 +73,10 @@ class Sequences:
     """The digest of that file."""
     table_sha256: str = ""
     """Of the ``sequences.tsv`` that was written with it."""
+
+    def names(self, rows: Iterable[int]) -> list[str]:
+        """Return what messages call some sequences."""
+        return [f"{self.id[row]} (key {self.key[row]})" for row in rows]
 
 
 def write_sequences(file: h5py.File, sequences: Sequences, attributes: Mapping[str, Any]) -> None:

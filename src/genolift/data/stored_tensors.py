@@ -26,5 +26,4 @@ def first_two(stored: Sequences, held: HeldInputs) -> tuple[Tensor, tuple[Tensor
     rows = range(min(2, len(stored.key)))
     twice = [*rows, *rows][:2]
     onehot = torch.from_numpy(onehot_of_codes(stored.codes[rows.start : rows.stop])).float()
-    names = [f"{stored.id[row]} (key {stored.key[row]})" for row in twice]
-    return onehot[twice], tuple(values[twice] for values in as_tensors(held.of(rows))), names
+    return onehot[twice], tuple(values[twice] for values in as_tensors(held.of(rows))), stored.names(twice)

@@ -1,6 +1,4 @@
-"""The attribute step: a model run over a store of sequences, in pieces, to go on where it stopped.
-
-Joins models, references and the engine with the files. Prints nothing.
+"""The attribute step: a model explained on stored sequences, in pieces that are kept if it is stopped.
 
 Every piece of the work, `PIECE_ROWS` sequences, is written beside the output when it is done. A run that was
 killed finds the pieces of the same work and computes the rest.
@@ -12,10 +10,10 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +29,6 @@ from genolift.engine.run.footprint import result_bytes
 from genolift.errors import InputError
 from genolift.explain.attribution import Explainer
 from genolift.explain.explainer import chosen_device
-from genolift.explain.result import Attribution
 from genolift.files.output_paths import check_outputs
 from genolift.inspection.model_check import check_model, check_target
 from genolift.models import ModelSpec, input_length, load_model, model_provenance
@@ -40,6 +37,7 @@ from genolift.references.store import References, check_references, open_referen
 from genolift.results.convergence import relative_error
 from genolift.results.provenance import versions
 from genolift.results.store import Block, write_contributions
+from genolift.settings.expect import Agreement
 from genolift.settings.extra_inputs import HeldSpec
 from genolift.settings.model import ONE_MODEL, check_model_name
 from genolift.steps.blocks import Pieces, WritesBehind, prepared_ahead
@@ -64,48 +62,46 @@ class AttributeSummary:
     device: str
 
 
+@dataclass(frozen=True)
+class Attribution:
+    """What is explained, and how, by keys of the config; ``model_name`` tells models of an ensemble apart."""
+
+    model: ModelSpec
+    held: HeldSpec = field(default_factory=HeldSpec)
+    target: int | str = 0
+    keep_final_activation: bool = False
+    rule: str = "genomics-default"
+    tolerance: float = 1e-3
+    batch_size: int | None = None
+    memory: int | None = None
+    device: str | None = None
+    precision: str = "float32"
+    model_name: str = ONE_MODEL
+
+
 def attribute(
+    settings: Attribution,
     *,
     sequences: Path,
     references: Path,
-    model: ModelSpec,
     out: Path,
-    held: HeldSpec = HeldSpec(),  # noqa: B008 - it is frozen
-    target: int | str = 0,
-    keep_final_activation: bool = False,
-    rule: str = "genomics-default",
-    tolerance: float = 1e-3,
-    batch_size: int | None = None,
-    memory: int | None = None,
-    device: str | None = None,
-    precision: str = "float32",
     shard: tuple[int, int] = (0, 1),
-    model_name: str = ONE_MODEL,
     progress: Callable[[int, int], None] | None = None,
 ) -> AttributeSummary:
     """Write the contributions of a shard of the sequences.
 
     Parameters
     ----------
+    settings
+        What is explained, and how. The tolerance is the largest relative convergence error that a pair may
+        have under the rules that compare with references; the others promise no sum. The memory, in bytes, is
+        that of the host and of the device.
     sequences, references
         ``sequences.h5`` and ``references.h5``.
-    model
-        What to explain.
     out
         The shard's file, of the layout of contributions.h5.
-    held
-        What the model is given beside the bases, the same in a sequence and its references.
-    target, keep_final_activation, rule, batch_size, device, precision
-        As in `genolift.deeplift`.
-    tolerance
-        The largest relative convergence error of a pair that is let pass, by the rules that compare with
-        references; the others promise no sum.
-    memory
-        Bytes that the process stays under, of the host and of the device.
     shard
         (i, k): the i-th of k nearly equal runs of rows, i from 0.
-    model_name
-        What the model is called where several are run, by which `aggregate` tells their shards apart.
     progress
         Called with the numbers of pairs done and to do.
 
@@ -117,94 +113,21 @@ def attribute(
         may not be written (see `check_outputs`), cannot be, or is being written by another process.
     """
     started = time.monotonic()
-    check_model_name(model_name, "model_name")
-    check_outputs([out], inputs=[sequences, references, *model.files, *held.files])
-    stored = read_sequences(sequences)
-    rows = _rows_of_shard(len(stored.key), shard)
-    with open_references(references) as compared, ExitStack() as held_open:
-        check_references(stored, compared, references)
-        loaded = load_model(model)
-        check_length(stored, input_length(loaded, model), sequences, model_name)
-        inputs = HeldInputs(held, stored)
-        two, beside, names = first_two(stored, inputs)
-        check_model(loaded, two, beside, names, chosen_device(device))
-        agreement = check_expected(loaded, model, held)
-        explainer = Explainer(
-            loaded,
-            two,
-            rule=rule,
-            target=target,
-            keep_final_activation=keep_final_activation,
-            extra_inputs=beside,
-            device=device,
-            precision=precision,
-            memory=memory,
-            besides=_bytes_of_piece(compared, inputs, rows),
-        )
-        check_target(explainer, two, beside)
-        provenance = {
-            **versions("torch"),
-            "model_name": model_name,
-            **model_provenance(model),
-            **held_provenance(held),
-            "target": target,
-            "keep_final_activation": keep_final_activation,
-            "stepped_over": explainer.stepped_over,
-            "rule": rule,
-            "sums_up": explainer.plan.uses_reference,
-            "sequences_digest": stored.digest,
-            "sequences_table_sha256": stored.table_sha256,
-            "references_digest": compared.digest,
-            "reference_kind": compared.kind,
-            "reference_number": compared.number,
-            "reference_seed": compared.seed,
-            "device": str(explainer.device),
-            "precision": precision,
-        }
-        pieces = held_open.enter_context(Pieces(out, _fingerprint(provenance, rows)))
-        _LOG.debug("pieces of the work are kept in %s", pieces.folder)
-        divided = _divided(rows, stored.codes.shape[1])
-        run = _Run(explainer, stored, inputs, compared, pieces, batch_size, memory)
-        total = len(rows) * compared.number
-        largest, resumed, done = 0.0, 0, 0
-        ahead = closing(prepared_ahead(divided, run.prepared))
-        with WritesBehind(pieces) as behind, ahead as prepared:
-            for piece, before in prepared:
-                if isinstance(before, _Compared):
-                    block = run.computed(piece, before, partial(_advance, progress, done, total))
-                    behind.write(piece, block)
-                else:
-                    block = before
-                    resumed += len(piece)
-                if explainer.plan.uses_reference:
-                    _check_tolerance(block, tolerance)
-                largest = max(largest, float(_error(block).max()))
-                done += len(piece) * compared.number
-                if progress is not None:
-                    progress(done, total)
-        seconds = time.monotonic() - started
-        write_contributions(
-            out,
-            pieces.blocks(divided),
-            n=len(rows),
-            length=stored.codes.shape[1],
-            r=compared.number,
-            provenance={
-                **provenance,
-                **({} if agreement is None else {"model_agreement": asdict(agreement)}),
-                "tolerance": tolerance,
-                "seconds": round(seconds, 3),
-                "shard": f"{shard[0]}/{shard[1]}",
-            },
-            chromosomes=stored.chromosomes,
-        )
-        pieces.remove()
-    return AttributeSummary(len(rows), total, resumed, largest, seconds, str(explainer.device))
+    check_model_name(settings.model_name, "model_name")
+    check_outputs([out], inputs=[sequences, references, *settings.model.files, *settings.held.files])
+    with _opened(settings, sequences, references, shard) as work:
+        with Pieces(out, work.fingerprint) as pieces:
+            _LOG.debug("pieces of the work are kept in %s", pieces.folder)
+            largest, resumed = _compute(work, pieces, progress)
+            seconds = time.monotonic() - started
+            _finish(work, pieces, out, {"seconds": round(seconds, 3), "shard": f"{shard[0]}/{shard[1]}"})
+        n, device = len(work.rows), str(work.explainer.device)
+        return AttributeSummary(n, n * work.compared.number, resumed, largest, seconds, device)
 
 
 @dataclass(frozen=True)
 class _Compared:
-    """What a piece is computed from: uint8 (n, 4, position), what is held, and its references, as `Explainer`
+    """What a piece is computed from: uint8 (n, 4, position), extra inputs, and references, as `Explainer`
     takes them.
     """
 
@@ -213,75 +136,171 @@ class _Compared:
     references: torch.Tensor
 
 
-class _Run:
-    """The work of one call, a piece at a time."""
+@dataclass(frozen=True)
+class _Work:
+    """A model that has been checked and captured, and the rows of the sequences that it is run on."""
 
-    def __init__(
-        self,
-        explainer: Explainer,
-        stored: Sequences,
-        inputs: HeldInputs,
-        compared: References,
-        pieces: Pieces,
-        batch_size: int | None,
-        memory: int | None,
-    ) -> None:
-        self.explainer, self.stored, self.inputs = explainer, stored, inputs
-        self.compared, self.pieces = compared, pieces
-        self.batch_size, self.memory = batch_size, memory
-        self.shared = torch.from_numpy(compared.shared_onehot()) if compared.shared else None
+    settings: Attribution
+    stored: Sequences
+    rows: range
+    compared: References
+    inputs: HeldInputs
+    explainer: Explainer
+    agreement: Agreement | None
+    """How far the model is from its author's outputs, where they are given."""
 
-    def prepared(self, rows: range) -> dict[str, NDArray[Any]] | _Compared:
-        """Return the block of some sequences where it is finished, else what to compute it from."""
-        block = self.pieces.read(rows)
-        if block is not None:
-            return block
-        onehot = onehot_of_codes(self.stored.codes[rows.start : rows.stop])
-        held = as_tensors(self.inputs.of(rows))
-        if self.shared is not None:
-            return _Compared(onehot, held, self.shared)
-        codes = self.compared.codes(rows.start, rows.stop)
-        return _Compared(onehot, held, torch.from_numpy(onehot_of_codes(codes)))
+    @cached_property
+    def provenance(self) -> dict[str, Any]:
+        """What its numbers depend on, by the keys of contributions.h5."""
+        settings, stored, compared = self.settings, self.stored, self.compared
+        return {
+            **versions("torch"),
+            "model_name": settings.model_name,
+            **model_provenance(settings.model),
+            **held_provenance(settings.held),
+            "target": settings.target,
+            "keep_final_activation": settings.keep_final_activation,
+            "stepped_over": self.explainer.stepped_over,
+            "rule": settings.rule,
+            "sums_up": self.explainer.plan.uses_reference,
+            "sequences_digest": stored.digest,
+            "sequences_table_sha256": stored.table_sha256,
+            "references_digest": compared.digest,
+            "reference_kind": compared.kind,
+            "reference_number": compared.number,
+            "reference_seed": compared.seed,
+            "device": str(self.explainer.device),
+            "precision": settings.precision,
+        }
 
-    def computed(
-        self, rows: range, compared: _Compared, progress: Callable[[int], Any]
-    ) -> dict[str, NDArray[Any]]:
-        """Return the block of some sequences."""
-        done = 0
+    @property
+    def fingerprint(self) -> str:
+        """What tells this work from another: not the tolerance, nor what the model is compared with."""
+        told = {key: value for key, value in self.provenance.items() if key != "model_expect"}
+        text = json.dumps([told, self.rows.start, self.rows.stop], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
 
-        def advance(pairs: int) -> None:
-            nonlocal done
-            done += pairs
-            progress(done)
+    @cached_property
+    def pieces(self) -> list[range]:
+        """The rows of each piece of the work."""
+        return _divided(self.rows, self.compared.length)
 
+    @cached_property
+    def shared(self) -> torch.Tensor | None:
+        """The references that serve every sequence, where there are such."""
+        return torch.from_numpy(self.compared.shared_onehot()) if self.compared.shared else None
+
+    def prepared(self, rows: range) -> _Compared:
+        """Return what to compute some sequences from."""
+        onehot, held = onehot_of_codes(self.stored.codes[rows.start : rows.stop]), self.inputs.of(rows)
+        references = self.shared
+        if references is None:
+            references = torch.from_numpy(onehot_of_codes(self.compared.codes(rows.start, rows.stop)))
+        return _Compared(onehot, as_tensors(held), references)
+
+    def computed(self, rows: range, compared: _Compared, advance: Callable[[int], None]) -> Block:
+        """Return the block of some sequences; ``advance`` is called with the pairs that are done since."""
         result = self.explainer.explain(
             torch.from_numpy(compared.onehot).float(),
             compared.references,
             extra_inputs=compared.held,
-            batch_size=self.batch_size,
-            memory=self.memory,
+            batch_size=self.settings.batch_size,
+            memory=self.settings.memory,
             progress=advance,
-            names=[f"{self.stored.id[row]} (key {self.stored.key[row]})" for row in rows],
+            names=self.stored.names(rows),
             besides=_bytes_besides(len(rows), self.compared, self.inputs),
         )
-        return self._block(rows, compared.onehot, result)
-
-    def _block(self, rows: range, onehot: NDArray[np.uint8], result: Attribution) -> dict[str, NDArray[Any]]:
         assert result.hypothetical is not None
-        hypothetical = result.hypothetical.numpy()
+        hypothetical, within = result.hypothetical.numpy(), slice(rows.start, rows.stop)
         return {
-            "raw/seq": onehot.astype(np.int8),
+            "raw/seq": compared.onehot.astype(np.int8),
             "shap/seq": hypothetical.astype(np.float32),
-            "projected_shap/seq": (hypothetical * onehot).astype(np.float32),
-            "genolift/key": self.stored.key[rows.start : rows.stop],
-            "genolift/id": np.array(self.stored.id[rows.start : rows.stop], dtype=np.str_),
+            "projected_shap/seq": (hypothetical * compared.onehot).astype(np.float32),
+            "genolift/key": self.stored.key[within],
+            "genolift/id": np.array(self.stored.id[within], dtype=np.str_),
             "genolift/output": result.output.numpy(),
             "genolift/reference_output": result.reference_output.numpy(),
             "genolift/convergence_error": result.convergence_error.numpy(),
             "genolift/standard_error": result.standard_error.numpy(),
-            "genolift/sequence_digest": self.stored.digests[rows.start : rows.stop],
-            "genolift/reference_digest": self.compared.reference_digest[rows.start : rows.stop],
+            "genolift/sequence_digest": self.stored.digests[within],
+            "genolift/reference_digest": self.compared.reference_digest[within],
         }
+
+
+@contextmanager
+def _opened(
+    settings: Attribution, sequences: Path, references: Path, shard: tuple[int, int]
+) -> Iterator[_Work]:
+    """Open what is read, check that it belongs together and suits the model, and capture the model."""
+    stored = read_sequences(sequences)
+    rows = _rows_of_shard(len(stored.key), shard)
+    with open_references(references) as compared:
+        check_references(stored, compared, references)
+        model = load_model(settings.model)
+        check_length(stored, input_length(model, settings.model), sequences, settings.model_name)
+        inputs = HeldInputs(settings.held, stored)
+        two, beside, names = first_two(stored, inputs)
+        check_model(model, two, beside, names, chosen_device(settings.device))
+        agreement = check_expected(model, settings.model, settings.held)
+        explainer = Explainer(
+            model,
+            two,
+            rule=settings.rule,
+            target=settings.target,
+            keep_final_activation=settings.keep_final_activation,
+            extra_inputs=beside,
+            device=settings.device,
+            precision=settings.precision,
+            memory=settings.memory,
+            besides=_bytes_of_piece(compared, inputs, rows),
+        )
+        check_target(explainer, two, beside)
+        yield _Work(settings, stored, rows, compared, inputs, explainer, agreement)
+
+
+def _compute(work: _Work, pieces: Pieces, progress: Callable[[int, int], None] | None) -> tuple[float, int]:
+    """Finish all pieces; return the largest relative convergence error, and the rows already there."""
+    largest, resumed, done = 0.0, 0, 0
+
+    def advance(pairs: int) -> None:
+        nonlocal done
+        done += pairs
+        if progress is not None:
+            progress(done, len(work.rows) * work.compared.number)
+
+    def prepare(rows: range) -> Block | _Compared:
+        block = pieces.read(rows)
+        return work.prepared(rows) if block is None else block
+
+    ahead = closing(prepared_ahead(work.pieces, prepare))
+    with WritesBehind(pieces) as behind, ahead as prepared:
+        for rows, before in prepared:
+            if isinstance(before, _Compared):
+                block = work.computed(rows, before, advance)
+                behind.write(rows, block)
+            else:
+                block = before
+                resumed += len(rows)
+                advance(len(rows) * work.compared.number)
+            if work.explainer.plan.uses_reference:
+                _check_tolerance(block, work.settings.tolerance)
+            largest = max(largest, float(_error(block).max()))
+    return largest, resumed
+
+
+def _finish(work: _Work, pieces: Pieces, out: Path, more: Mapping[str, Any]) -> None:
+    """Write the finished pieces as one file, whose provenance says ``more`` too, and remove them."""
+    agreement = {} if work.agreement is None else {"model_agreement": asdict(work.agreement)}
+    write_contributions(
+        out,
+        pieces.blocks(work.pieces),
+        n=len(work.rows),
+        length=work.compared.length,
+        r=work.compared.number,
+        provenance={**work.provenance, **agreement, "tolerance": work.settings.tolerance, **more},
+        chromosomes=work.stored.chromosomes,
+    )
+    pieces.remove()
 
 
 def _bytes_besides(n: int, compared: References, inputs: HeldInputs) -> int:
@@ -306,11 +325,6 @@ def _divided(rows: range, length: int) -> list[range]:
     return [range(start, min(start + step, rows.stop)) for start in range(rows.start, rows.stop, step)]
 
 
-def _advance(progress: Callable[[int, int], None] | None, before: int, total: int, pairs: int) -> None:
-    if progress is not None:
-        progress(before + pairs, total)
-
-
 def _check_tolerance(block: Block, tolerance: float) -> None:
     error = _error(block)
     if error.max() <= tolerance:
@@ -330,18 +344,8 @@ def _error(block: Block) -> NDArray[Any]:
     )
 
 
-def _fingerprint(provenance: Mapping[str, Any], rows: range) -> str:
-    """Return what tells one work from another: all that its numbers depend on, so not the tolerance, nor what
-    the model is compared with.
-    """
-    provenance = {key: value for key, value in provenance.items() if key != "model_expect"}
-    return hashlib.sha256(
-        json.dumps([provenance, rows.start, rows.stop], sort_keys=True).encode()
-    ).hexdigest()
-
-
 def _rows_of_shard(n: int, shard: tuple[int, int]) -> range:
     i, k = shard
     if k < 1 or not 0 <= i < k:
-        raise InputError(f"{i}/{k} is no shard", where="shard", remedy="give i/k with i from 0 to k - 1")
+        raise InputError(f"is {i}/{k}", where="shard", remedy="give i/k with i from 0 to k - 1")
     return range(n * i // k, n * (i + 1) // k)
