@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from genolift.engine.plan import GENOMICS_DEFAULT
+from genolift.engine.rules.composites import GENOMICS_DEFAULT
 from genolift.files.output_paths import check_outputs
 from genolift.files.whole import whole_file
 from genolift.inspection.described import Inspection, inspect_model
