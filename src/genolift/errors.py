@@ -8,14 +8,14 @@ from contextlib import contextmanager
 
 
 class InputError(ValueError):
-    """A mistake in what the user gave: one line that says what is wrong, where, and what to do.
+    """A mistake in the user's input: one line that says what is wrong, where, and what to do.
 
     Parameters
     ----------
     what
         What is wrong, quoting the offending value.
     where
-        The file (with line or record), config key or argument it is wrong in.
+        The file (with line or record), config key or argument that is wrong.
     remedy
         What the user should do about it.
     """
@@ -29,12 +29,12 @@ class InputError(ValueError):
 
 
 Refusal = Callable[[str], InputError]
-"""Makes the error for one file from the reason why it cannot be read."""
+"""Makes the error for a file from the reason why it cannot be read."""
 
 
 @contextmanager
 def refused_as(refusal: Refusal, raised: tuple[type[Exception], ...]) -> Iterator[None]:
-    """Turn what a library raises in this block into the one error of what is read; an `InputError` passes."""
+    """Turn exceptions that a library raises in this block into one `InputError`; an `InputError` passes."""
     try:
         yield
     except InputError:
@@ -44,14 +44,14 @@ def refused_as(refusal: Refusal, raised: tuple[type[Exception], ...]) -> Iterato
 
 
 def unknown_key(key: object, known: Sequence[str], where: str) -> InputError:
-    """Return the error for a key of a mapping at ``where`` that is none of those known."""
+    """Return the error for an unknown key of a mapping at ``where``."""
     near = difflib.get_close_matches(str(key), known, 1)
-    remedy = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+    remedy = f"did you mean {near[0]!r}?" if near else f"the known keys are {', '.join(known)}"
     return InputError("unknown key", where=f"{where}.{key}", remedy=remedy)
 
 
 def in_one_line(text: str) -> str:
-    r"""Return text with white space as single blanks and what a terminal would obey or hide as ``\x1b``."""
+    r"""Return text with single blanks for white space, and control characters written as ``\x1b``."""
     line = " ".join(text.split())
     if line.isprintable():
         return line

@@ -1,8 +1,8 @@
-"""What a user should look at: told to a Python caller, and kept for the report.
+"""Warnings: shown to the user, and kept for the report.
 
-Steps log it, ``logging.getLogger("genolift").warning``. The command line prints that, and notes it for the
-report in the attribute ``warnings`` of the HDF5 file that the command writes. Where nobody has set up the
-logger in another way it becomes Python's `warnings.warn`, of the category `GenoliftWarning`.
+Steps log them with ``logging.getLogger("genolift").warning``. The command line prints them and records them
+for the report in the attribute ``warnings`` of the HDF5 file that the command writes. For a Python caller who
+has not configured the logger they become `warnings.warn`, with the category `GenoliftWarning`.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from genolift.errors import in_one_line
 
 
 class GenoliftWarning(UserWarning):
-    """Something to look at in what was given or found; the result is what was asked for."""
+    """Something to look at in the input or the results; the results are still what was asked for."""
 
 
 class AsWarnings(logging.Handler):
-    """Hands what is logged as a warning on to `warnings.warn`."""
+    """Passes logged warnings on to `warnings.warn`."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Warn with the text of a record, from the line that logged it."""
+        """Warn with a record's text, attributed to the line that logged it."""
         warnings.warn_explicit(record.getMessage(), GenoliftWarning, record.pathname, record.lineno)
 
 
 def _shown_as_it_is(record: logging.LogRecord) -> bool:
-    """Write out what a terminal would obey of a record, such as an escape code that a file's name holds."""
+    """Escape control characters in a record, such as an escape code in a file's name."""
     text = record.getMessage()
     if not text.isprintable():
         record.msg, record.args = in_one_line(text), None
@@ -38,7 +38,7 @@ def _shown_as_it_is(record: logging.LogRecord) -> bool:
 
 
 def warn_python_callers() -> None:
-    """Make warnings of what is logged, until somebody sets up the logger in another way."""
+    """Turn logged warnings into Python warnings, until somebody configures the logger."""
     logger = logging.getLogger("genolift")
     logger.addFilter(_shown_as_it_is)
     if not any(isinstance(each, AsWarnings) for each in logger.handlers):
@@ -47,11 +47,11 @@ def warn_python_callers() -> None:
 
 _MOST = 30
 _LONGEST = 500
-"""Warnings that are kept, and letters of each: an attribute of HDF5 has 64 KiB."""
+"""The most warnings kept, and characters of each: an HDF5 attribute has 64 KiB."""
 
 
 class Kept(logging.Handler):
-    """Keeps what a command warns of, and what the files that it reads say was warned of before."""
+    """Keeps a command's warnings, and those recorded in the files that it reads."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -62,7 +62,7 @@ class Kept(logging.Handler):
         self.add([record.getMessage()])
 
     def add(self, texts: Iterable[str]) -> None:
-        """Keep texts that are not kept yet, up to a number."""
+        """Keep new texts, up to a limit."""
         for text in texts:
             short = text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
             if short not in self.texts and len(self.texts) < _MOST:
@@ -75,13 +75,13 @@ def _kept() -> Kept | None:
 
 
 def kept_warnings() -> list[str]:
-    """Return what the running command has warned of, in order; nothing where none is running."""
+    """Return the running command's warnings so far, in order; none if no command is running."""
     kept = _kept()
     return [] if kept is None else list(kept.texts)
 
 
 def keep_warnings(texts: Iterable[str]) -> None:
-    """Keep what a file that the running command reads says was warned of."""
+    """Keep the warnings recorded in a file that the running command reads."""
     kept = _kept()
     if kept is not None:
         kept.add(texts)

@@ -178,9 +178,9 @@ def test_an_earlier_comparison_is_replaced_but_nothing_else(made: Study, tmp_pat
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"methods": ("rescaled",)}, "methods: 'rescaled' is no method; choose from genomics-default, "),
-        ({"methods": ()}, "methods: there is no method"),
-        ({"truth_motifs": ("X",)}, "truth_motifs: are chosen of no table; give --truth too"),
+        ({"methods": ("rescaled",)}, "methods: unknown method 'rescaled'; choose from genomics-default, "),
+        ({"methods": ()}, "methods: no method is given"),
+        ({"truth_motifs": ("X",)}, "truth_motifs: need a table of positions; give --truth too"),
         ({"target": "third"}, "target: there is no target 'third'; choose one of first, second"),
     ],
 )
@@ -264,16 +264,16 @@ def test_instances_are_those_of_the_sequences_and_the_motifs_chosen(tmp_path: Pa
             ["a\t0\t4\tX", "a\t-1\t4\tX"],
             "id\tstart\tend\tmotif",
             [],
-            "line 3: start is '-1', no whole number",
+            "line 3: start is '-1', not a whole number",
         ),
         (
             ["a\t0\t11\tX"],
             "id\tstart\tend\tmotif",
             [],
-            "line 2: 0 to 11 is no place in a sequence of 10 bases",
+            "line 2: 0 to 11 is not within a sequence of 10 bases",
         ),
-        (["a\t4\t4\tX"], "id\tstart\tend\tmotif", [], "line 2: 4 to 4 is no place in a sequence of 10 bases"),
-        (["c\t0\t4\tX"], "id\tstart\tend\tmotif", [], "no instance lies in any of the 2 sequences"),
+        (["a\t4\t4\tX"], "id\tstart\tend\tmotif", [], "line 2: 4 to 4 is not within a sequence of 10 bases"),
+        (["c\t0\t4\tX"], "id\tstart\tend\tmotif", [], "no instance is in any of the 2 sequences"),
     ],
 )
 def test_a_table_that_is_no_truth_is_refused(
@@ -286,7 +286,7 @@ def test_a_table_that_is_no_truth_is_refused(
 
 
 def test_sequences_of_one_id_cannot_have_a_truth(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="an id stands for two of the sequences"):
+    with pytest.raises(InputError, match="two sequences have the same id"):
         read_instances(truth_file(tmp_path, "a\t0\t4\tX"), ["a", "a"], 10)
 
 

@@ -46,7 +46,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2, done.stderr
     assert len(done.stderr.splitlines()) == 1
-    assert "references.h5: cannot be written (file too large); make room" in done.stderr
+    assert "references.h5: cannot be written (file too large); free some space" in done.stderr
     assert list((tmp_path / "out").iterdir()) == []
 
 

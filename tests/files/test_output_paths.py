@@ -76,7 +76,7 @@ def test_no_command_writes_over_an_input(
     before = {path: path.read_bytes() for path in there.rglob("*") if path.is_file()}
     code, err = run(capsys, *command.split())
     assert code == 2
-    assert "is an input too, and would be replaced; name another output" in err
+    assert "is also an input, and would be replaced; name another output" in err
     assert {path: path.read_bytes() for path in there.rglob("*") if path.is_file()} == before
 
 
@@ -85,9 +85,9 @@ def test_an_input_is_told_by_what_it_is_and_not_by_its_path(other: object, there
     assert callable(other)
     other(there / "in", there / "again")
     (there / "linked").symlink_to(there / "out")
-    with pytest.raises(InputError, match=r"in: is an input too \(.*again\), and would be replaced"):
+    with pytest.raises(InputError, match=r"in: is also an input \(.*again\), and would be replaced"):
         check_outputs([there / "in"], inputs=[there / "again"])
-    with pytest.raises(InputError, match="is an input too"):
+    with pytest.raises(InputError, match="is also an input"):
         check_outputs([there / "linked" / "index.tsv"], inputs=[there / "out" / "index.tsv"])
 
 
@@ -102,7 +102,7 @@ def test_two_outputs_with_one_name_are_refused(
     command: str, there: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, err = run(capsys, *command.split())
-    assert (code, "same: is named for two outputs; name another" in err) == (2, True)
+    assert (code, "same: is named for two outputs; give each its own path" in err) == (2, True)
     assert not (there / "same").exists()
 
 
@@ -120,7 +120,7 @@ def test_a_folder_of_the_user_s_is_not_replaced(
     before = sorted(path.name for path in Path("out").iterdir())
     code, err = run(capsys, *command.split())
     assert code == 2
-    assert f"out: is there already, and was not made by genolift {kind}; move it elsewhere, or " in err
+    assert f"out: already exists, and was not made by genolift {kind}; move it elsewhere, or " in err
     assert sorted(path.name for path in Path("out").iterdir()) == before
 
 
@@ -162,7 +162,7 @@ def test_what_a_user_put_into_a_folder_of_ours_is_not_lost(tmp_path: Path) -> No
 def test_a_folder_that_holds_an_input_is_not_replaced(tmp_path: Path) -> None:
     with whole_folder(tmp_path / "compared", "compare") as folder:
         (folder / "table.tsv").write_text("")
-    with pytest.raises(InputError, match=r"compared: holds an input, .*table\.tsv, and would be replaced"):
+    with pytest.raises(InputError, match=r"compared: contains an input, .*table\.tsv, and would be replaced"):
         check_outputs(
             folders=[(tmp_path / "compared", "compare")], inputs=[tmp_path / "compared" / "table.tsv"]
         )
@@ -240,7 +240,7 @@ def test_a_folder_of_pieces_that_is_not_ours_is_left_alone(tmp_path: Path) -> No
     pieces = tmp_path / "shard.h5.pieces"
     pieces.mkdir()
     (pieces / "notes.txt").write_text(TEXT)
-    with pytest.raises(InputError, match=r"shard\.h5\.pieces: is there already, and was not made by"):
+    with pytest.raises(InputError, match=r"shard\.h5\.pieces: already exists, and was not made by"):
         made.attribute()
     assert (pieces / "notes.txt").read_text() == TEXT
     shutil.rmtree(pieces)

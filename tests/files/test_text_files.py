@@ -143,9 +143,9 @@ NO_TEXT = {
     "xls": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "is a Microsoft Office file; save the sheet as text"),
     "hdf5": (hdf5(), "is an HDF5 file"),
     "gzip twice": (gzip.compress(gzip.compress(b"text")), "is compressed with gzip twice"),
-    "BAM": (gzip.compress(b"BAM\x01\0\0"), "is BAM; make BED of it with bedtools bamtobed"),
-    "bigBed": (b"\xeb\xf2\x89\x87\0", "is bigBed; make BED of it with bigBedToBed"),
-    "2bit": (b"\x43\x27\x41\x1a\0", "is 2bit; make FASTA of it with twoBitToFa"),
+    "BAM": (gzip.compress(b"BAM\x01\0\0"), "is BAM; convert it to BED with bedtools bamtobed"),
+    "bigBed": (b"\xeb\xf2\x89\x87\0", "is bigBed; convert it to BED with bigBedToBed"),
+    "2bit": (b"\x43\x27\x41\x1a\0", "is 2bit; convert it to FASTA with twoBitToFa"),
     "git lfs": (b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer"),
     "web page": (b"<!DOCTYPE html>\n<html>", "is a web page; download the file itself"),
     "binary": (bytes(range(256)), "is a binary file, not text"),
@@ -153,7 +153,7 @@ NO_TEXT = {
         "chr1\t5\t9\n".encode("utf-16-le"),
         "is UTF-16 text without a byte order mark",
     ),
-    "half of a UTF-16 letter": ("chr1\t5\t9\n".encode("utf-16")[:-1], "begins as UTF-16"),
+    "half of a UTF-16 letter": ("chr1\t5\t9\n".encode("utf-16")[:-1], "begins like UTF-16"),
 }
 
 
@@ -165,7 +165,7 @@ def test_every_reader_names_what_is_no_text(tmp_path: Path, kind: str, what: str
     path.write_bytes(content)
     if kind == "yaml":  # taken plain alone
         words = {"gzip twice": "is compressed with gzip", "BAM": "is compressed with gzip"}.get(what, words)
-        words = words.replace("begins as UTF-16", "is UTF-16")
+        words = words.replace("begins like UTF-16", "is UTF-16")
     with pytest.raises(InputError) as caught:
         read_all(path, kind)
     assert f"{path}: {words}" in str(caught.value)
@@ -195,7 +195,7 @@ def test_a_small_file_that_unpacks_to_more_than_memory_is_refused_without_unpack
     # one endless line, and endlessly many
     for bomb in (f"{first}\n" + "A" * 3_000_000, f"{first}\n" + "".join(map(row.format, range(20_000)))):
         path.write_bytes(gzip.compress(bomb.encode(), 1))
-        with pytest.raises(InputError, match="is too large, unpacked, for the memory there is"):
+        with pytest.raises(InputError, match="is too large, uncompressed, for the available memory"):
             read_all(path, kind)
 
 
@@ -218,7 +218,7 @@ def test_bytes_that_are_no_utf_8_are_read_as_latin_1_so_that_no_two_names_become
 def test_a_config_that_is_no_utf_8_is_refused_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"results: a\nanalyses: {caf\xe9: 1}\n")
-    with pytest.raises(InputError, match="file:2: the byte 0xe9 is no UTF-8; save it as UTF-8"):
+    with pytest.raises(InputError, match="file:2: the byte 0xe9 is not UTF-8; save it as UTF-8"):
         read_yaml(path)
 
 

@@ -22,7 +22,7 @@ def text_of(path: Path) -> str:
     for mark, encoding in ((b"\xff\xfe\0\0", "utf-32"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
         if data.startswith(mark):
             return io.StringIO(data.decode(encoding), newline=None).read()
-    text = data.decode("utf-8-sig", "surrogateescape")  # a byte that is no UTF-8 is Latin-1
+    text = data.decode("utf-8-sig", "surrogateescape")  # a byte that is not UTF-8 is Latin-1
     text = re.sub("[\udc80-\udcff]", lambda byte: chr(ord(byte[0]) - 0xDC00), text)
     return io.StringIO(text, newline=None).read()
 

@@ -413,7 +413,7 @@ def with_row(array: NDArray[Any], row: int, value: float) -> NDArray[Any]:
 
 DAMAGED: dict[str, tuple[bytes, str]] = {
     "objects": (savez(dna=X, y0=Y.astype(object)), "y0: holds Python objects, which could run code"),
-    "complex numbers": (savez(dna=X, y0=Y.astype(complex)), "y0: holds complex128, no real numbers"),
+    "complex numbers": (savez(dna=X, y0=Y.astype(complex)), "y0: holds complex128, not real numbers"),
     "texts": (savez(dna=X, y0=Y.astype(str)), "y0: holds no numbers by sequence"),
     "a DNA of texts": (savez(dna=X.astype(str), y0=Y), "dna: holds no numbers by sequence"),
     "no outputs": (savez(dna=X), "has no array of the model's output y0, but dna 8x4x30"),
@@ -436,7 +436,7 @@ DAMAGED: dict[str, tuple[bytes, str]] = {
     "a damaged name": (savez(dna=X, y0=Y).replace(b"y0.npy", b"y0.npq"), "holds 'y0.npq', which is no array"),
     "a truncated file": (savez(dna=X, y0=Y)[:-40], "is damaged (File is not a zip file)"),
     "a wrong checksum": (savez(dna=X, y0=Y).replace(b"\x93NUM", b"\x93NUM"), ""),
-    "an array cut short": (zipped(dna=npy(X)[:-4], y0=npy(Y)), "dna.npy is not as large as its shape"),
+    "an array cut short": (zipped(dna=npy(X)[:-4], y0=npy(Y)), "dna.npy does not have the size of its shape"),
     "a shape that is not there": (
         zipped(dna=npy(X, **{"(8,_4,_30)": "(8,4,9**9)"}), y0=npy(Y)),
         "is damaged",
@@ -473,7 +473,7 @@ def test_a_flipped_byte_and_an_archive_that_unpacks_without_end_are_refused(
     assert file.stat().st_size < 10_000
     message = said(small(), files)
     assert message.endswith(
-        "unpacks to 4 MiB, and 1 MiB are the most; a few sequences are enough: write fewer"
+        "expands to 4 MiB, more than the 1 MiB allowed; a few sequences are enough: write fewer"
     )
 
 
@@ -565,7 +565,7 @@ def test_a_run_begins_nothing_of_a_model_that_gives_other_outputs(tmp_path: Path
 def test_a_file_of_the_author_s_outputs_is_no_place_for_an_output(done: Study) -> None:
     keys = {"path": done.model.path, "class": done.model.class_name, "expect": write_expected(done)}
     source = Source(fasta=done.folder / "sequences.fa")
-    with pytest.raises(InputError, match="is an input too, and would be replaced"):
+    with pytest.raises(InputError, match="is also an input, and would be replaced"):
         check(done, source, models={"model": ModelSpec.of(keys)}, out=done.folder / "expected.npz")
 
 

@@ -120,8 +120,8 @@ def test_a_missing_shard_is_named_before_anything_is_read(tmp_path: Path) -> Non
     held = shard.read_bytes()
     shard.unlink()
     message = refused(spec(folder))
-    assert f"names {shard.name}, which is not beside it; copy it into {folder}" in message
-    with pytest.raises(genolift.InputError, match="which is not beside it"):
+    assert f"names {shard.name}, which is not next to it; copy it into {folder}" in message
+    with pytest.raises(genolift.InputError, match="which is not next to it"):
         ModelSpec.of(spec(folder)).files  # noqa: B018 - the workflow asks
     (folder / shard.name).write_bytes(held)
     check_same(genolift.load_model(spec(folder)), model)
@@ -142,7 +142,7 @@ def test_shards_that_are_not_what_the_index_says_are_refused(tmp_path: Path) -> 
 def test_an_index_reads_no_file_but_those_beside_it(tmp_path: Path, name: Any) -> None:
     folder, _ = folder_of(tmp_path, "safetensors", shards=2)
     (folder / INDEX["safetensors"]).write_text(json.dumps({"weight_map": {"conv.weight": name}}))
-    assert "which is no file beside it; name files of the index's own folder" in refused(spec(folder))
+    assert "which is not a file next to it; name files in the index's own folder" in refused(spec(folder))
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_a_config_takes_a_folder_and_checks_its_files(tmp_path: Path) -> None:
     with pytest.raises(genolift.InputError, match="holds weights but no model"):
         resolve_config(config, "config")
     next(folder.glob("*00001-of*")).unlink()
-    with pytest.raises(genolift.InputError, match="which is not beside it"):
+    with pytest.raises(genolift.InputError, match="which is not next to it"):
         resolve_config(config, "config")
 
 

@@ -314,7 +314,7 @@ def test_limits_hold_the_highest_and_the_lowest_stack() -> None:
             ),
             r"per_sequence\.tsv: has 5 sequences that are not the 6 of",
         ),
-        (lambda inputs: inputs["contributions"].write_text("nothing"), "is no file of contributions"),
+        (lambda inputs: inputs["contributions"].write_text("nothing"), "is not a file of contributions"),
     ],
 )
 def test_wrong_files_are_refused_and_nothing_is_left(tmp_path: Path, break_it: Any, message: str) -> None:

@@ -111,7 +111,7 @@ def test_one_model_has_no_section_of_models(tmp_path: Path) -> None:
 def test_a_model_s_file_that_is_missing_or_of_another_run_is_named(own: Path, tmp_path: Path) -> None:
     path = own / "models" / "fold_1" / "contributions.h5"
     tell(path, model_sha256="b" * 64)
-    with pytest.raises(InputError, match=r"fold_1/contributions\.h5: is of another run than contributions"):
+    with pytest.raises(InputError, match=r"fold_1/contributions\.h5: belongs to another run than contrib"):
         report(own, tmp_path / "report.html")
     path.unlink()
     with pytest.raises(InputError, match=r"fold_1/contributions\.h5: no such file"):

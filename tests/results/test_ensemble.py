@@ -193,7 +193,7 @@ def test_models_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
         "b0.h5: the shards of b lack 3 of 6 sequences, key 3 first; give every shard of these sequences once"
     )
     message = refused_by(lambda: made.aggregate(*both, "b1.h5"))
-    assert "the shards of b hold 9 sequences, 6 are kept" in message
+    assert "the shards of b hold 9 sequences, not the 6 that are kept" in message
     changes: dict[str, Any]
     for name, changes, said in (
         ("target", {"target": 1}, "the model c was run with target 1, a with 0; attribute every model with"),
@@ -218,9 +218,7 @@ def test_a_name_that_two_models_have_and_a_model_of_two_names_are_refused(tmp_pa
     made.attribute("b.h5", model=made.fold(1), model_name="a", shard=(1, 2))
     message = refused_by(lambda: made.aggregate("a.h5", "b.h5"))
     assert "b.h5: was made with model " in message
-    assert (
-        "remove the shards and attribute again (models of an ensemble are told apart by --model-n" in message
-    )
+    assert "remove the shards and attribute again (for several models, give each its --model-name)" in message
     copy = ModelSpec(f"{tmp_path}/copy.safetensors", made.model.class_name)
     Path(copy.path).write_bytes(Path(made.fold(0).path).read_bytes())
     made.attribute("a.h5", model=made.fold(0), model_name="a")

@@ -170,7 +170,7 @@ def test_a_row_that_was_edited_in_place_is_refused(own: Study, name: str) -> Non
         file[name][:] = values
     with pytest.raises(InputError) as refusal, open_contributions(own.folder / "contributions.h5") as file:
         file[name][:]
-    assert f"{name} is not what was written in row 2" in str(refusal.value)
+    assert f"{name} was changed in row 2 after it was written" in str(refusal.value)
 
 
 def test_rows_before_an_edited_one_are_read(own: Study) -> None:
@@ -251,7 +251,7 @@ def test_a_piece_of_other_rows_or_another_work_is_computed_again(
         ),
         (
             ("per_base.parquet",),
-            "per_base.parquet: is of another run than contributions.h5; run genolift aggr",
+            "per_base.parquet: belongs to another run than contributions.h5; run genolift aggr",
         ),
         (
             ("motifs.h5",),
@@ -265,7 +265,7 @@ def test_a_piece_of_other_rows_or_another_work_is_computed_again(
         ),
         (
             ("logos/logos.json",),
-            "logos.json: genolift logos was run on another contributions.h5 than the one",
+            "logos.json: genolift logos was run on another contributions.h5 than the present one",
         ),
     ],
 )

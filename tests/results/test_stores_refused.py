@@ -130,10 +130,10 @@ def deep_groups(file: h5py.File, name: str) -> None:
         (soft_link, "is a link to somewhere else"),
         (external_storage, "has its values in another file"),
         (virtual, "is a virtual dataset, whose values are in other files"),
-        (enormous, "is said to have"),
+        (enormous, "declares"),
         (huge_chunk, "has chunks of over 268435456 bytes"),
         (other_filter, "is compressed by HDF5's filter 32015"),
-        (group_in_itself, "is a group that stands in two places"),
+        (group_in_itself, "is a group that is linked twice"),
         (deep_groups, "is nested in more than 64 groups"),
     ],
 )

@@ -47,7 +47,7 @@ TEXTS = {
     "a bell": (f"{BASE}x: a\x07b\n", "line {n}: holds the character U+0007"),
     "an escaped NUL": (f'{BASE}x: "a\\0b"\n', ": x: holds the character U+0000"),
     "half a letter": (f'{BASE}x: "\\ud800"\n', ": x: holds the character U+D800"),
-    "a text without an end": (f"{BASE}x: {'a' * 20_000}\n", "has 20,000 letters, and 10,000 are the most"),
+    "a text without an end": (f"{BASE}x: {'a' * 20_000}\n", "20,000 characters, more than the 10,000"),
     "3 million letters": (f"# {'a' * 3_000_000}\n{BASE}", "has more than 2,000,000 characters"),
 }  # fmt: skip
 

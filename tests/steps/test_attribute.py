@@ -167,7 +167,7 @@ def test_a_full_disk_loses_nothing_that_was_done(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(np, "savez", full)
     message = refused_by(made.attribute)
-    assert "cannot be written (no space left on device); make room" in message
+    assert "cannot be written (no space left on device); free some space" in message
     assert not (tmp_path / "shard.h5").exists()
     assert not list((tmp_path / "shard.h5.pieces").glob("*unfinished*"))
     monkeypatch.setattr(np, "savez", savez)
@@ -250,9 +250,11 @@ def test_shards_that_do_not_belong_together_are_refused(done: Study, tmp_path: P
     made.attribute("b.h5", shard=(1, 2))
     made.attribute("c.h5", shard=(1, 2), target=1)
     assert "the shards lack 10 of 20 sequences, key 10 first" in refused_by(lambda: made.aggregate("a.h5"))
-    assert "hold 30 sequences, 20 are kept" in refused_by(lambda: made.aggregate("a.h5", "b.h5", "b.h5"))
+    assert "hold 30 sequences, not the 20 that are kept" in refused_by(
+        lambda: made.aggregate("a.h5", "b.h5", "b.h5")
+    )
     assert "was made with" in refused_by(lambda: made.aggregate("a.h5", "c.h5"))
-    assert "is no file of contributions" in refused_by(lambda: made.aggregate("references.h5"))
+    assert "is not a file of contributions" in refused_by(lambda: made.aggregate("references.h5"))
     assert not (tmp_path / "contributions.h5").exists()
 
 

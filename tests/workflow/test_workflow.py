@@ -145,7 +145,7 @@ def test_no_folder_with_files_of_the_user_s_is_replaced(
     (tmp_path / place / "mine.txt").write_text("mine")
     code, said = snakemake("--cores", "1", "--configfile", "my.yaml", folder=tmp_path)
     assert code == 2
-    assert said.splitlines()[-1].startswith(f"genolift: error: {place}: is there already, ")
+    assert said.splitlines()[-1].startswith(f"genolift: error: {place}: already exists, ")
     assert (tmp_path / place / "mine.txt").read_text() == "mine"
     assert not (tmp_path / "results" / "tiny" / "check.json").exists(), "before any step"
 

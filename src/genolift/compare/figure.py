@@ -1,4 +1,4 @@
-"""The figure of a comparison of methods, from its tables."""
+"""The figure of a comparison of methods, drawn from its tables."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PANEL = 2.3
 def draw_comparison(
     table: pd.DataFrame, agreement: pd.DataFrame, about: Mapping[str, Any], stem: Path
 ) -> None:
-    """Write ``stem``.svg and ``stem``.png: agreement, cost and, where truth is known, precision.
+    """Write ``stem``.svg and ``stem``.png: agreement, cost and, if the truth is known, precision.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def draw_comparison(
     about
         ``n_sequences``, ``reference_kind``, ``reference_number``, ``target``, ``true_base_share``.
     stem
-        The files' path without suffix.
+        The files' path without the suffix.
     """
     with style():
         figure = comparison_figure(table, agreement, about)
@@ -39,7 +39,7 @@ def draw_comparison(
 
 
 def comparison_figure(table: pd.DataFrame, agreement: pd.DataFrame, about: Mapping[str, Any]) -> Any:
-    """Return the matplotlib Figure; arguments as in `draw_comparison`. The panels share a row a method."""
+    """Return the matplotlib Figure; arguments as in `draw_comparison`. The panels share their rows."""
     from matplotlib.figure import Figure
 
     names = list(table["method"])
@@ -94,7 +94,7 @@ def _two_digits(value: float) -> str:
 
 
 def _square(names: list[str], agreement: pd.DataFrame) -> NDArray[np.float64]:
-    """Return Pearson's correlations above the diagonal and Spearman's below, NaN where there is none."""
+    """Return Pearson's correlations above the diagonal and Spearman's below; NaN where undefined."""
     values = np.full((len(names), len(names)), np.nan)
     at = {name: place for place, name in enumerate(names)}
     for pair in agreement.itertuples():
@@ -110,14 +110,14 @@ def _draw_cost(axes: Any, table: pd.DataFrame) -> None:
     _bars(axes, shown)
     finite = shown[shown > 0]
     axes.set_xscale("log")
-    axes.set_xlim(finite.min() / 2, finite.max() * 12)  # room for the longest bar's figure
+    axes.set_xlim(finite.min() / 2, finite.max() * 12)  # room for the number at the longest bar
     for row, (value, note) in enumerate(zip(shown, table["note"], strict=True)):
         if note:
             axes.text(axes.get_xlim()[0] * 1.15, row, "refused", va="center", fontsize=7.5, color=_MARK)
         else:
             axes.text(value * 1.15, row, _figure_of(value), va="center", fontsize=7.5, color=_INK)
     axes.set_title("time", fontsize=9, loc="left")
-    axes.set_xlabel("multiple of gradient x input" if relative else "milliseconds a sequence")
+    axes.set_xlabel("multiple of gradient x input" if relative else "milliseconds per sequence")
 
 
 def _figure_of(value: float) -> str:

@@ -1,6 +1,6 @@
 """Attribution methods run side by side on one input: a table, their agreement and a figure. Prints nothing.
 
-Joins models, references and methods with the files.
+Reads the files, runs every method on the same model and references, and writes the results.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from genolift.settings.extra_inputs import HeldSpec
 _LOG = logging.getLogger("genolift")
 GRADIENT_X_INPUT = "gradient-x-input"
 _KIND = "compare"
-# What takes less than a second is run again, since other work on the machine makes short runs uncertain.
+# Runs of less than a second are repeated, since other work on the machine makes their times unreliable.
 _SHORT, _MOST_RUNS = 1.0, 5
 
 Run = Callable[[Tensor, Tensor], Attribution]
@@ -63,14 +63,14 @@ class CompareSummary:
 
 @dataclass(frozen=True)
 class _Settings:
-    """What every method is given."""
+    """What all methods are given."""
 
     model: Model
     example: Tensor
     held: tuple[Tensor, ...]
-    """What the model is given beside the bases of all sequences that are compared, (n, ...) each."""
+    """Extra channels and inputs of all sequences that are compared, (n, ...) each."""
     explained: Mapping[str, Any]
-    """The target and whether its final activation is kept, device and precision, as the methods take them."""
+    """The methods' keywords target, keep_final_activation, device and precision."""
     steps: int
     batch_size: int | None
 
@@ -80,7 +80,7 @@ class _Settings:
         return make(self.model, self.example, extra_inputs=held, **options, **self.explained)
 
     def options(self, x: Tensor) -> dict[str, Any]:
-        """Return what every explainer is called with, for the first sequences ``x``."""
+        """Return the keywords that every explainer is called with, for the first sequences ``x``."""
         return {"extra_inputs": tuple(each[: len(x)] for each in self.held), "batch_size": self.batch_size}
 
 
@@ -132,8 +132,8 @@ METHODS: Mapping[str, Method] = {
     "grad-cam": Method(partial(_grad_cam, False)),
     "guided-grad-cam": Method(partial(_grad_cam, True)),
 }
-"""Every method by its name. The first four compare with the references; those with a gradient or relevance
-are multiplied by the input itself."""
+"""Every method by its name. The first four compare with the references; gradients and relevances are
+multiplied by the input itself."""
 
 
 def compare(
@@ -154,16 +154,15 @@ def compare(
     device: str | None = None,
     precision: str = "float32",
 ) -> CompareSummary:
-    """Run methods on the first sequences of a store, and write how they agree, what they cost and find.
+    """Run methods on the first sequences, and write how well they agree, what they cost and what they find.
 
-    The folder holds ``methods.tsv``, a row a method: ``method``, ``seconds`` of computing (without tracing
-    the model, after one sequence to warm up; the least of up to five runs where they are short),
+    The folder holds ``methods.tsv``, one row per method: ``method``, ``seconds`` of computing (without
+    tracing, after a warm-up on one sequence; the minimum of up to five runs if they are short),
     ``seconds_per_sequence``, ``cost`` as a multiple of gradient x input, ``convergence_error_relative_max``
     of the methods that promise a sum, with ``truth`` the columns of `genolift.compare.truth.Found`, and
     ``note``, why a method refused the model; ``agreement.tsv``, ``method1 method2 pearson spearman``: the
     mean over sequences of the correlation of per-base scores; ``comparison.json``, what was run; and the
-    figure,
-    ``compare.svg`` and ``compare.png``.
+    figure as ``compare.svg`` and ``compare.png``.
 
     Parameters
     ----------
@@ -172,17 +171,17 @@ def compare(
     model, held, target, keep_final_activation, batch_size, device, precision
         As in `genolift.steps.attribute.attribute`.
     out
-        The folder to make; an earlier comparison there is replaced.
+        The folder to write; an earlier comparison there is replaced.
     methods
         Names in `METHODS`.
     number
-        How many sequences to take, from the first on.
+        How many sequences to use, from the first.
     steps
         Points on the path of integrated gradients.
     truth
-        A table of where motifs are, see `genolift.compare.truth.read_instances`.
+        A table of known motif positions, see `genolift.compare.truth.read_instances`.
     truth_motifs
-        The motifs that matter for the target; all, where empty.
+        The motifs that matter for the target; empty for all.
 
     Raises
     ------
@@ -193,7 +192,7 @@ def compare(
     started = time.monotonic()
     methods = _checked_methods(methods)
     if truth_motifs and truth is None:
-        raise InputError("are chosen of no table", where="truth_motifs", remedy="give --truth too")
+        raise InputError("need a table of positions", where="truth_motifs", remedy="give --truth too")
     read = [sequences, references, truth, *model.files, *held.files]
     check_outputs(folders=[(out, _KIND)], inputs=read)
     stored = read_sequences(sequences)
@@ -246,7 +245,7 @@ def compare(
 
 @dataclass(frozen=True)
 class _Result:
-    """What a method gave: scores (sequence, position), or why it refused the model."""
+    """A method's scores, (sequence, position), or the reason why it refused the model."""
 
     scores: NDArray[np.float64]
     seconds: float = float("nan")
@@ -275,7 +274,7 @@ def _run_all(
 def _run(method: Method, settings: _Settings, onehot: Tensor, references: Tensor) -> _Result:
     run = method.prepare(settings)
     shared = references.dim() == onehot.dim()
-    run(onehot[:1], references if shared else references[:1])  # what only the first call takes long for
+    run(onehot[:1], references if shared else references[:1])  # the first call is slower than the others
     seconds: list[float] = []
     while not seconds or (len(seconds) < _MOST_RUNS and sum(seconds) < _SHORT):
         started = time.perf_counter()
@@ -304,13 +303,13 @@ def _table(results: Mapping[str, _Result], instances: Instances | None, n: int) 
 
 
 def agreement_table(scores: Mapping[str, NDArray[np.floating]]) -> pd.DataFrame:
-    """Return how methods agree: ``method1 method2 pearson spearman``, a row for each two of them.
+    """Return how well methods agree: ``method1 method2 pearson spearman``, a row for each pair.
 
     Parameters
     ----------
     scores
-        Per-base scores of each method, (sequence, position). The correlation over the positions of a sequence
-        is averaged over sequences; one in which a method gives every base the same score has none.
+        Per-base scores of each method, (sequence, position). The correlation over positions is averaged over
+        sequences, except those where a method gives all bases the same score and there is no correlation.
     """
     ranks = {name: rankdata(values, axis=1) for name, values in scores.items()}
     names = list(scores)
@@ -323,7 +322,7 @@ def agreement_table(scores: Mapping[str, NDArray[np.floating]]) -> pd.DataFrame:
 
 
 def _correlation(one: NDArray[np.floating], other: NDArray[np.floating]) -> float:
-    """Return Pearson's correlation over positions, averaged over the sequences that have one."""
+    """Return Pearson's correlation over positions, averaged over the sequences where it is defined."""
     defined = (np.ptp(one, axis=1) > 0) & (np.ptp(other, axis=1) > 0)
     if not defined.any():
         return float("nan")
@@ -331,7 +330,7 @@ def _correlation(one: NDArray[np.floating], other: NDArray[np.floating]) -> floa
 
 
 def _share(instances: Instances | None, n: int, length: int) -> float | None:
-    """Return the share of true bases in the sequences that hold any: the precision of chance."""
+    """Return the share of true bases in the sequences that have any: the precision expected by chance."""
     if instances is None:
         return None
     truth = instances.true_bases((n, length))
@@ -342,8 +341,8 @@ def _checked_methods(methods: Sequence[str]) -> list[str]:
     for name in methods:
         if name not in METHODS:
             raise InputError(
-                f"{name!r} is no method", where="methods", remedy=f"choose from {', '.join(METHODS)}"
+                f"unknown method {name!r}", where="methods", remedy=f"choose from {', '.join(METHODS)}"
             )
     if not methods:
-        raise InputError("there is no method", where="methods", remedy="give at least one")
+        raise InputError("no method is given", where="methods", remedy="give at least one")
     return list(dict.fromkeys(methods))

@@ -1,4 +1,4 @@
-"""Where motifs truly are, and how well per-base scores find them."""
+"""Known positions of motifs, and how well per-base scores find them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from genolift.files.whole import existing_file
 
 @dataclass(frozen=True)
 class Instances:
-    """Motifs in some sequences: int64 (instance,) each; ``start`` and ``end`` are 0-based half-open."""
+    """Motif instances in sequences, int64 (instance,) each; ``start`` and ``end`` are 0-based half-open."""
 
     sequence: NDArray[np.int64]
     """The sequence's row."""
@@ -29,7 +29,7 @@ class Instances:
     """Whether the motif matters for what is explained."""
 
     def true_bases(self, shape: tuple[int, int]) -> NDArray[np.bool_]:
-        """Return which bases lie in a motif that matters, (sequence, position)."""
+        """Return which bases are in a motif that matters, (sequence, position)."""
         mask = np.zeros(shape, dtype=bool)
         places = zip(self.sequence, self.start, self.end, self.matters, strict=True)
         for row, start, end, matters in places:
@@ -48,37 +48,37 @@ class Found:
     """How well scores find the motifs that matter."""
 
     average_precision: float
-    """Mean over the sequences that hold a true base of the average precision of ranking their bases."""
+    """Average precision of ranking a sequence's bases by score, averaged over sequences with true bases."""
     precision_at_true: float
-    """Mean over them of the share of true bases among as many best bases as there are true ones."""
+    """Share of true bases among the top k, for k true bases, averaged over the same sequences."""
     instance_share_not_positive: float
-    """Share of the instances of motifs that matter whose scores sum to 0 or less: those that are missed."""
+    """Share of the instances that matter whose scores sum to 0 or less, that is, which are missed."""
     instance_mean_score: float
     """Mean of those sums, in the units of the scores."""
     other_instance_mean_score: float
-    """The same for the motifs that do not matter, where 0 or less is right; NaN if there are none."""
+    """The same for motifs that do not matter, where 0 or less is right; NaN if there are none."""
 
 
 def read_instances(path: Path, ids: Sequence[str], length: int, *, motifs: Sequence[str] = ()) -> Instances:
-    """Return the instances in a table that lie in the sequences ``ids``.
+    """Return the instances in a table that belong to the sequences ``ids``.
 
     Parameters
     ----------
     path
-        Tab-separated, with the columns id, start and end (0-based half-open), and motif where ``motifs`` are
-        chosen; such as the demo's ``instances.tsv``. Rows of other sequences are left out.
+        Tab-separated, with the columns id, start and end (0-based half-open), and motif if ``motifs`` are
+        given; the demo's ``instances.tsv`` is an example. Rows for other sequences are ignored.
     ids
-        What the sequences are called, in their order.
+        The ids of the sequences, in order.
     length
-        Bases of a sequence.
+        Bases per sequence.
     motifs
-        The motifs that matter for what is explained; all, where empty.
+        The motifs that matter for the target; empty for all.
 
     Raises
     ------
     InputError
-        If the file is no such table, a place lies outside its sequence, a motif is not in it, an id stands
-        for two sequences, or no instance that matters lies in any of the sequences.
+        If the file is not such a table, an instance is outside its sequence, a motif is not in the table, two
+        sequences have the same id, or no instance that matters is in any of the sequences.
     """
     table = _read_table(path, ["id", "start", "end", *(["motif"] if motifs else [])])
     there = set(table["motif"]) if motifs else set()
@@ -90,24 +90,24 @@ def read_instances(path: Path, ids: Sequence[str], length: int, *, motifs: Seque
     rows = {name: row for row, name in enumerate(ids)}
     if len(rows) != len(ids):
         raise InputError(
-            "an id stands for two of the sequences, so that its instances cannot be told apart",
+            "two sequences have the same id, so its instances could belong to either",
             where=str(path),
-            remedy="compare on sequences with an id of their own each",
+            remedy="give every sequence its own id",
         )
     for line, (start, end) in enumerate(zip(table["start"], table["end"], strict=True), start=2):
         if not 0 <= start < end or (table["id"].iloc[line - 2] in rows and end > length):
             raise InputError(
-                f"{start} to {end} is no place in a sequence of {length} bases",
+                f"{start} to {end} is not within a sequence of {length} bases",
                 where=f"{path}, line {line}",
-                remedy="give 0-based half-open coordinates, from the sequence's first base",
+                remedy="give 0-based half-open coordinates relative to the sequence's first base",
             )
     table = table[table["id"].isin(list(rows))]
     matters = table["motif"].isin(list(motifs)) if motifs else pd.Series(True, index=table.index)
     if not matters.any():
         raise InputError(
-            f"no instance lies in any of the {len(ids)} sequences",
+            f"no instance is in any of the {len(ids)} sequences",
             where=str(path),
-            remedy="give the table that belongs to the sequences, by their ids",
+            remedy="give the table for these sequences; its ids must be theirs",
         )
     return Instances(
         np.array([rows[name] for name in table["id"]], dtype=np.int64),
@@ -122,7 +122,7 @@ def _read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     try:
         table = pd.read_csv(file, sep="\t", dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE)
     except (ValueError, UnicodeError) as error:
-        raise InputError(f"is no table ({error})", where=str(file)) from error
+        raise InputError(f"cannot be read as a table ({error})", where=str(file)) from error
     for name in columns:
         if name not in table.columns:
             raise InputError(
@@ -133,7 +133,7 @@ def _read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
         if not whole.all():
             line = int((~whole).to_numpy().argmax()) + 2
             raise InputError(
-                f"{name} is {table[name].iloc[line - 2]!r}, no whole number", where=f"{file}, line {line}"
+                f"{name} is {table[name].iloc[line - 2]!r}, not a whole number", where=f"{file}, line {line}"
             )
     return table.astype({"start": "int64", "end": "int64"})
 
@@ -154,10 +154,10 @@ def find(scores: NDArray[np.floating], instances: Instances) -> Found:
 
 
 def precision_at_true(scores: NDArray[np.floating], truth: NDArray[np.bool_]) -> float:
-    """Return the share of true bases among the best k, with k the number of true bases, 1 or more.
+    """Return the share of true bases among the top k, with k the number of true bases, 1 or more.
 
-    Where bases of equal score compete for the last places, it is the share to be expected when chance decides
-    among them. ``scores`` and ``truth`` are (position,).
+    If bases with equal scores compete for the last places, it is the share expected when they are drawn at
+    random. ``scores`` and ``truth`` are (position,).
     """
     k = truth.sum()
     first, last = rankdata(-scores, "min"), rankdata(-scores, "max")

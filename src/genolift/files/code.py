@@ -1,6 +1,6 @@
 """The Python files that the user's code imports from its own folder, found by reading import statements.
 
-Nothing of it is run, and torch is not needed: the workflow asks when it makes its graph of jobs.
+The code is not run, and torch is not needed: the workflow asks while it builds its graph of jobs.
 """
 
 from __future__ import annotations
@@ -17,36 +17,35 @@ from genolift.errors import InputError
 
 _INSTALLED = ("site-packages", "dist-packages")
 _LARGEST_SOURCE = 10 * 2**20
-"""Bytes of a file that is still read for what it imports; a longer one is data."""
+"""Bytes. A longer file is data, and is not searched for imports."""
 _LONGEST_NAME = 200
-"""Characters of a file's name, with room for a suffix."""
+"""Characters of a file's name, leaving room for a suffix."""
 
 
 def code_files(location: str) -> dict[str, Path]:
-    """Return a Python file, or those of a module, and what they import from their folder, directly or through
-    others.
+    """Return the files of a module, and those it imports from their folder, directly or indirectly.
 
-    Statements within functions and classes count, and so does ``importlib.import_module`` of a written name.
-    What is imported from elsewhere, such as an installed package, is not followed.
+    Import statements within functions and classes count, and so does ``importlib.import_module`` of a literal
+    name. Imports from elsewhere, such as an installed package, are not followed.
 
     Parameters
     ----------
     location
-        "path/to/model.py", or "package.module", which is the user's own where it lies in the working folder
-        or is installed to be edited.
+        "path/to/model.py", or "package.module", which is the user's own if it is in the working folder or an
+        editable install.
 
     Returns
     -------
     dict
-        Path by name relative to the folder, such as "parts/blocks.py", a file itself first. Nothing where the
-        module is an installed package's or is not found.
+        Path by name relative to the folder, such as "parts/blocks.py", the file at ``location`` first. Empty
+        if the module belongs to an installed package or is not found.
     """
     folder = code_folder(location)
     return {} if folder is None else files_with_imports(folder, location)
 
 
 def files_with_imports(folder: Path, location: str) -> dict[str, Path]:
-    """Return what `code_files` does, of a file or module of one folder."""
+    """Return what `code_files` returns, for a file or module in a known folder."""
     if location.endswith(".py"):
         waiting = [("", folder / Path(location).resolve().name)]
     else:
@@ -66,7 +65,7 @@ def files_with_imports(folder: Path, location: str) -> dict[str, Path]:
 
 
 def code_folder(location: str) -> Path | None:
-    """Return the folder that the names of `code_files` are relative to; None for an installed package."""
+    """Return the folder to which the names of `code_files` are relative; None for an installed package."""
     if location.endswith(".py"):
         return folder_of(Path(location))
     top = location.partition(".")[0]
@@ -85,16 +84,16 @@ def code_folder(location: str) -> Path | None:
 
 
 def folder_of(file: Path) -> Path:
-    """Return the folder that a file's neighbours lie in, as the user wrote it where it is not a link."""
+    """Return the folder of a file, spelled as the user wrote it unless that is a link."""
     real = file.resolve().parent
     return file.parent if file.parent.resolve() == real else real
 
 
 def files_of_module(folder: Path, name: str) -> Iterator[tuple[str, Path]]:
-    """Yield the files of a module and of the packages around it, in a folder, with each one's dotted name.
+    """Yield the files in a folder of a module and of the packages around it, each with its dotted name.
 
-    As Python does it: of one name a package goes before a file, and a folder without ``__init__`` counts only
-    where no other package has its name. A name of which the folder has nothing yields nothing.
+    The order is Python's: a package comes before a file of the same name, and a folder without ``__init__``
+    counts only if no other package has its name. A module that is not in the folder yields nothing.
     """
     parts = name.split(".")
     if not all(part.isidentifier() and len(part) <= _LONGEST_NAME for part in parts):
@@ -115,7 +114,7 @@ def files_of_module(folder: Path, name: str) -> Iterator[tuple[str, Path]]:
 
 
 def is_neighbour(folder: Path, name: str) -> bool:
-    """Whether ``import name`` means a file or package of a folder, for a file that lies in it."""
+    """Whether ``import name``, in a file of this folder, imports a file or package of the same folder."""
     if name in sys.builtin_module_names or folder.name in _INSTALLED:
         return False
     if _with_suffix(folder / name / "__init__") or _with_suffix(folder / name):
@@ -124,12 +123,12 @@ def is_neighbour(folder: Path, name: str) -> bool:
 
 
 def is_installed(file: Path) -> bool:
-    """Whether a file is of an installed package."""
+    """Whether a file belongs to an installed package."""
     return any(part in _INSTALLED for part in file.resolve().parts)
 
 
 def check_not_pythons(location: str, where: str) -> None:
-    """Raise `InputError` if a file or module, named as in `code_files`, is of Python's standard library."""
+    """Raise `InputError` if ``location``, as in `code_files`, belongs to Python's standard library."""
     if location.endswith(".py"):
         places = [] if is_installed(Path(location)) else Path(location).resolve().parents
         of_python = any((place / "os.py").is_file() and (place / "abc.py").is_file() for place in places)
@@ -167,7 +166,7 @@ def _imported_names(path: Path, package: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=512)
 def _names_in(source: bytes, package: str) -> tuple[str, ...]:
-    """Return the dotted names of all modules that a package's source may import; none if it is no Python."""
+    """Return the dotted names of all modules that a source may import; none if it is not Python."""
     try:
         tree = ast.parse(source)
         return tuple(dict.fromkeys(name for node in ast.walk(tree) for name in _names_of(node, package)))
@@ -183,7 +182,7 @@ def _names_of(node: ast.AST, package: str) -> Iterator[str]:
         if base:
             yield base
         yield from (f"{base}.{alias.name}".strip(".") for alias in node.names if alias.name != "*")
-    elif isinstance(node, ast.Assign):  # __all__ = ["blocks"], whose submodules import * brings
+    elif isinstance(node, ast.Assign):  # __all__ = ["blocks"]: import * imports these submodules
         if any(isinstance(target, ast.Name) and target.id == "__all__" for target in node.targets):
             yield from (f"{package}.{name}".strip(".") for name in _texts(node.value))
     elif isinstance(node, ast.Call):
@@ -195,7 +194,7 @@ def _names_of(node: ast.AST, package: str) -> Iterator[str]:
 
 
 def _absolute(name: str, level: int, package: str) -> str:
-    """Return the dotted name that a relative import means: ``level`` dots, one for the package itself."""
+    """Return the absolute name for a relative import with ``level`` dots (one dot is the package itself)."""
     if not level:
         return name
     parts = package.split(".") if package else []

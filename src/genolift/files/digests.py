@@ -1,4 +1,4 @@
-"""Digests of rows and of files: what a file was made from, and whether it is still what was written.
+"""Digests of rows and files, which show what a file was made from and whether it has been changed since.
 
 All are BLAKE2b (RFC 7693) of 16 bytes; numbers are little-endian.
 """
@@ -18,7 +18,7 @@ SIZE = 16
 
 
 def rows_of(values: NDArray[Any] | Sequence[bytes]) -> Any:
-    """Return the bytes of each row of an array; texts in UTF-8 are rows as they are."""
+    """Return the bytes of each row of an array; UTF-8 texts are returned as they are."""
     if not isinstance(values, np.ndarray):
         return values
     if values.dtype.kind == "S":
@@ -29,7 +29,7 @@ def rows_of(values: NDArray[Any] | Sequence[bytes]) -> Any:
 
 
 def row_digests(*columns: NDArray[Any] | Sequence[bytes]) -> NDArray[np.uint8]:
-    """Return the digest of each row, uint8 (row, 16): of what it has in all columns, one after another.
+    """Return the digest of each row over all columns in order, uint8 (row, 16).
 
     ``columns`` are arrays (row, ...) or lists of bytes.
     """
@@ -45,16 +45,16 @@ def row_digests(*columns: NDArray[Any] | Sequence[bytes]) -> NDArray[np.uint8]:
 def sequence_digests(
     key: NDArray[np.int64], ids: Iterable[str], codes: NDArray[np.uint8]
 ) -> NDArray[np.uint8]:
-    """Return what tells each sequence from others: the digest of key (int64), id and codes.
+    """Return the identity of each sequence: the digest of key (int64), id and codes.
 
-    The id is in UTF-8 and has its length in bytes before it, an int64.
+    The id is UTF-8, preceded by its length in bytes as an int64.
     """
     names = [text.encode("utf-8") for text in ids]
     return row_digests(key, np.array([len(name) for name in names], np.int64), names, codes)
 
 
 class FileDigest:
-    """The digest of a file: of some of its attributes, as JSON with sorted keys, and of arrays, in order."""
+    """The digest of a file: some of its attributes, as JSON with sorted keys, then arrays in order."""
 
     def __init__(self, attributes: Mapping[str, Any]) -> None:
         self._digest = hashlib.blake2b(digest_size=SIZE)
@@ -66,10 +66,10 @@ class FileDigest:
             self._digest.update(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).data)
 
     def hex(self) -> str:
-        """Return the digest of what was added so far, in hexadecimal."""
+        """Return the digest of everything added so far, in hexadecimal."""
         return self._digest.hexdigest()
 
 
 def _plain(value: Any) -> Any:
-    """Return a number or an array, as h5py reads it, as JSON has it."""
+    """Return a number or array that h5py read as a value for JSON."""
     return value.tolist()

@@ -1,4 +1,4 @@
-"""HDF5 files, read only where nothing in them leads elsewhere."""
+"""HDF5 files, opened for reading only if nothing in them points outside the file."""
 
 from __future__ import annotations
 
@@ -22,45 +22,45 @@ from genolift.warned import keep_warnings
 Store = TypeVar("Store")
 
 _FILTERS = {h5z.FILTER_DEFLATE, h5z.FILTER_SHUFFLE, h5z.FILTER_FLETCHER32, h5z.FILTER_LZF}
-"""What h5py brings along (gzip, shuffle, fletcher32, lzf): for any other HDF5 looks for a library to run."""
+"""Built into h5py: gzip, shuffle, fletcher32, lzf. For any other filter HDF5 loads a library and runs it."""
 _LARGEST_RATIO = 1032
-"""No deflate stream unpacks to more times its size (zlib's technical notes); LZF's limit is lower."""
+"""The most that a deflate stream can expand (zlib's technical notes); LZF's limit is lower."""
 _LARGEST_CHUNK = 2**28
-"""Bytes of a chunk, which HDF5 holds in memory whole. Our own hold 1 MiB, or one sequence."""
+"""Bytes of a chunk, which HDF5 loads whole. Our own chunks have 1 MiB, or one sequence."""
 _DEEPEST = 64
-"""Groups within groups; Keras's nested models, which go deepest, have about ten."""
+"""Levels of groups; nested Keras models, the deepest known, have about ten."""
 _RAISED = (
     *(OSError, RuntimeError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError),
     *(MemoryError, EOFError, AssertionError, SystemError),
 )
-"""What h5py, HDF5, numpy and json raise for files that are damaged or made to do harm."""
+"""What h5py, HDF5, numpy and json raise for damaged or malicious files."""
 
 
 def reading(refusal: Refusal) -> AbstractContextManager[None]:
-    """Turn whatever is raised while a file is read in this block into the one error of that file."""
+    """Turn any exception raised in this block, which reads a file, into that file's `InputError`."""
     return refused_as(refusal, _RAISED)
 
 
 @contextmanager
 def opened_hdf5(source: str | os.PathLike[str] | BinaryIO, refusal: Refusal) -> Iterator[h5py.File]:
-    """Yield an HDF5 file to read, once nothing in it leads out of it or is larger than the file can hold.
+    """Yield an HDF5 file to read, after checking that it is self-contained and declares no impossible sizes.
 
-    The only way in which any HDF5 file is opened for reading. What is read in the block, or later from the
-    file, belongs in `reading` or comes through a `Stored`.
+    Every HDF5 file is opened for reading by this function alone. Reads in the block, and later ones from the
+    file, go into `reading` or through a `Stored`.
 
     Parameters
     ----------
     source
-        The path of a file that is there, or an open file.
+        The path of an existing file, or an open file.
     refusal
         Makes the error.
 
     Raises
     ------
     InputError
-        If it is no HDF5 file or is damaged; has a link to another place or file, external storage, a virtual
-        dataset, or a filter other than gzip, shuffle, fletcher32 and lzf; or declares more data than its
-        bytes can unpack to.
+        If it is damaged or not HDF5; if it has a soft or external link, external storage, a virtual dataset,
+        or a filter other than gzip, shuffle, fletcher32 and lzf; or if it declares more data than its bytes
+        can expand to.
     """
     with reading(refusal):
         file = h5py.File(source, "r")
@@ -75,12 +75,12 @@ def opened_hdf5(source: str | os.PathLike[str] | BinaryIO, refusal: Refusal) -> 
 def opened_store(
     path: str | os.PathLike[str], what: str, remedy: str, made: Callable[[h5py.File, Refusal], Store]
 ) -> Iterator[Store]:
-    """Yield one of our own files, opened by `opened_hdf5`, as what ``made`` makes of it.
+    """Yield one of our own files, opened by `opened_hdf5` and wrapped by ``made``.
 
     Parameters
     ----------
     what, remedy
-        What the file is not, such as "is no store of references", and how it is made anew; for the error.
+        For the error: what is wrong, such as "is not a file of references", and how to make the file again.
 
     Raises
     ------
@@ -99,7 +99,7 @@ def opened_store(
 
 
 class Stored:
-    """A dataset of an open file: read later, with the file's own error for what is damaged."""
+    """A dataset of an open file, read later; damage raises the file's own error."""
 
     def __init__(self, dataset: h5py.Dataset, refusal: Refusal) -> None:
         self._dataset, self._refusal = dataset, refusal
@@ -113,7 +113,7 @@ class Stored:
 
 
 def check_format(file: h5py.File, name: str, version: int) -> None:
-    """Raise ValueError if the file does not say that it is of this format and version."""
+    """Raise ValueError unless the file declares this format and version."""
     said = file.attrs.get("format"), file.attrs.get("version")
     if not isinstance(said[0], str) or np.ndim(said[1]) or said != (name, version):
         raise ValueError(f"its format is not {name} version {version}")
@@ -129,53 +129,52 @@ def json_object(holder: h5py.HLObject, name: str) -> dict[str, Any]:
     """
     found = json.loads(holder.attrs[name])
     if not isinstance(found, dict):
-        raise TypeError(f"its attribute {name} is no JSON object")
+        raise TypeError(f"its attribute {name} is not a JSON object")
     return found
 
 
 def warnings_of(file: h5py.File) -> list[str]:
-    """Return what was warned of when a file of ours was written, or what it is made from.
+    """Return the warnings issued when one of our files, or a file it was made from, was written.
 
-    The running command keeps it, so that what it writes says it too (`warned.py`).
+    The running command keeps them and repeats them in the files that it writes (`warned.py`).
     """
     found = json.loads(file.attrs.get("warnings", "[]"))
     if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
-        raise TypeError("its attribute warnings is no JSON list of texts")
+        raise TypeError("its attribute warnings is not a JSON list of texts")
     keep_warnings(found)
     return found
 
 
 def texts(dataset: h5py.Dataset) -> list[str]:
-    """Return a dataset of UTF-8 texts, which have one length in bytes, as they are without the padding.
+    """Return the texts of a dataset of fixed-length UTF-8, without the padding.
 
     Raises
     ------
     ValueError
-        If it holds something else. UnicodeDecodeError is one too.
+        If it holds something else, or text that is not UTF-8 (UnicodeDecodeError).
     """
     if dataset.dtype.kind != "S" or len(dataset.shape) != 1:
-        raise ValueError(f"{dataset.name} holds no texts of one length")
+        raise ValueError(f"{dataset.name} does not hold texts of one length")
     return [text.decode("utf-8") for text in dataset[:].tolist()]
 
 
 def as_bytes(values: Iterable[Any]) -> list[bytes]:
-    """Return texts, be they str or bytes already, in UTF-8."""
+    """Return texts, given as str or bytes, as UTF-8 bytes."""
     return [bytes(text) if isinstance(text, bytes) else str(text).encode("utf-8") for text in values]
 
 
 def text_type(values: Iterable[bytes]) -> np.dtype[Any]:
-    """Return the type of a dataset that has room for each of these texts, which are UTF-8.
+    """Return a fixed-length dataset type with room for each of these UTF-8 texts.
 
-    All have one length in bytes: texts of any length are kept by HDF5 outside of the dataset, where no
-    checksum covers them.
+    HDF5 stores variable-length texts outside the dataset, where no checksum covers them.
     """
     return h5py.string_dtype("utf-8", max(1, max(map(len, values), default=0)))
 
 
 def _check(file: h5py.File) -> bool:
-    """Raise ValueError for what `opened_hdf5` refuses, without reading any data.
+    """Raise ValueError for anything that `opened_hdf5` refuses, without reading data.
 
-    Return whether the file holds texts of any length, which it keeps apart.
+    Return whether the file has variable-length texts, which HDF5 stores in heaps.
     """
     apart = False
     room = left = int(file.id.get_filesize())
@@ -193,7 +192,7 @@ def _check(file: h5py.File) -> bool:
             address = int(h5py.h5o.get_info(found.id).addr)
             if isinstance(found, h5py.Group):
                 if address in seen:
-                    raise ValueError(f"{place} is a group that stands in two places")
+                    raise ValueError(f"{place} is a group that is linked twice")
                 waiting.append((found, depth + 1))
             elif isinstance(found, h5py.Dataset) and address not in seen:
                 left -= _stored_bytes(found, place)
@@ -206,7 +205,7 @@ def _check(file: h5py.File) -> bool:
 
 
 def _stored_bytes(dataset: h5py.Dataset, place: str) -> int:
-    """Return the bytes that a dataset takes in its file, checked against what it unpacks to."""
+    """Return the bytes that a dataset takes in its file, checked against its declared size."""
     settings = dataset.id.get_create_plist()
     layout = settings.get_layout()
     if layout == h5d.VIRTUAL:
@@ -224,12 +223,12 @@ def _stored_bytes(dataset: h5py.Dataset, place: str) -> int:
     compact = layout == h5d.COMPACT
     packed = bool(filters & {h5z.FILTER_DEFLATE, h5z.FILTER_LZF})
     if not compact and declared > stored * (_LARGEST_RATIO if packed else 1):
-        raise ValueError(f"{place} is said to have {declared} bytes, in {stored} bytes of the file")
+        raise ValueError(f"{place} declares {declared} bytes, in {stored} bytes of the file")
     return stored
 
 
 def _check_attributes(holder: h5py.HLObject, place: str, room: int) -> bool:
-    """Raise ValueError for what is too large; return whether any is a text of any length."""
+    """Raise ValueError if an attribute is too large; return whether any is a variable-length text."""
     apart = False
     for name in holder.attrs:
         attribute = holder.attrs.get_id(name)

@@ -1,7 +1,7 @@
-"""The part of an HDF5 file that holds texts of any length, checked before the library reads it.
+"""HDF5's heaps of variable-length texts, checked before the library reads them.
 
-The HDF5 library goes round for ever in such a heap where a length in it is damaged (seen with 2.0.0), which
-no signal interrupts. The format: HDF5 File Format Specification 3.0,
+A damaged length in such a heap sends the HDF5 library (seen with 2.0.0) into an endless loop that no signal
+interrupts. The format: HDF5 File Format Specification 3.0,
 III.E, Global Heap.
 """
 
@@ -20,14 +20,14 @@ _COLLECTION = re.compile(rb"GCOL\x01\0\0\0")
 _HEADER = struct.Struct("<8xQ")
 _OBJECT = struct.Struct("<HHxxxxQ")
 _LENGTHS = {0: 14, 1: 14, 2: 10, 3: 10}
-"""Where the superblock, by its version, says how many bytes a length has."""
+"""Where the superblock of each version gives the number of bytes of a length."""
 
 
 def check_heaps(source: str | os.PathLike[str] | BinaryIO) -> None:
     """Raise ValueError if a heap of texts in an HDF5 file is damaged.
 
-    The file is searched once from beginning to end, 2 s for a GB: worth it only where a text of any length is
-    to be read.
+    The file is searched from beginning to end, 2 s for a GB, which is worth it only if it has variable-length
+    texts.
     """
     with _bytes_of(source) as data:
         if data[_LENGTHS.get(data[8], 0)] != 8:
@@ -55,7 +55,7 @@ def _check_collection(data: bytes | mmap, start: int) -> None:
         raise ValueError(f"its heap of texts at byte {start} is cut off")
     while at + _OBJECT.size <= end:
         number, _, size = _OBJECT.unpack_from(data, at)
-        # what is free has the number 0, and its size counts these bytes too
+        # free space has the number 0, and its size includes this header
         taken = size if number == 0 else _OBJECT.size + -(-size // 8) * 8
         if not _OBJECT.size <= taken <= end - at:
             raise ValueError(f"its heap of texts at byte {start} is damaged")

@@ -1,4 +1,4 @@
-"""HDF5 files that stand under their name whole or not at all."""
+"""HDF5 files that appear under their name complete or not at all."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _READ_BYTES = 2**24
 
 @contextmanager
 def whole_hdf5(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
-    """Yield an HDF5 file to write to, that is ``path`` only if the block succeeds; as `files.whole_file`.
+    """Yield an HDF5 file to write to, which becomes ``path`` only if the block succeeds, as in `whole_file`.
 
-    A full disk is an error of this file alone: where the HDF5 library itself meets it, the library cannot
-    close the file, corrupts its memory, and kills the interpreter later. So with whatever a signal raises.
-    Before it gets its name the file is opened again, and all of it read. It says what the command warned of.
+    A full disk and exceptions raised by signals are kept away from the HDF5 library, which would fail to
+    close the file, corrupt its memory, and crash the interpreter later. Before the file gets its name it is
+    opened again and read completely. It records the command's warnings.
 
     Raises
     ------
@@ -54,12 +54,12 @@ def whole_hdf5(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
 
 
 def check_hdf5(path: Path) -> None:
-    """Read all datasets and attributes of an HDF5 file; the library checks the checksums that datasets have.
+    """Read all datasets and attributes of an HDF5 file, which verifies the datasets' checksums.
 
     Raises
     ------
     OSError, RuntimeError, ValueError, KeyError
-        As h5py says that the file is damaged.
+        If h5py finds the file damaged.
     """
     with h5py.File(path, "r") as file:
         _read_all(file)
@@ -82,9 +82,9 @@ def _read_all(item: h5py.Group | h5py.Dataset) -> None:
 
 
 class _Disk:
-    """An open file that keeps the first exception of its methods for later, and then does nothing more.
+    """An open file that stores its methods' first exception for later, and after that does nothing.
 
-    None is passed on to the HDF5 library, which calls them.
+    The HDF5 library calls the methods and never sees an exception.
     """
 
     def __init__(self, opened: BinaryIO) -> None:
@@ -111,7 +111,7 @@ class _Disk:
         if self.error is None:
             try:
                 rest = memoryview(data)
-                while len(rest):  # a disk that fills up takes a part first
+                while len(rest):  # a disk that fills up accepts a part first
                     rest = rest[self.opened.write(rest) :]
             except BaseException as error:
                 self.error = error
@@ -125,7 +125,7 @@ class _Disk:
                     rest = rest[n:]
             except BaseException as error:
                 self.error = error
-        rest[:] = bytes(len(rest))  # past the end, as of any file that HDF5 makes room in
+        rest[:] = bytes(len(rest))  # zeros past the end, as in a file that HDF5 has extended
         return len(buffer)
 
     def read(self, size: int = -1) -> bytes:

@@ -12,8 +12,10 @@ _MEMBERSHIP = Path("/proc/self/cgroup")
 
 
 def available_memory() -> int:
-    """Return the bytes that this process may still take: of the machine, of its cgroup (such as a container's
-    or a batch job's) and of its own limit on address space (``ulimit -v``), whichever is least.
+    """Return how many more bytes this process may allocate.
+
+    The least of what is left of the machine's memory, of its cgroup's (a container's or batch job's), and of
+    its own limit on address space (``ulimit -v``).
     """
     room = [int(psutil.virtual_memory().available), *_room_in_cgroups()]
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
@@ -23,7 +25,7 @@ def available_memory() -> int:
 
 
 def _room_in_cgroups() -> list[int]:
-    """Return what is left in each cgroup that this process is in and that has a limit (versions 1 and 2)."""
+    """Return what is left in each of the process's cgroups that has a limit (versions 1 and 2)."""
     try:
         memberships = [line.split(":", 2) for line in _MEMBERSHIP.read_text().splitlines()]
     except (OSError, ValueError):
@@ -43,7 +45,7 @@ def _room_in_cgroups() -> list[int]:
 
 
 def _room_in(group: Path, limit: str, used: str, droppable: str) -> int | None:
-    """Return what is left in a cgroup; files that are kept in memory and can be dropped count as left."""
+    """Return what is left in a cgroup; its reclaimable file cache counts as left."""
     try:
         most, held = int((group / limit).read_text()), int((group / used).read_text())
         kept = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())

@@ -1,6 +1,6 @@
-"""Whether a model's file is as it was written: its SHA-256 where the user says it, a zip archive's checksums.
+"""Whether a model's file is undamaged, by a SHA-256 that the user gives and a zip archive's own checksums.
 
-torch looks at no checksum of an archive that it reads. Other forms than archives have none.
+torch ignores the checksums of the archives that it reads. Other formats have none.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from genolift.files.whole import sha256
 _LOG = logging.getLogger("genolift")
 _BLOCK = 2**20
 _UNPACKED_BYTES, _UNPACKED_SHARE = 2**28, 100
-"""What an archive may unpack to: this many bytes, or this many times its own size; weights hardly shrink."""
+"""The largest expansion of an archive: to this many bytes or times its size; weights hardly compress."""
 MOST_JSON_BYTES = 2**26
-"""Of the JSON in a model's file, which takes some 20 times as much memory; a large model has 2**24."""
+"""Parsed, JSON takes some 20 times as much memory; a large model's has 2**24 bytes."""
 DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
@@ -50,13 +50,13 @@ def check_file(path: Path, where: str, digest: str | None = None) -> None:
     where
         The config's key, for errors.
     digest
-        The SHA-256 that the user says that it has.
+        The SHA-256 that the user says it has.
 
     Raises
     ------
     InputError
-        If it has another SHA-256, or it is a zip archive of which a record's checksum is wrong, or that is
-        damaged otherwise or unpacks to more than any model.
+        If it has another SHA-256, or is a zip archive that is damaged, has a record with a wrong checksum,
+        or expands to more than any model would.
     """
     if digest is not None:
         check_sha256_of(sha256(path), digest, f"{where}: {path}")
@@ -67,7 +67,7 @@ def check_file(path: Path, where: str, digest: str | None = None) -> None:
 
 
 def check_sha256_of(found: str, digest: str, where: str) -> None:
-    """Raise `InputError` if a model has another SHA-256 than the user says."""
+    """Raise `InputError` if a model's SHA-256 is not the one that the user gave."""
     if found != digest.lower():
         raise InputError(
             f"has the SHA-256 {found}, not {digest.lower()}",
@@ -77,19 +77,19 @@ def check_sha256_of(found: str, digest: str, where: str) -> None:
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a file is a zip archive, by how it begins: the end of any other may look like an archive's."""
+    """Whether a file is a zip archive, by its first bytes: any file's end may look like an archive's."""
     with path.open("rb") as file:
         return file.read(4) == b"PK\x03\x04"
 
 
 @contextmanager
 def opened_archive(path: Path, where: str) -> Iterator[zipfile.ZipFile]:
-    """Yield a zip archive whose records are read whatever their checksums, which `check_file` has looked at.
+    """Yield a zip archive to read without checking checksums again, as `check_file` has checked them.
 
     Raises
     ------
     InputError
-        If its list of records is damaged.
+        If its directory is damaged.
     """
     with _damage(path, where):
         archive = zipfile.ZipFile(path)
@@ -100,12 +100,12 @@ def opened_archive(path: Path, where: str) -> Iterator[zipfile.ZipFile]:
 
 
 def json_in(archive: zipfile.ZipFile, name: str) -> Any:
-    """Return what a record of an archive holds as JSON.
+    """Return the JSON value in a record of an archive.
 
     Raises
     ------
     ValueError
-        If it is none, is deeper than any model's, or longer than `MOST_JSON_BYTES`.
+        If it is not JSON, is nested deeper than any model's, or is longer than `MOST_JSON_BYTES`.
     """
     if (size := archive.getinfo(name).file_size) > MOST_JSON_BYTES:
         raise ValueError(f"{name} has {size / 2**20:.0f} MiB, more than any model's")
@@ -113,7 +113,7 @@ def json_in(archive: zipfile.ZipFile, name: str) -> Any:
 
 
 def parsed_json(text: str | bytes) -> Any:
-    """Return JSON that a model's file holds; errors as of `json_in`."""
+    """Return the value of JSON from a model's file; errors as in `json_in`."""
     if len(text) > MOST_JSON_BYTES:
         raise ValueError(f"its JSON has {len(text) / 2**20:.0f} MiB, more than any model's")
     try:
@@ -131,12 +131,12 @@ def _damage(path: Path, where: str) -> AbstractContextManager[None]:
 
 
 def unpacked_bytes(archive: zipfile.ZipFile, path: Path) -> int:
-    """Return how many bytes an archive unpacks to.
+    """Return how many bytes an archive expands to.
 
     Raises
     ------
     zipfile.BadZipFile
-        If its records overlap, by which a small file unpacks to any size.
+        If its records overlap, so that a small file could expand to any size.
     """
     records = archive.infolist()
     if sum(record.compress_size for record in records) > path.stat().st_size:
@@ -148,9 +148,9 @@ def _check_sizes(archive: zipfile.ZipFile, path: Path, where: str) -> None:
     size, unpacked = path.stat().st_size, unpacked_bytes(archive, path)
     if unpacked > max(_UNPACKED_BYTES, _UNPACKED_SHARE * size):
         raise InputError(
-            f"unpacks from {size / 2**20:.1f} MiB to {unpacked / 2**20:.0f} MiB, as no model does",
+            f"unpacks from {size / 2**20:.1f} MiB to {unpacked / 2**20:.0f} MiB, more than any model would",
             where=f"{where}: {path}",
-            remedy="get the file from where you trust it",
+            remedy="get the file from a source that you trust",
         )
 
 
@@ -161,8 +161,8 @@ def _check_records(archive: zipfile.ZipFile, path: Path, where: str) -> None:
         return
     if not any(record.CRC for record in records):  # torch.serialization.set_crc32_options(False)
         _LOG.warning(
-            "%s: %s: was written without checksums, so that damage to it is not seen; to have it seen, set "
-            "model.sha256",
+            "%s: %s: was written without checksums, so damage to it would go unnoticed; set model.sha256 to "
+            "have it checked",
             *(where, path),
         )
         return
@@ -176,7 +176,7 @@ def _check_records(archive: zipfile.ZipFile, path: Path, where: str) -> None:
 
 def _checksum(archive: zipfile.ZipFile, record: zipfile.ZipInfo) -> int:
     unchecked, crc = copy.copy(record), 0
-    _take_any_checksum(unchecked)  # zipfile would stop at the first that is wrong
+    _take_any_checksum(unchecked)  # else zipfile would stop at the first wrong one
     with archive.open(unchecked) as file:
         while block := file.read(_BLOCK):
             crc = zlib.crc32(block, crc)
@@ -184,4 +184,4 @@ def _checksum(archive: zipfile.ZipFile, record: zipfile.ZipInfo) -> int:
 
 
 def _take_any_checksum(record: zipfile.ZipInfo) -> None:
-    record.CRC = None  # type: ignore[assignment]  # what zipfile then compares with nothing
+    record.CRC = None  # type: ignore[assignment]  # so zipfile compares nothing

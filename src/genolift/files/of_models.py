@@ -1,6 +1,6 @@
-"""The files that a model is in: one, the shards that an index names, or a folder as Hugging Face writes it.
+"""The files of a model: a single one, the shards that an index lists, or a Hugging Face folder.
 
-No weights are read, and torch is not needed: the workflow asks when it makes its graph of jobs.
+No weights are read, and torch is not needed: the workflow asks while it builds its graph of jobs.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from genolift.files.whole import existing_file, sha256
 
 _SUFFIX = ".index.json"
 _IN_A_FOLDER = ("model.safetensors", "pytorch_model.bin")
-"""What a folder's weights are called, alone or with an index of shards; the first that is there is read."""
+"""Names of a folder's weights, alone or with an index of shards; the first that exists is read."""
 _CONFIG = "config.json"
 _MOST_BYTES = 2**26
-"""Of an index, which has some 100 for each tensor."""
+"""Of an index, which has some 100 bytes per tensor."""
 
 
 @dataclass(frozen=True)
 class ShardedModel:
-    """A model whose weights are in several files, or beside a description of it."""
+    """A model whose weights are in several files, or next to a description of it."""
 
     shards: Mapping[str, tuple[str, ...] | None]
-    """The files of weights in the folder, each with the keys that the index says it has; None for all."""
+    """The files of weights in the folder, each with the keys that the index lists for it; None for all."""
     folder: Path
     described: tuple[str, ...]
-    """The other files that are read: the index and what says how the model was made."""
+    """The other files that are read: the index, and the description of how the model was made."""
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -40,12 +40,12 @@ class ShardedModel:
         return tuple(self.folder / name for name in (*self.described, *self.shards))
 
     def settings(self) -> dict[str, Any]:
-        """Return what the folder says of how the model was made, empty where it says nothing."""
+        """Return the folder's description of how the model was made; empty if there is none."""
         return _read(self.folder / _CONFIG) if _CONFIG in self.described else {}
 
 
 def sharded(path: str | os.PathLike[str], where: str = "model.path") -> ShardedModel | None:
-    """Return what an index, or a folder of weights, holds; None for any other file or folder.
+    """Return the files of an index or of a folder of weights; None for any other file or folder.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def sharded(path: str | os.PathLike[str], where: str = "model.path") -> ShardedM
     Raises
     ------
     InputError
-        If an index cannot be read, names what is no file beside it, or a shard is missing.
+        If an index cannot be read or names something outside its folder, or a shard is missing.
     """
     given = Path(path)
     if not _is_there(given):
@@ -76,7 +76,7 @@ def sharded(path: str | os.PathLike[str], where: str = "model.path") -> ShardedM
 
 
 def _is_there(given: Path) -> bool:
-    """Whether there is a file or folder of a name, which may be too long for any."""
+    """Whether a path exists; a name that is too long for any file does not."""
     try:
         return given.exists()
     except OSError:
@@ -84,7 +84,7 @@ def _is_there(given: Path) -> bool:
 
 
 def model_files(path: str | os.PathLike[str]) -> tuple[str, ...]:
-    """Return the files that a model's path stands for: itself, if it is one.
+    """Return the files that a model's path stands for: itself, if it is a file.
 
     Raises
     ------
@@ -121,7 +121,7 @@ def existing_model(path: str | os.PathLike[str], *, where: str = "model.path") -
 
 
 def model_sha256(path: str | os.PathLike[str]) -> str:
-    """Return the SHA-256 of a model's file; of several, that of what ``sha256sum`` prints of them by name."""
+    """Return the SHA-256 of a model's file; for several, that of ``sha256sum``'s output for them by name."""
     found = sharded(path)
     if found is None:
         return sha256(path)
@@ -130,7 +130,7 @@ def model_sha256(path: str | os.PathLike[str]) -> str:
 
 
 def file_digests(path: str | os.PathLike[str]) -> dict[str, str]:
-    """Return the SHA-256 of each file of a model in several, by its name, sorted; nothing of one file."""
+    """Return the SHA-256 by sorted name of a model's files, if it has several; else nothing."""
     found = sharded(path)
     files = () if found is None else found.files
     return {file.name: sha256(file) for file in sorted(files, key=lambda file: file.name)}
@@ -154,16 +154,16 @@ def _shards(index: Path, where: str) -> dict[str, tuple[str, ...] | None]:
     for key, name in told.items():
         if not isinstance(name, str) or Path(name).name != name or name in ("", ".", ".."):
             raise InputError(
-                f"names {str(name)[:60]!r}, which is no file beside it",
+                f"names {str(name)[:60]!r}, which is not a file next to it",
                 where=f"{where}: {index}, {key}",
-                remedy="name files of the index's own folder",
+                remedy="name files in the index's own folder",
             )
         shards.setdefault(name, []).append(key)
     missing = [name for name in shards if not (index.parent / name).is_file()]
     if missing:
         more = f", and {len(missing) - 1} more of {len(shards)} shards" if len(missing) > 1 else ""
         raise InputError(
-            f"names {missing[0]}, which is not beside it{more}",
+            f"names {missing[0]}, which is not next to it{more}",
             where=f"{where}: {index}",
             remedy=f"copy {'them' if more else 'it'} into {index.parent}",
         )
@@ -176,7 +176,7 @@ def _read(path: Path) -> dict[str, Any]:
             raise ValueError("it is longer than any model's")
         told = json.loads(path.read_bytes())
         if not isinstance(told, dict):
-            raise ValueError("it is no mapping")
+            raise ValueError("it is not a mapping")
     except (OSError, ValueError, RecursionError) as error:
         why = " ".join(str(error).split())[:120]
         raise InputError(

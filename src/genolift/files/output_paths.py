@@ -1,7 +1,7 @@
-"""Where a command may write: the one place that decides it for each output.
+"""Where a command may write, decided here for every output.
 
-A file's place holds a regular file or nothing; a folder's is empty, absent, or holds what an earlier run
-wrote, as the mark in it says. What a command reads is never replaced by what it writes, by whatever name.
+An output file replaces a regular file or nothing; an output folder replaces nothing, an empty folder, or
+what an earlier run wrote, which the mark in it shows. No output ever replaces an input, under any name.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from genolift.errors import InputError
 
 _FORMAT = "genolift-folder"
 MARK = ".genolift"
-"""The file in a folder that says that it is ours: of which kind, and what was written into it."""
+"""The file that marks a folder as ours: its kind, and what was written into it."""
 UNFINISHED = ".genolift-unfinished-"
-"""What the temporary names of files and folders begin with that are being written."""
+"""The beginning of the temporary names of files and folders that are being written."""
 _NOBODYS = (
     ".snakemake_timestamp",
     ".DS_Store",
@@ -30,11 +30,11 @@ _NOBODYS = (
     f"{UNFINISHED}*",
     ".genolift-lock",
 )
-"""What systems leave in a folder, and what a run that was killed has left."""
+"""What operating systems, and runs that were killed, leave in a folder."""
 _INDEXES = (".fai", ".gzi")
-"""The ends of what stands beside an input and is read with it."""
+"""Suffixes of index files, which are read along with an input."""
 _SPECIAL = (
-    (stat.S_ISLNK, "is a link", "name the file or folder that it leads to, or remove the link"),
+    (stat.S_ISLNK, "is a link", "name the file or folder that it points to, or remove the link"),
     (stat.S_ISCHR, "is a device", "name a file"),
     (stat.S_ISBLK, "is a device", "name a file"),
     (stat.S_ISFIFO, "is a named pipe", "name a file"),
@@ -48,22 +48,22 @@ def check_outputs(
     folders: Sequence[tuple[str | os.PathLike[str], str]] = (),
     inputs: Iterable[str | os.PathLike[str] | None],
 ) -> None:
-    """Check where a command is about to write, before it does anything.
+    """Check a command's outputs before it does anything.
 
     Parameters
     ----------
     files
         The files that it writes.
     folders
-        The folders that it replaces as a whole, and their kinds, as `check_folder` takes them.
+        The folders that it replaces as a whole, each with its kind (see `check_folder`).
     inputs
-        All files and folders that it reads; None, and what does not exist, is left to whoever reads it.
+        All files and folders that it reads. None and missing ones are left to the reader.
 
     Raises
     ------
     InputError
-        If an output is no place for one (`check_file`, `check_folder`), is an input under whatever name (by
-        another path, a hard link or a symbolic link), holds an input, or stands for two outputs.
+        If `check_file` or `check_folder` refuses an output, or if it is also an input (by any path, hard link
+        or symbolic link), contains an input, or is named for two outputs.
     """
     named = [os.fspath(path) for path in inputs if path is not None]
     named += [f"{path}{end}" for path in named for end in _INDEXES]
@@ -80,10 +80,10 @@ def check_outputs(
 
 
 def check_file(path: Path) -> None:
-    """Raise `InputError` unless ``path`` is a regular file or nothing; links in its folders are followed.
+    """Raise `InputError` unless ``path`` is a regular file or absent; links among its folders are followed.
 
-    A path that is itself a link is refused: both to replace the link and to replace what it leads to could be
-    what nobody meant.
+    A path that is itself a link is refused, since replacing the link and replacing its target could both be
+    unintended.
     """
     mode = _mode(path)
     if mode is None:
@@ -94,10 +94,10 @@ def check_file(path: Path) -> None:
 
 
 def check_folder(path: Path, kind: str, *, replaced: bool = True) -> None:
-    """Raise `InputError` unless ``path`` is nothing, an empty folder, or one with the mark of this ``kind``.
+    """Raise `InputError` unless ``path`` is absent, an empty folder, or one with the mark of this ``kind``.
 
-    Where it is to be ``replaced`` as a whole it may hold nothing but what was written into it, since whatever
-    else a user put there would be lost. A link to a folder is refused.
+    If it will be ``replaced`` as a whole it may hold only what we wrote into it, since anything that a user
+    added would be lost. A link to a folder is refused.
     """
     mode = _mode(path)
     if mode is None:
@@ -109,29 +109,29 @@ def check_folder(path: Path, kind: str, *, replaced: bool = True) -> None:
     if mark is None or mark.get("kind") != kind:
         if held:
             raise InputError(
-                f"is there already, and was not made by genolift {kind}",
+                f"already exists, and was not made by genolift {kind}",
                 where=str(path),
-                remedy="move it elsewhere, or name a new folder or an empty one",
+                remedy="move it elsewhere, or name a new or empty folder",
             )
         return
     more = sorted(held - set(mark["files"])) if replaced else []
     if more:
         others = f" and {len(more) - 1} more" if len(more) > 1 else ""
         raise InputError(
-            f"would be replaced, and holds {more[0]!r}{others}, which genolift {kind} did not write",
+            f"would be replaced, but holds {more[0]!r}{others}, which genolift {kind} did not write",
             where=str(path),
             remedy="move that elsewhere, or name a new folder",
         )
 
 
 def mark_text(kind: str, files: Iterable[str], **more: str) -> str:
-    """Return what to write into `MARK`: the kind of folder, and the paths in it of the files we write."""
+    """Return the text of `MARK`: the kind of folder, and the files we write into it."""
     said = {"format": _FORMAT, "version": 1, "kind": kind, "files": sorted(files), **more}
     return json.dumps(said, indent=1) + "\n"
 
 
 def read_mark(folder: Path) -> dict[str, Any] | None:
-    """Return what a folder's mark says; None where there is none."""
+    """Return the content of a folder's mark; None if it has none."""
     try:
         said = json.loads((folder / MARK).read_bytes())
     except (OSError, ValueError):
@@ -141,7 +141,7 @@ def read_mark(folder: Path) -> dict[str, Any] | None:
 
 
 def files_in(folder: Path) -> set[str]:
-    """Return the paths within a folder of all that is in it but folders, its mark, and what systems leave."""
+    """Return the paths of all files in a folder, except its mark and what operating systems leave."""
     found = set()
     for parent, folders, names in os.walk(folder):
         linked = [name for name in folders if Path(parent, name).is_symlink()]
@@ -152,10 +152,10 @@ def files_in(folder: Path) -> set[str]:
 
 
 def _mode(path: Path) -> int | None:
-    """Return the type of what is at a path, links not followed; None where there is nothing."""
+    """Return the type of the file at a path, without following links; None if there is none."""
     try:
         return path.lstat().st_mode
-    except OSError:  # one that says more than that nothing is there is met again by whoever writes
+    except OSError:  # any other trouble shows again on writing
         return None
 
 
@@ -166,7 +166,7 @@ def _refuse_special(path: Path, mode: int) -> None:
 
 
 def _identity(path: str | os.PathLike[str]) -> tuple[int, int] | None:
-    """Return what tells a file from another by whatever path; None where there is nothing."""
+    """Return the identity of a file, the same by any path; None if there is no file."""
     try:
         found = Path(path).stat()
     except (OSError, ValueError):
@@ -175,19 +175,19 @@ def _identity(path: str | os.PathLike[str]) -> tuple[int, int] | None:
 
 
 def _check_not_read(path: Path, read: Mapping[tuple[int, int], str]) -> None:
-    """Raise `InputError` if a path is one of what is ``read``, or a folder that holds one."""
+    """Raise `InputError` if a path is one of those ``read``, or a folder that contains one."""
     identity = _identity(path)
     if identity is None:
         return
     if identity in read:
         called = "" if read[identity] == str(path) else f" ({read[identity]})"
         raise InputError(
-            f"is an input too{called}, and would be replaced", where=str(path), remedy="name another output"
+            f"is also an input{called}, and would be replaced", where=str(path), remedy="name another output"
         )
     for each in read.values():
         if any(_identity(parent) == identity for parent in Path(each).resolve().parents):
             raise InputError(
-                f"holds an input, {each}, and would be replaced",
+                f"contains an input, {each}, and would be replaced",
                 where=str(path),
                 remedy="name another output",
             )
@@ -196,5 +196,5 @@ def _check_not_read(path: Path, read: Mapping[tuple[int, int], str]) -> None:
 def _check_new(path: Path, seen: set[Path]) -> None:
     place = path.parent.resolve() / path.name
     if place in seen:
-        raise InputError("is named for two outputs", where=str(path), remedy="name another for one of them")
+        raise InputError("is named for two outputs", where=str(path), remedy="give each its own path")
     seen.add(place)

@@ -1,6 +1,6 @@
-"""The user's own Python files that a pickle is read with, found by the names in it.
+"""The user's own Python files that unpickling a file would import, found by the names in it.
 
-Nothing is unpickled, and torch is not needed: the workflow asks when it makes its graph of jobs.
+Nothing is unpickled, and torch is not needed: the workflow asks while it builds its graph of jobs.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from typing import IO, Any
 from genolift.files.code import code_folder, files_with_imports, is_neighbour
 
 _PICKLES_BEFORE = 3
-"""What torch.save wrote before the object, each a pickle, before it wrote zip archives."""
+"""The pickles that torch.save wrote before the object, in its format before zip archives."""
 
 
 def pickled_code_files(path: Path) -> dict[str, Path]:
-    """Return the files of the modules that a pickle names, and those that they import from their folder.
+    """Return the files of the modules that a pickle names, and the files that these import from their folder.
 
-    They lie in the working folder, beside the pickle, or where a package is installed to be edited.
+    They are in the working folder, next to the pickle, or in an editable install.
 
     Returns
     -------
     dict
-        Path by name relative to its folder; nothing where the file is missing or no pickle.
+        Path by name relative to its folder; empty if the file is missing or not a pickle.
     """
     found: dict[str, Path] = {}
     for module in _modules_in(path):
-        if module.endswith(".py"):  # which no module is called
+        if module.endswith(".py"):  # no module's name
             continue
         top = module.partition(".")[0]
         beside = (folder for folder in (Path(), path.parent) if is_neighbour(folder, top))
@@ -48,18 +48,18 @@ def _modules_in(path: Path) -> list[str]:
                     return list(dict.fromkeys(_named_modules(file)))
         with path.open("rb") as file:
             return list(dict.fromkeys(_of_old_file(file)))
-    except Exception:  # of many types; what is damaged is said where it is read
+    except Exception:  # of many types; damage is reported when the file is read
         return []
 
 
 def _of_old_file(file: IO[bytes]) -> Iterator[str]:
-    """Yield the modules that a file names which holds the object alone, or as torch wrote it long ago."""
+    """Yield the modules named in a plain pickle, or in a file in torch's old format."""
     for _ in range(_PICKLES_BEFORE + 1):
         yield from _named_modules(file)
 
 
 def _named_modules(file: IO[bytes]) -> Iterator[str]:
-    """Yield the modules of what a pickle imports, which protocol 4 names by the last two texts but one."""
+    """Yield the modules that a pickle imports; protocol 4 names them on its stack."""
     texts: list[Any] = []
     memo: dict[int, Any] = {}
     for code, value, _ in pickletools.genops(file):

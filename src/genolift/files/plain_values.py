@@ -1,4 +1,5 @@
-"""How large and deep a config may be, and JSON on the command line, checked before any work is done on it.
+"""Limits on the size and depth of a config and of JSON on the command line, checked before anything else.
+
 Knows no key by name.
 """
 
@@ -12,13 +13,13 @@ from typing import Any
 from genolift.errors import InputError
 
 MOST_CHARACTERS = 2_000_000
-"""Of a config file, which a reader written in Python takes seconds for."""
+"""Of a config file; the YAML reader, written in Python, takes seconds for this many."""
 MOST_LEVELS = 50
-"""Mappings and lists inside each other; a config needs about ten."""
+"""Levels of mappings and lists; a config needs about ten."""
 MOST_VALUES = 200_000
-"""Values of a config, counting what an alias stands for at every place where it is used."""
+"""Values in a config, counting an alias's values wherever it is used."""
 MOST_DIGITS = 100
-"""Of a number as it is written: a double has 17, the largest seed 19."""
+"""Of a number as written: a double has 17, the largest seed 19."""
 MOST_LETTERS = 10_000
 """Of one text."""
 _SHOWN = 80
@@ -27,10 +28,10 @@ _WHOLE_BITS = int(MOST_DIGITS * 3.33)
 
 
 def check_plain(value: Any, where: str) -> None:
-    """Raise `InputError` if a value, or one inside it, is larger, deeper or longer than anybody's.
+    """Raise `InputError` if a value, or one inside it, is larger, deeper or longer than any real one.
 
-    A value that holds itself, as an alias in YAML can make it, is deeper than any limit. ``where`` is the
-    place of ``value`` itself; messages add the keys that lead to the mistake.
+    A value that contains itself, through a YAML alias, exceeds every limit on depth. ``where`` is the place
+    of ``value`` itself; messages add the keys that lead to the mistake.
     """
     count = 0
     waiting = [(value, where, 1)]
@@ -60,14 +61,14 @@ def check_plain(value: Any, where: str) -> None:
 def too_many_digits(where: str) -> InputError:
     """Return the error for a number of more than `MOST_DIGITS` digits."""
     return InputError(
-        f"is a number of more than {MOST_DIGITS} digits", where=where, remedy="write a number that is meant"
+        f"is a number of more than {MOST_DIGITS} digits", where=where, remedy="write a shorter number"
     )
 
 
 def _check_text(text: str, place: str) -> None:
     if len(text) > MOST_LETTERS:
         raise InputError(
-            f"{shown(text)} has {len(text):,} letters, and {MOST_LETTERS:,} are the most",
+            f"{shown(text)} has {len(text):,} characters, more than the {MOST_LETTERS:,} allowed",
             where=place if len(place) < MOST_LETTERS else "",
             remedy="shorten it",
         )
@@ -76,25 +77,25 @@ def _check_text(text: str, place: str) -> None:
             raise InputError(
                 f"holds the character U+{ord(letter):04X}, which is not text",
                 where=place,
-                remedy="take it out",
+                remedy="remove it",
             )
 
 
 def shown(value: Any) -> str:
-    """Return a value as JSON writes it, cut to what a message has room for."""
+    """Return a value as JSON, shortened to fit a message."""
     text = json.dumps(value, default=str, ensure_ascii=False)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def from_json(text: str, where: str) -> Any:
-    """Return the value of JSON.
+    """Return the value of a JSON text.
 
     Raises
     ------
     json.JSONDecodeError
-        If it is none.
+        If it is not JSON.
     InputError
-        If a key is written twice, or the value is beyond a limit, as `check_plain`.
+        If a key is written twice, or the value exceeds a limit of `check_plain`.
     """
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

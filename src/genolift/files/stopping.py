@@ -1,8 +1,8 @@
-"""How a run ends that a signal stops: at once, with nothing more under a final name.
+"""How signals stop a run: at once, and without anything incomplete under a final name.
 
-A command ends where the signal finds it (`ended_by_signals`): C and C++ code that calls Python may lose the
-exception that a handler raises, or abort the process. A Python caller's own handler raises KeyboardInterrupt
-all the same: `nothing_lost` and `signals_wait` are there to lose none while a file is written.
+A command exits inside the signal handler (`ended_by_signals`): an exception raised there could be lost by C
+or C++ code that calls Python, or make it abort the process. When a Python caller's own handler raises
+KeyboardInterrupt, `nothing_lost` and `signals_wait` make sure that it is not lost while a file is written.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from typing import Any
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 _PATIENCE = 10.0
-"""Seconds after which a run is ended whose main thread has not come back from C code."""
+"""Seconds after which the process is ended although its main thread is still in C code."""
 _SOON = 0.02
-"""Seconds after which a signal that could not be obeyed is tried again."""
+"""Seconds after which a signal that could not be handled is sent again."""
 
 
 class _Run:
-    """The command that this process runs, and whether a signal may end it just now."""
+    """The command that this process runs, and whether a signal may end it at the moment."""
 
     def __init__(self) -> None:
         self.is_on = False
@@ -42,7 +42,7 @@ class _Run:
     def end(self) -> None:
         assert self.stopped_by is not None
         for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError, ValueError, RuntimeError):  # the signal may have come within a write to it
+            with suppress(OSError, ValueError, RuntimeError):  # the signal may have interrupted a write to it
                 stream.flush()
         self.last_words(self.stopped_by)
         os._exit(128 + self.stopped_by)
@@ -50,17 +50,16 @@ class _Run:
 
 _run = _Run()
 _AGAIN = threading.Lock()
-"""Held while it is decided whether a signal is sent again: not once its handler is gone."""
+"""Held while deciding whether to send a signal again, which must not happen once its handler is gone."""
 
 
 @contextmanager
 def ended_by_signals(last_words: Callable[[int], None]) -> Iterator[None]:
-    """End the process with 128 + the signal when SIGINT, SIGTERM or SIGHUP comes in the block.
+    """End the process with exit code 128 + the signal if SIGINT, SIGTERM or SIGHUP arrives in the block.
 
-    ``last_words`` is called with the signal before; nothing else is run, not even what is in ``finally``. A
-    signal that is ignored when the block begins (by ``nohup``, or by a shell for what it runs in the
-    background) stays ignored. Where the main thread is in C code and does not come back within ten seconds,
-    another thread ends the process.
+    ``last_words`` is called with the signal first; nothing else runs, not even ``finally`` blocks. A signal
+    that is ignored when the block begins (because of ``nohup``, or a shell's background job) stays ignored.
+    If the main thread is in C code and does not return within ten seconds, another thread ends the process.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may handle signals
@@ -81,7 +80,7 @@ def ended_by_signals(last_words: Callable[[int], None]) -> Iterator[None]:
 
 @contextmanager
 def not_ended() -> Iterator[None]:
-    """Let a signal that would end the process wait for the end of the block, whose steps belong together."""
+    """Make a signal wait until the end of the block, whose steps belong together."""
     _run.holds += 1
     try:
         yield
@@ -93,9 +92,9 @@ def not_ended() -> Iterator[None]:
 
 @contextmanager
 def _watched() -> Iterator[None]:
-    """End the process from another thread where the main thread has not done it in time.
+    """End the process from another thread if the main thread does not do it in time.
 
-    The operating system tells that thread of a signal at once; Python's handlers wait until C code returns.
+    That thread learns of a signal at once, whereas Python's handlers wait until C code returns.
     """
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
@@ -122,8 +121,9 @@ def _watched() -> Iterator[None]:
 
 
 class _Fork:
-    """What a fork does: it gives a worker's signals their defaults, so that terminating one does not end its
-    parent's run. Meanwhile signals are held back.
+    """Fork hooks that restore default signals in a worker, so that ending it does not end its parent's run.
+
+    Signals are blocked during the fork.
     """
 
     def before(self) -> None:
@@ -147,7 +147,7 @@ os.register_at_fork(before=_fork.before, after_in_parent=_fork.in_parent, after_
 
 
 class _Blocks:
-    """The blocks of `nothing_lost` that are open, in any thread, and what each lost."""
+    """The open blocks of `nothing_lost`, in all threads, and the exception that each of them lost."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -167,7 +167,7 @@ class _Blocks:
                 sys.unraisablehook = self.before
 
     def keep(self, unraisable: Any) -> None:
-        """Keep an exception that ends a program or says that memory is short; leave others as they were."""
+        """Keep an exception that ends a program or reports a lack of memory; pass others on."""
         error = unraisable.exc_value
         if isinstance(error, (Exception, GeneratorExit, type(None))) and not isinstance(error, MemoryError):
             self.before(unraisable)
@@ -181,11 +181,11 @@ _blocks = _Blocks()
 
 @contextmanager
 def nothing_lost() -> Iterator[None]:
-    """Raise, when the block ends, an exception that was raised in it and could not be passed on.
+    """Raise, when the block ends, an exception that was raised in it but could not propagate.
 
-    C code that calls Python code (drivers of HDF5, FreeType, destructors) has no way to pass an exception on:
-    Python reports it, and the program goes on with whatever that code left undone. Raised are those that end
-    a program, as KeyboardInterrupt, and MemoryError; other faults of destructors stay reports.
+    C code that calls Python code (HDF5 drivers, FreeType, destructors) cannot propagate exceptions: Python
+    prints them, and the program goes on with that code's work undone. Those that end a program, such as
+    KeyboardInterrupt, and MemoryError are raised here; other errors in destructors are still only printed.
     """
     lost: list[BaseException] = []
     _blocks.add(lost)
@@ -199,10 +199,10 @@ def nothing_lost() -> Iterator[None]:
 
 @contextmanager
 def signals_wait(callbacks: Collection[CodeType]) -> Iterator[None]:
-    """Let a signal wait, in the block, while one of ``callbacks`` runs, which C code calls.
+    """Within the block, make signals wait while one of the ``callbacks`` runs, which C code calls.
 
-    Where its handler raises, as Python's own for SIGINT does, the exception would be lost, or the C code be
-    left half way. A signal that has waited is handled before the block ends.
+    If a handler raised there, as Python's own does for SIGINT, the exception would be lost or the C code left
+    half-way. A waiting signal is handled before the block ends.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # no other thread handles signals
@@ -245,7 +245,7 @@ def _is_in(frame: FrameType | None, callbacks: Collection[CodeType]) -> bool:
 
 
 def _try_again(signum: int, still: Callable[[], bool]) -> None:
-    """Have the main thread handle a signal once more, soon, if it ``still`` is to be."""
+    """Make the main thread handle a signal again, soon, if it is ``still`` needed."""
     main = threading.main_thread().ident
     assert main is not None
 

@@ -1,7 +1,6 @@
-r"""The lines of a text file, as any editor, system or compression wrote it.
+r"""The lines of a text file, whatever its encoding, line ends and compression.
 
-Everything that people write by hand or get from other programs is read through here: FASTA, BED, tables,
-motif files, the config.
+All text that people write or get from other programs is read here: FASTA, BED, tables, motifs, the config.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 _SAVE = "save it as UTF-8"
 _PLAIN = "give a text file, plain or compressed with gzip or bgzip"
-# What a file begins with, what it then is, and how text is made of it.
+# First bytes of a file, what kind of file it then is, and how to get text from it.
 _NO_TEXT = {
     b"BZh": ("compressed with bzip2", "unpack it with bunzip2, or compress it with gzip"),
     b"\xfd7zXZ": ("compressed with xz", "unpack it with unxz, or compress it with gzip"),
@@ -35,31 +34,31 @@ _NO_TEXT = {
     b"\x89HDF": ("an HDF5 file", _PLAIN),
     b"PAR1": ("a Parquet file", _PLAIN),
     b"%PDF": ("a PDF", _PLAIN),
-    b"BAM\x01": ("BAM", "make BED of it with bedtools bamtobed, or FASTA with samtools fasta"),
-    b"CRAM": ("CRAM", "make FASTA of it with samtools fasta"),
-    b"\xeb\xf2\x89\x87": ("bigBed", "make BED of it with bigBedToBed"),
-    b"\x87\x89\xf2\xeb": ("bigBed", "make BED of it with bigBedToBed"),
+    b"BAM\x01": ("BAM", "convert it to BED with bedtools bamtobed, or to FASTA with samtools fasta"),
+    b"CRAM": ("CRAM", "convert it to FASTA with samtools fasta"),
+    b"\xeb\xf2\x89\x87": ("bigBed", "convert it to BED with bigBedToBed"),
+    b"\x87\x89\xf2\xeb": ("bigBed", "convert it to BED with bigBedToBed"),
     b"\x26\xfc\x8f\x88": ("bigWig", "give intervals, such as the peaks called on it"),
     b"\x88\x8f\xfc\x26": ("bigWig", "give intervals, such as the peaks called on it"),
-    b"\x43\x27\x41\x1a": ("2bit", "make FASTA of it with twoBitToFa"),
-    b"\x1a\x41\x27\x43": ("2bit", "make FASTA of it with twoBitToFa"),
+    b"\x43\x27\x41\x1a": ("2bit", "convert it to FASTA with twoBitToFa"),
+    b"\x1a\x41\x27\x43": ("2bit", "convert it to FASTA with twoBitToFa"),
     b"version https://git-lfs": ("a Git LFS pointer, not the file itself", "run git lfs pull"),
     b"<!DOCTYPE html": ("a web page", "download the file itself"),
     b"<html": ("a web page", "download the file itself"),
     _GZIP_MAGIC: ("compressed with gzip twice", "unpack it once with gunzip"),
 }
-_ENCODINGS = {  # by the byte order mark; the mark of UTF-32 begins with that of UTF-16
+_ENCODINGS = {  # by byte order mark; UTF-32's begins with UTF-16's
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-_COPIES_OF_A_LINE = 6  # its pieces, the line, its bytes, and what a caller makes of it
+_COPIES_OF_A_LINE = 6  # its parts, the line, its bytes, and the caller's copy
 
 
 def _as_latin_1(error: UnicodeError) -> tuple[str, int]:
-    """Read bytes that are no UTF-8 as Latin-1, which has a letter for each: no two names become one."""
+    """Decode invalid UTF-8 as Latin-1, which has a character for each byte: different names stay so."""
     assert isinstance(error, UnicodeDecodeError)
     return error.object[error.start : error.end].decode("latin-1"), error.end
 
@@ -70,7 +69,7 @@ codecs.register_error("genolift.latin-1", _as_latin_1)
 def read_lines(
     path: str | os.PathLike[str], *, where: str = "", kept_per_line: int | None = None, utf_8: bool = False
 ) -> Iterator[str]:
-    r"""Yield the lines of a text file, each with ``\n`` at its end whatever the file's line ends.
+    r"""Yield the lines of a text file, each ending in ``\n`` whatever the file's line ends are.
 
     Gzip and BGZF are recognised by content, not by name. Lines may end in ``\n``, ``\r\n`` or a lone ``\r``.
     A byte order mark is skipped; with one, UTF-16 and UTF-32 are read too.
@@ -78,21 +77,21 @@ def read_lines(
     Parameters
     ----------
     where
-        The config's key or the like that errors name before the file.
+        What errors name before the file, such as the config's key.
     kept_per_line
-        Bytes that the caller keeps for each line beside its text, if it keeps them all: where they would not
-        fit into half of the memory there is, however small the compressed file, the file is refused. None:
-        lines are used one at a time, and only one that does not fit is refused.
+        Bytes that the caller keeps per line besides its text, if it keeps all lines: the file is refused if
+        they would not fit into half of the available memory. None: lines are used one at a time, and only a
+        line that does not fit is refused.
     utf_8
-        Take plain UTF-8 alone, for a file that another program reads too. By default bytes that are no UTF-8
-        are read as Latin-1, which old annotation files are in.
+        Accept only plain UTF-8, because another program reads the file too. By default, bytes that are not
+        UTF-8 are read as Latin-1, as in old annotation files.
 
     Raises
     ------
     InputError
-        If the file is missing, is not text (naming what it is), holds a NUL, does not fit into memory, or is
-        truncated. A BGZF file without its final empty block counts as truncated, since a cut between two
-        blocks shows in nothing else.
+        If the file is missing, is not text (the error says what it is), contains a NUL, does not fit into
+        memory, or is truncated. A BGZF file without its final empty block counts as truncated: a cut between
+        two blocks leaves no other trace.
     """
     file = existing_file(path, where=where)
     place = f"{where}: {file}" if where else str(file)
@@ -126,7 +125,7 @@ def read_lines(
             ) from error
         except UnicodeDecodeError as error:
             raise InputError(
-                f"begins as {error.encoding.upper()}, but is not ({error.reason})",
+                f"begins like {error.encoding.upper()}, but is not ({error.reason})",
                 where=place,
                 remedy=_SAVE,
             ) from error
@@ -138,7 +137,7 @@ def read_text(path: str | os.PathLike[str], *, where: str = "", most: int = 2**2
     Raises
     ------
     InputError
-        As `read_lines`; and if it has more than ``most`` characters.
+        As in `read_lines`, and if the file has more than ``most`` characters.
     """
     lines, length = [], 0
     for line in read_lines(path, where=where, kept_per_line=100, utf_8=True):
@@ -148,13 +147,13 @@ def read_text(path: str | os.PathLike[str], *, where: str = "", most: int = 2**2
             raise InputError(
                 f"has more than {most:,} characters",
                 where=f"{where}: {path}" if where else str(path),
-                remedy="check that it is the file you mean",
+                remedy="check that it is the right file",
             )
     return "".join(lines)
 
 
 def _decoded(buffered: io.BufferedReader[Any], place: str, utf_8: bool) -> io.TextIOWrapper:
-    """Return the text of a file by its first bytes, or raise `InputError` naming what it is instead."""
+    """Return a text stream chosen by the file's first bytes, or raise `InputError` naming its real format."""
     head = buffered.peek()
     for magic, (name, remedy) in _NO_TEXT.items():
         if head.startswith(magic):
@@ -174,23 +173,23 @@ def _decoded(buffered: io.BufferedReader[Any], place: str, utf_8: bool) -> io.Te
 
 
 def _check_utf_8(line: str, where: str) -> None:
-    wrong = re.search("[\udc80-\udcff]", line)  # what "surrogateescape" makes of a byte that is no UTF-8
+    wrong = re.search("[\udc80-\udcff]", line)  # "surrogateescape" for an invalid byte
     if wrong:
         byte = ord(wrong[0]) - 0xDC00
-        raise InputError(f"the byte 0x{byte:02x} is no UTF-8", where=where, remedy=_SAVE)
+        raise InputError(f"the byte 0x{byte:02x} is not UTF-8", where=where, remedy=_SAVE)
 
 
 def too_large(place: str, room: int) -> InputError:
-    """Return the error for a file whose text, once unpacked, does not fit into ``room`` bytes."""
+    """Return the error for a file whose uncompressed text does not fit into ``room`` bytes."""
     return InputError(
-        f"is too large, unpacked, for the memory there is ({room / 1e9:.2g} GB)",
+        f"is too large, uncompressed, for the available memory ({room / 1e9:.2g} GB)",
         where=place,
-        remedy="check that it is the file you mean, or give the process more memory",
+        remedy="check that it is the right file, or give the process more memory",
     )
 
 
 def _check_bgzf_end(raw: io.BufferedReader, place: str) -> None:
-    """Raise if ``raw``, a gzip file, is BGZF (extra field BC) and its last block is missing."""
+    """Raise if ``raw``, a gzip file, is BGZF (extra field BC) without its final block."""
     head = raw.peek(14)[:14]
     is_bgzf = len(head) == 14 and head[3] & 4 and head[12:14] == b"BC"
     if not is_bgzf or not raw.seekable():
@@ -203,5 +202,5 @@ def _check_bgzf_end(raw: io.BufferedReader, place: str) -> None:
         raise InputError(
             "the BGZF file is truncated (its final empty block is missing)",
             where=place,
-            remedy="copy or download the file again, or write it anew with bgzip",
+            remedy="copy or download the file again, or compress it again with bgzip",
         )

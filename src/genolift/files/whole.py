@@ -1,4 +1,4 @@
-"""How a file comes to stand under its name: whole or not at all."""
+"""Files and folders that appear under their name complete or not at all."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from genolift.files.output_paths import MARK, UNFINISHED, check_file, check_fold
 from genolift.files.stopping import not_ended, nothing_lost
 
 _MOST_NAME_BYTES = 120
-"""Of a final name that stand in the temporary one, which may have 255 in all."""
+"""Characters of the final name that are kept in the temporary one, which may have 255."""
 _unfinished: set[Path] = set()
-"""Everything that stands under a temporary name of this process."""
+"""Everything that has a temporary name of this process at the moment."""
 
 
 @contextmanager
 def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a path beside ``path`` to write to; rename it to ``path`` only if the block succeeds.
+    """Yield a path next to ``path`` to write to; rename it to ``path`` only if the block succeeds.
 
-    The file is there, empty, with the mode that the umask says, under a name that nobody can foresee and that
-    ends as ``path`` does, since writers choose a format by it. It is on the disk before it is renamed. It is
-    removed, and ``path`` left as it was, when the block raises, when a signal came, or when an exception was
-    lost in it (`stopping.nothing_lost`).
+    The file exists already, empty, with the umask's mode, under an unpredictable name with the suffix of
+    ``path``, by which writers choose a format. It is synced to disk before it is renamed. If the block
+    raises, a signal arrives, or an exception is lost in the block (`stopping.nothing_lost`), it is removed
+    and ``path`` stays as it was.
 
     Raises
     ------
     InputError
-        If ``path`` is no place for a file (`output_paths.check_file`), the folder cannot be made or written
-        to, or the disk is full.
+        If `output_paths.check_file` refuses ``path``, the folder cannot be created or written to, or the disk
+        is full.
     """
     final = Path(path)
     with _write_errors(final):
@@ -50,14 +50,14 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(path: str | os.PathLike[str], kind: str) -> Iterator[Path]:
-    """As `whole_file`, for a folder: ``path`` is replaced by the new folder only if the block succeeds.
+    """Yield a new folder that replaces ``path`` only if the block succeeds, as in `whole_file`.
 
-    The folder is marked as one of ours, of this ``kind``; one that is not is never replaced.
+    It is marked as ours, of this ``kind``; a folder without that mark is never replaced.
 
     Raises
     ------
     InputError
-        As `whole_file`, and if ``path`` is no place for such a folder (`output_paths.check_folder`).
+        As in `whole_file`, and if `output_paths.check_folder` refuses ``path``.
     """
     final = Path(path)
     with _write_errors(final):
@@ -91,7 +91,7 @@ def _make_empty_file(path: Path) -> None:
 
 @contextmanager
 def _beside(final: Path, parent: Path, make: Callable[[Path], None]) -> Iterator[Path]:
-    """Yield what ``make`` makes, under a temporary name in ``parent``; what still has it then is removed."""
+    """Yield what ``make`` creates under a temporary name in ``parent``; remove it if it is left there."""
     name = os.fsdecode(os.fsencode(final.name)[-_MOST_NAME_BYTES:])
     while True:
         beside = parent / f"{UNFINISHED}{secrets.token_hex(8)}.{name}"
@@ -120,19 +120,19 @@ def _remove(beside: Path) -> None:
 
 
 def remove_unfinished() -> None:
-    """Remove what stands under a temporary name of this process, which is about to end."""
+    """Remove everything that has a temporary name of this process, which is about to end."""
     for beside in list(_unfinished):
         with suppress(OSError):
             _remove(beside)
 
 
 def _sync(path: Path) -> None:
-    """Have what is written to a file or folder on the disk."""
+    """Sync a file or folder to disk."""
     opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(opened)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):  # a file system that has no fsync
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):  # a file system without fsync
             raise
     finally:
         os.close(opened)
@@ -146,7 +146,7 @@ def _write_errors(final: Path) -> Iterator[None]:
         raise InputError(
             "cannot be written (permission denied)",
             where=str(final),
-            remedy="choose an output folder that you may write to",
+            remedy="choose an output folder that you can write to",
         ) from error
     except OSError as error:
         if error.errno is None or isinstance(error, FileNotFoundError):
@@ -154,12 +154,12 @@ def _write_errors(final: Path) -> Iterator[None]:
         raise InputError(
             f"cannot be written ({os.strerror(error.errno).lower()})",
             where=str(final),
-            remedy="make room or choose another output folder, and run again",
+            remedy="free some space or choose another output folder, and run again",
         ) from error
 
 
 def make_folder(path: str | os.PathLike[str]) -> Path:
-    """Make ``path`` and its parents, or raise `InputError` naming it."""
+    """Create ``path`` and its parents, or raise `InputError` naming it."""
     folder = Path(path)
     with _write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What an analysis has computed, in files: contributions, their tables and tracks, with what made them.
+"""The results of an analysis in files: contributions, their tables and tracks, and their provenance.
 
 May import `references`, `data`, `settings` and `files`, never the engine.
 """

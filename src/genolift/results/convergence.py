@@ -1,4 +1,4 @@
-"""How far contributions are from what they must sum to, as one number."""
+"""How far contributions are from the sum that they must have, as one number."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 def relative_error(
     output: NDArray[Any], reference_output: NDArray[Any], convergence_error: NDArray[Any]
 ) -> NDArray[Any]:
-    """Return the convergence error, (n, r), over the size of the difference that is explained."""
+    """Return the convergence error, (n, r), relative to the size of the explained difference."""
     return convergence_error / explained_size(output, reference_output)
 
 
 def explained_size(output: NDArray[Any], reference_output: NDArray[Any]) -> NDArray[Any]:
     """Return the size, (n, r), of the difference between output, (n,), and reference output, (n, r).
 
-    It is abs(output - reference output), but at least a hundredth of the larger of the two: where a
-    reference happens to give the sequence's own output, rounding has nothing else to be relative to.
+    That is abs(output - reference output), but at least a hundredth of the larger of the two: if a reference
+    happens to have the sequence's own output, rounding errors have nothing else to be relative to.
     """
     difference = np.abs(output[:, None] - reference_output)
     scale = np.maximum(np.abs(output)[:, None], np.abs(reference_output))

@@ -1,8 +1,8 @@
-"""Several models on the same sequences and references: their mean and how far they are apart. Runs no model.
+"""Several models on the same sequences and references: their mean and standard deviation. Runs no model.
 
 The mean over models explains the mean of their outputs: contributions, outputs and references' outputs are
-averaged alike, so that the contributions of the mean add up as each model's do. The standard deviation over
-models is that of a sample: of k models, with k - 1 below the line.
+all averaged, so that the contributions of the mean add up as each model's do. The standard deviation is that
+of a sample, with k - 1 in the denominator for k models.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from genolift.results.store import Block, Contributions, open_contributions, wri
 from genolift.settings.model import ONE_MODEL, check_model_name
 
 _BLOCK_BASES = 2**20
-"""Bases of a block of sequences, which as sums in float64 take 0.1 GB, however many models there are."""
+"""Bases in a block of sequences, whose float64 sums take 0.1 GB however many models there are."""
 _AVERAGED = (
     "shap/seq",
     "projected_shap/seq",
@@ -36,16 +36,16 @@ _SHARED = (
     *("raw/seq", "genolift/key", "genolift/id"),
     *("genolift/sequence_digest", "genolift/reference_digest"),
 )
-"""What every model has alike: they are run on sequences and references of the same digests."""
+"""What all models share: they are run on sequences and references with the same digests."""
 
 
 def by_model(heads: Sequence[Head]) -> dict[str, list[Head]]:
-    """Return each model's shards by its name, models in the order of their names.
+    """Return each model's shards by model name, sorted by name.
 
     Raises
     ------
     InputError
-        If a name is none for a folder.
+        If a model's name cannot be a folder's name.
     """
     models: dict[str, list[Head]] = {}
     for head in heads:
@@ -56,12 +56,12 @@ def by_model(heads: Sequence[Head]) -> dict[str, list[Head]]:
 
 
 def check_models_agree(models: Mapping[str, Sequence[Head]]) -> None:
-    """Check that models differ in nothing but what they are.
+    """Check that the runs of several models differ in nothing but the model.
 
     Raises
     ------
     InputError
-        If two were run on other sequences or references or with other settings, or are the same model.
+        If two were run on different sequences or references or with different settings, or are the same.
     """
     for (name, (head, *_)), (other, (its_head, *_)) in combinations(models.items(), 2):
         said, its_said = _settings(head.provenance), _settings(its_head.provenance)
@@ -79,11 +79,11 @@ def check_models_agree(models: Mapping[str, Sequence[Head]]) -> None:
 
 
 def write_mean(files: Mapping[str, Path], out: Path) -> None:
-    """Write the mean over models, and their standard deviation, from each model's contributions.h5.
+    """Write the mean and standard deviation over models from each model's contributions.h5.
 
-    Two numbers of the mean cannot be had from the models' own, and the mean of those is written, which by the
-    triangle inequality is an upper bound: the convergence error, whose sign is not kept, and the standard
-    error over references, since models that are compared with the same references err together.
+    Two errors of the mean cannot be computed from the models' own: the convergence error, whose sign is not
+    stored, and the standard error over references, since models that share references err together. The mean
+    of the models' errors is written instead, which by the triangle inequality is an upper bound.
     """
     with ExitStack() as stack:
         models = {name: stack.enter_context(open_contributions(path)) for name, path in files.items()}
@@ -108,7 +108,7 @@ def _mean_of_block(models: Sequence[Contributions], rows: slice) -> Block:
     mean: dict[str, Any] = dict.fromkeys(_AVERAGED, 0.0)
     center: Any = 0.0
     squares: Any = 0.0
-    for number, model in enumerate(models, start=1):  # Welford's update, which loses no digits
+    for number, model in enumerate(models, start=1):  # Welford's update, which is numerically stable
         for name in _AVERAGED:
             values = model[name][rows].astype(np.float64)
             mean[name] = mean[name] + (values - mean[name]) / number
@@ -123,7 +123,7 @@ def _mean_of_block(models: Sequence[Contributions], rows: slice) -> Block:
 
 
 def _provenance(models: Mapping[str, Contributions]) -> dict[str, Any]:
-    """Return what all models share, and ``models``: what each of them is, with its file's digest."""
+    """Return the provenance that models share, and under ``models`` each one's own and its file's digest."""
     told = [model.provenance for model in models.values()]
     return {
         **_settings(told[0]),
@@ -138,17 +138,17 @@ def _provenance(models: Mapping[str, Contributions]) -> dict[str, Any]:
 
 
 def _is_own(key: str) -> bool:
-    """Whether something that is recorded of a run is of its model, which another model has otherwise."""
+    """Whether a key of a run's provenance describes its model, and so may differ between models."""
     return key.startswith("model") or key == "stepped_over"
 
 
 def _settings(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is recorded of a run but for its model, its shards and its time."""
+    """Return a run's provenance without its model, its shards and its time."""
     apart = ("seconds", "shard", "shards")
     return {key: value for key, value in provenance.items() if not _is_own(key) and key not in apart}
 
 
 def _identity(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what tells a model from another, however its files and itself are called."""
+    """Return a model's identity, which does not depend on its name or its files' names."""
     names = ("model", "model_name", "model_weights", "model_custom_layers", "model_expect", "model_agreement")
     return {key: value for key, value in provenance.items() if _is_own(key) and key not in names}

@@ -1,4 +1,4 @@
-"""Whether the files of an analysis are of one run, by the digests of what each was made from."""
+"""Whether an analysis's files come from one run, by the digests of what each was made from."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from genolift.results.store import Contributions, open_contributions
 
 _PER_BASE = "per_base.parquet"
 _DRAWN = ("per_sequence.tsv", "motifs.tsv", "motif_matrices.tsv")
-"""What the logos step reads beside contributions.h5."""
+"""What the logos step reads in addition to contributions.h5."""
 
 
 def check_files(contributions: Path, files: Mapping[Path, str]) -> dict[str, str]:
-    """Check that files, with the step that wrote each, are as it wrote them and of these contributions.
+    """Check that files, given with the step that wrote each, are unchanged and belong to these contributions.
 
     Returns
     -------
     dict
-        The digests of ``contributions.h5`` and of each file by its name.
+        The digests of ``contributions.h5`` and of each file, by name.
 
     Raises
     ------
     InputError
-        For the first that is not.
+        For the first file that does not.
     """
     with open_contributions(contributions) as store:
         made_from = {"contributions.h5": store.digest}
@@ -45,15 +45,15 @@ def check_files(contributions: Path, files: Mapping[Path, str]) -> dict[str, str
 
 
 def check_folder(folder: Path, contributions: Contributions) -> None:
-    """Check an analysis folder against its open ``contributions.h5``, but for each model's own files.
+    """Check an analysis folder against its open ``contributions.h5``, except for each model's own files.
 
-    The report's reader does; what a large ``per_base.parquet`` was made from is told by its metadata.
+    The report checks those. What a large ``per_base.parquet`` was made from is in its metadata.
 
     Raises
     ------
     InputError
-        For the first file that was changed since it was written or is of another run, naming the step that
-        makes it anew.
+        For the first file that was changed after it was written or belongs to another run, naming the step
+        to run again.
     """
     table = folder / "sequences.tsv"
     check_table(table, contributions.provenance, str(folder / "contributions.h5"))
@@ -83,9 +83,13 @@ def _check_per_base(path: Path, contributions: Contributions) -> None:
         digest = told["made_from"]["contributions.h5"]
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
         raise InputError(
-            f"is no whole table of bases ({error})", where=str(path), remedy="run genolift aggregate again"
+            f"is not a complete table of bases ({error})",
+            where=str(path),
+            remedy="run genolift aggregate again",
         ) from error
     if digest != contributions.digest:
         raise InputError(
-            "is of another run than contributions.h5", where=str(path), remedy="run genolift aggregate again"
+            "belongs to another run than contributions.h5",
+            where=str(path),
+            remedy="run genolift aggregate again",
         )

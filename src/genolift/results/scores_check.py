@@ -1,4 +1,4 @@
-"""Contributions that were stored, checked against what they promise."""
+"""Stored contributions, checked for what they promise."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ _FINITE = (
     "genolift/convergence_error",
 )
 _ROUNDING = 1e-6
-"""Of the sum of absolute contributions: each is a float32, with a relative error of 6e-8."""
+"""Relative to the sum of absolute contributions: each is a float32, with a relative error of 6e-8."""
 _UNKNOWN_AT_N = ("base_frequencies", "fasta")
-"""References that may have a base where the sequence has an N, which no hypothetical contribution is of."""
+"""References that may have a base where the sequence has an N; no hypothetical contribution covers that."""
 
 
 def check_scores(block: Mapping[str, NDArray[Any]], provenance: Mapping[str, Any], where: str) -> None:
-    """Check rows of contributions.h5 against each other and the tolerance that they were computed within.
+    """Check that rows of contributions.h5 are consistent and within the tolerance of their run.
 
     Parameters
     ----------
     block
         Rows of every dataset of the layout.
     provenance
-        Of their file: ``tolerance``, ``sums_up`` (whether the rule promises the sum) and ``reference_kind``.
+        Their file's: ``tolerance``, ``sums_up`` (whether the rule promises the sum) and ``reference_kind``.
     where
         Their file.
 
     Raises
     ------
     InputError
-        If a number is not finite, contributions are not the hypothetical ones at the bases that are there, an
-        error is over the tolerance, or contributions do not sum to output less mean reference output.
+        If a number is not finite, contributions differ from the hypothetical ones at the bases present, an
+        error exceeds the tolerance, or contributions do not sum to output - mean reference output.
     """
 
     def refuse(wrong: Any, what: str) -> None:
@@ -51,7 +51,7 @@ def check_scores(block: Mapping[str, NDArray[Any]], provenance: Mapping[str, Any
                 remedy="remove the file and run genolift attribute again",
             )
 
-    several = block["genolift/reference_output"].shape[1] > 1  # of one there is no standard error
+    several = block["genolift/reference_output"].shape[1] > 1  # with one there is no standard error
     for name in (*_FINITE, *(["genolift/standard_error"] if several else [])):
         values = block[name].reshape(len(block[name]), -1)
         refuse(~np.isfinite(values).all(1), f"{name} is not finite")

@@ -1,4 +1,4 @@
-"""The shards of one model: told apart, checked to be of one run, and merged to contributions.h5."""
+"""The shards of one model: identified, checked to be from one run, and merged into contributions.h5."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from genolift.results.store import Block, open_contributions, write_contribution
 
 @dataclass(frozen=True)
 class Head:
-    """What tells a shard from another, without its scores."""
+    """What identifies a shard, without its scores."""
 
     path: str
     key: NDArray[np.int64]
@@ -38,11 +38,11 @@ def read_heads(shards: Sequence[str | os.PathLike[str]]) -> list[Head]:
 
 
 def merge_shards(heads: Sequence[Head], out: str | os.PathLike[str]) -> None:
-    """Write contributions.h5 from shards that `check_shards` let pass."""
+    """Write contributions.h5 from shards that passed `check_shards`."""
     seconds = sum(head.provenance.get("seconds", 0) for head in heads)
     provenance = {**heads[0].provenance, "seconds": round(seconds, 3), "shards": len(heads)}
-    provenance.pop("shard", None)  # which a merged file, given as the one shard, does not have
-    if "model_agreement" in provenance:  # which rounds otherwise on another machine
+    provenance.pop("shard", None)  # absent if a merged file is given as the only shard
+    if "model_agreement" in provenance:  # which may be rounded differently on another machine
         found = [head.provenance["model_agreement"] for head in heads]
         provenance["model_agreement"] = max(found, key=lambda agreement: agreement["error"])
 
@@ -68,12 +68,12 @@ _PER_SHARD = {"seconds", "shard", "shards", "model_agreement"}
 
 
 def check_shards(heads: Sequence[Head], keys: NDArray[np.int64], called: str = "the shards") -> None:
-    """Check that shards of one run hold each of ``keys`` once, in order.
+    """Check that the shards of one run contain each of ``keys`` once, in order.
 
     Raises
     ------
     InputError
-        If a shard is missing or stands twice, or shards were made by different runs.
+        If a shard is missing or given twice, or shards come from different runs.
     """
     one = heads[0]
     for head in heads[1:]:
@@ -81,7 +81,7 @@ def check_shards(heads: Sequence[Head], keys: NDArray[np.int64], called: str = "
             said, other = head.provenance.get(name), one.provenance.get(name)
             if said != other:
                 key, said, other = _difference(name, said, other)
-                named = " (models of an ensemble are told apart by --model-name)"
+                named = " (for several models, give each its --model-name)"
                 raise InputError(
                     f"was made with {key} {said}, {one.path} with {other}",
                     where=head.path,
@@ -95,13 +95,13 @@ def check_shards(heads: Sequence[Head], keys: NDArray[np.int64], called: str = "
     if len(missing):
         what = f"{called} lack {len(missing)} of {len(keys)} sequences, key {missing[0]} first"
     else:
-        what = f"{called} hold {len(found)} sequences, {len(keys)} are kept"
+        what = f"{called} hold {len(found)} sequences, not the {len(keys)} that are kept"
     where = ", ".join(head.path for head in heads)
     raise InputError(what, where=where, remedy="give every shard of these sequences once")
 
 
 def _difference(name: str, one: Any, other: Any) -> tuple[str, Any, Any]:
-    """Return what differs and its two values; of mappings, such as files with SHA-256, the first entry."""
+    """Return the name of what differs and its two values; for mappings, of their first differing entry."""
     if not (isinstance(one, Mapping) and isinstance(other, Mapping)):
         return name, one, other
     key = min(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))

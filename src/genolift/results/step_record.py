@@ -1,4 +1,4 @@
-"""What a step made its files from, in a small JSON beside them: tables and pictures have no room for it."""
+"""What a step made its files from, as JSON next to them, since tables and pictures have no room for it."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ FORMAT, VERSION = "genolift-step", 1
 
 @dataclass(frozen=True)
 class StepRecord:
-    """What a step wrote into a folder.
+    """The record of what a step read and wrote in a folder.
 
     Attributes
     ----------
     path
         Of the record.
     step
-        The subcommand that wrote it, and would do it again.
+        The subcommand that wrote it, to run again if something is wrong.
     made_from
-        By the names of what it read: an HDF5 file's own digest, else the file's SHA-256.
+        For each file that it read, by name: an HDF5 file's own digest, else the SHA-256.
     files
         The SHA-256 of each file that it wrote, by its path from the folder.
     """
@@ -35,17 +35,17 @@ class StepRecord:
     files: Mapping[str, str]
 
     def check_made_from(self, found: Mapping[str, str]) -> None:
-        """Raise `InputError` if the step read other files than those, by name, of which ``found`` tells."""
+        """Raise `InputError` if the step read other files than those with the digests ``found``, by name."""
         for name, digest in found.items():
             if self.made_from.get(name) != digest:
                 raise InputError(
-                    f"genolift {self.step} was run on another {name} than the one that is here",
+                    f"genolift {self.step} was run on another {name} than the present one",
                     where=str(self.path),
                     remedy=f"run genolift {self.step} again",
                 )
 
     def check_files(self, names: Iterable[str]) -> None:
-        """Raise `InputError` if a file is missing, or is not as the step wrote it."""
+        """Raise `InputError` if a file is missing or was changed since the step wrote it."""
         for name in names:
             file = existing_file(self.path.parent / name)
             if self.files.get(name) != sha256(file):
@@ -57,7 +57,7 @@ class StepRecord:
 
 
 def write_record(path: Path, step: str, made_from: Mapping[str, str], files: Mapping[str, Path]) -> None:
-    """Write what a step did to ``path``, when its files, given by their later names, are written."""
+    """Write a step's record to ``path`` once its files, given by their final names, are written."""
     told = {
         "format": FORMAT,
         "version": VERSION,
@@ -69,7 +69,7 @@ def write_record(path: Path, step: str, made_from: Mapping[str, str], files: Map
 
 
 def read_record(folder: Path, step: str) -> StepRecord:
-    """Return what a step did, from ``STEP.json`` in the folder of its files.
+    """Return a step's record, from ``STEP.json`` in the folder of its files.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def read_record(folder: Path, step: str) -> StepRecord:
     remedy = f"run genolift {step} again"
     path = folder / f"{step}.json"
     if not path.is_file():
-        raise InputError(f"is missing, which genolift {step} writes", where=str(path), remedy=remedy)
+        raise InputError(f"is missing; genolift {step} writes it", where=str(path), remedy=remedy)
     try:
         told = json.loads(existing_file(path).read_text(encoding="utf-8"))
         if (told["format"], told["version"], told["step"]) != (FORMAT, VERSION, step):

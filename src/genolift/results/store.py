@@ -1,7 +1,7 @@
 """The file contributions.h5, written in blocks, read in slices, and merged from one model's shards.
 
-The layout is in docs/architecture.md: what TF-MoDISco, Fi-NeMo and ChromBPNet's tools read stands where
-they look for it, and the rest beside it in the group ``genolift``.
+The layout is in docs/architecture.md: datasets that TF-MoDISco, Fi-NeMo and ChromBPNet's tools read are where
+they expect them, and the rest is in the group ``genolift``.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ Block = Mapping[str, NDArray[Any]]
 class Field:
     """A dataset of the file: its type, and its axes after the first, which is the sequence.
 
-    Texts, ``np.bytes_``, are UTF-8 of one length in bytes, that of the longest.
+    Texts, ``np.bytes_``, are fixed-length UTF-8, as long as the longest.
     """
 
     dtype: Any
@@ -67,11 +67,11 @@ MODELS_LAYOUT: Mapping[str, Field] = {
     "genolift/model_sd": Field(np.float32, ("position",)),
     "genolift/model_output": Field(np.float32, ("model",)),
 }
-"""What the file has besides where it holds the mean over several models."""
+"""Additional datasets of a file that holds the mean over several models."""
 
 
 _DIGESTS = "genolift/digest"
-"""Of each row, (sequence, dataset, 16), the digest of what it has in each dataset, in the layout's order."""
+"""(sequence, dataset, 16): the digest of each row's values in each dataset, in the layout's order."""
 
 
 def _layout(several: bool) -> Mapping[str, Field]:
@@ -79,7 +79,7 @@ def _layout(several: bool) -> Mapping[str, Field]:
 
 
 class Rows:
-    """A dataset of an open file, which is read by whole rows, each checked against its digest.
+    """A dataset of an open file, read in whole rows, each of which is checked against its digest.
 
     ``shape`` and ``dtype`` are those of the dataset.
     """
@@ -95,7 +95,9 @@ class Rows:
         wrong = (row_digests(read) != expected).any(1)
         if wrong.any():
             row = range(self.shape[0])[rows] if isinstance(rows, slice) else [rows]
-            raise self._refusal(f"{self._name} is not what was written in row {row[int(wrong.argmax())]}")
+            raise self._refusal(
+                f"{self._name} was changed in row {row[int(wrong.argmax())]} after it was written"
+            )
         return values
 
 
@@ -111,13 +113,13 @@ class Contributions:
     provenance
         What was run.
     warnings
-        What was warned of on the way to it.
+        Warnings issued on the way to it.
     chromosomes
         The lengths of the genome's chromosomes in bases; empty for sequences from FASTA.
     models
-        The names of the models that it holds the mean over; empty for one model.
+        The names of the models whose mean it holds; empty for one model.
     digest
-        Of the file: of its attributes and of its rows' digests.
+        The file's digest: of its attributes and its rows' digests.
     """
 
     def __init__(self, file: h5py.File, refusal: Refusal) -> None:
@@ -143,7 +145,7 @@ class Contributions:
         digest.add(digests)
         self.digest = digest.hex()
         if self.digest != file.attrs["digest"]:
-            raise ValueError("it was changed after it was written: its digest is of something else")
+            raise ValueError("it was changed after it was written: its digest does not match")
         self._datasets = {
             name: Rows(name, Stored(file[name], refusal), digests[:, number], refusal)
             for number, name in enumerate(self.layout)
@@ -175,8 +177,8 @@ def open_contributions(path: str | os.PathLike[str]) -> Iterator[Contributions]:
     InputError
         If the file is missing, damaged, or something else.
     """
-    remedy = "make it anew: a shard with genolift attribute, contributions.h5 with genolift aggregate"
-    with opened_store(path, "is no file of contributions", remedy, Contributions) as contributions:
+    remedy = "make it again: a shard with genolift attribute, contributions.h5 with genolift aggregate"
+    with opened_store(path, "is not a file of contributions", remedy, Contributions) as contributions:
         yield contributions
 
 
@@ -191,10 +193,10 @@ def write_contributions(
     chromosomes: Mapping[str, int],
     models: Sequence[str] = (),
 ) -> None:
-    """Write contributions.h5 from blocks of rows that are ``n`` sequences together, whole or not at all.
+    """Write contributions.h5, complete or not at all, from blocks of rows with ``n`` sequences in total.
 
-    The digests of what is written are taken on the way. ``models`` are named where the blocks are of the mean
-    over several, and have what `MODELS_LAYOUT` says.
+    Digests are computed on the way. ``models`` are named if the blocks hold the mean over several, and then
+    have the datasets of `MODELS_LAYOUT` too.
 
     Raises
     ------
@@ -234,25 +236,25 @@ def write_contributions(
             ids += names
             start = stop
         if start != n:
-            raise RuntimeError(f"{start} rows were written, {n} promised")
+            raise RuntimeError(f"{start} rows were written instead of {n}")
         _create(file, "genolift/id", (n,), text_type(ids))[:] = ids
         file.attrs["digest"] = digest.hex()
 
 
 def _sizes(length: int, r: int, models: int) -> dict[str, int]:
-    """Return how long each axis of the layout is."""
+    """Return the length of each axis of the layout."""
     return {"base": 4, "position": length, "reference": r, "model": models, "digest": SIZE}
 
 
 def _head_digest(attributes: Mapping[str, Any], models: Sequence[str]) -> FileDigest:
-    """Return the file's digest as far as its attributes go."""
+    """Return the file's digest over its attributes, to which the rows are added."""
     told = {name: attributes[name] for name in ("format", "version", "provenance", "chromosomes")}
     return FileDigest(told | {"models": list(models)})
 
 
 def _create(file: h5py.File, name: str, shape: tuple[int, ...], dtype: Any) -> h5py.Dataset:
-    """Return a new dataset that is compressed, and has a checksum for each of its chunks."""
-    if shape[0] == 0:  # a shard of fewer sequences than there are shards; HDF5 has no chunks of nothing
+    """Return a new, compressed dataset with a checksum for each chunk."""
+    if shape[0] == 0:  # with more shards than sequences; HDF5 has no empty chunks
         return file.create_dataset(name, shape, dtype=dtype)
     row_bytes = max(1, np.dtype(dtype).itemsize * math.prod(shape[1:]))
     chunks = (max(1, min(shape[0], _CHUNK_BYTES // row_bytes)), *shape[1:])

@@ -39,8 +39,8 @@ def per_sequence(contributions: Contributions, table: pd.DataFrame) -> pd.DataFr
         references; ``contribution_sum``; the largest ``convergence_error_max`` over references and
         ``convergence_error_relative_max``; ``standard_error_mean`` over positions; ``peak_position``
         (0-based in the sequence), ``peak_base`` and ``peak_contribution`` of the base with the largest
-        absolute contribution. Where it holds the mean over models, ``output_sd`` over them (of k models with
-        k - 1 below the line), and ``output_NAME`` of each.
+        absolute contribution. With several models, ``output_sd`` over them (sample standard deviation) and
+        ``output_NAME`` of each.
     """
     frames = []
     for block in contributions.blocks():
@@ -74,7 +74,7 @@ def per_sequence(contributions: Contributions, table: pd.DataFrame) -> pd.DataFr
 
 
 def _of_models(block: dict[str, NDArray[Any]], models: tuple[str, ...]) -> dict[str, NDArray[Any]]:
-    """Return the columns that only several models have."""
+    """Return the additional columns for several models."""
     if not models:
         return {}
     output = block["genolift/model_output"]
@@ -91,7 +91,7 @@ def write_per_sequence(path: Path, frame: pd.DataFrame) -> None:
 
 
 def _schema(several: bool) -> pa.Schema:
-    """Return the columns of ``per_base.parquet``; those of several models have one more."""
+    """Return the columns of ``per_base.parquet``, with one more for several models."""
     return pa.schema(
         [
             ("key", pa.int64()),
@@ -112,8 +112,8 @@ def write_per_base(path: Path, contributions: Contributions, table: pd.DataFrame
 
     ``position`` is 0-based in the sequence, ``genome_position`` 0-based on the chromosome and empty for
     sequences from FASTA; ``base`` and the hypothetical bases are those of the sequence's own strand;
-    ``model_sd``, over models, is there where there are several. The file's metadata names the contributions
-    by their digest.
+    ``model_sd`` is the standard deviation over models, if there are several. The file's metadata holds the
+    digest of the contributions.
     """
     places = table.set_index("key")
     told = {"genolift": json.dumps({"made_from": {"contributions.h5": contributions.digest}})}

@@ -19,12 +19,12 @@ from genolift.results.store import Contributions, Rows
 def write_bigwig(
     path: Path, contributions: Contributions, table: pd.DataFrame, *, dataset: str = "projected_shap/seq"
 ) -> int:
-    """Write the contribution of each base of the genome that a window covers; return how many there are.
+    """Write the contribution of each genomic base that a window covers; return the number of bases.
 
-    ``dataset`` may be another than that of the contributions, which has a value for each base of a window.
-    Where windows overlap, a base's value is the mean of its values in them: it does not depend on the
-    windows' order. A window on the minus strand is turned back. Coordinates are 0-based half-open; the format
-    is bigWig (Kent et al. 2010), the header holds every chromosome of the genome.
+    ``dataset`` may be any dataset with a value for each base of a window. Where windows overlap, a base gets
+    the mean of its values, which does not depend on the windows' order. Windows on the minus strand are
+    reversed. Coordinates are 0-based half-open; the format is bigWig (Kent et al. 2010), and the header lists
+    every chromosome of the genome.
 
     Raises
     ------
@@ -35,7 +35,7 @@ def write_bigwig(
     row_of = {int(key): row for row, key in enumerate(contributions.key)}
     covered = 0
     with whole_file(path) as beside:
-        # pyBigWig chooses by the name's end and wants chromosomes in the header's order.
+        # pyBigWig chooses the format by suffix, and needs chromosomes in the header's order.
         file = pyBigWig.open(str(beside), "w")
         try:
             file.addHeader(list(contributions.chromosomes.items()))
@@ -54,9 +54,9 @@ def write_bigwig(
 
 
 def _is_whole(path: Path, covered: int) -> bool:
-    """Whether a bigWig ends with the number that it begins with, and says that it has so many bases.
+    """Whether a bigWig ends with the magic number that it begins with, and declares this many bases.
 
-    pyBigWig says nothing of it where a full disk cuts off the end of a file.
+    pyBigWig does not report it if a full disk truncates the file.
     """
     with path.open("rb") as raw:
         first = raw.read(4)
@@ -72,14 +72,14 @@ def _is_whole(path: Path, covered: int) -> bool:
 
 def _not_whole(path: Path) -> InputError:
     return InputError(
-        "cannot be written whole", where=str(path), remedy="make room on the disk, or write to another one"
+        "cannot be written completely", where=str(path), remedy="free some disk space, or use another disk"
     )
 
 
 def _runs(
     windows: pd.DataFrame, values: Rows, row_of: dict[int, int]
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Yield start and mean values of each stretch of a chromosome that windows cover without a gap."""
+    """Yield the start and mean values of each contiguous stretch of a chromosome that windows cover."""
     stretch: list[tuple[int, NDArray[np.float32]]] = []
     end = 0
     for key, window in windows.iterrows():
