@@ -21,6 +21,7 @@ from genolift.cli.main import make_parser
 
 DOCS = (
     *(
+        "CONTRIBUTING.md",
         "README.md",
         "config/README.md",
         "docs/architecture.md",
