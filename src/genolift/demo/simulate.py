@@ -22,6 +22,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from genolift.data.alphabet import decode_letters, onehot_of_codes, reverse_complement_codes
+from genolift.engine.graph.source import tell_apart
 from genolift.errors import InputError
 from genolift.files.output_paths import MARK, check_folder, check_outputs, mark_text
 from genolift.files.whole import make_folder, whole_file
@@ -163,6 +164,9 @@ def _embed(
         codes[start : start + width] = site if strand == "+" else reverse_complement_codes(site)
         placed.append(Instance(row, motif.name, start, start + width, strand, decode_letters(site)))
     return sorted(placed, key=lambda instance: instance.start)
+
+
+tell_apart(__file__, of_models=True)
 
 
 class DemoModel(nn.Module):

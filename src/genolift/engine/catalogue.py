@@ -13,6 +13,7 @@ import torch
 
 from genolift.engine.graph.decomposition import TAKEN_APART
 from genolift.engine.graph.graph import SHAPE_ONLY, Result, aten
+from genolift.engine.graph.torch_internals import every_operation
 from genolift.engine.kinds.kinds import Composed, Elementwise, Entry, Linear, Selection
 from genolift.engine.operations import FIRST, JOINT, PRODUCTS, RECURRENT, SUMS, SUMS_BUT
 
@@ -88,7 +89,7 @@ def rows() -> list[Row]:
 
 
 def _core() -> Iterator[Any]:
-    for full_name in torch._C._dispatch_get_all_op_names():
+    for full_name in every_operation():
         namespace, _, name = full_name.partition("::")
         packet, _, overload = name.partition(".")
         if namespace == "aten":

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from genolift.engine.graph.graph import Result
+from genolift.engine.graph.torch_internals import OpOverload, OpOverloadPacket, schema_of
 from genolift.engine.kinds.kinds import Elementwise, Entry, Linear, Product, Registered
 from genolift.engine.operations import REGISTERED
 from genolift.errors import InputError
@@ -94,15 +95,15 @@ def operation_named(operation: str | Callable[..., Any]) -> Any:
         If there is no such operation.
     """
     overload: Any = _looked_up(operation) if isinstance(operation, str) else operation
-    if isinstance(overload, torch._ops.OpOverloadPacket):
+    if isinstance(overload, OpOverloadPacket):
         overload = overload.default if "default" in overload.overloads() else None
-    if not isinstance(overload, torch._ops.OpOverload):
+    if not isinstance(overload, OpOverload):
         raise InputError(
             f"{operation!r} is no operation of torch",
             where="register_rule",
             remedy='give it as an error or a plan names it, such as "aten.cumprod.default"',
         )
-    return Result(overload) if len(overload._schema.returns) > 1 else overload
+    return Result(overload) if len(schema_of(overload).returns) > 1 else overload
 
 
 def _looked_up(name: str) -> Any:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from genolift.engine.graph import recurrent_operations  # noqa: F401 - a script's recurrent layers are made its
+from genolift.engine.graph.torch_internals import inline_calls, parse_schema
 from genolift.models.training_mode import trains
 
 _DTYPES = (
@@ -44,7 +45,7 @@ class ScriptGraph(nn.Module):
         super().__init__()
         self._script = (script,)  # not a submodule
         self._graph = script.graph.copy()
-        torch._C._jit_pass_inline(self._graph)
+        inline_calls(self._graph)
         constants = (node for node in _nodes(self._graph) if node.kind() == "prim::Constant")
         held = {node.output().debugName(): node.output().toIValue() for node in constants}
         self._scalars = {
@@ -143,12 +144,12 @@ class ScriptGraph(nn.Module):
 def operation_of_training(script: torch.jit.ScriptModule) -> str | None:
     """Return the name of an operation that a trace has fixed as it is in training; None if there is none."""
     graph = script.graph.copy()
-    torch._C._jit_pass_inline(graph)
+    inline_calls(graph)
     for node in _nodes(graph):
         schema = node.schema()
         if schema == "(no schema)":
             continue
-        known = torch._C.parse_schema(schema)
+        known = parse_schema(schema)
         given = {
             argument.name: None if value.type().kind() == "NoneType" else value.toIValue()
             for argument, value in zip(known.arguments, node.inputs(), strict=False)
@@ -183,7 +184,7 @@ def _place(node: Any) -> str:
 
 def _called(node: Any, given: list[Any]) -> Any:
     """Return what an operation of torch makes."""
-    schema = torch._C.parse_schema(node.schema())
+    schema = parse_schema(node.schema())
     namespace, _, name = schema.name.partition("::")
     if schema.overload_name == "input" and name in _RECURRENT:
         return getattr(torch.ops.genolift, name)(*given)
@@ -224,7 +225,7 @@ def _is_of_numbers(node: Any, given: list[Any]) -> bool:
     """Whether an operation is on plain numbers, or on tensors one of which a trace has made of a number."""
     if not any(isinstance(value, Tensor) for value in given):
         return True
-    taken = torch._C.parse_schema(node.schema()).arguments
+    taken = parse_schema(node.schema()).arguments
     return any(
         str(argument.type) == "Tensor" and isinstance(value, (int, float, torch.SymInt))
         for argument, value in zip(taken, given, strict=True)

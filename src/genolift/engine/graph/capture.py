@@ -16,7 +16,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
-from torch.utils._pytree import tree_leaves, tree_map_only
 
 from genolift.engine.graph.determinism import check_same
 from genolift.engine.graph.graph import Graph, UnsupportedOperation
@@ -24,14 +23,17 @@ from genolift.engine.graph.own_state import one_capture_at_a_time, own_state, pr
 from genolift.engine.graph.program import graph_of, no_tensor, placed
 from genolift.engine.graph.recurrent_operations import AS_TORCH_HAS_IT, kept_whole
 from genolift.engine.graph.shadow import shadow_module, tensors_of_module
-from genolift.engine.graph.source import first_line, model_line, whole_traces
-from genolift.engine.graph.tracing import (
+from genolift.engine.graph.source import first_line, model_line
+from genolift.engine.graph.torch_internals import (
     masks_as_they_are,
     no_autocast,
-    one_precision,
-    rows_in_parts,
-    silence,
+    says_generator,
+    says_rows_are_fixed,
+    tree_leaves,
+    tree_map_only,
+    whole_traces,
 )
+from genolift.engine.graph.tracing import one_precision, rows_in_parts, silence
 from genolift.errors import InputError
 
 TRIAL_ROWS = 3  # 1 is special to torch.export, and 2 a common number of other things
@@ -205,13 +207,13 @@ def _export(traced: nn.Module, example: tuple[Tensor, ...], *, for_others: bool 
         except InputError:
             raise
         except Exception as error:
-            if "Constraints violated" in str(error):
+            if says_rows_are_fixed(error):
                 raise UnsupportedOperation(
                     "the model's forward fixes the number of rows",
                     where=model_line(error),
                     remedy="write x.shape[0] for it, not len(x) or a number",
                 ) from error
-            if "torch._C.Generator" in str(error):  # which newer versions of torch keep as a constant
+            if says_generator(error):  # which newer versions of torch keep as a constant
                 raise no_tensor("Generator", model_line(error)) from error
             raise UnsupportedOperation(
                 f"the model cannot be captured as a graph ({first_line(error)})",

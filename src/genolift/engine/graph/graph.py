@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from genolift.engine.graph.torch_internals import OpOverload, packet_name
 from genolift.errors import InputError
 
 aten = torch.ops.aten
@@ -196,6 +197,6 @@ def short_name(target: Any) -> str:
     """Return "convolution" for ``aten.convolution.default``."""
     if isinstance(target, Result):
         return short_name(target.operation)
-    if isinstance(target, torch._ops.OpOverload):
-        return _READABLE.get(target._opname, target._opname.lstrip("_"))
+    if isinstance(target, OpOverload):
+        return _READABLE.get(packet_name(target), packet_name(target).lstrip("_"))
     return getattr(target, "__name__", str(target))

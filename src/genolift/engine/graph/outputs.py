@@ -6,7 +6,8 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from torch import Tensor
-from torch.utils._pytree import tree_leaves
+
+from genolift.engine.graph.torch_internals import tree_leaves
 
 
 def tensors_of(output: Any) -> list[Tensor]:

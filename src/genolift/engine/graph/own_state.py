@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import torch
+
+from genolift.engine.graph.torch_internals import float32_precision, set_float32_precision
 
 _AUTOCAST = ("cpu", "cuda", "mps", "xpu")
 
@@ -125,16 +127,12 @@ def _set_float32_products(tf32: bool, found: ExitStack) -> None:
         if convolution != tf32:
             found.callback(_allow_convolutions_tf32, convolution)
             _allow_convolutions_tf32(tf32)
-    read: Callable[[str, str], str] | None = getattr(torch._C, "_get_fp32_precision_getter", None)
-    if read is None:
-        return
-    newer = torch._C._set_fp32_precision_setter
     full = ("tf32",) if tf32 else ("ieee", "none")
     for backend, operation in _OF_GPU if tf32 else (*_OF_ALL, *_OF_GPU, *_OF_CPU):
-        before = read(backend, operation)
-        if before not in full:
-            found.callback(newer, backend, operation, before)
-            newer(backend, operation, full[0])
+        before = float32_precision(backend, operation)
+        if before is not None and before not in full:
+            found.callback(set_float32_precision, backend, operation, before)
+            set_float32_precision(backend, operation, full[0])
 
 
 def _allow_convolutions_tf32(allowed: bool) -> None:

@@ -25,6 +25,7 @@ from genolift.engine.graph.graph import (
     with_dependence,
 )
 from genolift.engine.graph.source import source_line
+from genolift.engine.graph.torch_internals import formula, is_fixed, is_known_from_values_alone, schema_of
 from genolift.engine.graph.tracing import in_precision
 from genolift.engine.operations import JOINT, RECURRENT
 from genolift.errors import InputError
@@ -89,7 +90,7 @@ def graph_of(
     operations = [
         _placed_operation(operation, device, dtype)
         for node in computing
-        for operation in _operations(node, rows.node.expr, outer)
+        for operation in _operations(node, formula(rows), outer)
     ]
     each = _with_starts_in_order(list(_with_one_result_each(operations)), set(inputs))
     read = Name(outputs[1]) if layer else inputs[0]
@@ -169,10 +170,10 @@ def _operations(node: torch.fx.Node, rows: Any, outer: dict[str, int]) -> Iterat
     if node.target in JOINT:
         for argument in node.all_input_nodes:
             held: Any = argument.meta.get("val")
-            if _sizes(held) == _sizes(value) or all(map(_is_fixed, held.shape)):
+            if _sizes(held) == _sizes(value) or all(map(is_fixed, held.shape)):
                 continue
             names[argument] = Name(f"{node.name}_{argument.name}")
-            sizes = [int(size) if _is_fixed(size) else -1 for size in value.shape]
+            sizes = [int(size) if is_fixed(size) else -1 for size in value.shape]
             args = (Name(argument.name), sizes)
             yield Operation(names[argument], aten.expand.default, args, {}, source, axis, numel, held.dtype)
     convert = torch.fx.node.map_arg
@@ -197,7 +198,7 @@ def _with_rows_kept(node: torch.fx.Node) -> tuple[Any, ...]:
     squeezed: Any = node.args[0]
     axes: Any = node.args[1]
     shape = squeezed.meta["val"].shape
-    return squeezed, [axis for axis in axes if _is_fixed(shape[axis])]
+    return squeezed, [axis for axis in axes if is_fixed(shape[axis])]
 
 
 def _placed_operation(operation: Operation, device: torch.device, dtype: torch.dtype) -> Operation:
@@ -211,7 +212,7 @@ def _placed_operation(operation: Operation, device: torch.device, dtype: torch.d
 
 def _element_type(node: torch.fx.Node, value: Any) -> dict[str, Any]:
     """Return the element type that a tensor made from nothing was traced with, where the model says none."""
-    schema = getattr(node.target, "_schema", None)
+    schema = schema_of(node.target)
     if schema is None or not isinstance(value, Tensor) or node.kwargs.get("dtype") is not None:
         return {}
     takes = {argument.name: str(argument.type) for argument in schema.arguments}
@@ -244,9 +245,9 @@ def _times_through_rows(
     whole: Any = node.args[0] if node.target is operator.getitem else node
     for argument in whole.all_input_nodes:
         held: Any = argument.meta.get("val")
-        if not isinstance(held, Tensor) or all(map(_is_fixed, held.shape)):
+        if not isinstance(held, Tensor) or all(map(is_fixed, held.shape)):
             continue
-        at = next(index for index, size in enumerate(held.shape) if not _is_fixed(size))
+        at = next(index for index, size in enumerate(held.shape) if not is_fixed(size))
         times = outer.get(argument.name, 1)
         if node.target is aten.view.default:
             total = times * math.prod(int(size) for size in held.shape[:at])
@@ -268,36 +269,29 @@ def _times_joined_or_cut(
     for argument in node.all_input_nodes:
         held: Any = argument.meta.get("val")
         if isinstance(held, Tensor):
-            sizes: list[Any] = [size for size in held.shape if not _is_fixed(size)]
-            following.add(sizes[0].node.expr / rows / outer.get(argument.name, 1) if sizes else 0)
+            sizes: list[Any] = [size for size in held.shape if not is_fixed(size)]
+            following.add(formula(sizes[0]) / rows / outer.get(argument.name, 1) if sizes else 0)
     size: Any = value.shape[axis]
-    times = size.node.expr / rows / following.pop() if len(following) == 1 and 0 not in following else 1
+    times = formula(size) / rows / following.pop() if len(following) == 1 and 0 not in following else 1
     return int(times) if times == int(times) else 1
-
-
-def _is_fixed(size: Any) -> bool:
-    """Whether a size is a number; that of a mask's choice is known once a layer behind it has weights."""
-    return isinstance(size, int) or bool(size.node.expr.is_Integer)
 
 
 def _sizes(value: Tensor) -> list[Any]:
     """Return sizes to be compared: one of torch's that is free would become the trial's number of rows."""
-    sizes: list[Any] = list(value.shape)
-    return [size if isinstance(size, int) else size.node.expr for size in sizes]
+    return [formula(size) for size in value.shape]
 
 
 def _row_axis(value: Any, rows: Any, node: torch.fx.Node) -> tuple[int | None, int]:
-    axes = [axis for axis, size in enumerate(value.shape) if not _is_fixed(size)]
+    axes = [axis for axis, size in enumerate(value.shape) if not is_fixed(size)]
     if not axes:
         return None, 0
-    symbols = set().union(*(value.shape[axis].node.expr.free_symbols for axis in axes))
-    if any(str(symbol).startswith("u") for symbol in symbols):  # torch's name for what only values tell
+    if any(is_known_from_values_alone(value.shape[axis]) for axis in axes):
         raise UnsupportedOperation(
             f"how many values {short_name(node.target)} gives depends on values",
             where=source_line(node.meta.get("stack_trace") or ""),
             remedy="choose by numbers that are made in __init__, as by mask.nonzero(), not by a mask",
         )
-    multiple = value.shape[axes[0]].node.expr / rows
+    multiple = formula(value.shape[axes[0]]) / rows
     if len(axes) > 1 or not multiple.is_Integer:
         raise UnsupportedOperation(
             f"{short_name(node.target)} mixes the rows of a batch with each other",

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from genolift.engine.graph.stepping import named, stepped
+from genolift.engine.graph.torch_internals import recurrent_function
 from genolift.engine.rules.activations import ACTIVATIONS
 
 _OPTIONS = (
@@ -74,13 +75,13 @@ def _stepped_shapes(
 _LIBRARY.impl("stepped", _stepped, "CompositeExplicitAutograd")
 _LIBRARY.impl("stepped", _stepped_shapes, "Meta")
 for _name in ("lstm", "gru", "rnn_tanh", "rnn_relu"):
-    _LIBRARY.impl(_name, getattr(torch._VF, _name), "CompositeExplicitAutograd")
+    _LIBRARY.impl(_name, recurrent_function(_name), "CompositeExplicitAutograd")
     _LIBRARY.impl(_name, _lstm_shapes if _name == "lstm" else _shapes, "Meta")
 
 genolift = torch.ops.genolift
 """The namespace of these operations."""
 _WHOLE: Mapping[Callable[..., Any], Callable[..., Any]] = {
-    getattr(torch._VF, name): getattr(genolift, name).default
+    recurrent_function(name): getattr(genolift, name).default
     for name in ("lstm", "gru", "rnn_tanh", "rnn_relu")
 }
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from genolift.engine.graph.graph import UnsupportedOperation
 from genolift.engine.graph.program import placed
 from genolift.engine.graph.source import first_line
+from genolift.engine.graph.torch_internals import before_compiling, replace_tensors
 from genolift.errors import InputError
 
 
@@ -52,8 +53,7 @@ def shadow_module(model: nn.Module, device: torch.device, dtype: torch.dtype) ->
         for name, value in vars(module).items():
             if isinstance(value, Tensor):
                 setattr(module, name, placed(value, device, dtype))
-    # Module.to(dtype) would make complex buffers real, and leave them no imaginary part.
-    shadow._apply(lambda tensor: placed(tensor, device, dtype))
+    replace_tensors(shadow, lambda tensor: placed(tensor, device, dtype))
     with suppress(NotImplementedError):  # an exported program's module has the mode that it was exported in
         shadow.eval()
     return shadow
@@ -67,7 +67,7 @@ def unwrapped(model: nn.Module) -> nn.Module:
             where="model",
             remedy="load the module that it was made from, or export that with torch.export",
         )
-    inner = getattr(model, "_orig_mod", None)
+    inner = before_compiling(model)
     if inner is None and isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
         inner = model.module
     return model if inner is None else unwrapped(inner)

@@ -5,41 +5,26 @@ from __future__ import annotations
 import linecache
 import re
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import torch
+_OF_MODELS = {"/torch/": False, f"{Path(__file__).parents[2]}/": False}
+"""Which code may be a model's own, by a part of the files' paths; the longest part decides."""
 
 
-@contextmanager
-def whole_traces() -> Iterator[None]:
-    """Keep, while a model is traced, the lines of the functions and methods that its forward calls.
+def tell_apart(part: str, *, of_models: bool) -> None:
+    """Say whether the code in files whose path has ``part`` in it may be a model's own.
 
-    torch keeps those of ``forward`` alone, and would name forward's line for what a helper of it does.
+    A framework that models are written in says that its code is not, so that messages name the line of the
+    model that calls it. All code may be, but for torch's and that of the package that the engine lies in.
     """
-    tracer: Any = torch.fx.proxy.TracerBase
-    found = getattr(tracer, "_filter_traceback_frames", None)
-
-    def from_forward_on(self: Any, summary: traceback.StackSummary) -> traceback.StackSummary:
-        starts = [number for number, frame in enumerate(summary) if frame.name == "forward"]
-        return traceback.StackSummary.from_list(summary[starts[0] :] if starts else [])
-
-    if found is not None:
-        tracer._filter_traceback_frames = from_forward_on
-    try:
-        yield
-    finally:
-        if found is not None:
-            tracer._filter_traceback_frames = found
+    _OF_MODELS[part] = of_models
 
 
-_OWN = f"{Path(__file__).parents[2]}/"
-_NOT_THE_USERS = ("/torch/", "/keras/src/", _OWN)
-"""What a trace goes through on the way to the model's own code."""
-_A_USERS_AFTER_ALL = f"{_OWN}demo/"
-"""The demo's model, which is explained as a user's."""
+def _is_of_a_model(file: str) -> bool:
+    told = [part for part in _OF_MODELS if part in file]
+    return not told or _OF_MODELS[max(told, key=len)]
+
+
 _FRAME = re.compile(r'File "(?P<file>.+)", line (?P<line>\d+), in (?P<function>.+)')
 
 
@@ -48,13 +33,13 @@ _SHOWN = 100
 
 
 def source_line(trace: str, near: str = "") -> str:
-    """Return "file:line `text`" of the innermost line of a trace outside torch, Keras and genolift.
+    """Return "file:line `text`" of the innermost line of a trace that may be of a model's own code.
 
     A long line is cut, to what stands about ``near`` where it has that.
     """
     for match in reversed(list(_FRAME.finditer(trace))):
         file, line = match["file"], int(match["line"])
-        if any(name in file for name in _NOT_THE_USERS) and not file.startswith(_A_USERS_AFTER_ALL):
+        if not _is_of_a_model(file):
             continue
         text = linecache.getline(file, line).strip()
         return f"{file}:{line}" + (f" `{_cut(text, near)}`" if text else "")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import logging
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from typing import Any
@@ -106,43 +105,6 @@ _PARTS: Mapping[Callable[..., Any], Callable[..., tuple[Tensor, ...] | None]] = 
     torch.split: _split,
     Tensor.split: _split,
 }
-
-
-@contextmanager
-def no_autocast() -> Iterator[None]:
-    """Leave out, in this thread, the autocast of a model's own forward, as its casts are."""
-    kind: Any = torch.amp.autocast_mode.autocast
-    enter, leave, here = kind.__enter__, kind.__exit__, threading.get_ident()
-
-    def entered(self: Any) -> Any:
-        return self if threading.get_ident() == here else enter(self)
-
-    def left(self: Any, *error: Any) -> Any:
-        return None if threading.get_ident() == here else leave(self, *error)
-
-    kind.__enter__, kind.__exit__ = entered, left
-    try:
-        yield
-    finally:
-        kind.__enter__, kind.__exit__ = enter, leave
-
-
-@contextmanager
-def masks_as_they_are() -> Iterator[None]:
-    """Keep torch's transformers from reading off a mask's values that it is causal, to compute faster."""
-    module: Any = torch.nn.modules.transformer
-    found = getattr(module, "_detect_is_causal_mask", None)
-
-    def as_said(mask: Tensor | None, is_causal: bool | None = None, size: int | None = None) -> bool:
-        return is_causal is True
-
-    if found is not None:
-        module._detect_is_causal_mask = as_said
-    try:
-        yield
-    finally:
-        if found is not None:
-            module._detect_is_causal_mask = found
 
 
 @contextmanager

@@ -83,7 +83,7 @@ def check_alone(runner: Runner, event: int, memory: int | None, besides: int) ->
 def _room(device: torch.device, memory: int | None, once: int, least: int) -> int:
     """Return the bytes for batches beside what is taken ``once``; refuse if ``least`` does not fit."""
     if memory is not None:
-        measured.give_back_freed_memory(device)
+        measured.give_back(device)
     before, free = measured.held(device), measured.free(device)
     room = (free if memory is None else min(memory - before, free)) - once
     if room >= least:

@@ -17,11 +17,11 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from genolift.engine.graph.torch_internals import keep_freed_memory, says_memory_is_exhausted
 from genolift.engine.run.backward import multipliers as multipliers_of
 from genolift.engine.run.budget import Split
 from genolift.engine.run.explained import Explained
 from genolift.engine.run.given import as_tensor
-from genolift.engine.run.memory import is_exhausted, keep_freed_memory
 from genolift.engine.run.run import Activations, Pairs, Runner, batches
 from genolift.errors import InputError
 
@@ -205,7 +205,7 @@ class Job:
                     yield made_of(part)
                     references = slice(part.references.stop, references.stop)
             except (torch.OutOfMemoryError, RuntimeError) as error:
-                if not is_exhausted(error):
+                if not says_memory_is_exhausted(error):
                     raise
                 halves = self._halves(group, references)
                 if not halves:

@@ -15,7 +15,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch._C import _dispatch_get_all_op_names, _dispatch_has_kernel_for_dispatch_key
+
+from genolift.engine.graph.torch_internals import every_operation, is_composed_of_others, schema_of
 
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _PATH = re.compile(r"[\w.\-+ ]*")  # of a parameter: what ModuleDict and ParameterDict take, but no quotes
@@ -158,7 +159,7 @@ def _is_operation(target: str) -> bool:
     operation = getattr(getattr(getattr(torch.ops, namespace), name), overload)
     if name in _ASSERTIONS:
         return True
-    texts = [argument for argument in operation._schema.arguments if "str" in str(argument.type)]
+    texts = [argument for argument in schema_of(operation).arguments if "str" in str(argument.type)]
     return not texts or _is_of_core(operation, full)
 
 
@@ -167,7 +168,7 @@ def _is_of_core(operation: Any, full: str) -> bool:
     return (
         torch.Tag.core in operation.tags
         or operation in torch.export.default_decompositions()
-        or _dispatch_has_kernel_for_dispatch_key(full, "CompositeImplicitAutograd")
+        or is_composed_of_others(full)
     )
 
 
@@ -176,7 +177,7 @@ _NAMES_OF_OPERATIONS: set[str] = set()
 
 def _dispatched() -> set[str]:
     if not _NAMES_OF_OPERATIONS:
-        _NAMES_OF_OPERATIONS.update(_dispatch_get_all_op_names())
+        _NAMES_OF_OPERATIONS.update(every_operation())
     return _NAMES_OF_OPERATIONS
 
 

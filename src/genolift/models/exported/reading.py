@@ -24,6 +24,7 @@ from torch.export.graph_signature import InputKind, TensorArgument
 from torch.export.pt2_archive import PT2ArchiveWriter
 
 from genolift.engine.graph import recurrent_operations  # noqa: F401 - its operations may be a program's
+from genolift.engine.graph.torch_internals import schema_of
 from genolift.errors import InputError
 from genolift.files.integrity import json_in, opened_archive
 from genolift.models.exported.program_check import UnsafeError, check_path, checked, checked_payload
@@ -202,7 +203,7 @@ def _check_values(program: ExportedProgram, where: str) -> None:
 def _check_mode(program: ExportedProgram, where: str) -> None:
     """Raise where a program does what its model does in training alone."""
     for node in program.graph.nodes:
-        schema = getattr(node.target, "_schema", None)
+        schema = schema_of(node.target)
         if schema is None:
             continue
         given = dict(node.kwargs)

@@ -9,6 +9,7 @@ and `loading` joins these. Keras 3 is imported here, on torch.
 import os
 import sys
 
+from genolift.engine.graph.source import tell_apart
 from genolift.errors import InputError
 
 # Keras chooses when it is first imported, by the environment or a file in the home folder.
@@ -40,3 +41,4 @@ if keras.config.backend() != "torch":
         where="model.path",
         remedy="set the environment's KERAS_BACKEND=torch before Keras is imported",
     )
+tell_apart("/keras/src/", of_models=False)

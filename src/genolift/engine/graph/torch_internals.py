@@ -1,0 +1,217 @@
+"""What genolift relies on that torch, and the C library under it, do not promise.
+
+Everything that is private to torch, patched in it or read off its error messages stands here and nowhere
+else. tests/engine/test_torch_internals.py says in words which of it a torch release has changed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._C import _dispatch_get_all_op_names as every_operation
+from torch._C import _dispatch_has_kernel_for_dispatch_key, parse_schema
+from torch._C import _jit_pass_inline as inline_calls
+from torch._ops import OpOverload, OpOverloadPacket
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_map_only, tree_unflatten
+
+__all__ = [
+    "OpOverload",
+    "OpOverloadPacket",
+    "every_operation",
+    "inline_calls",
+    "parse_schema",
+    "tree_flatten",
+    "tree_leaves",
+    "tree_map_only",
+    "tree_unflatten",
+]
+
+# Operations -------------------------------------------------------------------------------------------
+
+
+def packet_name(operation: OpOverload) -> str:
+    """Return "convolution" for ``aten.convolution.default``."""
+    return operation._opname
+
+
+def schema_of(target: Any) -> Any:
+    """Return the schema of an operation of torch: its name, arguments and returns; None of anything else."""
+    return getattr(target, "_schema", None)
+
+
+def is_composed_of_others(full_name: str) -> bool:
+    """Whether torch implements an operation ("aten::name.overload") by calling other operations."""
+    return bool(_dispatch_has_kernel_for_dispatch_key(full_name, "CompositeImplicitAutograd"))
+
+
+def recurrent_function(name: str) -> Callable[..., Any]:
+    """Return the function that ``torch.nn`` calls for a recurrent layer, such as "lstm"."""
+    function: Callable[..., Any] = getattr(torch._VF, name)
+    return function
+
+
+# Modules ----------------------------------------------------------------------------------------------
+
+
+def before_compiling(module: nn.Module) -> nn.Module | None:
+    """Return the module that ``torch.compile`` was given; None if ``module`` is not what it returned."""
+    return getattr(module, "_orig_mod", None)
+
+
+def replace_tensors(module: nn.Module, replacement: Callable[[Tensor], Tensor]) -> None:
+    """Replace all parameters and buffers. `Module.to` would make complex buffers real."""
+    module._apply(replacement)
+
+
+# Symbolic sizes ---------------------------------------------------------------------------------------
+
+
+def formula(size: Any) -> Any:
+    """Return a size as a sympy expression, which can be compared without fixing it; a number as it is."""
+    return size if isinstance(size, int) else size.node.expr
+
+
+def is_fixed(size: Any) -> bool:
+    """Whether a size is a number. A symbolic one may turn out to be, when a later layer's weights fix it."""
+    return isinstance(size, int) or bool(formula(size).is_Integer)
+
+
+def is_known_from_values_alone(size: Any) -> bool:
+    """Whether a symbolic size depends on values, as that of ``nonzero`` does: torch calls it u0, u1, ..."""
+    return any(str(symbol).startswith("u") for symbol in formula(size).free_symbols)
+
+
+# While a model is traced ------------------------------------------------------------------------------
+
+
+@contextmanager
+def _replaced(holder: Any, name: str, replacement: Any) -> Iterator[None]:
+    """Replace an attribute for a time; where a release of torch has no such attribute, do nothing."""
+    found = getattr(holder, name, None)
+    if found is None:
+        yield
+        return
+    setattr(holder, name, replacement)
+    try:
+        yield
+    finally:
+        setattr(holder, name, found)
+
+
+def whole_traces() -> Any:
+    """Keep, while a model is traced, the lines of the functions that its forward calls.
+
+    torch keeps those of methods called ``forward`` only, and would name the line that calls a function in
+    place of the function's own.
+    """
+
+    def from_forward_on(self: Any, summary: traceback.StackSummary) -> traceback.StackSummary:
+        starts = [number for number, frame in enumerate(summary) if frame.name == "forward"]
+        return traceback.StackSummary.from_list(summary[starts[0] :] if starts else [])
+
+    return _replaced(torch.fx.proxy.TracerBase, "_filter_traceback_frames", from_forward_on)
+
+
+def masks_as_they_are() -> Any:
+    """Keep torch's transformers from reading a mask's values to find out whether it is causal."""
+
+    def as_said(mask: Tensor | None, is_causal: bool | None = None, size: int | None = None) -> bool:
+        return is_causal is True
+
+    return _replaced(torch.nn.modules.transformer, "_detect_is_causal_mask", as_said)
+
+
+@contextmanager
+def no_autocast() -> Iterator[None]:
+    """Ignore, in this thread, the autocast in a model's own forward."""
+    kind: Any = torch.amp.autocast_mode.autocast
+    enter, leave, here = kind.__enter__, kind.__exit__, threading.get_ident()
+
+    def entered(self: Any) -> Any:
+        return self if threading.get_ident() == here else enter(self)
+
+    def left(self: Any, *error: Any) -> Any:
+        return None if threading.get_ident() == here else leave(self, *error)
+
+    with _replaced(kind, "__enter__", entered), _replaced(kind, "__exit__", left):
+        yield
+
+
+# What only an error's message tells -------------------------------------------------------------------
+
+
+def says_rows_are_fixed(error: BaseException) -> bool:
+    """Whether torch.export could not leave the number of rows free."""
+    return "Constraints violated" in str(error)
+
+
+def says_generator(error: BaseException) -> bool:
+    """Whether torch.export could not trace a ``torch.Generator``."""
+    return "torch._C.Generator" in str(error)
+
+
+def says_memory_is_exhausted(error: BaseException) -> bool:
+    """Whether there was not enough memory, of the host or of a device."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+# Precision of float32 products, in the newer of torch's two ways ---------------------------------------
+
+
+def float32_precision(backend: str, operation: str) -> str | None:
+    """Return "ieee", "tf32", "none" and so on, of an operation of a backend; None where torch lacks it."""
+    read = getattr(torch._C, "_get_fp32_precision_getter", None)
+    return None if read is None else read(backend, operation)
+
+
+def set_float32_precision(backend: str, operation: str, precision: str) -> None:
+    """Set what `float32_precision` returns."""
+    torch._C._set_fp32_precision_setter(backend, operation, precision)
+
+
+# Memory of the host -----------------------------------------------------------------------------------
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_LARGEST_FROM_HEAP = 32 * 2**20
+_KEPT_FREE = 512 * 2**20
+
+
+def keep_freed_memory() -> None:
+    """Let the C library keep up to 512 MiB of what each thread freed for its next allocations.
+
+    By default it gives a batch's values back to the system, which hands them out again page by page, cleared:
+    up to a quarter of the time of a batch (benchmarks/README.md). The C library itself raises both limits as
+    larger blocks are freed (mallopt(3), M_MMAP_THRESHOLD), so they are left as they are set. A thread never
+    holds more than its largest batch took, which a budget counts (budget.py). Does nothing where it is not
+    glibc.
+    """
+    library = glibc()
+    if library is not None:
+        library.mallopt(_M_MMAP_THRESHOLD, _LARGEST_FROM_HEAP)
+        library.mallopt(_M_TRIM_THRESHOLD, _KEPT_FREE)
+
+
+def give_back_freed_memory() -> None:
+    """Give back to the system what was freed and kept for the next allocations (milliseconds)."""
+    library = glibc()
+    if library is not None:
+        library.malloc_trim(0)
+
+
+@cache
+def glibc() -> Any:
+    """Return the C library; None if it is another than glibc."""
+    try:
+        library = ctypes.CDLL(None)
+        library.gnu_get_libc_version  # noqa: B018 - raises where the library is another
+    except (AttributeError, OSError, TypeError):
+        return None
+    return library
