@@ -16,7 +16,7 @@ from peers import PEERS, OneTask, Peer
 from timing import Run, best_batch, computing_in, interleaved, median_ratio
 from torch import Tensor
 
-from genolift.engine.run.memory import held
+from genolift.engine.backends.devices import place
 from genolift.explain.attribution import Explainer
 
 RULES = ("rescale", "genomics-default", "revealcancel")
@@ -231,7 +231,9 @@ def _memory(work: Work, explainers: dict[tuple[str, str], Explainer]) -> dict[st
         peaks[rule] = peak_memory(_explaining(explainer, work.sequences, work.references), work.device)
     explainer = explainers["revealcancel", "float32"]
     peaks["revealcancel under the budget"] = peak_memory(
-        lambda: explainer.explain(work.sequences, work.references, memory=held(work.device) + MEMORY_BUDGET),
+        lambda: explainer.explain(
+            work.sequences, work.references, memory=place(work.device).held() + MEMORY_BUDGET
+        ),
         work.device,
     )
     return peaks

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 import genolift
-from genolift.engine.run import memory
+from genolift.engine.backends.devices import Cpu
 from genolift.engine.run.budget import split
 from genolift.engine.run.footprint import Footprint, footprint
 from genolift.engine.run.job import Job
@@ -27,7 +27,7 @@ MEASURED = """
 import json, sys
 import torch
 from torch import nn
-from genolift.engine import memory
+from genolift.engine.backends.devices import HOST
 from genolift.engine.run.footprint import footprint
 from genolift.engine.run.job import Job
 from genolift.explain.explainer import Explainer
@@ -37,7 +37,7 @@ def kibibytes(name):
         return next(int(line.split()[1]) for line in status if line.startswith(name))
 
 def start():
-    memory.give_back(torch.device("cpu"))
+    HOST.give_back()
     with open("/proc/self/clear_refs", "w") as file:
         file.write("5")  # the highest resident set is counted from here
     return 1024 * kibibytes("VmRSS")
@@ -129,7 +129,7 @@ def test_without_a_budget_a_pair_that_cannot_fit_what_is_free_is_refused(
 ) -> None:
     x = onehot(2).float()
     explainer = Explainer(network(), x, device="cpu")
-    monkeypatch.setattr(memory, "free", lambda device: 5 * MIB)
+    monkeypatch.setattr(Cpu, "free", lambda self: 5 * MIB)
     with pytest.raises(genolift.InputError, match="5 MiB are free; explain shorter sequences"):
         explainer.explain(x, x[:1])
 

@@ -13,18 +13,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
+from genolift.engine.backends.devices import place
 from genolift.engine.graph.capture import capture
 from genolift.engine.graph.graph import Graph, Name
 from genolift.engine.graph.own_state import own_state, process_settings
 from genolift.engine.plan import behind_last_convolution, make_plan, step_over_final_activation
 from genolift.engine.rules.composites import GENOMICS_DEFAULT
-from genolift.engine.run.budget import CPU_BATCH_BYTES, SHARE_OF_FREE_MEMORY, check_alone, split
+from genolift.engine.run.budget import SHARE_OF_FREE_MEMORY, check_alone, split
 from genolift.engine.run.explained import Explained
 from genolift.engine.run.footprint import footprint, value_bytes
 from genolift.engine.run.given import as_tensor, is_onehot
 from genolift.engine.run.independence import check_rows_are_independent
 from genolift.engine.run.job import Job, Path
-from genolift.engine.run.memory import at_most, free
 from genolift.engine.run.run import Runner
 from genolift.engine.run.sums import PartSums, Sums
 from genolift.errors import InputError
@@ -229,12 +229,12 @@ class Explainer:
         divided = split(
             footprint(job, keep_multipliers=keep_multipliers),
             self.device,
-            job.most_workers(),
+            job.place.workers(),
             memory=memory,
             batch_size=None if batch_size is None else checked_size(batch_size),
             besides=besides,
         )
-        limits = at_most(memory, self.device)
+        limits = place(self.device).at_most(memory)
         with _progress(progress, len(inputs) * job.r) as advance, self._settings(), limits:
             sums = [
                 self._sums(number, inputs, job.r, keep_multipliers, pieces, names)
@@ -275,10 +275,9 @@ class Explainer:
 
     def batch_size(self) -> int:
         """Return how many pairs to compute at a time where no job is at hand to be measured."""
-        fits = int(SHARE_OF_FREE_MEMORY * free(self.device)) // self.runner.bytes_per_pair()
-        if self.device.type == "cpu":
-            fits = min(fits, CPU_BATCH_BYTES // value_bytes(self.runner))
-        return max(1, fits)
+        there = place(self.device)
+        room = int(SHARE_OF_FREE_MEMORY * there.free())
+        return there.fast_batch(room, self.runner.bytes_per_pair(), value_bytes(self.runner))
 
     @property
     def _tf32(self) -> bool:

@@ -279,7 +279,7 @@ class GradCam:
         output = torch.zeros(len(inputs), dtype=torch.float64)
         job = Job(self._maps.runner, self._maps.targets, inputs, zeros, extra_inputs, (), None)
         size = checked_size(batch_size if batch_size is not None else self._maps.batch_size())
-        run = job.run(Split(size, job.most_workers()), lambda part: part)
+        run = job.run(Split(size, job.place.workers()), lambda part: part)
         with (
             _shown(progress, len(inputs), "sequence") as advance,
             self._maps._settings(),

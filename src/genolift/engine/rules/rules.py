@@ -14,6 +14,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from genolift.engine.backends.devices import may_hold
+
 ROUNDING_UNITS = 8
 """Of the values that a part of dx comes from; a smaller part is rounding."""
 
@@ -85,8 +87,7 @@ class Rescale(Rule):
         for kink in function.kinks:
             tiny &= (x >= kink) == (x0 >= kink)
         ratio = (y - y0) / torch.where(tiny, torch.ones_like(dx), dx)
-        # Asking a GPU whether there is any would wait for it.
-        if x.device.type != "cpu" or bool(tiny.any()):
+        if may_hold(tiny):
             ratio = torch.where(tiny, self.slope(function, x, x0), ratio)
         return ratio
 
@@ -142,7 +143,7 @@ def _quotient(
     dy: Tensor, dx: Tensor, noise: Tensor, function: Function, one: Tensor, other: Tensor
 ) -> Tensor:
     quotient = dy / torch.where(noise, torch.ones_like(dx), dx)
-    if dx.device.type == "cpu" and not bool(noise.any()):
+    if not may_hold(noise):
         return quotient
     limit = (function.slope(one.expand_as(dx)) + function.slope(other)) / 2
     return torch.where(noise, limit, quotient)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from genolift.engine.run import memory as measured
+from genolift.engine.backends.devices import HOST, Cpu, place
 from genolift.engine.run.footprint import Footprint, alone
 from genolift.errors import InputError
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 SHARE_OF_FREE_MEMORY = 0.5
 """What batches take of what nobody holds, where no budget is given: others start while a job runs."""
-CPU_BATCH_BYTES = 160 * 2**20
-"""Small batches, whose values stay near the processor, are faster than large ones (benchmarks/README.md)."""
 
 
 @dataclass(frozen=True)
@@ -57,19 +55,17 @@ def split(
     InputError
         If one pair at a time does not fit, before anything is computed.
     """
-    cpu = torch.device("cpu")
     if memory is None and batch_size is not None:
         return Split(batch_size, workers)  # the caller's own choice; what does not fit is halved
-    results = need.results + besides
-    if device.type == "cuda":
-        _room(cpu, memory, results, 0)
-        room = _room(device, memory, need.shared, need.of_batch(1))
-        fast = max(1, room // need.pair)
+    there, results = place(device), need.results + besides
+    if there.is_host:
+        room = _room(there, memory, results + need.shared, need.of_batch(1))
     else:
-        room = _room(cpu, memory, results + need.shared, need.of_batch(1))
-        fast = max(1, CPU_BATCH_BYTES // need.values)
+        _room(HOST, memory, results, 0)
+        room = _room(there, memory, need.shared, need.of_batch(1))
     workers = max(1, min(workers, room // need.of_batch(1)))
-    return Split(max(1, min(batch_size or fast, need.pairs_in(room // workers))), workers)
+    size = batch_size or there.fast_batch(room, need.pair, need.values)
+    return Split(max(1, min(size, need.pairs_in(room // workers))), workers)
 
 
 def check_alone(runner: Runner, event: int, memory: int | None, besides: int) -> None:
@@ -77,23 +73,23 @@ def check_alone(runner: Runner, event: int, memory: int | None, besides: int) ->
 
     ``besides`` are bytes of the host that the caller will take.
     """
-    _room(runner.device, memory, besides if runner.device.type == "cpu" else 0, alone(runner, event))
+    there = place(runner.device)
+    _room(there, memory, besides if there.is_host else 0, alone(runner, event))
 
 
-def _room(device: torch.device, memory: int | None, once: int, least: int) -> int:
+def _room(there: Cpu, memory: int | None, once: int, least: int) -> int:
     """Return the bytes for batches beside what is taken ``once``; refuse if ``least`` does not fit."""
     if memory is not None:
-        measured.give_back(device)
-    before, free = measured.held(device), measured.free(device)
+        there.give_back()
+    before, free = there.held(), there.free()
     room = (free if memory is None else min(memory - before, free)) - once
     if room >= least:
         return room if memory is not None else max(least, int(SHARE_OF_FREE_MEMORY * room))
-    which = "a GPU's memory" if device.type == "cuda" else "memory"
     and_once = f", all results and what batches share {_text(once)}" if once else ""
     budget = "" if memory is None else f"the budget is {_text(memory)} and "
     wanted = f"raise --memory (attribution.memory) to {_mebibytes(before + once + least)}MiB or more"
     raise InputError(
-        f"one sequence with one reference takes {_text(least)} of {which}{and_once}; "
+        f"one sequence with one reference takes {_text(least)} of {there.memory}{and_once}; "
         f"{_text(before)} are in use already, {budget}{_text(free)} are free",
         where="memory",
         remedy=("" if memory is None or free < once + least else f"{wanted}, or ")

@@ -17,7 +17,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from genolift.engine.graph.torch_internals import keep_freed_memory, says_memory_is_exhausted
+from genolift.engine.backends.devices import place
+from genolift.engine.graph.torch_internals import says_memory_is_exhausted
 from genolift.engine.run.backward import multipliers as multipliers_of
 from genolift.engine.run.budget import Split
 from genolift.engine.run.explained import Explained
@@ -29,8 +30,6 @@ Path = Sequence[tuple[float, float]]
 """Points between reference (0) and input (1) and their weights, which sum to 1."""
 Made = TypeVar("Made")
 
-_MOST_WORKERS = 16
-"""Python runs one thread at a time between operations; with more workers than this they would wait for it."""
 _COMPILES_FROM = 1000
 """Pairs from which on a GPU's formulas are compiled, which takes tens of seconds the first time."""
 _TASKS_AHEAD = 2
@@ -90,7 +89,7 @@ class Job:
         path: Path,
         names: Sequence[str] | None,
     ) -> None:
-        self.runner, self.targets = runner, tuple(targets)
+        self.runner, self.targets, self.place = runner, tuple(targets), place(runner.device)
         self.inputs, self.path, self.names = inputs, path, names
         self.held = tuple(as_tensor(extra, "extra_inputs") for extra in held)
         for extra in self.held:
@@ -139,8 +138,7 @@ class Job:
 
         On a CPU it is called by several threads. Close it if it is not taken to its end: threads wait for it.
         """
-        if self.runner.device.type == "cpu":
-            keep_freed_memory()
+        self.place.keep_freed()
         workers = split.workers
         tasks = deque(self._tasks(split.size, workers))  # taken off, since a group holds activations
         if workers == 1 or len(tasks) == 1:
@@ -159,10 +157,6 @@ class Job:
                     yield from ahead.popleft().result()
             finally:
                 pool.shutdown(cancel_futures=True)
-
-    def most_workers(self) -> int:
-        """Return how many threads at most compute batches of their own."""
-        return min(torch.get_num_threads(), _MOST_WORKERS) if self.runner.device.type == "cpu" else 1
 
     def _tasks(self, size: int, workers: int) -> Iterator[tuple[_Group, list[slice]]]:
         """Yield sequences with the slices of their references that one worker computes one after another."""
@@ -215,8 +209,7 @@ class Job:
                         remedy="free memory on it, use another device, or device: cpu",
                     ) from error
                 self._shared = None
-                if self.runner.device.type == "cuda":
-                    torch.cuda.empty_cache()
+                self.place.give_back()
                 ahead += reversed(halves)
 
     def _halves(self, group: _Group, references: slice) -> list[tuple[_Group, slice]]:

@@ -1,0 +1,117 @@
+"""A CPU and a GPU, with what differs between them: memory, threads and the size of batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psutil
+import torch
+from torch import Tensor
+
+from genolift.engine.graph.torch_internals import give_back_freed_memory, keep_freed_memory
+
+_CPU_BATCH_BYTES = 160 * 2**20
+"""Small batches, whose values stay near the processor, are faster than large ones (benchmarks/README.md)."""
+_MOST_WORKERS = 16
+"""Python runs one thread at a time between operations; with more workers than this they would wait for it."""
+
+
+class Cpu:
+    """A CPU, whose memory is the host's. On it batches are small, and each core computes its own."""
+
+    is_host = True
+    memory = "memory"
+    """What its memory is called in messages."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+
+    def held(self) -> int:
+        """Return the bytes that this process holds: resident, or on a GPU by torch."""
+        return int(psutil.Process().memory_info().rss)
+
+    def free(self) -> int:
+        """Return the bytes that nobody holds."""
+        return int(psutil.virtual_memory().available)
+
+    def keep_freed(self) -> None:
+        """Keep freed memory for the next batches."""
+        keep_freed_memory()
+
+    def give_back(self) -> None:
+        """Give back to the system what was freed and kept for the next allocations (milliseconds)."""
+        give_back_freed_memory()
+
+    @contextmanager
+    def at_most(self, memory: int | None) -> Iterator[None]:
+        """Let torch hold at most ``memory`` bytes of a GPU. On a CPU the sizes of batches see to that."""
+        yield
+
+    def workers(self) -> int:
+        """Return how many threads compute batches of their own, at most."""
+        return min(torch.get_num_threads(), _MOST_WORKERS)
+
+    def fast_batch(self, room: int, pair: int, values: int) -> int:
+        """Return how many pairs at a time are fast in ``room`` bytes, and fit.
+
+        ``pair`` is the bytes that each takes, ``values`` those that are gone through again and again.
+        """
+        return max(1, min(room // pair, _CPU_BATCH_BYTES // values))
+
+
+class Gpu(Cpu):
+    """A GPU, with memory of its own. On it batches are as large as that allows."""
+
+    is_host = False
+    memory = "a GPU's memory"
+
+    def held(self) -> int:
+        """See `Cpu.held`."""
+        return torch.cuda.memory_reserved(self.device)
+
+    def free(self) -> int:
+        """See `Cpu.free`."""
+        return int(torch.cuda.mem_get_info(self.device)[0])
+
+    def keep_freed(self) -> None:
+        """Torch keeps a GPU's freed memory by itself."""
+
+    def give_back(self) -> None:
+        """See `Cpu.give_back`."""
+        super().give_back()
+        torch.cuda.empty_cache()
+
+    @contextmanager
+    def at_most(self, memory: int | None) -> Iterator[None]:
+        """See `Cpu.at_most`."""
+        if memory is None:
+            yield
+            return
+        whole = torch.cuda.get_device_properties(self.device).total_memory
+        torch.cuda.set_per_process_memory_fraction(min(1.0, memory / whole), self.device)
+        try:
+            yield
+        finally:
+            torch.cuda.set_per_process_memory_fraction(1.0, self.device)
+
+    def workers(self) -> int:
+        """See `Cpu.workers`."""
+        return 1
+
+    def fast_batch(self, room: int, pair: int, values: int) -> int:
+        """See `Cpu.fast_batch`."""
+        return max(1, room // pair)
+
+
+HOST = Cpu(torch.device("cpu"))
+
+
+def place(device: torch.device) -> Cpu:
+    """Return a device with what is its own."""
+    return Gpu(device) if device.type == "cuda" else Cpu(device)
+
+
+def may_hold(mask: Tensor) -> bool:
+    """Whether a mask holds anywhere. On a GPU it may: to ask would be to wait for all that is computed."""
+    return mask.device.type != "cpu" or bool(mask.any())
