@@ -8,8 +8,8 @@ from typing import Any
 from run_steps import Study
 from torch import Tensor, nn
 
+from genolift.settings.sections import Sequences
 from genolift.steps.check import check_analysis
-from genolift.steps.encode import Source
 
 
 class Of(nn.Module):
@@ -25,7 +25,7 @@ class Of(nn.Module):
         return self.function(self, *inputs)
 
 
-def check(made: Study, source: Source, **changed: Any) -> Any:
+def check(made: Study, source: Sequences, **changed: Any) -> Any:
     return check_analysis(
         **({"models": {"model": made.model}, "source": source, "out": made.folder / "check.json"} | changed)
     )

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from safetensors.torch import save_file
 
 from genolift.models import ModelSpec, make_module
+from genolift.settings.mistakes import checked
+from genolift.settings.sections import References, Section, Sequences
 from genolift.steps.aggregate import aggregate
 from genolift.steps.attribute import AttributeSummary, Attribution, attribute
-from genolift.steps.encode import Source, encode
-from genolift.steps.reference import write_references
+from genolift.steps.encode import encode
+from genolift.steps.reference import ReferenceSummary, write_references
 
+S = TypeVar("S", bound=Section)
 LENGTH = 60
 ATTRIBUTION = {each.name for each in fields(Attribution)}
 SOURCE = """
@@ -79,6 +82,24 @@ class Study:
         return ["--model", self.model.path, "--model-class", str(self.model.class_name)]
 
 
+def section(model: type[S], **keys: Any) -> S:
+    """A section of the config, by its keys, checked as a config is; paths may be given as such."""
+    plain = {key: str(value) if isinstance(value, Path) else value for key, value in keys.items()}
+    return checked(model, plain, model.__name__.lower())
+
+
+def source_of(**keys: Any) -> Sequences:
+    """The config's section ``sequences``."""
+    return section(Sequences, **keys)
+
+
+def make_references(
+    sequences: Path, out: Path, kind: str, *, rna: bool = False, **keys: Any
+) -> ReferenceSummary:
+    """Write references of these settings."""
+    return write_references(section(References, kind=kind, **keys), sequences=sequences, out=out, rna=rna)
+
+
 def study(folder: Path, *, n: int = 20, r: int = 3, windows: bool = False, reverse: bool = False) -> Study:
     """Write a study's model, sequences (FASTA, or overlapping windows on both strands) and references."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -101,8 +122,6 @@ def study(folder: Path, *, n: int = 20, r: int = 3, windows: bool = False, rever
         records = [f">s{i}\n{''.join(random.choice(list('ACGT'), LENGTH))}\n" for i in range(n)]
         (folder / "sequences.fa").write_text("".join(records[::-1] if reverse else records))
         source = {"fasta": folder / "sequences.fa"}
-    encode(Source(length=LENGTH, **source), table=folder / "sequences.tsv", store=folder / "sequences.h5")
-    write_references(
-        sequences=folder / "sequences.h5", out=folder / "references.h5", kind="dinucleotide_shuffle", number=r
-    )
+    encode(source_of(length=LENGTH, **source), table=folder / "sequences.tsv", store=folder / "sequences.h5")
+    make_references(folder / "sequences.h5", folder / "references.h5", "dinucleotide_shuffle", number=r)
     return Study(folder)

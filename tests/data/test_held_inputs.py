@@ -10,12 +10,13 @@ import numpy as np
 import pyBigWig
 import pytest
 from refusals import refused_by
+from run_steps import source_of
 
 from genolift.data.extra_inputs import HeldInputs, example_of, held_provenance
 from genolift.data.number_table import read_number_table
 from genolift.data.stored_sequences import Places, Sequences, read_sequences
 from genolift.settings.extra_inputs import HeldSpec, as_given
-from genolift.steps.encode import Source, encode
+from genolift.steps.encode import encode
 
 LENGTH = 6
 LENGTHS = {"chr1": 30, "chr2": 20}
@@ -122,7 +123,7 @@ def test_a_sequence_has_its_own_row_whatever_the_table_s_order() -> None:
 
 def test_records_that_encoding_drops_do_not_shift_the_rows(folder: Path) -> None:
     (folder / "in.fa").write_text(">a\nACGTAC\n>b\nNNNNNN\n>c\nACG\n>d\nTTTTTT\n")
-    encode(Source(fasta=folder / "in.fa", length=6), table=folder / "t", store=folder / "s.h5")
+    encode(source_of(fasta=folder / "in.fa", length=6), table=folder / "t", store=folder / "s.h5")
     Path("t.tsv").write_text("id\tx\na\t1\nb\t2\nc\t3\nd\t4\n")
     (rows,) = HeldInputs(held([{"table": "t.tsv"}]), read_sequences(folder / "s.h5")).of(range(2))
     assert rows.tolist() == [[1], [4]]

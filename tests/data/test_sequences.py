@@ -13,12 +13,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from Bio import SeqIO, bgzf
+from run_steps import source_of
 
 from genolift import __version__
 from genolift.data.alphabet import decode_letters
 from genolift.data.stored_sequences import COLUMNS, read_sequence_table, read_sequences
 from genolift.errors import InputError
-from genolift.steps.encode import EncodeSummary, Source, encode, trial_sequences
+from genolift.steps.encode import EncodeSummary, encode, trial_sequences
 
 FASTA = ">a one\nACGTACGTAC\n>b\nGGGGCCCCAA\n>c\nTTTTTACGTA\n"
 CHR1 = "ACGGTTACCATGCATTAGGCCATTTACGCA"  # 30 bases
@@ -43,7 +44,7 @@ class Step:
         for name in names.keys() & arguments.keys():
             if not isinstance(arguments[name], Path):
                 arguments[name] = self.write(names[name], arguments[name])
-        return encode(Source(**arguments), table=self.table, store=self.store, rna=rna)
+        return encode(source_of(**arguments), table=self.table, store=self.store, rna=rna)
 
     def refusal(self, **arguments: Any) -> str:
         with pytest.raises(InputError) as caught:
@@ -304,7 +305,7 @@ def test_what_a_file_of_intervals_was_taken_for_is_said_once_by_the_step_that_en
     assert caplog.text.count("1 of 2 intervals name no summit") == 1
     caplog.clear()
     with caplog.at_level("INFO", "genolift"):
-        trial_sequences(Source(bed=step.folder / "in.bed", genome=step.folder / "genome.fa", length=4))
+        trial_sequences(source_of(bed=step.folder / "in.bed", genome=step.folder / "genome.fa", length=4))
     assert caplog.text == ""
 
 
@@ -317,10 +318,10 @@ def test_the_format_that_is_given_is_taken_and_stands_in_the_store(step: Step) -
             made = json.loads(stored.attrs["provenance"])["encode"]
         assert (made["format"], made["read_as"]) == (form, taken_for)
         [trial] = trial_sequences(
-            Source(bed=step.folder / "in.bed", genome=step.folder / "genome.fa", length=4, format=form)
+            source_of(bed=step.folder / "in.bed", genome=step.folder / "genome.fa", length=4, format=form)
         ).codes
         assert decode_letters(trial) == letters
-    with pytest.raises(InputError, match="there is no format 'gff'; give auto, bed, narrowPeak"):
+    with pytest.raises(InputError, match='format: "gff" is no choice; give one of auto, bed, narrowPeak'):
         step.run(bed=peaks, genome=GENOME, length=4, format="gff")
 
 
@@ -357,16 +358,15 @@ def test_a_bad_letter_is_refused_inside_a_window_only(step: Step) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({}, "sequences: there are none; give either a FASTA file"),
-        ({"fasta": FASTA, "bed": "chr1\t1\t2\n", "genome": GENOME}, "sequences: there are two kinds"),
-        ({"fasta": FASTA, "genome": GENOME}, "sequences: there are two kinds"),
-        ({"bed": "chr1\t1\t2\n", "length": 4}, "in.bed: is given without a genome"),
-        ({"genome": GENOME}, "genome.fa: is given without a BED file"),
+        ({}, "sequences: there are no sequences; give 'fasta', or 'bed' together with"),
+        ({"fasta": FASTA, "bed": "chr1\t1\t2\n", "genome": GENOME}, "sequences: both 'fasta' and 'bed'"),
+        ({"bed": "chr1\t1\t2\n", "length": 4}, "'bed' is given without 'genome'"),
+        ({"genome": GENOME}, "sequences: there are no sequences"),
         ({"bed": "chr1\t1\t2\n", "genome": GENOME}, "in.bed: windows need a length"),
-        ({"fasta": FASTA, "length": 0}, "length: 0 is not positive"),
-        ({"fasta": FASTA, "max_n_fraction": 10.0}, "max_n_fraction: 10.0 is not a fraction"),
-        ({"fasta": FASTA, "center": "middle"}, "center: 'middle' is unknown; give summit or midpoint"),
-        ({"fasta": FASTA, "missing_chromosomes": "skip"}, "missing_chromosomes: 'skip' is unknown"),
+        ({"fasta": FASTA, "length": 0}, "length: 0 is less than 1"),
+        ({"fasta": FASTA, "max_n_fraction": 10.0}, "max_n_fraction: 10.0 is more than 1.0"),
+        ({"fasta": FASTA, "center": "middle"}, 'center: "middle" is no choice; give one of summit, midpoint'),
+        ({"fasta": FASTA, "missing_chromosomes": "skip"}, 'missing_chromosomes: "skip" is no choice'),
         ({"fasta": Path("nowhere.fa")}, "nowhere.fa: no such file"),
         ({"bed": "chr1\t1\t2\n", "genome": Path("nowhere.fa"), "length": 4}, "nowhere.fa: no such file"),
     ],

@@ -22,6 +22,7 @@ from genolift.files.npz import read_npz
 from genolift.references.store import open_references
 from genolift.report.results import _attributes
 from genolift.results.store import LAYOUT, open_contributions
+from genolift.settings.sections import Motifs
 from genolift.steps.aggregate import aggregate
 from genolift.steps.motifs import find_motifs
 
@@ -35,7 +36,9 @@ def _run(folder: Path) -> Path:
     made = study(folder, n=6, windows=True)
     made.attribute()
     made.aggregate()
-    find_motifs(contributions=folder / "contributions.h5", sequences=folder / "sequences.tsv", out=folder)
+    find_motifs(
+        Motifs(), contributions=folder / "contributions.h5", sequences=folder / "sequences.tsv", out=folder
+    )
     return folder
 
 

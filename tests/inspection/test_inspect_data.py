@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 import yaml
 from command_line import run
+from run_steps import source_of
 from test_inspect import saved
 
 from genolift.inspection import data as inspection_data
 from genolift.settings.config import check_config_file, resolve_config
-from genolift.steps.encode import Source, encode
+from genolift.steps.encode import encode
 
 # PyTorch modules of any length (from 9 bases on), and of 100 bases.
 ANY, FIXED = "High", "FixedLast"
@@ -78,7 +79,7 @@ def test_sequences_of_several_lengths_are_told(here: Path, capsys: pytest.Captur
 
 
 def test_what_a_store_was_made_from_is_proposed(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    source = Source(bed=Path("alike.bed"), genome=Path("genome.fa"), length=40)
+    source = source_of(bed=Path("alike.bed"), genome=Path("genome.fa"), length=40)
     encode(source, table=here / "sequences.tsv", store=here / "sequences.h5")
     _, analysis = proposed(capsys, ANY, "--sequences", "sequences.h5")
     assert analysis["sequences"] == {"bed": "alike.bed", "genome": "genome.fa"}

@@ -16,7 +16,7 @@ import torch
 import yaml
 from checked_models import Of, check
 from refusals import refused_by
-from run_steps import LENGTH, Study, study
+from run_steps import LENGTH, Study, source_of, study
 from torch import Tensor, nn
 from workflows import snakemake
 
@@ -29,7 +29,7 @@ from genolift.inspection.described import inspect_model
 from genolift.inspection.model_check import check_model, check_target
 from genolift.models import ModelSpec
 from genolift.models.layout import Laid
-from genolift.steps.encode import Source, trial_sequences
+from genolift.steps.encode import trial_sequences
 
 
 def onehot(n: int = 2, length: int = 30, seed: int = 0) -> Tensor:
@@ -189,7 +189,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Study:
 
 
 def test_the_first_two_windows_are_run(done: Study) -> None:
-    source = Source(bed=done.folder / "peaks.bed", genome=done.folder / "genome.fa", use_strand=True)
+    source = source_of(bed=done.folder / "peaks.bed", genome=done.folder / "genome.fa", use_strand=True)
     summary = check(done, source)
     assert (summary.n_models, summary.n_sequences, summary.length) == (1, 2, LENGTH)
     ran = json.loads((done.folder / "check.json").read_text())
@@ -198,7 +198,7 @@ def test_the_first_two_windows_are_run(done: Study) -> None:
 
 
 def test_windows_are_those_that_encode_makes(done: Study) -> None:
-    source = Source(
+    source = source_of(
         bed=done.folder / "peaks.bed", genome=done.folder / "genome.fa", length=LENGTH, use_strand=True
     )
     found = trial_sequences(source, 3)
@@ -214,7 +214,7 @@ def test_a_genome_is_read_no_further_than_is_needed(tmp_path: Path) -> None:
     (tmp_path / "genome.fa").write_text(f">a\n{'ACGT' * 100}\n>b\nno letters of DNA: !!\n")
     rows = "".join(f"{chrom}\t{start}\t{start + 10}\n" for start in range(50, 300, 10) for chrom in "ba")
     (tmp_path / "peaks.bed").write_text(rows)
-    found = trial_sequences(Source(bed=tmp_path / "peaks.bed", genome=tmp_path / "genome.fa", length=20))
+    found = trial_sequences(source_of(bed=tmp_path / "peaks.bed", genome=tmp_path / "genome.fa", length=20))
     assert found.key.tolist() == [1, 3]
 
 
@@ -223,13 +223,13 @@ def test_a_genome_of_other_names_is_said_as_encode_says_it(tmp_path: Path) -> No
     bed = tmp_path / "peaks.bed"
     bed.write_text("#\nchr1\t50\t60\nchr2\t50\t60\n")
     with pytest.raises(genolift.InputError) as caught:
-        trial_sequences(Source(bed=bed, genome=tmp_path / "genome.fa", length=20))
+        trial_sequences(source_of(bed=bed, genome=tmp_path / "genome.fa", length=20))
     assert str(caught.value).startswith(
         f"{bed}:2: the chromosome 'chr1' (and 1 more of the file's) is not in"
     )
     assert str(caught.value).endswith("use the same names in both"), "to drop them would leave none"
     bed.write_text("chr1\t50\t60\n2\t50\t60\n")
-    found = trial_sequences(Source(bed=bed, genome=tmp_path / "genome.fa", length=20))
+    found = trial_sequences(source_of(bed=bed, genome=tmp_path / "genome.fa", length=20))
     assert found.key.tolist() == [1]
     with pytest.raises(genolift.InputError, match="or set missing_chromosomes to drop"):
         check_chromosomes(read_intervals(bed).intervals, ["1", "2"], bed, "genome.fa")
@@ -238,18 +238,18 @@ def test_a_genome_of_other_names_is_said_as_encode_says_it(tmp_path: Path) -> No
 def test_records_that_the_model_cannot_take_are_passed_over(tmp_path: Path) -> None:
     fasta = tmp_path / "a.fa"
     fasta.write_text(f">short\nACG\n>unknown\n{'N' * 30}\n>one\n{'ACGTA' * 6}\n>two\n{'GGGTA' * 6}\n>x\n!!\n")
-    found = trial_sequences(Source(fasta=fasta, length=30))
+    found = trial_sequences(source_of(fasta=fasta, length=30))
     assert (found.id, found.key.tolist()) == (["one", "two"], [2, 3])
     fasta.write_text(f">short\nACG\n>one\n{'ACGTA' * 6}\n")
     with pytest.raises(genolift.InputError, match="the model takes 40 bases, the records have 3 to 30"):
-        trial_sequences(Source(fasta=fasta, length=40))
+        trial_sequences(source_of(fasta=fasta, length=40))
     fasta.write_text(f">unknown\n{'N' * 30}\n")
     with pytest.raises(genolift.InputError, match="none of the first sequences can be used"):
-        trial_sequences(Source(fasta=fasta, length=30))
+        trial_sequences(source_of(fasta=fasta, length=30))
 
 
 def test_one_model_of_several_is_named(done: Study) -> None:
-    source = Source(bed=done.folder / "peaks.bed", genome=done.folder / "genome.fa")
+    source = source_of(bed=done.folder / "peaks.bed", genome=done.folder / "genome.fa")
     models = {"good": done.model, "bad": ModelSpec(done.model.path, done.model.class_name, {"nan": True})}
     with pytest.raises(
         genolift.InputError, match=r"models\.bad: sequence .*: the model's output is infinite"
@@ -258,7 +258,7 @@ def test_one_model_of_several_is_named(done: Study) -> None:
 
 
 def test_the_known_motifs_are_read_before_anything_is_run(done: Study, tmp_path: Path) -> None:
-    source = Source(bed=done.folder / "peaks.bed", genome=done.folder / "genome.fa")
+    source = source_of(bed=done.folder / "peaks.bed", genome=done.folder / "genome.fa")
     file = tmp_path / "motifs.txt"
     file.write_text(meme_files.streme_txt().replace("w= 5", "w= 6"))
     no_model = {"model": replace(done.model, path="no/such/weights.pt")}
@@ -275,7 +275,7 @@ def test_the_known_motifs_are_read_before_anything_is_run(done: Study, tmp_path:
 
 
 def test_a_target_and_an_operation_are_checked_too(done: Study) -> None:
-    source = Source(bed=done.folder / "peaks.bed", genome=done.folder / "genome.fa")
+    source = source_of(bed=done.folder / "peaks.bed", genome=done.folder / "genome.fa")
     with pytest.raises(genolift.InputError, match="there is no target 5"):
         check(done, source, target=5)
 

@@ -18,7 +18,7 @@ from checked_models import Of, check
 from made_up_results import tell
 from numpy.typing import NDArray
 from refusals import refused_by
-from run_steps import LENGTH, Study, study
+from run_steps import LENGTH, Study, source_of, study
 from test_keras_odd import spec as odd
 from torch import Tensor, nn
 from workflows import snakemake
@@ -38,7 +38,6 @@ from genolift.results.store import open_contributions
 from genolift.settings.expect import Agreement, Expect, agreement_in_words
 from genolift.settings.extra_inputs import ExtraChannel, ExtraInput, HeldSpec
 from genolift.settings.model import ModelSpec
-from genolift.steps.encode import Source
 
 N, BASES = 8, 30
 
@@ -520,7 +519,7 @@ def test_check_attribute_and_inspect_compare_and_say_so(done: Study) -> None:
     keys = {"path": done.model.path, "class": done.model.class_name}
     right = ModelSpec.of(keys | {"expect": write_expected(done)})
     wrong = ModelSpec.of(keys | {"expect": write_expected(done, 1.0, "wrong.npz")})
-    source = Source(fasta=done.folder / "sequences.fa")
+    source = source_of(fasta=done.folder / "sequences.fa")
     assert check(done, source).agreements == {}
     assert "agreement" not in json.loads((done.folder / "check.json").read_text())
     summary = check(done, source, models={"model": right})
@@ -564,7 +563,7 @@ def test_a_run_begins_nothing_of_a_model_that_gives_other_outputs(tmp_path: Path
 
 def test_a_file_of_the_author_s_outputs_is_no_place_for_an_output(done: Study) -> None:
     keys = {"path": done.model.path, "class": done.model.class_name, "expect": write_expected(done)}
-    source = Source(fasta=done.folder / "sequences.fa")
+    source = source_of(fasta=done.folder / "sequences.fa")
     with pytest.raises(InputError, match="is also an input, and would be replaced"):
         check(done, source, models={"model": ModelSpec.of(keys)}, out=done.folder / "expected.npz")
 

@@ -24,6 +24,8 @@ from genolift.motifs.logos import (
 )
 from genolift.results.step_record import write_record
 from genolift.results.store import open_contributions, write_contributions
+from genolift.settings.mistakes import checked
+from genolift.settings.sections import Logos
 from genolift.steps.logos import LogoSummary, draw_logos
 
 N, LENGTH, WIDTH = 6, 120, 30
@@ -109,9 +111,9 @@ def write_records(folder: Path) -> None:
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, LogoSummary, float]:
     folder = tmp_path_factory.mktemp("logos")
     inputs = write_inputs(folder)
-    draw_logos(**inputs, out=folder / "first", n_sequences=1)  # fonts are found once
+    draw_logos(Logos(number=1), **inputs, out=folder / "first")  # fonts are found once
     before, settings = time.process_time(), dict(mpl.rcParams)
-    summary = draw_logos(**inputs, out=folder / "logos", n_sequences=3, window=60)
+    summary = draw_logos(Logos(number=3), **inputs, out=folder / "logos", window=60)
     seconds = time.process_time() - before
     assert dict(mpl.rcParams) == settings
     return folder / "logos", summary, seconds
@@ -143,7 +145,7 @@ def test_logos_of_a_model_of_rna_show_u(
         return logo_figure(frame, **labels)
 
     monkeypatch.setattr("genolift.steps.logos.logo_figure", figure)
-    draw_logos(**inputs, out=tmp_path / "logos", n_sequences=1)
+    draw_logos(Logos(number=1), **inputs, out=tmp_path / "logos")
     assert len(drawn) == 2 * 6 + 1
     assert {"".join(frame.columns) for frame in drawn} == {letters}
 
@@ -178,7 +180,7 @@ def test_pictures_are_small_and_quick(drawn: tuple) -> None:
 
 def test_pictures_are_the_same_bytes_when_drawn_again(drawn: tuple, tmp_path: Path) -> None:
     folder, _, _ = drawn
-    draw_logos(**write_inputs(tmp_path), out=tmp_path / "logos", n_sequences=1, window=60)
+    draw_logos(Logos(number=1), **write_inputs(tmp_path), out=tmp_path / "logos", window=60)
     for path in (tmp_path / "logos").iterdir():
         assert path.suffix not in (".png", ".svg") or path.read_bytes() == (folder / path.name).read_bytes()
 
@@ -191,7 +193,7 @@ def test_both_orientations_have_the_same_limits_and_mirrored_coordinates(
         "genolift.steps.logos.logo_figure",
         lambda frame, **keywords: seen.append((frame, keywords)) or plt.Figure((1, 1)),
     )
-    draw_logos(**write_inputs(tmp_path), out=tmp_path / "logos", n_sequences=1, window=60)
+    draw_logos(Logos(number=1), **write_inputs(tmp_path), out=tmp_path / "logos", window=60)
     assert len(seen) == 13
     for (forward, first), (reverse, second) in zip(seen[:12:2], seen[1:12:2], strict=True):
         assert first["y_limits"] == second["y_limits"]
@@ -233,7 +235,7 @@ def test_no_coordinate_is_cut_off_at_the_edge() -> None:
 
 def test_sequences_from_fasta_are_drawn_by_position(tmp_path: Path) -> None:
     inputs = write_inputs(tmp_path, chrom="")
-    summary = draw_logos(**inputs, out=tmp_path / "logos", n_sequences=99, window=500)
+    summary = draw_logos(Logos(number=99), **inputs, out=tmp_path / "logos", window=500)
     assert summary.n_sequences == N
 
 
@@ -242,7 +244,7 @@ def test_no_motif_and_no_sequence_leave_an_index_of_only_a_header(tmp_path: Path
     for name in ("matrices", "motifs"):
         inputs[name].write_text(inputs[name].read_text().splitlines()[0] + "\n")
     write_records(tmp_path)
-    assert draw_logos(**inputs, out=tmp_path / "logos", n_sequences=0) == LogoSummary(0, 0, 0)
+    assert draw_logos(Logos(number=0), **inputs, out=tmp_path / "logos") == LogoSummary(0, 0, 0)
     assert index_of(tmp_path / "logos").empty
 
 
@@ -322,15 +324,13 @@ def test_wrong_files_are_refused_and_nothing_is_left(tmp_path: Path, break_it: A
     break_it(inputs)
     if "sequences" in message or "has no" in message:
         with pytest.raises(InputError, match=r"is not the file that genolift \w+ wrote with"):
-            draw_logos(**inputs, out=tmp_path / "out" / "logos")
+            draw_logos(Logos(), **inputs, out=tmp_path / "out" / "logos")
         write_records(tmp_path / "in")
     with pytest.raises(InputError, match=message):
-        draw_logos(**inputs, out=tmp_path / "out" / "logos")
+        draw_logos(Logos(), **inputs, out=tmp_path / "out" / "logos")
     assert not list(tmp_path.glob("out/*"))
 
 
-@pytest.mark.parametrize(("name", "value"), [("n_sequences", -1), ("window", 0)])
-def test_arguments_out_of_range_are_refused_by_name(tmp_path: Path, name: str, value: int) -> None:
-    arguments: dict[str, Any] = {name: value}
-    with pytest.raises(InputError, match=f"{name}: {value} is less than"):
-        draw_logos(**write_inputs(tmp_path), out=tmp_path / "logos", **arguments)
+def test_a_number_out_of_range_is_refused_by_name() -> None:
+    with pytest.raises(InputError, match=r"logos\.number: -1 is less than 0"):
+        checked(Logos, {"number": -1}, "logos")

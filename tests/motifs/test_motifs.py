@@ -20,6 +20,8 @@ from genolift.motifs.meme import read_meme, write_meme
 from genolift.motifs.tables import MOTIF_COLUMNS, SEQLET_COLUMNS, consensus
 from genolift.motifs.tomtom import NAMED_QVALUE
 from genolift.results.store import write_contributions
+from genolift.settings.mistakes import checked
+from genolift.settings.sections import Motifs
 from genolift.steps.motifs import MotifSummary, find_motifs
 
 LENGTH = 150
@@ -107,7 +109,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, MotifSummary,
     folder = tmp_path_factory.mktemp("found")
     onehot, hypothetical, where = planted(60)
     inputs = write_inputs(folder, onehot, hypothetical, genomic=True)
-    summary = find_motifs(**inputs, out=folder)
+    summary = find_motifs(Motifs(), **inputs, out=folder)
     return folder, summary, where
 
 
@@ -287,7 +289,7 @@ def test_sites_that_lower_the_output_make_negative_motifs(tmp_path: Path) -> Non
     onehot, hypothetical, _ = planted(30)
     inputs = write_inputs(tmp_path, onehot, -hypothetical)
     database = database_without_the_ebox(tmp_path / "known.meme")
-    summary = find_motifs(**inputs, out=tmp_path, min_seqlets=10, n_matches=1, database=database)
+    summary = find_motifs(Motifs(database=database), **inputs, out=tmp_path, min_seqlets=10, n_matches=1)
     motifs = read(tmp_path / "motifs.tsv")
     assert summary.n_motifs == 2
     assert set(motifs["sign"]) == {"neg"}
@@ -304,7 +306,7 @@ def test_a_window_is_the_middle_and_coordinates_stay_the_sequences(tmp_path: Pat
     onehot, hypothetical, _ = planted(10)
     database = str(shared / "paper/motifs.meme")
     inputs = write_inputs(tmp_path, onehot, hypothetical)
-    summary = find_motifs(**inputs, out=tmp_path, window=71, database=database)
+    summary = find_motifs(Motifs(window=71, database=database), **inputs, out=tmp_path)
     seqlets = read(tmp_path / "seqlets.tsv")
     assert 0 < len(seqlets) == summary.n_seqlets
     assert seqlets["start"].min() >= 39
@@ -315,7 +317,7 @@ def test_a_window_is_the_middle_and_coordinates_stay_the_sequences(tmp_path: Pat
         sums = scores[key.index(seqlet["key"]), seqlet["start"] : seqlet["end"]].sum()
         assert seqlet["contribution"] == pytest.approx(sums, rel=1e-4)
     with pytest.raises(InputError, match=r"window: 151 is no number of bases within the sequences' 150"):
-        find_motifs(**inputs, out=tmp_path, window=151, database=database)
+        find_motifs(Motifs(window=151, database=database), **inputs, out=tmp_path)
 
 
 def assert_empty(folder: Path, summary: MotifSummary) -> None:
@@ -339,7 +341,7 @@ def assert_empty(folder: Path, summary: MotifSummary) -> None:
 @pytest.mark.parametrize("n", [1, 3, 9])
 def test_few_sequences_give_named_seqlets_and_a_sentence(tmp_path: Path, n: int) -> None:
     onehot, hypothetical, where = planted(n, seed=n)
-    summary = find_motifs(**write_inputs(tmp_path, onehot, hypothetical), out=tmp_path)
+    summary = find_motifs(Motifs(), **write_inputs(tmp_path, onehot, hypothetical), out=tmp_path)
     assert_empty(tmp_path, summary)
     seqlets = read(tmp_path / "seqlets.tsv")
     assert f"TF-MoDISco found no motif in {n} sequence{'s' * (n > 1)}: it had" in summary.note
@@ -389,7 +391,7 @@ def test_contributions_of_one_sign_still_have_their_motifs() -> None:
 def test_sequences_shorter_than_a_seqlet_are_said_to_be(tmp_path: Path) -> None:
     onehot = np.eye(4, dtype=np.int8)[np.zeros((5, 20), int)].transpose(0, 2, 1)
     inputs = write_inputs(tmp_path, onehot, np.ones((5, 4, 20), np.float32))
-    summary = find_motifs(**inputs, out=tmp_path, database="jaspar:fungi")
+    summary = find_motifs(Motifs(database="jaspar:fungi"), **inputs, out=tmp_path)
     assert_empty(tmp_path, summary)
     assert summary.note == "TF-MoDISco found no seqlet in 5 sequences of 20 bases, and so no motif."
 
@@ -397,7 +399,7 @@ def test_sequences_shorter_than_a_seqlet_are_said_to_be(tmp_path: Path) -> None:
 def test_contributions_that_are_all_zero_are_said_to_be(tmp_path: Path) -> None:
     onehot, hypothetical, _ = planted(5)
     inputs = write_inputs(tmp_path, onehot, np.zeros_like(hypothetical))
-    summary = find_motifs(**inputs, out=tmp_path, database="jaspar:fungi")
+    summary = find_motifs(Motifs(database="jaspar:fungi"), **inputs, out=tmp_path)
     assert_empty(tmp_path, summary)
     assert summary.note == "No motif was looked for: every contribution is 0."
 
@@ -409,7 +411,7 @@ def test_contributions_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match=r"key 4: contributions of 1 of 5 sequences are not finite, peak 4 first"
     ):
-        find_motifs(**inputs, out=tmp_path / "out")
+        find_motifs(Motifs(), **inputs, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -419,27 +421,25 @@ def test_files_of_two_runs_are_refused(tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match=r"contributions\.h5: has 5 sequences that are not the 6 kept ones of"
     ):
-        find_motifs(contributions=first["contributions"], sequences=second["sequences"], out=tmp_path)
+        find_motifs(
+            Motifs(), contributions=first["contributions"], sequences=second["sequences"], out=tmp_path
+        )
 
 
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("max_seqlets", 0, "max_seqlets: 0 is not positive"),
-        ("min_seqlets", -1, "min_seqlets: -1 is not positive"),
-        ("n_matches", 0, "n_matches: 0 is not positive"),
-        ("threads", 0, "threads: 0 is not positive"),
-        ("seqlet_fdr", 1.5, r"seqlet_fdr: 1\.5 is no rate"),
-        ("database", "jaspar:vertebrate", "did you mean jaspar:vertebrates"),
+        ("max_seqlets", 0, "max_seqlets: 0 is less than 1"),
+        ("window", 0, "window: 0 is less than 1"),
+        ("database", "jaspar:vertebrate", "did you mean 'jaspar:vertebrates'"),
     ],
 )
 def test_arguments_out_of_range_are_refused_by_name(
     tmp_path: Path, name: str, value: Any, message: str
 ) -> None:
-    arguments: dict[str, Any] = {name: value}
     nowhere = {"contributions": tmp_path / "none.h5", "sequences": tmp_path / "none.tsv", "out": tmp_path}
     with pytest.raises(InputError, match=message):
-        find_motifs(**nowhere, **arguments)
+        find_motifs(checked(Motifs, {name: value}, "motifs"), **nowhere)
 
 
 def test_a_cwm_is_trimmed_where_less_than_a_fraction_of_the_largest_is_left() -> None:

@@ -23,6 +23,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from run_steps import make_references, source_of
 from scipy.stats import chisquare
 
 from genolift import __version__
@@ -39,8 +40,8 @@ from genolift.references import (
 from genolift.references import store as reference_store
 from genolift.references.shuffle import KINDS, shuffle_codes
 from genolift.references.store import open_references
-from genolift.steps.encode import Source, encode
-from genolift.steps.reference import ReferenceSummary, write_references
+from genolift.steps.encode import encode
+from genolift.steps.reference import ReferenceSummary
 
 KEYS = (0, 2, 3, 7, 9)
 LETTERS = st.text("ACGTN", min_size=1, max_size=60)
@@ -425,7 +426,7 @@ def sequences(tmp_path: Path, codes: NDArray[np.uint8]) -> Path:
     ]
     fasta.write_text("".join(records))
     path = tmp_path / "sequences.h5"
-    encode(Source(fasta=fasta, max_n_fraction=1), table=tmp_path / "sequences.tsv", store=path)
+    encode(source_of(fasta=fasta, max_n_fraction=1), table=tmp_path / "sequences.tsv", store=path)
     return path
 
 
@@ -434,7 +435,7 @@ def test_written_shuffles_are_read_back_in_any_slices(
     kind: str, tmp_path: Path, sequences: Path, codes: NDArray[np.uint8]
 ) -> None:
     out = tmp_path / "references.h5"
-    summary = write_references(sequences=sequences, out=out, kind=kind, number=6, seed=3)
+    summary = make_references(sequences, out, kind, number=6, seed=3)
     assert summary == ReferenceSummary(kind, 6, 3, False, 5, 60)
     expected = onehot_of_codes(shuffle_codes(codes, 6, 3, kind))
     with open_references(out) as opened:
@@ -453,8 +454,8 @@ def test_written_shuffles_are_read_back_in_any_slices(
 
 
 def test_references_file_has_the_documented_layout(tmp_path: Path, sequences: Path) -> None:
-    write_references(sequences=sequences, out=tmp_path / "own.h5", kind="dinucleotide_shuffle", number=2)
-    write_references(sequences=sequences, out=tmp_path / "shared.h5", kind="zeros")
+    make_references(sequences, tmp_path / "own.h5", "dinucleotide_shuffle", number=2)
+    make_references(sequences, tmp_path / "shared.h5", "zeros")
     for name, dataset, dtype, shape in (
         ("own.h5", "codes", np.uint8, (5, 2, 60)),
         ("shared.h5", "shared", np.float32, (1, 4, 60)),
@@ -473,7 +474,7 @@ def test_what_is_written_does_not_depend_on_the_size_of_blocks(
     tmp_path: Path, sequences: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def written(name: str) -> NDArray[np.float32]:
-        write_references(sequences=sequences, out=tmp_path / name, kind="dinucleotide_shuffle", number=4)
+        make_references(sequences, tmp_path / name, "dinucleotide_shuffle", number=4)
         with open_references(tmp_path / name) as opened:
             return opened.onehot(0, 5)
 
@@ -487,9 +488,7 @@ def test_base_frequencies_are_written_as_given_or_counted(
 ) -> None:
     out = tmp_path / "references.h5"
     for given_frequencies in (None, [0.1, 0.2, 0.3, 0.4]):
-        write_references(
-            sequences=sequences, out=out, kind="base_frequencies", number=20, frequencies=given_frequencies
-        )
+        make_references(sequences, out, "base_frequencies", number=20, frequencies=given_frequencies)
         with open_references(out) as opened:
             assert (opened.shared, opened.number, opened.length) == (True, 1, 60)
             expected = base_frequencies(onehot_of_codes(codes), given_frequencies)
@@ -507,7 +506,7 @@ def test_a_gzipped_fasta_serves_as_shared_references_and_says_which_letters_beca
     fasta.write_bytes(gzip.compress("".join(f">{n}\r\n{r}\r\n" for n, r in enumerate(records)).encode()))
     out = tmp_path / "references.h5"
     with caplog.at_level(logging.WARNING, "genolift"):
-        summary = write_references(sequences=sequences, out=out, kind="fasta", fasta=fasta)
+        summary = make_references(sequences, out, "fasta", fasta=fasta)
     assert summary == ReferenceSummary("fasta", 3, 0, True, 5, 60)
     assert "60 R" in caplog.text
     with open_references(out) as opened:
@@ -515,12 +514,12 @@ def test_a_gzipped_fasta_serves_as_shared_references_and_says_which_letters_beca
         assert np.array_equal(opened.shared_onehot(), expected)
 
 
-def test_references_of_rna_are_read_as_dna_where_that_is_meant(tmp_path: Path, sequences: Path) -> None:
+def test_make_references_rna_are_read_as_dna_where_that_is_meant(tmp_path: Path, sequences: Path) -> None:
     fasta, out = tmp_path / "references.fa", tmp_path / "references.h5"
     fasta.write_text(f">one\n{'ACGU' * 15}\n")
     with pytest.raises(InputError, match="this looks like RNA"):
-        write_references(sequences=sequences, out=out, kind="fasta", fasta=fasta)
-    write_references(sequences=sequences, out=out, kind="fasta", fasta=fasta, rna=True)
+        make_references(sequences, out, "fasta", fasta=fasta)
+    make_references(sequences, out, "fasta", fasta=fasta, rna=True)
     with open_references(out) as opened:
         assert np.array_equal(opened.shared_onehot(), onehot_of_codes(encode_letters("ACGT" * 15)[None]))
 
@@ -531,7 +530,7 @@ def test_a_reference_of_another_length_is_refused_by_name_and_nothing_is_written
     fasta = tmp_path / "references.fa"
     fasta.write_text(f">good\n{'A' * 60}\n>short\nACGT\n")
     with pytest.raises(InputError) as caught:
-        write_references(sequences=sequences, out=tmp_path / "references.h5", kind="fasta", fasta=fasta)
+        make_references(sequences, tmp_path / "references.h5", "fasta", fasta=fasta)
     assert "record 2 'short'" in str(caught.value)
     assert "the reference has 4 bases, the sequences have 60" in str(caught.value)
     assert not list(tmp_path.glob("*references.h5"))
@@ -545,7 +544,7 @@ def test_nothing_half_written_stays_when_shuffling_fails(
 
     monkeypatch.setattr("genolift.steps.reference.shuffle_codes", fail)
     with pytest.raises(KeyboardInterrupt):
-        write_references(sequences=sequences, out=tmp_path / "references.h5", kind="uniform_shuffle")
+        make_references(sequences, tmp_path / "references.h5", "uniform_shuffle")
     assert not list(tmp_path.glob("*references.h5"))
 
 
@@ -555,9 +554,9 @@ def test_sequences_that_no_shuffle_can_change_are_named(
     letters = (tmp_path / "sequences.fa").read_text().splitlines()
     letters[letters.index(">s7") + 1] = "A" * 60
     (tmp_path / "sequences.fa").write_text("\n".join(letters) + "\n")
-    encode(Source(fasta=tmp_path / "sequences.fa"), table=tmp_path / "sequences.tsv", store=sequences)
+    encode(source_of(fasta=tmp_path / "sequences.fa"), table=tmp_path / "sequences.tsv", store=sequences)
     with caplog.at_level(logging.WARNING, "genolift"):
-        write_references(sequences=sequences, out=tmp_path / "references.h5", kind="dinucleotide_shuffle")
+        make_references(sequences, tmp_path / "references.h5", "dinucleotide_shuffle")
     assert "1 of 5 sequences equal all their shuffles" in caplog.text
     assert "key 7" in caplog.text
 
@@ -565,32 +564,35 @@ def test_sequences_that_no_shuffle_can_change_are_named(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"kind": "shuffle"}, "no such kind of reference: 'shuffle'; choose one of dinucleotide_shuffle, "),
-        ({"kind": "uniform_shuffle", "number": 0}, "the number of references is 0"),
-        ({"kind": "fasta"}, "a FASTA file of references is not given"),
+        ({"kind": "shuffle"}, "references.kind: \"shuffle\" is no choice; did you mean 'uniform_shuffle'?"),
+        ({"kind": "uniform_shuffle", "number": 0}, "references.number: 0 is less than 1"),
+        ({"kind": "fasta"}, "the kind is 'fasta', but no file is given; give"),
+        ({"kind": "zeros", "fasta": Path("mine.fa")}, "'fasta' is given, but the kind is 'zeros'; leave"),
         (
-            {"kind": "zeros", "fasta": Path("mine.fa")},
-            "the kind of reference is zeros, but a FASTA file (mine.fa) is",
+            {"kind": "zeros", "frequencies": [0.25] * 4},
+            "'frequencies' is given, but the kind is",
         ),
-        ({"kind": "zeros", "frequencies": [0.25] * 4}, "base frequencies are given, but the kind of"),
-        ({"kind": "base_frequencies", "frequencies": [1, 1, 1, 1]}, "base frequencies are [1, 1, 1, 1]"),
+        (
+            {"kind": "base_frequencies", "frequencies": [1, 1, 1, 1]},
+            "the frequencies add up to 4",
+        ),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(
     arguments: dict[str, Any], message: str, tmp_path: Path, sequences: Path
 ) -> None:
     with pytest.raises(InputError) as caught:
-        write_references(sequences=sequences, out=tmp_path / "references.h5", **arguments)
+        make_references(sequences, tmp_path / "references.h5", **arguments)
     assert message in str(caught.value)
     assert not (tmp_path / "references.h5").exists()
 
 
 def test_a_file_that_is_no_store_of_references_is_refused(tmp_path: Path, sequences: Path) -> None:
     (tmp_path / "text.h5").write_text("hello")
-    write_references(sequences=sequences, out=tmp_path / "short.h5", kind="uniform_shuffle", number=2)
+    make_references(sequences, tmp_path / "short.h5", "uniform_shuffle", number=2)
     with h5py.File(tmp_path / "short.h5", "a") as file:
         file.attrs["number"] = 3
-    write_references(sequences=sequences, out=tmp_path / "bare.h5", kind="uniform_shuffle", number=2)
+    make_references(sequences, tmp_path / "bare.h5", "uniform_shuffle", number=2)
     with h5py.File(tmp_path / "bare.h5", "a") as file:
         del file["codes"]
     for name in ("text.h5", "sequences.h5", "short.h5", "bare.h5"):

@@ -15,7 +15,7 @@ import torch
 from made_up_results import tell
 from places import TESTS
 from refusals import refused_by
-from run_steps import LENGTH, Study, study
+from run_steps import LENGTH, Study, make_references, source_of, study
 from safetensors.torch import save_file
 
 from genolift.cli.main import main
@@ -23,8 +23,7 @@ from genolift.models import make_module
 from genolift.results import ensemble
 from genolift.results.store import open_contributions
 from genolift.settings.model import ModelSpec
-from genolift.steps.encode import Source, encode
-from genolift.steps.reference import write_references
+from genolift.steps.encode import encode
 
 FOLDS = ("fold_0", "fold_1", "fold_2")
 
@@ -273,9 +272,9 @@ def test_the_mean_of_real_models_finds_the_site_in_real_peaks(shared: Path, tmp_
     table, store, references = (
         tmp_path / name for name in ("sequences.tsv", "sequences.h5", "references.h5")
     )
-    source = Source(bed=tmp_path / "peaks.bed", genome=yeast / "sacCer_R64.fa.gz", length=400)
+    source = source_of(bed=tmp_path / "peaks.bed", genome=yeast / "sacCer_R64.fa.gz", length=400)
     encode(source, table=table, store=store)
-    write_references(sequences=store, out=references, kind="dinucleotide_shuffle", number=3)
+    make_references(store, references, "dinucleotide_shuffle", number=3)
     generator = torch.Generator().manual_seed(0)
     for number, fold in enumerate(FOLDS):
         noisy = {

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from made_up_results import make_results, rewrite, write_table
 from refusals import refused_by
-from run_steps import LENGTH, Study, study
+from run_steps import LENGTH, Study, make_references, source_of, study
 
 from genolift.data.stored_sequences import read_sequences
 from genolift.errors import InputError
@@ -22,11 +22,11 @@ from genolift.files.digests import row_digests, sequence_digests
 from genolift.references.store import open_references
 from genolift.results.shards import read_heads
 from genolift.results.store import LAYOUT, open_contributions
+from genolift.settings.sections import Motifs
 from genolift.steps import attribute as step
 from genolift.steps.blocks import Pieces
-from genolift.steps.encode import Source, encode
+from genolift.steps.encode import encode
 from genolift.steps.motifs import find_motifs
-from genolift.steps.reference import write_references
 from genolift.steps.report import write_report
 
 
@@ -57,7 +57,7 @@ def encode_again(made: Study, change: Callable[[list[str]], None]) -> None:
     lines = (made.folder / "sequences.fa").read_text().splitlines()
     change(lines)
     (made.folder / "sequences.fa").write_text("\n".join(lines) + "\n")
-    source = Source(fasta=made.folder / "sequences.fa", length=LENGTH)
+    source = source_of(fasta=made.folder / "sequences.fa", length=LENGTH)
     encode(source, table=made.folder / "sequences.tsv", store=made.folder / "sequences.h5")
 
 
@@ -72,12 +72,8 @@ def test_sequences_that_were_edited_after_the_shuffles_are_refused(own: Study) -
     assert message.endswith(
         "references.h5: was made for other sequences; make it anew with genolift reference"
     )
-    write_references(
-        sequences=own.folder / "sequences.h5",
-        out=own.folder / "references.h5",
-        kind="dinucleotide_shuffle",
-        number=3,
-    )
+    sequences, references = own.folder / "sequences.h5", own.folder / "references.h5"
+    make_references(sequences, references, "dinucleotide_shuffle", number=3)
     own.attribute()
 
 
@@ -96,7 +92,7 @@ def test_a_table_that_was_edited_or_is_of_another_encode_is_refused(own: Study) 
 
 def test_shards_on_other_references_are_refused(done: Study, own: Study) -> None:
     other = {"kind": "dinucleotide_shuffle", "number": 3, "seed": 1}
-    write_references(sequences=own.folder / "sequences.h5", out=own.folder / "references.h5", **other)
+    make_references(own.folder / "sequences.h5", own.folder / "references.h5", **other)
     own.attribute("b.h5", shard=(1, 2), model=done.model)
     message = refused_by(lambda: own.aggregate("a.h5", "b.h5"))
     assert "was made with reference_seed 1" in message
@@ -157,7 +153,7 @@ def test_sums_are_checked_where_references_are_shared_and_a_base_is_n(tmp_path: 
     made = study(tmp_path, n=3, r=2)
     encode_again(made, lambda lines: lines.__setitem__(1, f"NN{lines[1][2:]}"))
     for kind in ("base_frequencies", "zeros", "uniform_shuffle"):
-        write_references(sequences=tmp_path / "sequences.h5", out=tmp_path / "references.h5", kind=kind)
+        make_references(tmp_path / "sequences.h5", tmp_path / "references.h5", kind)
         made.attribute()
         made.aggregate()
 
@@ -300,7 +296,7 @@ def test_motifs_of_an_edited_table_are_refused(made_up: tuple[Path, Path], tmp_p
     table = pd.read_csv(folder / "sequences.tsv", sep="\t", dtype=str, keep_default_na=False)
     write_table(folder / "sequences.tsv", table.assign(strand="+"))
     files = {"contributions": folder / "contributions.h5", "sequences": folder / "sequences.tsv"}
-    message = refused_by(lambda: find_motifs(**files, out=tmp_path / "out", database="jaspar:fungi"))
+    message = refused_by(lambda: find_motifs(Motifs(database="jaspar:fungi"), **files, out=tmp_path / "out"))
     assert "sequences.tsv: is not the table that was written with the sequences of" in message
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +23,7 @@ from genolift.settings import values
 from genolift.settings.model import ONE_MODEL, is_rna
 
 if TYPE_CHECKING:
-    from genolift.steps.encode import Source
+    from genolift.settings.sections import Sequences
 
 
 def add_encode(commands: Any) -> None:
@@ -94,11 +93,14 @@ def _add_source_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _source(a: argparse.Namespace) -> Source:
+def _source(a: argparse.Namespace) -> Sequences:
     """Return where sequences are, as the flags say."""
-    from genolift.steps.encode import Source
+    from genolift.settings.mistakes import checked
+    from genolift.settings.sections import Sequences
 
-    return Source(**{each.name: getattr(a, each.name) for each in fields(Source) if hasattr(a, each.name)})
+    given = {name: getattr(a, name, None) for name in Sequences.model_fields}
+    plain = {key: str(value) if isinstance(value, Path) else value for key, value in given.items()}
+    return checked(Sequences, {key: value for key, value in plain.items() if value is not None}, "sequences")
 
 
 def add_check(commands: Any) -> None:
@@ -154,18 +156,16 @@ def add_reference(commands: Any) -> None:
     """Add ``genolift reference``."""
 
     def run(a: argparse.Namespace) -> None:
+        from genolift.settings.mistakes import checked
+        from genolift.settings.sections import References
         from genolift.steps.reference import write_references
 
-        summary = write_references(
-            sequences=a.sequences,
-            out=a.out,
-            kind=a.kind,
-            number=a.number,
-            seed=a.seed,
-            fasta=a.fasta,
-            frequencies=a.frequencies,
-            rna=is_rna(a.alphabet),
-        )
+        keys = ("kind", "number", "seed", "fasta", "frequencies")
+        plain = {key: str(getattr(a, key)) if key == "fasta" else getattr(a, key) for key in keys}
+        if a.fasta is None:
+            del plain["fasta"]
+        settings = checked(References, plain, "references")
+        summary = write_references(settings, sequences=a.sequences, out=a.out, rna=is_rna(a.alphabet))
         shared = "shared by" if summary.shared else "for each of"
         print(
             f"{summary.number} references, {summary.kind}, {shared} {summary.n_sequences} sequences: {a.out}"

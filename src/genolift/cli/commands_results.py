@@ -39,16 +39,16 @@ def add_motifs(commands: Any) -> None:
     """Add ``genolift motifs``."""
 
     def run(a: argparse.Namespace) -> None:
+        from genolift.settings.mistakes import checked
+        from genolift.settings.sections import Motifs
         from genolift.steps.motifs import find_motifs
 
+        keys = ("database", "window", "max_seqlets", "seed")
         summary = find_motifs(
+            checked(Motifs, {key: getattr(a, key) for key in keys}, "motifs"),
             contributions=a.contributions,
             sequences=a.sequences,
             out=a.out,
-            database=a.database,
-            window=a.window,
-            max_seqlets=a.max_seqlets,
-            seed=a.seed,
         )
         note = f" ({summary.note})" if summary.note else ""
         print(
@@ -82,15 +82,16 @@ def add_logos(commands: Any) -> None:
     """Add ``genolift logos``."""
 
     def run(a: argparse.Namespace) -> None:
+        from genolift.settings.sections import Logos
         from genolift.steps.logos import draw_logos
 
         summary = draw_logos(
+            Logos(number=a.number),
             matrices=a.results / "motif_matrices.tsv",
             motifs=a.results / "motifs.tsv",
             contributions=a.results / "contributions.h5",
             per_sequence=a.results / "per_sequence.tsv",
             out=a.out,
-            n_sequences=a.number,
         )
         of = f"{summary.n_motifs} motifs and {summary.n_sequences} sequences"
         print(f"{summary.n_pictures} logos of {of}: {a.out}")

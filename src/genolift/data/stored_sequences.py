@@ -239,7 +239,9 @@ def _places(stored: h5py.File) -> Places:
     return places
 
 
-def check_length(stored: Sequences, wanted: int | None, path: Path, model_name: str = ONE_MODEL) -> None:
+def check_length(
+    stored: Sequences, wanted: int | None, path: str | Path, model_name: str = ONE_MODEL
+) -> None:
     """Raise `InputError` if sequences, stored at ``path``, are not of the length that a model takes."""
     length = stored.codes.shape[1]
     if wanted is not None and wanted != length:

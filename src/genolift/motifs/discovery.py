@@ -32,6 +32,8 @@ _LARGEST_FRACTION = 0.2  # of all windows may be seqlets
 _NEIGHBORS, _LEIDEN_RUNS = 350, 2
 _TRIM_FRACTION = 0.3
 SIGNS = {"pos": 1, "neg": -1}
+SEQLET_FDR = 0.2
+"""The false discovery rate of seqlets, TF-MoDISco's own default."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,6 @@ def discover(
     onehot: NDArray[np.int8],
     hypothetical: NDArray[np.float32],
     *,
-    seqlet_fdr: float = 0.2,
     max_seqlets: int = 2000,
     min_seqlets: int = 20,
     seed: int = 0,
@@ -90,14 +91,14 @@ def discover(
     Both are (sequence, base, position); the other parameters are `find_motifs`'s.
     Nothing is raised where there are too few seqlets for a pattern, or none: there are then no patterns.
     """
-    tracks, seqlets = _seqlets(onehot, hypothetical, seqlet_fdr, max_seqlets, seed)
+    tracks, seqlets = _seqlets(onehot, hypothetical, max_seqlets, seed)
     with _numba_threads(threads):
         patterns = {sign: _patterns(seqlets[sign], tracks, sign, min_seqlets) for sign in SIGNS}
     return Discovered(seqlets, patterns)
 
 
 def _seqlets(
-    onehot: NDArray[np.int8], hypothetical: NDArray[np.float32], fdr: float, most: int, seed: int
+    onehot: NDArray[np.int8], hypothetical: NDArray[np.float32], most: int, seed: int
 ) -> tuple[Any, dict[str, list[Any]]]:
     """Return TF-MoDISco's tracks and its seqlets by sign, in the order of the sequences."""
     from modiscolite import core
@@ -109,7 +110,7 @@ def _seqlets(
     found: dict[str, list[Any]] = {sign: [] for sign in SIGNS}
     if track.shape[1] <= _CORE + 2 * _FLANK or not track.any():
         return tracks, found
-    placed, threshold = _place_seqlets(track.sum(2, dtype=np.float64), fdr)
+    placed, threshold = _place_seqlets(track.sum(2, dtype=np.float64))
     for seqlet in tracks.create_seqlets(placed):
         score = seqlet.contrib_scores[_FLANK:-_FLANK].sum(dtype=np.float64)
         if abs(score) > threshold:
@@ -123,7 +124,7 @@ def _seqlets(
     return tracks, found
 
 
-def _place_seqlets(track: NDArray[np.float64], fdr: float) -> tuple[list[Any], float]:
+def _place_seqlets(track: NDArray[np.float64]) -> tuple[list[Any], float]:
     """Return TF-MoDISco's seqlets on contributions (sequence, position), and the least score that counts."""
     from modiscolite import extract_seqlets
 
@@ -133,7 +134,7 @@ def _place_seqlets(track: NDArray[np.float64], fdr: float) -> tuple[list[Any], f
             return extract_seqlets.extract_seqlets(
                 track,
                 **sizes,
-                target_fdr=fdr,
+                target_fdr=SEQLET_FDR,
                 min_passing_windows_frac=0.03,
                 max_passing_windows_frac=_LARGEST_FRACTION,
                 weak_threshold_for_counting_sign=0.8,

@@ -68,7 +68,7 @@ def check_frequencies(frequencies: Frequencies) -> tuple[float, float, float, fl
     return a, c, g, t
 
 
-def read_fasta_references(fasta: Path, length: int, *, rna: bool = False) -> NDArray[np.float32]:
+def read_fasta_references(fasta: str | Path, length: int, *, rna: bool = False) -> NDArray[np.float32]:
     """Return the records of a FASTA file, plain, gzip or BGZF, as float32 (reference, 4, position) one-hot.
 
     An N is an all-zero column, and so is another ambiguity letter, which is logged; with ``rna`` U is T.

@@ -26,7 +26,8 @@ from genolift.motifs.known import Database
 from genolift.settings.expect import Agreement
 from genolift.settings.extra_inputs import HeldSpec
 from genolift.settings.model import ONE_MODEL, is_rna
-from genolift.steps.encode import Source, trial_sequences, with_length
+from genolift.settings.sections import Sequences
+from genolift.steps.encode import trial_sequences, with_length
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class CheckSummary:
 def check_analysis(
     *,
     models: Mapping[str, ModelSpec],
-    source: Source,
+    source: Sequences,
     out: Path,
     held: HeldSpec | None = None,
     target: int | str = 0,
@@ -89,7 +90,7 @@ def check_analysis(
     agreements: dict[str, Agreement] = {}
     for name, model in loaded.items():
         try:
-            check_length(stored, lengths[name], source.fasta or source.bed or Path(), name)
+            check_length(stored, lengths[name], str(source.fasta or source.bed), name)
             check_model(model, two, beside, names)
             agreement = check_expected(model, models[name], held)
             if agreement is not None:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,14 +20,14 @@ from genolift.data.fasta import codes_of_letters, count_replaced_letters, read_f
 from genolift.data.genome import read_windows
 from genolift.data.intervals import IntervalFile, read_intervals
 from genolift.data.stored_sequences import COLUMNS, Places, Sequences, write_sequences
-from genolift.data.windows import CENTERS, Window, check_chromosomes, strand_of, windows_around
+from genolift.data.windows import Window, check_chromosomes, strand_of, windows_around
 from genolift.errors import InputError
 from genolift.files.hdf5_writing import whole_hdf5
 from genolift.files.output_paths import check_outputs
 from genolift.files.tables import write_table
 from genolift.files.whole import sha256, whole_file
 from genolift.results.provenance import versions
-from genolift.settings.models import check_lengths
+from genolift.settings import sections
 
 _LOG = logging.getLogger("genolift")
 _TRIED = 1000
@@ -71,22 +72,7 @@ class _Record:
         return replace(self, kind=kind, reason=reason)
 
 
-@dataclass(frozen=True)
-class Source:
-    """Where sequences come from, by the keys of the config's section ``sequences``."""
-
-    fasta: Path | None = None
-    bed: Path | None = None
-    genome: Path | None = None
-    length: int | None = None
-    format: str = "auto"
-    center: str = "summit"
-    use_strand: bool = False
-    max_n_fraction: float = 0.1
-    missing_chromosomes: str = "error"
-
-
-def with_length(source: Source, lengths: Mapping[str, int | None]) -> Source:
+def with_length(source: sections.Sequences, lengths: Mapping[str, int | None]) -> sections.Sequences:
     """Return the source with a length: its own, or else what models, by name, say that they take.
 
     Raises
@@ -94,7 +80,7 @@ def with_length(source: Source, lengths: Mapping[str, int | None]) -> Source:
     InputError
         If models say different lengths, or none says one and windows need it.
     """
-    check_lengths(lengths, "models")
+    sections.check_lengths(lengths, "models")
     known = [source.length, *lengths.values()]
     length = next((length for length in known if length is not None), None)
     if length is None and source.bed is not None:
@@ -103,10 +89,10 @@ def with_length(source: Source, lengths: Mapping[str, int | None]) -> Source:
             where="sequences.length",
             remedy="give model.input_length (--input-length), the bases that the model was trained on",
         )
-    return replace(source, length=length)
+    return source.model_copy(update={"length": length})
 
 
-def encode(source: Source, *, table: Path, store: Path, rna: bool = False) -> EncodeSummary:
+def encode(source: sections.Sequences, *, table: Path, store: Path, rna: bool = False) -> EncodeSummary:
     """Write ``sequences.tsv`` and ``sequences.h5`` from a FASTA file, or from a BED file and a genome.
 
     Lower case is read as upper case. IUPAC letters other than A C G T become N, and are counted. The files'
@@ -115,7 +101,7 @@ def encode(source: Source, *, table: Path, store: Path, rna: bool = False) -> En
     Parameters
     ----------
     source
-        Where sequences come from. Without a length it is the one length that all of a FASTA's records have.
+        The config's section ``sequences``. Without a length all of a FASTA's records must have one length.
     table, store
         Where ``sequences.tsv`` (every record) and ``sequences.h5`` (the kept ones) are written.
     rna
@@ -124,16 +110,14 @@ def encode(source: Source, *, table: Path, store: Path, rna: bool = False) -> En
     Raises
     ------
     InputError
-        For contradictory settings, any fault of the input files (see `read_fasta`, `read_intervals`), a
+        For any fault of the input files (see `read_fasta`, `read_intervals`), a
         letter that is no DNA letter, a missing chromosome, no sequence left, or an output that may not be
         written (see `check_outputs`).
     """
-    _check_source(source)
     check_outputs([table, store], inputs=[source.fasta, source.bed, source.genome])
     replaced: Counter[str] = Counter()
     chromosomes: dict[str, int] = {}
-    made = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(source).items()}
-    made["rna"] = rna
+    made: dict[str, Any] = {**source.model_dump(), "rna": rna}
     if source.fasta is not None:
         records = list(_fasta_records(source.fasta, rna, replaced))
         length = _one_length(records, source.length, source.fasta)
@@ -156,7 +140,7 @@ def encode(source: Source, *, table: Path, store: Path, rna: bool = False) -> En
     return summary
 
 
-def trial_sequences(source: Source, n: int = 2, *, rna: bool = False) -> Sequences:
+def trial_sequences(source: sections.Sequences, n: int = 2, *, rna: bool = False) -> Sequences:
     """Return the first ``n`` sequences that `encode` would keep, fewer where there are fewer.
 
     No more of the files is read than that takes. Of windows on a genome without an index those are taken that
@@ -189,7 +173,7 @@ def trial_sequences(source: Source, n: int = 2, *, rna: bool = False) -> Sequenc
     )
 
 
-def _kept(records: Iterable[_Record], source: Source, seen: list[_Record]) -> Iterator[_Record]:
+def _kept(records: Iterable[_Record], source: sections.Sequences, seen: list[_Record]) -> Iterator[_Record]:
     """Yield the records that are kept; add to ``seen`` what was looked at, without its codes."""
     length = source.length
     for record in records:
@@ -199,7 +183,7 @@ def _kept(records: Iterable[_Record], source: Source, seen: list[_Record]) -> It
             yield record
 
 
-def _report_intervals(read: IntervalFile, source: Source) -> None:
+def _report_intervals(read: IntervalFile, source: sections.Sequences) -> None:
     """Log what a file of intervals was taken for, and what its windows are centred on."""
     n_midpoints = sum(interval.summit is None for interval in read.intervals)
     if read.doubt:
@@ -214,41 +198,16 @@ def _report_intervals(read: IntervalFile, source: Source) -> None:
         )
 
 
-def _check_source(source: Source) -> None:
-    fasta, bed, genome, length = source.fasta, source.bed, source.genome, source.length
-    fraction, center, missing = source.max_n_fraction, source.center, source.missing_chromosomes
-    one_alone = (bed is None) != (genome is None)
-    lacking = "a genome" if genome is None else "a BED file"
-    one_of = "give either a FASTA file, or a BED file and a genome"
-    checks = (
-        (fasta is None and bed is None and genome is None, "sequences", "there are none", one_of),
-        (fasta is not None and (bed or genome) is not None, "sequences", "there are two kinds", one_of),
-        (one_alone, bed or genome, f"is given without {lacking}", f"name {lacking} too"),
-        (bed and length is None, bed, "windows need a length", "give the model's input length"),
-        (length is not None and length < 1, "length", f"{length} is not positive", "give a number of bases"),
-        (not 0 <= fraction <= 1, "max_n_fraction", f"{fraction} is not a fraction", "give 0 to 1"),
-        (center not in CENTERS, "center", f"{center!r} is unknown", f"give {' or '.join(CENTERS)}"),
-        (
-            missing not in ("error", "drop"),
-            "missing_chromosomes",
-            f"{missing!r} is unknown",
-            "give error or drop",
-        ),
-    )
-    for wrong, where, what, remedy in checks:
-        if wrong:
-            raise InputError(what, where=str(where), remedy=remedy)
-
-
-def _windows(source: Source) -> tuple[IntervalFile, list[Window], int]:
+def _windows(source: sections.Sequences) -> tuple[IntervalFile, list[Window], int]:
     """Return the intervals of a BED file, the windows around them, and their length in bases."""
     assert source.bed is not None
-    assert source.length is not None
+    if source.length is None:
+        raise InputError("windows need a length", where=source.bed, remedy="give the model's input length")
     read = read_intervals(source.bed, form=source.format, with_strand=source.use_strand)
     return read, windows_around(read.intervals, length=source.length, center=source.center), source.length
 
 
-def _fasta_records(fasta: Path, rna: bool, replaced: Counter[str]) -> Iterator[_Record]:
+def _fasta_records(fasta: str, rna: bool, replaced: Counter[str]) -> Iterator[_Record]:
     for record in read_fasta(fasta, kept_per_base=2):  # its codes, and they once more to be written
         where = f"{fasta}, record {record.number + 1} {record.name!r} (line {record.line})"
         codes = codes_of_letters(record.letters, where=where, rna=rna)
@@ -256,13 +215,13 @@ def _fasta_records(fasta: Path, rna: bool, replaced: Counter[str]) -> Iterator[_
         yield _Record(record.number, record.name, len(codes), codes)
 
 
-def _one_length(records: Sequence[_Record], length: int | None, fasta: Path) -> int:
+def _one_length(records: Sequence[_Record], length: int | None, fasta: str) -> int:
     """Return the length that sequences have: the one that is asked for, or that all records have."""
     n_of_length = Counter(record.length for record in records if record.length)
     if length is None and len(n_of_length) > 1:
         raise InputError(
             f"the records have more than one length: {_lengths(n_of_length)}",
-            where=str(fasta),
+            where=fasta,
             remedy="give the length that the model takes",
         )
     if length is None:
@@ -270,7 +229,7 @@ def _one_length(records: Sequence[_Record], length: int | None, fasta: Path) -> 
     if n_of_length and length not in n_of_length:
         raise InputError(
             f"the model takes {length} bases, the records have {_lengths(n_of_length)}",
-            where=str(fasta),
+            where=fasta,
             remedy="give sequences of the model's length, or a BED file and a genome to take windows from",
         )
     return length
@@ -285,7 +244,11 @@ def _lengths(n_of_length: Counter[int]) -> str:
 
 
 def _window_records(
-    windows: Sequence[Window], source: Source, rna: bool, replaced: Counter[str], enough: int | None = None
+    windows: Sequence[Window],
+    source: sections.Sequences,
+    rna: bool,
+    replaced: Counter[str],
+    enough: int | None = None,
 ) -> tuple[Iterator[_Record], dict[str, int]]:
     """Return a record for every window, in order, and the lengths of the genome's chromosomes.
 

@@ -27,6 +27,7 @@ from genolift.motifs.logos import (
 from genolift.results.one_run import check_files
 from genolift.results.step_record import write_record
 from genolift.results.store import open_contributions
+from genolift.settings import sections
 
 _Y_LABELS = {
     "cwm": "contribution",
@@ -67,19 +68,22 @@ class _Window:
 
 
 def draw_logos(
+    settings: sections.Logos,
     *,
     matrices: Path,
     motifs: Path,
     contributions: Path,
     per_sequence: Path,
     out: Path,
-    n_sequences: int = 10,
     window: int = 100,
 ) -> LogoSummary:
     """Draw every motif in both orientations, and the strongest windows of the strongest sequences.
 
     Parameters
     ----------
+    settings
+        The config's section ``logos``: how many sequences to draw, of those whose contributions sum to the
+        most, in absolute value, over any 20 bases.
     matrices, motifs
         ``motif_matrices.tsv`` and ``motifs.tsv``. A motif is drawn as CWM, hypothetical CWM and PPM in bits,
         as trimmed with two bases on either side; the axis counts the bases of its untrimmed window, from 1.
@@ -88,20 +92,14 @@ def draw_logos(
     out
         The folder to make, ``logos/``, with ``index.tsv`` and ``logos.json``, what it was made from; one that
         an earlier run made is replaced. A sequence's name in the index is its key.
-    n_sequences
-        Sequences to draw: those whose contributions sum to the most, in absolute value, over any 20 bases.
     window
         Bases to draw of each, around those 20.
 
     Raises
     ------
     InputError
-        If a file is missing or is of another run or kind, an argument is out of its range, or ``out`` may not
-        be written (see `check_outputs`).
+        If a file is missing or of another run or kind, or ``out`` may not be written (see `check_outputs`).
     """
-    for name, value, least in (("n_sequences", n_sequences, 0), ("window", window, 1)):
-        if value < least:
-            raise InputError(f"{value} is less than {least}", where=name, remedy=f"give {least} or more")
     check_outputs(folders=[(out, _KIND)], inputs=[matrices, motifs, contributions, per_sequence])
     made_from = check_files(contributions, {motifs: "motifs", matrices: "motifs", per_sequence: "aggregate"})
     table = read_table(motifs, _MOTIF_COLUMNS, remedy=_REMEDY)
@@ -113,7 +111,7 @@ def draw_logos(
         for _, motif in table.iterrows():
             drawn = {kind: frames[motif["motif"], kind] for kind in _TITLES}
             rows += _draw_motif(folder, motif, drawn, letters)
-        strongest = _strongest_windows(contributions, per_sequence, scored, n_sequences, window)
+        strongest = _strongest_windows(contributions, per_sequence, scored, settings.number, window)
         for rank, (row, place, scores) in enumerate(strongest, start=1):
             rows.append(_draw_sequence(folder, rank, scored.iloc[row], place, scores, letters))
         pd.DataFrame(rows, columns=_INDEX).to_csv(folder / "index.tsv", sep="\t", index=False)

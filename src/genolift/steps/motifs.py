@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from genolift.files.output_paths import check_outputs
 from genolift.files.tables import write_table
 from genolift.files.whole import sha256, whole_file
 from genolift.motifs.databases import read_database
-from genolift.motifs.discovery import Discovered, discover, save_patterns
+from genolift.motifs.discovery import SEQLET_FDR, Discovered, discover, save_patterns
 from genolift.motifs.hits import call_hits, write_hits
 from genolift.motifs.known import Database
 from genolift.motifs.meme import write_meme
@@ -28,6 +29,7 @@ from genolift.motifs.tomtom import closest_motifs
 from genolift.results.provenance import versions
 from genolift.results.step_record import write_record
 from genolift.results.store import Rows, open_contributions
+from genolift.settings import sections
 
 _LOG = logging.getLogger("genolift")
 _FILES = (
@@ -52,18 +54,25 @@ class MotifSummary:
     note: str
 
 
+@dataclass(frozen=True)
+class _Found:
+    """Motifs, with the known ones that they are like; their hits; all seqlets; and why there is no motif."""
+
+    discovered: Discovered
+    motifs: list[NamedMotif]
+    hits: pd.DataFrame
+    seqlets: pd.DataFrame
+    note: str
+
+
 def find_motifs(
+    settings: sections.Motifs,
     *,
     contributions: Path,
     sequences: Path,
     out: Path,
-    database: str = "jaspar:vertebrates",
-    window: int | None = None,
-    max_seqlets: int = 2000,
     min_seqlets: int = 20,
-    seqlet_fdr: float = 0.2,
     n_matches: int = 3,
-    seed: int = 0,
     threads: int = 1,
 ) -> MotifSummary:
     """Find motifs by TF-MoDISco, name them by Tomtom, and find their occurrences by Fi-NeMo.
@@ -73,25 +82,18 @@ def find_motifs(
 
     Parameters
     ----------
+    settings
+        The config's section ``motifs``. Time grows with the square of the number of seqlets; of more than the
+        most a random sample is taken, by the seed. Nothing else is random: TF-MoDISco seeds its clustering.
     contributions, sequences
         ``contributions.h5`` and ``sequences.tsv``.
     out
         The folder to write ``motifs.h5 motifs.meme motifs_cwm.meme motif_matrices.tsv motifs.tsv seqlets.tsv
         hits.bed.gz motifs.json`` into, all or none. Their layout is in ``docs/architecture.md``.
-    database
-        ``jaspar:GROUP`` (vertebrates, fungi, plants, ...) or the path of a MEME file.
-    window
-        Look only in so many central bases of each sequence; None for all.
-    max_seqlets
-        Of more seqlets of a sign a random sample of so many is used; time grows with its square.
     min_seqlets
         The smallest number of seqlets that make a motif.
-    seqlet_fdr
-        TF-MoDISco's false discovery rate of seqlets.
     n_matches
         So many known motifs are named for each motif.
-    seed
-        Of that sample. Nothing else is random: TF-MoDISco seeds its clustering itself.
     threads
         For TF-MoDISco and Tomtom; results do not depend on it.
 
@@ -99,82 +101,75 @@ def find_motifs(
     ------
     InputError
         If a file is missing or damaged, the two are of different runs, contributions are not finite, the
-        database cannot be read, an argument is out of its range, or a file may not be written (see
+        database cannot be read, the window is longer than the sequences, or a file may not be written (see
         `check_outputs`).
     """
-    _check_arguments(
-        max_seqlets=max_seqlets,
-        min_seqlets=min_seqlets,
-        n_matches=n_matches,
-        threads=threads,
-        seqlet_fdr=seqlet_fdr,
-    )
-    check_outputs([out / name for name in (*_FILES, _RECORD)], inputs=[contributions, sequences, database])
-    known = read_database(database)
-    scores = _read_scores(contributions, sequences, window)
+    outputs = [out / name for name in (*_FILES, _RECORD)]
+    check_outputs(outputs, inputs=[contributions, sequences, settings.database])
+    known = read_database(settings.database)
+    scores = _read_scores(contributions, sequences, settings.window)
+    found = _found(settings, scores, known, min_seqlets, n_matches, threads)
+    if found.note:
+        _LOG.warning("%s", found.note)
+    provenance = {
+        **{f"motifs_{key}": value for key, value in settings.model_dump(exclude={"database"}).items()},
+        "motifs_min_seqlets": min_seqlets,
+        "motifs_seqlet_fdr": SEQLET_FDR,
+        **versions("modisco", "finemo", "memelite", "pyjaspar"),
+        "database": known.source,
+        "contributions_digest": scores.made_from["contributions.h5"],
+    }
+    _write(out, found, scores, n_matches, provenance)
+    return MotifSummary(len(found.motifs), len(found.seqlets), len(found.hits), found.note)
+
+
+def _found(
+    settings: sections.Motifs,
+    scores: Scores,
+    known: Database,
+    min_seqlets: int,
+    n_matches: int,
+    threads: int,
+) -> _Found:
     discovered = discover(
         scores.onehot,
         scores.hypothetical,
-        seqlet_fdr=seqlet_fdr,
-        max_seqlets=max_seqlets,
+        max_seqlets=settings.max_seqlets,
         min_seqlets=min_seqlets,
-        seed=seed,
+        seed=settings.seed,
         threads=threads,
     )
-    motifs = _named(discovered, known, n_matches, threads)
-    cwms, trims = [motif.motif.matrices["cwm"] for motif in motifs], [motif.motif.trim for motif in motifs]
+    motifs = discovered.motifs
+    matches = closest_motifs([motif.ppm for motif in motifs], known, n=n_matches, threads=threads)
+    cwms, trims = [motif.matrices["cwm"] for motif in motifs], [motif.trim for motif in motifs]
     hits = call_hits(cwms, trims, scores.onehot, scores.hypothetical)
     hits[["start", "end"]] += scores.offset
     seqlets = seqlet_table(discovered, scores, known, threads)
     note = "" if motifs else _note(scores, discovered, seqlets, min_seqlets)
-    if note:
-        _LOG.warning("%s", note)
-    provenance = {
-        "motifs_window": window,
-        "motifs_seqlet_fdr": seqlet_fdr,
-        "motifs_max_seqlets": max_seqlets,
-        "motifs_min_seqlets": min_seqlets,
-        "motifs_seed": seed,
-        **versions("modisco", "finemo", "memelite", "pyjaspar"),
-        "database": known.source,
-        "contributions_digest": scores.made_from["contributions.h5"],
+    named = [NamedMotif(motif, alike) for motif, alike in zip(motifs, matches, strict=True)]
+    return _Found(discovered, named, hits, seqlets, note)
+
+
+def _write(out: Path, found: _Found, scores: Scores, n_matches: int, provenance: Mapping[str, Any]) -> None:
+    motifs, width = found.motifs, scores.onehot.shape[2]
+    tables = {
+        "motif_matrices.tsv": matrix_table(motifs),
+        "motifs.tsv": motif_table(motifs, n_matches, found.hits),
+        "seqlets.tsv": found.seqlets,
     }
     with ExitStack() as stack:
         # All are written before the first is renamed.
         files = {name: stack.enter_context(whole_file(out / name)) for name in (*_FILES, _RECORD)}
         save_patterns(
-            files["motifs.h5"], discovered, width=scores.onehot.shape[2], note=note, provenance=provenance
+            files["motifs.h5"], found.discovered, width=width, note=found.note, provenance=provenance
         )
         for name, kind in (("motifs.meme", "ppm"), ("motifs_cwm.meme", "cwm")):
             write_meme(files[name], [motif.as_meme(kind) for motif in motifs])
-        for name, table in (
-            ("motif_matrices.tsv", matrix_table(motifs)),
-            ("motifs.tsv", motif_table(motifs, n_matches, hits)),
-            ("seqlets.tsv", seqlets),
-        ):
+        for name, table in tables.items():
             write_table(files[name], table, number_format=_DIGITS)
-        write_hits(
-            files["hits.bed.gz"], hits, scores.places, [(each.name, each.motif.name) for each in motifs]
-        )
+        called = [(each.name, each.motif.name) for each in motifs]
+        write_hits(files["hits.bed.gz"], found.hits, scores.places, called)
         write_record(files[_RECORD], "motifs", scores.made_from, {name: files[name] for name in _FILES})
-    return MotifSummary(len(motifs), len(seqlets), len(hits), note)
-
-
-def _named(discovered: Discovered, known: Database, n_matches: int, threads: int) -> list[NamedMotif]:
-    """Return the motifs with the known ones that they are most like."""
-    motifs = discovered.motifs
-    matches = closest_motifs([motif.ppm for motif in motifs], known, n=n_matches, threads=threads)
-    return [NamedMotif(motif, found) for motif, found in zip(motifs, matches, strict=True)]
-
-
-def _check_arguments(*, seqlet_fdr: float, **counts: int) -> None:
-    for name, value in counts.items():
-        if value < 1:
-            raise InputError(f"{value} is not positive", where=name, remedy="give 1 or more")
-    if not 0 < seqlet_fdr < 1:
-        raise InputError(
-            f"{seqlet_fdr} is no rate", where="seqlet_fdr", remedy="give a number between 0 and 1"
-        )
 
 
 def _read_scores(contributions: Path, sequences: Path, window: int | None) -> Scores:

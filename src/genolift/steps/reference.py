@@ -11,20 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genolift.data.stored_sequences import Sequences, read_sequences
-from genolift.errors import InputError
 from genolift.files.hdf5_writing import whole_hdf5
 from genolift.files.output_paths import check_outputs
-from genolift.references.makers import KINDS
 from genolift.references.shared import (
-    Frequencies,
     check_frequencies,
     flat_reference,
     frequencies_of_codes,
     read_fasta_references,
 )
-from genolift.references.shuffle import check_number_and_seed, shuffle_codes
+from genolift.references.shuffle import shuffle_codes
 from genolift.references.store import Head, add_codes, add_shared, sequences_in_chunk
 from genolift.results.provenance import versions
+from genolift.settings import sections
 
 _LOG = logging.getLogger("genolift")
 
@@ -42,54 +40,37 @@ class ReferenceSummary:
 
 
 def write_references(
-    *,
-    sequences: Path,
-    out: Path,
-    kind: str,
-    number: int = 20,
-    seed: int = 0,
-    fasta: Path | None = None,
-    frequencies: Frequencies | None = None,
-    rna: bool = False,
+    settings: sections.References, *, sequences: Path, out: Path, rna: bool = False
 ) -> ReferenceSummary:
     """Write references.h5 (format: docs/architecture.md) for the sequences of sequences.h5.
 
     Parameters
     ----------
+    settings
+        The config's section ``references``. The number and the seed are of the shuffles alone; references of
+        a FASTA are each as long as the sequences, and an N becomes an all-zero column.
     sequences
         sequences.h5, as the encode step writes it.
     out
         The file to write.
-    kind
-        One of `KINDS`.
-    number
-        References of each sequence; only the shuffles take it.
-    seed
-        Of the shuffles, 0 to 2**63 - 1.
-    fasta
-        For the kind ``fasta``: references that serve every sequence, each as long as the sequences; plain,
-        gzip or BGZF. An N becomes an all-zero column.
-    frequencies
-        For the kind ``base_frequencies``: of A C G T. None: those of the sequences.
     rna
-        Read U in ``fasta`` as T.
+        Read U in the FASTA as T.
 
     Raises
     ------
     InputError
-        If an argument does not go with the kind or is out of range, a file is missing or wrong, or ``out``
-        may not be written (see `check_outputs`).
+        If a file is missing or wrong, or ``out`` may not be written (see `check_outputs`).
     """
-    _check_settings(kind, number, seed, fasta, frequencies)
-    check_outputs([out], inputs=[sequences, fasta])
+    check_outputs([out], inputs=[sequences, settings.fasta])
     stored = read_sequences(sequences)
-    shared = _shared_references(kind, stored.codes, fasta, frequencies, rna)
+    shared = _shared_references(settings, stored.codes, rna)
     n, length = stored.codes.shape
+    kind, number, seed = settings.kind, settings.number, settings.seed
     if shared is not None:
         number, seed = len(shared), 0
     summary = ReferenceSummary(kind, number, seed, shared is not None, n, length)
     used = shared[0, :, 0].tolist() if shared is not None and kind == "base_frequencies" else None
-    made = {**asdict(summary), "fasta": str(fasta) if fasta else None, "frequencies": used}
+    made = {**asdict(summary), "fasta": settings.fasta, "frequencies": used}
     head = Head(stored.key, stored.digests, kind, number, seed, {**versions(), "reference": made})
     with whole_hdf5(out) as file:
         if shared is not None:
@@ -99,37 +80,18 @@ def write_references(
     return summary
 
 
-def _check_settings(
-    kind: str, number: int, seed: int, fasta: Path | None, frequencies: Frequencies | None
-) -> None:
-    if kind not in KINDS:
-        raise InputError(f"no such kind of reference: {kind!r}", remedy=f"choose one of {', '.join(KINDS)}")
-    check_number_and_seed(number, seed)
-    if (kind == "fasta") != (fasta is not None):
-        what = (
-            "a FASTA file of references is not given" if fasta is None else f"a FASTA file ({fasta}) is given"
-        )
-        raise InputError(
-            f"the kind of reference is {kind}, but {what}", remedy="give both the kind fasta and its file"
-        )
-    if frequencies is not None and kind != "base_frequencies":
-        raise InputError(
-            f"base frequencies are given, but the kind of reference is {kind}",
-            remedy="leave the frequencies out, or choose the kind base_frequencies",
-        )
-
-
 def _shared_references(
-    kind: str, codes: NDArray[np.uint8], fasta: Path | None, frequencies: Frequencies | None, rna: bool
+    settings: sections.References, codes: NDArray[np.uint8], rna: bool
 ) -> NDArray[np.float32] | None:
     """Return the references that serve every sequence, (reference, 4, position); None for shuffles."""
-    length = codes.shape[1]
-    if kind == "zeros":
+    length, given = codes.shape[1], settings.frequencies
+    if settings.kind == "zeros":
         return np.zeros((1, 4, length), dtype=np.float32)
-    if kind == "base_frequencies":
-        chosen = frequencies_of_codes(codes) if frequencies is None else check_frequencies(frequencies)
-        return flat_reference(chosen, length)
-    return None if fasta is None else read_fasta_references(fasta, length, rna=rna)
+    if settings.kind == "base_frequencies":
+        return flat_reference(
+            frequencies_of_codes(codes) if given is None else check_frequencies(given), length
+        )
+    return None if settings.fasta is None else read_fasta_references(settings.fasta, length, rna=rna)
 
 
 def _shuffled_blocks(stored: Sequences, kind: str, number: int, seed: int) -> Iterator[NDArray[np.uint8]]:
