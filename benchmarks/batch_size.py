@@ -14,6 +14,7 @@ import torch
 from models import BPNetShaped, random_onehot
 
 import genolift
+from genolift.engine.run.footprint import bytes_per_pair
 from genolift.explain.attribution import Explainer
 
 SEQUENCES, REFERENCES = 6, 20
@@ -37,7 +38,7 @@ def main() -> None:
             start = time.perf_counter()
             explainer.explain(x, references, batch_size=size)
             times[size].append((time.perf_counter() - start) / (SEQUENCES * REFERENCES))
-    mebibytes = explainer.runner.bytes_per_pair() / 2**20
+    mebibytes = bytes_per_pair(explainer.runner) / 2**20
     print(f"chosen by itself: {explainer.batch_size()}; {mebibytes:.1f} MiB a pair")
     print("| pairs at a time | ms a pair |\n|---|---|")
     for size, seconds in times.items():

@@ -22,7 +22,7 @@ from genolift.engine.graph.graph import (
 )
 from genolift.engine.plan import make_plan
 from genolift.engine.run.backward import multipliers
-from genolift.engine.run.run import Pairs, Runner
+from genolift.engine.run.run import Runner
 
 SPECIAL = torch.tensor([0.0, 0.5, -0.5, 3.0, -3.0, 1.0], dtype=torch.float64)
 
@@ -148,4 +148,4 @@ def multipliers_of(made: Made, rule: str) -> Tensor:
         sequences, compared = both_sides(made, runner)
         y0 = runner.output(compared)
         seed = torch.randn(y0.shape, generator=torch.Generator().manual_seed(0), dtype=y0.dtype)
-        return multipliers(runner, Pairs(sequences, compared, compared, r, None), seed)
+        return multipliers(runner, runner.pairs(sequences, compared, r), seed)

@@ -22,10 +22,10 @@ from genolift.engine.graph.graph import (
     execute,
     with_dependence,
 )
-from genolift.engine.kinds.kinds import Elementwise, Linear
-from genolift.engine.operations import FIRST, JOINT, PRODUCTS, RECURRENT, SUMS, SUMS_BUT, entry_of
+from genolift.engine.kinds.elementwise import Elementwise
+from genolift.engine.kinds.linear import Linear
+from genolift.engine.registry import FIRST, JOINT, PRODUCTS, RECURRENT, SUMS, SUMS_BUT, kind_of
 from genolift.engine.run.backward import multipliers
-from genolift.engine.run.run import Pairs
 
 EXAMPLES = settings(
     max_examples=5,
@@ -44,15 +44,16 @@ def largest_loss(made: Made, rule: str, *, shared: bool = False) -> float:
         sequences, compared = both_sides(made, runner, shared=shared)
         y, y0 = runner.output(sequences), runner.output(compared)
         generator = torch.Generator().manual_seed(0)
-        axis, worst = runner.known.axis[runner.graph.output], 0.0
+        axis, worst = runner.layout.axis[runner.graph.output], 0.0
 
         def each(tensor: Tensor, rows: int) -> Tensor:
-            facing = runner.facing(tensor, runner.graph.output, rows, 1)
+            facing = runner.layout.broadcast(tensor, runner.graph.output, rows, 1)
             return facing.movedim(axis + 1, 0).flatten(1).double()
 
         for k in range(r) if shared else (None,):
             number = n if shared else n * r
-            pairs = Pairs(sequences, compared, sequences if shared else compared, 1 if shared else r, k)
+            carrier = sequences if shared else compared
+            pairs = runner.pairs(sequences, compared, 1 if shared else r, carrier=carrier, shared=k)
             like = y if shared else y0
             seed = torch.randn(like.shape, generator=generator, dtype=like.dtype)
             m = multipliers(runner, pairs, seed, again=shared and k < r - 1).double()
@@ -104,7 +105,7 @@ def test_the_gradient_rule_and_every_linear_operation_are_those_of_autograd(
         (found,) = torch.autograd.grad(y, leaf, seed, allow_unused=True)
         expected = expected if found is None else found
     entries = [
-        entry_of(operation, made.graph.dependent)
+        kind_of(operation, made.graph.dependent)
         for operation in made.graph.operations
         if operation.name in made.graph.dependent
     ]
@@ -113,7 +114,7 @@ def test_the_gradient_rule_and_every_linear_operation_are_those_of_autograd(
         runner = made.runner(rule)
         with torch.no_grad():
             sequences = runner.forward(made.inputs(made.x), carry=True)
-            m = multipliers(runner, Pairs(sequences, sequences, sequences, 1), seed)
+            m = multipliers(runner, runner.pairs(sequences, sequences, 1), seed)
         torch.testing.assert_close(m, expected, rtol=1e-9, atol=1e-9)
 
 
@@ -178,7 +179,7 @@ def test_every_operation_of_the_registry_has_a_row_and_no_other_has() -> None:
 
 def refused(target: Any, *args: Any, dtype: torch.dtype = torch.float32, axis: int | None = 0) -> str:
     operation = Operation(Name("y"), target, args, {}, "model.py:3 `y = ...`", axis, 4, dtype)
-    return refused_by(lambda: entry_of(operation, frozenset({Name("x"), Name("u")})), UnsupportedOperation)
+    return refused_by(lambda: kind_of(operation, frozenset({Name("x"), Name("u")})), UnsupportedOperation)
 
 
 def test_what_has_no_exact_rule_is_refused_by_name() -> None:

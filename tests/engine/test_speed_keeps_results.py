@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 import genolift
+from genolift.engine.kinds.pairs import Pairs
 from genolift.engine.run.run import Runner
-from genolift.engine.run.sides import Sides
 from genolift.explain.attribution import Explainer
 
 RULES = ["rescale", "revealcancel", "genomics-default"]
@@ -214,11 +214,11 @@ def test_the_formulas_of_a_gpu_give_what_the_loops_of_a_cpu_give(
     by_loops = genolift.deeplift(basset(), x, references, rule=rule, precision="float64")
     used = []
 
-    def on_device(self: Sides, name: str) -> object:
+    def on_device(self: Pairs, name: str) -> object:
         used.append(name)
         return self.on_device(name)
 
-    monkeypatch.setattr(Sides, "_made", on_device)
+    monkeypatch.setattr(Pairs, "_made", on_device)
     by_formulas = genolift.deeplift(basset(), x, references, rule=rule, precision="float64")
     assert used
     torch.testing.assert_close(by_formulas.contributions, by_loops.contributions, rtol=1e-9, atol=1e-12)

@@ -14,8 +14,7 @@ import torch
 from genolift.engine.graph.decomposition import TAKEN_APART
 from genolift.engine.graph.graph import SHAPE_ONLY, Result, aten
 from genolift.engine.graph.torch_internals import every_operation
-from genolift.engine.kinds.kinds import Composed, Elementwise, Entry, Linear, Selection
-from genolift.engine.operations import FIRST, JOINT, PRODUCTS, RECURRENT, SUMS, SUMS_BUT
+from genolift.engine.registry import FIRST, JOINT, PRODUCTS, RECURRENT, SUMS, SUMS_BUT
 
 
 @dataclass(frozen=True)
@@ -103,36 +102,23 @@ def _registered() -> Iterator[tuple[Any, tuple[str, str]]]:
         yield operation, ("decomposed", _TAKEN_APART_NOTES.get(operation, ""))
     several = "credit to each by its Shapley value where several arguments depend on the input"
     for table in (FIRST, SUMS, RECURRENT):
-        for operation, entry in table.items():
-            yield _plain(operation), _described(entry)
-    for operation, entry in JOINT.items():
-        yield operation, ("elementwise", f"{_described(entry)[1]}; {several}".removeprefix("; "))
-    for operation, (place, _) in SUMS_BUT.items():
-        what = "mask" if operation is aten.where.self else f"argument {place}"
+        for operation, kind in table.items():
+            yield _plain(operation), (kind.label, kind.note())
+    for operation, kind in JOINT.items():
+        yield operation, (kind.label, f"{kind.note()}; {several}".removeprefix("; "))
+    for operation, linear in SUMS_BUT.items():
+        what = "mask" if operation is aten.where.self else f"argument {linear.mask}"
         note = f"{what} constant" + (f"; else elementwise, {several}" if operation in JOINT else "")
         yield operation, ("linear", note)
-    for operation, entry in PRODUCTS.items():
-        weighted = getattr(entry, "weighted", None)
-        note = "linear with one argument that depends on the input"
-        yield operation, ("bilinear", note + (f": a {weighted} layer" if weighted else ""))
+    for operation, product in PRODUCTS.items():
+        note = f"linear with one argument that depends on the input: {product.linear.note()}"
+        yield operation, (product.label, note.removesuffix(": "))
     for operation in SHAPE_ONLY:
         yield operation, ("constant", "reads shapes only")
 
 
 def _plain(operation: Any) -> Any:
     return operation.operation if isinstance(operation, Result) else operation
-
-
-def _described(entry: Entry) -> tuple[str, str]:
-    if isinstance(entry, Linear):
-        return "linear", f"a {entry.weighted} layer" if entry.weighted else ""
-    if isinstance(entry, Elementwise):
-        return "elementwise", "" if entry.activation else "by Rescale under every DeepLIFT rule"
-    if isinstance(entry, Selection):
-        return "selection", ""
-    if isinstance(entry, Composed):
-        return "composed", f"of {entry.pieces}"
-    return entry.kind.value, ""
 
 
 def _not_registered(operation: Any) -> tuple[str, str]:
@@ -144,7 +130,7 @@ def _not_registered(operation: Any) -> tuple[str, str]:
 
 _HEAD = """# Operations
 
-Made by `python -m genolift.engine.catalogue` from the registry (`src/genolift/engine/operations.py`); a test
+Made by `python -m genolift.engine.catalogue` from the registry (`src/genolift/engine/registry.py`); a test
 compares the two. A model is captured with `torch.export` and taken apart into core ATen operations. Each is:
 
 - **linear** in what depends on the input: multipliers pass by its transpose, from autograd;

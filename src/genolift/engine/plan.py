@@ -5,36 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
 
 from genolift.engine.graph.graph import Graph, Name, Operation, UnsupportedOperation, aten, with_dependence
-from genolift.engine.kinds.kinds import (
-    Composed,
-    Elementwise,
-    Entry,
-    Joint,
-    Linear,
-    Product,
-    Registered,
-    Selection,
-)
-from genolift.engine.operations import STEP, entry_of
-from genolift.engine.rules.composites import Composite, composite_named
-from genolift.engine.rules.rules import Rule
+from genolift.engine.kinds.kind import Kind, Step
+from genolift.engine.registry import MOVES, kind_of, only_moves
+from genolift.engine.rules.composites import composite_named
 from genolift.errors import InputError
-
-
-@dataclass(frozen=True)
-class Step:
-    """One operation that depends on the input, and how multipliers pass through it."""
-
-    operation: Operation
-    entry: Entry
-    rule: Rule | None
-    """The rule of an elementwise function, or of those that a recurrent layer is composed of; else None."""
-    reason: str
 
 
 @dataclass(frozen=True, repr=False)
@@ -53,21 +33,18 @@ class Plan:
 
     def table(self) -> list[dict[str, str]]:
         """Return a row for each operation: value, layer, operation, kind, rule, why, line of the model."""
-        rows = []
-        for step in self.steps:
-            weighted = getattr(step.entry, "weighted", None)
-            rows.append(
-                {
-                    "value": str(step.operation.name),
-                    "layer": step.operation.layer,
-                    "operation": step.operation.title,
-                    "kind": step.entry.kind.value + (f" ({weighted})" if weighted else ""),
-                    "rule": step.rule.name if step.rule else _RULE_OF_KIND[type(step.entry)],
-                    "why": step.reason,
-                    "line": step.operation.source,
-                }
-            )
-        return rows
+        return [
+            {
+                "value": str(step.operation.name),
+                "layer": step.operation.layer,
+                "operation": step.operation.title,
+                "kind": step.kind.shown,
+                "rule": step.rule.name if step.rule else step.kind.passes,
+                "why": step.reason,
+                "line": step.operation.source,
+            }
+            for step in self.steps
+        ]
 
     def __repr__(self) -> str:
         return f"Plan(rule={self.rule!r}, operations={len(self.steps)}; print it for the table)"
@@ -88,10 +65,6 @@ def as_text(rows: Sequence[Mapping[str, str]], columns: Sequence[str]) -> str:
 def shown_rows(rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
     """Return a plan's rows for people: files without their folders, runs of moves as one row."""
     return [{**row, "line": _without_folder(row["line"])} for row in _folded(rows)]
-
-
-MOVES = {"alias", "clone", "detach", "expand", "permute", "select", "slice", "squeeze", "unsqueeze", "view"}
-"""What only places values elsewhere: it says little of a model, and there is much of it."""
 
 
 def _folded(rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
@@ -118,15 +91,6 @@ def _without_folder(line: str) -> str:
     return path.rpartition("/")[2] + tick + text
 
 
-_RULE_OF_KIND = {
-    Linear: "transpose",
-    Joint: "Shapley value",
-    Product: "symmetric split",
-    Selection: "maximum of each",
-    Registered: "registered",
-}
-
-
 def make_plan(graph: Graph, rule: str) -> Plan:
     """Give every operation of ``graph`` that depends on the input its rule.
 
@@ -142,42 +106,38 @@ def make_plan(graph: Graph, rule: str) -> Plan:
     if graph.output not in passed:
         read = "its first input" if graph.read == graph.input else "the layer"
         raise InputError(f"what is explained does not depend on {read}", where="model")
-    entries: dict[Name, Entry] = {}
+    kinds: dict[Name, Kind] = {}
     types = {each.name: each.dtype for each in graph.operations}
     for operation in graph.operations:
         # What lies before the layer that is read needs no rule, but says what feeds an activation.
         if operation.name in graph.dependent:
             with nullcontext() if operation.name in passed else suppress(UnsupportedOperation):
-                entries[operation.name] = _entry(operation, graph, types)
+                kinds[operation.name] = _kind(operation, graph, types)
     steps = []
     for operation in graph.operations:
         if operation.name not in passed:
             continue
-        entry = entries[operation.name]
-        _refuse_functions_of_complex(operation, entry, graph)
-        chosen, reason = _choose(composite, operation, entry, graph, entries)
-        steps.append(Step(operation, entry, chosen, reason))
+        kind = kinds[operation.name]
+        _refuse_functions_of_complex(operation, kind, graph, types)
+        chosen, reason = kind.rule(composite, partial(weighted_layers_before, operation, graph, kinds))
+        steps.append(Step(operation, kind, chosen, reason))
     base = composite.rule
-    return Plan(
-        graph, rule, tuple(steps), _carriers(graph, steps), base.uses_reference, base.share_of_product
-    )
+    return Plan(graph, rule, tuple(steps), _carriers(steps), base.uses_reference, base.share_of_product)
 
 
-def _entry(operation: Operation, graph: Graph, types: Mapping[Name, torch.dtype | None]) -> Entry:
-    """Return what an operation is; a function of one truth value, such as a choice by it, is a step."""
-    entry = entry_of(operation, graph.dependent)
-    read = [name for name in operation.inputs if name in graph.dependent]
-    truth = isinstance(entry, Elementwise) and all(types.get(name) == torch.bool for name in read)
-    return STEP if truth else entry
+def _kind(operation: Operation, graph: Graph, types: Mapping[Name, torch.dtype | None]) -> Kind:
+    """Return the kind of an operation; a function of one truth value, such as a choice by it, is a step."""
+    kind = kind_of(operation, graph.dependent)
+    read = (name for name in operation.inputs if name in graph.dependent)
+    return kind.of_truth_value() if all(types.get(name) == torch.bool for name in read) else kind
 
 
-def _refuse_functions_of_complex(operation: Operation, entry: Entry, graph: Graph) -> None:
+def _refuse_functions_of_complex(
+    operation: Operation, kind: Kind, graph: Graph, types: Mapping[Name, torch.dtype | None]
+) -> None:
     """A change of a complex number is one of two numbers: rules divide by, and compare, one."""
-    types = {each.name: each.dtype for each in graph.operations}
     read = [operation.dtype, *(types.get(name) for name in operation.inputs if name in graph.dependent)]
-    if not isinstance(entry, (Linear, Product, Registered)) and any(
-        each and each.is_complex for each in read
-    ):
+    if not kind.takes_complex and any(each and each.is_complex for each in read):
         raise UnsupportedOperation(
             f"no exact rule is known for the operation {operation.title} of complex numbers",
             where=operation.source or f"model, value {operation.name}",
@@ -196,20 +156,7 @@ def _values_after(graph: Graph) -> set[Name]:
     return after - {graph.read}
 
 
-def _choose(
-    composite: Composite, operation: Operation, entry: Entry, graph: Graph, entries: Mapping[Name, Entry]
-) -> tuple[Rule | None, str]:
-    if isinstance(entry, Composed):
-        rule = composite.within()
-        return rule if entry.recurrent or not rule.uses_spread else rule.for_arithmetic, entry.pieces
-    if not isinstance(entry, Elementwise):
-        return None, ""
-    if not entry.activation:
-        return composite.of_arithmetic()
-    return composite.of_activation(weighted_layers_before(operation, graph, entries))
-
-
-def weighted_layers_before(operation: Operation, graph: Graph, entries: Mapping[Name, Entry]) -> set[str]:
+def weighted_layers_before(operation: Operation, graph: Graph, kinds: Mapping[Name, Kind]) -> set[str]:
     """Return the kinds of weighted layer that feed an activation, looking through what only moves,
     scales or adds values (batch norm, dropout, reshapes, pooling by the mean).
     """
@@ -218,38 +165,34 @@ def weighted_layers_before(operation: Operation, graph: Graph, entries: Mapping[
     ahead, seen = list(operation.inputs), set()
     while ahead:
         name = ahead.pop()
-        if name in seen or name not in entries:
+        if name in seen or name not in kinds:
             continue
         seen.add(name)
-        entry = entries[name]
-        if isinstance(entry, Linear) and entry.weighted:
-            found.add(entry.weighted)
-        elif isinstance(entry, Linear):
+        kind = kinds[name]
+        if kind.weighted:
+            found.add(kind.weighted)
+        elif kind.looked_through:
             ahead.extend(by_name[name].inputs)
     return found
 
 
-def _carriers(graph: Graph, steps: list[Step]) -> frozenset[Name]:
-    """Return the values that need their spread: those between a weighted layer and a RevealCancel."""
+def _carriers(steps: list[Step]) -> frozenset[Name]:
+    """Return the values that need their spread: those between a weighted layer and a rule of parts."""
     by_name = {step.operation.name: step for step in steps}
     carriers: set[Name] = set()
     ahead = [
         name
         for step in steps
-        if isinstance(step.entry, Elementwise) and step.rule is not None and step.rule.uses_spread
+        if step.kind.carries_spread and step.rule is not None and step.rule.uses_spread
         for name in step.operation.inputs
     ]
     while ahead:
         name = ahead.pop()
         step = by_name.get(name)
-        if step is None or name in carriers:
+        if step is None or name in carriers or not step.kind.carries_spread:
             continue
-        if isinstance(step.entry, Linear) and step.entry.absolute is not None:
-            carriers.add(name)
-            if not step.entry.weighted:
-                ahead.extend(step.operation.inputs)
-        elif isinstance(step.entry, Elementwise):
-            carriers.add(name)
+        carriers.add(name)
+        if not step.kind.weighted:
             ahead.extend(step.operation.inputs)
     return frozenset(carriers)
 
@@ -305,7 +248,7 @@ def _final_activations(graph: Graph) -> set[Name]:
             continue
         if operation.target in _FINAL:
             finals.add(operation.name)
-        elif operation.target in _MOVED_BY:
+        elif only_moves(operation):
             moved.add(operation.name)
     # What is read behind an activation is its values, the probabilities.
     return set() if graph.read in finals | moved else finals & graph.dependent
@@ -327,37 +270,17 @@ def behind_last_convolution(graph: Graph) -> Name | None:
         users = [operation for operation in graph.operations if name in operation.inputs]
         if len(users) != 1:
             return last.name
-        entry = _entry_or_none(users[0], graph)
-        if isinstance(entry, Elementwise) and entry.activation:
+        kind = _kind_or_none(users[0], graph)
+        if kind is not None and kind.activation:
             return users[0].name
-        if not isinstance(entry, Linear) or entry.weighted or users[0].row_numel != last.row_numel:
+        through = kind is not None and kind.looked_through and not kind.weighted
+        if not through or users[0].row_numel != last.row_numel:
             return last.name
         name = users[0].name
 
 
-def _entry_or_none(operation: Operation, graph: Graph) -> Entry | None:
+def _kind_or_none(operation: Operation, graph: Graph) -> Kind | None:
     try:
-        return entry_of(operation, graph.dependent)
+        return kind_of(operation, graph.dependent)
     except UnsupportedOperation:
         return None
-
-
-_MOVED_BY = {
-    aten._to_copy.default,
-    aten.alias.default,
-    aten.cat.default,
-    aten.clone.default,
-    aten.expand.default,
-    aten.flip.default,
-    aten.gather.default,
-    aten.index.Tensor,
-    aten.index_select.default,
-    aten.permute.default,
-    aten.select.int,
-    aten.slice.Tensor,
-    aten.split_with_sizes.default,
-    aten.squeeze.dim,
-    aten.squeeze.dims,
-    aten.unsqueeze.default,
-    aten.view.default,
-}

@@ -7,31 +7,21 @@ neither a dead relu nor a small weight hides a base.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from genolift.engine.graph.graph import Graph, Name, Operation, UnsupportedOperation, aten, execute, fill_in
-from genolift.engine.kinds.kinds import Composed, Elementwise, Entry, Joint, Linear, Product, Selection
-from genolift.engine.operations import entry_of
-from genolift.engine.plan import MOVES
+from genolift.engine.graph.graph import Graph, Name, Operation, UnsupportedOperation, execute
+from genolift.engine.kinds.kind import Kind
+from genolift.engine.kinds.reach import Reach, by_row
+from genolift.engine.registry import kind_of
 
 _BASES = 4
 _ROWS_AND_POSITIONS = 2**16
 """Rows at a time times positions, so that long inputs do not take the memory of many."""
-_WEIGHTED: Mapping[Any, int] = {
-    aten.convolution.default: 1,
-    aten.mm.default: 1,
-    aten.bmm.default: 1,
-    aten.addmm.default: 2,
-}
-"""The place of the second factor among the arguments."""
-_ADDED = 2  # where that is the place, the first argument is added
-_POOLED = ("mean", "sum", "amax", "amin", "max", "min", "logsumexp")
-_DENSE = ("addmm", "mm", "bmm")
 
 
 @dataclass(frozen=True)
@@ -67,12 +57,13 @@ def receptive_field(graph: Graph, length: int, held: Sequence[Tensor] = ()) -> R
         local = [name for name in read if not whole[name]]
         if not local:
             continue
-        if len(local) < len(read) and operation.title not in ("cat", *_DENSE):
+        kind = reach.kinds[operation.name]
+        if len(local) < len(read) and not (kind.moves or kind.matrix):
             return ReceptiveField(
                 None, f"{_called(operation, reach)} joins each position with what is read of all"
             )
         if not _collapses(operation, reach):
-            large = operation.title == "convolution"
+            large = kind.weighted == "convolution"
             return ReceptiveField(None, f"as of the {_called(operation, reach)}", at_least=large)
         ends.append(operation)
     if not ends:
@@ -91,25 +82,15 @@ def receptive_field(graph: Graph, length: int, held: Sequence[Tensor] = ()) -> R
 
 
 def _called(operation: Operation, reach: _Reach) -> str:
-    if isinstance(reach.entries[operation.name], Product) and operation.title in _DENSE:
-        return f"product of two values {operation.layer}".rstrip()
-    pools = {"max": "max pooling", "avg": "average pooling", "adaptive": "adaptive pooling"}
-    if "pool" in operation.title:
-        return f"{pools.get(operation.title.partition('_')[0], 'pooling')} {operation.layer}".rstrip()
-    names = {**dict.fromkeys(_DENSE, "dense layer"), **dict.fromkeys(_POOLED, "global pooling")}
-    name = names.get(operation.title, operation.title.replace("_", " "))
-    return f"{name} {operation.layer}".rstrip()
+    return f"{reach.kinds[operation.name].called(operation)} {operation.layer}".rstrip()
 
 
 def _collapses(operation: Operation, reach: _Reach) -> bool:
     """Whether an operation leaves no positions: a dense layer, or pooling over all of them."""
-    factor = _WEIGHTED.get(operation.target)
-    if factor is not None and operation.title in _DENSE:
-        return operation.args[factor] not in reach.graph.dependent or (
-            operation.args[factor - 1] not in reach.graph.dependent
-        )
-    positions = reach.positions_after.get(operation.name, 0)
-    return operation.title in _POOLED or (positions == 1 and ("pool" in operation.title or factor == 1))
+    kind = reach.kinds[operation.name]
+    if kind.matrix or kind.window is None:
+        return kind.weighted is not None
+    return kind.window.whole or reach.positions[operation.name] == 1
 
 
 class _Reach:
@@ -118,15 +99,16 @@ class _Reach:
     def __init__(self, graph: Graph, length: int, held: tuple[Tensor, ...]) -> None:
         self.graph, self.length, self.held = graph, length, held
         self.by_name = {operation.name: operation for operation in graph.operations}
-        self.entries: dict[Name, Entry | None] = {}
-        self.positions_after: dict[str, int] = {}
+        self.kinds: dict[Name, Kind] = {}
+        self.positions: dict[Name, int] = {}
+        """Of the values of kinds that go over positions, how many are left."""
         self.random = torch.Generator().manual_seed(0)
         for operation in graph.operations:
             if operation.name in graph.dependent:
                 try:
-                    self.entries[operation.name] = entry_of(operation, graph.dependent)
+                    self.kinds[operation.name] = kind_of(operation, graph.dependent)
                 except UnsupportedOperation:
-                    self.entries[operation.name] = None
+                    self.kinds[operation.name] = Kind()  # all of it is reached by what reaches any
 
     def edges(self) -> Tensor:
         """Return two rows of positions, one from each end, as few as something reads of."""
@@ -134,7 +116,7 @@ class _Reach:
         while width < self.length // 4:
             rows = self._ends([width], [self.length - width])
             reached = self.run(rows, {self.graph.output})[self.graph.output]
-            if bool(self._by_row(self.graph.output, reached, 2).any(1).all()):
+            if bool(by_row(self.by_name.get(self.graph.output), reached, 2).any(1).all()):
                 return rows
             width *= 2
         return self._ends([width], [self.length - width])
@@ -143,14 +125,14 @@ class _Reach:
         """Return for each value whether one of its units reads of both of two rows of positions."""
         wanted = set(self.graph.dependent)
         return {
-            name: bool(self._by_row(name, value, 2).all(0).any())
+            name: bool(by_row(self.by_name.get(name), value, 2).all(0).any())
             for name, value in self.run(rows, wanted).items()
         }
 
     def field(self, name: Name, of: str) -> ReceptiveField | None:
         """Return how many bases a unit in the middle of a value reads; None for the input itself."""
-        while name in self.by_name and self.by_name[name].title in {*MOVES, "to_copy"}:
-            (name,) = (read for read in self.by_name[name].inputs[:1])
+        while name in self.by_name and self.kinds[name].moves and len(self.by_name[name].inputs) == 1:
+            (name,) = self.by_name[name].inputs
         if name not in self.by_name:
             return None
         rows = self.run(self._ends([self.length // 4], [self.length - self.length // 4]), {name})[name]
@@ -215,9 +197,9 @@ class _Reach:
             seen.add(one)
             operation = self.by_name[one]
             ahead += operation.inputs
-            sized = operation.title == "convolution" or "pool" in operation.title
-            padding = operation.args[4 if operation.title == "convolution" else 3 :][:1] if sized else ()
-            if "pad" in operation.title or any(any(each) for each in padding if isinstance(each, list)):
+            window = self.kinds[one].window if one in self.kinds else None
+            place = None if window is None else window.padding
+            if place is not None and len(operation.args) > place and any(operation.args[place]):
                 return True
         return False
 
@@ -239,12 +221,15 @@ class _Reach:
             values[name] = one[:1].expand(n, *one.shape[1:])
         needed, last = _lifetimes(self.graph, wanted)
         found = {self.graph.input: rows} if self.graph.input in wanted else {}
+        reach = Reach(self.graph, self.by_name, n, values, self.random)
         with torch.no_grad():
             for number, operation in enumerate(self.graph.operations):
                 if operation.name not in needed:
                     continue
                 if operation.name in self.graph.dependent:
-                    value = self._reached(operation, values, n)
+                    kind = self.kinds[operation.name]
+                    value = kind.reached(operation, reach)
+                    self.positions[operation.name] = int(value.shape[2:].numel()) if value.dim() > 2 else 0
                 else:
                     value = execute(operation, values)
                 values[operation.name] = value
@@ -254,77 +239,6 @@ class _Reach:
                     if last.get(name) == number and name not in self.graph.constants:
                         del values[name]
         return found
-
-    def _reached(self, operation: Operation, values: Mapping[str, Any], n: int) -> Tensor:
-        entry, dependent = self.entries[operation.name], self.graph.dependent
-        read = [name for name in operation.inputs if name in dependent]
-        given = [values[name] for name in read]
-        if entry is None or (isinstance(entry, Composed) and entry.recurrent):
-            return self._everywhere(operation, values, n)
-        if isinstance(entry, (Elementwise, Joint)) or operation.title == "mul":
-            held = [values[name] for name in operation.inputs if name not in dependent]
-            shape = torch.broadcast_shapes(*(one.shape for one in (*given, *held) if isinstance(one, Tensor)))
-            return torch.stack([(one != 0).expand(shape) for one in given]).any(0).float()
-        if isinstance(entry, Product):
-            return self._of_product(operation, values, n)
-        if isinstance(entry, Selection) and entry.smallest:
-            given = [-value for value in given]
-        base = 1.0 if isinstance(entry, Composed) else 0.0
-        weighted = _there(operation, values, dependent)
-        noise = [value * (0.5 + torch.rand(value.shape, generator=self.random)) for value in given]
-        with_rows: dict[str, Any] = {name: base + value for name, value in zip(read, noise, strict=True)}
-        without: dict[str, Any] = {
-            name: torch.full_like(value, base) for name, value in zip(read, noise, strict=True)
-        }
-        here = execute(operation, {**values, **weighted, **with_rows})
-        there = execute(operation, {**values, **weighted, **without})
-        if operation.title in _POOLED or isinstance(entry, Linear | Selection | Composed):
-            shape = here.shape
-            self.positions_after[operation.name] = int(shape[2:].numel()) if len(shape) > 2 else 0
-        return (here != there).to(here.dtype if here.is_complex() else torch.float32)
-
-    def _of_product(self, operation: Operation, values: Mapping[str, Any], n: int) -> Tensor:
-        place = _WEIGHTED.get(operation.target)
-        if place is None or operation.title == "convolution":
-            return self._everywhere(operation, values, n)
-        args = fill_in(operation.args, values)
-        one, other = args[place - 1].float(), args[place].float()
-        made = one @ torch.ones_like(other) + torch.ones_like(one) @ other
-        added = place == _ADDED and operation.args[0] in self.graph.dependent
-        return ((made + args[0].float() if added else made) != 0).float()
-
-    def _everywhere(self, operation: Operation, values: Mapping[str, Any], n: int) -> Tensor:
-        """Return a result all of which depends on each of a row's positions that reach any of it."""
-        like = execute(operation, values)
-        reached = torch.zeros(n, dtype=torch.bool)
-        for name in operation.inputs:
-            if name in self.graph.dependent:
-                reached |= self._by_row(name, values[name], n).any(1)
-        axis, outer = operation.batch_axis or 0, operation.outer
-        more = like.shape[axis] // (n * outer)
-        along = reached[None, :, None].expand(outer, n, more).reshape(-1)
-        shape = [-1 if at == axis else 1 for at in range(like.dim())]
-        return along.reshape(shape).expand(like.shape).float()
-
-    def _by_row(self, name: Name, value: Tensor, n: int) -> Tensor:
-        """Return where a value is not zero, (row, unit)."""
-        operation = self.by_name.get(name)
-        axis, outer = (0, 1) if operation is None else (operation.batch_axis or 0, operation.outer)
-        first = (value != 0).movedim(axis, 0)
-        return first.reshape(outer, n, -1).transpose(0, 1).reshape(n, -1)
-
-
-def _there(operation: Operation, values: Mapping[str, Any], dependent: frozenset[Name]) -> dict[str, Tensor]:
-    """Return weights as 1 where they are not 0, so that none adds up to nothing with another."""
-    if operation.target not in _WEIGHTED:
-        return {}
-    place = _WEIGHTED[operation.target]
-    made = {}
-    for name in operation.args[place - 1 : place + 1]:
-        if isinstance(name, Name) and name not in dependent:
-            there = (values[name] != 0).to(values[name].dtype)
-            made[str(name)] = there if bool(there.any()) else torch.ones_like(there)
-    return made
 
 
 def _axis_of_positions(rows: Tensor, batch: int) -> int | None:

@@ -8,14 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from genolift.engine.graph.decomposition import REGISTERED
 from genolift.engine.graph.graph import Result
 from genolift.engine.graph.torch_internals import OpOverload, OpOverloadPacket, schema_of
-from genolift.engine.kinds.kinds import Elementwise, Entry, Linear, Product, Registered
-from genolift.engine.operations import REGISTERED
+from genolift.engine.kinds.elementwise import Elementwise
+from genolift.engine.kinds.kind import Kind
+from genolift.engine.kinds.linear import Linear
+from genolift.engine.kinds.product import Product
+from genolift.engine.kinds.registered import OwnRule, Registered
 from genolift.errors import InputError
 
-OwnRule = Callable[[Callable[[Tensor], Tensor], Tensor, Tensor, Tensor], Tensor]
-_KINDS: dict[str, Entry] = {"linear": Linear(), "elementwise": Elementwise(), "product": Product()}
+_KINDS: dict[str, Kind] = {"linear": Linear(), "elementwise": Elementwise(), "product": Product(Linear())}
 
 
 def register_rule(operation: str | Callable[..., Any], rule: str | OwnRule | None) -> None:
@@ -65,7 +68,9 @@ def register_rule(operation: str | Callable[..., Any], rule: str | OwnRule | Non
         REGISTERED[target] = _KINDS[rule]
     else:
         raise InputError(
-            f"{rule!r} is no rule", where="rule", remedy=f"choose {', '.join(_KINDS)}, or give a function"
+            f"there is no rule {rule!r}",
+            where="rule",
+            remedy=f"choose {', '.join(_KINDS)}, or give a function",
         )
 
 

@@ -21,7 +21,7 @@ from genolift.engine.plan import behind_last_convolution, make_plan, step_over_f
 from genolift.engine.rules.composites import GENOMICS_DEFAULT
 from genolift.engine.run.budget import SHARE_OF_FREE_MEMORY, check_alone, split
 from genolift.engine.run.explained import Explained
-from genolift.engine.run.footprint import footprint, value_bytes
+from genolift.engine.run.footprint import bytes_per_pair, footprint, value_bytes
 from genolift.engine.run.given import as_tensor, is_onehot
 from genolift.engine.run.independence import check_rows_are_independent
 from genolift.engine.run.job import Job, Path
@@ -159,7 +159,7 @@ class Explainer:
             output = self.runner.output(activations)
             check_output(output, self.targets, 2)
             read = activations.values[self.graph.read]
-            rows_first = self.runner.known.axis.get(self.graph.read) == 0
+            rows_first = self.runner.layout.axis.get(self.graph.read) == 0
             check_layer(read, rows_first and read.shape[0] == 2, self.layer)
             return tuple(read.shape[1:])
 
@@ -277,7 +277,7 @@ class Explainer:
         """Return how many pairs to compute at a time where no job is at hand to be measured."""
         there = place(self.device)
         room = int(SHARE_OF_FREE_MEMORY * there.free())
-        return there.fast_batch(room, self.runner.bytes_per_pair(), value_bytes(self.runner))
+        return there.fast_batch(room, bytes_per_pair(self.runner), value_bytes(self.runner))
 
     @property
     def _tf32(self) -> bool:

@@ -15,9 +15,8 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from genolift.engine.graph.own_state import own_state
-from genolift.engine.run.budget import Split
 from genolift.engine.run.given import as_tensor, is_onehot
-from genolift.engine.run.job import Job
+from genolift.engine.run.job import Job, Split
 from genolift.engine.run.sums import check_output
 from genolift.errors import InputError
 from genolift.explain.attribution import deeplift

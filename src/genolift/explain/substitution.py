@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from genolift.engine.graph.graph import UnsupportedOperation
-from genolift.engine.kinds.kinds import Linear
-from genolift.engine.operations import entry_of
-from genolift.engine.plan import Plan, Step
+from genolift.engine.kinds.kind import Step
+from genolift.engine.plan import Plan
+from genolift.engine.registry import kind_of
 from genolift.engine.run.run import Runner
 from genolift.errors import InputError
 from genolift.explain.explainer import Explainer, checked_size
@@ -25,8 +25,8 @@ class ForwardOnly(Explainer):
         for operation in self.graph.operations:
             if operation.name in self.graph.dependent:
                 with suppress(UnsupportedOperation):
-                    entry = entry_of(operation, self.graph.dependent)
-                    steps += [Step(operation, entry, None, "")] if isinstance(entry, Linear) else []
+                    kind = kind_of(operation, self.graph.dependent)
+                    steps += [Step(operation, kind, None, "")] if kind.weighted else []
         self.plan = Plan(self.graph, rule, tuple(steps), frozenset(), uses_reference=False)
         half = self.precision == "bfloat16"
         self.runner = Runner(self.plan, self.device, self.dtype, half_precision=half)

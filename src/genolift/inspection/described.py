@@ -15,9 +15,9 @@ from genolift.engine.graph.graph import Graph, UnsupportedOperation
 from genolift.engine.graph.own_state import own_state
 from genolift.engine.graph.source import first_line, model_line
 from genolift.engine.graph.trial_model import trial_model
-from genolift.engine.operations import entry_of
-from genolift.engine.plan import MOVES, shown_rows, step_over_final_activation
+from genolift.engine.plan import shown_rows, step_over_final_activation
 from genolift.engine.receptive_field import ReceptiveField, receptive_field
+from genolift.engine.registry import MOVES, kind_of
 from genolift.engine.rules.composites import GENOMICS_DEFAULT
 from genolift.errors import InputError
 from genolift.explain.attribution import Explainer
@@ -245,7 +245,7 @@ def _refused(taken: Taken, bases: int, target: int | str, error: InputError) -> 
         if operation.name not in graph.dependent:
             continue
         try:
-            kind = entry_of(operation, graph.dependent).kind.value
+            kind = kind_of(operation, graph.dependent).label
         except UnsupportedOperation as lacking:
             kind = "refused"
             layer = f"layer {operation.layer}, " if operation.layer else ""

@@ -137,7 +137,7 @@ def select_largest(
     """Credit the input's maximum with what raises the output, the reference's with what lowers it.
 
     Output (u, v), of ``outer`` times ``inner``, chose x at u outer_step + v inner_step + index window_step.
-    See `Backward._selection` for the rule; ``out`` is added to.
+    See `kinds.selection` for the rule; ``out`` is added to.
     """
     zero = x.dtype.type(0)
     shared = x0.shape[0] == 1

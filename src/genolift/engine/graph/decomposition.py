@@ -16,7 +16,6 @@ from torch.export import ExportedProgram
 
 from genolift.engine.graph.graph import Result, UnsupportedOperation, aten
 from genolift.engine.graph.source import first_line, model_line
-from genolift.engine.operations import REGISTERED
 
 KEPT_WHOLE = (
     # Elementwise functions: split, their pieces would be comparisons and products.
@@ -42,6 +41,8 @@ KEPT_WHOLE = (
     aten.rnn_tanh.input,
     aten.rnn_relu.input,
 )
+REGISTERED: dict[Any, Any] = {}
+"""The operations that users have given a kind, which they keep: see registration.py."""
 
 
 def decomposed(program: ExportedProgram) -> ExportedProgram:

@@ -24,14 +24,14 @@ from genolift.engine.graph.graph import (
     short_name,
     with_dependence,
 )
+from genolift.engine.graph.recurrent_operations import RECURRENT
 from genolift.engine.graph.source import source_line
 from genolift.engine.graph.torch_internals import formula, is_fixed, is_known_from_values_alone, schema_of
 from genolift.engine.graph.tracing import in_precision
-from genolift.engine.operations import JOINT, RECURRENT
 from genolift.errors import InputError
 
-_RECURRENT = {each.operation for each in RECURRENT if isinstance(each, Result)}
-"""They draw at random in training mode alone, which no copy is in."""
+_BROADCAST_BY_AUTOGRAD = {aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor}
+"""Linear or bilinear. What else goes element by element has a rule, which compares values of one shape."""
 _NO_OPERATION = {"_assert_tensor_metadata", "_assert_scalar", "sym_constrain_range_for_size", "_assert_async"}
 
 
@@ -143,7 +143,8 @@ def _refuse_random(graph: Graph) -> None:
     for operation in graph.operations:
         target = operation.target.operation if isinstance(operation.target, Result) else operation.target
         random = torch.Tag.nondeterministic_seeded in getattr(target, "tags", ())
-        if random and target not in _RECURRENT:
+        # A recurrent layer draws in training mode alone, which no copy is in.
+        if random and target not in RECURRENT:
             raise UnsupportedOperation(
                 f"the operation {operation.title} draws at random, so that no score would be the same twice",
                 where=operation.source or f"model, value {operation.name}",
@@ -167,7 +168,8 @@ def _operations(node: torch.fx.Node, rows: Any, outer: dict[str, int]) -> Iterat
     if times > 1:
         outer[node.name] = times
     names: dict[torch.fx.Node, Name] = {argument: Name(argument.name) for argument in node.all_input_nodes}
-    if node.target in JOINT:
+    pointwise = torch.Tag.pointwise in getattr(node.target, "tags", ())
+    if pointwise and node.target not in _BROADCAST_BY_AUTOGRAD:
         for argument in node.all_input_nodes:
             held: Any = argument.meta.get("val")
             if _sizes(held) == _sizes(value) or all(map(is_fixed, held.shape)):
@@ -341,10 +343,14 @@ def _with_starts_in_order(operations: Sequence[Operation], inputs: set[Name]) ->
     for operation in reversed(operations):
         if operation.name in alike:
             operation = replace(operation, outer=wanted.get(operation.name, operation.outer))
-        if operation.name in alike or operation.target in RECURRENT:
+        if operation.name in alike or _is_recurrent(operation):
             wanted.update({name: operation.outer for name in operation.inputs if name in alike})
         ordered.append(operation)
     return tuple(reversed(ordered))
+
+
+def _is_recurrent(operation: Operation) -> bool:
+    return isinstance(operation.target, Result) and operation.target.operation in RECURRENT
 
 
 def _with_products_for_quotients(graph: Graph) -> Graph:

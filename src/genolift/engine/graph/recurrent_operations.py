@@ -90,6 +90,8 @@ AS_TORCH_HAS_IT: Mapping[Callable[..., Any], Callable[..., Any]] = {
     for name in ("lstm", "gru", "rnn_tanh", "rnn_relu")
 }
 """Torch's own operation, of the same arguments, for a program that is read without genolift."""
+RECURRENT = frozenset({*AS_TORCH_HAS_IT, *AS_TORCH_HAS_IT.values(), genolift.stepped.default})
+"""Every operation that is a whole recurrent layer."""
 
 
 class kept_whole(TorchFunctionMode):  # noqa: N801 - a context manager, read as a phrase

@@ -1,4 +1,4 @@
-"""Programs for operations composed of simpler ones, run on input and reference at once.
+"""Operations composed of simpler ones: a small program is run on input and reference at once.
 
 A program computes with `Compared` values. Each holds a value of the input and of its reference, and a tensor
 that autograd follows, whose derivative by that of the program's argument is the multiplier: so a program is
@@ -9,13 +9,18 @@ Shapes: values of inputs and references broadcast against each other; ``change``
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from genolift.engine.graph.graph import Operation, fill_in
+from genolift.engine.kinds.kind import FedBy, Kind, Sent, Step, Window
+from genolift.engine.kinds.pairs import BROADCAST_AXES, Pairs
+from genolift.engine.kinds.reach import Reach
+from genolift.engine.rules.composites import Composite
 from genolift.engine.rules.rules import RESCALE, Function, Rule
 
 
@@ -94,84 +99,49 @@ def activated(value: Compared, function: Function, rule: Rule) -> Compared:
     return Compared(y, y0, RESCALE.ratio(function, value.x, value.x0, y, y0) * value.change)
 
 
-_EXP = Function(torch.exp, torch.exp, "absolute")
-_LOG = Function(torch.log, torch.reciprocal, "relative")
+@dataclass(frozen=True)
+class Composed(Kind):
+    """A composition of other kinds, carried out by a program; ``pieces`` says what it is composed of."""
 
+    program: Program
+    pieces: str
+    window: Window | None = None
 
-def _log_sum_exp(value: Compared, axis: int) -> tuple[Compared, Compared]:
-    """Return the value without infinities, and log(sum(exp(value))) over an axis.
+    label = "composed"
+    numbers, values = 40, 20
 
-    exp, sum and log are taken of the value less the largest of input and reference, which stands for a
-    constant: neither gets credit for it.
-    """
-    lowest = torch.finfo(value.change.dtype).min / 8
-    masked = (value.x == -torch.inf) & (value.x0 == -torch.inf)
-    change = torch.where(masked, torch.zeros_like(value.change), value.change)
-    value = Compared(value.x.clamp(min=lowest), value.x0.clamp(min=lowest), change)
-    shift = torch.maximum(value.x.amax(axis, keepdim=True), value.x0.amax(axis, keepdim=True))
-    exp = activated(value + -shift, _EXP, RESCALE)
-    total = exp.linear(lambda z: z.sum(axis, keepdim=True))
-    x, x0 = value.x.logsumexp(axis, keepdim=True), value.x0.logsumexp(axis, keepdim=True)
-    ratio = RESCALE.ratio(_LOG, total.x, total.x0, x - shift, x0 - shift)
-    return value, Compared(x, x0, ratio * total.change)
+    def note(self) -> str:
+        """Return what it is composed of."""
+        return f"of {self.pieces}"
 
+    def rule(self, composite: Composite, fed_by: FedBy) -> tuple[Rule | None, str]:
+        """Return the rule of arithmetic: no weighted layer lies within, so that there are no parts."""
+        rule = composite.within()
+        return rule.for_arithmetic if rule.uses_spread else rule, self.pieces
 
-def _axis(dim: int, dims: int, axis: int, shift: int) -> int:
-    """Return an operation's axis in a tensor that has ``shift`` more axes from ``axis`` on."""
-    dim %= dims - shift
-    return dim if dim < axis else dim + shift
+    def back(self, step: Step, pairs: Pairs, a: Tensor, b: Tensor | None) -> Iterator[Sent]:
+        """Run the program on input and reference at once; autograd follows the change."""
+        operation, layout = step.operation, pairs.layout
+        assert step.rule is not None
+        names = pairs.dependent(operation)
+        compared: dict[str, Any] = {**layout.constants}
+        leaves: list[Tensor] = []
+        for name in operation.inputs:
+            if name in layout.constants:
+                continue
+            x, x0 = pairs.sequence(name), pairs.reference(name)
+            change = torch.zeros(torch.broadcast_shapes(x.shape, x0.shape), dtype=x.dtype, device=x.device)
+            if name in names:
+                leaves.append(change.requires_grad_(True))
+            compared[name] = Compared(x, x0, change)
+        axis = layout.axis[names[-1]]
+        with torch.enable_grad():
+            result = self.program(fill_in(operation.args, compared), axis, BROADCAST_AXES, step.rule).change
+        seed = pairs.broadcast(a, operation.name)
+        back = torch.autograd.grad(result, leaves, seed.expand_as(result))
+        for name, change in zip(names, back, strict=True):
+            yield Sent(name, pairs.rows(change, name))
 
-
-def log_softmax(arguments: Sequence[Any], axis: int, shift: int, rule: Rule) -> Compared:
-    """X - log(sum(exp(x)))."""
-    value: Compared = arguments[0]
-    value, total = _log_sum_exp(value, _axis(arguments[1], value.x.dim(), axis, shift))
-    return Compared(value.x - total.x, value.x0 - total.x0, value.change - total.change)
-
-
-def softmax(arguments: Sequence[Any], axis: int, shift: int, rule: Rule) -> Compared:
-    """exp(x - log(sum(exp(x)))): so written nothing overflows, whatever the logits.
-
-    Where all of a row is masked with minus infinity its change is 0, whether its values are NaN or 0.
-    """
-    return activated(log_softmax(arguments, axis, shift, rule), _EXP, RESCALE)
-
-
-def logsumexp(arguments: Sequence[Any], axis: int, shift: int, rule: Rule) -> Compared:
-    """log(sum(exp(x))) over one axis or several."""
-    value: Compared = arguments[0]
-    dims = value.x.dim()
-    axes = sorted(_axis(dim, dims, axis, shift) for dim in arguments[1])
-    last = list(range(dims - len(axes), dims))
-    flat = value.linear(lambda z: z.movedim(axes, last).flatten(last[0]))
-    total = _log_sum_exp(flat, -1)[1][..., 0]
-    if len(arguments) > 2 and arguments[2]:
-        total = total.linear(lambda z: _with_axes(z, axes))
-    return total
-
-
-def _with_axes(tensor: Tensor, axes: Sequence[int]) -> Tensor:
-    for axis in axes:
-        tensor = tensor.unsqueeze(axis)
-    return tensor
-
-
-def product(arguments: Sequence[Any], axis: int, shift: int, rule: Rule) -> Compared:
-    """The product over an axis, as products of its first and its second half, and so on."""
-    value: Compared = arguments[0]
-    dim = _axis(arguments[1], value.x.dim(), axis, shift)
-    value = value.linear(lambda z: z.movedim(dim, -1))
-    while (size := value.x.shape[-1]) > 1:
-        half = size // 2
-        halves = value[..., :half] * value[..., half : 2 * half]
-        if size % 2:
-            rest = value[..., -1:]
-            halves = Compared(
-                *(
-                    torch.cat([getattr(halves, field), getattr(rest, field)], -1)
-                    for field in ("x", "x0", "change")
-                )
-            )
-        value = halves
-    keepdim = len(arguments) > 2 and arguments[2]
-    return value.linear(lambda z: z.movedim(-1, dim)) if keepdim else value[..., 0]
+    def reached(self, operation: Operation, reach: Reach) -> Tensor:
+        """Run it about 1, where a logarithm is defined."""
+        return reach.by_running(operation, base=1.0)

@@ -1,4 +1,4 @@
-"""Programs for recurrent layers: every time step in the layer's own order, on input and reference at once.
+"""Recurrent layers: a program of every time step in the layer's own order, on input and reference at once.
 
 A 200-step layer would be thousands of operations if it were traced; kept whole it is one. Gates and
 equations are those of `torch.nn.LSTM`, `torch.nn.GRU` and `torch.nn.RNN`, and of `graph.cells`.
@@ -6,7 +6,7 @@ equations are those of `torch.nn.LSTM`, `torch.nn.GRU` and `torch.nn.RNN`, and o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,9 +15,37 @@ import torch
 from torch import Tensor
 
 from genolift.engine.graph.cells import CELLS, STATES, State, gone_through
-from genolift.engine.kinds.composed import Compared, Program, activated, weighted
+from genolift.engine.graph.graph import Operation
+from genolift.engine.kinds.composed import Compared, Composed, Program, activated, weighted
+from genolift.engine.kinds.kind import FedBy, Step
+from genolift.engine.kinds.pairs import Layout
+from genolift.engine.kinds.reach import Reach
 from genolift.engine.rules.activations import ACTIVATIONS, RELU, SIGMOID, TANH
+from genolift.engine.rules.composites import Composite
 from genolift.engine.rules.rules import Function, Rule
+
+_GATES = 12
+"""Numbers for one of a recurrent layer's gates at one position, by autograd's graph of all positions."""
+
+
+@dataclass(frozen=True)
+class Recurrent(Composed):
+    """A recurrent layer, with activations that weighted layers feed within."""
+
+    def rule(self, composite: Composite, fed_by: FedBy) -> tuple[Rule | None, str]:
+        """Return the rule that is asked for."""
+        return composite.within(), self.pieces
+
+    def numbers_at_once(self, step: Step, numel: Mapping[str, int], layout: Layout) -> int:
+        """Return the numbers of all gates of all layers at all positions, which autograd keeps."""
+        source, _, parameters, *_ = step.operation.args
+        shapes = [layout.constants[name].shape for name in parameters]
+        weights = [shape for shape in shapes if len(shape) == 2]
+        return _GATES * numel[source] // weights[0][1] * sum(shape[0] for shape in weights)
+
+    def reached(self, operation: Operation, reach: Reach) -> Tensor:
+        """Every step is reached by what reaches one."""
+        return reach.everywhere(operation)
 
 
 @dataclass(frozen=True)

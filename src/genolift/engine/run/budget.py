@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
 import torch
 
 from genolift.engine.backends.devices import HOST, Cpu, place
 from genolift.engine.run.footprint import Footprint, alone
+from genolift.engine.run.job import Split
+from genolift.engine.run.run import Runner
 from genolift.errors import InputError
-
-if TYPE_CHECKING:
-    from genolift.engine.run.run import Runner
 
 SHARE_OF_FREE_MEMORY = 0.5
 """What batches take of what nobody holds, where no budget is given: others start while a job runs."""
-
-
-@dataclass(frozen=True)
-class Split:
-    """How a job is divided: pairs at a time, and threads that each compute as many."""
-
-    size: int
-    workers: int
 
 
 def split(

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from genolift.engine.plan import Step
+from genolift.engine.kinds.kind import Step
+from genolift.engine.kinds.pairs import Pairs
 from genolift.engine.run.backward import Backward
-from genolift.engine.run.run import Pairs, Runner
+from genolift.engine.run.run import Runner
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def losses(
         sequences = runner.forward((runner.placed(inputs), *held), carry=not runner.plan.uses_reference)
         compared = runner.forward((runner.placed(references), *held), carry=runner.plan.uses_reference)
         carrier = compared if runner.plan.uses_reference else sequences
-        backward = _Checked(runner, Pairs(sequences, compared, carrier, 1), seed)
+        backward = _Checked(runner, runner.pairs(sequences, compared, 1, carrier=carrier), seed)
         backward.run(seed)
     scale = max(float(backward.explained.abs().max()), torch.finfo(seed.dtype).tiny)
     found = []
@@ -63,7 +64,7 @@ class _Checked(Backward):
     """A backward pass that keeps account of every operation."""
 
     def __init__(self, runner: Runner, pairs: Pairs, seed: Tensor) -> None:
-        super().__init__(runner, pairs, again=False)
+        super().__init__(runner, pairs)
         self.lost: dict[str, Tensor] = {}
         self.explained = self._sum(runner.graph.output, seed, None)
         self._handed_on = torch.zeros_like(self.explained)
@@ -73,15 +74,15 @@ class _Checked(Backward):
         super()._pass(step, a, b)
         self.lost[step.operation.name] = self._handed_on - self._sum(step.operation.name, a, b)
 
-    def _send(self, name: str, a: Tensor, b: Tensor | None = None, *, anew: bool = False) -> None:
+    def _send(self, name: str, a: Tensor, b: Tensor | None, anew: bool) -> None:
         self._handed_on = self._handed_on + self._sum(name, a, b)
-        super()._send(name, a, b, anew=anew)
+        super()._send(name, a, b, anew)
 
     def _sum(self, name: str, a: Tensor, b: Tensor | None) -> Tensor:
         """Return the contribution through a value, (n,)."""
-        each = a * self.runner.difference(self.pairs, name)
+        each = a * self.pairs.difference(name)
         if b is not None:
-            each = each + b * self._spread_of(name)
-        facing = self.runner.facing(each.real if each.is_complex() else each, name, self.n, 1)
-        rows = facing.movedim(self.runner.known.axis[name] + 1, 0)
+            each = each + b * self.pairs.spread_of(name)
+        rows = self.pairs.broadcast(each.real if each.is_complex() else each, name)
+        rows = rows.movedim(self.pairs.layout.axis[name] + 1, 0)
         return rows.flatten(1).sum(1, dtype=torch.float64)

@@ -8,27 +8,13 @@ pairs at a time.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 
-from genolift.engine.kinds.kinds import (
-    Composed,
-    Elementwise,
-    Entry,
-    Joint,
-    Linear,
-    Product,
-    Registered,
-    Selection,
-)
-
-if TYPE_CHECKING:
-    from genolift.engine.plan import Step
-    from genolift.engine.run.job import Job
-    from genolift.engine.run.run import Runner
+from genolift.engine.kinds.kind import Step
+from genolift.engine.run.job import Job
+from genolift.engine.run.run import Runner
 
 _WORKER_BYTES = 24 * 2**20
 """What a thread takes whatever it computes: compiled kernels, scratch, an arena of the C library."""
@@ -37,12 +23,6 @@ _VALUES = 2
 1.2 to 1.9 times what lives in it."""
 _AT_INPUT = 12
 """Numbers for one of the input: reference as given and placed, multipliers, their products in float64."""
-_WORKING = {Linear: 6, Elementwise: 8, Joint: 12, Product: 8, Selection: 12, Composed: 40, Registered: 12}
-"""Numbers for one of an operation's result or arguments while multipliers pass it; then they are freed."""
-_GATES = 12
-"""Numbers for one of a recurrent layer's gates at one position, by autograd's graph of all positions."""
-_COMPOSED_VALUES = 20
-"""Values of a composed operation's steps, such as a recurrent layer's gates, for one of its result."""
 _RESULT_BYTES = 48
 """For one number of the contributions: float64 sums, their means, and both as they are handed out."""
 _WAITING = 4
@@ -87,7 +67,7 @@ def footprint(job: Job, *, keep_multipliers: bool = False) -> Footprint:
     event = math.prod(job.inputs.shape[1:])
     read = _numel(runner, event)[runner.graph.read]
     kept = event + _kept_numel(runner)
-    pair = runner.bytes_per_pair(event) + (targets - 1) * item * (read + kept)
+    pair = bytes_per_pair(runner, event) + (targets - 1) * item * (read + kept)
     made = 3 * 4 * job.r * event if job.make is not None else 0
     sums = _WAITING * targets * 32 * read + made
     multipliers = 4 * targets * read if keep_multipliers else 0
@@ -111,7 +91,7 @@ def result_bytes(n: int, r: int, event: int) -> int:
 def alone(runner: Runner, event: int) -> int:
     """Return what one sequence and one reference, of ``event`` numbers each, take together."""
     kept = (event + _kept_numel(runner)) * torch.finfo(runner.dtype).bits // 8
-    return _worker_bytes(runner) + kept + runner.bytes_per_pair(event) + weight_bytes(runner)
+    return _worker_bytes(runner) + kept + bytes_per_pair(runner, event) + weight_bytes(runner)
 
 
 def weight_bytes(runner: Runner) -> int:
@@ -119,11 +99,13 @@ def weight_bytes(runner: Runner) -> int:
 
     Twice, since two threads may come to make them at the same time.
     """
-    return 2 * sum(
-        _weight_numel(runner, step) * torch.finfo(runner.dtype).bits // 8
+    made = runner.layout.absolute
+    numbers = (
+        _weight_numel(runner, step)
         for step in runner.plan.steps
-        if step.operation.name in runner.plan.carries_spread and step.operation.name not in runner._absolute
+        if step.operation.name in runner.plan.carries_spread and step.operation.name not in made
     )
+    return 2 * sum(numbers) * torch.finfo(runner.dtype).bits // 8
 
 
 def _worker_bytes(runner: Runner) -> int:
@@ -134,7 +116,7 @@ def _worker_bytes(runner: Runner) -> int:
 
 
 def _weight_numel(runner: Runner, step: Step) -> int:
-    if not isinstance(step.entry, Linear) or step.entry.weighted is None:
+    if step.kind.weighted is None:
         return 0
     constants = (runner.constants.get(name) for name in step.operation.inputs)
     return sum(value.numel() for value in constants if isinstance(value, torch.Tensor))
@@ -142,10 +124,7 @@ def _weight_numel(runner: Runner, step: Step) -> int:
 
 def value_bytes(runner: Runner) -> int:
     """Return the bytes of the values and multipliers of one pair, each counted once."""
-    numel = sum(
-        step.operation.row_numel * (_COMPOSED_VALUES if isinstance(step.entry, Composed) else 1)
-        for step in runner.plan.steps
-    )
+    numel = sum(step.operation.row_numel * step.kind.values for step in runner.plan.steps)
     return max(1, 2 * numel * torch.finfo(runner.dtype).bits // 8)
 
 
@@ -161,41 +140,18 @@ def bytes_per_pair(runner: Runner, event: int = 0) -> int:
         step.operation.row_numel for step in plan.steps if step.operation.name in plan.carries_spread
     )
     known = _numel(runner, event)
-    working = max((_working_numel(runner, step, known) for step in plan.steps), default=0)
+    working = max((step.kind.numbers_at_once(step, known, runner.layout) for step in plan.steps), default=0)
     numbers = _VALUES * numel + 3 * spread + working + _AT_INPUT * event
     if runner.known.halved:  # each layer keeps its arguments in bfloat16 too
         numbers += numel
     return int(max(1, numbers * torch.finfo(runner.dtype).bits // 8))
 
 
-def _working_numel(runner: Runner, step: Step, known: Mapping[str, int]) -> int:
-    operation, entry = step.operation, step.entry
-    if isinstance(entry, Composed) and entry.recurrent:
-        return _recurrent_numel(runner, step, known)
-    largest = max(known[name] for name in (operation.name, *runner.dependent(operation)))
-    times = (
-        step.rule.numbers_at_once if step.rule and isinstance(entry, Elementwise) else _WORKING[type(entry)]
-    )
-    return times * largest
-
-
-def _recurrent_numel(runner: Runner, step: Step, known: Mapping[str, int]) -> int:
-    """Return the numbers of all gates of all layers at all positions, which autograd keeps."""
-    source, _, parameters, *_ = step.operation.args
-    shapes = [runner.constants[name].shape for name in parameters]
-    weights = [shape for shape in shapes if len(shape) == 2]
-    return _GATES * known[source] // weights[0][1] * sum(shape[0] for shape in weights)
-
-
 def _kept_numel(runner: Runner) -> int:
     """Return the numbers of a row that a forward pass leaves behind; indices of maxima count twice."""
-    pools = sum(step.operation.row_numel for step in runner.plan.steps if _is_pool(step.entry))
     known = _numel(runner, 0)
-    return sum(known[name] for name in runner.known.kept) + 2 * pools
-
-
-def _is_pool(entry: Entry) -> bool:
-    return isinstance(entry, Selection) and entry.pool
+    besides = sum(step.kind.numbers_kept(step) for step in runner.plan.steps)
+    return sum(known[name] for name in runner.known.kept) + besides
 
 
 def _numel(runner: Runner, event: int) -> dict[str, int]:

@@ -52,8 +52,9 @@ def _mixes_rows(runner: Runner, name: str, runs: list[dict[str, Any]]) -> bool:
 
 
 def _differ(runner: Runner, name: str, runs: list[dict[str, Any]]) -> bool:
-    axis = runner.known.axis[name] + 1
-    both, first, second = (runner.facing(runner.number(run[name]), name, 2, 1) for run in runs)
+    layout = runner.layout
+    axis = layout.axis[name] + 1
+    both, first, second = (layout.broadcast(layout.number(run[name]), name, 2, 1) for run in runs)
     scale = float(both.abs().max()) if both.numel() and bool(torch.isfinite(both).all()) else 1.0
     near: dict[str, Any] = {"rtol": 1e-3, "atol": 1e-4 * max(scale, 1e-30), "equal_nan": True}
     kept = torch.allclose(both.select(axis, 0), first.select(axis, 0), **near)

@@ -19,11 +19,11 @@ from torch import Tensor
 
 from genolift.engine.backends.devices import place
 from genolift.engine.graph.torch_internals import says_memory_is_exhausted
+from genolift.engine.kinds.pairs import Activations, Pairs
 from genolift.engine.run.backward import multipliers as multipliers_of
-from genolift.engine.run.budget import Split
 from genolift.engine.run.explained import Explained
 from genolift.engine.run.given import as_tensor
-from genolift.engine.run.run import Activations, Pairs, Runner, batches
+from genolift.engine.run.run import Runner, batches
 from genolift.errors import InputError
 
 Path = Sequence[tuple[float, float]]
@@ -34,6 +34,14 @@ _COMPILES_FROM = 1000
 """Pairs from which on a GPU's formulas are compiled, which takes tens of seconds the first time."""
 _TASKS_AHEAD = 2
 """Tasks a worker may be ahead of what is taken from it: what they made waits in memory."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """How a job is divided: pairs at a time, and threads that each compute as many."""
+
+    size: int
+    workers: int
 
 
 @dataclass(frozen=True)
@@ -110,7 +118,7 @@ class Job:
         # With one sequence, or held arguments of each, nothing is saved by sharing.
         self.share = not self.per_sequence and len(inputs) > 1 and not self.held
         self._making = Lock()
-        runner.compiles = runner.device.type == "cuda" and len(inputs) * self.r >= _COMPILES_FROM
+        runner.layout.compiles = runner.device.type == "cuda" and len(inputs) * self.r >= _COMPILES_FROM
         self._shared: Activations | None = None
 
     def _check(self, given: Tensor) -> None:
@@ -247,7 +255,7 @@ class Job:
         n, r = sequences.rows, reference.shape[1]
         flat = reference.expand(n, *reference.shape[1:]).flatten(0, 1).contiguous()
         carrier = self._forward_references(flat, group.rows, r, carry=True)
-        multipliers = self._multipliers(Pairs(sequences, carrier, carrier, r, frees=True))
+        multipliers = self._multipliers(self.runner.pairs(sequences, carrier, r, frees=True))
         return self._made_part(group.rows, references, sequences, carrier, multipliers)
 
     def _shared_parts(self, group: _Group, references: slice) -> Iterator[Part]:
@@ -259,7 +267,7 @@ class Job:
                 )
             shared = self._shared
         for k in range(references.start, references.stop):
-            pairs = Pairs(sequences, shared, sequences, 1, shared=k)
+            pairs = self.runner.pairs(sequences, shared, 1, carrier=sequences, shared=k)
             multipliers = self._multipliers(pairs, again=k < references.stop - 1)
             one = slice(k, k + 1)
             yield self._made_part(group.rows, one, sequences, shared, multipliers, one)
@@ -277,13 +285,13 @@ class Job:
             sums = [torch.zeros_like(difference) for _ in self.targets]
             for point, weight in self.path:
                 there = self._forward_references(start + point * difference, rows, r, carry=True)
-                pairs = Pairs(there, there, there, 1)
+                pairs = self.runner.pairs(there, there, 1)
                 seeds = self._seeds(sequences, r)
                 for total, gradient in zip(sums, self._multipliers(pairs, seeds=seeds), strict=True):
                     total += weight * gradient[:, 0]
             multipliers = [total.unflatten(0, (n, r)) for total in sums]
         else:
-            each = self._multipliers(Pairs(sequences, sequences, sequences, 1))
+            each = self._multipliers(self.runner.pairs(sequences, sequences, 1))
             multipliers = [one.expand(n, r, *one.shape[2:]) for one in each]
         return self._made_part(rows, references, sequences, compared, multipliers)
 

@@ -12,8 +12,9 @@ from torch import Tensor
 from genolift.engine.backends import channels_last
 from genolift.engine.graph.graph import Graph, Name, Operation, aten, execute
 from genolift.engine.graph.own_state import default_dtype
-from genolift.engine.kinds.kinds import Elementwise, Linear, Selection
-from genolift.engine.plan import Plan, Step
+from genolift.engine.kinds.kind import Step
+from genolift.engine.kinds.pairs import Layout
+from genolift.engine.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -23,12 +24,7 @@ class Preparation:
     operations: Sequence[Operation]
     steps: Mapping[str, Step]
     """The step of an operation that multipliers pass."""
-    axis: Mapping[str, int]
-    """The axis of a value that holds the rows."""
-    outer: Mapping[str, int]
-    """How many times that axis runs through the rows."""
-    dependent: Mapping[str, list[Name]]
-    """The arguments of an operation that depend on the attributed input."""
+    layout: Layout
     kept: frozenset[str]
     """The values that a backward pass needs."""
     freed: Mapping[str, list[str]]
@@ -39,14 +35,13 @@ class Preparation:
     """For a sum, a term that nothing else needs: memory to put the sum in."""
     halved: frozenset[str]
     """The operations that are computed in half precision."""
-    stays_half: frozenset[str]
-    """Their results that stay in half precision: those that only a relu takes, by Rescale, on a CPU."""
 
 
 def prepare(
     plan: Plan,
     constants: Mapping[str, Any],
     device: torch.device,
+    dtype: torch.dtype,
     *,
     half_precision: bool,
     keep_everything: bool,
@@ -62,7 +57,10 @@ def prepare(
     dependent = {
         str(each.name): [name for name in each.inputs if name in graph.dependent] for each in operations
     }
-    kept = frozenset(_values_rules_need(plan) - constants.keys())
+    needed = {plan.graph.output, plan.graph.read}
+    for name, step in steps.items():
+        needed |= step.kind.keeps(step, spread=name in plan.carries_spread)
+    kept = frozenset(needed - constants.keys())
     if keep_everything:
         kept |= graph.dependent - {graph.input}
     users = _users(operations)
@@ -73,42 +71,38 @@ def prepare(
         and not step.operation.kwargs
         and len(dependent[name]) == 2
     }
-    halves = {name for name, step in steps.items() if half_precision and _is_weighted(step)}
-    return Preparation(
-        operations=operations,
-        steps=steps,
-        axis=axis,
-        outer=outer,
-        dependent=dependent,
-        kept=kept,
-        freed=_freed(operations, kept | constants.keys()),
-        sums=frozenset(sums),
-        written_over=_written_over(sums, steps, users, kept),
-        halved=frozenset(halves),
-        stays_half=frozenset(
-            name
-            for name in halves
-            if device.type == "cpu"
-            and name not in {graph.output, graph.read} | plan.carries_spread
-            and axis[name] == 0
-            and outer.get(name, 1) == 1
-            and _only_a_rescaled_relu_takes(users.get(name, []), steps)
-        ),
+    halves = {name for name, step in steps.items() if half_precision and step.kind.weighted}
+    stays_half = {
+        name
+        for name in halves
+        if device.type == "cpu"
+        and name not in {graph.output, graph.read} | plan.carries_spread
+        and axis[name] == 0
+        and outer.get(name, 1) == 1
+        and _only_a_rescaled_relu_takes(users.get(name, []), steps)
+    }
+    layout = Layout(
+        constants,
+        device,
+        dtype,
+        axis,
+        outer,
+        dependent,
+        plan.carries_spread,
+        frozenset(stays_half),
+        plan.uses_reference,
+        plan.share_of_product,
     )
-
-
-def computes_again(step: Step) -> bool:
-    """Whether an operation's result is not kept but, where a rule needs it, computed from its input."""
-    return step.operation.target is aten.relu.default or is_pool(step)
-
-
-def _is_weighted(step: Step) -> bool:
-    return isinstance(step.entry, Linear) and step.entry.weighted is not None
-
-
-def is_pool(step: Step | None) -> bool:
-    """Whether a step is a pool that gives with its maxima where they were."""
-    return step is not None and isinstance(step.entry, Selection) and step.entry.pool
+    return Preparation(
+        operations,
+        steps,
+        layout,
+        kept,
+        _freed(operations, kept | constants.keys()),
+        frozenset(sums),
+        _written_over(sums, steps, users, kept),
+        frozenset(halves),
+    )
 
 
 def constants_of(graph: Graph, dtype: torch.dtype) -> dict[str, Any]:
@@ -147,20 +141,6 @@ def halved(argument: Any) -> Any:
     return argument.bfloat16() if single else argument
 
 
-def _values_rules_need(plan: Plan) -> set[str]:
-    """Return the values that a backward pass compares between sequence and reference, or takes again."""
-    kept: set[str] = {plan.graph.output, plan.graph.read}
-    for step in plan.steps:
-        operation = step.operation
-        if isinstance(step.entry, (Elementwise, Selection)):
-            kept |= set(operation.inputs)
-            if not computes_again(step):
-                kept.add(operation.name)
-        elif not isinstance(step.entry, Linear) or operation.name in plan.carries_spread:
-            kept |= set(operation.inputs)
-    return kept
-
-
 def _users(operations: Iterable[Operation]) -> dict[str, list[Operation]]:
     users: dict[str, list[Operation]] = {}
     for operation in operations:
@@ -190,8 +170,7 @@ def _written_over(
     found: dict[str, Name] = {}
     for name in sums:
         for term in steps[name].operation.inputs:
-            # An elementwise function's result is memory of its own.
-            made_anew = term in steps and isinstance(steps[term].entry, Elementwise)
+            made_anew = term in steps and steps[term].kind.made_anew
             if made_anew and len(users[term]) == 1 and term not in kept:
                 found[name] = term
     return found

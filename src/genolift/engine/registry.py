@@ -1,4 +1,4 @@
-"""The registry: which kind each core ATen operation is, and what the rules need to know of it.
+"""The registry: of which kind each core ATen operation is, and what the rules need to know of it.
 
 To accept one more operation, add its line here; its row in the printed plan and in docs/operations.md follow,
 and the test table asks for its row.
@@ -12,13 +12,27 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genolift.engine.graph.graph import Name, Operation, Result, UnsupportedOperation, aten, names_in
+from genolift.engine.graph.decomposition import REGISTERED
+from genolift.engine.graph.graph import (
+    Name,
+    Operation,
+    Result,
+    UnsupportedOperation,
+    aten,
+    names_in,
+    short_name,
+)
 from genolift.engine.graph.recurrent_operations import genolift
 from genolift.engine.kinds import coefficients
-from genolift.engine.kinds.composed import log_softmax, logsumexp, product, softmax
-from genolift.engine.kinds.kinds import Composed, Elementwise, Entry, Joint, Linear, Product, Registered
-from genolift.engine.kinds.recurrent import gru, lstm, rnn_relu, rnn_tanh, stepped
-from genolift.engine.kinds.selection import pooled, reduced
+from genolift.engine.kinds.composed import Composed
+from genolift.engine.kinds.elementwise import STEP, Elementwise
+from genolift.engine.kinds.joint import Joint
+from genolift.engine.kinds.kind import Kind, Window
+from genolift.engine.kinds.linear import Linear
+from genolift.engine.kinds.product import Product
+from genolift.engine.kinds.programs import log_softmax, logsumexp, product, softmax
+from genolift.engine.kinds.recurrent import Recurrent, gru, lstm, rnn_relu, rnn_tanh, stepped
+from genolift.engine.kinds.selection import Pooled, Reduced
 from genolift.engine.rules.activations import RELU, SIGMOID, TANH
 
 
@@ -26,19 +40,26 @@ def _entr_slope(x: Tensor) -> Tensor:
     return -torch.log(x) - 1
 
 
-_MOVED = Linear(coefficients.same)
+_MOVED = Linear(coefficients.same, moves=True)
+_SUMMED = Linear(coefficients.same)
+"""Sums and means of what is moved: the coefficients are positive."""
+_PADDED = Linear(coefficients.same, window=Window(padding=1))
+_POOLED_ALL = Linear(coefficients.same, window=Window("global pooling", whole=True))
+_AVERAGED = Linear(coefficients.same, window=Window("average pooling", padding=3))
+_ADAPTIVE = Linear(coefficients.same, window=Window("adaptive pooling"))
+_LARGEST = Window("max pooling", padding=3)
 _MIXED = Linear()
+_CONVOLUTION = Linear(coefficients.convolution, weighted="convolution", factor=0, window=Window(padding=4))
+_MATRIX = Linear(coefficients.scaled, weighted="dense", factor=0)
+_SCALED = Linear(coefficients.scaled, pointwise=True)
 _PIECEWISE = Elementwise(curved=None)
 # A jump is lost where RevealCancel takes the derivative for a part of dx that is rounding noise.
 _JUMPING = Elementwise(curved=None, activation=False)
 _SMOOTH = Elementwise()
 _ARITHMETIC = Elementwise(activation=False)
 _SCALE_FREE = Elementwise(curved="relative", activation=False)
-STEP = Elementwise(torch.zeros_like, curved=None, activation=False)
-"""Flat but for jumps; so too any function of one truth value, which has two values alone."""
-
 # Linear in the first argument (or in the list that is the first argument), the others held.
-FIRST: Mapping[Any, Entry] = {
+FIRST: Mapping[Any, Kind] = {
     aten.alias.default: _MOVED,
     aten.clone.default: _MOVED,
     aten._to_copy.default: _MOVED,
@@ -59,29 +80,29 @@ FIRST: Mapping[Any, Entry] = {
     aten.flip.default: _MOVED,
     aten.roll.default: _MOVED,
     aten.cat.default: _MOVED,
-    aten.tril.default: _MOVED,
-    aten.triu.default: _MOVED,
-    aten.constant_pad_nd.default: Linear(coefficients.padded),
-    aten.reflection_pad1d.default: _MOVED,
-    aten.reflection_pad2d.default: _MOVED,
-    aten.reflection_pad3d.default: _MOVED,
-    aten.replication_pad2d.default: _MOVED,
-    aten.replication_pad3d.default: _MOVED,
-    aten.im2col.default: _MOVED,
-    aten.col2im.default: _MOVED,
-    aten.sum.default: _MOVED,
-    aten.sum.dim_IntList: _MOVED,
-    aten.mean.default: _MOVED,
-    aten.mean.dim: _MOVED,
-    aten.cumsum.default: _MOVED,
-    aten.avg_pool1d.default: _MOVED,
-    aten.avg_pool2d.default: _MOVED,
-    aten.avg_pool3d.default: _MOVED,
-    aten._adaptive_avg_pool2d.default: _MOVED,
-    aten._adaptive_avg_pool3d.default: _MOVED,
-    aten.upsample_nearest1d.vec: _MOVED,
-    aten.upsample_nearest2d.vec: _MOVED,
-    aten.upsample_bilinear2d.vec: _MOVED,
+    aten.tril.default: _SUMMED,
+    aten.triu.default: _SUMMED,
+    aten.constant_pad_nd.default: Linear(coefficients.padded, window=Window(padding=1)),
+    aten.reflection_pad1d.default: _PADDED,
+    aten.reflection_pad2d.default: _PADDED,
+    aten.reflection_pad3d.default: _PADDED,
+    aten.replication_pad2d.default: _PADDED,
+    aten.replication_pad3d.default: _PADDED,
+    aten.im2col.default: _SUMMED,
+    aten.col2im.default: _SUMMED,
+    aten.sum.default: _POOLED_ALL,
+    aten.sum.dim_IntList: _POOLED_ALL,
+    aten.mean.default: _POOLED_ALL,
+    aten.mean.dim: _POOLED_ALL,
+    aten.cumsum.default: _SUMMED,
+    aten.avg_pool1d.default: _AVERAGED,
+    aten.avg_pool2d.default: _AVERAGED,
+    aten.avg_pool3d.default: _AVERAGED,
+    aten._adaptive_avg_pool2d.default: _ADAPTIVE,
+    aten._adaptive_avg_pool3d.default: _ADAPTIVE,
+    aten.upsample_nearest1d.vec: _SUMMED,
+    aten.upsample_nearest2d.vec: _SUMMED,
+    aten.upsample_bilinear2d.vec: _SUMMED,
     aten.grid_sampler_2d.default: _MIXED,
     aten._fft_r2c.default: _MIXED,
     aten._fft_c2r.default: _MIXED,
@@ -90,8 +111,8 @@ FIRST: Mapping[Any, Entry] = {
     aten.view_as_complex.default: _MIXED,
     aten.neg.default: Linear(coefficients.negated),
     Result(aten._native_batch_norm_legit_no_training.default): Linear(coefficients.batch_norm),
-    aten.convolution.default: Linear(coefficients.convolution, weighted="convolution"),
-    aten.relu.default: Elementwise(RELU.slope, RELU.curved),
+    aten.convolution.default: _CONVOLUTION,
+    aten.relu.default: Elementwise(RELU.slope, RELU.curved, relu=True),
     aten.sigmoid.default: Elementwise(SIGMOID.slope, SIGMOID.curved),
     aten.tanh.default: Elementwise(TANH.slope, TANH.curved),
     aten.leaky_relu.default: _PIECEWISE,
@@ -152,24 +173,24 @@ FIRST: Mapping[Any, Entry] = {
     aten.fmod.Scalar: _JUMPING,
     aten.remainder.Scalar: _JUMPING,
     aten.div.Scalar: Linear(coefficients.scaled),
-    aten.any.dim: reduced(1),
-    aten.any.dims: reduced(1),
-    aten.amax.default: reduced(1),
-    aten.amin.default: reduced(-1),
-    Result(aten.max.dim): reduced(1),
-    Result(aten.min.dim): reduced(-1),
-    Result(aten.max_pool2d_with_indices.default): pooled(aten.max_pool2d_with_indices.default, 2),
-    Result(aten.max_pool3d_with_indices.default): pooled(aten.max_pool3d_with_indices.default, 3),
-    Result(aten.adaptive_max_pool2d.default): pooled(aten.adaptive_max_pool2d.default, 2),
+    aten.any.dim: Reduced(),
+    aten.any.dims: Reduced(),
+    aten.amax.default: Reduced(),
+    aten.amin.default: Reduced(smallest=True),
+    Result(aten.max.dim): Reduced(),
+    Result(aten.min.dim): Reduced(smallest=True),
+    Result(aten.max_pool2d_with_indices.default): Pooled(2, _LARGEST),
+    Result(aten.max_pool3d_with_indices.default): Pooled(3, _LARGEST),
+    Result(aten.adaptive_max_pool2d.default): Pooled(2, Window("adaptive pooling")),
     aten._softmax.default: Composed(softmax, "exp, sum, log, exp"),
     aten._safe_softmax.default: Composed(softmax, "exp, sum, log, exp"),
     aten._log_softmax.default: Composed(log_softmax, "exp, sum, log"),
-    aten.logsumexp.default: Composed(logsumexp, "exp, sum, log"),
+    aten.logsumexp.default: Composed(logsumexp, "exp, sum, log", _POOLED_ALL.window),
     aten.prod.dim_int: Composed(product, "products of two halves"),
 }
 
 # Linear in each argument that depends on the input, together.
-SUMS: Mapping[Any, Entry] = {
+SUMS: Mapping[Any, Kind] = {
     aten.add.Tensor: Linear(coefficients.summed),
     aten.add.Scalar: Linear(coefficients.summed),
     aten.sub.Tensor: Linear(coefficients.subtracted),
@@ -178,22 +199,22 @@ SUMS: Mapping[Any, Entry] = {
     aten.select_scatter.default: Linear(coefficients.written),
 }
 
-# As sums, but for a mask or index, at this place among the arguments, that may not depend on the input.
-SUMS_BUT: Mapping[Any, tuple[int, Entry]] = {
-    aten.where.self: (0, Linear(coefficients.where)),
-    aten.index_put.default: (1, _MIXED),
-    aten.scatter.src: (2, Linear(coefficients.scattered)),
-    aten.scatter.value: (2, Linear(coefficients.scattered)),
-    aten.scatter_add.default: (2, Linear(coefficients.scattered)),
+# As sums, but for a mask or index, which may not depend on the input.
+SUMS_BUT: Mapping[Any, Linear] = {
+    aten.where.self: Linear(coefficients.where, mask=0),
+    aten.index_put.default: Linear(mask=1),
+    aten.scatter.src: Linear(coefficients.scattered, mask=2),
+    aten.scatter.value: Linear(coefficients.scattered, mask=2),
+    aten.scatter_add.default: Linear(coefficients.scattered, mask=2),
 }
 
 # Linear in one argument that depends on the input, bilinear in two.
-PRODUCTS: Mapping[Any, Entry] = {
-    aten.mul.Tensor: Linear(coefficients.scaled),
-    aten.mul.Scalar: Linear(coefficients.scaled),
-    aten.mm.default: Linear(coefficients.scaled, weighted="dense"),
-    aten.bmm.default: Linear(coefficients.scaled, weighted="dense"),
-    aten.addmm.default: Linear(coefficients.addmm, weighted="dense"),
+PRODUCTS: Mapping[Any, Product] = {
+    aten.mul.Tensor: Product(_SCALED),
+    aten.mul.Scalar: Product(_SCALED),
+    aten.mm.default: Product(_MATRIX),
+    aten.bmm.default: Product(_MATRIX),
+    aten.addmm.default: Product(Linear(coefficients.addmm, weighted="dense", factor=1)),
 }
 
 # A function of one argument where the others do not depend on the input, else of several at once.
@@ -228,8 +249,8 @@ JOINT: Mapping[Any, Elementwise] = {
 }
 
 # Of the input, the initial state and a mask, the weights held; each with its results.
-RECURRENT: Mapping[Any, Entry] = {
-    Result(operation, index): Composed(program(index), pieces, recurrent=True)
+RECURRENT: Mapping[Any, Kind] = {
+    Result(operation, index): Recurrent(program(index), pieces)
     for operations, program, pieces, results in (
         ((aten.lstm.input, genolift.lstm.default), lstm, "dense, sigmoid, tanh, products, each step", 3),
         ((aten.gru.input, genolift.gru.default), gru, "dense, sigmoid, tanh, products, each step", 2),
@@ -243,12 +264,18 @@ RECURRENT: Mapping[Any, Entry] = {
 
 _WRITTEN = {aten.slice_scatter.default, aten.select_scatter.default}
 
-REGISTERED: dict[Any, Entry] = {}
-"""What users have registered; it goes before everything else."""
+MOVES = frozenset(short_name(target) for target, kind in FIRST.items() if kind.moves)
+"""The names of what only places values elsewhere: it says little of a model, and there is much of it."""
 
 
-def entry_of(operation: Operation, dependent: frozenset[Name]) -> Entry:
-    """Return what ``operation`` is, given which values depend on the input.
+def only_moves(operation: Operation) -> bool:
+    """Whether an operation only places values elsewhere."""
+    kind = FIRST.get(operation.target)
+    return kind is not None and kind.moves
+
+
+def kind_of(operation: Operation, dependent: frozenset[Name]) -> Kind:
+    """Return of which kind ``operation`` is, given which values depend on the input.
 
     Raises
     ------
@@ -257,24 +284,23 @@ def entry_of(operation: Operation, dependent: frozenset[Name]) -> Entry:
     """
     where = [any(name in dependent for name in names_in([argument])) for argument in operation.args]
     named = any(name in dependent for name in names_in(dict(operation.kwargs)))
-    entry = None if named or operation.batch_axis is None else _find(operation, where, dependent)
-    if entry is None or not _holds_numbers(operation):
+    kind = None if named or operation.batch_axis is None else _find(operation, where, dependent)
+    if kind is None or not _holds_numbers(operation):
         raise UnsupportedOperation(
             f"no exact rule is known for the operation {operation.title}" + _reason(operation, where),
             where=operation.source or f"model, value {operation.name}",
             remedy="write the model without it, explain a layer after it, or give its rule with "
             f"genolift.register_rule({operation.full_name!r}, ...)",
         )
-    return entry
+    return kind
 
 
-def _find(operation: Operation, where: list[bool], dependent: frozenset[Name]) -> Entry | None:
+def _find(operation: Operation, where: list[bool], dependent: frozenset[Name]) -> Kind | None:
     target = operation.target
     only_first = not any(where[1:])
     number = sum(name in dependent for name in operation.inputs)
     if target in REGISTERED:
-        of_one = isinstance(REGISTERED[target], (Elementwise, Registered))
-        return REGISTERED[target] if number == 1 or not of_one else None
+        return REGISTERED[target] if number == 1 or not REGISTERED[target].of_one else None
     if target is aten._to_copy.default and not _is_floating(operation):
         return STEP
     if target in FIRST and only_first:
@@ -283,13 +309,13 @@ def _find(operation: Operation, where: list[bool], dependent: frozenset[Name]) -
         return STEP if number == 1 else Joint()  # the sum of truth values is whether one is true
     if target in SUMS:
         return SUMS[target]
-    if target in SUMS_BUT and not where[SUMS_BUT[target][0]]:
-        return SUMS_BUT[target][1]
+    if target in SUMS_BUT and not where[SUMS_BUT[target].mask or 0]:
+        return SUMS_BUT[target]
     if target in PRODUCTS:
-        if sum(where) > 1:
-            return Product()
+        bilinear = PRODUCTS[target]
         # In addmm the first argument is added, not multiplied.
-        return _MIXED if target is aten.addmm.default and where[0] else PRODUCTS[target]
+        added = any(where[: bilinear.linear.factor or 0])
+        return bilinear if sum(where) > 1 else _MIXED if added else bilinear.linear
     if target is aten.div.Tensor and only_first:
         return Linear(coefficients.scaled)
     if target in JOINT:
@@ -297,7 +323,7 @@ def _find(operation: Operation, where: list[bool], dependent: frozenset[Name]) -
     if target in RECURRENT and not where[2]:
         return RECURRENT[target]
     if target is aten.convolution.default and not where[2]:
-        return Product()
+        return Product(_CONVOLUTION)
     return None
 
 

@@ -12,7 +12,8 @@ from typing import Any
 from torch import Tensor
 
 from genolift.engine.graph.graph import Name, Operation, Result, aten
-from genolift.engine.plan import Plan, Step
+from genolift.engine.kinds.kind import Step
+from genolift.engine.plan import Plan
 
 _BATCH_NORM = Result(aten._native_batch_norm_legit_no_training.default)
 

@@ -1,0 +1,146 @@
+"""Linear (or affine) operations: multipliers pass by the transpose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genolift.engine.backends import channels_last
+from genolift.engine.graph.graph import Name, Operation, names_in
+from genolift.engine.kinds.kind import Computing, Kind, Sent, Step, Window
+from genolift.engine.kinds.pairs import Activations, Pairs, Transpose
+from genolift.engine.kinds.reach import Reach
+
+Arguments = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Linear(Kind):
+    """Linear in the arguments that depend on the input.
+
+    ``absolute(args, dependent)`` gives the arguments of the same operation with its coefficients' absolute
+    values and no constant term: what carries the spread, and the |W| of a weighted layer. None where the
+    coefficients are not at hand; the spread is then made afresh behind the operation.
+    """
+
+    absolute: Callable[[Arguments, tuple[bool, ...]], Arguments] | None = None
+    weighted: str | None = None
+    factor: int | None = None
+    """The place of the first of two factors that lie side by side among a weighted layer's arguments."""
+    mask: int | None = None
+    """The place of a mask or index, which may not depend on the input."""
+    moves: bool = False
+    pointwise: bool = False
+    """Whether each element is that of its place, times a constant."""
+    window: Window | None = None
+
+    label = "linear"
+    passes = "transpose"
+    looked_through = takes_complex = True
+    numbers = 6
+
+    @property
+    def carries_spread(self) -> bool:  # type: ignore[override]
+        """Whether the coefficients are at hand."""
+        return self.absolute is not None
+
+    @property
+    def matrix(self) -> bool:  # type: ignore[override]
+        """Whether it is a dense layer."""
+        return self.weighted == "dense"
+
+    def note(self) -> str:
+        """Return which weighted layer it is."""
+        return f"a {self.weighted} layer" if self.weighted else ""
+
+    def called(self, operation: Operation) -> str:
+        """Return "dense layer" for a matrix product."""
+        return "dense layer" if self.matrix else super().called(operation)
+
+    def keeps(self, step: Step, *, spread: bool) -> set[Name]:
+        """Return the arguments where the spread is made of them: the transpose needs none."""
+        return set(step.operation.inputs) if spread else set()
+
+    def forward(
+        self,
+        step: Step,
+        computing: Computing,
+        values: Mapping[str, Any],
+        activations: Activations,
+        *,
+        carry: bool,
+    ) -> Any:
+        """Return the result; a carrying pass keeps the transpose."""
+        if carry:
+            return computing.carried(step, values, activations)
+        return computing.value(step.operation, values)
+
+    def spread(self, step: Step, pairs: Pairs, computing: Computing) -> Tensor:
+        """Return |W| s; of a weighted layer |W| |dx|, since it splits its net difference afresh."""
+        operation, layout = step.operation, pairs.layout
+        source = pairs.size_of_difference if self.weighted else pairs.spread_of
+        names = pairs.dependent(operation)
+        depends = tuple(any(name in names for name in names_in([argument])) for argument in operation.args)
+
+        def absolute(args: Arguments) -> Arguments:
+            assert self.absolute is not None
+            kept = layout.absolute.get(operation.name) if self.weighted else None
+            if kept is None:
+                taken = self.absolute(args, depends)
+                others = [each for each, one in zip(operation.args, depends, strict=True) if not one]
+                if not self.weighted or any(name not in layout.constants for name in names_in(others)):
+                    return taken  # its shape may depend on the rows
+                kept = tuple(None if one else each for each, one in zip(taken, depends, strict=True))
+                layout.absolute[operation.name] = kept
+            return tuple(each if one else known for each, known, one in zip(args, kept, depends, strict=True))
+
+        result, pairs.spread_transposes[operation.name] = computing.with_transpose(
+            step, {name: source(name) for name in names}, pairs.values({}), absolute
+        )
+        return _whole(result, layout.dtype)
+
+    def back(self, step: Step, pairs: Pairs, a: Tensor, b: Tensor | None) -> Iterator[Sent]:
+        """m(dx) = W^T a + sign(dx) |W|^T b; where the parts of dx are told apart too, each by its own."""
+        operation, dtype, weighted = step.operation, pairs.layout.dtype, self.weighted is not None
+        names = pairs.dependent(operation)
+        carried = pairs.carrier.transposes
+        # A sum of values alike has no transpose.
+        back = _passed_back(carried, operation, a, pairs) if operation.name in carried else (a,) * len(names)
+        back_b: tuple[Tensor | None, ...] = (None,) * len(names)
+        if b is not None:
+            halves = _passed_back(pairs.spread_transposes, operation, b, pairs)
+            back_b = tuple(_whole(each, dtype) for each in halves)
+        for name, a_in, b_in in zip(names, back, back_b, strict=True):
+            if b_in is not None and weighted:
+                a_in, b_in = pairs.signed(name, _whole(a_in, dtype), b_in), None
+            yield Sent(name, a_in, b_in, anew=weighted)
+
+    def reached(self, operation: Operation, reach: Reach) -> Tensor:
+        """Run it with weights that are 1 where they are not 0: so none adds up to nothing with another."""
+        if self.pointwise:
+            return reach.pointwise(operation)
+        made = {}
+        for name in [] if self.factor is None else operation.args[self.factor : self.factor + 2]:
+            if isinstance(name, Name) and name not in reach.graph.dependent:
+                there = (reach.values[name] != 0).to(reach.values[name].dtype)
+                made[str(name)] = there if bool(there.any()) else torch.ones_like(there)
+        return reach.by_running(operation, given=made)
+
+
+def _passed_back(
+    transposes: dict[str, Transpose], operation: Operation, a: Tensor, pairs: Pairs
+) -> tuple[Tensor, ...]:
+    transpose = transposes[operation.name] if pairs.again else transposes.pop(operation.name)
+    if isinstance(transpose, channels_last.Transpose):
+        return (transpose(a),)
+    leaves, result = transpose
+    return torch.autograd.grad(result, list(leaves.values()), a.to(result.dtype), retain_graph=pairs.again)
+
+
+def _whole(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return what was computed in half precision in that of the rest."""
+    return tensor.to(dtype) if tensor.dtype == torch.bfloat16 else tensor

@@ -1,0 +1,218 @@
+"""What a kind sees of a run: the values of sequences and of their references, as rows or to broadcast."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genolift.engine.backends import channels_last, fused, loops
+from genolift.engine.graph.graph import Name, Operation
+
+Transpose = channels_last.Transpose | tuple[dict[str, Tensor], Tensor]
+"""A convolution's, or for autograd an operation's arguments as leaves and its result above them."""
+BROADCAST_AXES = 3
+"""How many more axes a value has in the shape in which sequences and references broadcast."""
+
+
+@dataclass
+class Activations:
+    """What one forward pass leaves behind."""
+
+    rows: int
+    values: dict[str, Tensor]
+    transposes: dict[str, Transpose] = field(default_factory=dict)
+    """For each linear operation of a carrying pass, the way back through it."""
+    chosen: dict[str, Tensor] = field(default_factory=dict)
+    """For each pool that takes a maximum: where on the window's axis."""
+
+
+@dataclass
+class Layout:
+    """What is known of a run's values before there are rows."""
+
+    constants: Mapping[str, Any]
+    device: torch.device
+    dtype: torch.dtype
+    axis: Mapping[str, int]
+    """The axis of a value that holds the rows."""
+    outer: Mapping[str, int]
+    """How many times that axis runs through the rows."""
+    dependent: Mapping[str, list[Name]]
+    """The arguments of an operation that depend on the attributed input."""
+    carries_spread: frozenset[Name]
+    stays_half: frozenset[str]
+    """The results that stay in half precision."""
+    uses_reference: bool
+    share_of_product: float
+    compiles: bool = False
+    """Whether the job is so long that compiling for it pays, on a GPU."""
+    absolute: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    """The absolute weights of layers, made once for all batches."""
+
+    def number(self, tensor: Tensor) -> Tensor:
+        """Return truth values as 0 and 1, other values as they are."""
+        return tensor.to(self.dtype) if tensor.dtype == torch.bool else tensor
+
+    def broadcast(self, tensor: Tensor, name: str, n: int, r: int) -> Tensor:
+        """View (..., n r k, ...) rows as (..., outer, n, r, k, ...): sequence and reference then broadcast.
+
+        ``outer`` is 1 but for values whose rows are not the slowest index of their batch axis.
+        """
+        axis, outer, shape = self.axis[name], self.outer.get(name, 1), tensor.shape
+        more = shape[axis] // (outer * n * r)
+        return tensor.reshape(*shape[:axis], outer, n, r, more, *shape[axis + 1 :])
+
+    def rows(self, tensor: Tensor, name: str, n: int, r: int) -> Tensor:
+        """Undo `broadcast`, repeating what broadcasts."""
+        axis, shape = self.axis[name], tensor.shape
+        full = tensor.expand(*shape[: axis + 1], n, r, *shape[axis + 3 :])
+        return full.reshape(*shape[:axis], shape[axis] * n * r * shape[axis + 3], *shape[axis + 4 :])
+
+
+class Pairs:
+    """Sequences and references whose values are compared, every sequence with r references.
+
+    Parameters
+    ----------
+    layout
+        What is known of the values.
+    sequences, references, carrier
+        The forward passes; the carrier is the one of the two that has the transposes.
+    r
+        References of each sequence.
+    shared
+        The number of the one reference that all sequences are compared with, else None.
+    frees
+        Whether a backward pass may drop the references' values as it goes.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        sequences: Activations,
+        references: Activations,
+        carrier: Activations,
+        r: int,
+        shared: int | None = None,
+        frees: bool = False,
+    ) -> None:
+        self.layout, self.sequences, self.references, self.carrier = layout, sequences, references, carrier
+        self.n, self.r, self.shared, self.frees = sequences.rows, r, shared, frees
+        self.again = False
+        """Whether another backward pass comes, which the transposes stay for."""
+        self.spread: dict[str, Tensor] = {}
+        """Of values whose parts are told apart, dx+ - dx- of every pair; made by the first backward pass."""
+        self.spread_transposes: dict[str, Transpose] = {}
+        self._last: tuple[str, loops.Facing | fused.Facing | None] = "", None
+
+    def dependent(self, operation: Operation) -> list[Name]:
+        """Return the arguments of an operation that depend on the input."""
+        return self.layout.dependent[operation.name]
+
+    def values(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the values that an operation may take, those that are given in place of the carrier's."""
+        return {**self.layout.constants, **self.carrier.values, **given}
+
+    # To broadcast ---------------------------------------------------------------------------------------
+
+    def broadcast(self, tensor: Tensor, name: str) -> Tensor:
+        """View the rows of every pair so that they broadcast: see `Layout.broadcast`."""
+        return self.layout.broadcast(tensor, name, self.n, self.r)
+
+    def sequence(self, name: str) -> Tensor:
+        """Return a value of the sequences, to broadcast against their references'."""
+        return self._of_sequences(self.layout.number(self.sequences.values[name]), name)
+
+    def reference(self, name: str) -> Tensor:
+        """Return a value of the references; where multipliers depend on none, that of the sequences."""
+        if not self.layout.uses_reference:
+            return self.sequence(name)
+        return self._of_references(self.layout.number(self.references.values[name]), name)
+
+    def _of_sequences(self, value: Tensor, name: str) -> Tensor:
+        return self.layout.broadcast(value, name, self.n, 1)
+
+    def _of_references(self, value: Tensor, name: str) -> Tensor:
+        if self.shared is None:
+            return self.broadcast(value, name)
+        every = self.layout.broadcast(value, name, 1, self.references.rows)
+        return every.narrow(self.layout.axis[name] + 2, self.shared, 1)
+
+    # As rows, one for every pair ------------------------------------------------------------------------
+
+    def rows(self, tensor: Tensor, name: str) -> Tensor:
+        """Undo `broadcast`, repeating what broadcasts."""
+        return self.layout.rows(tensor, name, self.n, self.r)
+
+    def rows_of_sequences(self, name: str, value: Tensor | None = None) -> Tensor:
+        """Return a value of the sequences, truth values as they are; or another of the same shape."""
+        return self.rows(
+            self._of_sequences(self.sequences.values[name] if value is None else value, name), name
+        )
+
+    def rows_of_references(self, name: str, value: Tensor | None = None) -> Tensor:
+        """Return a value of the references, truth values as they are; or another of the same shape."""
+        if not self.layout.uses_reference:
+            return self.rows_of_sequences(name, value)
+        return self.rows(
+            self._of_references(self.references.values[name] if value is None else value, name), name
+        )
+
+    def difference(self, name: str) -> Tensor:
+        """Return dx of every pair."""
+        x, x0 = (self.layout.number(each.values[name]) for each in (self.sequences, self.references))
+        return self.rows(self._of_sequences(x, name) - self._of_references(x0, name), name)
+
+    def size_of_difference(self, name: str) -> Tensor:
+        """Return abs(dx) of every pair."""
+        fast = self.fast(name)
+        return self.difference(name).abs() if fast is None else fast.size_of_difference()
+
+    def signed(self, name: str, a: Tensor, b: Tensor) -> Tensor:
+        """Return a + sign(dx) b: the multipliers of a value whose one part is dx itself."""
+        fast = self.fast(name)
+        return a + torch.sign(self.difference(name)) * b if fast is None else fast.add_signed(a, b)
+
+    def spread_of(self, name: str) -> Tensor:
+        """Return dx+ - dx- of every pair; where parts are not told apart, abs(dx)."""
+        return self.spread[name] if name in self.spread else self.size_of_difference(name)
+
+    # For compiled loops ---------------------------------------------------------------------------------
+
+    def fast(self, name: str) -> loops.Facing | fused.Facing | None:
+        """Return a value of both sides for compiled loops; None where there are none for it."""
+        if self._last[0] != name:
+            self._last = name, self._made(name)
+        return self._last[1]
+
+    def _made(self, name: str) -> loops.Facing | fused.Facing | None:
+        x, x0 = self.sequences.values[name], self.references.values[name]
+        if not self.layout.uses_reference or not (x.is_floating_point() and x0.numel()):
+            return None
+        if self.layout.device.type == "cuda":
+            return self.on_device(name)
+        flat = self.layout.axis[name] == 0 and self.layout.outer.get(name, 1) == 1
+        if not flat or not (name in self.layout.stays_half or loops.fit(x, x0)):
+            return None
+        return loops.Facing(x, self.flat_references(x0), self.n, self.r)
+
+    def on_device(self, name: str) -> fused.Facing:
+        """Return a value of both sides for the formulas of a GPU, which broadcast."""
+        return fused.Facing(
+            self.sequence(name),
+            self.reference(name),
+            lambda rows: self.broadcast(rows, name),
+            lambda tensor: self.rows(tensor, name),
+            self.layout.compiles,
+        )
+
+    def flat_references(self, values: Tensor) -> Tensor:
+        """Return the rows of the one reference that all sequences share; all rows, if they share none."""
+        if self.shared is None:
+            return values
+        more = values.shape[0] // self.references.rows
+        return values[self.shared * more : (self.shared + 1) * more]

@@ -1,0 +1,66 @@
+"""Products of two values that both depend on the input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from genolift.engine.graph.graph import Operation, execute, fill_in
+from genolift.engine.kinds.kind import Kind, Sent, Step
+from genolift.engine.kinds.linear import Linear
+from genolift.engine.kinds.pairs import Pairs
+from genolift.engine.kinds.reach import Reach
+
+
+@dataclass(frozen=True)
+class Product(Kind):
+    """Bilinear in two arguments that both depend on the input (and linear in a third, the added one)."""
+
+    linear: Linear
+    """What the operation is where only one factor depends on the input."""
+
+    label = "bilinear"
+    passes = "symmetric split"
+    takes_complex = True
+    numbers = 8
+
+    @property
+    def matrix(self) -> bool:  # type: ignore[override]
+        """Whether it is a product of matrices."""
+        return self.linear.matrix
+
+    def called(self, operation: Operation) -> str:
+        """Return "product of two values" for a matrix product."""
+        return "product of two values" if self.matrix else super().called(operation)
+
+    def back(self, step: Step, pairs: Pairs, a: Tensor, b: Tensor | None) -> Iterator[Sent]:
+        """d(u v) = (u + u0)/2 dv + (v + v0)/2 du: the derivative half way, exact for what is bilinear."""
+        leaves: dict[str, Tensor] = {}
+        names = pairs.dependent(step.operation)
+        for name in names:
+            x = pairs.sequence(name)
+            if pairs.layout.uses_reference:
+                middle = (x + pairs.reference(name)) / 2
+            else:
+                middle = x * pairs.layout.share_of_product
+            leaves[name] = pairs.rows(middle, name).detach().requires_grad_(True)
+        with torch.enable_grad():
+            result = execute(step.operation, pairs.values(leaves))
+        for name, a_in in zip(names, torch.autograd.grad(result, list(leaves.values()), a), strict=True):
+            yield Sent(name, a_in)
+
+    def reached(self, operation: Operation, reach: Reach) -> Tensor:
+        """A place of a product of matrices is reached by what reaches its row or its column."""
+        if self.linear.pointwise:
+            return reach.pointwise(operation)
+        if not self.matrix:
+            return reach.everywhere(operation)
+        place = self.linear.factor or 0
+        args = fill_in(operation.args, reach.values)
+        one, other = args[place].float(), args[place + 1].float()
+        made = one @ torch.ones_like(other) + torch.ones_like(one) @ other
+        added = place > 0 and operation.args[0] in reach.graph.dependent
+        return ((made + args[0].float() if added else made) != 0).float()
