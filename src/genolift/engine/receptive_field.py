@@ -131,8 +131,11 @@ class _Reach:
 
     def field(self, name: Name, of: str) -> ReceptiveField | None:
         """Return how many bases a unit in the middle of a value reads; None for the input itself."""
-        while name in self.by_name and self.kinds[name].moves and len(self.by_name[name].inputs) == 1:
-            (name,) = self.by_name[name].inputs
+        while name in self.by_name and self.kinds[name].moves:
+            moved = [read for read in self.by_name[name].inputs if read in self.graph.dependent]
+            if len(moved) > 1:
+                break
+            (name,) = moved
         if name not in self.by_name:
             return None
         rows = self.run(self._ends([self.length // 4], [self.length - self.length // 4]), {name})[name]
