@@ -20,6 +20,7 @@ from genolift.engine.graph.graph import (
     names_in,
     with_dependence,
 )
+from genolift.engine.kinds.pairs import Pairs
 from genolift.engine.plan import make_plan
 from genolift.engine.run.backward import multipliers
 from genolift.engine.run.run import Runner
@@ -148,4 +149,4 @@ def multipliers_of(made: Made, rule: str) -> Tensor:
         sequences, compared = both_sides(made, runner)
         y0 = runner.output(compared)
         seed = torch.randn(y0.shape, generator=torch.Generator().manual_seed(0), dtype=y0.dtype)
-        return multipliers(runner, runner.pairs(sequences, compared, r), seed)
+        return multipliers(runner, Pairs(runner.layout, sequences, compared, compared, r), seed)

@@ -24,6 +24,7 @@ from genolift.engine.graph.graph import (
 )
 from genolift.engine.kinds.elementwise import Elementwise
 from genolift.engine.kinds.linear import Linear
+from genolift.engine.kinds.pairs import Pairs
 from genolift.engine.registry import FIRST, JOINT, PRODUCTS, RECURRENT, SUMS, SUMS_BUT, kind_of
 from genolift.engine.run.backward import multipliers
 
@@ -53,7 +54,7 @@ def largest_loss(made: Made, rule: str, *, shared: bool = False) -> float:
         for k in range(r) if shared else (None,):
             number = n if shared else n * r
             carrier = sequences if shared else compared
-            pairs = runner.pairs(sequences, compared, 1 if shared else r, carrier=carrier, shared=k)
+            pairs = Pairs(runner.layout, sequences, compared, carrier, 1 if shared else r, k)
             like = y if shared else y0
             seed = torch.randn(like.shape, generator=generator, dtype=like.dtype)
             m = multipliers(runner, pairs, seed, again=shared and k < r - 1).double()
@@ -114,7 +115,7 @@ def test_the_gradient_rule_and_every_linear_operation_are_those_of_autograd(
         runner = made.runner(rule)
         with torch.no_grad():
             sequences = runner.forward(made.inputs(made.x), carry=True)
-            m = multipliers(runner, runner.pairs(sequences, sequences, 1), seed)
+            m = multipliers(runner, Pairs(runner.layout, sequences, sequences, sequences, 1), seed)
         torch.testing.assert_close(m, expected, rtol=1e-9, atol=1e-9)
 
 

@@ -1,16 +1,15 @@
 """The registry: of which kind each core ATen operation is, and what the rules need to know of it.
 
-To accept one more operation, add its line here; its row in the printed plan and in docs/operations.md follow,
-and the test table asks for its row.
+To accept one more operation, add its name to a line here; its row in the printed plan and in
+docs/operations.md follow, and the test table asks for its row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
 
 from genolift.engine.graph.decomposition import REGISTERED
 from genolift.engine.graph.graph import (
@@ -32,221 +31,112 @@ from genolift.engine.kinds.linear import Linear
 from genolift.engine.kinds.product import Product
 from genolift.engine.kinds.programs import log_softmax, logsumexp, product, softmax
 from genolift.engine.kinds.recurrent import Recurrent, gru, lstm, rnn_relu, rnn_tanh, stepped
-from genolift.engine.kinds.selection import Pooled, Reduced
+from genolift.engine.kinds.selection import Selection
 from genolift.engine.rules.activations import RELU, SIGMOID, TANH
 
+K = TypeVar("K", bound=Kind)
 
-def _entr_slope(x: Tensor) -> Tensor:
-    return -torch.log(x) - 1
+
+def _operations(names: str) -> Iterator[Any]:
+    """Yield operations of ATen by name, "relu" for relu.default; of one with several results, the first."""
+    for name in names.split():
+        packet, _, overload = name.partition(".")
+        operation = getattr(getattr(aten, packet), overload or "default")
+        yield Result(operation) if len(operation._schema.returns) > 1 else operation
+
+
+def _table(*rows: tuple[K, str]) -> Mapping[Any, K]:
+    return {operation: kind for kind, names in rows for operation in _operations(names)}
 
 
 _MOVED = Linear(coefficients.same, moves=True)
-_SUMMED = Linear(coefficients.same)
-"""Sums and means of what is moved: the coefficients are positive."""
+_SAME = Linear(coefficients.same)  # sums and means of what is moved, by coefficients that are not negative
 _PADDED = Linear(coefficients.same, window=Window(padding=1))
-_POOLED_ALL = Linear(coefficients.same, window=Window("global pooling", whole=True))
+_OVER_ALL = Window("global pooling", whole=True)
 _AVERAGED = Linear(coefficients.same, window=Window("average pooling", padding=3))
-_ADAPTIVE = Linear(coefficients.same, window=Window("adaptive pooling"))
+_ADAPTIVE = Window("adaptive pooling")
 _LARGEST = Window("max pooling", padding=3)
 _MIXED = Linear()
 _CONVOLUTION = Linear(coefficients.convolution, weighted="convolution", factor=0, window=Window(padding=4))
-_MATRIX = Linear(coefficients.scaled, weighted="dense", factor=0)
-_SCALED = Linear(coefficients.scaled, pointwise=True)
 _PIECEWISE = Elementwise(curved=None)
-# A jump is lost where RevealCancel takes the derivative for a part of dx that is rounding noise.
 _JUMPING = Elementwise(curved=None, activation=False)
+# A jump is lost where RevealCancel takes the derivative for a part of dx that is rounding noise.
 _SMOOTH = Elementwise()
 _ARITHMETIC = Elementwise(activation=False)
 _SCALE_FREE = Elementwise(curved="relative", activation=False)
-# Linear in the first argument (or in the list that is the first argument), the others held.
-FIRST: Mapping[Any, Kind] = {
-    aten.alias.default: _MOVED,
-    aten.clone.default: _MOVED,
-    aten._to_copy.default: _MOVED,
-    aten.view.default: _MOVED,
-    aten.permute.default: _MOVED,
-    aten.squeeze.dims: _MOVED,
-    aten.squeeze.dim: _MOVED,
-    aten.unsqueeze.default: _MOVED,
-    aten.expand.default: _MOVED,
-    aten.repeat.default: _MOVED,
-    aten.slice.Tensor: _MOVED,
-    aten.select.int: _MOVED,
-    aten.diagonal.default: _MOVED,
-    aten.unfold.default: _MOVED,
-    aten.index.Tensor: _MOVED,
-    aten.index_select.default: _MOVED,
-    aten.gather.default: _MOVED,
-    aten.flip.default: _MOVED,
-    aten.roll.default: _MOVED,
-    aten.cat.default: _MOVED,
-    aten.tril.default: _SUMMED,
-    aten.triu.default: _SUMMED,
-    aten.constant_pad_nd.default: Linear(coefficients.padded, window=Window(padding=1)),
-    aten.reflection_pad1d.default: _PADDED,
-    aten.reflection_pad2d.default: _PADDED,
-    aten.reflection_pad3d.default: _PADDED,
-    aten.replication_pad2d.default: _PADDED,
-    aten.replication_pad3d.default: _PADDED,
-    aten.im2col.default: _SUMMED,
-    aten.col2im.default: _SUMMED,
-    aten.sum.default: _POOLED_ALL,
-    aten.sum.dim_IntList: _POOLED_ALL,
-    aten.mean.default: _POOLED_ALL,
-    aten.mean.dim: _POOLED_ALL,
-    aten.cumsum.default: _SUMMED,
-    aten.avg_pool1d.default: _AVERAGED,
-    aten.avg_pool2d.default: _AVERAGED,
-    aten.avg_pool3d.default: _AVERAGED,
-    aten._adaptive_avg_pool2d.default: _ADAPTIVE,
-    aten._adaptive_avg_pool3d.default: _ADAPTIVE,
-    aten.upsample_nearest1d.vec: _SUMMED,
-    aten.upsample_nearest2d.vec: _SUMMED,
-    aten.upsample_bilinear2d.vec: _SUMMED,
-    aten.grid_sampler_2d.default: _MIXED,
-    aten._fft_r2c.default: _MIXED,
-    aten._fft_c2r.default: _MIXED,
-    aten._fft_c2c.default: _MIXED,
-    aten.view_as_real.default: _MIXED,
-    aten.view_as_complex.default: _MIXED,
-    aten.neg.default: Linear(coefficients.negated),
-    Result(aten._native_batch_norm_legit_no_training.default): Linear(coefficients.batch_norm),
-    aten.convolution.default: _CONVOLUTION,
-    aten.relu.default: Elementwise(RELU.slope, RELU.curved, relu=True),
-    aten.sigmoid.default: Elementwise(SIGMOID.slope, SIGMOID.curved),
-    aten.tanh.default: Elementwise(TANH.slope, TANH.curved),
-    aten.leaky_relu.default: _PIECEWISE,
-    aten._prelu_kernel.default: _PIECEWISE,
-    aten.hardtanh.default: _PIECEWISE,
-    aten.hardsigmoid.default: Elementwise(kinks=(-3.0, 3.0)),
-    aten.hardshrink.default: _JUMPING,
-    aten.softshrink.default: _PIECEWISE,
-    aten.clamp.default: _PIECEWISE,
-    aten.abs.default: _PIECEWISE,
-    aten.threshold.default: _JUMPING,
-    aten.elu.default: Elementwise(kinks=(0.0,)),
-    aten.celu.default: Elementwise(kinks=(0.0,)),
-    aten.gelu.default: _SMOOTH,
-    aten.silu.default: _SMOOTH,
-    aten.mish.default: _SMOOTH,
-    aten.softplus.default: _SMOOTH,
-    Result(aten.log_sigmoid_forward.default): _SMOOTH,
-    aten.hardswish.default: Elementwise(kinks=(-3.0, 3.0)),
-    aten.special_entr.default: Elementwise(_entr_slope, curved="relative", activation=False),
-    aten.exp.default: _ARITHMETIC,
-    aten.expm1.default: _ARITHMETIC,
-    aten.erf.default: _SMOOTH,
-    aten.sin.default: _SMOOTH,
-    aten.cos.default: _SMOOTH,
-    aten.sinh.default: _ARITHMETIC,
-    aten.cosh.default: _ARITHMETIC,
-    aten.asinh.default: _SMOOTH,
-    aten.atan.default: _SMOOTH,
-    aten.tan.default: _ARITHMETIC,
-    aten.acos.default: _ARITHMETIC,
-    aten.asin.default: _ARITHMETIC,
-    aten.acosh.default: _SCALE_FREE,
-    aten.atanh.default: _ARITHMETIC,
-    aten.log.default: _SCALE_FREE,
-    aten.log2.default: _SCALE_FREE,
-    aten.log10.default: _SCALE_FREE,
-    aten.log1p.default: _ARITHMETIC,
-    aten.sqrt.default: _SCALE_FREE,
-    aten.rsqrt.default: _SCALE_FREE,
-    aten.reciprocal.default: _SCALE_FREE,
-    aten.pow.Tensor_Scalar: _SCALE_FREE,
-    aten.sign.default: STEP,
-    aten.ceil.default: STEP,
-    aten.floor.default: STEP,
-    aten.round.default: STEP,
-    aten.trunc.default: STEP,
-    aten.isnan.default: STEP,
-    aten.isinf.default: STEP,
-    aten.logical_not.default: STEP,
-    aten.bitwise_not.default: STEP,
-    aten.eq.Scalar: STEP,
-    aten.ne.Scalar: STEP,
-    aten.lt.Scalar: STEP,
-    aten.le.Scalar: STEP,
-    aten.gt.Scalar: STEP,
-    aten.ge.Scalar: STEP,
-    aten.fmod.Scalar: _JUMPING,
-    aten.remainder.Scalar: _JUMPING,
-    aten.div.Scalar: Linear(coefficients.scaled),
-    aten.any.dim: Reduced(),
-    aten.any.dims: Reduced(),
-    aten.amax.default: Reduced(),
-    aten.amin.default: Reduced(smallest=True),
-    Result(aten.max.dim): Reduced(),
-    Result(aten.min.dim): Reduced(smallest=True),
-    Result(aten.max_pool2d_with_indices.default): Pooled(2, _LARGEST),
-    Result(aten.max_pool3d_with_indices.default): Pooled(3, _LARGEST),
-    Result(aten.adaptive_max_pool2d.default): Pooled(2, Window("adaptive pooling")),
-    aten._softmax.default: Composed(softmax, "exp, sum, log, exp"),
-    aten._safe_softmax.default: Composed(softmax, "exp, sum, log, exp"),
-    aten._log_softmax.default: Composed(log_softmax, "exp, sum, log"),
-    aten.logsumexp.default: Composed(logsumexp, "exp, sum, log", _POOLED_ALL.window),
-    aten.prod.dim_int: Composed(product, "products of two halves"),
-}
+
+# By the first argument (or the list that it is) alone, where no other depends on the input.
+FIRST: Mapping[Any, Kind] = _table(
+    (_MOVED, "alias clone _to_copy view permute squeeze.dims squeeze.dim unsqueeze expand repeat"),
+    (_MOVED, "slice.Tensor select.int diagonal unfold index.Tensor index_select gather flip roll cat"),
+    (_SAME, "tril triu im2col col2im cumsum"),
+    (_SAME, "upsample_nearest1d.vec upsample_nearest2d.vec upsample_bilinear2d.vec"),
+    (_PADDED, "reflection_pad1d reflection_pad2d reflection_pad3d replication_pad2d replication_pad3d"),
+    (Linear(coefficients.padded, window=Window(padding=1)), "constant_pad_nd"),
+    (Linear(coefficients.same, window=_OVER_ALL), "sum sum.dim_IntList mean mean.dim"),
+    (_AVERAGED, "avg_pool1d avg_pool2d avg_pool3d"),
+    (Linear(coefficients.same, window=_ADAPTIVE), "_adaptive_avg_pool2d _adaptive_avg_pool3d"),
+    (_MIXED, "grid_sampler_2d _fft_r2c _fft_c2r _fft_c2c view_as_real view_as_complex"),
+    (Linear(coefficients.negated), "neg"),
+    (Linear(coefficients.scaled), "div.Scalar"),
+    (Linear(coefficients.batch_norm), "_native_batch_norm_legit_no_training"),
+    (_CONVOLUTION, "convolution"),
+    (Elementwise(RELU.slope, RELU.curved, relu=True), "relu"),
+    (Elementwise(SIGMOID.slope, SIGMOID.curved), "sigmoid"),
+    (Elementwise(TANH.slope, TANH.curved), "tanh"),
+    (Elementwise(kinks=(-3.0, 3.0)), "hardsigmoid hardswish"),
+    (Elementwise(kinks=(0.0,)), "elu celu"),
+    (_PIECEWISE, "leaky_relu _prelu_kernel hardtanh softshrink clamp abs"),
+    (_JUMPING, "hardshrink threshold fmod.Scalar remainder.Scalar"),
+    (_SMOOTH, "gelu silu mish softplus log_sigmoid_forward erf sin cos asinh atan"),
+    (_ARITHMETIC, "exp expm1 sinh cosh tan acos asin atanh log1p"),
+    (_SCALE_FREE, "acosh log log2 log10 sqrt rsqrt reciprocal pow.Tensor_Scalar"),
+    (Elementwise(lambda x: -torch.log(x) - 1, curved="relative", activation=False), "special_entr"),
+    (STEP, "sign ceil floor round trunc isnan isinf logical_not bitwise_not"),
+    (STEP, "eq.Scalar ne.Scalar lt.Scalar le.Scalar gt.Scalar ge.Scalar"),
+    (Selection(_OVER_ALL), "any.dim any.dims amax max.dim"),
+    (Selection(_OVER_ALL, smallest=True), "amin min.dim"),
+    (Selection(_LARGEST, spatial=2), "max_pool2d_with_indices"),
+    (Selection(_LARGEST, spatial=3), "max_pool3d_with_indices"),
+    (Selection(_ADAPTIVE, spatial=2), "adaptive_max_pool2d"),
+    (Composed(softmax, "exp, sum, log, exp"), "_softmax _safe_softmax"),
+    (Composed(log_softmax, "exp, sum, log"), "_log_softmax"),
+    (Composed(logsumexp, "exp, sum, log", _OVER_ALL), "logsumexp"),
+    (Composed(product, "products of two halves"), "prod.dim_int"),
+)
 
 # Linear in each argument that depends on the input, together.
-SUMS: Mapping[Any, Kind] = {
-    aten.add.Tensor: Linear(coefficients.summed),
-    aten.add.Scalar: Linear(coefficients.summed),
-    aten.sub.Tensor: Linear(coefficients.subtracted),
-    aten.sub.Scalar: Linear(coefficients.subtracted),
-    aten.slice_scatter.default: Linear(coefficients.written),
-    aten.select_scatter.default: Linear(coefficients.written),
-}
+SUMS: Mapping[Any, Linear] = _table(
+    (Linear(coefficients.summed), "add.Tensor add.Scalar"),
+    (Linear(coefficients.subtracted), "sub.Tensor sub.Scalar"),
+    (Linear(coefficients.written), "slice_scatter select_scatter"),
+)
 
 # As sums, but for a mask or index, which may not depend on the input.
-SUMS_BUT: Mapping[Any, Linear] = {
-    aten.where.self: Linear(coefficients.where, mask=0),
-    aten.index_put.default: Linear(mask=1),
-    aten.scatter.src: Linear(coefficients.scattered, mask=2),
-    aten.scatter.value: Linear(coefficients.scattered, mask=2),
-    aten.scatter_add.default: Linear(coefficients.scattered, mask=2),
-}
+SUMS_BUT: Mapping[Any, Linear] = _table(
+    (Linear(coefficients.where, mask=0), "where.self"),
+    (Linear(mask=1), "index_put"),
+    (Linear(coefficients.scattered, mask=2), "scatter.src scatter.value scatter_add"),
+)
 
 # Linear in one argument that depends on the input, bilinear in two.
-PRODUCTS: Mapping[Any, Product] = {
-    aten.mul.Tensor: Product(_SCALED),
-    aten.mul.Scalar: Product(_SCALED),
-    aten.mm.default: Product(_MATRIX),
-    aten.bmm.default: Product(_MATRIX),
-    aten.addmm.default: Product(Linear(coefficients.addmm, weighted="dense", factor=1)),
-}
+PRODUCTS: Mapping[Any, Product] = _table(
+    (Product(Linear(coefficients.scaled, pointwise=True)), "mul.Tensor mul.Scalar"),
+    (Product(Linear(coefficients.scaled, weighted="dense", factor=0)), "mm bmm"),
+    (Product(Linear(coefficients.addmm, weighted="dense", factor=1)), "addmm"),
+)
 
 # A function of one argument where the others do not depend on the input, else of several at once.
-JOINT: Mapping[Any, Elementwise] = {
-    aten.where.self: _PIECEWISE,
-    aten.maximum.default: _PIECEWISE,
-    aten.minimum.default: _PIECEWISE,
-    aten.clamp.Tensor: _PIECEWISE,
-    aten.fmod.Tensor: _JUMPING,
-    aten.remainder.Tensor: _JUMPING,
-    aten.pow.Scalar: _ARITHMETIC,
-    aten.pow.Tensor_Tensor: _SCALE_FREE,
-    aten.atan2.default: _ARITHMETIC,
-    aten.heaviside.default: STEP,
-    aten.div.Tensor_mode: STEP,
-    aten.div.Scalar_mode: STEP,
-    aten.eq.Tensor: STEP,
-    aten.ne.Tensor: STEP,
-    aten.lt.Tensor: STEP,
-    aten.le.Tensor: STEP,
-    aten.gt.Tensor: STEP,
-    aten.ge.Tensor: STEP,
-    aten.logical_and.default: STEP,
-    aten.logical_or.default: STEP,
-    aten.logical_xor.default: STEP,
-    aten.bitwise_and.Tensor: STEP,
-    aten.bitwise_and.Scalar: STEP,
-    aten.bitwise_or.Tensor: STEP,
-    aten.bitwise_or.Scalar: STEP,
-    aten.bitwise_xor.Tensor: STEP,
-    aten.bitwise_xor.Scalar: STEP,
-}
+JOINT: Mapping[Any, Elementwise] = _table(
+    (_PIECEWISE, "where.self maximum minimum clamp.Tensor"),
+    (_JUMPING, "fmod.Tensor remainder.Tensor"),
+    (_ARITHMETIC, "pow.Scalar atan2"),
+    (_SCALE_FREE, "pow.Tensor_Tensor"),
+    (STEP, "heaviside div.Tensor_mode div.Scalar_mode"),
+    (STEP, "eq.Tensor ne.Tensor lt.Tensor le.Tensor gt.Tensor ge.Tensor logical_and logical_or logical_xor"),
+    (STEP, "bitwise_and.Tensor bitwise_and.Scalar bitwise_or.Tensor bitwise_or.Scalar"),
+    (STEP, "bitwise_xor.Tensor bitwise_xor.Scalar"),
+)
 
 # Of the input, the initial state and a mask, the weights held; each with its results.
 RECURRENT: Mapping[Any, Kind] = {

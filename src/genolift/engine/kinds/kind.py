@@ -14,6 +14,8 @@ from genolift.engine.kinds.reach import Reach
 from genolift.engine.rules.composites import Composite
 from genolift.engine.rules.rules import Rule
 
+Values = Mapping[str, Any]
+Arguments = tuple[Any, ...]
 FedBy = Callable[[], set[str]]
 """Returns the kinds of weighted layer that feed an operation."""
 
@@ -40,24 +42,25 @@ class Sent(NamedTuple):
 
 
 class Computing(Protocol):
-    """How a run computes one operation: in its layout, and in its precision."""
+    """How a run computes one operation: in its layout of memory, and in its precision."""
 
-    def value(self, operation: Operation, values: Mapping[str, Any]) -> Any:
+    layout: Layout
+
+    def value(self, operation: Operation, values: Values) -> Any:
         """Compute an operation from the values of its arguments."""
-        ...
-
-    def carried(self, step: Step, values: Mapping[str, Any], activations: Activations) -> Tensor:
-        """Compute a linear operation, and keep its transpose."""
         ...
 
     def with_transpose(
         self,
-        step: Step,
+        operation: Operation,
         dependent: Mapping[str, Tensor],
-        values: Mapping[str, Any],
-        changed: Callable[[tuple[Any, ...]], tuple[Any, ...]] | None = None,
+        values: Values,
+        arguments: Callable[[Values], Arguments],
     ) -> tuple[Tensor, Transpose]:
-        """Compute a linear operation of ``dependent`` values, its arguments changed; and its transpose."""
+        """Compute a linear operation of ``dependent`` and other values, as ``arguments`` makes them its.
+
+        Returns the result, in the precision that it was computed in, and the way back through it.
+        """
         ...
 
 
@@ -129,16 +132,8 @@ class Kind:
         """Return the values of the forward pass that `back` needs, and `spread` where that is called."""
         return set(step.operation.inputs)
 
-    def forward(
-        self,
-        step: Step,
-        computing: Computing,
-        values: Mapping[str, Any],
-        activations: Activations,
-        *,
-        carry: bool,
-    ) -> Any:
-        """Return the result; what else `back` needs is kept in ``activations``, transposes if ``carry``."""
+    def forward(self, step: Step, computing: Computing, values: Values, activations: Activations) -> Any:
+        """Return the result, and keep in ``activations`` what else `back` needs of it."""
         return computing.value(step.operation, values)
 
     def spread(self, step: Step, pairs: Pairs, computing: Computing) -> Tensor:

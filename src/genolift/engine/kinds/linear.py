@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,12 +10,10 @@ import torch
 from torch import Tensor
 
 from genolift.engine.backends import channels_last
-from genolift.engine.graph.graph import Name, Operation, names_in
-from genolift.engine.kinds.kind import Computing, Kind, Sent, Step, Window
-from genolift.engine.kinds.pairs import Activations, Pairs, Transpose
+from genolift.engine.graph.graph import Name, Operation, fill_in, names_in
+from genolift.engine.kinds.kind import Arguments, Computing, Kind, Sent, Step, Values, Window
+from genolift.engine.kinds.pairs import Activations, Layout, Pairs, Transpose
 from genolift.engine.kinds.reach import Reach
-
-Arguments = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -65,19 +63,28 @@ class Linear(Kind):
         """Return the arguments where the spread is made of them: the transpose needs none."""
         return set(step.operation.inputs) if spread else set()
 
-    def forward(
-        self,
-        step: Step,
-        computing: Computing,
-        values: Mapping[str, Any],
-        activations: Activations,
-        *,
-        carry: bool,
-    ) -> Any:
-        """Return the result; a carrying pass keeps the transpose."""
-        if carry:
-            return computing.carried(step, values, activations)
-        return computing.value(step.operation, values)
+    def forward(self, step: Step, computing: Computing, values: Values, activations: Activations) -> Any:
+        """Return the result; a pass that carries keeps the transpose."""
+        operation, layout = step.operation, computing.layout
+        if not activations.carries:
+            return computing.value(operation, values)
+        dependent = {str(name): values[name] for name in layout.dependent[operation.name]}
+        result, activations.transposes[operation.name] = computing.with_transpose(
+            operation, dependent, values, lambda every: self._arguments(operation, every, layout)
+        )
+        if operation.name not in layout.stays_half:
+            result = _whole(result, layout.dtype)
+        return result.bool() if operation.dtype == torch.bool else result
+
+    def _arguments(self, operation: Operation, values: Values, layout: Layout) -> Arguments:
+        """Return an operation's arguments; where it moves truth values, those are numbers, but for a mask."""
+        args: Arguments = fill_in(operation.args, values)
+        if operation.dtype != torch.bool or self.mask is None:
+            return args
+        return tuple(
+            layout.number(arg) if isinstance(arg, Tensor) and place != self.mask else arg
+            for place, arg in enumerate(args)
+        )
 
     def spread(self, step: Step, pairs: Pairs, computing: Computing) -> Tensor:
         """Return |W| s; of a weighted layer |W| |dx|, since it splits its net difference afresh."""
@@ -86,8 +93,9 @@ class Linear(Kind):
         names = pairs.dependent(operation)
         depends = tuple(any(name in names for name in names_in([argument])) for argument in operation.args)
 
-        def absolute(args: Arguments) -> Arguments:
+        def absolute(values: Values) -> Arguments:
             assert self.absolute is not None
+            args = self._arguments(operation, values, layout)
             kept = layout.absolute.get(operation.name) if self.weighted else None
             if kept is None:
                 taken = self.absolute(args, depends)
@@ -99,7 +107,7 @@ class Linear(Kind):
             return tuple(each if one else known for each, known, one in zip(args, kept, depends, strict=True))
 
         result, pairs.spread_transposes[operation.name] = computing.with_transpose(
-            step, {name: source(name) for name in names}, pairs.values({}), absolute
+            operation, {name: source(name) for name in names}, pairs.values({}), absolute
         )
         return _whole(result, layout.dtype)
 

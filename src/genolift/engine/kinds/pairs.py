@@ -24,8 +24,10 @@ class Activations:
 
     rows: int
     values: dict[str, Tensor]
+    carries: bool
+    """Whether a backward pass can start from it, by the transposes."""
     transposes: dict[str, Transpose] = field(default_factory=dict)
-    """For each linear operation of a carrying pass, the way back through it."""
+    """For each linear operation, the way back through it, if it carries."""
     chosen: dict[str, Tensor] = field(default_factory=dict)
     """For each pool that takes a maximum: where on the window's axis."""
 
@@ -148,19 +150,17 @@ class Pairs:
         """Undo `broadcast`, repeating what broadcasts."""
         return self.layout.rows(tensor, name, self.n, self.r)
 
-    def rows_of_sequences(self, name: str, value: Tensor | None = None) -> Tensor:
-        """Return a value of the sequences, truth values as they are; or another of the same shape."""
-        return self.rows(
-            self._of_sequences(self.sequences.values[name] if value is None else value, name), name
-        )
+    def rows_of_sequences(self, name: str, *, chosen: bool = False) -> Tensor:
+        """Return a value of the sequences, truth values as they are; or where a pool's maxima were."""
+        value = (self.sequences.chosen if chosen else self.sequences.values)[name]
+        return self.rows(self._of_sequences(value, name), name)
 
-    def rows_of_references(self, name: str, value: Tensor | None = None) -> Tensor:
-        """Return a value of the references, truth values as they are; or another of the same shape."""
+    def rows_of_references(self, name: str, *, chosen: bool = False) -> Tensor:
+        """Return the same of the references; where multipliers depend on none, of the sequences."""
         if not self.layout.uses_reference:
-            return self.rows_of_sequences(name, value)
-        return self.rows(
-            self._of_references(self.references.values[name] if value is None else value, name), name
-        )
+            return self.rows_of_sequences(name, chosen=chosen)
+        value = (self.references.chosen if chosen else self.references.values)[name]
+        return self.rows(self._of_references(value, name), name)
 
     def difference(self, name: str) -> Tensor:
         """Return dx of every pair."""

@@ -49,7 +49,7 @@ def losses(
         sequences = runner.forward((runner.placed(inputs), *held), carry=not runner.plan.uses_reference)
         compared = runner.forward((runner.placed(references), *held), carry=runner.plan.uses_reference)
         carrier = compared if runner.plan.uses_reference else sequences
-        backward = _Checked(runner, runner.pairs(sequences, compared, 1, carrier=carrier), seed)
+        backward = _Checked(runner, Pairs(runner.layout, sequences, compared, carrier, 1), seed)
         backward.run(seed)
     scale = max(float(backward.explained.abs().max()), torch.finfo(seed.dtype).tiny)
     found = []

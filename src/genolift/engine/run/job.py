@@ -255,7 +255,7 @@ class Job:
         n, r = sequences.rows, reference.shape[1]
         flat = reference.expand(n, *reference.shape[1:]).flatten(0, 1).contiguous()
         carrier = self._forward_references(flat, group.rows, r, carry=True)
-        multipliers = self._multipliers(self.runner.pairs(sequences, carrier, r, frees=True))
+        multipliers = self._multipliers(Pairs(self.runner.layout, sequences, carrier, carrier, r, frees=True))
         return self._made_part(group.rows, references, sequences, carrier, multipliers)
 
     def _shared_parts(self, group: _Group, references: slice) -> Iterator[Part]:
@@ -267,7 +267,7 @@ class Job:
                 )
             shared = self._shared
         for k in range(references.start, references.stop):
-            pairs = self.runner.pairs(sequences, shared, 1, carrier=sequences, shared=k)
+            pairs = Pairs(self.runner.layout, sequences, shared, sequences, 1, shared=k)
             multipliers = self._multipliers(pairs, again=k < references.stop - 1)
             one = slice(k, k + 1)
             yield self._made_part(group.rows, one, sequences, shared, multipliers, one)
@@ -285,13 +285,13 @@ class Job:
             sums = [torch.zeros_like(difference) for _ in self.targets]
             for point, weight in self.path:
                 there = self._forward_references(start + point * difference, rows, r, carry=True)
-                pairs = self.runner.pairs(there, there, 1)
+                pairs = Pairs(self.runner.layout, there, there, there, 1)
                 seeds = self._seeds(sequences, r)
                 for total, gradient in zip(sums, self._multipliers(pairs, seeds=seeds), strict=True):
                     total += weight * gradient[:, 0]
             multipliers = [total.unflatten(0, (n, r)) for total in sums]
         else:
-            each = self._multipliers(self.runner.pairs(sequences, sequences, 1))
+            each = self._multipliers(Pairs(self.runner.layout, sequences, sequences, sequences, 1))
             multipliers = [one.expand(n, r, *one.shape[2:]) for one in each]
         return self._made_part(rows, references, sequences, compared, multipliers)
 

@@ -18,9 +18,7 @@ from genolift.engine.backends import channels_last, loops
 from genolift.engine.graph.graph import Operation, apply, aten, fill_in
 from genolift.engine.graph.own_state import default_dtype
 from genolift.engine.graph.tracing import in_precision
-from genolift.engine.kinds.kind import Step
-from genolift.engine.kinds.linear import Linear
-from genolift.engine.kinds.pairs import Activations, Pairs, Transpose
+from genolift.engine.kinds.pairs import Activations, Transpose
 from genolift.engine.plan import Plan
 from genolift.engine.run.folding import fold_batch_norm
 from genolift.engine.run.preparation import constants_of, halved, lay_out_weights, prepare
@@ -96,7 +94,7 @@ class Runner:
         known = self.known
         values: dict[str, Any] = dict(self.constants)
         values.update(zip(self.graph.inputs, inputs, strict=True))
-        activations = Activations(inputs[0].shape[0], {})
+        activations = Activations(inputs[0].shape[0], {}, carry)
         for operation in known.operations:
             name = operation.name
             step = known.steps.get(name)
@@ -107,40 +105,26 @@ class Runner:
             elif step is None:
                 values[name] = self.value(operation, values)
             else:
-                values[name] = step.kind.forward(step, self, values, activations, carry=carry)
+                values[name] = step.kind.forward(step, self, values, activations)
             for each in known.freed.get(name, ()):
                 del values[each]
         activations.values = {name: values[name] for name in known.kept}
         return activations
 
-    def carried(self, step: Step, values: Mapping[str, Any], activations: Activations) -> Tensor:
-        """Compute a linear operation, and keep its transpose: of half precision, if it is."""
-        operation = step.operation
-        dependent = {str(name): values[name] for name in self.layout.dependent[operation.name]}
-        result, activations.transposes[operation.name] = self.with_transpose(step, dependent, values)
-        if result.dtype == torch.bfloat16 and operation.name not in self.layout.stays_half:
-            return result.to(self.dtype)
-        return result.bool() if operation.dtype == torch.bool else result
-
     def with_transpose(
         self,
-        step: Step,
+        operation: Operation,
         dependent: Mapping[str, Tensor],
         values: Mapping[str, Any],
-        changed: Callable[[tuple[Any, ...]], tuple[Any, ...]] | None = None,
+        arguments: Callable[[Mapping[str, Any]], tuple[Any, ...]],
     ) -> tuple[Tensor, Transpose]:
-        """Return a linear operation's result, in the precision that it is computed in, and its transpose.
-
-        ``changed`` changes the arguments, before they are rounded.
-        """
-        operation, halves = step.operation, step.operation.name in self.known.halved
+        """Return a linear operation's result, in the precision that it is computed in, and its transpose."""
+        halves = operation.name in self.known.halved
         numbers = {name: self.layout.number(value) for name, value in dependent.items()}
         leaves = {name: as_leaf(halved(value) if halves else value) for name, value in numbers.items()}
         every = {**values, **leaves}
         with torch.enable_grad():
-            args = self._filled(step, every)
-            if changed is not None:
-                args = changed(args)
+            args = arguments(every)
             if halves:
                 args = tuple(halved(argument) for argument in args)
             if self._is_laid_out(operation, args) and list(leaves) == [operation.args[0]]:
@@ -149,17 +133,6 @@ class Runner:
                 return channels_last.convolution(x, *args[1:]), transpose
             result = self._laid_out(operation, args, fill_in(operation.kwargs, every))
         return result.detach(), (leaves, result)
-
-    def _filled(self, step: Step, values: Mapping[str, Any]) -> tuple[Any, ...]:
-        """Return an operation's arguments; where it moves truth values, those are numbers, but for a mask."""
-        args: tuple[Any, ...] = fill_in(step.operation.args, values)
-        mask = step.kind.mask if isinstance(step.kind, Linear) else None
-        if step.operation.dtype != torch.bool or mask is None:
-            return args
-        return tuple(
-            self.layout.number(arg) if isinstance(arg, Tensor) and place != mask else arg
-            for place, arg in enumerate(args)
-        )
 
     def value(self, operation: Operation, values: Mapping[str, Any]) -> Any:
         """Compute an operation from the values of its arguments."""
@@ -185,19 +158,6 @@ class Runner:
     def output(self, activations: Activations) -> Tensor:
         """Return the model's output, (rows, ...)."""
         return activations.values[self.graph.output]
-
-    def pairs(
-        self,
-        sequences: Activations,
-        references: Activations,
-        r: int,
-        *,
-        carrier: Activations | None = None,
-        shared: int | None = None,
-        frees: bool = False,
-    ) -> Pairs:
-        """Return sequences and references to be compared: see `Pairs`. References carry, if not said."""
-        return Pairs(self.layout, sequences, references, carrier or references, r, shared, frees)
 
 
 def _alike(tensors: list[Tensor]) -> bool:
