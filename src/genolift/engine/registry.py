@@ -22,6 +22,7 @@ from genolift.engine.graph.graph import (
     short_name,
 )
 from genolift.engine.graph.recurrent_operations import genolift
+from genolift.engine.graph.torch_internals import schema_of
 from genolift.engine.kinds import coefficients
 from genolift.engine.kinds.composed import Composed
 from genolift.engine.kinds.elementwise import STEP, Elementwise
@@ -42,7 +43,7 @@ def _operations(names: str) -> Iterator[Any]:
     for name in names.split():
         packet, _, overload = name.partition(".")
         operation = getattr(getattr(aten, packet), overload or "default")
-        yield Result(operation) if len(operation._schema.returns) > 1 else operation
+        yield Result(operation) if len(schema_of(operation).returns) > 1 else operation
 
 
 def _table(*rows: tuple[K, str]) -> Mapping[Any, K]:
