@@ -16,7 +16,7 @@ from peers import PEERS, OneTask, Peer
 from timing import Run, best_batch, computing_in, interleaved, median_ratio
 from torch import Tensor
 
-from genolift.engine.backends.devices import place
+from genolift.engine.devices import place
 from genolift.explain.attribution import Explainer
 
 RULES = ("rescale", "genomics-default", "revealcancel")

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 import genolift
-from genolift.engine.backends.devices import Cpu
+from genolift.engine.devices import Cpu
 from genolift.engine.run.budget import split
 from genolift.engine.run.footprint import Footprint, footprint
 from genolift.engine.run.job import Job
@@ -27,7 +27,7 @@ MEASURED = """
 import json, sys
 import torch
 from torch import nn
-from genolift.engine.backends.devices import HOST
+from genolift.engine.devices import HOST
 from genolift.engine.run.footprint import footprint
 from genolift.engine.run.job import Job
 from genolift.explain.explainer import Explainer

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 import genolift
-from genolift.engine.graph import torch_internals as internals
+from genolift.engine import torch_internals as internals
 
 aten = torch.ops.aten
 X = torch.zeros(3, 4, 8)
@@ -61,7 +61,7 @@ def test_nothing_else_touches_what_is_private_to_torch() -> None:
         for number, line in enumerate(path.read_text().splitlines(), 1)
         if private.search(line)
     ]
-    assert not found, "move it to engine/graph/torch_internals.py, with a test here"
+    assert not found, "move it to engine/torch_internals.py, with a test here"
 
 
 def test_an_operation_tells_its_name_and_its_schema() -> None:

@@ -13,8 +13,8 @@ import torch
 
 from genolift.engine.graph.decomposition import TAKEN_APART
 from genolift.engine.graph.graph import SHAPE_ONLY, Result, aten
-from genolift.engine.graph.torch_internals import every_operation
 from genolift.engine.registry import FIRST, JOINT, PRODUCTS, RECURRENT, SUMS, SUMS_BUT
+from genolift.engine.torch_internals import every_operation
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from genolift.engine.graph.decomposition import REGISTERED
 from genolift.engine.graph.graph import Result
-from genolift.engine.graph.torch_internals import OpOverload, OpOverloadPacket, schema_of
 from genolift.engine.kinds.elementwise import Elementwise
 from genolift.engine.kinds.kind import Kind
 from genolift.engine.kinds.linear import Linear
 from genolift.engine.kinds.product import Product
 from genolift.engine.kinds.registered import OwnRule, Registered
+from genolift.engine.torch_internals import OpOverload, OpOverloadPacket, schema_of
 from genolift.errors import InputError
 
 _KINDS: dict[str, Kind] = {"linear": Linear(), "elementwise": Elementwise(), "product": Product(Linear())}

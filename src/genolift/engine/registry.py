@@ -22,7 +22,6 @@ from genolift.engine.graph.graph import (
     short_name,
 )
 from genolift.engine.graph.recurrent_operations import genolift
-from genolift.engine.graph.torch_internals import schema_of
 from genolift.engine.kinds import coefficients
 from genolift.engine.kinds.composed import Composed
 from genolift.engine.kinds.elementwise import STEP, Elementwise
@@ -34,6 +33,7 @@ from genolift.engine.kinds.programs import log_softmax, logsumexp, product, soft
 from genolift.engine.kinds.recurrent import Recurrent, gru, lstm, rnn_relu, rnn_tanh, stepped
 from genolift.engine.kinds.selection import Selection
 from genolift.engine.rules.activations import RELU, SIGMOID, TANH
+from genolift.engine.torch_internals import schema_of
 
 K = TypeVar("K", bound=Kind)
 

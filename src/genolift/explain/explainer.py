@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from genolift.engine.backends.devices import place
+from genolift.engine.devices import place
 from genolift.engine.graph.capture import capture
 from genolift.engine.graph.graph import Graph, Name
 from genolift.engine.graph.own_state import own_state, process_settings

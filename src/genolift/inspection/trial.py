@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from genolift.engine.graph.source import first_line, model_line
-from genolift.engine.graph.torch_internals import tree_leaves
+from genolift.engine.torch_internals import tree_leaves
 from genolift.errors import InputError
 from genolift.inspection.words import SHORTEST
 from genolift.settings.model import AXES, BASES_FIRST, axes_of

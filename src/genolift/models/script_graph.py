@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from genolift.engine.graph import recurrent_operations  # noqa: F401 - a script's recurrent layers are made its
-from genolift.engine.graph.torch_internals import inline_calls, parse_schema
+from genolift.engine.torch_internals import inline_calls, parse_schema
 from genolift.models.training_mode import trains
 
 _DTYPES = (

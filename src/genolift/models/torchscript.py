@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch.export import Dim, ExportedProgram
 
-from genolift.engine.graph.torch_internals import tree_leaves
+from genolift.engine.torch_internals import tree_leaves
 from genolift.errors import InputError
 from genolift.models.script_graph import ScriptGraph, UnknownOperationError, operation_of_training
 from genolift.models.training_mode import remedy_of

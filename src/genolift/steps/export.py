@@ -21,7 +21,7 @@ from torch.nn.functional import one_hot
 
 from genolift.data.extra_inputs import example_of
 from genolift.engine.graph.capture import exported
-from genolift.engine.graph.torch_internals import tree_leaves
+from genolift.engine.torch_internals import tree_leaves
 from genolift.errors import InputError
 from genolift.files.output_paths import check_outputs
 from genolift.files.whole import whole_file

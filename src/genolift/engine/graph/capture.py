@@ -24,7 +24,8 @@ from genolift.engine.graph.program import graph_of, no_tensor, placed
 from genolift.engine.graph.recurrent_operations import AS_TORCH_HAS_IT, kept_whole
 from genolift.engine.graph.shadow import shadow_module, tensors_of_module
 from genolift.engine.graph.source import first_line, model_line
-from genolift.engine.graph.torch_internals import (
+from genolift.engine.graph.tracing import one_precision, rows_in_parts, silence
+from genolift.engine.torch_internals import (
     masks_as_they_are,
     no_autocast,
     says_generator,
@@ -33,7 +34,6 @@ from genolift.engine.graph.torch_internals import (
     tree_map_only,
     whole_traces,
 )
-from genolift.engine.graph.tracing import one_precision, rows_in_parts, silence
 from genolift.errors import InputError
 
 TRIAL_ROWS = 3  # 1 is special to torch.export, and 2 a common number of other things

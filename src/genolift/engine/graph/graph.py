@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genolift.engine.graph.torch_internals import OpOverload, packet_name
+from genolift.engine.torch_internals import OpOverload, packet_name
 from genolift.errors import InputError
 
 aten = torch.ops.aten

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from genolift.engine.graph.torch_internals import tree_leaves
+from genolift.engine.torch_internals import tree_leaves
 
 
 def tensors_of(output: Any) -> list[Tensor]:

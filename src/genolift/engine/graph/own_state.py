@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from genolift.engine.graph.torch_internals import float32_precision, set_float32_precision
+from genolift.engine.torch_internals import float32_precision, set_float32_precision
 
 _AUTOCAST = ("cpu", "cuda", "mps", "xpu")
 

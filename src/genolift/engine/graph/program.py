@@ -26,8 +26,8 @@ from genolift.engine.graph.graph import (
 )
 from genolift.engine.graph.recurrent_operations import RECURRENT
 from genolift.engine.graph.source import source_line
-from genolift.engine.graph.torch_internals import formula, is_fixed, is_known_from_values_alone, schema_of
 from genolift.engine.graph.tracing import in_precision
+from genolift.engine.torch_internals import formula, is_fixed, is_known_from_values_alone, schema_of
 from genolift.errors import InputError
 
 _BROADCAST_BY_AUTOGRAD = {aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor}

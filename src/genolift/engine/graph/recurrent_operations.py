@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from genolift.engine.graph.stepping import named, stepped
-from genolift.engine.graph.torch_internals import recurrent_function
 from genolift.engine.rules.activations import ACTIVATIONS
+from genolift.engine.torch_internals import recurrent_function
 
 _OPTIONS = (
     "Tensor[] params, bool has_biases, int num_layers, float dropout, bool train, bool bidirectional, "

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from genolift.engine.graph.graph import UnsupportedOperation
 from genolift.engine.graph.program import placed
 from genolift.engine.graph.source import first_line
-from genolift.engine.graph.torch_internals import before_compiling, replace_tensors
+from genolift.engine.torch_internals import before_compiling, replace_tensors
 from genolift.errors import InputError
 
 

@@ -14,7 +14,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from genolift.engine.backends.devices import may_hold
+from genolift.engine.devices import may_hold
 
 ROUNDING_UNITS = 8
 """Of the values that a part of dx comes from; a smaller part is rounding."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from genolift.engine.backends.devices import HOST, Cpu, place
+from genolift.engine.devices import HOST, Cpu, place
 from genolift.engine.run.footprint import Footprint, alone
 from genolift.engine.run.job import Split
 from genolift.engine.run.run import Runner

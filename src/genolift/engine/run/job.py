@@ -17,13 +17,13 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from genolift.engine.backends.devices import place
-from genolift.engine.graph.torch_internals import says_memory_is_exhausted
+from genolift.engine.devices import place
 from genolift.engine.kinds.pairs import Activations, Pairs
 from genolift.engine.run.backward import multipliers as multipliers_of
 from genolift.engine.run.explained import Explained
 from genolift.engine.run.given import as_tensor
 from genolift.engine.run.run import Runner, batches
+from genolift.engine.torch_internals import says_memory_is_exhausted
 from genolift.errors import InputError
 
 Path = Sequence[tuple[float, float]]

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from genolift.engine.graph.torch_internals import every_operation, is_composed_of_others, schema_of
+from genolift.engine.torch_internals import every_operation, is_composed_of_others, schema_of
 
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _PATH = re.compile(r"[\w.\-+ ]*")  # of a parameter: what ModuleDict and ParameterDict take, but no quotes

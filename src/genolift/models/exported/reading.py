@@ -24,7 +24,7 @@ from torch.export.graph_signature import InputKind, TensorArgument
 from torch.export.pt2_archive import PT2ArchiveWriter
 
 from genolift.engine.graph import recurrent_operations  # noqa: F401 - its operations may be a program's
-from genolift.engine.graph.torch_internals import schema_of
+from genolift.engine.torch_internals import schema_of
 from genolift.errors import InputError
 from genolift.files.integrity import json_in, opened_archive
 from genolift.models.exported.program_check import UnsafeError, check_path, checked, checked_payload

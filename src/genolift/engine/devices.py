@@ -9,7 +9,7 @@ import psutil
 import torch
 from torch import Tensor
 
-from genolift.engine.graph.torch_internals import give_back_freed_memory, keep_freed_memory
+from genolift.engine.torch_internals import give_back_freed_memory, keep_freed_memory
 
 _CPU_BATCH_BYTES = 160 * 2**20
 """Small batches, whose values stay near the processor, are faster than large ones (benchmarks/README.md)."""
