@@ -155,7 +155,7 @@ def test_a_record_that_cannot_be_unpacked_is_refused(tmp_path: Path, compression
     data = bytearray((tmp_path / "model.pt").read_bytes())
     data[60:100] = b"\xff" * 40
     (tmp_path / "model.pt").write_bytes(data)
-    assert "model.pt: is no whole zip archive (" in refused(str(tmp_path / "model.pt"))
+    assert "model.pt: is not a complete zip archive (" in refused(str(tmp_path / "model.pt"))
 
 
 def test_an_archive_whose_records_overlap_is_refused(tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_an_archive_whose_records_overlap_is_refused(tmp_path: Path) -> None:
         archive.writestr("o/data.pkl", bytes(1000))
         record = archive.getinfo("o/data.pkl")
         archive.filelist += [record] * 3
-    assert "is no whole zip archive (its records overlap); copy it again" in refused(str(path))
+    assert "is not a complete zip archive (its records overlap); copy it again" in refused(str(path))
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_json_that_no_model_has_is_refused_in_every_form(tmp_path: Path, text: s
     with h5py.File(tmp_path / "m.h5", "w") as file:
         file.attrs["model_config"] = text[: 2**20]
     for name in ("m.json", "m.keras", "m.h5"):
-        assert "is no whole " in refused(str(tmp_path / name))
+        assert "is not a complete " in refused(str(tmp_path / name))
     with zipfile.ZipFile(tmp_path / "m.pt2", "w") as archive:
         archive.writestr("m/models/model.json", text)
     assert "is no exported program that torch" in refused(str(tmp_path / "m.pt2"))
@@ -203,7 +203,7 @@ def test_a_piece_of_a_work_that_was_damaged_is_computed_again(tmp_path: Path) ->
             "conv.weight is a sparse tensor",
         ),
         (torch.empty(6, 4, 7, device="meta"), "conv.weight is on the meta device, without values"),
-        (torch.ones(6, 4, 7, dtype=torch.complex64), "conv.weight is complex, and real in "),
+        (torch.ones(6, 4, 7, dtype=torch.complex64), "conv.weight is complex, but real in "),
     ],
     ids=["of 16 TiB", "sparse", "without values", "complex"],
 )
@@ -225,7 +225,7 @@ def test_a_safetensors_header_of_another_size_is_refused(made: Study, tmp_path: 
     data = Path(made.model.path).read_bytes()
     (tmp_path / "m.safetensors").write_bytes(size.to_bytes(8, "little") + data[8:])
     message = refused(of(made, tmp_path / "m.safetensors"))
-    assert "is no whole safetensors file" in message or "cannot be read as a model" in message
+    assert "is not a complete safetensors file" in message or "cannot be read as a model" in message
 
 
 @pytest.mark.parametrize("length", [0, -5, 10**12])
@@ -233,7 +233,7 @@ def test_an_input_length_that_no_model_has_is_said(made: Study, length: int) -> 
     model = genolift.load_model(made.model)
     model.input_length = length  # type: ignore[union-attr]
     with pytest.raises(
-        genolift.InputError, match=f"says that its input has {length} bases; give model.input_length"
+        genolift.InputError, match=f"claims that its input has {length} bases; give model.input_length"
     ):
         input_length(model, made.model)
 
@@ -263,4 +263,4 @@ def test_a_file_that_only_ends_as_an_archive_does_is_read_as_what_it_is(made: St
     genolift.load_model(of(made, tmp_path / "old.pt"))
     whole = (made.folder / "weights.pt").read_bytes()
     (tmp_path / "late.keras").write_bytes(b"{" + whole)
-    assert "is no whole Keras architecture" in refused(str(tmp_path / "late.keras"))
+    assert "is not a complete Keras architecture" in refused(str(tmp_path / "late.keras"))

@@ -155,7 +155,7 @@ def test_a_written_programs_layout_is_not_changed_twice(
     with caplog.at_level(logging.WARNING, "genolift"):
         program = genolift.load_model({"path": str(folder / "model.pt2"), "alphabet": "AGCT"})
     check_same(program, genolift.load_model(spec), 30, precision="float64")
-    assert "as genolift export wrote it; model.axes and model.alphabet are left out" in caplog.text
+    assert "as genolift export wrote it; model.axes and model.alphabet are ignored" in caplog.text
 
 
 def test_a_model_in_double_precision_is_written_in_it(folder: Path) -> None:

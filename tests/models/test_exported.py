@@ -293,7 +293,7 @@ def test_a_program_without_the_values_of_a_constant_is_refused_as_it_is_read(pro
 def test_what_is_no_program_is_said(program: Path, tmp_path: Path) -> None:
     whole = program.read_bytes()
     (tmp_path / "cut.pt2").write_bytes(whole[: len(whole) // 2])
-    assert "is no whole zip archive" in refused_in(tmp_path / "cut.pt2")
+    assert "is not a complete zip archive" in refused_in(tmp_path / "cut.pt2")
     (tmp_path / "empty.pt2").write_bytes(b"")
     assert "cannot be" not in refused_in(tmp_path / "empty.pt2")
     assert "is empty; copy it again" in refused_in(tmp_path / "empty.pt2")

@@ -162,13 +162,13 @@ def test_of_two_sets_of_weights_in_a_checkpoint_the_one_left_out_is_said(
     weights, other = made(folder).state_dict(), made(folder).state_dict()
     with caplog.at_level(logging.WARNING, "genolift"):
         check_same(loaded(folder, {"model": weights, "ema": other}), weights)
-    assert "weights are those of 'model'; left out are ema" in caplog.text
+    assert "using the weights under 'model'; ignored: ema" in caplog.text
 
 
 def test_a_checkpoint_without_weights_says_what_it_holds(folder: Path) -> None:
     message = refused(folder, {"ema": made(folder).state_dict(), "epoch": 3})
     assert (
-        "holds ema, epoch, and no state dict; save model.state_dict(), alone or under 'state_dict'" in message
+        "holds ema, epoch, but no state dict; save model.state_dict(), alone or under 'state_dict'" in message
     )
     assert "holds no weights" in refused(folder, {})
 
@@ -180,7 +180,7 @@ def test_a_lightning_modules_other_keys_are_left_out_and_said(
     saved = {"state_dict": prefixed(weights, "model.") | {"criterion.weight": torch.ones(2)}}
     with caplog.at_level(logging.WARNING, "genolift"):
         check_same(loaded(folder, saved), weights)
-    assert "left out is what is not the model's: criterion.*" in caplog.text
+    assert "ignored keys that are not the model's: criterion.*" in caplog.text
 
 
 def test_a_loss_beside_a_models_own_keys_is_left_out_and_said(
@@ -189,7 +189,7 @@ def test_a_loss_beside_a_models_own_keys_is_left_out_and_said(
     weights = made(folder).state_dict()
     with caplog.at_level(logging.WARNING, "genolift"):
         check_same(loaded(folder, weights | {"loss_fn.pos_weight": torch.ones(2)}), weights)
-    assert "left out is what is not the model's: loss_fn.*" in caplog.text
+    assert "ignored keys that are not the model's: loss_fn.*" in caplog.text
     assert "1 unexpected (head.weight)" in refused(folder, weights | {"head.weight": torch.ones(2)})
 
 
@@ -197,7 +197,7 @@ def test_of_several_models_in_a_file_none_is_guessed(folder: Path) -> None:
     weights = made(folder).state_dict()
     message = refused(folder, prefixed(weights, "teacher.") | prefixed(weights, "student."))
     assert "several sets of weights that fit" in message
-    assert "(student.*, teacher.*); save the one to explain alone" in message
+    assert "(student.*, teacher.*); save only the one to explain" in message
     check_same(loaded(folder, prefixed(weights, "model.") | prefixed(weights, "teacher.")), weights)
 
 
@@ -237,7 +237,7 @@ def test_two_weights_for_a_tensor_that_layers_share_are_refused(folder: Path) ->
     weights = {key: value.clone() for key, value in made(folder, "Shared").state_dict().items()}
     check_same(loaded(folder, weights, "Shared"), weights)
     weights["second.weight"] += 1
-    assert "first.weight and second.weight differ, and are one weight in" in refused(
+    assert "first.weight and second.weight differ, but are one weight in" in refused(
         folder, weights, "Shared"
     )
 
@@ -248,15 +248,15 @@ def test_two_weights_for_a_tensor_that_layers_share_are_refused(folder: Path) ->
         (
             "Net",
             "Larger",
-            "the class has layers that the file has no weights for: name the class that was trained",
+            "the class has layers without weights in the file: name the class that was trained",
         ),
         ("Larger", "Net", "name the class that has them"),
         (
             "Larger",
             "Untied",
-            "none of the keys is the class's: name the class that the weights were trained in",
+            "none of the keys belongs to the class: name the class that the weights were trained in",
         ),
-        ("Untied", "Shared", "name the class that was trained, in which they are two"),
+        ("Untied", "Shared", "name the class that was trained, in which they are separate"),
     ],
 )
 def test_naming_the_class_that_was_trained_mends_what_another_is_refused_for(
@@ -317,7 +317,7 @@ def test_renamed_layers_are_said_by_their_names(folder: Path) -> None:
 
 def test_the_weights_of_another_model_are_said(folder: Path) -> None:
     message = refused(folder, {"encoder.weight": torch.rand(2, 2)})
-    assert "none of the keys is the class's: name the class that the weights were trained in" in message
+    assert "none of the keys belongs to the class: name the class that the weights were trained in" in message
 
 
 def as_numpy_1_writes(path: Path) -> None:
@@ -376,7 +376,7 @@ def test_weights_that_are_arrays_are_read(folder: Path) -> None:
     check_same(loaded(folder, {"model": arrays, "loss": np.float32(3)}), weights)
     message = refused(folder, {"loss": np.float64(1.5), "net": weights})
     assert (
-        "holds loss, net, and no state dict; save model.state_dict(), alone or under 'state_dict'" in message
+        "holds loss, net, but no state dict; save model.state_dict(), alone or under 'state_dict'" in message
     )
     assert "no state dict" in refused(folder, {key: np.array(["text"]) for key in weights})
     np.savez(folder / "arrays.npz", weight=np.zeros(3))
@@ -392,5 +392,7 @@ def test_numbers_of_numpys_in_hyper_parameters_are_said_as_a_config_takes_them(f
 
 def test_a_pointer_of_git_lfs_is_said(folder: Path) -> None:
     (folder / "saved.pt").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
-    with pytest.raises(genolift.InputError, match="is a pointer of Git LFS, not the file; run git lfs pull"):
+    with pytest.raises(
+        genolift.InputError, match="is a Git LFS pointer, not the file itself; run git lfs pull"
+    ):
         genolift.load_model(folder / "saved.pt")

@@ -165,7 +165,7 @@ def test_a_spectral_norm_that_the_file_has_not_is_refused_with_its_mend(folder: 
     weights = trained(folder, "plain").state_dict()
     message = refused(folder, weights, "old_spectral")
     assert (
-        "the file has conv.weight, up.weight, rnn.weight_hh_l0, ... without a norm: take it off the"
+        "the file has conv.weight, up.weight, rnn.weight_hh_l0, ... without a norm: remove it from the"
         in message
     )
     check_outputs(loaded(folder, weights, "plain"), loaded(folder, weights, "plain"))
@@ -204,7 +204,7 @@ def test_what_the_class_does_not_need_is_left_out_and_said(
     with caplog.at_level(logging.WARNING, "genolift"):
         check_outputs(loaded(folder, weights, "Counted"), model)
     assert (
-        f"left out is what {folder}/model.py:Counted does not need: {key.rpartition('.')[2]}" in caplog.text
+        f"ignored keys that {folder}/model.py:Counted does not need: {key.rpartition('.')[2]}" in caplog.text
     )
 
 
@@ -232,14 +232,14 @@ def test_places_that_a_class_makes_may_be_missing(folder: Path) -> None:
     check_outputs(loaded(folder, weights, "Counted"), model)
     del weights["conv.bias"]
     message = refused(folder, weights, "Counted")
-    assert "1 missing (conv.bias); the class has layers that the file has no weights for" in message
+    assert "1 missing (conv.bias); the class has layers without weights in the file" in message
 
 
 def test_a_buffer_that_the_class_computes_otherwise_is_refused_with_its_mend(folder: Path) -> None:
     angles = torch.tensor([1.0, 2.0, 3.0])
     weights = made(folder, "Counted").state_dict() | {"angles": angles}
     message = refused(folder, weights, "Counted")
-    assert "the class computes angles with other values: register them there with persistent=True" in message
+    assert "the class computes angles with different values: register them with persistent=True" in message
     (folder / "model.py").write_text(SOURCE.replace("persistent=False", "persistent=True"))
     assert torch.equal(loaded(folder, weights, "Counted").angles, angles)
 

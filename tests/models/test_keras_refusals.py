@@ -200,9 +200,9 @@ def test_a_malicious_pickle_is_not_run(tmp_path: Path, suffix: str) -> None:
 
 def test_a_damaged_file_is_said(saved: Path) -> None:
     for name, said in {
-        "model.keras": "is no whole",
+        "model.keras": "is not a complete",
         "model.h5": "cannot be read as an HDF5 file of Keras (",
-        "model.json": "is no whole Keras architecture in JSON",
+        "model.json": "is not a complete Keras architecture in JSON",
     }.items():
         whole = (saved / name).read_bytes()
         (saved / name).write_bytes(whole[: len(whole) // 2])
@@ -211,7 +211,7 @@ def test_a_damaged_file_is_said(saved: Path) -> None:
         assert said in message
         assert "copy it again" in message
     (saved / "model.json").write_text("[" * 100_000)
-    assert "is no whole Keras architecture" in refused(f"{saved}/model.json")
+    assert "is not a complete Keras architecture" in refused(f"{saved}/model.json")
     (saved / "model.json").write_text('{"a": 1}')
     both = {"path": f"{saved}/model.json", "weights": f"{saved}/model.weights.h5"}
     assert "holds no Keras architecture; give what model.save or model.to_json wrote" in refused(both)

@@ -117,7 +117,7 @@ def test_what_a_models_file_has_imported_from_pythons_own_is_not_called(tmp_path
     source = "from functools import partial\nfrom os import system\npart = partial(partial(system), 'true')"
     (tmp_path / "model.py").write_text(source)
     for name in ("system", "part"):
-        with pytest.raises(genolift.InputError, match=f"{name} is from Python's own module posix"):
+        with pytest.raises(genolift.InputError, match=f"{name} belongs to Python's own module posix"):
             make_module(f"{tmp_path}/model.py:{name}", {}, trust=trust)
 
 
@@ -132,7 +132,7 @@ def test_a_function_of_a_package_is_called_only_when_trusted(
     for name in ("package_with_maker:make", "site-packages/package_with_maker.py:make", "torch.hub:load"):
         with pytest.raises(genolift.InputError) as error:
             make_module(name, {})
-        assert "may do anything when it is called; name a torch.nn.Module" in str(error.value)
+        assert "could do anything when called; name a torch.nn.Module" in str(error.value)
         if "hub" not in name:
             assert type(make_module(name, {}, trust=True)).__name__ == "Small"
     for name in ("package_with_maker:Small", "model.py:Small", "model.py:make", "model.py:own"):
@@ -250,7 +250,7 @@ def test_a_module_may_lie_in_the_working_folder(tmp_path: Path, monkeypatch: pyt
     assert isinstance(make_module("mine_here.net:Small", {}), nn.Module)
     assert isinstance(make_module("mine_here/net.py:Small", {}), nn.Module)
     (tmp_path / "mine_here" / "net.py").write_text("from ..layers import FILTERS\n" + SOURCE)
-    with pytest.raises(genolift.InputError, match=r"name it as its package's, package\.module:Class"):
+    with pytest.raises(genolift.InputError, match=r"name it with its package, package\.module:Class"):
         make_module("mine_here/net.py:Small", {})
 
 
@@ -272,7 +272,7 @@ def test_a_trusted_pickle_finds_its_module_beside_it(tmp_path: Path) -> None:
         assert list(said) == ["mine_beside.py", "mine_parts.py"]
     del sys.modules["mine_beside"], sys.modules["mine_parts"]
     (tmp_path / "mine_beside.py").unlink()
-    assert "was saved with code that is not found (No module named 'mine_beside')" in refused(whole)
+    assert "was saved with code that cannot be found (No module named 'mine_beside')" in refused(whole)
 
 
 @pytest.mark.parametrize("way", ["", ", pickle_protocol=4", ", _use_new_zipfile_serialization=False"])
@@ -318,13 +318,13 @@ def test_weights_that_do_not_fit_are_said_key_by_key(folder: Path) -> None:
     torch.save([1, 2], folder / "list.pt")
     assert "holds a list, not a state dict" in refused(spec(folder, path=f"{folder}/list.pt"))
     (folder / "cut.safetensors").write_bytes((folder / "weights.safetensors").read_bytes()[:-20])
-    assert "no whole safetensors file" in refused(spec(folder, path=f"{folder}/cut.safetensors"))
+    assert "not a complete safetensors file" in refused(spec(folder, path=f"{folder}/cut.safetensors"))
 
 
 @pytest.mark.parametrize("key", ["weights", "custom_layers"])
 def test_a_key_of_keras_models_is_refused_for_any_other_and_not_passed_over(folder: Path, key: str) -> None:
     other = folder / "weights.safetensors"
-    with pytest.raises(genolift.InputError, match=rf"^model\.{key}: is of use to Keras models alone"):
+    with pytest.raises(genolift.InputError, match=rf"^model\.{key}: applies only to Keras models"):
         genolift.load_model(spec(folder, **{key: str(other)}))
 
 

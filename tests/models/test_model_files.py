@@ -131,9 +131,9 @@ def test_shards_that_are_not_what_the_index_says_are_refused(tmp_path: Path) -> 
     folder, _ = folder_of(tmp_path, "safetensors", shards=2)
     first, second = sorted(folder.glob("model-*"))
     second.write_bytes(first.read_bytes())
-    assert "lacks conv.bias and 1 more keys, which the index says that it has" in refused(spec(folder))
+    assert "lacks conv.bias and 1 more keys, which the index lists for it" in refused(spec(folder))
     second.write_bytes(first.read_bytes()[:-4])
-    assert f"{second}: is no whole safetensors file" in refused(spec(folder))
+    assert f"{second}: is not a complete safetensors file" in refused(spec(folder))
     second.write_text("{}")
     assert f"{second}: is JSON, not a file of weights" in refused(spec(folder))
 
@@ -197,7 +197,7 @@ def test_a_config_takes_a_folder_and_checks_its_files(tmp_path: Path) -> None:
 def test_no_output_is_written_over_a_shard(tmp_path: Path) -> None:
     folder, _ = folder_of(tmp_path, "safetensors", shards=2)
     shard = next(folder.glob("*00001-of*"))
-    with pytest.raises(genolift.InputError, match="is an input too"):
+    with pytest.raises(genolift.InputError, match="is also an input"):
         check_outputs([shard], inputs=ModelSpec.of(spec(folder)).files)
 
 

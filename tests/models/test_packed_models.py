@@ -70,7 +70,9 @@ def test_a_compressed_model_is_said_with_the_command_that_unpacks_it(
 ) -> None:
     (tmp_path / f"m.pt.{suffix}").write_bytes(compressed(weights))
     message = refused_in(tmp_path, f"m.pt.{suffix}")
-    assert f"is compressed by {by}, not a model's file; unpack it ({by} -dc m.pt.{suffix} > m.pt)" in message
+    assert (
+        f"is compressed with {by}, not a model's file; unpack it ({by} -dc m.pt.{suffix} > m.pt)" in message
+    )
     if by == "gzip":  # the others are not on every machine
         command = re.search(r"unpack it \((.*?)\)", message)
         assert command is not None

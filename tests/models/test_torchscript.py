@@ -224,7 +224,7 @@ def test_a_script_that_values_lead_is_refused_by_its_operation_and_read_as_a_tra
     torch.jit.save(torch.jit.script(OnValues()), str(tmp_path / "saved.pt"))
     message = refused_in(tmp_path / "saved.pt", trust=True, input_length=30)
     assert "(while bool(total.sum() < 3000):): " in message
-    assert "save a trace in its place, torch.jit.trace(model.eval(), example), or load the module" in message
+    assert "save a trace instead, torch.jit.trace(model.eval(), example), or load the module" in message
     torch.jit.save(torch.jit.trace(OnValues(), torch.ones(25, 4, 30)), str(tmp_path / "saved.pt"))
     read = genolift.load_model({"path": f"{tmp_path}/saved.pt", "trust": True, "input_length": 30})
     assert torch.equal(read.module()(torch.ones(25, 4, 30)), torch.full((25, 1), 120.0))
@@ -266,7 +266,7 @@ def test_torchscript_that_is_not_trusted_is_refused(network: nn.Module, tmp_path
     torch.jit.save(torch.jit.script(network), str(tmp_path / "saved.pt"))
     assert (
         "is TorchScript, which can run code when read; load the module that it was made from, with its "
-        "class, or write that with genolift export; or, if you trust its source, set trust: true"
+        "class, or export that with genolift export; or, if you trust its source, set trust: true"
     ) in refused_in(tmp_path / "saved.pt")
     assert "does not say its input length; give model.input_length" in refused_in(
         tmp_path / "saved.pt", trust=True

@@ -124,7 +124,7 @@ def parsed_json(text: str | bytes) -> Any:
 
 def _damage(path: Path, where: str) -> AbstractContextManager[None]:
     def refusal(why: str) -> InputError:
-        what = f"is no whole zip archive ({why[:120]})"
+        what = f"is not a complete zip archive ({why[:120]})"
         return InputError(what, where=f"{where}: {path}", remedy="copy it again")
 
     return refused_as(refusal, DAMAGE)

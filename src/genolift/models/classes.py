@@ -1,8 +1,8 @@
 """From the name of a class in the user's own code to an instance.
 
-The Python file or module that defines the class is named by the user, and is run. What is called of it is a
-class of models, or a function of the user's own file: a function of a package may do anything, and is called
-only where the user says ``trust``; Python's own modules have no models.
+The user names the Python file or module that defines the class, and it is run. Only a model class, or a
+function in the user's own file, is then called: a package's function could do anything, and needs ``trust``.
+Python's own modules are refused.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from genolift.files.whole import existing_file
 from genolift.models.own_code import OwnCode, importable_from, module_by_name, own_code, plain_names
 
 _FAILED = (Exception, SystemExit)
-"""What the user's code may raise: a script may end the interpreter when it is imported."""
+"""What the user's code may raise; a script may exit when it is imported."""
 
 
 @dataclass(frozen=True)
 class ModelClass:
-    """A class of models, or a function that makes one."""
+    """A model class, or a function that makes a model."""
 
     name: str
     where: str
     made_by: Callable[..., Any]
     code: OwnCode | None
-    """The user's own file; None for a package's."""
+    """The user's own file; None for a package."""
 
     def make(self, arguments: Mapping[str, Any]) -> nn.Module:
         """Return an instance.
@@ -45,7 +45,7 @@ class ModelClass:
         Raises
         ------
         InputError
-            If the class does not take the arguments, or makes no module.
+            If the class does not accept the arguments, or does not make a module.
         """
         with self._importable():
             try:
@@ -61,7 +61,7 @@ class ModelClass:
         return model
 
     def keywords(self) -> dict[str, Any]:
-        """Return the keywords that it takes, with their defaults, None where there is none."""
+        """Return the keywords that it takes with their defaults, None for those without."""
         try:
             parameters = inspect.signature(self.made_by).parameters.values()
         except (TypeError, ValueError):
@@ -79,7 +79,7 @@ class ModelClass:
         given = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
         what = f"{self.name}({given}) raises {type(error).__name__}: {plain_names(str(error))}"
         if isinstance(error, ImportError):
-            remedy = "install the module, or put its file beside the class's"
+            remedy = "install the module, or put its file next to the class's"
         else:
             remedy = "give the keyword arguments that the model was trained with, as model.arguments"
             remedy += _signature(self.made_by)
@@ -89,13 +89,13 @@ class ModelClass:
 def model_class(class_name: str, *, trust: bool = False) -> ModelClass:
     """Return the class "path/to/model.py:Class" or "package.module:Class".
 
-    In the place of a class there may be a function that makes a module: one of the user's own file, or, with
-    ``trust``, of a package.
+    Instead of a class it may be a function that makes a module: from the user's own file or, with ``trust``,
+    from a package.
 
     Raises
     ------
     InputError
-        If there is no such file, module or class, or it is not one that may be called.
+        If the file, module or class does not exist, or may not be called.
     """
     where = f"model.class: {class_name}"
     location, _, name = class_name.rpartition(":")
@@ -131,7 +131,7 @@ def make_module(class_name: str, arguments: Mapping[str, Any], *, trust: bool = 
 
 
 def class_file(class_name: str | None) -> Path | None:
-    """Return the Python file that a loaded model's class was taken from; None where no class is named."""
+    """Return the Python file that defines a loaded model's class; None if no class is named."""
     location = (class_name or "").rpartition(":")[0]
     if location.endswith(".py"):
         return Path(location)
@@ -140,13 +140,13 @@ def class_file(class_name: str | None) -> Path | None:
 
 
 def imported(location: str, where: str) -> tuple[ModuleType, OwnCode | None]:
-    """Return the module of a Python file, or of a name such as "package.module"; with what the file is, where
-    it is the user's own.
+    """Return the module of a Python file or of a name such as "package.module", and the file if it is the
+    user's own.
 
     Raises
     ------
     InputError
-        If there is none, it is Python's own, or running it raises.
+        If it does not exist, is Python's own, or raises when it is run.
     """
     if location.endswith(".py"):
         file = existing_file(location, where=where.partition(":")[0])
@@ -160,14 +160,14 @@ def imported(location: str, where: str) -> tuple[ModuleType, OwnCode | None]:
         raise InputError(
             f"cannot be imported ({type(error).__name__}: {error})",
             where=where,
-            remedy="install the package, run where it lies, or name a .py file",
+            remedy="install the package, run in its folder, or name a .py file",
         ) from error
 
 
 def _check_called(
     made_by: Callable[..., Any], name: str, where: str, code: OwnCode | None, *, trust: bool
 ) -> None:
-    """Raise `InputError` unless something is a class of models, of the user's own file, or trusted."""
+    """Raise `InputError` unless an object is a model class, from the user's own file, or trusted."""
     if _is_model_class(made_by):
         return
     while isinstance(made_by, functools.partial):
@@ -175,14 +175,14 @@ def _check_called(
     home = str(getattr(made_by, "__module__", None) or "")
     if home.partition(".")[0] in sys.stdlib_module_names:
         raise InputError(
-            f"{name} is from Python's own module {home}", where=where, remedy="name a torch.nn.Module"
+            f"{name} belongs to Python's own module {home}", where=where, remedy="name a torch.nn.Module"
         )
     if trust or (code is not None and code.holds(home)) or _is_model_class(made_by):
         return
     raise InputError(
-        f"{name} is no torch.nn.Module and not your file's own, and may do anything when it is called",
+        f"{name} is neither a torch.nn.Module nor defined in your file, and could do anything when called",
         where=where,
-        remedy="name a torch.nn.Module, or a function of your own .py file that calls it, or, if you trust "
+        remedy="name a torch.nn.Module, or a function in your own .py file that calls it, or, if you trust "
         "it, set trust: true",
     )
 
@@ -195,9 +195,9 @@ def _run(file: Path, where: str) -> OwnCode:
         raise InputError(
             f"running it raises {type(error).__name__}: {plain_names(str(error))}",
             where=where,
-            remedy="name it as its package's, package.module:Class, and run in the folder of the package"
+            remedy="name it with its package, package.module:Class, and run in the package's folder"
             if beyond
-            else "mend the model's file",
+            else "fix the model's file",
         ) from error
 
 

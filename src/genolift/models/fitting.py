@@ -1,7 +1,7 @@
-"""Weights put into the class that they belong to, under whatever names they were saved.
+"""Weights loaded into the class that they belong to, under whatever names they were saved.
 
-Wrappers and trainers put prefixes before a model's own keys, and other modules' keys beside them. What does
-not fit is said with what would probably mend it (`misfits`).
+Wrappers and trainers add prefixes to a model's own keys, and store other modules' keys along with them. What
+does not fit is reported with the likely fix (`misfits`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from genolift.models.spare import computed_buffers, is_extra_state, is_optional,
 _LOG = logging.getLogger("genolift")
 _KNOWN_PREFIXES = ("", "module.", "model.", "net.", "network.")
 _WRAPPERS = re.compile(r"(?:(?<=\.)|^)(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
-"""What torch.compile, FSDP and activation checkpointing put before the keys of the module that they wrap."""
+"""Prefixes that torch.compile, FSDP and activation checkpointing add to the keys of the wrapped module."""
 _OF_TRAINING = re.compile(
     r"(^|[._])(criterion|loss\w*|metrics?|accuracy|auroc|auprc)([._]|$)|_(loss|metrics?)\."
 )
@@ -33,12 +33,12 @@ _OF_TRAINING = re.compile(
 
 @dataclass(frozen=True)
 class _Class:
-    """What a class takes."""
+    """The state that a class accepts."""
 
     wanted: Mapping[str, Any]
-    """Its state, by key: tensors, and of extra state anything."""
+    """By key: tensors, and any value for extra state."""
     computed: Mapping[str, Tensor]
-    """The buffers that it computes and does not save."""
+    """Buffers that it computes and does not save."""
     transposed: frozenset[str]
     """The keys of weights of transposed convolutions."""
 
@@ -54,13 +54,13 @@ class _Class:
 
 @dataclass(frozen=True)
 class _Fit:
-    """Weights under the class's own names, and the keys of the file that are left out."""
+    """Weights under the class's own names, and the keys of the file that were ignored."""
 
     weights: dict[str, Any]
     others: list[str]
-    """Those of other modules."""
+    """Keys of other modules."""
     spare: list[str]
-    """Those of the model that the class does not need."""
+    """The model's keys that the class does not need."""
 
 
 def fill(
@@ -84,9 +84,9 @@ def fill(
     where
         The file, for errors.
     class_name, arguments, keywords
-        The model's class, what it was given, and what it takes with its defaults.
+        The model's class, the arguments it was given, and those it takes with their defaults.
     settings
-        What the file says of how the model was made.
+        The file's description of how the model was made.
     make
         Makes the class with other arguments.
     trust
@@ -105,7 +105,7 @@ def fill(
         raise InputError(
             f"holds several sets of weights that fit {class_name} ({', '.join(map(star, prefixes))})",
             where=where,
-            remedy="save the one to explain alone",
+            remedy="save only the one to explain",
         )
     fit = fitting[prefixes[0]] if prefixes else _nearest(weights, of_class)
     chosen = fit.weights
@@ -116,11 +116,11 @@ def fill(
     _check_values(chosen, wanted, where, class_name, trust=trust)
     _check_tied(chosen, wanted, where, class_name)
     if fit.others:
-        _LOG.warning("%s: left out is what is not the model's: %s", where, few(_groups(fit.others)))
+        _LOG.warning("%s: ignored keys that are not the model's: %s", where, few(_groups(fit.others)))
     if fit.spare:
         names = dict.fromkeys(key.rpartition(".")[2] for key in fit.spare)
-        _LOG.warning("%s: left out is what %s does not need: %s", where, class_name, few(list(names)))
-    model.load_state_dict(chosen, strict=False)  # each key was looked at
+        _LOG.warning("%s: ignored keys that %s does not need: %s", where, class_name, few(list(names)))
+    model.load_state_dict(chosen, strict=False)  # every key was checked
 
 
 def _check_values(
@@ -130,35 +130,35 @@ def _check_values(
         if is_extra_state(key):
             if may_hold_code(value) and not trust:
                 raise InputError(
-                    f"{key} may be a pickle, which {class_name} could run when it is given it",
+                    f"{key} may be a pickle, which {class_name} could run when it receives it",
                     where=where,
-                    remedy="leave it out of the file, and have the class keep no extra state, or, if you "
+                    remedy="remove it from the file, and have the class keep no extra state, or, if you "
                     "trust its source, set trust: true",
                 )
         elif value.is_complex() and not wanted[key].is_complex():
             raise InputError(
-                f"{key} is complex, and real in {class_name}",
+                f"{key} is complex, but real in {class_name}",
                 where=where,
-                remedy="check that the weights are of this class",
+                remedy="check that the weights belong to this class",
             )
 
 
 def _check_tied(chosen: Mapping[str, Any], wanted: Mapping[str, Any], where: str, class_name: str) -> None:
-    """Refuse two weights for one of the class's tensors, which would have the last of them alone."""
+    """Refuse two different weights for one of the class's tensors, which could hold only the last."""
     first: dict[tuple[Any, ...], str] = {}
     for key, value in chosen.items():
         memory = _memory(wanted.get(key))
         other = key if memory is None else first.setdefault(memory, key)
         if other != key and not torch.equal(chosen[other], value):
             raise InputError(
-                f"{other} and {key} differ, and are one weight in {class_name}",
+                f"{other} and {key} differ, but are one weight in {class_name}",
                 where=where,
-                remedy="name the class that was trained, in which they are two",
+                remedy="name the class that was trained, in which they are separate",
             )
 
 
 def _fittings(weights: Mapping[str, Any], of_class: _Class) -> Iterator[tuple[str, _Fit]]:
-    """Yield each prefix without which keys are those wanted, with the weights, and the keys left out."""
+    """Yield each prefix whose removal gives the wanted keys, with the weights and the ignored keys."""
     wanted = of_class.wanted
     plain = {_WRAPPERS.sub("", key): value for key, value in weights.items()}
     required = [key for key in wanted if not is_optional(key, wanted)]
@@ -180,7 +180,7 @@ def _fittings(weights: Mapping[str, Any], of_class: _Class) -> Iterator[tuple[st
         fit = _taken(within, of_class, others)
         if fit.weights.keys() <= wanted.keys() and all(key in fit.weights for key in required):
             yield prefix, fit
-    # The other way round: a wrapper class, and the weights of the module within it.
+    # The reverse: a wrapper class, and the weights of the module that it wraps.
     head = required[0].partition(".")[0] + "."
     if all(key.startswith(head) for key in wanted):
         fit = _taken({head + key: value for key, value in plain.items()}, of_class, [])
@@ -200,7 +200,7 @@ def _taken(weights: Mapping[str, Any], of_class: _Class, others: list[str]) -> _
 
 
 def _as_named(weights: Mapping[str, Any], of_class: _Class) -> dict[str, Any]:
-    """Return weights under the class's own names, and tied ones under each of theirs."""
+    """Return weights under the class's own names, tied ones under each of their names."""
     wanted = of_class.wanted
     named = {
         next((name for name in spellings(key) if name in wanted), key): value
@@ -208,7 +208,7 @@ def _as_named(weights: Mapping[str, Any], of_class: _Class) -> dict[str, Any]:
     }
     made_plain(named, wanted, of_class.transposed)
     given_norm(named, wanted)
-    # safetensors writes a tensor that two layers share once.
+    # safetensors writes a tensor shared by two layers only once.
     owners = {_memory(wanted[key]): value for key, value in named.items() if key in wanted}
     for key, value in wanted.items():
         if key not in named and _memory(value) is not None and _memory(value) in owners:
@@ -223,7 +223,7 @@ def _memory(tensor: Any) -> tuple[Any, ...] | None:
 
 
 def _nearest(weights: Mapping[str, Any], of_class: _Class) -> _Fit:
-    """Return weights without the prefix that leaves most of the keys wanted."""
+    """Return weights without the prefix whose removal gives the most wanted keys."""
     wanted = of_class.wanted
     plain = {_WRAPPERS.sub("", key): value for key, value in weights.items()}
     parts = [key.split(".") for key in plain]

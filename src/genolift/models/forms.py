@@ -1,4 +1,4 @@
-"""What a saved file is, by what it holds: a suffix says what somebody called it. Reads no pickle."""
+"""The format of a saved file, by its content rather than its suffix. Reads no pickle."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _OF_MODELS = (
     *(".pt", ".pth", ".pt2", ".ckpt", ".bin", ".pkl", ".safetensors"),
     *(".keras", ".h5", ".hdf5", ".json", ".yaml", ".pb"),
 )
-"""How the names of models' files end."""
+"""Suffixes of models' files."""
 _COMPRESSED: Mapping[bytes, tuple[str, Callable[..., Any]]] = {
     b"\x1f\x8b\x08": ("gzip", gzip.open),
     b"BZh": ("bzip2", bz2.open),
     b"\xfd7zXZ\x00": ("xz", lzma.open),
 }
-"""How compressed files begin, the command that compresses them, and what reads them."""
+"""First bytes of compressed files, the command that compresses them, and the module that reads them."""
 _TAR, _TAR_AT = b"ustar", 257
 _SHOWN = 3
 
 
 class Form(Enum):
-    """What a file holds, in the words of an error."""
+    """A file's format, in the words of an error."""
 
     PROGRAM = "an exported program"
     COMPILED = "a compiled program (AOTInductor)"
@@ -51,8 +51,8 @@ def form_of(path: Path) -> Form:
     Raises
     ------
     InputError
-        If it is empty, a zip archive that is not whole, a pointer of Git LFS to a file that is not here, or
-        packs a model's file or folder, as zip, tar, gzip, bzip2 and xz do.
+        If it is empty, a truncated zip archive, a Git LFS pointer instead of the file, or a zip, tar, gzip,
+        bzip2 or xz archive of a model's file or folder.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -61,7 +61,9 @@ def form_of(path: Path) -> Form:
         raise InputError("is empty", where=f"model.path: {path}", remedy="copy it again")
     if start.startswith(b"version https://git-lfs"):
         raise InputError(
-            "is a pointer of Git LFS, not the file", where=f"model.path: {path}", remedy="run git lfs pull"
+            "is a Git LFS pointer, not the file itself",
+            where=f"model.path: {path}",
+            remedy="run git lfs pull",
         )
     if start.startswith(b"PK\x03\x04"):
         return _form_of_zip(path)
@@ -85,7 +87,7 @@ def form_of(path: Path) -> Form:
 def _form_of_zip(path: Path) -> Form:
     with opened_archive(path, "model.path") as archive:
         names = archive.namelist()
-    within = {name.partition("/")[2] for name in names}  # torch's archives hold one folder
+    within = {name.partition("/")[2] for name in names}  # torch's archives have one top folder
     if any(name.startswith("models/") for name in within) or "serialized_exported_program.json" in names:
         return Form.PROGRAM
     if any("aotinductor/" in name for name in within):
@@ -108,7 +110,7 @@ def _form_of_zip(path: Path) -> Form:
 
 
 def _unpacking(path: Path, start: bytes) -> tuple[str, str] | None:
-    """Return what a packed file is, and how to unpack it; None of another."""
+    """Return a packed file's format and how to unpack it; None for other files."""
     with path.open("rb") as file:
         file.seek(_TAR_AT)
         if file.read(len(_TAR)) == _TAR:
@@ -122,9 +124,9 @@ def _unpacking(path: Path, start: bytes) -> tuple[str, str] | None:
         except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError):
             inside = b""
         if inside[_TAR_AT:] == _TAR:
-            return f"a tar archive, compressed by {kind}", f"unpack it (tar -xf {path.name})"
+            return f"a tar archive compressed with {kind}", f"unpack it (tar -xf {path.name})"
         unpacked = path.stem if path.suffix else f"{path.name}.unpacked"
-        return f"compressed by {kind}", f"unpack it ({kind} -dc {path.name} > {unpacked})"
+        return f"compressed with {kind}", f"unpack it ({kind} -dc {path.name} > {unpacked})"
     return None
 
 

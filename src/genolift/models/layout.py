@@ -16,23 +16,23 @@ from genolift.targets.targets import task_names
 
 
 class Described(nn.Module):
-    """A model made from what its file says of it, with no code of its author's."""
+    """A model built from its file's description alone, without its author's code."""
 
     order: list[str]
     """The names of its inputs, in the order of forward's arguments."""
     assumed: str | None
-    """What was taken for what the file does not say, in words."""
+    """What was assumed because the file does not say it, in words."""
 
 
 class Laid(nn.Module):
-    """A model of any layout as a model of one-hot DNA (row, base, position), bases A C G T.
+    """A model with any input layout, wrapped to take one-hot DNA (row, base, position), bases A C G T.
 
-    Every step is linear in the bases, so that contributions are as exact as the model's own.
+    The conversion is linear in the bases, so contributions are as exact as the model's own.
 
     Parameters
     ----------
     model
-        Takes inputs of ``axes``, with the channels of ``alphabet`` and then ``extra_channels`` more.
+        Takes inputs with ``axes``, whose channels are those of ``alphabet``, then ``extra_channels`` more.
     axes, alphabet, extra_channels
         As in `ModelSpec`.
     """
@@ -54,13 +54,13 @@ class Laid(nn.Module):
         bases
             (row, 4, position), A C G T.
         held
-            The extra channels, (row, channel, position), where there are some; then the model's further
+            The extra channels, (row, channel, position), if there are any; then the model's further
             arguments.
         """
         x = bases
         if self.letters != BASES:
             order = [BASES.index(letter) if letter != "N" else 4 for letter in self.letters]
-            if "N" in self.letters:  # one where no base is
+            if "N" in self.letters:  # 1 where there is no base
                 x = torch.cat([x, 1 - x.sum(1, keepdim=True)], 1)
             x = x[:, order]
         if self.extra_channels:
@@ -75,7 +75,7 @@ class Laid(nn.Module):
         return self.model(x, *held)
 
     def _channels(self, bases: Tensor, held: tuple[Tensor, ...]) -> Tensor:
-        """Return the extra channels, the first of what is held, checked to be as many as the model reads."""
+        """Return the extra channels, the first of the extra inputs, after checking their number."""
         wanted, length = self.extra_channels, bases.shape[2]
         if not held:
             raise InputError(
@@ -95,12 +95,12 @@ class Laid(nn.Module):
 def laid_out(
     model: nn.Module | ExportedProgram, spec: ModelSpec, axes: str = BASES_FIRST
 ) -> nn.Module | ExportedProgram:
-    """Return a model that takes (row, 4, position) of A C G T: itself where it does so already.
+    """Return a model that takes (row, 4, position) of A C G T: the model itself if it already does.
 
     Parameters
     ----------
     axes
-        What the model says of itself, where the spec does not.
+        The model's own axes, used if the spec names none.
     """
     axes = spec.axes or axes
     alphabet = spec.alphabet.upper().replace("U", "T")
@@ -116,22 +116,22 @@ def laid_out(
 
 
 def shape_of_program(program: ExportedProgram) -> tuple[int | None, ...]:
-    """Return the shape of a program's first input without the row's axis; None for an axis of any size."""
+    """Return the shape of a program's first input without the row axis; None for an axis of any size."""
     users = program.graph_signature.user_inputs
     first = next(node for node in program.graph.nodes if node.op == "placeholder" and node.name in users)
     return tuple(size if isinstance(size, int) else None for size in first.meta["val"].shape[1:])
 
 
 def length_of_shape(shape: Sequence[int | None], axes: str) -> int | None:
-    """Return the length in bases of an input of some shape and axes; None for any."""
+    """Return the length in bases of an input with this shape and axes; None for any length."""
     place = axes_of(axes).index("length")
     return shape[place] if place < len(shape) else None
 
 
 def axes_of_shape(shape: Sequence[int | None], channels: int) -> str | None:
-    """Return the axes of an input of ``shape``, without the row's, as "length,bases"; None if none fits.
+    """Return the axes of an input with ``shape``, which excludes rows, as "length,bases"; None if none fits.
 
-    Channels are known by their number, in an axis of a fixed size; of two, the last is taken.
+    The axis of the channels is the one with their number as its fixed size, the last one if there are two.
     """
     ones = [place for place, size in enumerate(shape) if size == 1]
     others = [place for place in range(len(shape)) if place not in ones]

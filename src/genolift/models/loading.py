@@ -1,7 +1,7 @@
-"""From what people saved to a callable model.
+"""From a saved file to a callable model.
 
-Weights and exported programs are read without running code (`weights`, `exported`): what could run any is
-refused, unless the user says ``trust`` by name. What a file is, is told by what it holds (`forms`).
+Weights and exported programs are read without running code (`weights`, `exported`): a file that could run
+code is refused unless the user sets ``trust``. A file's format is recognised by its content (`forms`).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from genolift.settings.model import BASES_FIRST, ModelSpec
 _LOG = logging.getLogger("genolift")
 Model = nn.Module | ExportedProgram
 _LONGEST_INPUT = 10**8
-"""Bases that no model's input exceeds: as one-hot float32 they take 1.6 GB."""
+"""More bases than any model's input has: as one-hot float32 they take 1.6 GB."""
 _KERAS = (Form.KERAS, Form.HDF5, Form.JSON)
 _KERAS_SUFFIXES = (".keras", ".h5", ".hdf5", ".json", ".yaml", ".yml")
 
@@ -52,12 +52,12 @@ def load_model(spec: str | Path | Mapping[str, Any] | ModelSpec) -> Model:
     Raises
     ------
     InputError
-        If a file or class does not exist or cannot be read, weights do not fit the class, or what could run
-        code is met without ``trust``.
+        If a file or class does not exist or cannot be read, weights do not fit the class, or a file could
+        run code and there is no ``trust``.
     """
     spec = ModelSpec.of(spec)
     if is_keras(spec):
-        # Keras is imported for its own models alone: it takes seconds, and is an extra
+        # Keras is imported only for Keras models: it takes seconds, and is an extra
         from genolift.models.keras.loading import load_keras
 
         net, axes = load_keras(spec)
@@ -77,14 +77,14 @@ def load_model(spec: str | Path | Mapping[str, Any] | ModelSpec) -> Model:
     if spec.axes is not None or spec.alphabet.upper().replace("U", "T") != "ACGT":
         _LOG.warning(
             "model.path: %s: takes (n, 4, length), A C G T, as genolift export wrote it; model.axes and "
-            "model.alphabet are left out",
+            "model.alphabet are ignored",
             spec.path,
         )
     return model
 
 
 def _axes(model: Model, spec: ModelSpec) -> str:
-    """Return the axes that a model says of itself: a program's inputs have shapes."""
+    """Return the axes that a model declares: a program's inputs have shapes."""
     if not isinstance(model, ExportedProgram):
         return BASES_FIRST
     shape, channels = shape_of_program(model), len(spec.alphabet) + spec.extra_channels
@@ -94,15 +94,15 @@ def _axes(model: Model, spec: ModelSpec) -> str:
 
 
 def is_keras(spec: ModelSpec) -> bool:
-    """Whether a model's file is Keras's.
+    """Whether a model's file is a Keras file.
 
     Raises
     ------
     InputError
-        If there is none.
+        If it does not exist.
     """
     path = Path(spec.path)
-    if (path / "saved_model.pb").is_file():  # a folder of TensorFlow's, whose Keras may be saved otherwise
+    if (path / "saved_model.pb").is_file():  # TensorFlow's folder; Keras can save it in another form
         return True
     if sharded(path) is not None:
         return False
@@ -111,7 +111,7 @@ def is_keras(spec: ModelSpec) -> bool:
 
 
 def own_model(spec: ModelSpec) -> Model:
-    """Return a model as its author made it, which takes its own layout; for Keras's see `load_keras`.
+    """Return a model as its author made it, with its own input layout; for Keras see `load_keras`.
 
     Raises
     ------
@@ -122,7 +122,7 @@ def own_model(spec: ModelSpec) -> Model:
     for key in ("weights", "custom_layers"):
         if getattr(spec, key) is not None:
             raise InputError(
-                f"is of use to Keras models alone, and {path} is none",
+                f"applies only to Keras models, and {path} is not one",
                 where=f"model.{key}",
                 remedy="leave it out; weights for a class are given as model.path",
             )
@@ -150,7 +150,7 @@ def own_model(spec: ModelSpec) -> Model:
 
 
 def _script(spec: ModelSpec) -> Callable[[], ModuleType] | None:
-    """Return what gives the file of the model's class, which a pickled module's script may have been."""
+    """Return a function that gives the module of the model's class, which may have been a pickle's script."""
     name = spec.class_name
     if name is None:
         return None
@@ -158,7 +158,7 @@ def _script(spec: ModelSpec) -> Callable[[], ModuleType] | None:
 
 
 def _is_as_it_is(module: nn.Module, spec: ModelSpec) -> bool:
-    """Whether a pickled module is of the class that is named, and not to be made anew with arguments."""
+    """Whether a pickled module is an instance of the named class, and is not to be rebuilt with arguments."""
     name = spec.class_name
     return name is not None and not spec.arguments and type(module) is model_class(name, trust=True).made_by
 
@@ -197,14 +197,14 @@ def _with_weights(weights: Weights, spec: ModelSpec) -> nn.Module:
 
 
 def _pickled_code(spec: ModelSpec) -> dict[str, str]:
-    """Return the SHA-256 of the user's files that a trusted pickle is read with, by name."""
+    """Return the SHA-256 of the user's files that a trusted pickle imports, by name."""
     pickles = map(Path, model_files(spec.path)) if spec.trust else ()
     files = {name: path for pickle in pickles for name, path in pickled_code_files(pickle).items()}
     return {name: sha256(path) for name, path in files.items()}
 
 
 def _expected(spec: ModelSpec) -> dict[str, Any]:
-    """Return the files that the model is compared with, with their SHA-256, and the tolerance."""
+    """Return the files of the author's outputs with their SHA-256, and the tolerance."""
     if spec.expect is None:
         return {}
     digests = {f"{key}_sha256": sha256(getattr(spec.expect, key)) for key in ("inputs", "outputs")}
@@ -218,12 +218,12 @@ def _warn_of_unlisted_imports(spec: ModelSpec) -> None:
 
 
 def input_length(model: Model, spec: ModelSpec) -> int | None:
-    """Return the model's input length in base pairs where the spec or the model says it.
+    """Return the model's input length in bases, if the spec or the model says it.
 
     Raises
     ------
     InputError
-        If the model says one that no model has.
+        If the model claims an impossible length.
     """
     if spec.input_length is not None:
         return spec.input_length
@@ -234,7 +234,7 @@ def input_length(model: Model, spec: ModelSpec) -> int | None:
         return None
     if not 0 < said <= _LONGEST_INPUT:
         raise InputError(
-            f"says that its input has {said} bases",
+            f"claims that its input has {said} bases",
             where=f"model.path: {spec.path}",
             remedy="give model.input_length (--input-length), the bases that the model was trained on",
         )
@@ -242,7 +242,7 @@ def input_length(model: Model, spec: ModelSpec) -> int | None:
 
 
 def assumption(model: Model) -> str | None:
-    """Return what was assumed of a model's file where it does not say; None where nothing was."""
+    """Return what was assumed about a model because its file does not say; None if nothing was."""
     if isinstance(model, ExportedProgram):
         return None
     said = (module.assumed for module in model.modules() if isinstance(module, Described))
@@ -250,9 +250,9 @@ def assumption(model: Model) -> str | None:
 
 
 def model_provenance(spec: ModelSpec) -> dict[str, Any]:
-    """Return what tells a loaded model from another: its files' SHA-256, and how it is made and reads DNA.
+    """Return a loaded model's identity: its files' SHA-256, how it was made, and how it reads DNA.
 
-    Keys are "model" and "model_...", in the order and with the names that a report shows.
+    Keys are "model" and "model_...", in the order in which the report shows them.
     """
     code = class_file(spec.class_name)
     _warn_of_unlisted_imports(spec)

@@ -1,4 +1,4 @@
-"""How weights differ from those that a class takes, in one line, with what would probably mend it."""
+"""How weights differ from those that a class expects, in one line, with the likely fix."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MOST_TRIES = 12
 
 
 def misfits(weights: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """Return the keys whose tensors have another shape than the class's."""
+    """Return the keys whose tensors have a different shape than the class's."""
     return [
         key
         for key, value in weights.items()
@@ -40,14 +40,14 @@ def refuse(
     class_name: str,
     mends: list[str],
 ) -> None:
-    """Raise the error that shows how weights differ from those wanted.
+    """Raise the error that shows how weights differ from the expected ones.
 
     Parameters
     ----------
     computed
         The buffers that the class computes and does not save.
     mends
-        What is known to mend it.
+        Known fixes.
     """
     required = [key for key in wanted if not is_optional(key, wanted)]
     missing = [key for key in required if key not in weights]
@@ -60,18 +60,18 @@ def refuse(
     parts += [f"{len(unexpected)} unexpected ({few(unexpected)})"] if unexpected else []
     parts += [f"{len(others)} of another shape ({few(others)})"] if others else []
     if renamed := _renamed(weights, wanted, missing, unexpected):
-        mends = [*mends, f"the file has {few(renamed)}: rename the keys, or name the class of those names"]
+        mends = [*mends, f"the file has {few(renamed)}: rename the keys, or name the class with these names"]
     if plain := [key for key in unexpected if key in without_norm(missing)]:
-        mends = [*mends, f"the file has {few(plain)} without a norm: take it off the class's layer too"]
+        mends = [*mends, f"the file has {few(plain)} without a norm: remove it from the class's layer too"]
     if anew := [key for key in unexpected if key in computed]:
         mends = [
             *mends,
-            f"the class computes {few(anew)} with other values: register them there with persistent=True",
+            f"the class computes {few(anew)} with different values: register them with persistent=True",
         ]
     if not mends and len(missing) == len(required):
-        mends = ["none of the keys is the class's: name the class that the weights were trained in"]
+        mends = ["none of the keys belongs to the class: name the class that the weights were trained in"]
     if not mends and missing and not unexpected and not others:
-        mends = ["the class has layers that the file has no weights for: name the class that was trained"]
+        mends = ["the class has layers without weights in the file: name the class that was trained"]
     if not mends and unexpected and not missing and not others:
         mends = [
             "name the class that has them, or, if its outputs are the same without them, delete them from "
@@ -87,7 +87,7 @@ def refuse(
 def _renamed(
     weights: Mapping[str, Any], wanted: Mapping[str, Any], missing: list[str], unexpected: list[str]
 ) -> list[str]:
-    """Return "conv.* where the class has c.*" for each layer that has one of the same shapes, if all have."""
+    """Return "conv.* where the class has c.*" for each layer, if all have such a counterpart."""
 
     def layers(keys: list[str], of: Mapping[str, Any]) -> dict[str, frozenset[Any]]:
         grouped: dict[str, list[Any]] = {}
@@ -101,7 +101,7 @@ def _renamed(
     pairs = []
     for layer, shapes in here.items():
         same = [other for other, of_other in there.items() if of_other == shapes]
-        if same and [*here.values()].count(shapes) == len(same):  # in the order that they come
+        if same and [*here.values()].count(shapes) == len(same):  # in order of appearance
             other = same[[each for each, of in here.items() if of == shapes].index(layer)]
             pairs.append(f"{star(layer + '.')} where the class has {star(other + '.')}")
     return pairs if len(pairs) == len(here) == len(there) else []
@@ -114,9 +114,9 @@ def arguments_that_fit(
     settings: Mapping[str, Any],
     make: Callable[[Mapping[str, Any]], nn.Module],
 ) -> str:
-    """Return "set arguments: {...}" where the class with other arguments fits; an empty text where none does.
+    """Return "set arguments: {...}" if the class fits with other arguments, else an empty text.
 
-    Tried are what the file says of itself, and the file's sizes for arguments of the class's sizes.
+    It tries what the file says about itself, and the file's sizes for arguments with the class's sizes.
     """
     for changed in itertools.islice(_changes(weights, wanted, values, settings), _MOST_TRIES):
         with suppress(Exception):
@@ -161,7 +161,7 @@ def _changes(
 
 
 def _numbered(keys: Iterable[str]) -> dict[str, int]:
-    """Return how many numbered layers there are of each name: {"blocks": 4} of blocks.0.* to blocks.3.*."""
+    """Return the number of numbered layers by name: {"blocks": 4} for blocks.0.* to blocks.3.*."""
     numbers: dict[str, set[str]] = {}
     for key in keys:
         for match in re.finditer(r"(?<![^.])\d+(?=\.)", key):
@@ -170,10 +170,10 @@ def _numbered(keys: Iterable[str]) -> dict[str, int]:
 
 
 def star(prefix: str) -> str:
-    """Return what stands for all keys of a prefix."""
+    """Return a pattern for all keys with a prefix."""
     return prefix + "*"
 
 
 def few(names: list[str]) -> str:
-    """Return the first of some names."""
+    """Return the first few names."""
     return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

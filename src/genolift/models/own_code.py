@@ -1,8 +1,8 @@
-"""The user's own Python files, each run together with the files of its folder that it imports.
+"""The user's own Python files, each run together with the files that it imports from its folder.
 
-A file is run as a package, and what it imports from its folder, at the top or within a function whenever
-that is called, becomes a part of this package. So ``sys.path`` and the names of other modules stay as they
-are, and two models may each have a layers.py.
+A file is run as a package, and whatever it imports from its folder, at the top or later within a function,
+becomes part of that package. So ``sys.path`` and the names of other modules stay unchanged, and two models
+may each have a layers.py.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ _LOG = logging.getLogger("genolift")
 _PREFIX = "genolift_model_"
 _BY_PACKAGE: dict[str, OwnCode] = {}
 _BY_FILE: dict[Path, OwnCode] = {}
-"""What was run of a file last."""
+"""The latest run of each file."""
 _WARNED: set[tuple[str, str]] = set()
 _MODULES: set[str] = set()
-"""What was imported as "package.module"; one package may hold several models."""
+"""Modules imported as "package.module"; one package may hold several models."""
 _ONE_AT_A_TIME = threading.RLock()
-"""Held while code is run and ``sys.path`` is another, which two threads would set back for each other."""
+"""Held while code runs with a changed ``sys.path``, which two threads would restore for each other."""
 
 
 def own_code(file: Path) -> OwnCode:
-    """Return a Python file with those that it imports, run; anew where one of them has changed.
+    """Run a Python file with those that it imports, again if one of them has changed, and return it.
 
-    Raises whatever running it raises.
+    Raises whatever the code raises.
     """
     real = file.resolve()
     code = OwnCode(real)
-    with _ONE_AT_A_TIME:  # another thread may be running it, whose module is not whole yet
+    with _ONE_AT_A_TIME:  # another thread may still be running it
         code = _BY_PACKAGE.setdefault(code.package, code)
         if not code.has_run:
             _run(code)
@@ -68,12 +68,12 @@ def _run(code: OwnCode) -> None:
 def digests_of_imports(location: str) -> dict[str, str]:
     """Return the SHA-256 of each file that a Python file or module imports from its folder, by name.
 
-    Those that it has really imported are among them, however it did; the file itself is not.
+    Files that it imported in other ways than by import statements are included; the file itself is not.
 
     Raises
     ------
     InputError
-        If a file was changed since it was run.
+        If a file has changed since it was run.
     """
     digests = {name: sha256(path) for name, path in code_files(location).items()}
     digests |= {name: _digest(path) for name, path in _really_imported(location).items()}
@@ -81,7 +81,7 @@ def digests_of_imports(location: str) -> dict[str, str]:
     if code is not None:
         for name, digest in code.digests().items():
             if digest != _digest(code.folder / name):
-                raise InputError("was changed while the model was used", where=name, remedy="run again")
+                raise InputError("was changed while the model was in use", where=name, remedy="run again")
     if location.endswith(".py"):
         digests.pop(Path(location).resolve().name)
     return digests
@@ -92,19 +92,19 @@ def _digest(path: Path) -> str:
 
 
 def warn_of_unlisted_imports(location: str, where: str) -> None:
-    """Warn, once, of files that were imported in a way that no import statement tells."""
+    """Warn, once, about files that were imported other than by an import statement."""
     for name in sorted(_really_imported(location).keys() - code_files(location).keys()):
         if (location, name) not in _WARNED:
             _WARNED.add((location, name))
             _LOG.warning(
-                "%s: %s imports %s in a way that its import statements do not tell; a change in it is seen "
-                "in the provenance, but the workflow does not run again for it: add an import statement",
+                "%s: %s imports %s, but not by an import statement; a change in it shows in the provenance, "
+                "but does not make the workflow run again: add an import statement",
                 *(where, location, name),
             )
 
 
 def _really_imported(location: str) -> dict[str, Path]:
-    """Return the files of the code's folder that have been imported, by their names there."""
+    """Return the imported files of the code's folder, by their names there."""
     if location.endswith(".py"):
         code = _BY_FILE.get(Path(location).resolve())
         return {name: code.folder / name for name in code.run} if code else {}
@@ -112,7 +112,7 @@ def _really_imported(location: str) -> dict[str, Path]:
     if folder is None:
         return {}
     of_others = {name for other in _MODULES - {location} for name in code_files(other)}
-    of_others -= code_files(location).keys()  # what another module of the package has imported
+    of_others -= code_files(location).keys()  # imported by another module of the package
     found = {}
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] == top and isinstance(getattr(module, "__file__", None), str):
@@ -123,9 +123,9 @@ def _really_imported(location: str) -> dict[str, Path]:
 
 
 def module_by_name(location: str) -> ModuleType:
-    """Return the module "package.module", which may lie in the working folder as with ``python -m``.
+    """Return the module "package.module", which may be in the working folder, as with ``python -m``.
 
-    Raises whatever importing it raises.
+    Raises whatever the import raises.
     """
     with importable_from(Path.cwd()):
         module = importlib.import_module(location)
@@ -134,23 +134,23 @@ def module_by_name(location: str) -> ModuleType:
 
 
 def plain_names(text: str) -> str:
-    """Return a message with modules named as the user names them."""
+    """Return a message in which modules have the names that the user knows."""
     return re.sub(rf"{_PREFIX}\w+_[0-9a-f]{{8}}\.", "", text)
 
 
 class OwnCode:
-    """A Python file of the user's, and the files of its folder that it imports.
+    """A user's Python file, and the files of its folder that it imports.
 
     Attributes
     ----------
     folder
-        Where they lie.
+        Their folder.
     package
-        What they are called as modules: the file is the package itself.
+        Their name as a package: the file is the package itself.
     listed
-        SHA-256 of the file and of those that it imports by its import statements, by name in the folder.
+        SHA-256 of the file and of those that its import statements import, by name in the folder.
     run
-        SHA-256 of those that were run.
+        SHA-256 of the files that were run.
     """
 
     def __init__(self, file: Path) -> None:
@@ -178,14 +178,12 @@ class OwnCode:
         return module_name == self.package or module_name.startswith(f"{self.package}.")
 
     def digests(self) -> Mapping[str, str]:
-        """Return the SHA-256 of the files as they were when the first of them was run, or each was."""
+        """Return the SHA-256 of the files as they were when they were run."""
         return self.listed | self.run
 
     @contextmanager
     def importable(self) -> Iterator[None]:
-        """Within it, what lies in the folder can be imported by others too, such as a library that is told a
-        name; after it, nothing of that is left.
-        """
+        """Within the block, other code, such as a library given a name, can import from the folder too."""
         with _ONE_AT_A_TIME:
             yield from self._importable()
 
@@ -205,7 +203,7 @@ class OwnCode:
                     self.run.setdefault(real.relative_to(self.folder).as_posix(), sha256(real))
 
     def file_of(self, name: str) -> tuple[str, Path | None]:
-        """Return what a module of the package is called in its folder, and its file, None if it has none."""
+        """Return a module's name in its folder, and its file, None if it has none."""
         dotted = name.partition(".")[2]
         if not dotted:
             return dotted, self.file
@@ -235,7 +233,7 @@ class OwnCode:
 
 
 class _Importlib(ModuleType):
-    """importlib as the user's files see it: its ``import_module`` finds what lies beside them."""
+    """importlib as the user's files see it: ``import_module`` finds the files next to them."""
 
     def __init__(self, code: OwnCode) -> None:
         super().__init__("importlib")
@@ -254,7 +252,7 @@ class _Importlib(ModuleType):
 
 
 class _Finder(MetaPathFinder):
-    """Finds the modules of the user's own files, which have names that nothing else has."""
+    """Finds the modules of the user's own files by their unique names."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -276,21 +274,21 @@ class _Finder(MetaPathFinder):
 
 
 class _Loader(SourceFileLoader):
-    """Runs one of the user's files; its source, not bytecode that is believed by the date of the file."""
+    """Runs the source of one of the user's files, not bytecode, whose validity depends on a file's date."""
 
     def __init__(self, fullname: str, path: str, code: OwnCode) -> None:
         super().__init__(fullname, path)
         self.code = code
 
     def get_code(self, fullname: str) -> CodeType:
-        """Return the code of the file as it is now."""
+        """Return the current code of the file."""
         source = self.get_data(self.path)
         name = Path(self.path).relative_to(self.code.folder).as_posix()
         self.code.run[name] = hashlib.sha256(source).hexdigest()
         return self.source_to_code(source, self.path)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Run the file, so that its functions too import what lies beside it."""
+        """Run the file so that its functions, too, import the files next to it."""
         vars(module)["__builtins__"] = self.code.builtins
         super().exec_module(module)
 
@@ -300,7 +298,7 @@ sys.meta_path.insert(0, _Finder())
 
 @contextmanager
 def importable_from(folder: Path) -> Iterator[None]:
-    """Within it, what lies in a folder can be imported; after it, what could be before."""
+    """Within the block, files in a folder can be imported; afterwards ``sys.path`` is as before."""
     with _ONE_AT_A_TIME:
         before = list(sys.path)
         sys.path.insert(0, str(folder))

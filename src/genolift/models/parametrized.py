@@ -1,6 +1,6 @@
-"""Weight norm and spectral norm: under the names that torch's versions give them, and as plain weights.
+"""Weight norm and spectral norm, under the names of all torch versions, and as plain weights.
 
-Both keep a layer's weight in parts. ``torch.nn.utils.weight_norm`` and ``spectral_norm`` write
+Both store a layer's weight in parts. ``torch.nn.utils.weight_norm`` and ``spectral_norm`` write
 ``weight_g``, ``weight_v`` and ``weight_orig``, ``weight_u``, ``weight_v``; for the same
 ``torch.nn.utils.parametrizations`` has ``parametrizations.weight.original0`` and the like.
 ``torch.nn.utils.prune`` writes ``weight_orig`` and ``weight_mask``.
@@ -23,7 +23,7 @@ _OLD_NAMES = {new: old for old, names in _NEW_NAMES.items() for new in names}
 
 
 def spellings(key: str) -> Iterator[str]:
-    """Yield the names that torch's versions have for a key, its own first."""
+    """Yield the names that torch versions use for a key, the given one first."""
     yield key
     if new := _NEW.fullmatch(key):
         yield f"{new['layer']}{new['weight']}_{_OLD_NAMES[new['part']]}"
@@ -33,14 +33,14 @@ def spellings(key: str) -> Iterator[str]:
 
 
 def kept_as(key: str) -> Iterator[str]:
-    """Yield the keys that a file may have in the place of a class's: any that tells of the same weight."""
+    """Yield the keys that a file may have for a class's key: all that describe the same weight."""
     yield from without_norm([key])
     for part in ("v", "orig"):
         yield from spellings(f"{key}_{part}")
 
 
 def without_norm(keys: Iterable[str]) -> set[str]:
-    """Return the keys of the plain weights that some parts of weights belong to."""
+    """Return the keys of the plain weights to which these parts belong."""
     old = (_OLD.fullmatch(name) for key in keys for name in spellings(key))
     return {f"{found['layer']}{found['weight']}" for found in old if found}
 
@@ -48,7 +48,7 @@ def without_norm(keys: Iterable[str]) -> set[str]:
 def made_plain(
     weights: MutableMapping[str, Any], wanted: Collection[str], transposed: Collection[str]
 ) -> None:
-    """Put the weight that a norm's parts make in their place, where the class has it without the norm.
+    """Replace a norm's parts by the weight that they make, if the class has it without the norm.
 
     Parameters
     ----------
@@ -76,9 +76,9 @@ def made_plain(
 
 
 def given_norm(weights: MutableMapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Put the two parts of weight norm in the place of a plain weight, where the class has it with the norm.
+    """Replace a plain weight by the two parts of weight norm, if the class has it with the norm.
 
-    They are changed in place. Each row's length is its own, so that the weight stays what it is.
+    ``weights`` is changed in place. The norms are those of the weight, so the weight stays the same.
     """
     for key, value in wanted.items():
         found = next((_OLD.fullmatch(name) for name in spellings(key) if _OLD.fullmatch(name)), None)
@@ -100,7 +100,7 @@ def _first(weights: Mapping[str, Any], key: str) -> str | None:
 
 
 def _made(parts: Mapping[str, Tensor], transposed: bool) -> Tensor | None:
-    """Return the weight of some parts; None where their shapes are of no weight."""
+    """Return the weight that the parts make; None if their shapes do not fit."""
     if "mask" in parts:
         fits = parts["mask"].shape == parts["orig"].shape
         return parts["orig"] * parts["mask"].to(parts["orig"].dtype) if fits else None
@@ -117,7 +117,7 @@ def _made(parts: Mapping[str, Tensor], transposed: bool) -> Tensor | None:
 
 
 def _length(weight: Tensor, like: Tensor) -> Tensor | None:
-    """Return the lengths of a weight's parts, one for each of ``like``; None where it is not so divided."""
+    """Return the norms of a weight's slices, one for each of ``like``; None if it has other slices."""
     if like.ndim == 0:
         return vector_norm(weight)
     if like.ndim != weight.ndim:

@@ -1,6 +1,6 @@
-"""Pickles of protocol 3 to 5 in the words of protocol 2, which alone torch's restricted reader takes.
+"""Pickles of protocol 3 to 5 rewritten in protocol 2, the only one that torch's restricted reader accepts.
 
-Nothing is unpickled here: opcodes are copied or replaced, one by one, and torch judges the outcome.
+Nothing is unpickled here: opcodes are copied or replaced one by one, and torch checks the result.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from typing import Any, BinaryIO
 from genolift.files.integrity import opened_archive
 
 _PICKLES = 5
-"""In a file of torch.save's old format: a number, a version, the machine, the object, its storages' names."""
+"""In torch.save's old format: a magic number, version, machine, the object, the names of its storages."""
 _LONGEST = 2**32 - 1
-"""Bytes of a text in protocol 2."""
+"""The most bytes of a text in protocol 2."""
 
 
 class NotInProtocol2Error(pickle.UnpicklingError):
-    """A pickle that protocol 2 has no plain words for, or that is damaged."""
+    """A pickle that cannot be written in protocol 2, or is damaged."""
 
 
 def in_protocol_2(path: Path) -> BinaryIO | None:
-    """Return a copy, in memory, of what torch.save wrote, in protocol 2; None where it is in that already.
+    """Return an in-memory copy of a torch.save file in protocol 2; None if it is in that already.
 
     Raises
     ------
     NotInProtocol2Error
-        If a pickle has what protocol 2 has no plain words for, or is damaged.
+        If a pickle cannot be written in protocol 2, or is damaged.
     """
     with path.open("rb") as file:
         start = file.read(2)
@@ -43,7 +43,7 @@ def in_protocol_2(path: Path) -> BinaryIO | None:
 
 
 def archive_in_protocol_2(archive: zipfile.ZipFile) -> BinaryIO | None:
-    """Return what `in_protocol_2` does, of an archive that is open."""
+    """Return what `in_protocol_2` returns, for an open archive."""
     pickles = {name for name in archive.namelist() if name.partition("/")[2] == "data.pkl"}
     if not any(_is_later(archive.read(name)) for name in pickles):
         return None
@@ -57,16 +57,16 @@ def archive_in_protocol_2(archive: zipfile.ZipFile) -> BinaryIO | None:
 
 
 def _is_later(start: bytes) -> bool:
-    """Whether a pickle that begins so is of a protocol after 2."""
+    """Whether a pickle with this beginning has a protocol after 2."""
     return start[:1] == pickle.PROTO and start[1:2] > b"\x02"
 
 
 def _old_file(file: BinaryIO) -> BinaryIO:
-    """Return a copy of a file of torch.save's old format: pickles one after another, then plain numbers."""
+    """Return a copy of a file in torch.save's old format: consecutive pickles, then raw numbers."""
     copied = io.BytesIO()
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as held:
         for _ in range(_PICKLES):
-            if held.tell() == len(held):  # no file of torch's, as torch then says
+            if held.tell() == len(held):  # not a torch file; torch will say so
                 break
             copied.write(_translated(held, held))
         copied.write(held[held.tell() :])
@@ -75,14 +75,14 @@ def _old_file(file: BinaryIO) -> BinaryIO:
 
 
 def _translated(file: Any, held: Any) -> bytes:
-    """Return the pickle that begins where ``file`` is, in protocol 2; the file is left behind its end.
+    """Return the pickle at the position of ``file``, in protocol 2; the position is then after its end.
 
     Parameters
     ----------
     file
-        What it is read from.
+        The file to read.
     held
-        The bytes of the file.
+        The file's bytes.
     """
     writer = _Protocol2()
     try:
@@ -98,13 +98,13 @@ def _translated(file: Any, held: Any) -> bytes:
 
 
 class _Protocol2:
-    """What has been written of a pickle. Texts wait until it is known whether two of them name a global."""
+    """A pickle being written. Texts wait until it is known whether two of them name a global."""
 
     def __init__(self) -> None:
         self.out = io.BytesIO()
-        self.texts: dict[int, str] = {}  # by the number that they are kept under
-        self.numbers: set[int] = set()  # all that are in use
-        self.written: set[int] = set()  # those of texts that stand in the pickle
+        self.texts: dict[int, str] = {}  # by memo number
+        self.numbers: set[int] = set()  # all memo numbers in use
+        self.written: set[int] = set()  # memo numbers of texts that have been written
         self.waiting: list[tuple[str, int | None]] = []
 
     def write(self, opcodes: bytes) -> None:
@@ -112,7 +112,7 @@ class _Protocol2:
         self.out.write(opcodes)
 
     def settle(self) -> None:
-        """Write the texts that wait: they are values."""
+        """Write the waiting texts, which are values."""
         for text, number in self.waiting:
             if number in self.written:
                 self.out.write(_numbered(pickle.LONG_BINGET, number))
@@ -130,7 +130,7 @@ class _Protocol2:
         self.waiting.append((text, None))
 
     def keep(self, number: int | None) -> None:
-        """Keep what was made last under a number, by default the next."""
+        """Memoize the latest value under a number, by default the next."""
         number = len(self.numbers) if number is None else number
         self.numbers.add(number)
         self.texts.pop(number, None)
@@ -149,7 +149,7 @@ class _Protocol2:
             self.write(_numbered(pickle.LONG_BINGET, number))
 
     def found(self, _: None) -> None:
-        """Write the global that the last two texts name."""
+        """Write the global named by the last two texts."""
         if len(self.waiting) < 2:
             raise NotInProtocol2Error("a name that is made up")
         module, name = (text for text, _ in self.waiting[-2:])
@@ -165,7 +165,7 @@ class _Protocol2:
         self.write(b"c__builtin__\nbytearray\n" + _text(value.decode("latin1")) + _text("latin1") + _CALLED)
 
     def left_out(self, _: Any) -> None:
-        """Write nothing: where a frame begins and ends says nothing of what is in it."""
+        """Write nothing: frames do not affect the content."""
 
 
 _CALLED = pickle.TUPLE2 + pickle.REDUCE
@@ -206,4 +206,4 @@ _CHANGES: dict[str, Callable[[_Protocol2, Any], None]] = {
     "NEXT_BUFFER": _refused("an object of bytes beside it"),
     "READONLY_BUFFER": _refused("an object of bytes beside it"),
 }
-"""The opcodes that protocol 2 lacks, and those of texts, which protocol 4 names globals by."""
+"""The opcodes that protocol 2 lacks, and those of texts, by which protocol 4 names globals."""

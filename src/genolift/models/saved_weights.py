@@ -1,4 +1,4 @@
-"""The weights of a model's file, or of several files that are one model's."""
+"""The weights of a model, in one file or several."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from genolift.models.weights import Weights, module_of, safetensors, unpickled, 
 
 
 def saved_weights(path: Path, digest: str | None, *, trust: bool) -> Weights:
-    """Return the weights of a file, of the shards that an index names, or of a folder.
+    """Return the weights in a file, in the shards that an index lists, or in a folder.
 
     Parameters
     ----------
     digest
-        The SHA-256 that the user says that it has, as of `model_sha256`.
+        The SHA-256 that the user says it has, see `model_sha256`.
     trust
-        Read a pickle that can run code.
+        Whether to read a pickle that can run code.
 
     Raises
     ------
     InputError
-        If it is no file of weights or is damaged, could run code when read, or a shard has not got the keys
-        that the index says.
+        If it does not hold weights, is damaged, could run code when read, or a shard lacks keys that the
+        index lists for it.
     """
     model = sharded(path)
     return (
@@ -66,7 +66,7 @@ def _in_several(model: ShardedModel, path: Path, digest: str | None, *, trust: b
             raise InputError(
                 f"lacks {missing[0]}"
                 + (f" and {len(missing) - 1} more keys" if len(missing) > 1 else "")
-                + ", which the index says that it has",
+                + ", which the index lists for it",
                 where=f"model.path: {file}",
                 remedy="copy the shards and their index again, all from one place",
             )

@@ -1,6 +1,6 @@
-"""A TorchScript module as a torch module that runs the operations of its graph, one after another.
+"""A TorchScript module as a torch module that runs the operations of its graph one by one.
 
-torch.export can follow that through loops, branches and recurrent layers, as it cannot follow TorchScript.
+torch.export can trace that through loops, branches and recurrent layers, unlike TorchScript itself.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _DTYPES = (
     *(torch.complex32, torch.complex64, torch.complex128),
     *(torch.bool, torch.qint8, torch.quint8, torch.qint32, torch.bfloat16),
 )
-"""Types by the numbers that TorchScript has for them."""
+"""Types by their numbers in TorchScript."""
 _MEMORY_FORMATS = (
     torch.contiguous_format,
     torch.preserve_format,
@@ -31,15 +31,15 @@ _MEMORY_FORMATS = (
     torch.channels_last_3d,
 )
 _RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu")
-"""Operations that stay one, as in the engine: torch takes a step at a time to see what shapes they give."""
+"""Operations kept whole, as in the engine; torch would run them step by step to find their shapes."""
 
 
 class UnknownOperationError(Exception):
-    """An operation of TorchScript that is not known here, or did not run."""
+    """A TorchScript operation that is unknown here, or failed to run."""
 
 
 class ScriptGraph(nn.Module):
-    """The forward pass of a TorchScript module, with the module's parameters and buffers by their names."""
+    """The forward pass of a TorchScript module, with its parameters and buffers under their names."""
 
     def __init__(self, script: torch.jit.ScriptModule) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class ScriptGraph(nn.Module):
         self._names.setdefault(_memory(tensor), (holder, last))
 
     def forward(self, *inputs: Tensor) -> Any:
-        """Return what the module does."""
+        """Return the module's output."""
         names = [value.debugName() for value in self._graph.inputs()]
         values: dict[str, Any] = dict(zip(names, (self._script[0], *inputs), strict=True))
         (found,) = self._block(self._graph, values)
@@ -93,7 +93,7 @@ class ScriptGraph(nn.Module):
         return [values[value.debugName()] for value in block.outputs()]
 
     def _run(self, node: Any, values: dict[str, Any]) -> Any:
-        """Return a node's value, or a sequence of as many as it has, where that is not one."""
+        """Return a node's value, or a sequence if it does not have exactly one."""
         kind: str = node.kind()
         given = [values[value.debugName()] for value in node.inputs()]
         if kind == "prim::Constant":
@@ -142,7 +142,7 @@ class ScriptGraph(nn.Module):
 
 
 def operation_of_training(script: torch.jit.ScriptModule) -> str | None:
-    """Return the name of an operation that a trace has fixed as it is in training; None if there is none."""
+    """Return the name of an operation that was traced in training mode; None if there is none."""
     graph = script.graph.copy()
     inline_calls(graph)
     for node in _nodes(graph):
@@ -176,19 +176,19 @@ def _memory(tensor: Tensor) -> tuple[Any, ...]:
 
 
 def _place(node: Any) -> str:
-    """Return where an operation stands in the user's code, where that is told."""
+    """Return an operation's place in the user's code, if it is known."""
     lines = [line for line in node.sourceRange().splitlines() if line.strip()]
     at = next((number for number, line in enumerate(lines) if set(line.strip()) <= set("~ <-HERE")), 0)
     return f" ({lines[at - 1].strip()[:60]})" if at else ""
 
 
 def _called(node: Any, given: list[Any]) -> Any:
-    """Return what an operation of torch makes."""
+    """Return the result of a torch operation."""
     schema = parse_schema(node.schema())
     namespace, _, name = schema.name.partition("::")
     if schema.overload_name == "input" and name in _RECURRENT:
         return getattr(torch.ops.genolift, name)(*given)
-    if name == "_convolution":  # a trace's own, which has settings of cuDNN too
+    if name == "_convolution":  # in traces only, with extra cuDNN settings
         return torch.ops.aten.convolution.default(*given[:9])
     if name == "to" and schema.overload_name.startswith("prim"):
         return _moved(*given)
@@ -204,14 +204,14 @@ def _called(node: Any, given: list[Any]) -> Any:
 
 
 def _moved(x: Tensor, *given: Any) -> Tensor:
-    """Return a tensor on a device or of a type, where either is given."""
+    """Return a tensor on a device and with a type, where given."""
     device = next((value for value in given if isinstance(value, torch.device)), x.device)
     number = next((value for value in given if type(value) is int), None)
     return x.to(device=device, dtype=x.dtype if number is None else _DTYPES[number])
 
 
 def _told(kind: str, value: Any) -> Any:
-    """Return a type or layout as Python has it, which TorchScript has as a number."""
+    """Return the type or layout that TorchScript writes as a number."""
     if type(value) is not int:
         return value
     if "ScalarType" in kind:
@@ -222,7 +222,7 @@ def _told(kind: str, value: Any) -> Any:
 
 
 def _is_of_numbers(node: Any, given: list[Any]) -> bool:
-    """Whether an operation is on plain numbers, or on tensors one of which a trace has made of a number."""
+    """Whether an operation is on plain numbers, or on tensors of which a trace made one from a number."""
     if not any(isinstance(value, Tensor) for value in given):
         return True
     taken = parse_schema(node.schema()).arguments
@@ -286,7 +286,7 @@ _PLAIN: Mapping[str, Callable[..., Any]] = {
     "prim::layout": lambda x: 0,
     "prim::is_cuda": lambda x: False,
     "prim::is_nested": lambda x: False,
-    "prim::requires_grad": lambda x: True,  # as in the eager code that is captured
+    "prim::requires_grad": lambda x: True,  # as in eager code
     "aten::is_grad_enabled": lambda: True,
     "aten::is_autocast_enabled": lambda: False,
     "aten::is_autocast_cpu_enabled": lambda: False,
@@ -317,7 +317,7 @@ _PLAIN: Mapping[str, Callable[..., Any]] = {
     "aten::IntImplicit": _same,
     "aten::FloatImplicit": _same,
 }
-"""Operations that are the same for whatever they are given."""
+"""Operations that do not depend on their arguments' types."""
 _ON_NUMBERS: Mapping[str, Callable[..., Any]] = {
     "aten::add": lambda a, b, alpha=1: a + b if isinstance(a, (list, str)) else a + b * alpha,
     "aten::sub": lambda a, b, alpha=1: a - b * alpha,
@@ -350,4 +350,4 @@ _ON_NUMBERS: Mapping[str, Callable[..., Any]] = {
     "aten::copy": list,
     "aten::str": str,
 }
-"""Operations that Python does on numbers, texts and lists; torch's own fix a size that is not yet known."""
+"""Operations on numbers, texts and lists, done by Python: torch's own would fix symbolic sizes."""

@@ -1,6 +1,6 @@
-"""What a file of weights may have beyond its class, and a class beyond its file, with the same outputs.
+"""Keys that only the file or only the class may have without changing outputs.
 
-Only what is known to say nothing of a model is left out: a key by its name alone could be a layer's.
+Only keys known to be irrelevant are ignored: by its name alone, a key could be a layer's.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 EXTRA_STATE = "_extra_state"
-"""The last part of a key that ``get_extra_state`` of a module gives, with a value of any type."""
+"""The last part of a key from a module's ``get_extra_state``, with a value of any type."""
 _COUNTS = ("total_ops", "total_params", "num_batches_tracked")
-"""Numbers that are kept beside a layer: those of thop, and how often a batch norm was trained."""
+"""Numbers stored with a layer: thop's counts, and a batch norm's number of training steps."""
 
 
 def is_extra_state(key: str) -> bool:
-    """Whether a key holds what a module keeps besides tensors."""
+    """Whether a key holds a module's extra state."""
     return key.rpartition(".")[2] == EXTRA_STATE
 
 
 def is_optional(key: str, wanted: Mapping[str, Any]) -> bool:
-    """Whether a class's key may be missing: evaluation does not use it, or has it from the class."""
+    """Whether a class's key may be missing: evaluation does not use it, or the class computes it."""
     value, name = wanted[key], key.rpartition(".")[2]
     if is_extra_state(key):
         return value is None
@@ -34,12 +34,12 @@ def is_optional(key: str, wanted: Mapping[str, Any]) -> bool:
 
 
 def is_spare(key: str, value: Any, computed: Mapping[str, Tensor]) -> bool:
-    """Whether a file's key is of no use to a class that has not got it.
+    """Whether a file's key is irrelevant to a class that lacks it.
 
     Parameters
     ----------
     computed
-        The buffers that the class computes and does not save, as other versions of it may have.
+        Buffers that the class computes and does not save; other versions of it may save them.
     """
     if is_extra_state(key):
         return True
@@ -54,13 +54,13 @@ def is_spare(key: str, value: Any, computed: Mapping[str, Tensor]) -> bool:
 
 
 def computed_buffers(model: nn.Module) -> dict[str, Tensor]:
-    """Return the buffers that a model has and does not save."""
+    """Return a model's buffers that are not saved."""
     saved = model.state_dict().keys()
     return {key: value for key, value in model.named_buffers() if key not in saved}
 
 
 def may_hold_code(state: Any) -> bool:
-    """Whether something that a module keeps is or holds a pickle, which the module may read."""
+    """Whether a module's extra state is or contains a pickle, which the module may read."""
     if isinstance(state, Mapping):
         return any(may_hold_code(each) for each in (*state.keys(), *state.values()))
     if isinstance(state, (list, tuple, set)):
@@ -82,7 +82,7 @@ def may_hold_code(state: Any) -> bool:
 
 
 def _is_constant(name: str, value: Tensor) -> bool:
-    """Whether something is numbers that any class of its kind makes, in the words of transformers."""
+    """Whether a buffer holds numbers that every class of its kind computes, by transformers' names."""
     if is_lazy(value) or value.is_meta or value.dtype.is_floating_point or value.dtype.is_complex:
         return False
     if name == "position_ids":

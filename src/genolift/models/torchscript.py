@@ -1,7 +1,7 @@
-"""TorchScript as an exported program.
+"""TorchScript converted to an exported program.
 
-A TorchScript archive is a program: reading one can run what it holds, and its language can write files. So
-it is read only with ``trust``. torch.export follows its graph (`script_graph`) for inputs of one length.
+A TorchScript archive is a program that reading can run, and its language can write files. So it is read only
+with ``trust``. torch.export traces its graph (`script_graph`) for inputs of one length.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from genolift.models.script_graph import ScriptGraph, UnknownOperationError, ope
 from genolift.models.training_mode import remedy_of
 from genolift.settings.model import BASES_FIRST, ModelSpec, axes_of
 
-_MEND = "load the module that it was made from, with its class, or write that with genolift export"
+_MEND = "load the module that it was made from, with its class, or export that with genolift export"
 _OTHER_ROWS = 5
-"""How many rows a program is tried on, not those that it was written with."""
+"""The number of rows that a program is tried on, different from that of its export."""
 _LARGEST_DIFFERENCE = 1e-4
-"""Of a converted program's outputs from those of the TorchScript, relative to them."""
+"""Largest difference between the converted program's outputs and TorchScript's, relative to these."""
 
 
 def torchscript(path: Path, spec: ModelSpec) -> ExportedProgram:
-    """Return the program of a TorchScript archive, for any number of rows.
+    """Return a TorchScript archive as a program for any number of rows.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def torchscript(path: Path, spec: ModelSpec) -> ExportedProgram:
         raise InputError(
             f"is TorchScript that torch cannot write as a graph ({_why(error)})",
             where=where,
-            remedy=f"save a trace in its place, torch.jit.trace(model.eval(), example), or {_MEND}",
+            remedy=f"save a trace instead, torch.jit.trace(model.eval(), example), or {_MEND}",
         ) from error
     finally:
         logging.disable(before)
@@ -84,14 +84,14 @@ def _converted(path: Path, spec: ModelSpec) -> ExportedProgram:
         expected, found = tree_leaves(module(other)), tree_leaves(program.module()(other))
     for one, same in zip(expected, found, strict=True):
         if not torch.allclose(same, one, rtol=_LARGEST_DIFFERENCE, atol=1e-5):
-            raise ValueError("its graph gives other outputs")
+            raise ValueError("its graph gives different outputs")
         if one.shape[:1] != (_OTHER_ROWS,):
             raise ValueError(f"it gives {one.shape[0] if one.ndim else 'no'} rows for {_OTHER_ROWS}")
     return program
 
 
 def _why(error: BaseException) -> str:
-    """Return an error in a line: that of the operation which torch could not follow, where it is known."""
+    """Return an error in one line, with the operation that torch could not trace, if it is known."""
     said: list[BaseException] = [error]
     while (before := said[-1].__cause__ or said[-1].__context__) is not None:
         said.append(before)

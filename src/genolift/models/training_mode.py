@@ -1,6 +1,6 @@
-"""Whether a graph was taken from a model in training mode: its outputs depend on other rows or on chance.
+"""Whether a graph was captured in training mode, so that outputs depend on other rows or on chance.
 
-Told by what each operation was given, whichever graph it is in.
+This shows in the arguments of its operations, in any kind of graph.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ _ALWAYS = ("_batch_norm_with_update", "_batch_norm_with_update_functional")
 
 
 def trains(name: str, given: Mapping[str, Any]) -> bool:
-    """Whether an operation of ATen does what it does in training alone.
+    """Whether an ATen operation behaves as it does only in training.
 
-    A norm without running statistics is left out: it takes those of its input in evaluation too.
+    A norm without running statistics does not count: it uses its input's in evaluation too.
 
     Parameters
     ----------
     name
-        The operation's, without its overload.
+        The operation's name, without its overload.
     given
-        Its arguments by name; one whose value is not known may be missing.
+        Its arguments by name; unknown ones may be missing.
     """
     if name in _ALWAYS:
         return True
@@ -43,6 +43,6 @@ def trains(name: str, given: Mapping[str, Any]) -> bool:
 
 
 def remedy_of(name: str, again: str) -> str:
-    """Return what to do about an operation that `trains`; ``again`` is how the file is then written."""
+    """Return the remedy for an operation that `trains`; ``again`` says how to write the file again."""
     functional = "; F.dropout needs training=self.training" if "dropout" in name else ""
     return f"{EVAL_FIRST}, then {again}{functional}"

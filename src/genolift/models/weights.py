@@ -1,7 +1,7 @@
 """Weights read from a file without running code.
 
-A pickle that holds anything but tensors, numpy's numbers and arrays, and plain containers is refused, unless
-the user says ``trust``.
+A pickle with anything but tensors, numpy numbers and arrays, and plain containers is refused, unless the user
+sets ``trust``.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from genolift.models.spare import is_extra_state
 
 _LOG = logging.getLogger("genolift")
 _HOLDING_WEIGHTS = ("state_dict", "model_state_dict", "model")
-"""Where the usual trainers keep a model's weights: Lightning, PyTorch's tutorials, timm and others."""
+"""Keys under which common trainers store weights: Lightning, PyTorch's tutorials, timm and others."""
 _OF_OTHERS: list[Any] = [
-    bytes,  # protocol 2 writes an empty one so
+    bytes,  # protocol 2 writes empty bytes this way
     io.BytesIO,
     np.ndarray,
     np.dtype,
@@ -49,25 +49,25 @@ _OF_OTHERS: list[Any] = [
         for core in ("core", "_core")
     ),
 ]
-"""What numpy's scalars and arrays are made by when they are read: those of numbers, texts and dates, not of
-structures or objects; and bytes as Transformer Engine keeps a layer's extra state in."""
+"""Functions and types needed to unpickle numpy scalars and arrays of numbers, texts and dates, not of
+structures or objects; and bytes, in which Transformer Engine stores a layer's extra state."""
 _SCRIPT = "__main__"
 _REFUSED_GLOBAL = re.compile(r"GLOBAL (\S+) was not an allowed global")
 _REPEATED_BYTES = 2**30
-"""What a tensor may have that repeats its values in memory, such as a mask."""
+"""The most bytes of a tensor that repeats its values in memory, such as a mask."""
 _NUMBERS = "?bBhHiIlLqQefdFD"
-"""The numpy types that torch has."""
+"""numpy's types that torch has too."""
 
 
 @dataclass(frozen=True)
 class Weights:
-    """A state dict, and what its file says of how the model was made."""
+    """A state dict, and its file's description of how the model was made."""
 
     tensors: dict[str, Tensor]
     extra_state: dict[str, Any]
-    """What modules keep besides tensors (``get_extra_state``), plain values of any type."""
+    """Modules' extra state (``get_extra_state``), plain values of any type."""
     settings: Mapping[str, Any]
-    """A Lightning checkpoint's ``hyper_parameters``; empty where there are none."""
+    """A Lightning checkpoint's ``hyper_parameters``; empty if there are none."""
 
 
 def safetensors(path: Path) -> dict[str, Tensor]:
@@ -76,25 +76,25 @@ def safetensors(path: Path) -> dict[str, Tensor]:
     Raises
     ------
     InputError
-        If it is not whole.
+        If it is damaged.
     """
     try:
         return load_file(path)
-    except Exception as error:  # of several types, one of them Rust's
+    except Exception as error:  # of several types, one from Rust
         raise InputError(
-            f"is no whole safetensors file ({_first_line(error)})",
+            f"is not a complete safetensors file ({_first_line(error)})",
             where=f"model.path: {path}",
             remedy="copy it again",
         ) from error
 
 
 def unpickled(path: Path, trust: bool, script: Callable[[], ModuleType] | None = None) -> Any:
-    """Return what torch.save wrote; without ``trust``, of tensors, numpy's arrays and plain containers only.
+    """Return what torch.save wrote; without ``trust`` only tensors, numpy arrays and plain containers.
 
     Parameters
     ----------
     script
-        Gives what stands for the script that a trusted pickle was saved by (``__main__``); None if unknown.
+        Returns the module to use for the script that saved a trusted pickle (``__main__``); None if unknown.
 
     Raises
     ------
@@ -104,7 +104,7 @@ def unpickled(path: Path, trust: bool, script: Callable[[], ModuleType] | None =
     where = f"model.path: {path}"
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of a pickle's protocol and the like
+            warnings.simplefilter("ignore")  # about a pickle's protocol and the like
             if not trust:
                 copied = in_protocol_2(path)
                 with safe_globals(_OF_OTHERS):
@@ -128,7 +128,7 @@ def unpickled(path: Path, trust: bool, script: Callable[[], ModuleType] | None =
 
 
 def _pickle_of(script: Callable[[], ModuleType] | None, where: str) -> ModuleType:
-    """Return pickle, for torch, that finds what a script defined in what stands for the script."""
+    """Return a pickle module for torch that looks up a script's objects in the given module."""
 
     class Unpickler(pickle.Unpickler):
         def find_class(self, module: str, name: str) -> Any:
@@ -153,7 +153,7 @@ def _pickle_of(script: Callable[[], ModuleType] | None, where: str) -> ModuleTyp
 
 def _not_found(error: Exception, where: str) -> InputError:
     return InputError(
-        f"was saved with code that is not found ({error})",
+        f"was saved with code that cannot be found ({error})",
         where=where,
         remedy="run where its module can be imported, or save its state_dict() and name its class",
     )
@@ -180,7 +180,7 @@ def _refused(path: Path, where: str, error: pickle.UnpicklingError) -> InputErro
 
 
 def _objects_in(path: Path) -> list[str]:
-    """Return the names of what a pickle would import, without importing it; empty where they are not told."""
+    """Return the names that a pickle would import, without importing them; empty if they are unknown."""
     try:
         read = in_protocol_2(path) or str(path)
         with safe_globals(_OF_OTHERS):
@@ -190,7 +190,7 @@ def _objects_in(path: Path) -> list[str]:
 
 
 def weights_of(saved: Any, path: Path) -> Weights:
-    """Return the state dict that a file holds, itself or within what a trainer saved.
+    """Return the state dict in a file, at the top or within a trainer's checkpoint.
 
     Raises
     ------
@@ -213,10 +213,10 @@ def weights_of(saved: Any, path: Path) -> Weights:
         if _is_state_dict(saved.get(key)):
             others = [other for other in saved if other != key and _is_state_dict(saved[other], Tensor)]
             if others:
-                _LOG.warning("%s: weights are those of %r; left out are %s", path, key, _few(others))
+                _LOG.warning("%s: using the weights under %r; ignored: %s", path, key, _few(others))
             return _weights(saved[key], settings, where)
     raise InputError(
-        f"holds {_few(list(saved))}, and no state dict",
+        f"holds {_few(list(saved))}, but no state dict",
         where=where,
         remedy=f"save model.state_dict(), alone or under {' or '.join(map(repr, _HOLDING_WEIGHTS))}",
     )
@@ -229,7 +229,7 @@ def _weights(saved: Mapping[str, Any], settings: Mapping[str, Any], where: str) 
 
 
 def module_of(saved: Any) -> nn.Module | None:
-    """Return the module that a trusted pickle is or holds as a trainer's "model"; None if there is none."""
+    """Return the module in a trusted pickle, at the top or as a trainer's "model"; None if there is none."""
     if isinstance(saved, Mapping):
         saved = saved.get("model")
     return saved if isinstance(saved, nn.Module) else None
@@ -260,7 +260,7 @@ def _as_tensors(weights: Mapping[str, Tensor | np.ndarray[Any, Any]], where: str
 
 
 def _unusual(value: Tensor) -> str:
-    """Return what a tensor is whose values are not all there, one by one; empty for any other."""
+    """Return the kind of a tensor without a stored value for every element; empty for others."""
     if value.is_nested or value.layout != torch.strided:
         return "a nested tensor" if value.is_nested else "a sparse tensor"
     if value.is_quantized:
@@ -274,7 +274,7 @@ def _unusual(value: Tensor) -> str:
 
 
 def _settings(saved: Any) -> dict[str, Any]:
-    """Return what a checkpoint says that its model was made with, as plain values."""
+    """Return the arguments that a checkpoint says its model was made with, as plain values."""
     given = saved if isinstance(saved, Mapping) else {}
     return {key: value.item() if isinstance(value, np.generic) else value for key, value in given.items()}
 

@@ -282,7 +282,7 @@ def _text(value: Any) -> str:
 
 def _damaged(path: Path, error: Exception, what: str) -> InputError:
     return InputError(
-        f"is no whole {what} ({type(error).__name__}: {error})".replace("\n", " "),
+        f"is not a complete {what} ({type(error).__name__}: {error})".replace("\n", " "),
         where=f"model.path: {path}",
         remedy="copy it again",
     )
