@@ -33,9 +33,7 @@ LONG_FUNCTIONS = {
     "compare/methods.py compare",
     "engine/graph/capture.py capture",
     "engine/graph/program.py graph_of",
-    "files/text.py read_lines",
     "inspection/described.py inspect_model",
-    "models/keras/layers.py make_layer",
     "steps/check.py check_analysis",
 }
 """Functions that are still too long. Take one off when it no longer is; none is added."""
@@ -48,7 +46,6 @@ MANY_PARAMETERS = {
     "explain/attribution.py _deeplift_of_several",
     "explain/explainer.py Explainer.explain_each",
     "explain/methods.py gradient_times_input",
-    "models/fitting.py fill",
     "models/keras/locally_connected.py LocallyConnected.__init__",
 }
 """Functions that still have too many parameters. Take one off when it no longer has; none is added."""
@@ -103,13 +100,15 @@ def test_no_module_is_longer_than_it_may_be() -> None:
 
 def test_no_function_is_longer_than_it_may_be() -> None:
     lines = {name: _lines(name, function) for name, function in _functions().items()}
-    assert sorted(name for name, n in lines.items() if n > FUNCTION_LINES) == sorted(LONG_FUNCTIONS)
+    long = {name for name, n in lines.items() if n > FUNCTION_LINES}
+    assert (sorted(long - LONG_FUNCTIONS), sorted(LONG_FUNCTIONS - long)) == ([], [])
 
 
 def test_no_function_has_more_parameters_than_it_may() -> None:
     parameters = {name: _parameters(function) for name, function in _functions().items()}
     many = {name for name, n in parameters.items() if n > PARAMETERS}
-    assert sorted(many - PUBLIC) == sorted(MANY_PARAMETERS)
+    many -= PUBLIC
+    assert (sorted(many - MANY_PARAMETERS), sorted(MANY_PARAMETERS - many)) == ([], [])
 
 
 def test_the_public_functions_are_where_the_list_says() -> None:

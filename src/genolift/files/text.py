@@ -12,6 +12,7 @@ import os
 import re
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, cast
 
@@ -104,31 +105,36 @@ def read_lines(
         if compressed:
             _check_bgzf_end(raw, place)
         content = gzip.GzipFile(fileobj=raw) if compressed else raw
-        try:
-            with io.BufferedReader(cast(io.RawIOBase, content)) as buffered:
-                text = _decoded(buffered, place, utf_8)
-                longest = max(1, room // _COPIES_OF_A_LINE)
-                for number, line in enumerate(iter(partial(text.readline, longest), ""), start=1):
-                    if "\0" in line:
-                        raise InputError("holds a NUL byte", where=f"{place}:{number}", remedy=_PLAIN)
-                    if utf_8 and not line.isascii():
-                        _check_utf_8(line, f"{place}:{number}")
-                    kept += len(line) if kept_per_line is None else len(line) + kept_per_line
-                    if len(line) == longest or (kept_per_line is not None and kept > most):
-                        raise too_large(place, room)
-                    yield line
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise InputError(
-                f"the gzip compression is truncated or damaged ({error})",
-                where=place,
-                remedy="copy or download the file again",
-            ) from error
-        except UnicodeDecodeError as error:
-            raise InputError(
-                f"begins like {error.encoding.upper()}, but is not ({error.reason})",
-                where=place,
-                remedy=_SAVE,
-            ) from error
+        with _damage(place), io.BufferedReader(cast(io.RawIOBase, content)) as buffered:
+            text = _decoded(buffered, place, utf_8)
+            longest = max(1, room // _COPIES_OF_A_LINE)
+            for number, line in enumerate(iter(partial(text.readline, longest), ""), start=1):
+                if "\0" in line:
+                    raise InputError("holds a NUL byte", where=f"{place}:{number}", remedy=_PLAIN)
+                if utf_8 and not line.isascii():
+                    _check_utf_8(line, f"{place}:{number}")
+                kept += len(line) if kept_per_line is None else len(line) + kept_per_line
+                if len(line) == longest or (kept_per_line is not None and kept > most):
+                    raise too_large(place, room)
+                yield line
+
+
+@contextmanager
+def _damage(place: str) -> Iterator[None]:
+    try:
+        yield
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(
+            f"the gzip compression is truncated or damaged ({error})",
+            where=place,
+            remedy="copy or download the file again",
+        ) from error
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"begins like {error.encoding.upper()}, but is not ({error.reason})",
+            where=place,
+            remedy=_SAVE,
+        ) from error
 
 
 def read_text(path: str | os.PathLike[str], *, where: str = "", most: int = 2**24) -> str:

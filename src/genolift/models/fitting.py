@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +18,11 @@ from torch.nn.modules.conv import _ConvTransposeNd
 from torch.nn.parameter import is_lazy
 
 from genolift.errors import InputError
+from genolift.models.classes import ModelClass
 from genolift.models.misfits import arguments_that_fit, few, misfits, refuse, star
 from genolift.models.parametrized import given_norm, kept_as, made_plain, spellings
 from genolift.models.spare import computed_buffers, is_extra_state, is_optional, is_spare, may_hold_code
+from genolift.models.weights import Weights
 
 _LOG = logging.getLogger("genolift")
 _KNOWN_PREFIXES = ("", "module.", "model.", "net.", "network.")
@@ -65,30 +67,20 @@ class _Fit:
 
 def fill(
     model: nn.Module,
-    weights: Mapping[str, Any],
+    saved: Weights,
+    made_by: ModelClass,
+    arguments: Mapping[str, Any],
     *,
     where: str,
     class_name: str,
-    arguments: Mapping[str, Any],
-    keywords: Mapping[str, Any],
-    settings: Mapping[str, Any],
-    make: Callable[[Mapping[str, Any]], nn.Module],
     trust: bool = False,
 ) -> None:
-    """Load ``weights`` into ``model``.
+    """Load ``saved`` into ``model``, which ``made_by`` made with ``arguments``.
 
     Parameters
     ----------
-    weights
-        Tensors by key, and anything under keys of extra state.
-    where
-        The file, for errors.
-    class_name, arguments, keywords
-        The model's class, the arguments it was given, and those it takes with their defaults.
-    settings
-        The file's description of how the model was made.
-    make
-        Makes the class with other arguments.
+    where, class_name
+        The file and the class as the user names it, for errors.
     trust
         Whether the model may be given extra state that could hold a pickle.
 
@@ -97,6 +89,7 @@ def fill(
     InputError
         If they do not fit.
     """
+    weights = saved.tensors | saved.extra_state
     of_class = _Class.of(model)
     wanted = of_class.wanted
     fitting = dict(_fittings(weights, of_class))
@@ -110,7 +103,10 @@ def fill(
     fit = fitting[prefixes[0]] if prefixes else _nearest(weights, of_class)
     chosen = fit.weights
     if not prefixes or misfits(chosen, wanted):
-        found = arguments_that_fit(chosen, wanted, {**keywords, **arguments}, settings, make)
+        values = {**made_by.keywords(), **arguments}
+        found = arguments_that_fit(
+            chosen, wanted, values, saved.settings, lambda changed: made_by.make({**arguments, **changed})
+        )
         mends = [found] if found else []
         refuse(chosen, wanted, of_class.computed, where=where, class_name=class_name, mends=mends)
     _check_values(chosen, wanted, where, class_name, trust=trust)

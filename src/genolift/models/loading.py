@@ -172,27 +172,16 @@ def _with_weights(weights: Weights, spec: ModelSpec) -> nn.Module:
             remedy="name the class to put them in, class: path/to/model.py:Class",
         )
     found = model_class(class_name, trust=spec.trust)
-    keywords = found.keywords()
     try:
         model = found.make(spec.arguments)
     except InputError as error:
-        said = {key: weights.settings[key] for key in keywords if key in weights.settings}
+        said = {key: weights.settings[key] for key in found.keywords() if key in weights.settings}
         if not said:
             raise
         saved = "the checkpoint's hyper_parameters say" if sharded(spec.path) is None else "config.json says"
         remedy = f"{error.remedy}; {saved} {said}"
         raise InputError(error.what, where=error.where, remedy=remedy) from error
-    fill(
-        model,
-        weights.tensors | weights.extra_state,
-        where=where,
-        class_name=class_name,
-        arguments=spec.arguments,
-        keywords=keywords,
-        settings=weights.settings,
-        make=lambda changed: found.make({**spec.arguments, **changed}),
-        trust=spec.trust,
-    )
+    fill(model, weights, found, spec.arguments, where=where, class_name=class_name, trust=spec.trust)
     return model.eval()
 
 

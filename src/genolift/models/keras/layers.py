@@ -167,13 +167,10 @@ def make_layer(
     if operation and class_name == "Cast" and config.get("dtype") in DTYPES:
         return Cast(config["dtype"])
     keras_class = None
-    if own is None and operation:
-        keras_class = _class_of(class_name, layer.module, is_operation=True)
-    if own is None and keras_class is None:
-        keras_class = _class_of(class_name, layer.module)
-    said = None if operation or major < 2 else _ALWAYS_WRITTEN.get(class_name)
-    if said is not None and said not in config:
-        keras_class = None
+    if own is None:
+        always = None if operation or major < 2 else _ALWAYS_WRITTEN.get(class_name)
+        if always is None or always in config:
+            keras_class = _class_written(class_name, layer.module, operation)
     if keras_class is not None and (own := custom.defined(*names)) is not None:
         keras_class = None
         _LOG.warning(
@@ -189,26 +186,41 @@ def make_layer(
         if callable(own):
             return UserFunction(own, config)
         class_name, config = modern(own, layer.config, major)
-        keras_class = _class_of(class_name, None)
-        if keras_class is None:
-            raise InputError(
-                f"Keras {keras.__version__} has no layer {own!r} to take for it",
-                where=place,
-                remedy="name one of keras.layers, or give a torch function, in model.custom_layers",
-            )
+        keras_class = _class_named(own, class_name, place)
     settings = _settings(keras_class, config, custom, major, place)
     if settings is None:
         custom.lack(layer)
         return None
+    return _instance(keras_class, class_name, settings, place)
+
+
+def _instance(keras_class: Any, class_name: str, settings: Mapping[str, Any], where: str) -> nn.Module:
     try:
         made = (_both_ways if keras_class is keras.layers.Bidirectional else keras_class)(**settings)
         return made if isinstance(made, nn.Module) else Operation(made)
     except (TypeError, ValueError) as error:
         raise InputError(
             f"Keras {keras.__version__} makes no {class_name} of its settings ({error})".replace("\n", " "),
-            where=place,
+            where=where,
             remedy="supply the layer as a torch function, by model.custom_layers",
         ) from error
+
+
+def _class_written(class_name: str, module: str | None, operation: bool) -> Any:
+    """Return Keras's class for a layer as its file names it, an operation's first if it may be one."""
+    found = _class_of(class_name, module, is_operation=True) if operation else None
+    return _class_of(class_name, module) if found is None else found
+
+
+def _class_named(given: Any, class_name: str, where: str) -> Any:
+    """Return the Keras class that the user names for a custom layer."""
+    if (found := _class_of(class_name, None)) is None:
+        raise InputError(
+            f"Keras {keras.__version__} has no layer {given!r} to take for it",
+            where=where,
+            remedy="name one of keras.layers, or give a torch function, in model.custom_layers",
+        )
+    return found
 
 
 def _class_of(class_name: str, module: str | None, *, is_operation: bool = False) -> Any:
