@@ -50,7 +50,9 @@ class Study:
 
     @property
     def model(self) -> ModelSpec:
-        return ModelSpec(f"{self.folder}/weights.safetensors", f"{self.folder}/model.py:Small")
+        return ModelSpec(
+            path=f"{self.folder}/weights.safetensors", class_name=f"{self.folder}/model.py:Small"
+        )
 
     def attribute(self, out: str = "shard.h5", **changed: Any) -> AttributeSummary:
         settings = {key: changed.pop(key) for key in changed.keys() & ATTRIBUTION}
@@ -70,7 +72,7 @@ class Study:
         with torch.random.fork_rng():
             torch.manual_seed(number + 1)
             save_file(make_module(str(self.model.class_name), {}).state_dict(), path)
-        return ModelSpec(str(path), self.model.class_name)
+        return ModelSpec(path=str(path), class_name=self.model.class_name)
 
     def aggregate(self, *shards: str) -> Path:
         files = [self.folder / shard for shard in shards or ("shard.h5",)]

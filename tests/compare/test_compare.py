@@ -143,7 +143,7 @@ class Sorting(nn.Module):
 
 def test_a_method_that_refuses_the_model_says_why_and_the_others_go_on(made: Study, tmp_path: Path) -> None:
     (tmp_path / "sorting.py").write_text(SORTING)
-    spec = ModelSpec(str(tmp_path / "sorting.pt"), f"{tmp_path}/sorting.py:Sorting")
+    spec = ModelSpec(path=str(tmp_path / "sorting.pt"), class_name=f"{tmp_path}/sorting.py:Sorting")
     torch.save(sorting(spec).state_dict(), spec.path)
     summary = run(made, tmp_path / "c", model=spec, methods=QUICK, truth=made.folder / "truth.tsv")
     assert (summary.n_methods, summary.n_refused) == (3, 2)

@@ -15,7 +15,7 @@ from run_steps import source_of
 from genolift.data.extra_inputs import HeldInputs, example_of, held_provenance
 from genolift.data.number_table import read_number_table
 from genolift.data.stored_sequences import Places, Sequences, read_sequences
-from genolift.settings.extra_inputs import HeldSpec, as_given
+from genolift.settings.extra_inputs import Extras, as_given
 from genolift.steps.encode import encode
 
 LENGTH = 6
@@ -43,8 +43,8 @@ def write_track(path: str, lengths: dict[str, int] = LENGTHS, gap: int = 9) -> N
             track.addEntries([chrom] * len(at), at, ends=[i + 1 for i in at], values=values)
 
 
-def held(inputs: list[Any] = [], channels: list[Any] = []) -> HeldSpec:  # noqa: B006
-    return HeldSpec.of(inputs, channels, "")
+def held(inputs: list[Any] = [], channels: list[Any] = []) -> Extras:  # noqa: B006
+    return Extras.of(inputs, channels, "")
 
 
 # Tables ----------------------------------------------------------------------------------------------------
@@ -144,7 +144,7 @@ def test_a_sequence_without_a_row_is_named_and_counted() -> None:
         ([{}], [], "extra_inputs[0]: neither 'table' nor 'values' is given; give 'table' or 'values'"),
         ([{"values": [1]}, {"values": [1], "table": "t.tsv"}], [], "extra_inputs[1]: both are given"),
         ([{"values": [1], "columns": ["a"]}], [], "extra_inputs[0]: 'columns' is given without 'table'"),
-        ([{"table": "none.tsv"}], [], "extra_inputs[0]: none.tsv: no such file"),
+        ([{"table": "none.tsv"}], [], "extra_inputs[0].table: none.tsv: no such file"),
         (
             [{"values": [1, 2], "shape": [3]}],
             [],
@@ -153,7 +153,7 @@ def test_a_sequence_without_a_row_is_named_and_counted() -> None:
         ([], [{}], "extra_channels[0]: neither 'bigwig' nor 'table' is given; give a number, 'bigwig' or"),
         ([], [0, {"bigwig": "t.bw", "table": "t.tsv"}], "extra_channels[1]: both are given"),
         ([], [{"table": "t.tsv", "missing": 1}], "extra_channels[0]: 'missing' is given without 'bigwig'"),
-        ([], [{"bigwig": "none.bw"}], "extra_channels[0]: none.bw: no such file"),
+        ([], [{"bigwig": "none.bw"}], "extra_channels[0].bigwig: none.bw: no such file"),
     ],
 )
 def test_a_mistake_in_a_spec_is_said_with_its_item(inputs: list[Any], channels: list[Any], said: str) -> None:
@@ -202,7 +202,7 @@ def test_a_channel_of_a_table_has_a_column_for_each_position() -> None:
 def test_a_track_of_another_genome_is_refused() -> None:
     windows = stored("a", places=Places(["chr2"], np.array([0]), ["+"]))
 
-    def message(spec: HeldSpec, sequences: Sequences = windows) -> str:
+    def message(spec: Extras, sequences: Sequences = windows) -> str:
         return refused_by(lambda: HeldInputs(spec, sequences))
 
     spec = held(channels=[{"bigwig": __file__}])

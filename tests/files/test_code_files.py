@@ -99,6 +99,8 @@ def test_a_module_of_the_working_folder_is_the_users_own(
 
 def test_the_files_of_a_model_are_those_that_its_code_imports_too(tmp_path: Path) -> None:
     tree(tmp_path, model="import one", one="", layers="from helpers import f", helpers="")
-    spec = ModelSpec("m.h5", f"{tmp_path}/model.py:Net", custom_layers=f"{tmp_path}/layers.py")
+    spec = ModelSpec(
+        path="m.h5", class_name=f"{tmp_path}/model.py:Net", custom_layers=f"{tmp_path}/layers.py"
+    )
     names = ("model.py", "one.py", "layers.py", "helpers.py")
     assert spec.files == ("m.h5", *(f"{tmp_path}/{name}" for name in names))

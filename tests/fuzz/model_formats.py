@@ -153,7 +153,7 @@ def _program(path: Path) -> Any:
 def _saved_programs(folder: Path) -> list[Path]:
     save_program(folder / "by_torch.pt2")
     torch.save(_made().state_dict(), folder / "small.pt")
-    spec = ModelSpec(str(folder / "small.pt"), _CLASS, input_length=_LENGTH)
+    spec = ModelSpec(path=str(folder / "small.pt"), class_name=_CLASS, input_length=_LENGTH)
     write_program(spec, folder / "by_us.pt2")
     return [folder / "by_torch.pt2", folder / "by_us.pt2"]
 

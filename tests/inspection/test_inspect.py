@@ -19,12 +19,12 @@ from genolift.inspection.guess import guess
 from genolift.inspection.weights import weights_of, weights_sha256
 from genolift.models import load_model
 from genolift.settings.config import check_config_file
-from genolift.settings.extra_inputs import ExtraChannel, ExtraInput, HeldSpec
+from genolift.settings.extra_inputs import ExtraInput, Extras
 from genolift.settings.model import ModelSpec
 from genolift.steps.export import write_program
 
 SOURCE = inspected_models.__file__
-TAG = HeldSpec(inputs=(ExtraInput(values=(1.0, 2.0, 3.0)),))
+TAG = Extras(inputs=(ExtraInput(values=(1.0, 2.0, 3.0)),))
 
 
 def saved(folder: Path, name: str) -> ModelSpec:
@@ -32,7 +32,7 @@ def saved(folder: Path, name: str) -> ModelSpec:
         torch.manual_seed(0)
         state = getattr(inspected_models, name)().state_dict()
     torch.save(state, folder / f"{name}.pt")
-    return ModelSpec(str(folder / f"{name}.pt"), f"{SOURCE}:{name}")
+    return ModelSpec(path=str(folder / f"{name}.pt"), class_name=f"{SOURCE}:{name}")
 
 
 def inspected(folder: Path, name: str, **options: Any) -> Inspection:
@@ -69,7 +69,7 @@ def test_layout_and_length_are_found_by_trial(
 
 def test_what_the_user_or_the_class_says_is_not_looked_for(tmp_path: Path) -> None:
     spec = saved(tmp_path, "High")
-    said = inspect_model(ModelSpec(spec.path, spec.class_name, input_length=40))
+    said = inspect_model(ModelSpec(path=spec.path, class_name=spec.class_name, input_length=40))
     assert (said.length.bases, said.length.found) == (40, "the user")
     by_class = inspect_model(study(tmp_path / "study").model)
     assert (by_class.length.bases, by_class.length.found) == (60, "the model")
@@ -78,7 +78,7 @@ def test_what_the_user_or_the_class_says_is_not_looked_for(tmp_path: Path) -> No
     with pytest.raises(
         InputError, match="does not run on one-hot DNA of 4 channels in any layout with 5 bases"
     ):
-        inspect_model(ModelSpec(spec.path, spec.class_name, input_length=5))
+        inspect_model(ModelSpec(path=spec.path, class_name=spec.class_name, input_length=5))
 
 
 def test_several_layouts_that_work_are_all_told(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_the_hash_of_the_weights_is_that_of_the_numbers_in_any_file(tmp_path: Pa
     torch.save({"state_dict": {f"module.{key}": value for key, value in state.items()}}, tmp_path / "a.ckpt")
     torch.save(dict(reversed(state.items())), tmp_path / "b.pt")
     hashes = {
-        inspect_model(ModelSpec(str(tmp_path / name), made.model.class_name)).weights.sha256
+        inspect_model(ModelSpec(path=str(tmp_path / name), class_name=made.model.class_name)).weights.sha256
         for name in ("weights.safetensors", "a.ckpt", "b.pt")
     }
     rows = torch.export.Dim("rows", min=2)
@@ -182,7 +182,7 @@ def test_an_exported_program_says_its_shape(tmp_path: Path) -> None:
     rows = torch.export.Dim("rows", min=2)
     program = torch.export.export(model, (torch.zeros(3, 100, 4),), dynamic_shapes=({0: rows},))
     torch.export.save(program, tmp_path / "program.pt2")
-    found = inspect_model(ModelSpec(str(tmp_path / "program.pt2")))
+    found = inspect_model(ModelSpec(path=str(tmp_path / "program.pt2")))
     assert (found.kind, found.inputs[0].name) == ("exported program", "onehot")
     assert (found.spec.axes, found.length.bases, found.length.found) == ("length,bases", 100, "the model")
     assert found.final_activation == "sigmoid"
@@ -194,10 +194,10 @@ def test_an_exported_program_says_its_shape(tmp_path: Path) -> None:
 
 def test_a_program_that_genolift_export_wrote_is_inspected_as_it_says(tmp_path: Path) -> None:
     spec = saved(tmp_path, "Five")
-    with_channel = ModelSpec(spec.path, spec.class_name, input_length=50, extra_channels=1)
+    with_channel = ModelSpec(path=spec.path, class_name=spec.class_name, input_length=50).with_channels(1)
     write_program(with_channel, tmp_path / "five.pt2")
-    held = HeldSpec(channels=(ExtraChannel(constant=0.5),))
-    found = inspect_model(ModelSpec(str(tmp_path / "five.pt2"), extra_channels=1), held)
+    held = Extras(channels=(0.5,))
+    found = inspect_model(ModelSpec(path=str(tmp_path / "five.pt2")).with_channels(1), held)
     assert [each.shape for each in found.inputs] == [(4, 50), (1, 50)]
     assert (found.final_activation, found.error) == ("softmax", None)
     config = yaml.safe_load(guess(found))["analyses"]["five"]
@@ -253,16 +253,17 @@ def test_real_keras_models(shared: Path) -> None:
     keras = shared / "keras"
     dragonn = inspect_model(
         ModelSpec(
-            str(keras / "multi_layer_dragonn.arch.json"), weights=f"{keras}/multi_layer_dragonn.weights.h5"
+            path=str(keras / "multi_layer_dragonn.arch.json"),
+            weights=f"{keras}/multi_layer_dragonn.weights.h5",
         )
     )
     assert (dragonn.spec.axes, dragonn.inputs[0].shape) == ("1,bases,length", (1, 4, 1000))
     assert (dragonn.final_activation, dragonn.length.bases) == ("sigmoid", 1000)
-    intron = inspect_model(ModelSpec(str(keras / "Intron3.h5")))
+    intron = inspect_model(ModelSpec(path=str(keras / "Intron3.h5")))
     assert (intron.inputs[0].shape, intron.length.largest) == ((None, 4), None)
-    again = inspect_model(ModelSpec(str(keras / "Intron3.h5")))
+    again = inspect_model(ModelSpec(path=str(keras / "Intron3.h5")))
     assert intron.weights == again.weights
-    donor = inspect_model(ModelSpec(str(keras / "Donor.h5")))
+    donor = inspect_model(ModelSpec(path=str(keras / "Donor.h5")))
     assert donor.weights.dtypes == (("float32", 18433),)  # without the state of its dropouts
 
 
@@ -276,7 +277,7 @@ def test_the_further_inputs_of_a_keras_model_are_known(shared: Path, tmp_path: P
         "def lambda_58(cl): return cl[:, 80:110].sum(-1, keepdim=True)\n"
         'LAYERS = {"lambda_*": torch.relu, "aparent_*": lambda x: x[0] + x[1]}\n'
     )
-    found = inspect_model(ModelSpec(str(shared / "keras/aparent2.h5"), custom_layers=str(layers)))
+    found = inspect_model(ModelSpec(path=str(shared / "keras/aparent2.h5"), custom_layers=str(layers)))
     assert [each.shape for each in found.inputs] == [(1, 205, 4), (13,)]
     assert [each.name for each in found.outputs] == ["lambda_58", "lambda_57"]
     config = yaml.safe_load(guess(found))["analyses"]["aparent2"]

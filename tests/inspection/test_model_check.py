@@ -250,7 +250,10 @@ def test_records_that_the_model_cannot_take_are_passed_over(tmp_path: Path) -> N
 
 def test_one_model_of_several_is_named(done: Study) -> None:
     source = source_of(bed=done.folder / "peaks.bed", genome=done.folder / "genome.fa")
-    models = {"good": done.model, "bad": ModelSpec(done.model.path, done.model.class_name, {"nan": True})}
+    models = {
+        "good": done.model,
+        "bad": ModelSpec(path=done.model.path, class_name=done.model.class_name, arguments={"nan": True}),
+    }
     with pytest.raises(
         genolift.InputError, match=r"models\.bad: sequence .*: the model's output is infinite"
     ):
@@ -296,7 +299,9 @@ def test_what_the_check_takes_is_inspected_and_explained(tmp_path: Path, name: s
     before = onehot(3)
     check_model(model, before, (), ["one", "two", "three"])
     torch.save(model.state_dict(), tmp_path / "weights.pt")
-    found = inspect_model(ModelSpec(f"{tmp_path}/weights.pt", f"{inspected_models.__file__}:{name}"))
+    found = inspect_model(
+        ModelSpec(path=f"{tmp_path}/weights.pt", class_name=f"{inspected_models.__file__}:{name}")
+    )
     assert found.error is None
     assert (found.spec.axes, found.length.bases) == ("bases,length", 30)
     result = genolift.deeplift(model, before, onehot(3, seed=1)[:, None])

@@ -33,11 +33,11 @@ from genolift.inspection.text import as_text
 from genolift.models import load_model
 from genolift.models.expected import check_expected
 from genolift.models.layout import Laid
+from genolift.results.agreement import Agreement, agreement_in_words
 from genolift.results.shards import check_shards, merge_shards, read_heads
 from genolift.results.store import open_contributions
-from genolift.settings.expect import Agreement, Expect, agreement_in_words
-from genolift.settings.extra_inputs import ExtraChannel, ExtraInput, HeldSpec
-from genolift.settings.model import ModelSpec
+from genolift.settings.extra_inputs import ExtraChannel, ExtraInput, Extras
+from genolift.settings.model import Expect, ModelSpec
 
 N, BASES = 8, 30
 
@@ -60,16 +60,19 @@ def small(channels: int = 4, outputs: int = 2, last: nn.Module | None = None) ->
 def given(folder: Path, **arrays: Any) -> Expect:
     """Inputs and outputs in one file, as the authors of most models would write them."""
     np.savez(folder / "expected.npz", **{name: np.asarray(torch.as_tensor(x)) for name, x in arrays.items()})
-    return Expect(f"{folder}/expected.npz", f"{folder}/expected.npz")
+    return Expect(inputs=f"{folder}/expected.npz", outputs=f"{folder}/expected.npz")
 
 
-def compared(model: nn.Module, expect: Expect, held: HeldSpec | None = None, **spec: Any) -> Agreement:
-    found = check_expected(model, ModelSpec("weights.pt", expect=expect, **spec), held or HeldSpec())
+def compared(
+    model: nn.Module, expect: Expect, held: Extras | None = None, extra_channels: int = 0, **keys: Any
+) -> Agreement:
+    spec = ModelSpec(path="weights.pt", expect=expect, **keys).with_channels(extra_channels)
+    found = check_expected(model, spec, held or Extras())
     assert found is not None
     return found
 
 
-def said(model: nn.Module, expect: Expect, held: HeldSpec | None = None, **spec: Any) -> str:
+def said(model: nn.Module, expect: Expect, held: Extras | None = None, **spec: Any) -> str:
     message = refused_by(lambda: compared(model, expect, held, **spec))
     assert "; " in message, "a remedy"
     return message
@@ -91,7 +94,9 @@ def test_right_outputs_pass_and_wrong_ones_are_refused_with_how_far_where_and_on
     assert "expected.npz: on sequence 5 (from 0) the model's output[1] is " in message
     assert f"the author's y0[1] {y[5, 1]:.6g}" in message
     loose = given(tmp_path, dna=x, y0=y)
-    assert compared(model, Expect(loose.inputs, loose.outputs, 0.9)).error == pytest.approx(share, rel=1e-4)
+    assert compared(
+        model, Expect(inputs=loose.inputs, outputs=loose.outputs, tolerance=0.9)
+    ).error == pytest.approx(share, rel=1e-4)
 
 
 @torch.no_grad()
@@ -198,7 +203,7 @@ def test_inputs_are_in_the_author_s_layout_and_letters_or_in_genolift_s(
         assert compared(model, given(tmp_path, dna=x, y0=y), alphabet=letters).error < 1e-6
     write_fasta(tmp_path / "in.fa", x, "U" in letters)
     np.savez(tmp_path / "out.npz", y0=y)
-    files = Expect(f"{tmp_path}/in.fa", f"{tmp_path}/out.npz")
+    files = Expect(inputs=f"{tmp_path}/in.fa", outputs=f"{tmp_path}/out.npz")
     assert compared(model, files, alphabet=letters).error < 1e-6
 
 
@@ -236,7 +241,7 @@ def test_one_array_of_dna_may_have_any_name(tmp_path: Path) -> None:
         assert compared(model, given(tmp_path, **names)).error < 1e-6
     np.savez(tmp_path / "a.npz", x)
     np.savez(tmp_path / "b.npz", model(x))
-    assert compared(model, Expect(f"{tmp_path}/a.npz", f"{tmp_path}/b.npz")).error < 1e-6
+    assert compared(model, Expect(inputs=f"{tmp_path}/a.npz", outputs=f"{tmp_path}/b.npz")).error < 1e-6
 
 
 @torch.no_grad()
@@ -244,7 +249,7 @@ def test_one_array_of_dna_may_have_any_name(tmp_path: Path) -> None:
 def test_numbers_of_any_type_are_read(tmp_path: Path, dtype: str) -> None:
     model, x = small(), onehot()
     np.savez(tmp_path / "a.npz", dna=x.numpy().astype(dtype), y0=model(x).double().numpy())
-    assert compared(model, Expect(f"{tmp_path}/a.npz", f"{tmp_path}/a.npz")).error < 1e-6
+    assert compared(model, Expect(inputs=f"{tmp_path}/a.npz", outputs=f"{tmp_path}/a.npz")).error < 1e-6
 
 
 class Tagged(nn.Module):
@@ -281,15 +286,20 @@ def test_what_the_analysis_holds_is_taken_where_the_file_has_none(tmp_path: Path
     model, x = Tagged(), onehot()
     table = tmp_path / "library.tsv"
     table.write_text("id\ta\n" + "".join(f"s{row}\t{row / 4}\n" for row in range(N)))
-    held = HeldSpec((ExtraInput(values=(1.0, 2.0, 3.0)), ExtraInput(table=str(table))))
+    held = Extras(inputs=(ExtraInput(values=(1.0, 2.0, 3.0)), ExtraInput(table=str(table))))
     scale = torch.arange(N)[:, None] / 4
     y = model(x, torch.tensor([[1.0, 2.0, 3.0]]), scale)
     write_fasta(tmp_path / "in.fa", x)
     np.savez(tmp_path / "out.npz", y0=y)
-    assert compared(model, Expect(f"{tmp_path}/in.fa", f"{tmp_path}/out.npz"), held).error < 1e-6
+    assert (
+        compared(model, Expect(inputs=f"{tmp_path}/in.fa", outputs=f"{tmp_path}/out.npz"), held).error < 1e-6
+    )
     ids = np.array([f"s{row}" for row in range(N)])
     np.savez(tmp_path / "named.npz", dna=x, id=ids, y0=y)
-    assert compared(model, Expect(*[f"{tmp_path}/named.npz"] * 2), held).error < 1e-6
+    assert (
+        compared(model, Expect(inputs=f"{tmp_path}/named.npz", outputs=f"{tmp_path}/named.npz"), held).error
+        < 1e-6
+    )
     message = said(model, given(tmp_path, dna=x, y0=y), held)
     assert "has no array of the model's input scale" in message, (
         "rows of a table have ids, and these have none"
@@ -306,10 +316,10 @@ def test_extra_channels_are_in_the_array_apart_or_the_analysis_s(tmp_path: Path)
     spec = {"extra_channels": 1}
     assert compared(model, given(tmp_path, dna=author.laid(whole), y0=y), **spec).error < 1e-6
     assert compared(model, given(tmp_path, dna=x, x_channels=channel, y0=y), **spec).error < 1e-6
-    constant = HeldSpec(channels=(ExtraChannel(constant=0.5),))
+    constant = Extras(channels=(0.5,))
     half = author.net(torch.cat([x, torch.full_like(channel, 0.5)], 1))
     assert compared(model, given(tmp_path, dna=x, y0=half), constant, **spec).error < 1e-6
-    track = HeldSpec(channels=(ExtraChannel(bigwig="phyloP.bw"),))
+    track = Extras(channels=(ExtraChannel(bigwig="phyloP.bw"),))
     message = said(model, given(tmp_path, dna=x, y0=half), track, **spec)
     assert message.endswith("give the inputs as .npz with x_channels, (n, 1, length)")
 
@@ -321,7 +331,7 @@ def test_sequences_as_fasta_and_outputs_as_a_table_by_id(tmp_path: Path) -> None
     write_fasta(tmp_path / "in.fa", x)
     rows = [f"s{row}\t{y[row, 1]:.8g}\t{y[row, 0]:.8g}\n" for row in reversed(range(N))]
     table = tmp_path / "out.tsv"
-    files = Expect(f"{tmp_path}/in.fa", str(table))
+    files = Expect(inputs=f"{tmp_path}/in.fa", outputs=str(table))
     table.write_text("id\tTAL1\tGATA1\n" + "".join(rows))
     assert "on sequence s" in said(model, files), "columns are taken in their order"
     model.tasks = ["GATA1", "TAL1"]
@@ -344,7 +354,7 @@ def test_sequences_as_fasta_and_outputs_as_a_table_by_id(tmp_path: Path) -> None
     table.write_text(table.read_text().replace("counts", "count"))
     assert "called by output and place, such as counts[0]" in said(several, files)
     np.savez(tmp_path / "in.npz", dna=x)
-    assert "the inputs have no ids" in said(model, Expect(f"{tmp_path}/in.npz", str(table)))
+    assert "the inputs have no ids" in said(model, Expect(inputs=f"{tmp_path}/in.npz", outputs=str(table)))
 
 
 @torch.no_grad()
@@ -353,7 +363,7 @@ def test_another_encoding_of_n_is_told(tmp_path: Path) -> None:
     write_fasta(tmp_path / "in.fa", x)
     quarter = torch.where(x.sum(1, keepdim=True) == 0, 0.25, x)
     np.savez(tmp_path / "out.npz", y0=model(quarter))
-    message = said(model, Expect(f"{tmp_path}/in.fa", f"{tmp_path}/out.npz"))
+    message = said(model, Expect(inputs=f"{tmp_path}/in.fa", outputs=f"{tmp_path}/out.npz"))
     assert "the sequences without N agree: genolift has zeros for an N" in message
     masked = model(x)
     masked[::2] *= 0.5
@@ -363,7 +373,7 @@ def test_another_encoding_of_n_is_told(tmp_path: Path) -> None:
 
 def test_records_that_do_not_fit_are_said_with_their_place(tmp_path: Path) -> None:
     fasta = tmp_path / "in.fa"
-    files = Expect(str(fasta), str(fasta))
+    files = Expect(inputs=str(fasta), outputs=str(fasta))
     fasta.write_text(f">a\n{'ACGTA' * 6}\n>b\nACGT\n")
     assert f"model.expect.inputs: {fasta}, record 2 'b' (line 3): has 4 bases, the first has 30" in said(
         small(), files
@@ -432,7 +442,7 @@ DAMAGED: dict[str, tuple[bytes, str]] = {
     "a single array": (npy(X), "is a single array (.npy); write it with numpy.savez"),
     "a text": (b"id\ta\n", "text before the first record"),
     "an empty file": (b"", "holds no FASTA record (it is empty)"),
-    "a damaged name": (savez(dna=X, y0=Y).replace(b"y0.npy", b"y0.npq"), "holds 'y0.npq', which is no array"),
+    "a damaged name": (savez(dna=X, y0=Y).replace(b"y0.npy", b"y0.npq"), "holds 'y0.npq', which is not"),
     "a truncated file": (savez(dna=X, y0=Y)[:-40], "is damaged (File is not a zip file)"),
     "a wrong checksum": (savez(dna=X, y0=Y).replace(b"\x93NUM", b"\x93NUM"), ""),
     "an array cut short": (zipped(dna=npy(X)[:-4], y0=npy(Y)), "dna.npy does not have the size of its shape"),
@@ -449,7 +459,7 @@ del DAMAGED["a wrong checksum"]
 @pytest.mark.parametrize(("content", "message"), DAMAGED.values(), ids=DAMAGED)
 def test_an_odd_or_damaged_file_is_one_line(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "a.npz").write_bytes(content)
-    files = Expect(f"{tmp_path}/a.npz", f"{tmp_path}/a.npz")
+    files = Expect(inputs=f"{tmp_path}/a.npz", outputs=f"{tmp_path}/a.npz")
     assert message in (found := said(small(), files))
     assert found.startswith(("model.expect.inputs: ", "model.expect.outputs: "))
     assert len(found) < 400
@@ -459,7 +469,7 @@ def test_a_flipped_byte_and_an_archive_that_unpacks_without_end_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "a.npz"
-    files = Expect(str(file), str(file))
+    files = Expect(inputs=str(file), outputs=str(file))
     content = io.BytesIO()
     np.savez(content, dna=X, y0=Y)
     whole = bytearray(content.getvalue())
@@ -478,11 +488,14 @@ def test_a_flipped_byte_and_an_archive_that_unpacks_without_end_are_refused(
 
 def test_a_config_s_keys_are_checked() -> None:
     for keys, message in (
-        ({"inputs": "a.npz"}, "model.expect: 'outputs' is missing; name a file of what the author's"),
-        ({"tolerance": 1e-3}, "model.expect: 'inputs' is missing"),
+        ({"inputs": "a.npz"}, "model.expect: the key 'outputs' is missing; give what the author's"),
+        ({"tolerance": 1e-3}, "model.expect: the key 'inputs' is missing; give a few inputs"),
         ({"input": "a.npz"}, "model.expect.input: unknown key; did you mean 'inputs'?"),
-        ({"inputs": "a", "outputs": "b", "tolerance": 0}, "model.expect.tolerance: 0 is no tolerance"),
-        ("a.npz", "model.expect: is a str"),
+        (
+            {"inputs": "a", "outputs": "b", "tolerance": 0},
+            "model.expect.tolerance: 0 is less than 1e-12; give a number from 1e-12 to 1",
+        ),
+        ("a.npz", 'model.expect: "a.npz" is text; give keys with values'),
     ):
         with pytest.raises(InputError) as raised:
             ModelSpec.of({"path": "weights.pt", "expect": keys})
@@ -551,7 +564,7 @@ def test_a_run_begins_nothing_of_a_model_that_gives_other_outputs(tmp_path: Path
         (said,) = re.findall(rf"genolift {name} .*", output)
         assert "--expect-inputs expected.npz --expect-outputs expected.npz" in said
     (said,) = re.findall(r"genolift check .*", output)
-    assert '"expect": {"inputs": "expected.npz", "outputs": "expected.npz", "tolerance": 0.0001}' in said
+    assert '"expect": {"inputs": "expected.npz", "outputs": "expected.npz"}' in said
     code, output = snakemake("--cores", "1", "--configfile", "my.yaml", folder=tmp_path)
     assert code == 1
     line = (
@@ -598,7 +611,7 @@ def test_the_command_line_compares_too(done: Study, capsys: pytest.CaptureFixtur
     assert command("plan", *done.flags(), *expect) == 0
     assert capsys.readouterr().out.startswith("The model agrees with the author's outputs on 8 sequences (")
     assert command("check", *out, *done.flags(), *expect[:2]) == 2
-    assert "--expect: 'outputs' is missing; " in capsys.readouterr().err
+    assert "expect: the key 'outputs' is missing; " in capsys.readouterr().err
     file = write_expected(done, 1.0)["inputs"]
     for words in (("plan",), ("export", "--out", f"{done.folder}/model.pt2")):
         assert command(*words, *done.flags(), *expect) == 2, words

@@ -90,7 +90,7 @@ def saved(folder: Path, name: str, **more: Any) -> ModelSpec:
     torch.manual_seed(0)
     model = make_module(f"{folder}/model.py:{name}", {})
     torch.save(model.state_dict(), folder / "weights.pt")
-    return ModelSpec(str(folder / "weights.pt"), f"{folder}/model.py:{name}", **more)
+    return ModelSpec(path=str(folder / "weights.pt"), class_name=f"{folder}/model.py:{name}", **more)
 
 
 def written(spec: ModelSpec, folder: Path) -> Any:
@@ -110,7 +110,7 @@ def test_a_program_is_explained_as_the_model_that_it_was_written_from(folder: Pa
     spec = saved(folder, "Recurrent")
     program = written(spec, folder)
     check_same(program, genolift.load_model(spec), 60)
-    assert input_length(program, ModelSpec("model.pt2")) == 60
+    assert input_length(program, ModelSpec(path="model.pt2")) == 60
     assert task_names(program) == ["one", "two"]
     check_same(program, genolift.load_model(spec), 60, target="two")
 
@@ -167,7 +167,7 @@ def test_a_model_of_several_outputs_is_written_with_all(folder: Path) -> None:
     torch.save({}, folder / "weights.pt")
     model = make_module(f"{folder}/model.py:Two", {})
     torch.save(model, folder / "whole.pt")
-    program = written(ModelSpec(str(folder / "whole.pt"), trust=True), folder)
+    program = written(ModelSpec(path=str(folder / "whole.pt"), trust=True), folder)
     check_same(program, model, 30, target=lambda output: output[1])
 
 
@@ -175,7 +175,7 @@ def test_a_program_is_written_again_as_it_was(folder: Path) -> None:
     spec = saved(folder, "Recurrent")
     first = written(spec, folder)
     shutil.copy(folder / "model.pt2", folder / "first.pt2")
-    again = written(ModelSpec(str(folder / "first.pt2")), folder)
+    again = written(ModelSpec(path=str(folder / "first.pt2")), folder)
     check_same(again, first, 60)
     assert task_names(again) == ["one", "two"]
 

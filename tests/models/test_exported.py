@@ -64,7 +64,7 @@ def test_a_program_is_read_without_trust_and_explained_as_its_module(tmp_path: P
     module = save_program(tmp_path / "model.pt2")
     read = genolift.load_model(tmp_path / "model.pt2")
     check_same(read, module)
-    assert input_length(read, ModelSpec("model.pt2")) == 30
+    assert input_length(read, ModelSpec(path="model.pt2")) == 30
     assert read.example_inputs is None  # they were pickled
 
 

@@ -234,7 +234,7 @@ def test_a_model_of_any_length_takes_any(tmp_path: Path) -> None:
     path = saved(tmp_path, (None, 4))
     model = genolift.load_model(path)
     assert input_length(model, ModelSpec.of(path)) is None
-    assert input_length(model, ModelSpec(path, input_length=20)) == 20
+    assert input_length(model, ModelSpec(path=path, input_length=20)) == 20
     assert model(one_hot(2, 30)).shape == model(one_hot(2, 20)).shape == (2, 1)
 
 

@@ -12,7 +12,7 @@ import torch
 
 import genolift
 from genolift.models.keras import keras
-from genolift.settings.extra_inputs import HeldSpec
+from genolift.settings.extra_inputs import Extras
 from genolift.settings.model import ModelSpec
 from genolift.steps.export import write_program
 
@@ -37,7 +37,7 @@ def onehot() -> torch.Tensor:
 def test_a_keras_model_is_written_and_read_without_trust(tmp_path: Path, layers: Any) -> None:
     given = keras.Input((LENGTH, 4))
     keras.Model(given, layers(given)).save(tmp_path / "m.keras")
-    written = write_program(ModelSpec(f"{tmp_path}/m.keras"), tmp_path / "m.pt2")
+    written = write_program(ModelSpec(path=f"{tmp_path}/m.keras"), tmp_path / "m.pt2")
     assert written.input_length == LENGTH
     model, program = (genolift.load_model(f"{tmp_path}/{name}") for name in ("m.keras", "m.pt2"))
     x = onehot()
@@ -50,8 +50,8 @@ def test_further_inputs_are_written_too_and_nothing_else_is_needed(tmp_path: Pat
     pooled = k.GlobalMaxPooling1D()(k.Conv1D(4, 3, activation="relu")(dna))
     both = k.Dense(2, name="both")(k.Concatenate()([pooled, library]))
     keras.Model([dna, library], [both, k.Dense(1, name="one")(pooled)]).save(tmp_path / "m.keras")
-    held = HeldSpec.of([{"values": [0, 1, 0]}], [], "")
-    write_program(ModelSpec(f"{tmp_path}/m.keras"), tmp_path / "m.pt2", held)
+    held = Extras.of([{"values": [0, 1, 0]}], [], "")
+    write_program(ModelSpec(path=f"{tmp_path}/m.keras"), tmp_path / "m.pt2", held)
     code = (
         "import sys, torch, genolift\n"
         "model = genolift.load_model('m.pt2')\n"

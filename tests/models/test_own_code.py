@@ -133,16 +133,16 @@ def test_a_module_that_forward_lacks_is_said_with_its_line(tmp_path: Path) -> No
 
 def test_every_file_that_a_model_imports_is_in_the_provenance(tmp_path: Path) -> None:
     class_name = lazy(tmp_path, 3)
-    said = model_provenance(ModelSpec(f"{tmp_path}/model.py", class_name))["model_imports"]
+    said = model_provenance(ModelSpec(path=f"{tmp_path}/model.py", class_name=class_name))["model_imports"]
     assert list(said) == ["deepest.py", "late.py", "later.py", "parts.py"]
     (tmp_path / "late.py").write_text("def factor():\n    return 1\n")
-    again = model_provenance(ModelSpec(f"{tmp_path}/model.py", class_name))["model_imports"]
+    again = model_provenance(ModelSpec(path=f"{tmp_path}/model.py", class_name=class_name))["model_imports"]
     assert list(again) == ["late.py", "later.py", "parts.py"]
     assert again["late.py"] != said["late.py"]
 
 
 def test_a_file_that_is_changed_while_the_model_is_used_is_said(tmp_path: Path) -> None:
-    spec = ModelSpec(f"{tmp_path}/model.py", lazy(tmp_path, 3))
+    spec = ModelSpec(path=f"{tmp_path}/model.py", class_name=lazy(tmp_path, 3))
     make_module(str(spec.class_name), {})
     (tmp_path / "late.py").write_text("def factor():\n    return 1\n")
     with pytest.raises(genolift.InputError, match=r"late\.py: was changed while the model was in use"):
@@ -168,7 +168,7 @@ def test_an_import_that_no_statement_tells_is_warned_of_and_in_the_provenance(
     (tmp_path / "model.py").write_text(source)
     weights = make_module(f"{tmp_path}/model.py:Small", {}).state_dict()
     torch.save(weights, tmp_path / "weights.pt")
-    spec = ModelSpec(f"{tmp_path}/weights.pt", f"{tmp_path}/model.py:Small")
+    spec = ModelSpec(path=f"{tmp_path}/weights.pt", class_name=f"{tmp_path}/model.py:Small")
     with caplog.at_level(logging.WARNING, "genolift"):
         for _ in range(2):
             genolift.load_model(spec)
@@ -195,7 +195,9 @@ def test_two_models_of_one_package_are_not_laid_to_each_other(
     Path("of_two/__init__.py").write_text("")
     for name in ("one", "other"):
         torch.save(make_module(f"of_two.{name}:Small", {}).state_dict(), f"{name}.pt")
-    specs = {name: ModelSpec(f"{name}.pt", f"of_two.{name}:Small") for name in ("one", "other")}
+    specs = {
+        name: ModelSpec(path=f"{name}.pt", class_name=f"of_two.{name}:Small") for name in ("one", "other")
+    }
     with caplog.at_level(logging.WARNING, "genolift"):
         for spec in specs.values():
             genolift.load_model(spec)

@@ -133,7 +133,7 @@ def test_no_command_runs_a_malicious_model(
 
 def test_a_trusted_pickle_is_in_the_provenance(made: Study, tmp_path: Path) -> None:
     torch.save(genolift.load_model(made.model), tmp_path / "whole.pt")
-    for trusted, model in ((True, ModelSpec(f"{tmp_path}/whole.pt", trust=True)), (False, made.model)):
+    for trusted, model in ((True, ModelSpec(path=f"{tmp_path}/whole.pt", trust=True)), (False, made.model)):
         made.attribute(out="shard.h5", model=model)
         with h5py.File(made.folder / "shard.h5") as file:
             assert json.loads(file.attrs["provenance"])["model_trusted"] is trusted

@@ -107,7 +107,7 @@ def test_errors_of_the_mean_are_at_most_what_is_written(tmp_path: Path) -> None:
     )
     mean = make_module(f"{tmp_path}/mean.py:Mean", {})
     save_file({key: value.clone() for key, value in mean.state_dict().items()}, tmp_path / "mean.safetensors")
-    spec = ModelSpec(f"{tmp_path}/mean.safetensors", f"{tmp_path}/mean.py:Mean")
+    spec = ModelSpec(path=f"{tmp_path}/mean.safetensors", class_name=f"{tmp_path}/mean.py:Mean")
     assert torch.is_tensor(mean(torch.zeros(1, 4, LENGTH)))
     made.attribute("mean.h5", model=spec)
     with open_contributions(tmp_path / "mean.h5") as own:
@@ -218,7 +218,7 @@ def test_a_name_that_two_models_have_and_a_model_of_two_names_are_refused(tmp_pa
     message = refused_by(lambda: made.aggregate("a.h5", "b.h5"))
     assert "b.h5: was made with model " in message
     assert "remove the shards and attribute again (for several models, give each its --model-name)" in message
-    copy = ModelSpec(f"{tmp_path}/copy.safetensors", made.model.class_name)
+    copy = ModelSpec(path=f"{tmp_path}/copy.safetensors", class_name=made.model.class_name)
     Path(copy.path).write_bytes(Path(made.fold(0).path).read_bytes())
     made.attribute("a.h5", model=made.fold(0), model_name="a")
     made.attribute("b.h5", model=copy, model_name="b")
@@ -238,13 +238,20 @@ def test_a_model_s_name_is_one_for_a_folder(tmp_path: Path, name: str) -> None:
 
 def test_a_model_of_another_length_is_named(tmp_path: Path) -> None:
     made = study(tmp_path, n=2, r=1)
-    long = ModelSpec(made.model.path, made.model.class_name, input_length=80)
+    long = ModelSpec(path=made.model.path, class_name=made.model.class_name, input_length=80)
     message = refused_by(lambda: made.attribute(model=long, model_name="fold_7"))
     assert "its sequences have 60 bases, the model fold_7 takes 80" in message
 
 
 def test_a_model_s_keys_make_it_again() -> None:
-    spec = ModelSpec("a.pt", "a.py:Model", {"width": 3}, axes="length,bases", alphabet="AGCT", trust=True)
+    spec = ModelSpec(
+        path="a.pt",
+        class_name="a.py:Model",
+        arguments={"width": 3},
+        axes="length,bases",
+        alphabet="AGCT",
+        trust=True,
+    )
     assert ModelSpec.of(json.loads(json.dumps(spec.keys()))) == spec
 
 
@@ -253,7 +260,7 @@ def test_encode_takes_the_length_of_the_model_that_says_it(
 ) -> None:
     made = study(tmp_path, n=2, r=1)
     (tmp_path / "silent.py").write_text((tmp_path / "model.py").read_text().replace("input_length", "width"))
-    silent = ModelSpec(made.model.path, f"{tmp_path}/silent.py:Small")
+    silent = ModelSpec(path=made.model.path, class_name=f"{tmp_path}/silent.py:Small")
     models = {"a": silent.keys(), "b": made.model.keys()}
     arguments = ["encode", "--fasta", tmp_path / "sequences.fa", "--models", json.dumps(models)]
     arguments += ["--table", tmp_path / "new.tsv", "--out", tmp_path / "new.h5"]
@@ -286,7 +293,7 @@ def test_the_mean_of_real_models_finds_the_site_in_real_peaks(shared: Path, tmp_
         torch.save(noisy, tmp_path / f"{fold}.pt")
         Study(tmp_path).attribute(
             f"{fold}.h5",
-            model=ModelSpec(f"{tmp_path}/{fold}.pt", f"{yeast}/model.py:YeastTF"),
+            model=ModelSpec(path=f"{tmp_path}/{fold}.pt", class_name=f"{yeast}/model.py:YeastTF"),
             model_name=fold,
             target="Reb1",
             precision="float64",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from refusals import refused_by
 from genolift.errors import InputError
 from genolift.motifs.databases import read_jaspar
 from genolift.settings.config import Config, check_config_file, resolve_config
-from genolift.settings.expect import Expect
-from genolift.settings.schema import config_schema
+from genolift.settings.database import GROUPS
+from genolift.settings.model import Expect
+from genolift.settings.schema import json_schema, table
 
 FILES = ("weights.pt", "model.py", "sequences.fa", "peaks.bed", "genome.fa", "mine.meme", "references.fa")
 FOLDS = {name: {"path": f"{name}.pt"} for name in ("fold_0", "fold_1")}
@@ -134,17 +136,17 @@ def test_each_model_is_compared_with_outputs_of_its_own() -> None:
     expected = (
         resolve(smallest(model__expect={**files, "tolerance": "1e-3"})).analyses["mine"].models["model"]
     )
-    assert expected.expect == Expect("sequences.fa", "peaks.bed", 1e-3)
+    assert expected.expect == Expect(inputs="sequences.fa", outputs="peaks.bed", tolerance=1e-3)
     config = smallest(model={"class": "model.py:Model", "expect": {"inputs": "sequences.fa"}})
     config["analyses"]["mine"]["models"] = copy.deepcopy(FOLDS)
     folds = config["analyses"]["mine"]["models"]
     folds["fold_0"]["expect"] = {"outputs": "genome.fa"}
     folds["fold_1"]["expect"] = None
     models = resolve(config).analyses["mine"].models
-    assert models["fold_0"].expect == Expect("sequences.fa", "genome.fa")
+    assert models["fold_0"].expect == Expect(inputs="sequences.fa", outputs="genome.fa")
     assert models["fold_1"].expect is None
     del folds["fold_1"]["expect"]
-    said = "my.yaml: analyses.mine.models.fold_1.expect: 'outputs' is missing; name a file"
+    said = "my.yaml: analyses.mine.models.fold_1.expect: the key 'outputs' is missing; give what the author's"
     assert message_of(config).startswith(said)
     missing = smallest(model__expect={"inputs": "sequences.fa", "outputs": "none.npz"})
     assert "my.yaml: analyses.mine.model.expect.outputs: " in message_of(missing)
@@ -182,7 +184,7 @@ MISTAKES = {
     ),
     "text for a number": (
         {"references__number": "many"},
-        'my.yaml: analyses.mine.references.number: "many" is text; give a whole number',
+        'my.yaml: analyses.mine.references.number: "many" is text; give a whole number from 1 to 10,000',
     ),
     "too small": (
         {"attribution__shards": 0},
@@ -199,16 +201,16 @@ MISTAKES = {
     ),
     "negative target": (
         {"target": -1},
-        "my.yaml: analyses.mine.target: -1 is less than 0; give a whole number from 0 to 10,000,000",
+        "my.yaml: analyses.mine.target: -1 is less than 0; give a whole number from 0 to 10,000,000 or text",
     ),
     "empty value": (
         {"model__path": None},
-        "my.yaml: analyses.mine.model.path: is empty; give text",
+        "my.yaml: analyses.mine.model.path: is empty; give a file",
     ),
     "batch size in words": (
         {"attribution__batch_size": "atuo"},
-        "my.yaml: analyses.mine.attribution.batch_size: 'atuo' is no choice; "
-        "give a whole number from 1 to 10,000,000, or auto",
+        'my.yaml: analyses.mine.attribution.batch_size: "atuo" is no choice; '
+        "give a whole number from 1 to 10,000,000 or auto",
     ),
     "memory without unit": (
         {"attribution__memory": "lots"},
@@ -286,8 +288,9 @@ MISTAKES = {
     "missing key": (
         {"model": {"class": "model.py:Model"}},
         "my.yaml: analyses.mine.model: the key 'path' is missing; "
-        "give the model, as a state dict (.pt, .pth, .ckpt), .safetensors, an exported program (.pt2), or "
-        "Keras's .keras, .h5 or .json; or a Hugging Face folder, or the index of its shards (.index.json)",
+        "give the model: a state dict (`.pt`, `.pth`, `.ckpt`), `.safetensors`, an exported program "
+        "(`.pt2`), Keras's `.keras`, `.h5`, `.json` or `.yaml`, a Hugging Face folder, "
+        "or the index of its shards",
     ),
 }
 
@@ -309,8 +312,9 @@ MISTAKES |= {
     "no path of one of several models": (
         {"model": {"class": "model.py:Model"}, "models": FOLDS | {"fold_2": None}},
         "my.yaml: analyses.mine.models.fold_2: the key 'path' is missing; "
-        "give the model, as a state dict (.pt, .pth, .ckpt), .safetensors, an exported program (.pt2), or "
-        "Keras's .keras, .h5 or .json; or a Hugging Face folder, or the index of its shards (.index.json)",
+        "give the model: a state dict (`.pt`, `.pth`, `.ckpt`), `.safetensors`, an exported program "
+        "(`.pt2`), Keras's `.keras`, `.h5`, `.json` or `.yaml`, a Hugging Face folder, "
+        "or the index of its shards",
     ),
     "missing class file of one of several models": (
         {"model": {}, "models": {"fold_0": {"path": "fold_0.pt", "class": "modle.py:Model"}}},
@@ -330,8 +334,8 @@ MISTAKES |= {
     ),
     "model's name that is no folder": (
         {"model": {}, "models": {"../up": {"path": "fold_0.pt"}}},
-        'my.yaml: analyses.mine.models: "../up" is no name for a model; begin with a letter or digit and use '
-        "letters, digits, '_', '-' and '.' (it names a folder)",
+        "my.yaml: analyses.mine.models: '../up' is no name for a model; begin with a letter or digit, then "
+        "letters, digits, '_', '-' and '.': it names a folder",
     ),
     "model's name that is a column's": (
         {"model": {}, "models": {"sd": {"path": "fold_0.pt"}}},
@@ -364,7 +368,7 @@ def test_mistakes_at_the_top_are_named() -> None:
         == "my.yaml: the key 'analyses' is missing; give the analyses by name, which is a folder's name too"
     )
     assert message_of({"analyses": {}}) == (
-        "my.yaml: analyses: no analysis is named; give one or more, each with a model and sequences"
+        "my.yaml: analyses: is empty; give the analyses by name, which is a folder's name too"
     )
     assert message_of(smallest() | {"rule": "rescale"}) == (
         "my.yaml: rule: unknown key; did you mean 'rule' of an analysis, or under 'defaults'?"
@@ -374,7 +378,7 @@ def test_mistakes_at_the_top_are_named() -> None:
 @pytest.mark.parametrize("name", ["my peaks", "a/b", "../up", ".hidden", ""])
 def test_a_name_that_is_no_folder_is_refused(name: str) -> None:
     message = message_of({"analyses": {name: SMALLEST["analyses"]["mine"]}})
-    assert message.startswith(f'my.yaml: analyses: "{name}" is no name for an analysis; begin with a letter')
+    assert message.startswith(f"my.yaml: analyses: '{name}' is no name for an analysis; begin with a letter")
 
 
 def test_an_analysis_without_a_model_is_refused() -> None:
@@ -424,20 +428,20 @@ def test_the_demo_config_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
     assert line.startswith("demo: genomics-default for target 0 of data/demo/model.safetensors")
 
 
-def test_every_key_is_explained_in_the_config_readme() -> None:
+def test_the_table_of_keys_in_the_config_readme_is_made_from_them() -> None:
+    """``python -m genolift.settings.schema --table`` prints it."""
     readme = (ROOT / "config" / "README.md").read_text(encoding="utf-8")
-    properties = config_schema()["$defs"]["analysis"]["properties"]
-    keys = list(config_schema()["properties"])
-    for name, section in properties.items():
-        keys += [f"{name}.{key}" for key in section["properties"]] if "properties" in section else [name]
-    missing = [key for key in keys if f"| `{key}` |" not in readme]
-    assert missing == []
+    between = readme.partition("<!-- keys -->\n")[2].partition("<!-- end of keys -->")[0]
+    assert between == table()
+    assert "| `sequences.max_n_fraction` | a number from 0 to 1 | `0.1` |" in between
 
 
-def test_the_workflow_has_the_package_s_schema_and_no_copy() -> None:
-    link = ROOT / "workflow" / "schemas" / "config.schema.yaml"
+def test_the_schema_for_editors_is_made_from_the_keys() -> None:
+    """``python -m genolift.settings.schema`` prints it."""
+    link = ROOT / "workflow" / "schemas" / "config.schema.json"
     assert link.is_symlink()
-    assert link.resolve() == ROOT / "src" / "genolift" / "settings" / "config.schema.yaml"
+    assert link.resolve() == ROOT / "src" / "genolift" / "settings" / "config.schema.json"
+    assert json.loads(link.read_text(encoding="utf-8")) == json_schema()
 
 
 @pytest.mark.parametrize("name", ["jaspar:fungi", "JASPAR:Fungi", "Jaspar: FUNGI"])
@@ -450,8 +454,7 @@ def test_every_jaspar_group_of_the_config_is_one_that_can_be_read() -> None:
     """JASPAR has others beside CORE, such as oomycota, of which no motif is read."""
     with pytest.raises(InputError) as refused:
         read_jaspar("nothing")
-    groups = config_schema()["$defs"]["analysis"]["properties"]["motifs"]["properties"]["database"]["groups"]
-    assert refused.value.remedy == f"its groups are {', '.join(sorted(groups))}"
+    assert refused.value.remedy == f"its groups are {', '.join(sorted(GROUPS))}"
 
 
 @pytest.mark.parametrize(

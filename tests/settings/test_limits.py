@@ -16,7 +16,7 @@ from test_config import FOLDS, folder, message_of, resolve, smallest
 from genolift.errors import InputError
 from genolift.settings.config import check_config_file
 from genolift.settings.reading import read_yaml, with_command_line
-from genolift.settings.schema import config_schema
+from genolift.settings.schema import json_schema
 from genolift.settings.workflow import WRITTEN
 
 __all__ = ["folder"]  # the fixture, which pytest finds by its name here
@@ -103,12 +103,12 @@ BEYOND = {
     "references": ({"references__number": 10**23}, "give a whole number from 1 to 10,000"),
     "batch": ({"attribution__batch_size": 10**12}, "give a whole number from 1 to 10,000,000"),
     "no number": ({"attribution__tolerance": float("nan")}, "nan is no number to count with"),
-    "no end": ({"attribution__tolerance": float("inf")}, "Infinity is more than 1,000"),
+    "no end": ({"attribution__tolerance": float("inf")}, "inf is no number to count with; give a number"),
     "share that is none": ({"sequences__max_n_fraction": float("nan")}, "nan is no number to count with"),
-    "constant": ({"extra_channels": [float("nan")]}, "extra_channels: nan is no number"),
+    "constant": ({"extra_channels": [float("nan")]}, "extra_channels[0]: nan is no number"),
     "value": ({"extra_inputs": [{"values": [1e300]}]}, "values[0]: 1e+300 is more than 1e+38"),
-    "memory": ({"attribution__memory": "0GB"}, '"0GB" is less than Python and torch take by themselves'),
-    "much memory": ({"attribution__memory": f"{'9' * 400}GB"}, "is no amount of memory"),
+    "memory": ({"attribution__memory": "0GB"}, '0B is less than Python and torch take by themselves'),
+    "much memory": ({"attribution__memory": f"{'9' * 400}GB"}, "cannot be read; write it like 4GB"),
     "device": ({"attribution__device": "cuda:123456"}, "cannot be read"),
     "long path": ({"model__path": "w" * 300}, "cannot be read (file name too long); check the path"),
     "line break": ({"report__title": "Two\nlines"}, "report.title: holds a line break or a tab"),
@@ -190,15 +190,15 @@ def test_a_folder_of_results_is_written_as_snakemake_wants_it(results: str) -> N
 
 
 def _numbers(schema: Any, place: str = "") -> Any:
-    if isinstance(schema, dict):
-        if {"integer", "number"} & set(schema.get("type", [])) or schema.get("type") in ("integer", "number"):
-            yield place, schema
-        for key, inside in schema.items():
+    if isinstance(schema, dict) and schema.get("type") in ("integer", "number"):
+        yield place, schema
+    for key, inside in schema.items() if isinstance(schema, dict) else enumerate(schema):
+        if isinstance(inside, dict | list):
             yield from _numbers(inside, f"{place}.{key}")
 
 
 def test_every_number_of_the_schema_has_a_range() -> None:
-    found = dict(_numbers(config_schema()))
+    found = dict(_numbers(json_schema()))
     assert len(found) > 15
     assert [place for place, schema in found.items() if not {"minimum", "maximum"} <= set(schema)] == []
 
@@ -264,7 +264,7 @@ def test_a_value_of_the_command_line_means_what_it_means_in_a_file() -> None:
     assert mine.keep_final_activation is True
     assert (mine.motifs.window, mine.attribution.tolerance, mine.attribution.batch_size) == (None, 1e-4, 8)
     assert mine.models["model"].arguments == {"width": 3, "name": "3"}
-    assert [channel.constant for channel in mine.held.channels] == [1.0, 0.5]
+    assert mine.extra_channels == (1.0, 0.5)
     assert config.results == "elsewhere"
 
 

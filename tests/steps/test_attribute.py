@@ -217,11 +217,13 @@ def test_mistakes_are_said_in_one_line(done: Study, tmp_path: Path) -> None:
     assert "over the tolerance of 0; use precision: float64" in refused_by(
         lambda: done.attribute("x.h5", tolerance=0.0)
     )
-    nan = genolift.models.ModelSpec(done.model.path, done.model.class_name, {"nan": True})
+    nan = genolift.models.ModelSpec(
+        path=done.model.path, class_name=done.model.class_name, arguments={"nan": True}
+    )
     assert "sequence s0 (key 0): the model's output is infinite" in refused_by(
         lambda: done.attribute("x.h5", model=nan)
     )
-    long = genolift.models.ModelSpec(done.model.path, done.model.class_name, input_length=80)
+    long = genolift.models.ModelSpec(path=done.model.path, class_name=done.model.class_name, input_length=80)
     assert "have 60 bases, the model takes 80" in refused_by(lambda: done.attribute("x.h5", model=long))
     assert "there is no target 5" in refused_by(lambda: done.attribute("x.h5", target=5))
     assert "choose one of first, second" in refused_by(lambda: done.attribute("x.h5", target="third"))

@@ -24,7 +24,7 @@ from genolift.data.stored_sequences import read_sequence_table, read_sequences
 from genolift.models import ModelSpec, make_module
 from genolift.references.store import open_references
 from genolift.settings.config import resolve_config
-from genolift.settings.extra_inputs import HeldSpec
+from genolift.settings.extra_inputs import Extras
 from genolift.steps import attribute as step
 
 ALPHABET, AXES, LIBRARY = "UGCA", "length,bases", 3
@@ -90,10 +90,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, dict[str, Any
     return made, write_model(made.folder)
 
 
-def spec_of(config: dict[str, Any], **changed: Any) -> tuple[ModelSpec, HeldSpec]:
+def spec_of(config: dict[str, Any], **changed: Any) -> tuple[ModelSpec, Extras]:
     config = config | changed
-    held = HeldSpec.of(config["extra_inputs"], config["extra_channels"], "")
-    return ModelSpec.of(config["model"] | {"extra_channels": len(held.channels)}), held
+    held = Extras.of(config["extra_inputs"], config["extra_channels"], "")
+    return ModelSpec.of(config["model"]).with_channels(len(held.channels)), held
 
 
 def directly(folder: Path, config: dict[str, Any]) -> genolift.Attribution:
@@ -166,7 +166,7 @@ def test_other_values_are_another_work(tmp_path: Path, monkeypatch: pytest.Monke
 
     assert run() == 1
     model, held = spec_of(config)
-    other = HeldSpec.of(config["extra_inputs"], [0.5, config["extra_channels"][1]], "")
+    other = Extras.of(config["extra_inputs"], [0.5, config["extra_channels"][1]], "")
     assert there.attribute("shard.h5", model=model, held=other).n_resumed == 0
     run()
     (tmp_path / "library.tsv").write_text((tmp_path / "library.tsv").read_text() + "more\t0\t0\t0\n")
@@ -285,10 +285,10 @@ def test_the_config_says_what_is_held_and_counts_the_channels(tmp_path: Path) ->
     config = config_of(tmp_path, extra_inputs=items, extra_channels=channels)
     mine = resolve_config(config, "my.yaml").analyses["mine"]
     assert mine.models["model"].extra_channels == 3
-    assert mine.held.inputs[1].values == (1e-3, 2)
-    assert [channel.constant for channel in mine.held.channels] == [1, 0.2, None]
-    assert mine.held.files == (f"{tmp_path}/t.tsv", f"{tmp_path}/t.bw")
-    assert resolve_config(config_of(tmp_path), "my.yaml").analyses["mine"].held == HeldSpec()
+    assert mine.extra_inputs[1].values == (1e-3, 2)
+    assert mine.extra_channels[:2] == (1, 0.2)
+    assert mine.extras.files == (f"{tmp_path}/t.tsv", f"{tmp_path}/t.bw")
+    assert resolve_config(config_of(tmp_path), "my.yaml").analyses["mine"].extras == Extras()
 
 
 @pytest.mark.parametrize(

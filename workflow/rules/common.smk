@@ -159,7 +159,7 @@ def model_files(wildcards):
 
 
 def held_files(wildcards):
-    return settings(wildcards).held.files
+    return settings(wildcards).extras.files
 
 
 def held_flags(flag, items):
@@ -176,7 +176,7 @@ def flags_of_model(model, wildcards):
 
 
 def flags_beside_path(model, wildcards):
-    channels = held_flags("extra-channel", settings(wildcards).held.channels)
+    channels = held_flags("extra-channel", settings(wildcards).extra_channels)
     others = flags(
         model_class=model.class_name,
         model_arguments=json.dumps(model.arguments) if model.arguments else None,
@@ -230,8 +230,10 @@ def flags_that_say_length(wildcards):
 
 
 def json_of_models(wildcards):
-    models = settings(wildcards).models
-    return json.dumps({name: model.keys() for name, model in models.items()})
+    analysis = settings(wildcards)
+    channels = {"extra_channels": len(analysis.extra_channels)}
+    models = {name: model.keys() | channels for name, model in analysis.models.items()}
+    return json.dumps(models)
 
 
 def source_flags(sequences):
@@ -268,8 +270,8 @@ def check_flags(wildcards):
         target=analysis.target,
         keep_final_activation=analysis.keep_final_activation,
     )
-    inputs = held_flags("extra-input", analysis.held.inputs)
-    channels = held_flags("extra-channel", analysis.held.channels)
+    inputs = held_flags("extra-input", analysis.extra_inputs)
+    channels = held_flags("extra-channel", analysis.extra_channels)
     # the rule apart, since Snakemake takes `rule` at the beginning of a line for its own
     own = f"--rule {analysis.rule} {others} {inputs} {channels}"
     return f"{source_flags(analysis.sequences)} {own}".rstrip()
@@ -315,7 +317,7 @@ def explained_flags(wildcards):
         target=analysis.target, keep_final_activation=analysis.keep_final_activation
     )
     # the rule apart, since Snakemake takes `rule` at the beginning of a line for its own
-    inputs = held_flags("extra-input", analysis.held.inputs)
+    inputs = held_flags("extra-input", analysis.extra_inputs)
     return f"--rule {analysis.rule} {others} {inputs}".rstrip()
 
 
@@ -332,7 +334,7 @@ def attribute_flags(wildcards):
 
 
 def attribute_memory(wildcards):
-    return settings(wildcards).attribution.memory or "8GB"
+    return f"{settings(wildcards).attribution.memory or 8 * 10**9}B"
 
 
 def attribute_gpus(wildcards):

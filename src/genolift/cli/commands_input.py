@@ -107,7 +107,7 @@ def add_check(commands: Any) -> None:
     """Add ``genolift check``."""
 
     def run(a: argparse.Namespace) -> None:
-        from genolift.settings.expect import agreement_in_words
+        from genolift.results.agreement import agreement_in_words
         from genolift.steps.check import check_analysis
 
         held = held_spec(a)

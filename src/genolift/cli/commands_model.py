@@ -198,7 +198,7 @@ def add_plan(commands: Any) -> None:
         from genolift.explain.plan_check import check_plan
         from genolift.models import assumption, input_length, load_model
         from genolift.models.expected import check_expected
-        from genolift.settings.expect import agreement_in_words
+        from genolift.results.agreement import agreement_in_words
 
         spec = model_spec(a)
         model = load_model(spec)

@@ -11,9 +11,8 @@ from genolift.settings.model import ONE_MODEL
 
 if TYPE_CHECKING:
     from genolift.models import ModelSpec
-    from genolift.settings.extra_inputs import HeldSpec
+    from genolift.settings.extra_inputs import Extras
 
-_MOST_CHANNELS = 10_000
 _BIGWIG = re.compile(r"\.(bw|bigwig)$", re.IGNORECASE)
 
 
@@ -85,24 +84,21 @@ def model_spec(a: argparse.Namespace) -> ModelSpec:
         If one of the files of the author's inputs and outputs is given without the other.
     """
     from genolift.models import ModelSpec
-    from genolift.settings.expect import Expect
 
-    given = ("inputs", "outputs", "tolerance")
-
-    return ModelSpec(
-        path=a.model,
-        class_name=a.model_class,
-        arguments=a.model_arguments,
-        sha256=a.model_sha256,
-        weights=a.model_weights,
-        custom_layers=a.custom_layers,
-        input_length=a.input_length,
-        axes=a.axes,
-        alphabet=a.alphabet,
-        extra_channels=len(a.extra_channel),
-        trust=a.trust_pickle,
-        expect=Expect.of({key: getattr(a, f"expect_{key}") for key in given}, "--expect"),
-    )
+    keys = {
+        "path": a.model,
+        "class": a.model_class,
+        "arguments": a.model_arguments,
+        "sha256": a.model_sha256,
+        "weights": a.model_weights,
+        "custom_layers": a.custom_layers,
+        "input_length": a.input_length,
+        "axes": a.axes,
+        "alphabet": a.alphabet,
+        "trust": a.trust_pickle,
+        "expect": {key: getattr(a, f"expect_{key}") for key in ("inputs", "outputs", "tolerance")},
+    }
+    return ModelSpec.of(keys).with_channels(len(a.extra_channel))
 
 
 def models_of(a: argparse.Namespace) -> dict[str, ModelSpec]:
@@ -114,14 +110,13 @@ def models_of(a: argparse.Namespace) -> dict[str, ModelSpec]:
         If a key is unknown or of a wrong type.
     """
     from genolift.models import ModelSpec
-    from genolift.settings.schema import check_schema, config_schema
+    from genolift.settings.mistakes import checked
 
-    schema = config_schema()["$defs"]["analysis"]["properties"]["model"]
-    channels = {"type": "integer", "minimum": 0, "maximum": _MOST_CHANNELS, "default": 0}
-    schema = {**schema, "properties": schema["properties"] | {"extra_channels": channels}}
+    models = {}
     for name, keys in a.models.items():
-        check_schema(keys, schema, f"models.{name}", "command line")
-    return {name: ModelSpec.of(keys) for name, keys in a.models.items()}
+        channels = keys.pop("extra_channels", 0) if isinstance(keys, dict) else 0
+        models[name] = checked(ModelSpec, keys, f"models.{name}", "command line").with_channels(channels)
+    return models
 
 
 def add_input_flag(parser: argparse.ArgumentParser) -> None:
@@ -137,7 +132,7 @@ def add_input_flag(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def held_spec(a: argparse.Namespace) -> HeldSpec:
+def held_spec(a: argparse.Namespace) -> Extras:
     """Return what the flags say that the model is given beside the bases.
 
     Raises
@@ -145,8 +140,7 @@ def held_spec(a: argparse.Namespace) -> HeldSpec:
     InputError
         If a key is unknown or of a wrong type, keys contradict each other, or a file is missing.
     """
-    from genolift.settings.extra_inputs import HeldSpec
-    from genolift.settings.schema import check_schema, config_schema
+    from genolift.settings.extra_inputs import Extras
 
     channels = [
         {"bigwig" if _BIGWIG.search(given) else "table": given} if isinstance(given, str) else given
@@ -160,10 +154,7 @@ def held_spec(a: argparse.Namespace) -> HeldSpec:
         else given
         for given in a.extra_input
     ]
-    of_analysis = config_schema()["$defs"]["analysis"]["properties"]
-    for name, items in (("extra_inputs", inputs), ("extra_channels", channels)):
-        check_schema(items, of_analysis[name], name, "command line")
-    return HeldSpec.of(inputs, channels, "command line: ")
+    return Extras.of(inputs, channels, "command line")
 
 
 def add_target_flags(parser: argparse.ArgumentParser, target: str | None = "0") -> None:

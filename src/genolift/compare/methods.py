@@ -38,7 +38,7 @@ from genolift.files.whole import whole_folder
 from genolift.models import ModelSpec, input_length, load_model
 from genolift.models.expected import check_expected
 from genolift.references.store import check_references, open_references
-from genolift.settings.extra_inputs import HeldSpec
+from genolift.settings.extra_inputs import Extras
 
 _LOG = logging.getLogger("genolift")
 GRADIENT_X_INPUT = "gradient-x-input"
@@ -142,7 +142,7 @@ def compare(
     references: Path,
     model: ModelSpec,
     out: Path,
-    held: HeldSpec = HeldSpec(),  # noqa: B008 - it is frozen
+    held: Extras = Extras(),  # noqa: B008 - it is frozen
     target: int | str = 0,
     keep_final_activation: bool = False,
     methods: Sequence[str] = tuple(METHODS),
@@ -231,7 +231,8 @@ def compare(
         "true_base_share": _share(instances, n, length),
         "device": str(chosen),
         "precision": precision,
-        "model": asdict(model) | {"sha256": model_sha256(model.path)},
+        "model": model.model_dump(mode="json")
+        | {"extra_channels": model.extra_channels, "sha256": model_sha256(model.path)},
         **held_provenance(held),
         "seconds": round(seconds, 3),
     }

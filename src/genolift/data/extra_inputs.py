@@ -16,7 +16,7 @@ from genolift.data.number_table import NumberTable, read_number_table
 from genolift.data.stored_sequences import Sequences
 from genolift.errors import InputError
 from genolift.files.whole import sha256
-from genolift.settings.extra_inputs import ExtraChannel, ExtraInput, HeldSpec, as_given, check_shape
+from genolift.settings.extra_inputs import ExtraChannel, ExtraInput, Extras, as_given, check_shape
 
 Rows = Callable[[range], NDArray[np.float32]]
 """From some rows of the stored sequences to their values, (sequence, ...)."""
@@ -41,7 +41,7 @@ class HeldInputs:
         If a file is missing or wrong, lacks a sequence, or holds another number of positions.
     """
 
-    def __init__(self, spec: HeldSpec, stored: Sequences) -> None:
+    def __init__(self, spec: Extras, stored: Sequences) -> None:
         self._channels = [_channel(channel, stored) for channel in spec.channels]
         self._inputs = [_input(item, stored.id) for item in spec.inputs]
         self.row_bytes = sum(values[0].nbytes for values in self.of(range(1)))
@@ -55,11 +55,11 @@ class HeldInputs:
         return (*channels, *(of(rows) for of in self._inputs))
 
 
-def held_provenance(spec: HeldSpec) -> dict[str, list[Any]]:
+def held_provenance(spec: Extras) -> dict[str, list[Any]]:
     """Return a spec as a config gives it, with the SHA-256 of every file."""
     digests = {file: sha256(file) for file in spec.files}
 
-    def told(item: ExtraInput | ExtraChannel) -> Any:
+    def told(item: float | ExtraInput | ExtraChannel) -> Any:
         given = as_given(item)
         file = isinstance(given, dict) and (given.get("table") or given.get("bigwig"))
         return {**given, "sha256": digests[file]} if file else given
@@ -70,14 +70,14 @@ def held_provenance(spec: HeldSpec) -> dict[str, list[Any]]:
     }
 
 
-def example_of(spec: HeldSpec, length: int) -> tuple[NDArray[np.float32], ...]:
+def example_of(spec: Extras, length: int) -> tuple[NDArray[np.float32], ...]:
     """Return one row of what is held, for sequences of ``length`` bases that are not stored: of a table its
     first row, of a bigWig what stands for a base without a value.
     """
     channels = []
     for channel in spec.channels:
-        row = np.full(length, channel.missing if channel.constant is None else channel.constant, np.float32)
-        if channel.table is not None:
+        row = np.full(length, channel.missing if isinstance(channel, ExtraChannel) else channel, np.float32)
+        if isinstance(channel, ExtraChannel) and channel.table is not None:
             row = _positions(read_number_table(channel.table), channel.table, length).values[0]
         channels.append(row)
     inputs = [_input(item, None)(range(1)) for item in spec.inputs]
@@ -97,11 +97,10 @@ def _input(item: ExtraInput, ids: list[str] | None) -> Rows:
     return lambda rows: of(rows).reshape(len(rows), *shape)
 
 
-def _channel(channel: ExtraChannel, stored: Sequences) -> Rows:
+def _channel(channel: float | ExtraChannel, stored: Sequences) -> Rows:
     length = stored.codes.shape[1]
-    if channel.constant is not None:
-        constant = channel.constant
-        return lambda rows: np.full((len(rows), length), constant, np.float32)
+    if not isinstance(channel, ExtraChannel):
+        return lambda rows: np.full((len(rows), length), channel, np.float32)
     if channel.bigwig is not None:
         return _along_the_genome(channel.bigwig, channel.missing, stored)
     assert channel.table is not None

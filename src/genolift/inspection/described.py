@@ -27,8 +27,8 @@ from genolift.inspection.trial import Length
 from genolift.inspection.weights import Weights, weights_of
 from genolift.models import model_provenance
 from genolift.models.expected import check_expected
-from genolift.settings.expect import Agreement
-from genolift.settings.extra_inputs import HeldSpec
+from genolift.results.agreement import Agreement
+from genolift.settings.extra_inputs import Extras
 from genolift.settings.model import ModelSpec
 from genolift.targets.targets import resolve, task_names
 
@@ -44,7 +44,7 @@ class Inspection:
 
     spec: ModelSpec
     """With the axes, alphabet and length that were found."""
-    held: HeldSpec
+    held: Extras
     kind: str
     provenance: Mapping[str, Any]
     """What tells its files from others."""
@@ -112,7 +112,7 @@ class Inspection:
 @own_state()
 def inspect_model(
     spec: ModelSpec,
-    held: HeldSpec = HeldSpec(),  # noqa: B008 - it is frozen
+    held: Extras = Extras(),  # noqa: B008 - it is frozen
     *,
     target: int | str | None = None,
     rule: str = GENOMICS_DEFAULT,

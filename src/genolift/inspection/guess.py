@@ -16,9 +16,10 @@ from genolift.inspection.data import Data
 from genolift.inspection.described import Inspection
 from genolift.inspection.weights import WeightsFile
 from genolift.inspection.words import SHORTEST, length_in_words
+from genolift.settings.database import GROUPS
 from genolift.settings.extra_inputs import as_given
 from genolift.settings.model import BASES_FIRST, ModelSpec
-from genolift.settings.schema import config_schema
+from genolift.settings.sections import Motifs
 
 _PLAIN = re.compile(r"[A-Za-z_./~][A-Za-z0-9_./~-]*")
 _WORDS_OF_YAML = {"true", "false", "yes", "no", "on", "off", "null", "y", "n", "~"}
@@ -189,11 +190,10 @@ def _sequences(data: Data, bases: str, least: int | None) -> list[str]:
 def _database(data: Data) -> str:
     if data.group is not None:
         return f'database: "jaspar:{data.group}" # the genome is that of {data.organism}'
-    database = config_schema()["$defs"]["analysis"]["properties"]["motifs"]["properties"]["database"]
-    others = ", ".join(group for group in database["groups"] if group not in database["default"])
+    default = Motifs().database
+    others = ", ".join(group for group in GROUPS if group not in default)
     return (
-        f'database: "{database["default"]}" # is your organism one? If not, give one of {others}, '
-        "or your own MEME file"
+        f'database: "{default}" # is your organism one? If not, give one of {others}, or your own MEME file'
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -19,7 +19,7 @@ from genolift.inspection.trial import Layout, Length, Run, find_layout, smallest
 from genolift.models import Model, load_model
 from genolift.models.layout import Laid, axes_of_shape, laid_out
 from genolift.models.loading import is_keras, own_model
-from genolift.settings.extra_inputs import HeldSpec
+from genolift.settings.extra_inputs import Extras
 from genolift.settings.model import BASES_FIRST, ModelSpec, axes_of
 
 Shape = tuple[int | None, ...]
@@ -57,7 +57,7 @@ class Taken:
     notes: tuple[str, ...] = ()
 
 
-def read_model(spec: ModelSpec, held: HeldSpec) -> Taken:
+def read_model(spec: ModelSpec, held: Extras) -> Taken:
     """Return a model with what it takes, found by running it where it does not say it.
 
     Raises
@@ -73,7 +73,7 @@ def read_model(spec: ModelSpec, held: HeldSpec) -> Taken:
     return _exported(own, spec, held) if isinstance(own, ExportedProgram) else _module(own, spec, held)
 
 
-def _keras(model: nn.Module, spec: ModelSpec, held: HeldSpec) -> Taken:
+def _keras(model: nn.Module, spec: ModelSpec, held: Extras) -> Taken:
     own: Any = model.model if isinstance(model, Laid) else model
     axes = ",".join(model.axes) if isinstance(model, Laid) else BASES_FIRST
     shapes: Mapping[str, Shape | None] = own.graph.inputs
@@ -91,13 +91,13 @@ def _keras(model: nn.Module, spec: ModelSpec, held: HeldSpec) -> Taken:
         trial = trial_model(own)
         smallest = smallest_length(lambda x: trial(x, *_rows(extra)), size, axes, length)
         layout = Layout(axes, (), Length(length, smallest, None, "the model"))
-    spec = replace(spec, axes=axes)
+    spec = spec.model_copy(update={"axes": axes})
     notes = () if own.assumed is None else (own.assumed,)
     held_as = _held(held, layout.length.bases, extra)
     return Taken(model, own, spec, "Keras model", inputs, layout, held_as, notes)
 
 
-def _exported(program: ExportedProgram, spec: ModelSpec, held: HeldSpec) -> Taken:
+def _exported(program: ExportedProgram, spec: ModelSpec, held: Extras) -> Taken:
     users = program.graph_signature.user_inputs
     taken = [node for node in program.graph.nodes if node.op == "placeholder" and node.name in users]
     shapes = [
@@ -107,11 +107,11 @@ def _exported(program: ExportedProgram, spec: ModelSpec, held: HeldSpec) -> Take
     written = getattr(program, "extra_channels", None)  # by genolift export, in the layout of genolift
     if written is None:
         axes = spec.axes or axes_of_shape(shapes[0], _channels(spec)) or BASES_FIRST
-        spec = replace(spec, axes=axes)
+        spec = spec.model_copy(update={"axes": axes})
         model = laid_out(program, spec)
     else:
         axes, model = BASES_FIRST, load_model(spec)
-        spec = replace(spec, axes=None, alphabet="ACGT")
+        spec = spec.model_copy(update={"axes": None, "alphabet": "ACGT"})
     place = axes_of(axes).index("length")
     known = shapes[0][place] if place < len(shapes[0]) else None
     names = [node.name.removeprefix("args_") for node in taken]
@@ -124,7 +124,7 @@ def _exported(program: ExportedProgram, spec: ModelSpec, held: HeldSpec) -> Take
     return Taken(model, program, spec, "exported program", inputs, layout, _held(held, length, extra))
 
 
-def _module(own: nn.Module, spec: ModelSpec, held: HeldSpec) -> Taken:
+def _module(own: nn.Module, spec: ModelSpec, held: Extras) -> Taken:
     extra = _given(held)
     names = _arguments(own, extra)
     trial = trial_model(own)
@@ -143,7 +143,7 @@ def _module(own: nn.Module, spec: ModelSpec, held: HeldSpec) -> Taken:
     others = (Input(name, tuple(one.shape[1:])) for name, one in zip(names[1:], extra, strict=True))
     if layout.also:
         notes += (f"it runs with {'; '.join(layout.also)} too: check which it was trained with",)
-    spec = replace(spec, axes=layout.axes)
+    spec = spec.model_copy(update={"axes": layout.axes})
     return Taken(
         laid_out(own, spec),
         own,
@@ -165,7 +165,7 @@ def _layout(run: Run, spec: ModelSpec, length: int | None, found: str) -> tuple[
             raise
         with suppress(InputError):
             layout = find_layout(run, _channels(spec) + 1, axes=spec.axes, length=length, found=found)
-            return replace(spec, alphabet=f"{spec.alphabet}N"), layout
+            return spec.model_copy(update={"alphabet": f"{spec.alphabet}N"}), layout
         raise error from None
 
 
@@ -197,13 +197,13 @@ def _arguments(own: nn.Module, extra: tuple[Tensor, ...]) -> list[str]:
     return names + [f"input {number}" for number in range(len(names), 1 + len(extra))]
 
 
-def _given(held: HeldSpec) -> tuple[Tensor, ...]:
+def _given(held: Extras) -> tuple[Tensor, ...]:
     """Return one row of the further inputs that the user gives."""
-    return tuple(torch.from_numpy(values) for values in example_of(HeldSpec(inputs=held.inputs), 1))
+    return tuple(torch.from_numpy(values) for values in example_of(Extras(inputs=held.inputs), 1))
 
 
-def _held(held: HeldSpec, length: int, extra: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    channels = example_of(HeldSpec(channels=held.channels), length)
+def _held(held: Extras, length: int, extra: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    channels = example_of(Extras(channels=held.channels), length)
     return (*(torch.from_numpy(values) for values in channels), *extra)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from genolift.settings.expect import agreement_in_words
+from genolift.results.agreement import agreement_in_words
 
 SHORTEST = 6
 """Bases; shorter inputs are not tried: with as many positions as bases, axes cannot be told apart."""

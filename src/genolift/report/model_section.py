@@ -12,7 +12,7 @@ from genolift.errors import InputError
 from genolift.files.whole import existing_file
 from genolift.inspection.words import facts
 from genolift.report.results import Results
-from genolift.settings.expect import agreement_in_words
+from genolift.results.agreement import agreement_in_words
 from genolift.settings.model import ONE_MODEL
 
 FOLDER = "inspection"

@@ -18,7 +18,8 @@ import numpy as np
 from genolift.errors import InputError
 from genolift.results.shards import Head
 from genolift.results.store import Block, Contributions, open_contributions, write_contributions
-from genolift.settings.model import ONE_MODEL, check_model_name
+from genolift.settings.folder_names import check_model_name
+from genolift.settings.model import ONE_MODEL
 
 _BLOCK_BASES = 2**20
 """Bases in a block of sequences, whose float64 sums take 0.1 GB however many models there are."""

@@ -1,107 +1,77 @@
-"""What a model is given beside the bases, the same in a sequence and its references: the config's
-``extra_inputs`` and ``extra_channels`` as types.
-"""
+"""What a model is given beside the bases, the same in a sequence and its references."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 from genolift.errors import InputError
-from genolift.files.whole import existing_file
+from genolift.settings.fields import Section, key, together
+from genolift.settings.mistakes import checked
+from genolift.settings.types import FILES, File, Filled, ListOf, Positions, Text, Value
 
 
-@dataclass(frozen=True)
-class ExtraInput:
+class ExtraInput(Section):
     """One further argument of a model: the row of a table for each sequence, or the same values for all."""
 
-    table: str | None = None
-    """A table with a column ``id``, and numbers in the others."""
-    columns: tuple[str, ...] | None = None
-    """Those of the table's columns to take, in order; None for all."""
-    values: tuple[float, ...] | None = None
-    shape: tuple[int, ...] | None = None
-    """The shape of the argument without the row's axis; None for a flat one."""
+    table: File | None = key(None, "a table with a column `id`, and numbers in the others; TSV or CSV")
+    columns: Filled[Text] | None = key(None, "those of the table's columns to take, in order; by default all")
+    values: Filled[Value] | None = key(None, "the same values for every sequence")
+    shape: Filled[Positions] | None = key(None, "the shape of one sequence's input, where it is not flat")
+
+    @together
+    def _one_source(self) -> None:
+        if (self.table is None) == (self.values is None):
+            what = "neither 'table' nor 'values' is given" if self.table is None else "both are given"
+            raise InputError(what, remedy="give 'table' or 'values'")
+        if self.columns is not None and self.table is None:
+            raise InputError("'columns' is given without 'table'", remedy="leave 'columns' out")
+        if self.values is not None:
+            check_shape(len(self.values), self.shape, "")
+
+
+class ExtraChannel(Section):
+    """One channel beyond those of the alphabet, from a file."""
+
+    bigwig: File | None = key(None, "a bigWig, whose values at a window's bases are taken")
+    missing: Value = key(0.0, "what stands for a base that the bigWig has no value for")
+    table: File | None = key(None, "a table with a column `id`, and a column for each position")
+
+    @together
+    def _one_source(self) -> None:
+        if (self.table is None) == (self.bigwig is None):
+            what = "neither 'bigwig' nor 'table' is given" if self.table is None else "both are given"
+            raise InputError(what, remedy="give a number, 'bigwig' or 'table'")
+        if "missing" in self.model_fields_set and self.bigwig is None:
+            raise InputError("'missing' is given without 'bigwig'", remedy="leave 'missing' out")
+
+
+class Extras(Section):
+    """Everything that a model is given beside the bases; the same in a sequence and in its references."""
+
+    inputs: ListOf[ExtraInput] = key((), "further arguments, in order", alias="extra_inputs")
+    channels: ListOf[Value | ExtraChannel] = key(
+        (), "channels behind those of the alphabet", alias="extra_channels"
+    )
 
     @classmethod
-    def of(cls, given: Mapping[str, Any], where: str) -> ExtraInput:
-        """Return an item of ``extra_inputs`` as a type; its keys and their types have been checked.
+    def of(cls, inputs: Sequence[Any], channels: Sequence[Any], where: str = "") -> Extras:
+        """Return the items of ``extra_inputs`` and ``extra_channels``.
 
         Raises
         ------
         InputError
-            If keys contradict each other, or a file is missing.
+            If an item is none: its place, a remedy.
         """
-        plain: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in given.items()
-        }
-        made = cls(**plain)
-        if (made.table is None) == (made.values is None):
-            what = "neither 'table' nor 'values' is given" if made.table is None else "both are given"
-            raise InputError(what, where=where, remedy="give 'table' or 'values'")
-        if made.columns is not None and made.table is None:
-            raise InputError("'columns' is given without 'table'", where=where, remedy="leave 'columns' out")
-        if made.table is not None:
-            existing_file(made.table, where=where)
-        if made.values is not None:
-            check_shape(len(made.values), made.shape, where)
-        return made
-
-
-@dataclass(frozen=True)
-class ExtraChannel:
-    """One channel beyond those of the alphabet: a constant, a bigWig's values or the row of a table."""
-
-    constant: float | None = None
-    bigwig: str | None = None
-    missing: float = 0.0
-    """What stands for a base that the bigWig has no value for."""
-    table: str | None = None
-    """A table with a column ``id``, and a column of numbers for each position."""
-
-    @classmethod
-    def of(cls, given: float | Mapping[str, Any], where: str) -> ExtraChannel:
-        """Return an item of ``extra_channels`` as a type; its keys and their types have been checked.
-
-        Raises
-        ------
-        InputError
-            If keys contradict each other, or a file is missing.
-        """
-        if not isinstance(given, Mapping):
-            return cls(constant=float(given))
-        made = cls(**given)
-        if (made.table is None) == (made.bigwig is None):
-            what = "neither 'bigwig' nor 'table' is given" if made.table is None else "both are given"
-            raise InputError(what, where=where, remedy="give a number, 'bigwig' or 'table'")
-        if "missing" in given and made.bigwig is None:
-            raise InputError("'missing' is given without 'bigwig'", where=where, remedy="leave 'missing' out")
-        existing_file(made.bigwig or made.table or "", where=where)
-        return made
-
-
-@dataclass(frozen=True)
-class HeldSpec:
-    """Everything that a model is given beside the bases; of no use to a model that is given nothing."""
-
-    inputs: tuple[ExtraInput, ...] = ()
-    channels: tuple[ExtraChannel, ...] = ()
-
-    @classmethod
-    def of(cls, inputs: Sequence[Any], channels: Sequence[Any], where: str) -> HeldSpec:
-        """Return the items of ``extra_inputs`` and ``extra_channels``; errors name the item."""
-        return cls(
-            tuple(ExtraInput.of(item, f"{where}extra_inputs[{i}]") for i, item in enumerate(inputs)),
-            tuple(ExtraChannel.of(item, f"{where}extra_channels[{i}]") for i, item in enumerate(channels)),
-        )
+        return checked(cls, {"extra_inputs": inputs, "extra_channels": channels}, where=where, asks={FILES})
 
     @property
     def files(self) -> tuple[str, ...]:
         """The files that values are read from, each once."""
-        named = [item.table for item in self.inputs]
-        named += [channel.bigwig or channel.table for channel in self.channels]
+        tables = [item.table for item in self.inputs]
+        told = [channel for channel in self.channels if isinstance(channel, ExtraChannel)]
+        named = [*tables, *(channel.bigwig or channel.table for channel in told)]
         return tuple(dict.fromkeys(file for file in named if file is not None))
 
 
@@ -115,14 +85,11 @@ def check_shape(width: int, shape: Sequence[int] | None, where: str) -> None:
         )
 
 
-def as_given(item: ExtraInput | ExtraChannel) -> Any:
+def as_given(item: float | ExtraInput | ExtraChannel) -> Any:
     """Return an item as a config gives it, of plain values."""
-    return (
-        item.constant if isinstance(item, ExtraChannel) and item.constant is not None else dict(_keys(item))
-    )
-
-
-def _keys(item: ExtraInput | ExtraChannel) -> Iterator[tuple[str, Any]]:
-    for key, value in vars(item).items():
-        if value is not None and not (key == "missing" and vars(item)["bigwig"] is None):
-            yield key, list(value) if isinstance(value, tuple) else value
+    if not isinstance(item, Section):
+        return item
+    given = item.model_dump(mode="json", exclude_none=True)
+    if "bigwig" not in given:
+        given.pop("missing", None)
+    return given

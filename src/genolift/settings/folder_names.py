@@ -38,6 +38,17 @@ def check_folder_name(name: str, of_what: str, where: str) -> None:
         raise InputError(called, where=where, remedy="choose another: Windows keeps it for a device")
 
 
+def check_model_name(name: str, where: str) -> None:
+    """Raise `InputError` if a model's name is none for a folder, or would give a column another's name."""
+    if name == "sd":
+        raise InputError(
+            "'sd' is no name for a model",
+            where=where,
+            remedy="choose another, since the column output_sd is the models' standard deviation",
+        )
+    check_folder_name(name, "a model", where)
+
+
 def check_names_differ(names: Iterable[str], where: str) -> None:
     """Raise `InputError` if two names differ in upper and lower case only."""
     seen: dict[str, str] = {}

@@ -86,7 +86,7 @@ def _located(error: Any, schema: Mapping[str, Any], key: str) -> tuple[str, Mapp
         found = next(_parts(part, inside, schema), None)
         if isinstance(part, int):
             key += f"[{part}]"
-        elif (found is not None or part in unknown) and re.fullmatch(r"[\w.-]{1,100}", part):
+        elif (found is not None or part in unknown) and re.fullmatch(r"\w[\w.-]{0,99}", part):
             key += f".{part}" if key else part  # else a branch of a union, or a name that is none
         inside = found or inside
     return key, inside
@@ -126,8 +126,12 @@ def _allowed(branch: Mapping[str, Any]) -> str:
         return str(branch["const"])
     kind = branch.get("type", "")
     if kind in _NUMBERS and "maximum" in branch:
-        return f"{_NUMBERS[kind]} from {branch['minimum']:,} to {branch['maximum']:,}"
-    return (_NUMBERS | _KINDS)[kind]
+        return f"{_NUMBERS[kind]} from {_number(branch['minimum'])} to {_number(branch['maximum'])}"
+    return "a file" if branch.get("format") == "file" else (_NUMBERS | _KINDS)[kind]
+
+
+def _number(value: float) -> str:
+    return f"{int(value) if value == round(value, 0) and abs(value) < 1e15 else value:,}"
 
 
 def _words(error: Any, inside: Mapping[str, Any], schema: Mapping[str, Any]) -> tuple[str, str]:
@@ -152,7 +156,7 @@ def _words(error: Any, inside: Mapping[str, Any], schema: Mapping[str, Any]) -> 
                 f"did you mean '{near[0]}'? It is {may_be}" if near else f"give {may_be}",
             )
         case "greater_than_equal" | "less_than_equal":
-            than = f"less than {told['ge']:,}" if "ge" in told else f"more than {told['le']:,}"
+            than = f"less than {_number(told['ge'])}" if "ge" in told else f"more than {_number(told['le'])}"
             return f"{shown(value)} is {than}", f"give {may_be}"
         case "finite_number":
             return f"{value} is no number to count with", f"give {may_be}"

@@ -1,20 +1,43 @@
-"""Where a model is, how it is made and how it reads DNA: the config's ``model:`` section as a type."""
+"""Where a model is, how it is made and how it reads DNA: the config's section ``model``."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from dataclasses import fields as fields_of
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from genolift.errors import InputError, unknown_key
-from genolift.files.code import code_files
-from genolift.files.of_models import model_files
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    PrivateAttr,
+    StringConstraints,
+    ValidationInfo,
+    WithJsonSchema,
+    model_validator,
+)
+
+from genolift.errors import InputError
+from genolift.files.code import check_not_pythons, code_files
+from genolift.files.of_models import existing_model, model_files, sharded
 from genolift.files.pickled_code import pickled_code_files
-from genolift.settings.expect import Expect
-from genolift.settings.folder_names import check_folder_name
+from genolift.files.whole import existing_file
+from genolift.settings.fields import REQUIRED, Section, key
+from genolift.settings.mistakes import checked
+from genolift.settings.types import (
+    FILES,
+    PART,
+    File,
+    Number,
+    Positions,
+    Text,
+    asked,
+    no_keys_if_empty,
+    one_line,
+    path_as_text,
+    without_nulls,
+)
 
 BASES_FIRST = "bases,length"
 AXES = (
@@ -28,102 +51,206 @@ AXES = (
     "length,1,bases",
 )
 """The axes that models have, the usual first."""
+_MOST_AXES_OF_ONE = 2
 ONE_MODEL = "model"
 """What the one model of an analysis is called where the user gives it no name."""
-_MOST_AXES_OF_ONE = 2
 
 
-@dataclass(frozen=True)
-class ModelSpec:
+def axes_of(axes: str) -> tuple[str, ...]:
+    """Return the names of axes, "1", "bases" and "length", in order."""
+    return tuple(name for name in re.split(r"[\s,()]+", axes.lower()) if name)
+
+
+def is_rna(alphabet: str) -> bool:
+    """Whether an alphabet has U in the place of T."""
+    return "U" in _alphabet(alphabet).upper()
+
+
+def _existing_model(path: str, info: ValidationInfo) -> str:
+    if asked(info, FILES):
+        existing_model(path, where="")
+    return path
+
+
+def _model_class(name: str, info: ValidationInfo) -> str:
+    location = name.rpartition(":")[0]
+    if asked(info, FILES):
+        check_not_pythons(location, "")
+        if location.endswith(".py"):
+            existing_file(location)
+    return name
+
+
+def _arguments(arguments: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+    try:
+        if asked(info, FILES):  # a caller in Python may give any object
+            json.dumps(arguments)
+    except TypeError as error:
+        remedy = "put dates and the like in quotes"
+        raise InputError(f"holds a value that is not plain ({error})", remedy=remedy) from error
+    return arguments
+
+
+def _sha256(digest: str) -> str:
+    if not re.fullmatch(r"[0-9A-Fa-f]{64}", digest):
+        raise InputError(f"{digest!r} is no SHA-256", remedy="write the 64 digits that sha256sum prints")
+    return digest
+
+
+def _alphabet(alphabet: str) -> str:
+    letters = sorted(alphabet.upper().replace("U", "T").replace("N", ""))
+    if letters != list("ACGT") or alphabet.upper().count("N") > 1:
+        raise InputError(
+            f"{alphabet!r} is no alphabet",
+            remedy="write the letter of each channel in order, such as ACGT, ACGU, AGCT or ACGTN",
+        )
+    return alphabet
+
+
+def _axes(axes: str) -> str:
+    names = axes_of(axes)
+    ones = len(names) - 2
+    if sorted(names) != ["1"] * ones + ["bases", "length"] or ones > _MOST_AXES_OF_ONE:
+        remedy = 'name the axes of one input in order, such as "bases,length", "length,bases" or '
+        raise InputError(f"{axes!r} are no axes", remedy=f'{remedy}"1,length,bases"')
+    return axes
+
+
+ModelPath = Annotated[
+    str,
+    BeforeValidator(path_as_text),
+    StringConstraints(min_length=1),
+    AfterValidator(one_line),
+    AfterValidator(_existing_model),
+    WithJsonSchema({"type": "string", "format": "file"}),
+]
+ModelClass = Annotated[
+    str,
+    StringConstraints(pattern=r"^[^:]+:[A-Za-z_][A-Za-z0-9_.]*$"),
+    AfterValidator(one_line),
+    AfterValidator(_model_class),
+]
+Arguments = Annotated[dict[str, Any], BeforeValidator(no_keys_if_empty), AfterValidator(_arguments)]
+Sha256 = Annotated[Text, AfterValidator(_sha256)]
+Alphabet = Annotated[Text, AfterValidator(_alphabet)]
+Axes = Annotated[Text, AfterValidator(_axes)]
+
+
+class Expect(Section):
+    """A few inputs, and the outputs that the author's own framework gave for them."""
+
+    inputs: File = key(REQUIRED, "a few inputs, arrays (`.npz`) or FASTA", flag="expect-inputs")
+    outputs: File = key(
+        REQUIRED,
+        "what the author's framework gave for them: arrays (`.npz`, the same file or another) or a table by "
+        "sequence id",
+        flag="expect-outputs",
+    )
+    tolerance: Number = key(
+        1e-4,
+        "largest difference from the author's outputs, as a share of the largest of them",
+        flag="expect-tolerance",
+        ge=1e-12,
+        le=1,
+    )
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files that are read, each once."""
+        return tuple(dict.fromkeys((self.inputs, self.outputs)))
+
+
+class ModelSpec(Section):
     """Where a model is, how it is made and how it reads DNA."""
 
-    path: str
-    """A state dict (.pt, .pth, .ckpt), .safetensors, an exported program (.pt2), or Keras's .keras, .h5,
-    .json or .yaml; of weights in shards their index, or a folder with config.json and weights as Hugging
-    Face has."""
-    class_name: str | None = None
-    """The class to put weights in, "path/to/model.py:Class" or "package.module:Class"."""
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-    """Keyword arguments of the class."""
-    sha256: str | None = None
-    """The SHA-256 that the file at ``path`` must have, in hexadecimal; None where any is taken."""
-    weights: str | None = None
-    """The file of weights where ``path`` holds the architecture alone, as Keras's .json does."""
-    custom_layers: str | None = None
-    """A Python file of torch functions, for the layers of a Keras model that Keras does not have."""
-    input_length: int | None = None
-    """Positions of the input, in base pairs, where the model does not say it."""
-    axes: str | None = None
-    """The axes of the model's input after the row's, such as "length,bases" or "1,bases,length"; None for
-    what the model says, else "bases,length"."""
-    alphabet: str = "ACGT"
-    """The letter of each of the model's channels in order: A, C, G, and T or U, and perhaps N."""
-    extra_channels: int = 0
-    """Channels beyond those of the alphabet, which the model's input has behind them. They are given apart,
-    (n, channels, length), as the first of ``extra_inputs``."""
-    trust: bool = False
-    """Read a pickled module or TorchScript, which can run any code that its author put in it, or call a
-    function of a package."""
-    expect: Expect | None = None
-    """A few inputs with the outputs that the author's own framework gave, to compare with."""
-
-    def __post_init__(self) -> None:
-        check_alphabet(self.alphabet, "model.alphabet")
-        if self.sha256 is not None:
-            check_sha256(self.sha256, "model.sha256")
-        if self.axes is not None:
-            check_axes(self.axes, "model.axes")
+    path: ModelPath = key(
+        REQUIRED,
+        "the model: a state dict (`.pt`, `.pth`, `.ckpt`), `.safetensors`, an exported program (`.pt2`), "
+        "Keras's `.keras`, `.h5`, `.json` or `.yaml`, a Hugging Face folder, or the index of its shards",
+        flag="model",
+    )
+    class_name: ModelClass | None = key(
+        None,
+        "the class to put the weights in, or a function that makes the module",
+        alias="class",
+        flag="model-class",
+        examples=["path/to/model.py:Class", "package.module:Class"],
+    )
+    arguments: Arguments = key({}, "keyword arguments of the class", flag="model-arguments")
+    sha256: Sha256 | None = key(
+        None, "the SHA-256 that the model's file must have, as `sha256sum` prints it", flag="model-sha256"
+    )
+    weights: File | None = key(
+        None, "the weights of a Keras architecture (`.json`, `.yaml`)", flag="model-weights"
+    )
+    custom_layers: File | None = key(
+        None, "a Python file of torch functions, for layers that Keras does not have"
+    )
+    axes: Axes | None = key(
+        None,
+        "the axes of one input in order, `1` for an axis of one; by default what the model says, else "
+        "`bases,length`",
+        examples=["length,bases", "1,length,bases"],
+    )
+    alphabet: Alphabet = key(
+        "ACGT", "the letter of each channel in order", examples=["ACGU", "AGCT", "ACGTN"]
+    )
+    input_length: Positions | None = key(None, "bases of the model's input, where the model does not say it")
+    trust: bool = key(
+        False,
+        "read a pickled model or TorchScript, or call a function of a package, which can run any code",
+        flag="trust-pickle",
+    )
+    expect: Annotated[Expect | None, BeforeValidator(without_nulls)] = key(
+        None, "a few inputs with the outputs that the author's own framework gave, to compare the model with"
+    )
+    _extra_channels: int = PrivateAttr(0)
 
     @classmethod
     def of(cls, spec: str | Path | Mapping[str, Any] | ModelSpec) -> ModelSpec:
-        """Return the spec given as a path, or as the config's mapping, whose keys are this class's, with
-        ``class`` for ``class_name``.
+        """Return the model that a path names, or the keys of the config's section ``model``.
 
         Raises
         ------
         InputError
-            If a key is not known, or there is no path, or axes, alphabet or SHA-256 are none.
+            If a key is not known, there is no path, or a value is not of its key's type.
         """
         if isinstance(spec, ModelSpec):
             return spec
-        if isinstance(spec, (str, Path)):
-            return cls(str(spec))
-        known = ["class" if each.name == "class_name" else each.name for each in fields_of(cls)]
-        if not isinstance(spec, Mapping):
-            raise InputError(
-                f"is a {type(spec).__name__}",
-                where="model",
-                remedy=f"give a path, or a mapping with {', '.join(known)}",
-            )
-        for key in spec:
-            if key not in known:
-                raise unknown_key(key, known, "model")
-        if not spec.get("path"):
-            raise InputError("is missing", where="model.path", remedy="name the model's file")
-        given = {("class_name" if key == "class" else str(key)): value for key, value in spec.items()}
-        arguments = given.get("arguments") or {}
-        if not isinstance(arguments, Mapping):
-            raise InputError(
-                f"is a {type(arguments).__name__}", where="model.arguments", remedy="give them by name"
-            )
-        given |= {
-            "path": str(spec["path"]),
-            "arguments": arguments,
-            "trust": spec.get("trust", False) is True,  # "false", a string, is no trust
-            "expect": Expect.of(spec.get("expect")),
-        }
-        return cls(**{key: value for key, value in given.items() if value is not None})
+        if isinstance(spec, str | Path):
+            return cls(path=str(spec))
+        if isinstance(spec, Mapping):
+            spec = {name: value for name, value in spec.items() if value is not None}
+        return checked(cls, spec, "model")
 
-    def keys(self) -> dict[str, Any]:
-        """Return the config's keys that make this spec, as `of` takes them."""
-        given = {each.name: getattr(self, each.name) for each in fields_of(self)}
-        given["expect"] = None if self.expect is None else self.expect.keys()
-        return {("class" if name == "class_name" else name): value for name, value in given.items()}
+    @model_validator(mode="after")
+    def _has_a_class(self, info: ValidationInfo) -> ModelSpec:
+        """`genolift inspect` describes weights without a class: only a config is refused."""
+        if not asked(info, FILES) or asked(info, PART):
+            return self
+        holds_weights = self.path.endswith(".safetensors") or sharded(self.path) is not None
+        if self.class_name is None and holds_weights:
+            raise InputError(
+                f"{self.path} holds weights but no model",
+                remedy="name the class to put them in, class: path/to/model.py:Class",
+            )
+        return self
+
+    @property
+    def extra_channels(self) -> int:
+        """Channels of the model's input behind those of the alphabet, which are given apart."""
+        return self._extra_channels
+
+    def with_channels(self, extra: int) -> ModelSpec:
+        """Return the same model with so many channels behind those of the alphabet."""
+        changed = self.model_copy()
+        changed._extra_channels = extra
+        return changed
 
     @property
     def files(self) -> tuple[str, ...]:
-        """The files that the model is made from, those that its own code imports from its folder too, and
-        those that it is compared with.
+        """The files that the model is made from, with what its own code imports from its folder, and those
+        that it is compared with.
 
         Raises
         ------
@@ -143,63 +270,3 @@ class ModelSpec:
         """Where the model's code is, each "path/to/model.py" or "package.module"."""
         location = (self.class_name or "").rpartition(":")[0]
         return tuple(place for place in (location, self.custom_layers) if place)
-
-
-def check_model_name(name: str, where: str) -> None:
-    """Raise `InputError` if a model's name is none for a folder, or would give a column another's name."""
-    if name == "sd":
-        raise InputError(
-            "'sd' is no name for a model",
-            where=where,
-            remedy="choose another, since the column output_sd is the models' standard deviation",
-        )
-    check_folder_name(name, "a model", where)
-
-
-def check_sha256(digest: str, where: str) -> None:
-    """Raise `InputError` if a text is no SHA-256 in hexadecimal."""
-    if not re.fullmatch(r"[0-9A-Fa-f]{64}", str(digest)):
-        raise InputError(
-            f"{digest!r} is no SHA-256", where=where, remedy="write the 64 digits that sha256sum prints"
-        )
-
-
-def check_alphabet(alphabet: str, where: str) -> None:
-    """Raise `InputError` if an alphabet is not of A, C, G, and T or U, each once, and N at most once."""
-    letters = sorted(str(alphabet).upper().replace("U", "T").replace("N", ""))
-    if letters != list("ACGT") or str(alphabet).upper().count("N") > 1:
-        raise InputError(
-            f"{alphabet!r} is no alphabet",
-            where=where,
-            remedy="write the letter of each channel in order, such as ACGT, ACGU, AGCT or ACGTN",
-        )
-
-
-def is_rna(alphabet: str) -> bool:
-    """Whether an alphabet has U in the place of T.
-
-    Raises
-    ------
-    InputError
-        If it is none.
-    """
-    check_alphabet(alphabet, "model.alphabet")
-    return "U" in alphabet.upper()
-
-
-def check_axes(axes: str, where: str) -> None:
-    """Raise `InputError` if axes are not bases and length, each once, and at most two axes of one."""
-    names = axes_of(axes)
-    ones = len(names) - 2
-    if sorted(names) != ["1"] * ones + ["bases", "length"] or ones > _MOST_AXES_OF_ONE:
-        raise InputError(
-            f"{axes!r} are no axes",
-            where=where,
-            remedy='name the axes of one input in order, such as "bases,length", "length,bases" or '
-            '"1,length,bases"',
-        )
-
-
-def axes_of(axes: str) -> tuple[str, ...]:
-    """Return the names of axes, "1", "bases" and "length", in order."""
-    return tuple(name for name in re.split(r"[\s,()]+", str(axes).lower()) if name)

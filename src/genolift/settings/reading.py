@@ -1,11 +1,8 @@
-"""A config as YAML has it: read from a file or a command line, its values as the schema means them.
-Knows no key by name.
-"""
+"""A config as YAML has it, read from a file or a command line. Knows no key by name."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,10 +20,7 @@ from genolift.files.plain_values import (
     shown,
 )
 from genolift.files.text import read_text
-from genolift.settings.schema import followed, kinds_of
 
-# YAML 1.1, which Snakemake reads, takes 1e-3 for text, since it has no point.
-_NUMBER_WITHOUT_POINT = re.compile(r"[+-]?[0-9]+[eE][+-]?[0-9]+")
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 _MERGE = "tag:yaml.org,2002:merge"
 
@@ -209,19 +203,8 @@ def _check_level(level: int, mark: yaml.Mark) -> None:
         raise _Refused(f"it goes more than {MOST_LEVELS} levels deep", mark, "nest it less")
 
 
-def tidy(value: Any, schema: Mapping[str, Any]) -> Any:
-    """Copy ``value``: keys as text, numbers that YAML took for text as numbers, empty sections as such."""
-    schema = followed(schema)
-    kinds = kinds_of(schema)
+def with_text_keys(value: Any) -> Any:
+    """Copy a value, its keys as text: YAML takes a name such as 2024 for a number."""
     if isinstance(value, Mapping):
-        inside = schema.get("properties", {})
-        others = schema.get("additionalProperties")
-        others = others if isinstance(others, dict) else {}
-        return {str(key): tidy(item, inside.get(str(key), others)) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [tidy(item, schema.get("items", {})) for item in value]
-    if value is None and kinds == ["object"]:
-        return {}
-    if isinstance(value, str) and "number" in kinds and _NUMBER_WITHOUT_POINT.fullmatch(value):
-        return float(value)
-    return value
+        return {str(key): with_text_keys(item) for key, item in value.items()}
+    return [with_text_keys(item) for item in value] if isinstance(value, list | tuple) else value

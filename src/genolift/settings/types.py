@@ -7,7 +7,6 @@ config alone, such as that its files are there, is checked where the validation'
 from __future__ import annotations
 
 import difflib
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -26,29 +25,19 @@ from pydantic import (
 )
 
 from genolift.errors import InputError
-from genolift.files.code import check_not_pythons
-from genolift.files.of_models import existing_model
 from genolift.files.plain_values import shown
 from genolift.files.whole import existing_file
 from genolift.settings.database import GROUPS, database_name, jaspar_group
-from genolift.settings.folder_names import check_folder_name, check_names_differ, check_results_folder
+from genolift.settings.folder_names import (
+    check_folder_name,
+    check_model_name,
+    check_names_differ,
+    check_results_folder,
+)
 
 FILES, PART = "files", "part"
 """What a validation's context may ask for: that files are there, and what else only a config must be; and
 that keys are let be missing or disagree, since they are a part that others are put over (`defaults`)."""
-BASES_FIRST = "bases,length"
-AXES = (
-    BASES_FIRST,
-    "length,bases",
-    "1,bases,length",
-    "1,length,bases",
-    "bases,length,1",
-    "length,bases,1",
-    "bases,1,length",
-    "length,1,bases",
-)
-"""The axes that models have, the usual first."""
-_MOST_AXES_OF_ONE = 2
 _LEAST_MEMORY, _MOST_MEMORY = 10**8, 10**15  # bytes; Python with torch alone takes more than the least
 _MEMORY = r"^[0-9]{1,15}([.][0-9]{1,15})? ?([kKMGT]i?)?B?$"
 # YAML 1.1, which Snakemake reads, takes 1e-3 for text, since it has no point.
@@ -62,12 +51,8 @@ def asked(info: ValidationInfo, what: str) -> bool:
     return bool(info.context and what in info.context)
 
 
-def axes_of(axes: str) -> tuple[str, ...]:
-    """Return the names of axes, "1", "bases" and "length", in order."""
-    return tuple(name for name in re.split(r"[\s,()]+", axes.lower()) if name)
-
-
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """Refuse text that holds a line break or a tab."""
     if "\n" in text or "\t" in text:
         remedy = "write it on one line, without tabs; YAML's > and | add a line break, >- and |- do not"
         raise InputError("holds a line break or a tab", remedy=remedy)
@@ -78,56 +63,6 @@ def _existing_file(file: str, info: ValidationInfo) -> str:
     if asked(info, FILES):
         existing_file(file)
     return file
-
-
-def _existing_model(path: str, info: ValidationInfo) -> str:
-    if asked(info, FILES):
-        existing_model(path, where="")
-    return path
-
-
-def _model_class(name: str, info: ValidationInfo) -> str:
-    location = name.rpartition(":")[0]
-    if asked(info, FILES):
-        check_not_pythons(location, "")
-        if location.endswith(".py"):
-            existing_file(location)
-    return name
-
-
-def _arguments(arguments: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
-    try:
-        if asked(info, FILES):  # a caller in Python may give any object
-            json.dumps(arguments)
-    except TypeError as error:
-        remedy = "put dates and the like in quotes"
-        raise InputError(f"holds a value that is not plain ({error})", remedy=remedy) from error
-    return arguments
-
-
-def _sha256(digest: str) -> str:
-    if not re.fullmatch(r"[0-9A-Fa-f]{64}", digest):
-        raise InputError(f"{digest!r} is no SHA-256", remedy="write the 64 digits that sha256sum prints")
-    return digest
-
-
-def _alphabet(alphabet: str) -> str:
-    letters = sorted(alphabet.upper().replace("U", "T").replace("N", ""))
-    if letters != list("ACGT") or alphabet.upper().count("N") > 1:
-        raise InputError(
-            f"{alphabet!r} is no alphabet",
-            remedy="write the letter of each channel in order, such as ACGT, ACGU, AGCT or ACGTN",
-        )
-    return alphabet
-
-
-def _axes(axes: str) -> str:
-    names = axes_of(axes)
-    ones = len(names) - 2
-    if sorted(names) != ["1"] * ones + ["bases", "length"] or ones > _MOST_AXES_OF_ONE:
-        remedy = 'name the axes of one input in order, such as "bases,length", "length,bases" or '
-        raise InputError(f"{axes!r} are no axes", remedy=f'{remedy}"1,length,bases"')
-    return axes
 
 
 def _memory(amount: Any) -> Any:
@@ -176,12 +111,7 @@ def _analysis_name(name: str) -> str:
 
 
 def _model_name(name: str) -> str:
-    if name == "sd":
-        raise InputError(
-            "'sd' is no name for a model",
-            remedy="choose another, since the column output_sd is the models' standard deviation",
-        )
-    check_folder_name(name, "a model", "")
+    check_model_name(name, "")
     return name
 
 
@@ -195,7 +125,8 @@ def _number(value: Any) -> Any:
     return float(value) if isinstance(value, str) and _NUMBER_WITHOUT_POINT.fullmatch(value) else value
 
 
-def _path(value: Any) -> Any:
+def path_as_text(value: Any) -> Any:
+    """Return a path as text; whatever else as it is."""
     return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
@@ -211,28 +142,17 @@ def no_keys_if_empty(given: Any) -> Any:
     return {} if given is None else given
 
 
-Text = Annotated[str, BeforeValidator(_path), AfterValidator(_one_line)]
-File = Annotated[Text, AfterValidator(_existing_file)]
-ModelPath = Annotated[Text, AfterValidator(_existing_model)]
-ModelClass = Annotated[
-    str,
-    StringConstraints(pattern=r"^[^:]+:[A-Za-z_][A-Za-z0-9_.]*$"),
-    AfterValidator(_one_line),
-    AfterValidator(_model_class),
-]
-Arguments = Annotated[dict[str, Any], BeforeValidator(no_keys_if_empty), AfterValidator(_arguments)]
-Sha256 = Annotated[Text, AfterValidator(_sha256)]
-Alphabet = Annotated[Text, AfterValidator(_alphabet)]
-Axes = Annotated[Text, AfterValidator(_axes)]
+Text = Annotated[str, BeforeValidator(path_as_text), AfterValidator(one_line)]
+File = Annotated[Text, AfterValidator(_existing_file), WithJsonSchema({"type": "string", "format": "file"})]
 Device = Annotated[
-    str, StringConstraints(pattern=r"^(auto|cpu|cuda(:[0-9]{1,2})?)$"), AfterValidator(_one_line)
+    str, StringConstraints(pattern=r"^(auto|cpu|cuda(:[0-9]{1,2})?)$"), AfterValidator(one_line)
 ]
 Database = Annotated[Text, AfterValidator(_database)]
-Title = Annotated[str, StringConstraints(min_length=1, max_length=1000), AfterValidator(_one_line)]
+Title = Annotated[str, StringConstraints(min_length=1, max_length=1000), AfterValidator(one_line)]
 Results = Annotated[
     str,
     StringConstraints(pattern=r"^[^{}]+$", max_length=2000),
-    AfterValidator(_one_line),
+    AfterValidator(one_line),
     AfterValidator(_results),
 ]
 Memory = Annotated[
@@ -244,7 +164,7 @@ Memory = Annotated[
 """Bytes, from text such as 4GB (decimal) or 4GiB (binary)."""
 
 Number = Annotated[float, BeforeValidator(_number)]
-Value = Annotated[Number, Field(ge=-1e38, le=1e38)]
+Value = Annotated[float, Field(ge=-1e38, le=1e38), BeforeValidator(_number)]
 """One that float32 can hold."""
 Positions = Annotated[int, Field(ge=1, le=100_000_000)]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
@@ -253,7 +173,7 @@ BatchSize = Annotated[int, Field(ge=1, le=10_000_000)] | Literal["auto"]
 ListOf = Annotated[tuple[T, ...], Strict(False)]
 Filled = Annotated[tuple[T, ...], Strict(False), Field(min_length=1)]
 Frequencies = Annotated[
-    tuple[Annotated[Number, Field(ge=0, le=1)], ...],
+    tuple[Annotated[float, Field(ge=0, le=1), BeforeValidator(_number)], ...],
     Strict(False),
     Field(min_length=4, max_length=4),
     AfterValidator(_frequencies),

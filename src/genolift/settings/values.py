@@ -13,7 +13,7 @@ from genolift.errors import InputError
 from genolift.files.plain_values import MOST_DIGITS, MOST_LETTERS, from_json, shown
 
 _MEMORY = re.compile(r"([0-9]{1,15}(?:[.][0-9]{1,15})?)\s*([kMGT]?)(i?)B?", re.IGNORECASE)
-_LEAST_MEMORY, _MOST_MEMORY = 10**8, 10**15  # bytes; Python with torch alone takes more than the least
+_MOST_MEMORY = 10**15
 _WHOLE = re.compile(rf"[+-]?[0-9]{{1,{MOST_DIGITS}}}")
 
 
@@ -36,19 +36,24 @@ def as_config(key: str) -> Callable[[str], Any]:
     """
 
     def read(text: str) -> int | float:
-        from genolift.settings.schema import config_schema, followed, kinds_of, range_of
+        from genolift.settings.mistakes import allowed, branches
+        from genolift.settings.sections import Analysis
 
-        schema = config_schema()["$defs"]["analysis"]
+        schema: Any = Analysis.model_json_schema()
+        inside = schema
         for name in key.split("."):
-            schema = followed(schema["properties"][name])
-        schema = schema.get("items", schema)
-        whole_number = "integer" in kinds_of(schema)
+            inside = next(each["properties"] for each in branches(inside, schema) if "properties" in each)[
+                name
+            ]
+        numbers = [each.get("items", each) for each in branches(inside, schema)]
+        inside = next(each for each in numbers if "maximum" in each)
+        whole_number = inside["type"] == "integer"
         try:
             number = (int(text) if _WHOLE.fullmatch(text) else math.nan) if whole_number else float(text)
         except ValueError:
             number = math.nan
-        if not schema["minimum"] <= number <= schema["maximum"]:
-            raise argparse.ArgumentTypeError(f"{shown(text)} is not {range_of(schema)}")
+        if not inside["minimum"] <= number <= inside["maximum"]:
+            raise argparse.ArgumentTypeError(f"{shown(text)} is not {allowed(inside, schema)}")
         return number
 
     return read
@@ -112,15 +117,3 @@ def memory(text: str) -> int:
     if number > _MOST_MEMORY:
         raise argparse.ArgumentTypeError(f"{shown(text)} is more than any machine has; write 1000TB at most")
     return number
-
-
-def check_memory(text: str, where: str) -> None:
-    """Raise `InputError` if a config's amount of memory is none, or less than any process takes."""
-    try:
-        number = memory(text)
-    except argparse.ArgumentTypeError as error:
-        what, _, remedy = str(error).partition("; ")
-        raise InputError(what, where=where, remedy=remedy) from error
-    if number < _LEAST_MEMORY:
-        what = f"{shown(text)} is less than Python and torch take by themselves"
-        raise InputError(what, where=where, remedy="give 1GB or more")

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from genolift.errors import InputError
 from genolift.settings.database import jaspar_group
-from genolift.settings.extra_inputs import as_given
+from genolift.settings.extra_inputs import Extras, as_given
 
 if TYPE_CHECKING:
-    from genolift.settings.config import Analysis
+    from genolift.settings.sections import Analysis
 
 _LONGEST_COMMAND = 120_000
 """Bytes of a step's command, of the 131,072 that Linux takes in one argument, such as that of ``bash -c``."""
@@ -60,7 +60,6 @@ def check_workflow(analysis: Analysis, folder: str, where: str) -> None:
     """
     for key, file in _files(analysis):
         _check_path(file, folder, f"{where}.{key}")
-    _check_lengths(analysis, where)
     _check_commands(analysis, folder, where)
 
 
@@ -76,10 +75,8 @@ def _files(analysis: Analysis) -> Iterator[tuple[str, str]]:
         yield "references.fasta", analysis.references.fasta
     if jaspar_group(analysis.motifs.database) is None:
         yield "motifs.database", analysis.motifs.database
-    yield from (("extra_inputs", item.table) for item in analysis.held.inputs if item.table)
-    for channel in analysis.held.channels:
-        if channel.bigwig or channel.table:
-            yield "extra_channels", channel.bigwig or channel.table or ""
+    yield from (("extra_inputs", file) for file in Extras(inputs=analysis.extra_inputs).files)
+    yield from (("extra_channels", file) for file in Extras(channels=analysis.extra_channels).files)
 
 
 def _check_path(file: str, folder: str, where: str) -> None:
@@ -98,31 +95,10 @@ def _check_path(file: str, folder: str, where: str) -> None:
         )
 
 
-def _check_lengths(analysis: Analysis, where: str) -> None:
-    given = analysis.sequences.length
-    for model in analysis.models.values():
-        if given is not None and model.input_length not in (None, given):
-            raise InputError(
-                f"sequences of {given} bases are asked for, and the model takes {model.input_length}",
-                where=f"{where}.sequences.length",
-                remedy="leave it out, so that the model's input_length holds",
-            )
-    said = [given, *(model.input_length for model in analysis.models.values())]
-    length = next((number for number in said if number is not None), None)
-    window = analysis.motifs.window
-    if window is not None and length is not None and window > length:
-        raise InputError(
-            f"{window} is more than the sequences' {length} bases",
-            where=f"{where}.motifs.window",
-            remedy=f"give a whole number from 1 to {length}, or leave it out for all",
-        )
-
-
 def _check_commands(analysis: Analysis, folder: str, where: str) -> None:
     """The longest commands are the check's, with all that models are given, and the join of all shards."""
-    held = [json.dumps(as_given(item)) for item in analysis.held.inputs]
-    held += [json.dumps(as_given(item)) for item in analysis.held.channels]
-    if _quoted(held) > _LONGEST_COMMAND // 2:
+    items = [*analysis.extra_inputs, *analysis.extra_channels]
+    if _quoted([json.dumps(as_given(item)) for item in items]) > _LONGEST_COMMAND // 2:
         raise InputError(
             "the values are too many for a command line",
             where=f"{where}.extra_inputs",

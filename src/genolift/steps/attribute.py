@@ -34,12 +34,13 @@ from genolift.inspection.model_check import check_model, check_target
 from genolift.models import ModelSpec, input_length, load_model, model_provenance
 from genolift.models.expected import check_expected
 from genolift.references.store import References, check_references, open_references
+from genolift.results.agreement import Agreement
 from genolift.results.convergence import relative_error
 from genolift.results.provenance import versions
 from genolift.results.store import Block, write_contributions
-from genolift.settings.expect import Agreement
-from genolift.settings.extra_inputs import HeldSpec
-from genolift.settings.model import ONE_MODEL, check_model_name
+from genolift.settings.extra_inputs import Extras
+from genolift.settings.folder_names import check_model_name
+from genolift.settings.model import ONE_MODEL
 from genolift.steps.blocks import Pieces, WritesBehind, prepared_ahead
 
 _LOG = logging.getLogger("genolift")
@@ -67,7 +68,7 @@ class Attribution:
     """What is explained, and how, by keys of the config; ``model_name`` tells models of an ensemble apart."""
 
     model: ModelSpec
-    held: HeldSpec = field(default_factory=HeldSpec)
+    held: Extras = field(default_factory=Extras)
     target: int | str = 0
     keep_final_activation: bool = False
     rule: str = "genomics-default"

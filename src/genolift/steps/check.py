@@ -23,8 +23,8 @@ from genolift.models import ModelSpec, input_length, load_model
 from genolift.models.expected import check_expected
 from genolift.motifs.databases import read_database
 from genolift.motifs.known import Database
-from genolift.settings.expect import Agreement
-from genolift.settings.extra_inputs import HeldSpec
+from genolift.results.agreement import Agreement
+from genolift.settings.extra_inputs import Extras
 from genolift.settings.model import ONE_MODEL, is_rna
 from genolift.settings.sections import Sequences
 from genolift.steps.encode import trial_sequences, with_length
@@ -48,7 +48,7 @@ def check_analysis(
     models: Mapping[str, ModelSpec],
     source: Sequences,
     out: Path,
-    held: HeldSpec | None = None,
+    held: Extras | None = None,
     target: int | str = 0,
     keep_final_activation: bool = False,
     rule: str = "genomics-default",
@@ -84,7 +84,7 @@ def check_analysis(
     lengths = {name: input_length(model, models[name]) for name, model in loaded.items()}
     source = with_length(source, lengths)
     stored = trial_sequences(source, rna=any(is_rna(spec.alphabet) for spec in models.values()))
-    held = held or HeldSpec()
+    held = held or Extras()
     inputs = HeldInputs(held, stored)
     two, beside, names = first_two(stored, inputs)
     agreements: dict[str, Agreement] = {}

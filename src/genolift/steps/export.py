@@ -30,7 +30,7 @@ from genolift.models.exported.reading import DESCRIPTION, exported_program
 from genolift.models.forms import Form
 from genolift.models.loading import input_length, load_model, model_provenance
 from genolift.results.provenance import versions
-from genolift.settings.extra_inputs import HeldSpec
+from genolift.settings.extra_inputs import Extras
 from genolift.settings.model import ModelSpec
 from genolift.targets.targets import task_names
 
@@ -47,7 +47,7 @@ class WrittenProgram:
     tasks: tuple[str, ...]
 
 
-def write_program(spec: ModelSpec, out: Path, held: HeldSpec | None = None) -> WrittenProgram:
+def write_program(spec: ModelSpec, out: Path, held: Extras | None = None) -> WrittenProgram:
     """Write a model as a program of one-hot DNA, (n, 4, length), A C G T, for any number of rows.
 
     Where the model has channels beyond those of its alphabet they are a second input; its further arguments,
@@ -64,14 +64,14 @@ def write_program(spec: ModelSpec, out: Path, held: HeldSpec | None = None) -> W
         raise InputError("is no name of an exported program", where=f"--out {out}", remedy="end it in .pt2")
     check_outputs([out], inputs=[*spec.files, *(held.files if held else ())])
     model = load_model(spec)
-    check_expected(model, spec, held or HeldSpec())
+    check_expected(model, spec, held or Extras())
     length = input_length(model, spec)
     if length is None:
         raise InputError(
             "the model does not say its input length", where="--input-length", remedy="give it, in bases"
         )
     tasks = tuple(task_names(model))
-    further = example_of(HeldSpec(inputs=held.inputs), length) if held else ()
+    further = example_of(Extras(inputs=held.inputs), length) if held else ()
     inputs = (*_inputs(length, spec.extra_channels), *map(_as_rows, further))
     program = _with_plain_names(exported(model, inputs))
     description = {

@@ -9,13 +9,13 @@ from genolift.engine.rules.composites import GENOMICS_DEFAULT
 from genolift.files.output_paths import check_outputs
 from genolift.files.whole import whole_file
 from genolift.inspection.described import Inspection, inspect_model
-from genolift.settings.extra_inputs import HeldSpec
+from genolift.settings.extra_inputs import Extras
 from genolift.settings.model import ModelSpec
 
 
 def inspect(
     spec: ModelSpec,
-    held: HeldSpec = HeldSpec(),  # noqa: B008 - it is frozen
+    held: Extras = Extras(),  # noqa: B008 - it is frozen
     *,
     out: Path | None = None,
     sequences: Path | None = None,

@@ -24,14 +24,14 @@ from genolift.models import load_model as loaded_model
 from genolift.models.expected.answers import Answer, OutputShape, outputs_of, read_answers
 from genolift.models.expected.arguments import arguments_of
 from genolift.models.expected.given import Given, read_given
-from genolift.settings.expect import Agreement, Expect
-from genolift.settings.extra_inputs import HeldSpec
-from genolift.settings.model import ModelSpec, is_rna
+from genolift.results.agreement import Agreement
+from genolift.settings.extra_inputs import Extras
+from genolift.settings.model import Expect, ModelSpec, is_rna
 from genolift.targets.targets import task_names
 
 _BATCH_BASES = 2**16
 """Bases of the inputs that are run together."""
-_NOTHING_HELD = HeldSpec()
+_NOTHING_HELD = Extras()
 
 
 def load_model(spec: str | Path | Mapping[str, Any] | ModelSpec) -> Model:
@@ -55,7 +55,7 @@ def load_model(spec: str | Path | Mapping[str, Any] | ModelSpec) -> Model:
 
 
 @own_state()
-def check_expected(model: Model, spec: ModelSpec, held: HeldSpec = _NOTHING_HELD) -> Agreement | None:
+def check_expected(model: Model, spec: ModelSpec, held: Extras = _NOTHING_HELD) -> Agreement | None:
     """Compare a model's outputs with those of its author; None where ``spec`` names none.
 
     A copy is run on the CPU, in float32, on the sequences that the user gives.

@@ -23,7 +23,7 @@ from genolift.data.stored_tensors import as_tensors
 from genolift.errors import InputError
 from genolift.files.npz import MOST_BYTES, arrays_in_words, is_npz, read_npz
 from genolift.models.expected.arguments import Arguments
-from genolift.settings.extra_inputs import ExtraInput, HeldSpec
+from genolift.settings.extra_inputs import ExtraChannel, Extras
 
 ARRAY_OF_OUTPUT = re.compile(r"y_?\d*|outputs?|y_true|y_pred|predictions?")
 NO_ARRAYS_OF_ROWS = ("n", "extra_names", "id")
@@ -53,7 +53,7 @@ class Given:
         return f"sequence {row} (from 0)" if self.ids is None else f"sequence {self.ids[row]}"
 
 
-def read_given(path: str, arguments: Arguments, held: HeldSpec, *, rna: bool, shared: bool) -> Given:
+def read_given(path: str, arguments: Arguments, held: Extras, *, rna: bool, shared: bool) -> Given:
     """Return the inputs that a file holds.
 
     Parameters
@@ -82,7 +82,7 @@ def read_given(path: str, arguments: Arguments, held: HeldSpec, *, rna: bool, sh
     return _of_fasta(path, arguments, held, where, rna)
 
 
-def _of_fasta(path: str, arguments: Arguments, held: HeldSpec, where: str, rna: bool) -> Given:
+def _of_fasta(path: str, arguments: Arguments, held: Extras, where: str, rna: bool) -> Given:
     ids: list[str] = []
     codes: list[NDArray[np.uint8]] = []
     try:
@@ -114,7 +114,7 @@ def _of_fasta(path: str, arguments: Arguments, held: HeldSpec, where: str, rna: 
 
 
 def _of_arrays(
-    arrays: Mapping[str, NDArray[Any]], arguments: Arguments, held: HeldSpec, where: str, shared: bool
+    arrays: Mapping[str, NDArray[Any]], arguments: Arguments, held: Extras, where: str, shared: bool
 ) -> Given:
     name = _dna(arrays, arguments, where)
     values = _numbers(arrays, name, where).float()
@@ -185,7 +185,7 @@ def _beside(
     channels: Tensor | None,
     ids: list[str] | None,
     arguments: Arguments,
-    held: HeldSpec,
+    held: Extras,
     where: str,
 ) -> dict[str, Tensor]:
     """Return what the model takes beside the bases, by the names of the arrays, in order."""
@@ -242,7 +242,7 @@ def _by_name(
 class _FromAnalysis:
     """What the analysis itself gives a model beside the bases, for sequences that bring none of it."""
 
-    def __init__(self, held: HeldSpec, bases: Tensor, ids: list[str] | None, where: str) -> None:
+    def __init__(self, held: Extras, bases: Tensor, ids: list[str] | None, where: str) -> None:
         self.held, self.where = held, where
         n, length = len(bases), bases.shape[2]
         named = ids if ids is not None else [str(row) for row in range(n)]
@@ -251,7 +251,8 @@ class _FromAnalysis:
 
     def channels(self, number: int) -> Tensor:
         """Return the extra channels, (row, channel, position)."""
-        unknown = any(each.bigwig or (each.table and not self.has_ids) for each in self.held.channels)
+        of_files = [each for each in self.held.channels if isinstance(each, ExtraChannel)]
+        unknown = any(each.bigwig or not self.has_ids for each in of_files)
         if len(self.held.channels) != number or unknown:
             raise InputError(
                 f"has no array of the {number} channel{'s' * (number > 1)} that the model reads beyond the "
@@ -259,12 +260,12 @@ class _FromAnalysis:
                 where=self.where,
                 remedy=f"give the inputs as .npz with x_channels, (n, {number}, length)",
             )
-        return self._of(HeldSpec(channels=self.held.channels))
+        return self._of(Extras(channels=self.held.channels))
 
     def input(self, place: int, called: str, arrays: Mapping[str, NDArray[Any]]) -> Tensor:
         """Return a further input by its place, (row, ...)."""
-        item = self.held.inputs[place] if place < len(self.held.inputs) else ExtraInput()
-        if item.values is None and (item.table is None or not self.has_ids):
+        item = self.held.inputs[place] if place < len(self.held.inputs) else None
+        if item is None or (item.values is None and not self.has_ids):
             among = f", but {arrays_in_words(arrays)}" if arrays else ""
             raise InputError(
                 f"has no array of the model's input {called}{among}",
@@ -273,9 +274,9 @@ class _FromAnalysis:
                 if called.isidentifier()
                 else "give all inputs",
             )
-        return self._of(HeldSpec(inputs=(item,)))
+        return self._of(Extras(inputs=(item,)))
 
-    def _of(self, held: HeldSpec) -> Tensor:
+    def _of(self, held: Extras) -> Tensor:
         try:
             (values,) = HeldInputs(held, self.sequences).of(range(len(self.sequences.id)))
         except InputError as error:
