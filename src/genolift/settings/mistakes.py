@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -52,24 +52,19 @@ def check_part(model: type[BaseModel], given: Any, where: str, asks: Collection[
 
 
 def _mistake(errors: Sequence[Any], schema: Mapping[str, Any], key: str, where: str) -> InputError:
-    found = [(_located(error, schema, key), error) for error in errors]
-    # of a union, the branch that was meant is the one that got furthest
-    places = [place for (place, _), _ in found]
-    found = [
-        ((place, inside), error)
-        for (place, inside), error in found
-        if not any(other.startswith((f"{place}.", f"{place}[")) for other in places)
-    ]
-    (place, inside), error = min(found, key=lambda each: _order(each[1]["type"]))
-    what, remedy = _words(error, inside, schema)
-    if error["type"] == "missing":
-        place = place.rpartition(".")[0]
+    found = [(*_located(error, schema, key), error) for error in errors]
+    # of a union's branches, the one that was meant got furthest
+    last = [each for each in found if not any(o[0].startswith((f"{each[0]}.", f"{each[0]}[")) for o in found)]
+    place, inside, error = min(last, key=lambda each: _order(each[2]["type"]))
     raised = error.get("ctx", {}).get("error")
     if isinstance(raised, InputError):
-        within = raised.where.removeprefix(": ")
-        place += (
-            within if within.startswith(".") and within[1:].isidentifier() else f": {within}" * bool(within)
-        )
+        within = raised.where.removeprefix(": ")  # a file, or a key within the section
+        place += within if re.fullmatch(r"[.]\w+(?:[.]\w+)?", within) else f": {within}" if within else ""
+        what, remedy = raised.what, raised.remedy
+    else:
+        what, remedy = _words(error, inside, schema)
+    if error["type"] == "missing":
+        place = place.rpartition(".")[0]
     return InputError(what, where=": ".join(filter(None, (where, place))), remedy=remedy)
 
 
@@ -83,32 +78,21 @@ def _located(error: Any, schema: Mapping[str, Any], key: str) -> tuple[str, Mapp
     inside: Mapping[str, Any] = schema
     unknown = error["loc"][-1:] if error["type"] == "extra_forbidden" else ()
     for part in error["loc"]:
-        found = next(_parts(part, inside, schema), None)
+        kinds = branches(inside, schema)
+        found = [kind.get("properties", {}).get(part) or kind.get("additionalProperties") for kind in kinds]
         if isinstance(part, int):
-            key += f"[{part}]"
-        elif (found is not None or part in unknown) and re.fullmatch(r"\w[\w.-]{0,99}", part):
+            found, key = [kind.get("items") for kind in kinds], f"{key}[{part}]"
+        elif (any(found) or part in unknown) and re.fullmatch(r"\w[\w.-]{0,99}", part):
             key += f".{part}" if key else part  # else a branch of a union, or a name that is none
-        inside = found or inside
+        inside = next((each for each in found if isinstance(each, Mapping)), inside)
     return key, inside
-
-
-def _parts(
-    part: int | str, inside: Mapping[str, Any], schema: Mapping[str, Any]
-) -> Iterator[Mapping[str, Any]]:
-    for branch in branches(inside, schema):
-        if isinstance(part, int):
-            found = branch.get("items")
-        else:
-            found = branch.get("properties", {}).get(part) or branch.get("additionalProperties")
-        if isinstance(found, Mapping):
-            yield found
 
 
 def branches(inside: Mapping[str, Any], schema: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Return what a value may be, one schema for each kind; without null, which stands for none."""
     if "$ref" in inside:
-        inside = {**schema["$defs"][inside["$ref"].rpartition("/")[2]], **inside, "$ref": None}
-        del inside["$ref"]
+        told = {name: value for name, value in inside.items() if name != "$ref"}
+        inside = schema["$defs"][inside["$ref"].rpartition("/")[2]] | told
     if "anyOf" in inside:
         return [branch for each in inside["anyOf"] for branch in branches(each, schema)]
     return [] if inside.get("type") == "null" else [inside]
@@ -140,21 +124,15 @@ def _words(error: Any, inside: Mapping[str, Any], schema: Mapping[str, Any]) -> 
     may_be = allowed(inside, schema)
     examples = ", ".join(map(str, inside.get("examples", [])))
     match kind:
-        case "value_error" if isinstance(told["error"], InputError):
-            return told["error"].what, told["error"].remedy
         case "extra_forbidden":
             return "unknown key", _nearest(str(error["loc"][-1]), inside, schema)
         case "missing":
             return f"the key '{error['loc'][-1]}' is missing", f"give {inside['description']}"
         case "literal_error":
-            choices = [
-                str(choice) for branch in branches(inside, schema) for choice in branch.get("enum", [])
-            ]
+            choices = [str(choice) for each in branches(inside, schema) for choice in each.get("enum", [])]
             near = difflib.get_close_matches(str(value), choices, 1)
-            return (
-                f"{shown(value)} is no choice",
-                f"did you mean '{near[0]}'? It is {may_be}" if near else f"give {may_be}",
-            )
+            meant = f"did you mean '{near[0]}'? It is" if near else "give"
+            return f"{shown(value)} is no choice", f"{meant} {may_be}"
         case "greater_than_equal" | "less_than_equal":
             than = f"less than {_number(told['ge'])}" if "ge" in told else f"more than {_number(told['le'])}"
             return f"{shown(value)} is {than}", f"give {may_be}"
@@ -165,19 +143,15 @@ def _words(error: Any, inside: Mapping[str, Any], schema: Mapping[str, Any]) -> 
         case "string_too_long":
             return f"{shown(value)} has {len(value):,} letters", f"use {told['max_length']:,} at most"
         case "too_short" | "too_long" if value:
-            return (
-                f"{shown(value)} has {len(value)} values",
-                f"give {told.get('min_length', told.get('max_length'))}",
-            )
+            number = told.get("min_length", told.get("max_length"))
+            return f"{shown(value)} has {len(value)} values", f"give {number}"
         case "too_short":
             return "is empty", f"give {inside['description']}"
         case "string_too_short":
             return "is empty text", "write something, or leave the key out"
-    if value is None:
-        return "is empty", f"give {may_be}"
-    return f"{shown(value)} is {_kind_of(value)}", f"give {may_be}" + (
-        f", such as {examples}" if examples else ""
-    )
+    like = f", such as {examples}" if examples else ""
+    what = "is empty" if value is None else f"{shown(value)} is {_kind_of(value)}"
+    return what, f"give {may_be}{like}"
 
 
 def _kind_of(value: Any) -> str:

@@ -14,7 +14,6 @@ from pydantic import (
     PrivateAttr,
     StringConstraints,
     ValidationInfo,
-    WithJsonSchema,
     model_validator,
 )
 
@@ -23,32 +22,15 @@ from genolift.files.code import check_not_pythons, code_files
 from genolift.files.of_models import existing_model, model_files, sharded
 from genolift.files.pickled_code import pickled_code_files
 from genolift.files.whole import existing_file
+from genolift.settings import types
 from genolift.settings.fields import REQUIRED, Section, key
 from genolift.settings.mistakes import checked
-from genolift.settings.types import (
-    FILES,
-    PART,
-    File,
-    Number,
-    Positions,
-    Text,
-    asked,
-    no_keys_if_empty,
-    one_line,
-    path_as_text,
-    without_nulls,
-)
+from genolift.settings.types import FILES, File, Number, Positions, Text, asked
 
 BASES_FIRST = "bases,length"
 AXES = (
-    BASES_FIRST,
-    "length,bases",
-    "1,bases,length",
-    "1,length,bases",
-    "bases,length,1",
-    "length,bases,1",
-    "bases,1,length",
-    "length,1,bases",
+    *(BASES_FIRST, "length,bases", "1,bases,length", "1,length,bases"),
+    *("bases,length,1", "length,bases,1", "bases,1,length", "length,1,bases"),
 )
 """The axes that models have, the usual first."""
 _MOST_AXES_OF_ONE = 2
@@ -67,6 +49,8 @@ def is_rna(alphabet: str) -> bool:
 
 
 def _existing_model(path: str, info: ValidationInfo) -> str:
+    if not path:
+        raise InputError("is empty text", remedy="name the model's file")
     if asked(info, FILES):
         existing_model(path, where="")
     return path
@@ -116,21 +100,12 @@ def _axes(axes: str) -> str:
     return axes
 
 
-ModelPath = Annotated[
-    str,
-    BeforeValidator(path_as_text),
-    StringConstraints(min_length=1),
-    AfterValidator(one_line),
-    AfterValidator(_existing_model),
-    WithJsonSchema({"type": "string", "format": "file"}),
-]
+_CLASS = r"^[^:]+:[A-Za-z_][A-Za-z0-9_.]*$"
+ModelPath = Annotated[Text, AfterValidator(_existing_model), types.IS_FILE]
 ModelClass = Annotated[
-    str,
-    StringConstraints(pattern=r"^[^:]+:[A-Za-z_][A-Za-z0-9_.]*$"),
-    AfterValidator(one_line),
-    AfterValidator(_model_class),
+    str, StringConstraints(pattern=_CLASS), AfterValidator(types.one_line), AfterValidator(_model_class)
 ]
-Arguments = Annotated[dict[str, Any], BeforeValidator(no_keys_if_empty), AfterValidator(_arguments)]
+Arguments = Annotated[dict[str, Any], BeforeValidator(types.no_keys_if_empty), AfterValidator(_arguments)]
 Sha256 = Annotated[Text, AfterValidator(_sha256)]
 Alphabet = Annotated[Text, AfterValidator(_alphabet)]
 Axes = Annotated[Text, AfterValidator(_axes)]
@@ -201,7 +176,7 @@ class ModelSpec(Section):
         "read a pickled model or TorchScript, or call a function of a package, which can run any code",
         flag="trust-pickle",
     )
-    expect: Annotated[Expect | None, BeforeValidator(without_nulls)] = key(
+    expect: Annotated[Expect | None, BeforeValidator(types.without_nulls)] = key(
         None, "a few inputs with the outputs that the author's own framework gave, to compare the model with"
     )
     _extra_channels: int = PrivateAttr(0)
@@ -226,7 +201,7 @@ class ModelSpec(Section):
     @model_validator(mode="after")
     def _has_a_class(self, info: ValidationInfo) -> ModelSpec:
         """`genolift inspect` describes weights without a class: only a config is refused."""
-        if not asked(info, FILES) or asked(info, PART):
+        if not asked(info, FILES) or asked(info, types.PART):
             return self
         holds_weights = self.path.endswith(".safetensors") or sharded(self.path) is not None
         if self.class_name is None and holds_weights:

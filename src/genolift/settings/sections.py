@@ -11,16 +11,13 @@ from collections.abc import Mapping
 from itertools import combinations
 from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-)
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from genolift.errors import InputError
 from genolift.settings import types
 from genolift.settings.extra_inputs import ExtraChannel, ExtraInput, Extras
 from genolift.settings.fields import REQUIRED, Section, key, together
+from genolift.settings.folder_names import names_differ
 from genolift.settings.model import ONE_MODEL, ModelSpec
 from genolift.settings.types import File, ListOf, Number, Positions, Seed, Value
 
@@ -154,7 +151,7 @@ class Analysis(Section):
     named_models: Annotated[
         dict[types.NamedModel, ModelSpec],
         BeforeValidator(types.no_keys_if_empty),
-        AfterValidator(types.names_differ),
+        AfterValidator(names_differ),
     ] = key(
         {},
         "several models by name, such as the folds of a cross-validation; what `model` sets holds for each "
@@ -243,7 +240,7 @@ class Config(Section):
         None, "keys of an analysis that hold for every analysis which does not set them itself"
     )
     analyses: Annotated[
-        dict[types.NamedAnalysis, Analysis], Field(min_length=1), AfterValidator(types.names_differ)
+        dict[types.NamedAnalysis, Analysis], Field(min_length=1), AfterValidator(names_differ)
     ] = key(REQUIRED, "the analyses by name, which is a folder's name too")
 
 

@@ -10,7 +10,7 @@ import difflib
 import os
 import re
 from collections.abc import Mapping
-from pathlib import Path
+from functools import partial
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
@@ -28,12 +28,7 @@ from genolift.errors import InputError
 from genolift.files.plain_values import shown
 from genolift.files.whole import existing_file
 from genolift.settings.database import GROUPS, database_name, jaspar_group
-from genolift.settings.folder_names import (
-    check_folder_name,
-    check_model_name,
-    check_names_differ,
-    check_results_folder,
-)
+from genolift.settings.folder_names import folder_name, model_name, results_folder
 
 FILES, PART = "files", "part"
 """What a validation's context may ask for: that files are there, and what else only a config must be; and
@@ -100,27 +95,6 @@ def _frequencies(frequencies: tuple[float, ...]) -> tuple[float, ...]:
     return frequencies
 
 
-def _results(folder: str) -> str:
-    check_results_folder(folder, "")
-    return str(Path(folder))  # in Snakemake's spelling: without a "./" before or a "/" behind
-
-
-def _analysis_name(name: str) -> str:
-    check_folder_name(name, "an analysis", "")
-    return name
-
-
-def _model_name(name: str) -> str:
-    check_model_name(name, "")
-    return name
-
-
-def names_differ(named: dict[str, T]) -> dict[str, T]:
-    """Refuse names that differ in upper and lower case only."""
-    check_names_differ(named, "")
-    return named
-
-
 def _number(value: Any) -> Any:
     return float(value) if isinstance(value, str) and _NUMBER_WITHOUT_POINT.fullmatch(value) else value
 
@@ -142,8 +116,9 @@ def no_keys_if_empty(given: Any) -> Any:
     return {} if given is None else given
 
 
+IS_FILE = WithJsonSchema({"type": "string", "format": "file"})
 Text = Annotated[str, BeforeValidator(path_as_text), AfterValidator(one_line)]
-File = Annotated[Text, AfterValidator(_existing_file), WithJsonSchema({"type": "string", "format": "file"})]
+File = Annotated[Text, AfterValidator(_existing_file), IS_FILE]
 Device = Annotated[
     str, StringConstraints(pattern=r"^(auto|cpu|cuda(:[0-9]{1,2})?)$"), AfterValidator(one_line)
 ]
@@ -153,14 +128,10 @@ Results = Annotated[
     str,
     StringConstraints(pattern=r"^[^{}]+$", max_length=2000),
     AfterValidator(one_line),
-    AfterValidator(_results),
+    AfterValidator(results_folder),
 ]
-Memory = Annotated[
-    ByteSize,
-    BeforeValidator(_memory),
-    AfterValidator(_enough_memory),
-    WithJsonSchema({"type": "string", "pattern": _MEMORY}),
-]
+_IS_MEMORY = WithJsonSchema({"type": "string", "pattern": _MEMORY})
+Memory = Annotated[ByteSize, BeforeValidator(_memory), AfterValidator(_enough_memory), _IS_MEMORY]
 """Bytes, from text such as 4GB (decimal) or 4GiB (binary)."""
 
 Number = Annotated[float, BeforeValidator(_number)]
@@ -172,11 +143,9 @@ Target = Annotated[int, Field(ge=0, le=10_000_000)] | Title
 BatchSize = Annotated[int, Field(ge=1, le=10_000_000)] | Literal["auto"]
 ListOf = Annotated[tuple[T, ...], Strict(False)]
 Filled = Annotated[tuple[T, ...], Strict(False), Field(min_length=1)]
+Fraction = Annotated[float, Field(ge=0, le=1), BeforeValidator(_number)]
 Frequencies = Annotated[
-    tuple[Annotated[float, Field(ge=0, le=1), BeforeValidator(_number)], ...],
-    Strict(False),
-    Field(min_length=4, max_length=4),
-    AfterValidator(_frequencies),
+    tuple[Fraction, ...], Strict(False), Field(min_length=4, max_length=4), AfterValidator(_frequencies)
 ]
-NamedModel = Annotated[str, AfterValidator(_model_name)]
-NamedAnalysis = Annotated[str, AfterValidator(_analysis_name)]
+NamedModel = Annotated[str, AfterValidator(model_name)]
+NamedAnalysis = Annotated[str, AfterValidator(partial(folder_name, "an analysis"))]
