@@ -13,7 +13,7 @@ import torch
 
 from genolift.engine.graph.decomposition import TAKEN_APART
 from genolift.engine.graph.graph import SHAPE_ONLY, Result, aten
-from genolift.engine.registry import FIRST, JOINT, PRODUCTS, RECURRENT, SUMS, SUMS_BUT
+from genolift.engine.registry import FIRST, JOINT, PRODUCTS, RECURRENT, SUMS, SUMS_BUT, named
 from genolift.engine.torch_internals import every_operation
 
 
@@ -29,50 +29,42 @@ class Row:
     """Whether torch counts it among the core ATen operations."""
 
 
-_CREATION = "made without the input"
-_BACKWARD = "a derivative, which no model computes"
-_WHOLE_NUMBERS = "its result is a whole number, which is no measure of change"
 _RANDOM = "random: not the same for the same input"
-_OUTSIDE = {
-    aten.arange.start_step: ("constant", _CREATION),
-    aten.full.default: ("constant", _CREATION),
-    aten.scalar_tensor.default: ("constant", _CREATION),
-    aten.embedding.default: (
-        "constant",
-        "of a constant index; of one that depends on the input: refused",
-    ),
-    aten.rand.default: ("refused", _RANDOM),
-    aten.randn.default: ("refused", _RANDOM),
-    aten.randperm.default: ("refused", _RANDOM),
-    aten.native_dropout.default: ("refused", _RANDOM + "; gone in evaluation mode"),
-    aten.argmax.default: ("refused", _WHOLE_NUMBERS),
-    aten.argmin.default: ("refused", _WHOLE_NUMBERS),
-    aten.nonzero.default: ("refused", _WHOLE_NUMBERS),
-    aten._local_scalar_dense.default: ("refused", "control flow that depends on values"),
-    aten.sort.default: ("refused", "which value has which rank changes with the input"),
-    aten.topk.default: ("refused", "which value has which rank changes with the input"),
-    aten._cdist_forward.default: ("refused", "write it as differences, squares and a sum"),
-    aten._pdist_forward.default: ("refused", "mixes the rows of a batch"),
-    aten._embedding_bag.default: ("refused", _WHOLE_NUMBERS),
-    aten.masked_scatter.default: ("refused", "takes values across the rows of a batch"),
-    aten.as_strided.default: ("refused", "depends on how values lie in memory"),
-    aten.any.default: ("refused", "over all rows of a batch"),
-    aten.prod.default: ("refused", "over all rows of a batch"),
-    aten._native_batch_norm_legit.default: ("refused", "batch statistics mix the rows of a batch"),
-    aten.resize_.default: ("refused", "changes an argument; a captured graph holds none such"),
-    aten.atan2.out: ("refused", "writes into an argument; a captured graph holds none such"),
-    aten._adaptive_avg_pool2d_backward.default: ("refused", _BACKWARD),
-    aten.avg_pool2d_backward.default: ("refused", _BACKWARD),
-    aten.convolution_backward.default: ("refused", _BACKWARD),
-    aten.embedding_dense_backward.default: ("refused", _BACKWARD),
-    aten.max_pool2d_with_indices_backward.default: ("refused", _BACKWARD),
-    aten.native_group_norm_backward.default: ("refused", _BACKWARD),
-    aten.native_layer_norm_backward.default: ("refused", _BACKWARD),
-    aten.split_with_sizes.default: ("decomposed", "to slices"),
-    aten.div.Tensor: ("linear", "by a constant; by what depends on the input: decomposed to mul, reciprocal"),
-    aten.var.dim: ("decomposed", "to var.correction"),
+_WHOLE_NUMBERS = "its result is a whole number, which is no measure of change"
+_RANK = "which value has which rank changes with the input"
+_ALL_ROWS = "over all rows of a batch"
+_BACKWARD = "a derivative, which no model computes"
+_OUTSIDE: Mapping[Any, tuple[str, str]] = {
+    operation: (taken, note)
+    for taken, note, names in (
+        ("constant", "made without the input", "arange.start_step full scalar_tensor"),
+        ("constant", "of a constant index; of one that depends on the input: refused", "embedding"),
+        ("refused", _RANDOM, "rand randn randperm"),
+        ("refused", f"{_RANDOM}; gone in evaluation mode", "native_dropout"),
+        ("refused", _WHOLE_NUMBERS, "argmax argmin nonzero _embedding_bag"),
+        ("refused", "control flow that depends on values", "_local_scalar_dense"),
+        ("refused", _RANK, "sort topk"),
+        ("refused", "write it as differences, squares and a sum", "_cdist_forward"),
+        ("refused", "mixes the rows of a batch", "_pdist_forward"),
+        ("refused", "takes values across the rows of a batch", "masked_scatter"),
+        ("refused", "depends on how values lie in memory", "as_strided"),
+        ("refused", _ALL_ROWS, "any prod"),
+        ("refused", "batch statistics mix the rows of a batch", "_native_batch_norm_legit"),
+        ("refused", "changes an argument; a captured graph holds none such", "resize_"),
+        ("refused", "writes into an argument; a captured graph holds none such", "atan2.out"),
+        ("refused", _BACKWARD, "_adaptive_avg_pool2d_backward avg_pool2d_backward convolution_backward"),
+        ("refused", _BACKWARD, "embedding_dense_backward max_pool2d_with_indices_backward"),
+        ("refused", _BACKWARD, "native_group_norm_backward native_layer_norm_backward"),
+        ("decomposed", "to slices", "split_with_sizes"),
+        (
+            "linear",
+            "by a constant; by what depends on the input: decomposed to mul, reciprocal",
+            "div.Tensor",
+        ),
+        ("decomposed", "to var.correction", "var.dim"),
+    )
+    for operation in named(names)
 }
-
 _TAKEN_APART_NOTES = {aten.scatter_reduce.two: "sums and means, to scatter_add; others refused"}
 
 

@@ -6,7 +6,7 @@ docs/operations.md follow, and the test table asks for its row.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import torch
@@ -38,16 +38,19 @@ from genolift.engine.torch_internals import schema_of
 K = TypeVar("K", bound=Kind)
 
 
-def _operations(names: str) -> Iterator[Any]:
-    """Yield operations of ATen by name, "relu" for relu.default; of one with several results, the first."""
-    for name in names.split():
-        packet, _, overload = name.partition(".")
-        operation = getattr(getattr(aten, packet), overload or "default")
-        yield Result(operation) if len(schema_of(operation).returns) > 1 else operation
+def named(names: str) -> list[Any]:
+    """Return operations of ATen by name, where "relu" stands for relu.default."""
+    packets = (name.partition(".") for name in names.split())
+    return [getattr(getattr(aten, packet), overload or "default") for packet, _, overload in packets]
 
 
 def _table(*rows: tuple[K, str]) -> Mapping[Any, K]:
-    return {operation: kind for kind, names in rows for operation in _operations(names)}
+    """Return the kinds of operations; of one with several results, that of the first."""
+    return {
+        Result(each) if len(schema_of(each).returns) > 1 else each: kind
+        for kind, names in rows
+        for each in named(names)
+    }
 
 
 _MOVED = Linear(coefficients.same, moves=True)
