@@ -17,7 +17,7 @@ import torch
 from places import ROOT
 from safetensors.torch import save_file
 
-from genolift.cli.main import make_parser
+from genolift.cli.commands import COMMANDS
 
 DOCS = (
     *(
@@ -120,8 +120,7 @@ def helped() -> list[Example]:
 
 
 def subcommands() -> dict[str, argparse.ArgumentParser]:
-    (found,) = [each for each in make_parser()._actions if isinstance(each, argparse._SubParsersAction)]
-    return dict(found.choices)
+    return {name: command.parser() for name, command in COMMANDS.items()}
 
 
 def commands(text: str) -> Iterator[list[str]]:

@@ -28,8 +28,6 @@ PUBLIC = {
 """What users call with keywords: the interface fixes their parameters, and their docstrings may be longer."""
 
 LONG_FUNCTIONS = {
-    "cli/commands_model.py add_attribute",
-    "cli/commands_model.py add_compare",
     "compare/methods.py compare",
     "engine/graph/capture.py capture",
     "engine/graph/program.py graph_of",

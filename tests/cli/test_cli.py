@@ -13,7 +13,7 @@ from run_steps import study
 import genolift
 from genolift.cli import main as cli
 from genolift.cli import progress
-from genolift.settings.values import memory
+from genolift.settings.sections import Attribution
 
 COMMANDS = ["encode", "reference", "attribute", "aggregate", "motifs", "logos", "report", "compare"]
 COMMANDS += ["plan", "inspect", "train-demo", "check-config"]
@@ -189,7 +189,8 @@ def test_progress_is_plain_lines_in_a_log(
 
 
 @pytest.mark.parametrize(
-    ("text", "number"), [("4GB", 4 * 10**9), ("1.5GiB", 3 * 2**29), ("100", 100), ("2kb", 2000)]
+    ("text", "number"),
+    [("4GB", 4 * 10**9), ("1.5GiB", 3 * 2**29), ("200000000", 2 * 10**8), ("200000kb", 2 * 10**8)],
 )
 def test_memory_is_read_as_people_write_it(text: str, number: int) -> None:
-    assert memory(text) == number
+    assert Attribution(memory=text).memory == number

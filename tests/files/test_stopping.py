@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import ctypes
 import os
 import signal
@@ -16,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from genolift.cli import main as cli
+from genolift.cli.command import Command
+from genolift.cli.commands import COMMANDS
 from genolift.files.stopping import SIGNALS
 from genolift.files.whole import whole_file, whole_folder
 
@@ -25,11 +26,10 @@ Run = Callable[[], object]
 def ended(monkeypatch: pytest.MonkeyPatch, run: Run) -> int:
     """Return the exit code of a process that runs a command, which calls ``run``."""
 
-    def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-        parser = commands.add_parser("tried")
-        parser.set_defaults(run=lambda _: run(), quiet=False)
+    def tried() -> None:
+        run()
 
-    monkeypatch.setattr(cli, "_SUBCOMMANDS", (add,))
+    monkeypatch.setitem(COMMANDS, "tried", Command(tried))
     process = os.fork()
     if process == 0:
         code = 1
@@ -152,21 +152,19 @@ def test_a_signal_that_is_ignored_stays_so(monkeypatch: pytest.MonkeyPatch) -> N
 DEAF = """
 import ctypes, sys
 from genolift.cli import main as cli
+from genolift.cli.command import command
 from genolift.files import stopping
 from genolift.files.whole import whole_file
 
-def run(_):
+def tried():
     lock, mutex = ctypes.CDLL(None).pthread_mutex_lock, ctypes.create_string_buffer(256)
     with whole_file(sys.argv[1]) as path:
         lock(mutex)
         print("ready", flush=True)
         lock(mutex)  # waits in C for ever
 
-def add(commands):
-    commands.add_parser("tried").set_defaults(run=run, quiet=False)
-
 stopping._PATIENCE = 0.1
-cli._SUBCOMMANDS = (add,)
+command()(tried)
 cli.main(["tried"])
 """
 

@@ -19,6 +19,7 @@ from test_torchscript import WritesWhenRead
 from workflows import snakemake
 
 import genolift
+from genolift.cli.commands import COMMANDS
 from genolift.cli.main import main
 from genolift.models import ModelSpec
 
@@ -144,16 +145,9 @@ def test_every_command_that_takes_a_model_is_tested(made: Study) -> None:
         command: subprocess.run(
             [sys.executable, "-m", "genolift", command, "--help"], capture_output=True, text=True, check=True
         ).stdout
-        for command in _all_commands()
+        for command in COMMANDS
     }
     assert {command for command, said in shown.items() if "--trust-pickle" in said} == commands(made).keys()
-
-
-def _all_commands() -> list[str]:
-    from genolift.cli.main import make_parser
-
-    (choices,) = [action.choices for action in make_parser()._actions if action.choices]
-    return list(choices)
 
 
 def test_the_workflow_does_not_run_a_malicious_model(made: Study, tmp_path: Path, written: Path) -> None:

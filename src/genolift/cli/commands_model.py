@@ -1,245 +1,216 @@
-"""Subcommands that run a model: attribute, compare and plan. Exit nowhere."""
+"""The commands that run a model: attribute, compare, export and plan."""
 
 from __future__ import annotations
 
-import argparse
-from dataclasses import fields
+import re
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from genolift.cli.model_flags import (
-    add_input_flag,
-    add_model_flags,
-    add_rule_flags,
-    add_target_flags,
-    held_spec,
-    model_spec,
-)
-from genolift.cli.subcommand import add_command
+from pydantic import BeforeValidator
+
+from genolift.cli.command import EXPLAINED, EXTRAS, Given, command
 from genolift.errors import InputError
-from genolift.settings import values
+from genolift.files.plain_values import shown
+from genolift.settings.fields import Section, key
 from genolift.settings.model import ONE_MODEL
 
+_RUN = ("attribution.batch_size", "attribution.device", "attribution.precision")
 _CHECKED = 4  # random sequences, each against another, that `genolift plan --check` looks at
 
 
-def add_attribute(commands: Any) -> None:
-    """Add ``genolift attribute``."""
+def _shard(text: Any) -> tuple[int, int]:
+    match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", str(text))
+    if not match or int(match[1]) >= int(match[2]):
+        raise InputError(f"{shown(text)} is no shard", remedy="write 0/4 for the first of four")
+    return int(match[1]), int(match[2])
 
-    def run(a: argparse.Namespace) -> None:
-        from genolift.cli.progress import shown_progress
-        from genolift.steps.attribute import Attribution, attribute
 
-        settings = Attribution(
-            model_spec(a),
-            held_spec(a),
-            **{each.name: getattr(a, each.name) for each in fields(Attribution)[2:]},
+def _names(text: Any) -> tuple[str, ...]:
+    return tuple(name.strip() for name in str(text).split(",") if name.strip())
+
+
+Shard = Annotated[tuple[int, int], BeforeValidator(_shard, json_schema_input_type=str)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_names, json_schema_input_type=str)]
+
+
+@command("model", *EXTRAS, *EXPLAINED, "attribution.tolerance", "attribution.memory", *_RUN)
+def attribute(
+    settings: Given,
+    sequences: Path,
+    references: Path,
+    out: Path,
+    shard: Shard = (0, 1),
+    model_name: str = ONE_MODEL,
+) -> None:
+    """Run DeepLIFT on every sequence against each of its references.
+
+    Parameters
+    ----------
+    sequences
+        sequences.h5
+    references
+        references.h5
+    out
+        the file of contributions to write
+    shard
+        I/K, the I-th of K shards, from 0
+    model_name
+        what to call the model, where several are run
+
+    Example
+    -------
+    genolift attribute --sequences sequences.h5 --references references.h5 --model weights.pt
+    --model-class model.py:Model --target 0 --out contributions.h5
+    """
+    from genolift.cli.progress import shown_progress
+    from genolift.steps.attribute import Attribution, attribute
+
+    asked = settings.attribution
+    told = Attribution(
+        settings.the_model,
+        settings.extras,
+        settings.target,
+        settings.keep_final_activation,
+        settings.rule,
+        asked.tolerance,
+        None if asked.batch_size == "auto" else asked.batch_size,
+        asked.memory,
+        asked.device,
+        asked.precision,
+        model_name,
+    )
+    with shown_progress("attribute", "pair") as progress:
+        summary = attribute(
+            told, sequences=sequences, references=references, out=out, shard=shard, progress=progress
         )
-        with shown_progress("attribute", "pair") as progress:
-            summary = attribute(
-                settings,
-                sequences=a.sequences,
-                references=a.references,
-                out=a.out,
-                shard=a.shard,
-                progress=progress,
-            )
-        resumed = f", {summary.n_resumed} of them from an earlier run" if summary.n_resumed else ""
-        print(
-            f"{summary.n_sequences} sequences{resumed} ({summary.n_pairs} pairs) on {summary.device} in "
-            f"{summary.seconds:.1f} s, largest relative convergence error {summary.largest_error:.1e}: "
-            f"{a.out}"
-        )
-
-    parser = add_command(
-        commands,
-        "attribute",
-        run,
-        "Run DeepLIFT on every sequence against each of its references.",
-        "genolift attribute --sequences sequences.h5 --references references.h5 --model weights.pt "
-        "--model-class model.py:Model --target 0 --out contributions.h5",
+    resumed = f", {summary.n_resumed} of them from an earlier run" if summary.n_resumed else ""
+    print(
+        f"{summary.n_sequences} sequences{resumed} ({summary.n_pairs} pairs) on {summary.device} in "
+        f"{summary.seconds:.1f} s, largest relative convergence error {summary.largest_error:.1e}: {out}"
     )
-    parser.add_argument("--sequences", type=Path, required=True, help="sequences.h5")
-    parser.add_argument("--references", type=Path, required=True, help="references.h5")
-    add_model_flags(parser, required=True)
-    add_input_flag(parser)
-    add_rule_flags(parser)
-    parser.add_argument(
-        "--tolerance",
-        type=values.as_config("attribution.tolerance"),
-        default=1e-3,
-        help="largest relative convergence error (0.001)",
-    )
-    parser.add_argument("--batch-size", type=values.batch_size, default=None, help="pairs at a time, or auto")
-    parser.add_argument(
-        "--memory",
-        type=values.memory,
-        help="memory that the process stays under, of the host and of a GPU, such as 4GB",
-    )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1")
-    parser.add_argument("--precision", default="float32", choices=["float32", "float64", "tf32", "bfloat16"])
-    parser.add_argument(
-        "--shard", type=values.shard, default=(0, 1), metavar="I/K", help="the I-th of K shards, from 0"
-    )
-    parser.add_argument(
-        "--model-name", default=ONE_MODEL, help="what to call the model, where several are run (model)"
-    )
-    parser.add_argument("--out", type=Path, required=True, help="the file of contributions to write")
 
 
-def add_compare(commands: Any) -> None:
-    """Add ``genolift compare``."""
+class Comparison(Section):
+    """The flags of compare alone."""
 
-    def run(a: argparse.Namespace) -> None:
-        from genolift.compare.methods import METHODS, compare
-
-        summary = compare(
-            sequences=a.sequences,
-            references=a.references,
-            model=model_spec(a),
-            out=a.out,
-            held=held_spec(a),
-            target=a.target,
-            keep_final_activation=a.keep_final_activation,
-            methods=tuple(METHODS) if a.methods is None else a.methods,
-            number=a.number,
-            steps=a.steps,
-            truth=a.truth,
-            truth_motifs=a.truth_motifs,
-            batch_size=a.batch_size,
-            device=a.device,
-            precision=a.precision,
-        )
-        refused = f" ({summary.n_refused} refused the model)" if summary.n_refused else ""
-        print(
-            f"{summary.n_methods} methods{refused} on {summary.n_sequences} sequences on {summary.device} "
-            f"in {summary.seconds:.1f} s: {a.out}"
-        )
-
-    parser = add_command(
-        commands,
-        "compare",
-        run,
-        "Run several methods on one input: how they agree, what they cost and, where it is known, "
-        "how well they find the motifs.",
-        "genolift compare --sequences sequences.h5 --references references.h5 --model weights.pt "
-        "--model-class model.py:Model --methods genomics-default,rescale --out compared",
-    )
-    parser.add_argument("--sequences", type=Path, required=True, help="sequences.h5")
-    parser.add_argument("--references", type=Path, required=True, help="references.h5")
-    add_model_flags(parser, required=True)
-    add_input_flag(parser)
-    add_target_flags(parser)
-    parser.add_argument(
-        "--methods",
-        type=_names,
-        metavar="A,B",
-        help="of genomics-default, revealcancel, rescale, integrated-gradients, gradient-x-input, "
+    methods: Names | None = key(
+        None,
+        "A,B: of genomics-default, revealcancel, rescale, integrated-gradients, gradient-x-input, "
         "guided-backprop, deconvnet, lrp-epsilon, in-silico-mutagenesis, grad-cam, guided-grad-cam (all)",
     )
-    parser.add_argument(
-        "--number", type=values.whole(1, 10**9), default=50, help="of the first sequences (50)"
+    number: int = key(50, "of the first sequences", ge=1, le=10**9)
+    steps: int = key(50, "of integrated gradients", ge=1, le=100_000)
+    truth: Path | None = key(None, "where motifs are: a table with id, start, end and motif")
+    truth_motifs: Names = key((), "A,B: those that matter for the target (all)")
+
+
+@command("model", *EXTRAS, *EXPLAINED[:2], *_RUN)
+def compare(settings: Given, sequences: Path, references: Path, out: Path, comparison: Comparison) -> None:
+    """Run several methods on one input: how they agree, what they cost and, where it is known, how well they
+    find the motifs.
+
+    Parameters
+    ----------
+    sequences
+        sequences.h5
+    references
+        references.h5
+    out
+        folder to write to
+    comparison
+        what is compared
+
+    Example
+    -------
+    genolift compare --sequences sequences.h5 --references references.h5 --model weights.pt
+    --model-class model.py:Model --methods genomics-default,rescale --out compared
+    """
+    from genolift.compare.methods import METHODS, compare
+
+    asked = settings.attribution
+    summary = compare(
+        sequences=sequences,
+        references=references,
+        model=settings.the_model,
+        out=out,
+        held=settings.extras,
+        target=settings.target,
+        keep_final_activation=settings.keep_final_activation,
+        **vars(comparison) | {"methods": comparison.methods or tuple(METHODS)},
+        batch_size=None if asked.batch_size == "auto" else asked.batch_size,
+        device=asked.device,
+        precision=asked.precision,
     )
-    parser.add_argument(
-        "--steps", type=values.whole(1, 100_000), default=50, help="of integrated gradients (50)"
+    refused = f" ({summary.n_refused} refused the model)" if summary.n_refused else ""
+    print(
+        f"{summary.n_methods} methods{refused} on {summary.n_sequences} sequences on {summary.device} "
+        f"in {summary.seconds:.1f} s: {out}"
     )
-    parser.add_argument("--truth", type=Path, help="where motifs are: a table with id, start, end and motif")
-    parser.add_argument(
-        "--truth-motifs",
-        type=_names,
-        default=(),
-        metavar="A,B",
-        help="those that matter for the target (all)",
-    )
-    parser.add_argument("--batch-size", type=values.batch_size, default=None, help="pairs at a time, or auto")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1")
-    parser.add_argument("--precision", default="float32", choices=["float32", "float64", "tf32", "bfloat16"])
-    parser.add_argument("--out", type=Path, required=True, help="folder to write to")
 
 
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
+@command("model", *EXTRAS)
+def export(settings: Given, out: Path) -> None:
+    """Write a model as an exported program, which runs with no source file.
+
+    Parameters
+    ----------
+    out
+        the exported program to write, .pt2
+
+    Example
+    -------
+    genolift export --model weights.pt --model-class model.py:Model --input-length 400 --out model.pt2
+    """
+    from genolift.steps.export import write_program
+
+    written = write_program(settings.the_model, out, settings.extras)
+    tasks = f", tasks {', '.join(written.tasks)}" if written.tasks else ""
+    shape = f"(n, {written.channels}, {written.input_length})"
+    print(f"{written.operations} operations, input {shape}{tasks}: {out}")
 
 
-def add_export(commands: Any) -> None:
-    """Add ``genolift export``."""
+@command("model", *EXTRAS, *EXPLAINED)
+def plan(settings: Given, check: bool = False) -> None:
+    """Show what each operation of a model is and which rule it gets.
 
-    def run(a: argparse.Namespace) -> None:
-        from genolift.steps.export import write_program
+    Parameters
+    ----------
+    check
+        also compare each operation's in- and outgoing contributions, on random sequences in float64
 
-        written = write_program(model_spec(a), a.out, held_spec(a))
-        tasks = f", tasks {', '.join(written.tasks)}" if written.tasks else ""
-        print(
-            f"{written.operations} operations, input (n, {written.channels}, {written.input_length}){tasks}: "
-            f"{a.out}"
-        )
+    Example
+    -------
+    genolift plan --model weights.pt --model-class model.py:Model --input-length 400
+    """
+    import torch
+    from torch.nn.functional import one_hot
 
-    parser = add_command(
-        commands,
-        "export",
-        run,
-        "Write a model as an exported program, which runs with no source file.",
-        "genolift export --model weights.pt --model-class model.py:Model --input-length 400 --out model.pt2",
-    )
-    add_model_flags(parser, required=True)
-    add_input_flag(parser)
-    parser.add_argument("--out", type=Path, required=True, help="the exported program to write, .pt2")
+    from genolift.data.extra_inputs import example_of
+    from genolift.explain.attribution import plan
+    from genolift.explain.plan_check import check_plan
+    from genolift.models import assumption, input_length, load_model
+    from genolift.models.expected import check_expected
+    from genolift.results.agreement import agreement_in_words
 
-
-def add_plan(commands: Any) -> None:
-    """Add ``genolift plan``."""
-
-    def run(a: argparse.Namespace) -> None:
-        import torch
-        from torch.nn.functional import one_hot
-
-        from genolift.data.extra_inputs import example_of
-        from genolift.explain.attribution import plan
-        from genolift.explain.plan_check import check_plan
-        from genolift.models import assumption, input_length, load_model
-        from genolift.models.expected import check_expected
-        from genolift.results.agreement import agreement_in_words
-
-        spec = model_spec(a)
-        model = load_model(spec)
-        assumed = assumption(model)
-        if assumed is not None:
-            print(f"{spec.path}: {assumed}")
-        length = input_length(model, spec)
-        if length is None:
-            raise InputError(
-                "the model does not say its input length", where="--input-length", remedy="give it, in bases"
-            )
-        held = tuple(torch.from_numpy(values) for values in example_of(held_spec(a), length))
-        agreement = check_expected(model, spec, held_spec(a))
-        if agreement is not None:
-            print(f"The model {agreement_in_words(agreement)}.\n")
-        explained = {
-            "rule": a.rule,
-            "target": a.target,
-            "keep_final_activation": a.keep_final_activation,
-        }
-        if not a.check:
-            print(plan(model, torch.zeros(1, 4, length), extra_inputs=held, **explained))
-            return
-        random = torch.Generator().manual_seed(0)
-        codes = torch.randint(4, (2, _CHECKED, length), generator=random)
-        inputs, references = one_hot(codes, 4).transpose(2, 3).float()
-        held = tuple(values.expand(_CHECKED, *values.shape[1:]) for values in held)
-        print(check_plan(model, inputs, references, extra_inputs=held, **explained))
-
-    parser = add_command(
-        commands,
-        "plan",
-        run,
-        "Show what each operation of a model is and which rule it gets.",
-        "genolift plan --model weights.pt --model-class model.py:Model --input-length 400",
-    )
-    add_model_flags(parser, required=True)
-    add_input_flag(parser)
-    add_rule_flags(parser)
-    parser.add_argument(
-        "--check",
-        action="store_true",
-        help="also compare each operation's in- and outgoing contributions, on random sequences in float64",
-    )
+    spec = settings.the_model
+    model = load_model(spec)
+    assumed = assumption(model)
+    if assumed is not None:
+        print(f"{spec.path}: {assumed}")
+    length = input_length(model, spec)
+    if length is None:
+        what = "the model does not say its input length"
+        raise InputError(what, where="--input-length", remedy="give it, in bases")
+    agreement = check_expected(model, spec, settings.extras)
+    if agreement is not None:
+        print(f"The model {agreement_in_words(agreement)}.\n")
+    explained: dict[str, Any] = {key: getattr(settings, key) for key in EXPLAINED}
+    extra = tuple(torch.from_numpy(values) for values in example_of(settings.extras, length))
+    if not check:
+        print(plan(model, torch.zeros(1, 4, length), extra_inputs=extra, **explained))
+        return
+    random = torch.Generator().manual_seed(0)
+    codes = torch.randint(4, (2, _CHECKED, length), generator=random)
+    inputs, references = one_hot(codes, 4).transpose(2, 3).float()
+    extra = tuple(values.expand(_CHECKED, *values.shape[1:]) for values in extra)
+    print(check_plan(model, inputs, references, extra_inputs=extra, **explained))

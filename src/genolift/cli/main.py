@@ -1,6 +1,4 @@
-"""The command line: one subcommand for each workflow rule. Parses, says what was done, and exits; no more.
-
-The subcommands are in `commands_*.py`, by theme; only this module exits.
+"""The command line: says what was done or what is wrong, and exits. Only this module exits.
 
 Exit codes: 0, 2 for the user's mistake (one line on standard error), 1 for a fault, 128 + its number for a
 signal that ended the command.
@@ -8,63 +6,49 @@ signal that ended the command.
 
 from __future__ import annotations
 
-import argparse
 import logging
 import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import NoReturn
+from pathlib import Path
 
-from genolift.cli.commands_input import add_check, add_encode, add_reference
-from genolift.cli.commands_inspect import add_inspect
-from genolift.cli.commands_model import add_attribute, add_compare, add_export, add_plan
-from genolift.cli.commands_results import add_aggregate, add_logos, add_motifs, add_report
-from genolift.cli.commands_workflow import add_check_config, add_train_demo
 from genolift.errors import InputError
 from genolift.files.stopping import ended_by_signals
 from genolift.files.whole import remove_unfinished
 from genolift.warned import Kept
 
-_SUBCOMMANDS = (
-    add_check,
-    add_encode,
-    add_reference,
-    add_attribute,
-    add_aggregate,
-    add_motifs,
-    add_logos,
-    add_report,
-    add_compare,
-    add_plan,
-    add_inspect,
-    add_export,
-    add_train_demo,
-    add_check_config,
-)
-
-
-class _Parser(argparse.ArgumentParser):
-    """Says a mistake in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+HELP = Path(__file__).with_name("help.txt")
+"""What ``genolift --help`` says: written beforehand by `genolift.cli.commands`, to be there at once."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command given in ``argv`` and exit."""
     with ended_by_signals(_last_words):
-        code = _run(argv)
+        code = _run(sys.argv[1:] if argv is None else argv)
     sys.exit(code)
 
 
-def _run(argv: Sequence[str] | None) -> int:
-    parser = make_parser()
-    arguments = parser.parse_args(argv)
+def _run(argv: Sequence[str]) -> int:
+    if not argv:
+        print("genolift: name a command; see genolift --help", file=sys.stderr)
+        return 2
+    if argv[0] in ("-h", "--help"):
+        print(HELP.read_text(encoding="utf-8"), end="")
+        return 0
+    if argv[0] == "--version":
+        from genolift import __version__
+
+        print(f"genolift {__version__}")
+        return 0
+    from genolift.cli.commands import command_named
+
     try:
-        with _logged_to_stderr(arguments.quiet):
-            arguments.run(arguments)
+        command = command_named(argv[0])
+        given = vars(command.parser().parse_args(argv[1:]))
+        with _logged_to_stderr(given["quiet"]):
+            command.call(given)
     except InputError as error:
         print(f"genolift: error: {error}", file=sys.stderr)
         return 2
@@ -97,20 +81,6 @@ def _logged_to_stderr(quiet: bool) -> Iterator[None]:
     finally:
         logger.handlers, level, logger.propagate = before
         logger.setLevel(level)
-
-
-def make_parser() -> argparse.ArgumentParser:
-    """Return the parser of all subcommands."""
-    parser = _Parser(
-        prog="genolift", description="Which bases made the model say that: DeepLIFT for models of DNA."
-    )
-    from genolift import __version__
-
-    parser.add_argument("--version", action="version", version=f"genolift {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
-    for add in _SUBCOMMANDS:
-        add(commands)
-    return parser
 
 
 if __name__ == "__main__":

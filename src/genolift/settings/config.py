@@ -8,14 +8,12 @@ from typing import Any
 
 from genolift.errors import InputError
 from genolift.files.plain_values import check_plain
+from genolift.settings.fields import merge
 from genolift.settings.mistakes import check_part, checked
 from genolift.settings.reading import read_yaml, with_text_keys
 from genolift.settings.sections import Analysis, Config
 from genolift.settings.types import FILES
 from genolift.settings.workflow import check_workflow
-
-_AS_A_WHOLE = ("arguments", "expect")
-"""Keys that null empties; of another section, null says nothing."""
 
 
 def resolve_config(config: Mapping[str, Any], where: str) -> Config:
@@ -58,18 +56,6 @@ def check_config_file(path: Path) -> list[str]:
     """
     config = resolve_config(read_yaml(path), str(path))
     return [_line(name, analysis, config.results) for name, analysis in config.analyses.items()]
-
-
-def merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``under`` with what ``over`` sets, section by section."""
-    merged = dict(under)
-    for key, value in over.items():
-        below = isinstance(merged.get(key), Mapping)
-        if below and isinstance(value, Mapping) and key != "arguments":
-            merged[key] = merge(merged[key], value)
-        elif not (below and value is None and key not in _AS_A_WHOLE):
-            merged[key] = value
-    return merged
 
 
 def _with_shared_keys(analysis: dict[str, Any], where: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
@@ -11,6 +11,8 @@ from pydantic_core import PydanticUndefined
 from genolift.settings.types import PART, asked
 
 REQUIRED = PydanticUndefined
+_AS_A_WHOLE = ("arguments", "expect")
+"""Keys that null empties; of another section, null says nothing."""
 
 
 def key(default: Any, text: str, *, flag: str | None = None, running: bool = False, **bounds: Any) -> Any:
@@ -39,7 +41,7 @@ class Section(BaseModel):
     """Some keys: no others, each of its own type. A section that is left empty has its defaults."""
 
     model_config = ConfigDict(
-        defer_build=True, frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_by_name=True
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_by_name=True
     )
 
     @model_validator(mode="before")
@@ -64,3 +66,15 @@ def together(check: Callable[[Any], None]) -> Any:
         return section
 
     return model_validator(mode="after")(run)
+
+
+def merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``under`` with what ``over`` sets, section by section."""
+    merged = dict(under)
+    for key, value in over.items():
+        below = isinstance(merged.get(key), Mapping)
+        if below and isinstance(value, Mapping) and key != "arguments":
+            merged[key] = merge(merged[key], value)
+        elif not (below and value is None and key not in _AS_A_WHOLE):
+            merged[key] = value
+    return merged

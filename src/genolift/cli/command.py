@@ -1,0 +1,225 @@
+"""What a command is: a function, the keys of an analysis that it takes, and its own parameters.
+
+Its flags are made from both. A rule of the workflow hands the keys in two arguments instead, as JSON; a flag
+that is given beside them has the last word.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from inspect import cleandoc, isclass, signature
+from typing import Any, Literal, NoReturn, TypeVar, get_type_hints
+
+from pydantic import BaseModel, create_model, model_validator
+
+from genolift.cli.flags import Flag, json_of, parts_of
+from genolift.errors import InputError
+from genolift.files.plain_values import shown
+from genolift.settings.fields import REQUIRED, Section, key, merge
+from genolift.settings.mistakes import checked
+from genolift.settings.model import ONE_MODEL, ModelPath, ModelSpec
+from genolift.settings.sections import Analysis, Rule, Sequences
+
+S = TypeVar("S", bound=Section)
+Run = TypeVar("Run", bound=Callable[..., None])
+COMMANDS: dict[str, Command] = {}
+"""By name, in the order of the help."""
+EXTRAS = ("extra_inputs", "extra_channels")
+EXPLAINED = ("target", "keep_final_activation", "rule")
+HANDED = {
+    "settings": "what a rule of the workflow hands: JSON of a config's keys that determine the result",
+    "running": "JSON of the keys that do not, such as memory",
+}
+
+
+class _AnyModel(ModelSpec):
+    path: ModelPath = key("", str(ModelSpec.model_fields["path"].description), flag="model")
+
+
+class Given(Analysis):
+    """What a command is given of an analysis: any of its sections may be left out, and need not agree."""
+
+    model: _AnyModel | None = None
+    sequences: Sequences | None = None  # type: ignore[assignment]
+    rule: Literal[Rule, "gradient", "guided-backprop", "deconvnet", "lrp-epsilon"] = key(  # type: ignore[assignment]
+        "genomics-default", "the rule"
+    )
+
+    @model_validator(mode="after")
+    def _models_agree(self) -> Given:
+        return self
+
+    @model_validator(mode="after")
+    def _lengths_agree(self) -> Given:
+        return self
+
+    @property
+    def source(self) -> Sequences:
+        """The section ``sequences``, of a command that takes it."""
+        assert self.sequences is not None
+        return self.sequences
+
+    @property
+    def the_model(self) -> ModelSpec:
+        """The one model that the command runs.
+
+        Raises
+        ------
+        InputError
+            If none is named.
+        """
+        if self.model is None or not self.model.path:
+            raise InputError("there is no model", where="--model", remedy="give its file")
+        return self.models[ONE_MODEL]
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says a mistake in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+@dataclass(frozen=True)
+class Command:
+    """A function that is called by flags; its docstring says what it does, what they are, and an example."""
+
+    run: Callable[..., None]
+    keys: tuple[str, ...] = ()
+    """What it takes of an analysis as ``settings``: sections, or keys such as ``model.alphabet``."""
+    positional: str = ""
+    """The flag that is given without its name, if there is one."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self.run.__name__.replace("_", "-")
+
+    @cached_property
+    def _told(self) -> dict[str, str]:
+        """The docstring by its sections, what it does under ``about``."""
+        about, *sections = re.split(r"\n+(\w+)\n-+\n", cleandoc(self.run.__doc__ or ""))
+        return {"about": about, **dict(zip(sections[::2], sections[1::2], strict=True))}
+
+    @property
+    def about(self) -> str:
+        """What it does, in a sentence."""
+        return " ".join(self._told["about"].split())
+
+    @property
+    def example(self) -> str:
+        """A command line that works."""
+        return " ".join(self._told.get("Example", "").split())
+
+    @cached_property
+    def own(self) -> type[Section]:
+        """The parameters of the function but ``settings``, each a field, or a section of several."""
+        hints = get_type_hints(self.run, include_extras=True)
+        told = re.findall(r"^(\w+)((?:\n .+)+)", self._told.get("Parameters", ""), re.MULTILINE)
+        fields: dict[str, Any] = {}
+        for name, text in told:
+            default = signature(self.run).parameters[name].default
+            if default is signature(self.run).empty:
+                is_section = isclass(hints[name]) and issubclass(hints[name], Section)
+                default = hints[name]() if is_section else REQUIRED
+            fields[name] = (hints[name], key(default, " ".join(text.split())))
+        made: type[Section] = create_model(self.name, __base__=Section, **fields)
+        return made
+
+    @cached_property
+    def own_flags(self) -> list[Flag]:
+        """The flags of its own parameters."""
+        return list(_flags_of(self.own, list(self.own.model_fields), (), self.positional))
+
+    @cached_property
+    def key_flags(self) -> list[Flag]:
+        """The flags of the keys."""
+        return list(_flags_of(Given, self.keys, (), self.positional))
+
+    def parser(self) -> argparse.ArgumentParser:
+        """Return what parses its words; a flag that is not given is not in the outcome."""
+        parser = _Parser(
+            prog=f"genolift {self.name}",
+            description=self.about,
+            epilog=f"example:\n  {self.example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        sections: dict[str, Any] = {"": parser}
+        for flag in (*self.own_flags, *self.key_flags):
+            section = ".".join(flag.place[:-1])
+            if section not in sections:
+                sections[section] = parser.add_argument_group(section)
+            flag.add_to(sections[section])
+        for name in HANDED if self.keys else ():
+            parser.add_argument(f"--{name}", metavar="JSON", default="{}", help=HANDED[name])
+        parser.add_argument("--quiet", action="store_true", help="say warnings and errors only")
+        return parser
+
+    def call(self, given: Mapping[str, Any]) -> None:
+        """Run the command with what its words were parsed to.
+
+        Raises
+        ------
+        InputError
+            For a value that is refused, by the name of its flag, and for what the command finds wrong.
+        """
+        arguments = dict(vars(_checked(self.own, {}, self.own_flags, given)))
+        if self.keys:
+            handed: dict[str, Any] = {"sequences": {}} if "sequences" in self.keys else {}
+            for name in HANDED:
+                handed = merge(handed, _json_object(given[name], f"--{name}"))
+            arguments["settings"] = _checked(Given, handed, self.key_flags, given)
+        self.run(**arguments)
+
+
+def command(*keys: str, positional: str = "") -> Callable[[Run], Run]:
+    """Make a command of a function; the keys and ``positional`` are as in `Command`."""
+
+    def add(run: Run) -> Run:
+        made = Command(run, keys, positional)
+        COMMANDS[made.name] = made
+        return run
+
+    return add
+
+
+def _checked(model: type[S], under: dict[str, Any], flags: Sequence[Flag], given: Mapping[str, Any]) -> S:
+    """Return checked settings: those of the flags that are given, over others; a mistake names the flag."""
+    flags = [flag for flag in flags if flag.key in given]
+    for flag in flags:
+        under = merge(under, flag.placed(flag.value(given[flag.key])))
+    try:
+        return checked(model, under)
+    except InputError as error:
+        where = error.where
+        for flag in flags:
+            where = re.sub(rf"^{re.escape(flag.key)}(?![\w-])", f"--{flag.name}", where)
+        raise InputError(error.what, where=where, remedy=error.remedy) from error
+
+
+def _flags_of(
+    model: type[BaseModel], keys: Sequence[str], place: tuple[str, ...], positional: str
+) -> Iterator[Flag]:
+    """Yield the flags of fields; of a section those of all its fields, unless a key names one."""
+    fields = {field.alias or name: field for name, field in model.model_fields.items()}
+    for path in keys:
+        name, _, inside = path.partition(".")
+        field = fields[name]
+        parts = parts_of(field)
+        section = next((each for each in parts if isclass(each) and issubclass(each, Section)), None)
+        if section is None or {tuple, dict} & set(parts):
+            yield Flag((*place, name), field, positional)
+        else:
+            names = [inside] if inside else [each.alias or one for one, each in section.model_fields.items()]
+            yield from _flags_of(section, names, (*place, name), positional)
+
+
+def _json_object(text: str, where: str) -> dict[str, Any]:
+    value = json_of(text, where)
+    if not isinstance(value, dict):
+        raise InputError(f"{shown(value)} is no JSON object", where=where, remedy="give keys with values")
+    return value
