@@ -562,7 +562,7 @@ def test_a_run_begins_nothing_of_a_model_that_gives_other_outputs(tmp_path: Path
     assert code == 0, output
     for name in ("attribute", "inspect"):
         (said,) = re.findall(rf"genolift {name} .*", output)
-        assert "--expect-inputs expected.npz --expect-outputs expected.npz" in said
+        assert '"expect": {"inputs": "expected.npz", "outputs": "expected.npz"}' in said
     (said,) = re.findall(r"genolift check .*", output)
     assert '"expect": {"inputs": "expected.npz", "outputs": "expected.npz"}' in said
     code, output = snakemake("--cores", "1", "--configfile", "my.yaml", folder=tmp_path)

@@ -112,7 +112,7 @@ def directly(folder: Path, config: dict[str, Any]) -> genolift.Attribution:
     with open_references(folder / "references.h5") as references:
         compared = torch.from_numpy(references.onehot(0, len(stored.id)))
     return genolift.deeplift(
-        genolift.load_model(config["model"] | {"extra_channels": 2}),
+        genolift.load_model(ModelSpec.of(config["model"]).with_channels(2)),
         torch.from_numpy(onehot_of_codes(stored.codes)).float(),
         compared,
         extra_inputs=(torch.from_numpy(channels), torch.from_numpy(values)),
@@ -236,10 +236,10 @@ def test_the_command_line_says_the_same_in_short_and_in_full(
     with h5py.File(tmp_path / "out.h5") as file:
         np.testing.assert_array_equal(file["shap/seq"][:], in_full)
     for flag, said in {
-        '{"tabel": "x"}': "command line: extra_inputs[1].tabel: unknown key; did you mean 'table'?",
-        "nowhere.tsv": "command line: extra_inputs[1]: nowhere.tsv: no such file",
+        '{"tabel": "x"}': "--extra-input[1].tabel: unknown key; did you mean 'table'?",
+        "nowhere.tsv": "nowhere.tsv: no such file",
         "[1, 2": '"[1, 2" is no JSON',
-        "3": "command line: extra_inputs[1]: 3 is a whole number; give keys with values",
+        "3": "--extra-input[1]: 3 is a whole number; give keys with values",
     }.items():
         assert said in run(*short, "--extra-input", flag)
 
@@ -297,10 +297,13 @@ def test_the_config_says_what_is_held_and_counts_the_channels(tmp_path: Path) ->
         ({"extra_inputs": [{"tabel": "x"}]}, "extra_inputs[0].tabel: unknown key; did you mean 'table'?"),
         ({"extra_inputs": {"table": "x"}}, 'extra_inputs: {"table": "x"} is keys with values; give a list'),
         ({"extra_inputs": [{"values": ["a"]}]}, 'extra_inputs[0].values[0]: "a" is text; give a number'),
-        ({"extra_inputs": [{"values": []}]}, "extra_inputs[0].values: [] has 0 values; give 1"),
-        ({"extra_inputs": [{"table": "x"}]}, "extra_inputs[0]: x: no such file; check the path"),
-        ({"extra_channels": ["x"]}, 'extra_channels[0]: "x" is text; give a number or keys with values'),
-        ({"extra_channels": [{"bigwig": "x"}]}, "extra_channels[0]: x: no such file; check the path"),
+        ({"extra_inputs": [{"values": []}]}, "extra_inputs[0].values: is empty; give the same values"),
+        ({"extra_inputs": [{"table": "x"}]}, "extra_inputs[0].table: x: no such file; check the path"),
+        (
+            {"extra_channels": ["x"]},
+            'extra_channels[0]: "x" is text; give a number from -1e+38 to 1e+38 or keys with values',
+        ),
+        ({"extra_channels": [{"bigwig": "x"}]}, "extra_channels[0].bigwig: x: no such file; check the path"),
         ({"extra_channels": [{}]}, "extra_channels[0]: neither 'bigwig' nor 'table' is given"),
     ],
 )

@@ -50,8 +50,8 @@ def test_the_demo_is_what_runs_by_default(tmp_path: Path) -> None:
     code, said = snakemake("-n", "-p", "--config", f"results={tmp_path}", folder=ROOT)
     assert code == 0, said
     assert numbers_of_jobs(said) == dict.fromkeys(STEPS | {"aggregate", "all"}, 1)
-    assert "--fasta data/demo/sequences.fa.gz" in said
-    assert "--model-class genolift.demo.simulate:DemoModel" in said
+    assert '"sequences": {"fasta": "data/demo/sequences.fa.gz"}' in said
+    assert '"class": "genolift.demo.simulate:DemoModel"' in said
     assert "contributions.bw" not in said
     assert "profiles/default" in said
 
@@ -66,8 +66,8 @@ def test_a_config_of_ones_own_leaves_the_demo_out(tmp_path: Path, inputs: dict[s
     assert "demo" not in said
     assert "results/tiny/contributions.bw" in said
     assert "--shard 2/3" in said
-    assert """--model-arguments '{"width": 10}'""" in said
-    assert re.search(r"genolift check .* --database motifs\.meme --out", said)
+    assert '"arguments": {"width": 10}' in said
+    assert re.search(r"genolift check .* --database=motifs\.meme --out", said)
 
 
 def test_the_workflow_s_own_snakefile_does_the_same(tmp_path: Path, inputs: dict[str, Any]) -> None:
@@ -102,8 +102,8 @@ def test_a_single_key_can_be_changed_on_the_command_line(tmp_path: Path) -> None
     changes = ["defaults={rule: rescale, references: {number: 5}}", f"results={tmp_path}"]
     code, said = snakemake("-n", "-p", "--config", *changes, folder=ROOT)
     assert code == 0, said
-    assert "--rule rescale" in said
-    assert "--number 5 --seed 0" in said
+    assert '"rule": "rescale"' in said
+    assert '"references": {"number": 5}' in said
 
 
 def test_a_mistake_on_the_command_line_is_not_laid_to_the_file_alone(
@@ -305,6 +305,26 @@ def test_a_changed_setting_runs_what_depends_on_it_and_no_more(finished: tuple[P
     code, said = snakemake("-n", "--configfile", "my.yaml", "--config", change, folder=finished[0])
     assert code == 0, said
     assert numbers_of_jobs(said) == {"motifs": 1, "logos": 1, "report": 1, "all": 1}
+    change = "analyses={tiny: {attribution: {precision: float64}}}"
+    code, said = snakemake("-n", "--configfile", "my.yaml", "--config", change, folder=finished[0])
+    assert code == 0, said
+    changed = dict.fromkeys(["aggregate_windows", "motifs", "logos", "report", "all"], 1) | {"attribute": 2}
+    assert numbers_of_jobs(said) == changed
+
+
+def test_a_change_of_how_steps_are_run_runs_nothing(finished: tuple[Path, str]) -> None:
+    keys = "{tolerance: 0.5, batch_size: 7, memory: 5GB, device: cuda}"
+    change = ["--config", f"analyses={{tiny: {{attribution: {keys}}}}}"]
+    more = ["--set-threads", "attribute=2", "motifs=3", "--set-resources", "attribute:mem_mb=9000"]
+    code, said = snakemake("-n", "--configfile", "my.yaml", *change, *more, folder=finished[0])
+    assert code == 0, said
+    assert "Nothing to be done" in said
+    code, said = snakemake(
+        "-n", "-p", "--forcerun", "attribute", "--configfile", "my.yaml", *change, folder=finished[0]
+    )
+    assert code == 0, said
+    running = '{"tolerance": 0.5, "memory": 5000000000, "batch_size": 7, "device": "cuda"}'
+    assert f"--running '{{\"attribution\": {running}}}'" in said
 
 
 def test_snakemake_s_own_report_has_the_captions(finished: tuple[Path, str]) -> None:

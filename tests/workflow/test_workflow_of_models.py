@@ -62,10 +62,10 @@ def test_every_shard_of_every_model_is_a_job(tmp_path: Path) -> None:
     assert jobs["attribute"] == 2 * 2 + 2
     assert jobs["reference"] == jobs["encode"] == 2
     assert (jobs["aggregate_models"], jobs["aggregate_models_on_windows"]) == (1, 1)
-    assert "--model fold_1.safetensors --model-class tiny.py:Tiny" in said
+    assert '"model": {"path": "fold_1.safetensors", "class": "tiny.py:Tiny"' in said
     assert "--model-name fold_1" in said
     assert "attribution/fold_1/shard-1-of-2.h5" in said
-    assert "--length 60" in said
+    assert '"length": 60' in said
 
 
 @pytest.mark.slow

@@ -3,7 +3,7 @@
 rule aggregate:
     input:
         sequences=of_analysis("sequences.tsv"),
-        shards=shard_files,
+        shards=of_each_model(SHARD),
     output:
         **aggregated(),
     log:

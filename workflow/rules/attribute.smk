@@ -2,8 +2,8 @@ rule attribute:
     input:
         sequences=of_analysis("sequences.h5"),
         references=of_analysis("references.h5"),
-        model=model_files,
-        held=held_files,
+        model=files_of_models,
+        extras=files_of("extras"),
         check=of_analysis("check.json"),
     output:
         SHARD,
@@ -13,16 +13,22 @@ rule attribute:
         "../envs/genolift.yaml"
     threads: 4
     resources:
-        mem=attribute_memory,
+        mem_mb=lambda wildcards: (settings(wildcards).attribution.memory or 8 * 10**9)
+        // 10**6,
         runtime=240,
-        gpu=attribute_gpus,
+        gpu=lambda wildcards: int(
+            settings(wildcards).attribution.device.startswith("cuda")
+        ),
     params:
-        model=model_flags,
-        flags=attribute_flags,
+        settings=settings_of("attribute"),
+        # as it takes `threads`, Snakemake runs nothing again where this changes
+        running=lambda wildcards, threads: handed(
+            settings(wildcards), "attribute", wildcards.model
+        )[1],
     message:
         "{wildcards.analysis}: DeepLIFT of {wildcards.model}, shard {wildcards.shard} of {wildcards.shards}, counted from 0"
     shell:
         "genolift attribute --sequences {input.sequences:q} --references {input.references:q}"
-        " {params.model} --model-name {wildcards.model} {params.flags}"
+        " --settings {params.settings:q} --running {params.running:q} --model-name {wildcards.model}"
         " --shard {wildcards.shard}/{wildcards.shards} --out {output:q}"
         " 2>&1 | logged {log:q}"

@@ -1,7 +1,9 @@
 rule encode:
     input:
-        sequences=sequence_files,
-        model=files_that_say_length,
+        sequences=files_of("sequences"),
+        model=lambda wildcards: (
+            [] if settings(wildcards).length else files_of_models(wildcards)
+        ),
         check=of_analysis("check.json"),
     output:
         table=report(
@@ -20,9 +22,9 @@ rule encode:
         mem_mb=4000,
         runtime=60,
     params:
-        flags=encode_flags,
+        settings=settings_of("encode"),
     message:
         "{wildcards.analysis}: sequences to a table and a store"
     shell:
-        "genolift encode {params.flags} --table {output.table:q} --out {output.store:q}"
+        "genolift encode --settings {params.settings:q} --table {output.table:q} --out {output.store:q}"
         " 2>&1 | logged {log:q}"

@@ -3,8 +3,8 @@
 rule inspect:
     input:
         sequences=of_analysis("sequences.h5"),
-        model=model_files,
-        held=held_files,
+        model=files_of_models,
+        extras=files_of("extras"),
     output:
         INSPECTED,
     log:
@@ -16,10 +16,9 @@ rule inspect:
         mem_mb=8000,
         runtime=60,
     params:
-        path=lambda wildcards: not_a_flag(model_of(wildcards).path),
-        flags=inspect_flags,
+        settings=settings_of("inspect"),
     message:
         "{wildcards.analysis}: what {wildcards.model} is"
     shell:
-        "genolift inspect {params.path:q} --sequences {input.sequences:q} {params.flags} --out {output:q}"
+        "genolift inspect --sequences {input.sequences:q} --settings {params.settings:q} --out {output:q}"
         " 2>&1 | logged {log:q}"

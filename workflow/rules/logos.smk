@@ -23,9 +23,9 @@ rule logos:
         mem_mb=4000,
         runtime=60,
     params:
-        flags=lambda wildcards: flags(number=settings(wildcards).logos.number),
+        settings=settings_of("logos"),
         folder=subpath(input.contributions, parent=True),
     message:
         "{wildcards.analysis}: logos of the motifs and the strongest sequences"
     shell:
-        "genolift logos --results {params.folder:q} {params.flags} --out {output:q} 2>&1 | logged {log:q}"
+        "genolift logos --results {params.folder:q} --settings {params.settings:q} --out {output:q} 2>&1 | logged {log:q}"

@@ -2,7 +2,7 @@ rule motifs:
     input:
         contributions=of_analysis("contributions.h5"),
         sequences=of_analysis("sequences.tsv"),
-        database=motif_files,
+        database=files_of("motifs"),
     output:
         modisco=of_analysis("motifs.h5"),
         ppm=of_analysis("motifs.meme"),
@@ -31,10 +31,10 @@ rule motifs:
         mem_mb=16000,
         runtime=240,
     params:
-        flags=motif_flags,
+        settings=settings_of("motifs"),
         folder=subpath(output.modisco, parent=True),
     message:
         "{wildcards.analysis}: motifs, their names and their occurrences"
     shell:
         "NUMBA_NUM_THREADS={threads} genolift motifs --contributions {input.contributions:q}"
-        " --sequences {input.sequences:q} {params.flags} --out {params.folder:q} 2>&1 | logged {log:q}"
+        " --sequences {input.sequences:q} --settings {params.settings:q} --out {params.folder:q} 2>&1 | logged {log:q}"

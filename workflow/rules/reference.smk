@@ -1,7 +1,7 @@
 rule reference:
     input:
         sequences=of_analysis("sequences.h5"),
-        fasta=reference_files,
+        fasta=files_of("references"),
     output:
         of_analysis("references.h5"),
     log:
@@ -13,9 +13,9 @@ rule reference:
         mem_mb=4000,
         runtime=60,
     params:
-        flags=reference_flags,
+        settings=settings_of("reference"),
     message:
         "{wildcards.analysis}: what each sequence is compared with"
     shell:
-        "genolift reference --sequences {input.sequences:q} {params.flags} --out {output:q}"
+        "genolift reference --sequences {input.sequences:q} --settings {params.settings:q} --out {output:q}"
         " 2>&1 | logged {log:q}"

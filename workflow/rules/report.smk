@@ -3,8 +3,10 @@ rule report:
         sequences=of_analysis("sequences.tsv"),
         references=of_analysis("references.h5"),
         contributions=of_analysis("contributions.h5"),
-        models=models_folder,
-        inspection=inspected_files,
+        models=lambda wildcards: (
+            of_analysis("models") if len(settings(wildcards).models) > 1 else []
+        ),
+        inspection=of_each_model(INSPECTED),
         per_sequence=of_analysis("per_sequence.tsv"),
         per_base=of_analysis("per_base.parquet"),
         modisco=of_analysis("motifs.h5"),
@@ -31,9 +33,9 @@ rule report:
         mem_mb=4000,
         runtime=60,
     params:
-        flags=lambda wildcards: flags(title=settings(wildcards).report.title),
+        settings=settings_of("report"),
         folder=subpath(input.contributions, parent=True),
     message:
         "{wildcards.analysis}: one page of what was run and found"
     shell:
-        "genolift report --results {params.folder:q} {params.flags} --out {output:q} 2>&1 | logged {log:q}"
+        "genolift report --results {params.folder:q} --settings {params.settings:q} --out {output:q} 2>&1 | logged {log:q}"

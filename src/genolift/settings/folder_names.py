@@ -72,7 +72,7 @@ def results_folder(folder: str) -> str:
     elif folder.startswith("~"):
         what = f"'{folder}' begins with '~'"
         remedy = "write the path of your home folder in its place: only a shell knows '~'"
-    elif max(map(len, map(str.encode, Path(folder).parts))) > _LONGEST_PART or len(folder) > _LONGEST_FOLDER:
+    elif len(folder) > _LONGEST_FOLDER or len(max(folder.encode().split(b"/"), key=len)) > _LONGEST_PART:
         what = f"'{folder[:30]}...' is too long for a folder"
         remedy = f"use at most {_LONGEST_PART} letters between slashes and {_LONGEST_FOLDER} in all"
     for part in (Path(folder), *Path(folder).parents):

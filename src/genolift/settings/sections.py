@@ -15,10 +15,11 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from genolift.errors import InputError
 from genolift.settings import types
+from genolift.settings.database import jaspar_group
 from genolift.settings.extra_inputs import ExtraChannel, ExtraInput, Extras
 from genolift.settings.fields import REQUIRED, Section, key, together
 from genolift.settings.folder_names import names_differ
-from genolift.settings.model import ONE_MODEL, ModelSpec
+from genolift.settings.model import ONE_MODEL, ModelSpec, is_rna
 from genolift.settings.types import File, ListOf, Number, Positions, Seed, Value
 
 Rule = Literal["genomics-default", "rescale", "revealcancel"]
@@ -50,6 +51,12 @@ class Sequences(Section):
         "error", "what to do with intervals on a chromosome that the genome does not have"
     )
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files that they are read from."""
+        named = (self.fasta,) if self.bed is None else (self.bed, self.genome)
+        return tuple(file for file in named if file is not None)
+
     @together
     def _one_source(self) -> None:
         if self.fasta is not None and self.bed is not None:
@@ -70,6 +77,16 @@ class References(Section):
     frequencies: types.Frequencies | None = key(
         None, "fractions of A, C, G and T for the kind `base_frequencies`; by default the sequences' own"
     )
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files that they are read from."""
+        return () if self.fasta is None else (self.fasta,)
+
+    @property
+    def drawn(self) -> bool:
+        """Whether they are drawn at random, as many as `number` says."""
+        return self.kind.endswith("_shuffle")
 
     @together
     def _of_the_kind(self) -> None:
@@ -131,6 +148,11 @@ class Motifs(Section):
     )
     seed: Seed = key(0, "seed of the motif discovery")
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The file of known motifs, where they are not JASPAR's."""
+        return () if jaspar_group(self.database) is not None else (self.database,)
+
 
 class Logos(Section):
     """Which sequences are drawn."""
@@ -187,6 +209,17 @@ class Analysis(Section):
         return {name: model.with_channels(len(self.extra_channels)) for name, model in named.items()}
 
     @property
+    def length(self) -> int | None:
+        """Bases of a sequence, where the keys say it."""
+        said = [self.sequences.length, *(model.input_length for model in self.models.values())]
+        return next((length for length in said if length is not None), None)
+
+    @property
+    def rna_alphabet(self) -> str | None:
+        """A model's alphabet that has U, which the sequences may then have too; None where none has."""
+        return next((model.alphabet for model in self.models.values() if is_rna(model.alphabet)), None)
+
+    @property
     def extras(self) -> Extras:
         """What the models are given beside the bases."""
         return Extras(inputs=self.extra_inputs, channels=self.extra_channels)
@@ -214,7 +247,7 @@ class Analysis(Section):
                 where=".sequences.length",
                 remedy="leave it out, so that the model's input_length holds",
             )
-        length = next((number for number in (given, *of_models) if number is not None), None)
+        length = self.length
         if window is not None and length is not None and window > length:
             raise InputError(
                 f"{window} is more than the sequences' {length} bases",

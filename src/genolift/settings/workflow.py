@@ -48,6 +48,17 @@ WRITTEN = frozenset(
 """What the workflow writes into an analysis's folder."""
 
 
+_FINAL = ["sequences.tsv", "references.h5", "contributions.h5", "per_base.parquet", "per_sequence.tsv"]
+_FINAL += ["motifs.h5", "motifs.meme", "motifs.tsv", "hits.bed.gz", "logos", "report.html"]
+
+
+def final_files(analysis: Analysis) -> list[str]:
+    """Return what is made of an analysis at the end, by its names in the analysis's folder."""
+    on_genome, several = analysis.sequences.bed is not None, len(analysis.models) > 1
+    spread = ["contributions_sd.bw"] * (on_genome and several)
+    return [*_FINAL, *["contributions.bw"] * on_genome, *["models"] * several, *spread]
+
+
 def check_workflow(analysis: Analysis, folder: str, where: str) -> None:
     """Raise `InputError` if the workflow would fail for a reason that the config shows.
 

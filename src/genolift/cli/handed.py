@@ -1,0 +1,40 @@
+"""What a rule of the workflow hands its command: the keys of an analysis, as JSON in two arguments."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from genolift.cli.commands import COMMANDS
+from genolift.settings.fields import merge
+from genolift.settings.sections import Analysis
+
+
+def handed(analysis: Analysis, command: str, model: str | None = None) -> tuple[str, str]:
+    """Return the arguments ``--settings`` and ``--running`` of a command: the keys that it takes and that are
+    not at their defaults.
+
+    Parameters
+    ----------
+    model
+        The name of the model that the command runs, where it runs one.
+    """
+    given = analysis.keys()
+    if model is not None:
+        given["model"] = analysis.models[model].keys()
+    if command == "encode" and analysis.length is not None:  # then no model need be read
+        given = {"sequences": given["sequences"] | {"length": analysis.length}}
+    if command in ("encode", "reference") and analysis.rna_alphabet is not None:
+        given["model"] = given.get("model", {}) | {"alphabet": analysis.rna_alphabet}
+    if command == "reference" and not analysis.references.drawn:
+        given["references"] = {
+            key: value for key, value in given["references"].items() if key not in ("number", "seed")
+        }
+    handed: dict[bool, dict[str, Any]] = {False: {}, True: {}}
+    for flag in COMMANDS[command].key_flags:
+        value: Any = given
+        for name in flag.place:
+            value = value.get(name) if isinstance(value, dict) else None
+        if value is not None:
+            handed[flag.running] = merge(handed[flag.running], flag.placed(value))
+    return json.dumps(handed[False]), json.dumps(handed[True])

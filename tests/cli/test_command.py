@@ -1,0 +1,167 @@
+"""What a command is given: by flags, or by a rule of the workflow as JSON, the same settings come of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import run
+
+from genolift.cli.command import Given
+from genolift.cli.commands import COMMANDS
+from genolift.cli.handed import handed
+from genolift.settings.config import resolve_config
+
+FULL: dict[str, Any] = {
+    "model": {
+        "path": "weights.pt",
+        "class": "model.py:Model",
+        "arguments": {"width": 3, "name": "{x} 'y' \"z\" $HOME"},
+        "sha256": "0a" * 32,
+        "axes": "length,bases",
+        "alphabet": "ACGU",
+        "input_length": 400,
+        "trust": True,
+        "expect": {"inputs": "expected.npz", "outputs": "expected.npz", "tolerance": 0.01},
+    },
+    "sequences": {"bed": "-peaks.bed", "genome": "genome.fa", "use_strand": True, "max_n_fraction": 0.5},
+    "extra_inputs": [{"table": "library.tsv", "columns": ["a"]}, {"values": [0.5, 1], "shape": [2, 1]}],
+    "extra_channels": [-1.5, {"bigwig": "track.bw", "missing": 1}, {"table": "library.tsv"}],
+    "target": "GATA1 rep-2",
+    "keep_final_activation": True,
+    "rule": "rescale",
+    "references": {"number": 3, "seed": 5},
+    "attribution": {
+        "shards": 3,
+        "batch_size": 7,
+        "memory": "5GB",
+        "device": "cuda:1",
+        "precision": "tf32",
+        "tolerance": 0.1,
+    },
+    "motifs": {"database": "jaspar:fungi", "max_seqlets": 10, "window": 100, "seed": 3},
+    "logos": {"number": 4},
+    "report": {"title": 'It\'s "mine"'},
+}
+FILES = ("weights.pt", "model.py", "expected.npz", "-peaks.bed", "genome.fa", "library.tsv", "track.bw")
+OWN = {
+    "check": "--out o",
+    "encode": "--table t --out o",
+    "reference": "--sequences s --out o",
+    "inspect": "",
+    "attribute": "--sequences s --references r --out o",
+    "motifs": "--contributions c --sequences s --out o",
+    "logos": "--results r --out o",
+    "report": "--results r --out o",
+}
+"""Each command that a rule hands settings, and the paths that the rule gives it."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in FILES:
+        (tmp_path / name).write_text("")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def given_to(monkeypatch: pytest.MonkeyPatch, command: str, *words: str) -> Given:
+    """Return the settings that a command would be run with."""
+    found: list[Given] = []
+    called = COMMANDS[command]
+    given = vars(called.parser().parse_args([*OWN[command].split(), *words]))
+    with monkeypatch.context() as patch:
+        patch.setitem(vars(called), "run", lambda settings, **own: found.append(settings))
+        called.call(given)
+    return found[0]
+
+
+@pytest.mark.parametrize("command", OWN)
+def test_a_rule_hands_its_command_every_key_that_the_command_takes(
+    command: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    analysis = resolve_config({"analyses": {"mine": FULL}}, "my.yaml").analyses["mine"]
+    settings, running = handed(analysis, command, "model" if command in ("attribute", "inspect") else None)
+    given = given_to(monkeypatch, command, "--settings", settings, "--running", running)
+    if command == "encode":  # which need not read the model
+        assert json.loads(settings) == {
+            "sequences": FULL["sequences"] | {"length": 400},
+            "model": {"alphabet": "ACGU"},
+        }
+        return
+    for flag in COMMANDS[command].key_flags:
+        expected: Any = analysis
+        found: Any = given
+        for name in flag.place:
+            name = {"class": "class_name", "models": "named_models"}.get(name, name)
+            expected, found = getattr(expected, name), getattr(found, name)
+        assert found == expected, flag.key
+
+
+def test_what_only_says_how_a_command_is_run_is_handed_apart(folder: Path) -> None:
+    analysis = resolve_config({"analyses": {"mine": FULL}}, "my.yaml").analyses["mine"]
+    settings, running = map(json.loads, handed(analysis, "attribute", "model"))
+    assert settings["attribution"] == {"precision": "tf32"}
+    assert running == {
+        "attribution": {"batch_size": 7, "memory": 5 * 10**9, "device": "cuda:1", "tolerance": 0.1}
+    }
+
+
+def test_settings_that_are_not_used_are_not_handed(folder: Path) -> None:
+    zeros = {"model": FULL["model"] | {"alphabet": "ACGT"}, "sequences": FULL["sequences"]}
+    zeros["references"] = {"kind": "zeros", "number": 3, "seed": 4}
+    analysis = resolve_config({"analyses": {"mine": zeros}}, "my.yaml").analyses["mine"]
+    assert handed(analysis, "reference") == ('{"references": {"kind": "zeros"}}', "{}")
+
+
+def test_flags_and_json_come_to_the_same(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = "--model weights.pt --alphabet ACGU --extra-input library.tsv --extra-input [1,2] --target 3 "
+    words += "--extra-channel -1.5 --extra-channel track.bw --memory 5GB --batch-size 7 --tolerance .1"
+    settings = {
+        "model": {"path": "weights.pt", "alphabet": "ACGU"},
+        "extra_inputs": [{"table": "library.tsv"}, {"values": [1, 2]}],
+        "extra_channels": [-1.5, {"bigwig": "track.bw"}],
+        "target": 3,
+        "attribution": {"memory": "5GB", "batch_size": 7, "tolerance": 0.1},
+    }
+    by_flags = given_to(monkeypatch, "attribute", *words.split())
+    assert by_flags == given_to(monkeypatch, "attribute", "--settings", json.dumps(settings))
+    nearer = given_to(monkeypatch, "attribute", "--settings", json.dumps(settings), "--target", "GATA1")
+    assert (nearer.target, nearer.model) == ("GATA1", by_flags.model)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--number 0", "--number: 0 is less than 1; give a whole number from 1 to 10,000"),
+        ("--number many", '--number: "many" is text; give a whole number from 1 to 10,000'),
+        ("--number 1.5", "--number: 1.5 is a number; give a whole number from 1 to 10,000"),
+        ("--kind zero", "--kind: \"zero\" is no choice; did you mean 'zeros'?"),
+        ("--alphabet ACGX", "--alphabet: 'ACGX' is no alphabet; write the letter of each channel"),
+        ("--frequencies 1 0 0 1", "--frequencies: the frequencies add up to 2; give fractions"),
+        ('--settings {"references":{"number":0}}', "references.number: 0 is less than 1; give"),
+        ('--settings {"references":{"nmber":1}}', "references.nmber: unknown key; did you mean 'number'?"),
+        ("--settings []", "--settings: [] is no JSON object; give keys with values"),
+        ("--running {", '--running: "{" is no JSON'),
+        (
+            "--fasta f",
+            "references: 'fasta' is given, but the kind is 'dinucleotide_shuffle'; leave 'fasta' out",
+        ),
+    ],
+)
+def test_a_mistake_names_the_flag_or_key_and_what_may_be_given(
+    words: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = run(capsys, "reference", "--sequences", "s", "--out", "o", *words.split())
+    assert code == 2
+    assert err.startswith(f"genolift: error: {said}")
+
+
+def test_a_command_that_is_not_there_has_its_nearest_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "motif")[::2] == (
+        2,
+        "genolift: error: 'motif' is not a command; did you mean 'motifs'?\n",
+    )
+    assert run(capsys)[::2] == (2, "genolift: name a command; see genolift --help\n")
