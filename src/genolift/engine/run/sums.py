@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from genolift.engine.backends import kernels
 from genolift.engine.run.job import Part
 from genolift.errors import InputError
 
@@ -88,61 +87,27 @@ class Sums:
             part.output[self.number].double(),
             part.reference_output[self.number].double(),
         )
-        totals, sums = self._by_loop(m, inputs, reference) or self._by_torch(m, inputs, reference)
+        each = (m * (inputs - reference)).double()
+        per_base = each.sum(self.base_axis) if self.base_axis else each
         if self.piece is not None:
-            each = whole * (part.inputs - part.reference)
-            totals = each.reshape(*each.shape[:2], -1).sum(2, dtype=torch.float64)
+            totals = (whole * (part.inputs - part.reference)).flatten(2).sum(2, dtype=torch.float64)
+        else:
+            totals = each.flatten(2).sum(2)
+        hypothetical = None
+        if self.onehot:
+            hypothetical = (m - (m * reference).sum(2, keepdim=True, dtype=torch.float64)).sum(1)
         return PartSums(
             part.sequences,
             part.references,
-            *sums,
-            output,
-            reference_output.expand(len(whole), -1),
-            (totals - (output[:, None] - reference_output)).abs(),
-            m if self.keep_multipliers else None,
+            contributions=each.sum(1),
+            hypothetical=hypothetical,
+            first=per_base.sum(1),
+            second=(per_base**2).sum(1),
+            output=output,
+            reference_output=reference_output.expand(len(whole), -1),
+            convergence_error=(totals - (output[:, None] - reference_output)).abs(),
+            multipliers=m if self.keep_multipliers else None,
         )
-
-    def _by_torch(
-        self, m: Tensor, inputs: Tensor, reference: Tensor
-    ) -> tuple[Tensor, tuple[Tensor, Tensor | None, Tensor, Tensor]]:
-        each = (m * (inputs - reference)).double()
-        per_base = each.sum(self.base_axis) if self.base_axis else each
-        hypothetical = None
-        if self.onehot:
-            held = (m * reference).sum(2, keepdim=True)
-            hypothetical = (m - held).sum(1, dtype=torch.float64)
-        totals = each.reshape(*each.shape[:2], -1).sum(2)
-        return totals, (each.sum(1), hypothetical, per_base.sum(1), (per_base**2).sum(1))
-
-    def _by_loop(
-        self, m: Tensor, inputs: Tensor, reference: Tensor
-    ) -> tuple[Tensor, tuple[Tensor, Tensor | None, Tensor, Tensor]] | None:
-        """Return what `_by_torch` does by one compiled loop; None where there is none for these values."""
-        floats = {m.dtype, inputs.dtype, reference.dtype} in ({torch.float32}, {torch.float64})
-        if m.device.type != "cpu" or not floats or not m.numel():
-            return None
-        n, r = m.shape[:2]
-        bases = self.event[0] if self.base_axis else 1
-        positions = m[0, 0].numel() // bases
-        contributions = torch.zeros((n, *self.event), dtype=torch.float64)
-        hypothetical = torch.zeros((n, *self.event), dtype=torch.float64) if self.onehot else None
-        first = torch.zeros((n, *self.first.shape[1:]), dtype=torch.float64)
-        second, totals = torch.zeros_like(first), torch.zeros((n, r), dtype=torch.float64)
-
-        def flat(values: Tensor, *shape: int) -> object:
-            return values.detach().reshape(*shape, bases, positions).contiguous().numpy()
-
-        kernels.sum_over_references(
-            flat(m, n, r),
-            flat(inputs, n),
-            flat(reference, reference.shape[0], r),
-            contributions.view(n, bases, positions).numpy(),
-            (contributions[:0] if hypothetical is None else hypothetical).view(-1, bases, positions).numpy(),
-            first.view(n, positions).numpy(),
-            second.view(n, positions).numpy(),
-            totals.numpy(),
-        )
-        return totals, (contributions, hypothetical, first, second)
 
     def add(self, part: PartSums) -> None:
         """Add the sums of one part.
