@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from genolift.engine.backends import fused, loops
-from genolift.engine.rules.rules import RESCALE, REVEALCANCEL, Function
+from genolift.engine.rules.rules import RESCALE, REVEALCANCEL, Function, Multipliers, Rule
 
 N, R = 3, 4
 RELU = Function(torch.relu, lambda z: (z > 0).to(z.dtype), None)
@@ -52,7 +52,7 @@ class Values:
         self.a, self.b = random(N * self.r), random(N * self.r)
         self.spread = self.rows(self.faced_x() - self.faced_x0()).abs() + random(N * self.r).abs()
         self.spread[:, 2] = self.rows(self.faced_x() - self.faced_x0()).abs()[:, 2]  # one part only
-        self.facing = loops.Facing(self.x, self.x0, N, self.r)
+        self.facing = loops.Sides(self.x, self.x0, N, self.r)
 
     def faced(self, tensor: Tensor) -> Tensor:
         return tensor.unflatten(0, (-1, self.r, self.k))
@@ -66,8 +66,15 @@ class Values:
     def rows(self, tensor: Tensor) -> Tensor:
         return tensor.expand(N, self.r, *tensor.shape[2:]).flatten(0, 2)
 
-    def on_device(self, compiled: bool) -> fused.Facing:
-        return fused.Facing(self.faced_x(), self.faced_x0(), self.faced, self.rows, compiled)
+    def by_formula(
+        self, rule: Rule, of_y: Multipliers, spread: Tensor | None = None, *, compiled: bool = False
+    ) -> Multipliers:
+        """Return the multipliers of relu's input as a GPU computes them."""
+        formula = fused.fused_relu if compiled else fused.relu_passed_back
+        a, b = (None if each is None else self.faced(each) for each in of_y)
+        spread = None if spread is None else self.faced(spread)
+        a, b = formula(rule, self.faced_x(), self.faced_x0(), (a, b), spread)
+        return self.rows(a), None if b is None else self.rows(b)
 
 
 def near(dtype: torch.dtype) -> dict[str, float]:
@@ -87,7 +94,7 @@ def test_rescale_of_relu_is_that_of_the_rule(layout: str, dtype: torch.dtype, k:
     x, x0 = values.faced_x(), values.faced_x0()
     expected = values.rows(RESCALE.multiply(RELU, x, x0, x.relu(), x0.relu(), values.faced(values.a)))
     torch.testing.assert_close(values.facing.rescale_relu(values.a), expected, **near(dtype))
-    torch.testing.assert_close(values.on_device(False).rescale_relu(values.a), expected, **near(dtype))
+    torch.testing.assert_close(values.by_formula(RESCALE, (values.a, None))[0], expected, **near(dtype))
 
 
 @every_layout
@@ -102,8 +109,11 @@ def test_reveal_cancel_of_relu_is_that_of_the_rule(
     spread, a, b = (values.faced(each) for each in (values.spread, values.a, values.b))
     m_plus, m_minus, *_ = REVEALCANCEL.parts(RELU, x, x0, x.relu(), x0.relu(), spread)
     plus, minus = m_plus * (a + b if split else a), m_minus * (a - b if split else a)
-    for facing in (values.facing, values.on_device(False)):
-        mean, half = facing.reveal_cancel_relu(values.spread, values.a, values.b if split else None)
+    of_y = values.a, values.b if split else None
+    for mean, half in (
+        values.facing.reveal_cancel_relu(values.spread, *of_y),
+        values.by_formula(REVEALCANCEL, of_y, values.spread),
+    ):
         torch.testing.assert_close(mean, values.rows((plus + minus) / 2), **near(dtype))
         torch.testing.assert_close(half, values.rows((plus - minus) / 2), **near(dtype))
 
@@ -132,24 +142,23 @@ def test_rescale_of_a_curved_function_is_that_of_the_rule(
 def test_sizes_and_signs_of_differences_are_those_of_torch(layout: str, k: int, shared: bool) -> None:
     values = Values(layout, torch.float32, k, shared)
     dx = values.rows(values.faced_x() - values.faced_x0())
-    for facing in (values.facing, values.on_device(False)):
-        torch.testing.assert_close(facing.size_of_difference(), dx.abs())
-        torch.testing.assert_close(facing.add_signed(values.a, values.b), values.a + dx.sign() * values.b)
+    torch.testing.assert_close(values.facing.size_of_difference(), dx.abs())
+    torch.testing.assert_close(values.facing.add_signed(values.a, values.b), values.a + dx.sign() * values.b)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch's compiler needs g++")
 def test_what_torch_compiles_is_what_is_written() -> None:
     values = Values("contiguous", torch.float32)
-    written, compiled = values.on_device(False), values.on_device(True)
-    torch.testing.assert_close(compiled.rescale_relu(values.a), written.rescale_relu(values.a))
-    for b in (None, values.b):
-        for one, other in zip(
-            compiled.reveal_cancel_relu(values.spread, values.a, b),
-            written.reveal_cancel_relu(values.spread, values.a, b),
-            strict=True,
-        ):
-            torch.testing.assert_close(one, other)
+    for rule, of_y, spread in (
+        (RESCALE, (values.a, None), None),
+        (REVEALCANCEL, (values.a, None), values.spread),
+        (REVEALCANCEL, (values.a, values.b), values.spread),
+    ):
+        written = values.by_formula(rule, of_y, spread)
+        compiled = values.by_formula(rule, of_y, spread, compiled=True)
+        torch.testing.assert_close(compiled, written)
+    assert fused._compiled() != [fused.relu_passed_back], "it did not compile"
 
 
 def test_what_cannot_be_compiled_is_computed_as_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,8 +169,10 @@ def test_what_cannot_be_compiled_is_computed_as_it_is_written(monkeypatch: pytes
         return fail
 
     monkeypatch.setattr(torch, "compile", broken)
-    monkeypatch.setattr(fused, "_compiled", {})
+    fused._compiled.cache_clear()
     values = Values("contiguous", torch.float32)
-    expected = values.on_device(False).rescale_relu(values.a)
+    expected, _ = values.by_formula(RESCALE, (values.a, None))
     for _ in range(2):
-        torch.testing.assert_close(values.on_device(True).rescale_relu(values.a), expected)
+        found, _half = values.by_formula(RESCALE, (values.a, None), compiled=True)
+        torch.testing.assert_close(found, expected)
+    fused._compiled.cache_clear()

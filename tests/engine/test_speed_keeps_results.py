@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import cache
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 import genolift
-from genolift.engine.kinds.pairs import Pairs
+from genolift.engine.backends.choice import Forms, forms_for
+from genolift.engine.backends.fused import relu_passed_back
+from genolift.engine.rules.rules import Multipliers
 from genolift.engine.run.run import Runner
 from genolift.explain.attribution import Explainer
 
+CPU = torch.device("cpu")
 RULES = ["rescale", "revealcancel", "genomics-default"]
 
 
@@ -204,21 +210,57 @@ def test_one_explainer_takes_batches_of_any_size_under_reveal_cancel() -> None:
         torch.testing.assert_close(part.contributions, whole.contributions, rtol=0, atol=1e-6)
 
 
+WITHOUT = {
+    "folding": replace(forms_for(CPU), folding=False),
+    "loops": replace(forms_for(CPU), loops=False, half_loops=False),
+    "half_loops": replace(forms_for(CPU), half_loops=False),
+    "channels_last": replace(forms_for(CPU), channels_last=False),
+    "all": Forms(folding=False),
+}
+
+
+@cache
+def captured(rule: str, precision: str) -> Explainer:
+    return Explainer(basset(), onehot(3), rule=rule, device="cpu", precision=precision)
+
+
+def explained(forms: Forms, rule: str, shared: bool, precision: str = "float64") -> Tensor:
+    references = onehot(2, seed=1) if shared else onehot(6, seed=1).view(3, 2, 4, -1)
+    explainer = captured(rule, precision)
+    half = precision == "bfloat16"
+    explainer.runner = Runner(explainer.plan, CPU, explainer.dtype, half_precision=half, forms=forms)
+    return explainer.explain(onehot(3), references).contributions
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("off", WITHOUT)
+def test_a_fast_form_gives_what_the_formula_behind_it_gives(off: str, shared: bool, rule: str) -> None:
+    fast = explained(forms_for(CPU), rule, shared)
+    torch.testing.assert_close(explained(WITHOUT[off], rule, shared), fast, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_loops_of_half_precision_give_what_is_computed_without_them(shared: bool) -> None:
+    fast = explained(forms_for(CPU), "rescale", shared, "bfloat16")
+    plain = explained(WITHOUT["half_loops"], "rescale", shared, "bfloat16")
+    assert float((fast - plain).abs().max() / plain.abs().max()) < 0.02
+
+
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("shared", [False, True])
 def test_the_formulas_of_a_gpu_give_what_the_loops_of_a_cpu_give(
     rule: str, shared: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    x = onehot(3)
-    references = onehot(2, seed=1) if shared else onehot(6, seed=1).view(3, 2, 4, -1)
-    by_loops = genolift.deeplift(basset(), x, references, rule=rule, precision="float64")
     used = []
 
-    def on_device(self: Pairs, name: str) -> object:
-        used.append(name)
-        return self.on_device(name)
+    def formula(*arguments: Any) -> Multipliers:
+        used.append(arguments)
+        return relu_passed_back(*arguments)
 
-    monkeypatch.setattr(Pairs, "_made", on_device)
-    by_formulas = genolift.deeplift(basset(), x, references, rule=rule, precision="float64")
+    by_loops = explained(forms_for(CPU), rule, shared)
+    monkeypatch.setattr("genolift.engine.kinds.elementwise.fused_relu", formula)
+    monkeypatch.setattr(Forms, "compiles", lambda self, pairs: True)
+    by_formulas = explained(WITHOUT["loops"], rule, shared)
     assert used
-    torch.testing.assert_close(by_formulas.contributions, by_loops.contributions, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(by_formulas, by_loops, rtol=1e-9, atol=1e-12)

@@ -22,17 +22,15 @@ takes up to twice as long a row for several rows as for one, so that rows are pa
 _kept = local()
 
 
-def fits(device: torch.device, args: tuple[Any, ...]) -> bool:
+def fits(args: tuple[Any, ...]) -> bool:
     """Whether a convolution with these arguments is to have its channels side by side."""
     weight, transposed = args[1], args[6]
     return (
-        device.type == "cpu"
-        and isinstance(weight, Tensor)
+        isinstance(weight, Tensor)
         and weight.dtype in (torch.float32, torch.bfloat16)
         and weight.dim() in (3, 4)
         and not transposed
         and weight.shape[0] >= _FEWEST_CHANNELS
-        and torch.backends.mkldnn.is_available()
     )
 
 

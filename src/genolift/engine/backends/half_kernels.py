@@ -9,45 +9,22 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import types
-from numba.extending import intrinsic as _intrinsic
 from numpy.typing import NDArray
 
 from genolift.engine.backends.compiled import compiled
 
 _LOOPS = compiled(error_model="numpy", fastmath={"contract", "nsz"})
 Values = NDArray[Any]
-intrinsic: Any = _intrinsic  # its type says that it is called with what it itself is given
-
-
-@intrinsic
-def _as_float(context: Any, bits: Any) -> Any:
-    """The float32 of 32 bits."""
-
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.bitcast(arguments[0], context.get_value_type(types.float32))
-
-    return types.float32(types.uint32), code
-
-
-@intrinsic
-def _as_bits(context: Any, number: Any) -> Any:
-    """The 32 bits of a float32."""
-
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.bitcast(arguments[0], context.get_value_type(types.uint32))
-
-    return types.uint32(types.float32), code
 
 
 @_LOOPS
 def _whole(half: Any) -> Any:
-    return _as_float(np.uint32(np.uint32(half) << np.uint32(16)))
+    return np.uint32(np.uint32(half) << np.uint32(16)).view(np.float32)
 
 
 @_LOOPS
 def _rounded(number: Any) -> Any:
-    bits = _as_bits(number)
+    bits = np.float32(number).view(np.uint32)
     even = np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))
     return np.uint16((bits + even) >> np.uint32(16))
 

@@ -20,13 +20,11 @@ _FLOATS = (torch.float32, torch.float64)
 
 
 def fit(*tensors: Tensor) -> bool:
-    """Whether loops can run over these values: all of one floating type, on a CPU."""
-    return all(each.device.type == "cpu" and each.dtype == tensors[0].dtype for each in tensors) and (
-        tensors[0].dtype in _FLOATS
-    )
+    """Whether loops can run over these values: all of one floating type."""
+    return tensors[0].dtype in _FLOATS and all(each.dtype == tensors[0].dtype for each in tensors)
 
 
-class Facing:
+class Sides:
     """Values of n sequences, x, and of their references, x0, as loops see them.
 
     Parameters

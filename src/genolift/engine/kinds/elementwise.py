@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from genolift.engine.backends import loops
+from genolift.engine.backends.fused import fused_relu
 from genolift.engine.graph.graph import Name, Operation, execute
 from genolift.engine.kinds.kind import Computing, FedBy, Kind, Sent, Step
 from genolift.engine.kinds.pairs import Layout, Pairs
@@ -65,7 +65,7 @@ class Elementwise(Kind):
             _, _, plus, minus = rule.parts(function, x, x0, y, y0, spread)
             result = plus - minus
         else:
-            result = spread * _ratio(rule, function, x, x0, y, y0).abs()
+            result = spread * rule.ratio_of(function, x, x0, (y, y0)).abs()
         return pairs.rows(result, step.operation.name)
 
     def back(self, step: Step, pairs: Pairs, a: Tensor, b: Tensor | None) -> Iterator[Sent]:
@@ -76,16 +76,12 @@ class Elementwise(Kind):
             yield by_loop
             return
         name, function, x, x0, y, y0 = self._compared(operation, pairs)
-        a = pairs.broadcast(a, operation.name)
-        b = None if b is None else pairs.broadcast(b, operation.name)
-        if rule.uses_spread:
-            spread = pairs.broadcast(pairs.spread_of(name), name)
-            m_plus, m_minus, *_ = rule.parts(function, x, x0, y, y0, spread)
-            m_plus, m_minus = m_plus * (a if b is None else a + b), m_minus * (a if b is None else a - b)
-            a, b = (m_plus + m_minus) / 2, (m_plus - m_minus) / 2
+        of_y = pairs.broadcast(a, operation.name), None if b is None else pairs.broadcast(b, operation.name)
+        spread = pairs.broadcast(pairs.spread_of(name), name) if rule.uses_spread else None
+        if self.relu and pairs.layout.compiles:
+            a, b = fused_relu(rule, x, x0, of_y, spread)
         else:
-            a = rule.multiply(function, x, x0, y, y0, a)
-            b = None if b is None else b * _ratio(rule, function, x, x0, y, y0).abs()
+            a, b = rule.pass_back(function, x, x0, (y, y0), of_y, spread)
         yield Sent(name, pairs.rows(a, name), None if b is None else pairs.rows(b, name))
 
     def _compared(
@@ -133,7 +129,7 @@ class Elementwise(Kind):
             return Sent(name, *fast.reveal_cancel_relu(pairs.spread_of(name), a, b))
         if self.relu:
             return Sent(name, fast.rescale_relu(a), anew=True)
-        if not isinstance(fast, loops.Facing) or not fast.takes(a) or self.kinks:
+        if not fast.takes(a) or self.kinks:
             return None
         y, y0 = (
             pairs.layout.number(each.values[operation.name]) for each in (pairs.sequences, pairs.references)
@@ -161,8 +157,3 @@ STEP = Elementwise(torch.zeros_like, curved=None, activation=False)
 def _rule_of(step: Step) -> Rule:
     assert step.rule is not None
     return step.rule
-
-
-def _ratio(rule: Rule, function: Function, *values: Tensor) -> Tensor:
-    x, x0, y, y0 = values
-    return rule.multiply(function, x, x0, y, y0, torch.ones((), dtype=x.dtype, device=x.device))

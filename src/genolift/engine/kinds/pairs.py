@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genolift.engine.backends import channels_last, fused, loops
+from genolift.engine.backends import channels_last, loops
+from genolift.engine.backends.choice import Forms
 from genolift.engine.graph.graph import Name, Operation
 
 Transpose = channels_last.Transpose | tuple[dict[str, Tensor], Tensor]
@@ -37,7 +38,10 @@ class Layout:
     """What is known of a run's values before there are rows."""
 
     constants: Mapping[str, Any]
-    device: torch.device
+    stays_half: frozenset[str]
+    """The results that stay in half precision."""
+    forms: Forms
+    """The fast forms that may be used."""
     dtype: torch.dtype
     axis: Mapping[str, int]
     """The axis of a value that holds the rows."""
@@ -46,8 +50,6 @@ class Layout:
     dependent: Mapping[str, list[Name]]
     """The arguments of an operation that depend on the attributed input."""
     carries_spread: frozenset[Name]
-    stays_half: frozenset[str]
-    """The results that stay in half precision."""
     uses_reference: bool
     share_of_product: float
     compiles: bool = False
@@ -109,7 +111,7 @@ class Pairs:
         self.spread: dict[str, Tensor] = {}
         """Of values whose parts are told apart, dx+ - dx- of every pair; made by the first backward pass."""
         self.spread_transposes: dict[str, Transpose] = {}
-        self._last: tuple[str, loops.Facing | fused.Facing | None] = "", None
+        self._last: tuple[str, loops.Sides | None] = "", None
 
     def dependent(self, operation: Operation) -> list[Name]:
         """Return the arguments of an operation that depend on the input."""
@@ -183,32 +185,19 @@ class Pairs:
 
     # For compiled loops ---------------------------------------------------------------------------------
 
-    def fast(self, name: str) -> loops.Facing | fused.Facing | None:
+    def fast(self, name: str) -> loops.Sides | None:
         """Return a value of both sides for compiled loops; None where there are none for it."""
         if self._last[0] != name:
             self._last = name, self._made(name)
         return self._last[1]
 
-    def _made(self, name: str) -> loops.Facing | fused.Facing | None:
+    def _made(self, name: str) -> loops.Sides | None:
         x, x0 = self.sequences.values[name], self.references.values[name]
-        if not self.layout.uses_reference or not (x.is_floating_point() and x0.numel()):
-            return None
-        if self.layout.device.type == "cuda":
-            return self.on_device(name)
         flat = self.layout.axis[name] == 0 and self.layout.outer.get(name, 1) == 1
-        if not flat or not (name in self.layout.stays_half or loops.fit(x, x0)):
+        compared = self.layout.uses_reference and self.layout.forms.loops and x0.numel()
+        if not (flat and compared and (name in self.layout.stays_half or loops.fit(x, x0))):
             return None
-        return loops.Facing(x, self.flat_references(x0), self.n, self.r)
-
-    def on_device(self, name: str) -> fused.Facing:
-        """Return a value of both sides for the formulas of a GPU, which broadcast."""
-        return fused.Facing(
-            self.sequence(name),
-            self.reference(name),
-            lambda rows: self.broadcast(rows, name),
-            lambda tensor: self.rows(tensor, name),
-            self.layout.compiles,
-        )
+        return loops.Sides(x, self.flat_references(x0), self.n, self.r)
 
     def flat_references(self, values: Tensor) -> Tensor:
         """Return the rows of the one reference that all sequences share; all rows, if they share none."""

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genolift.engine.backends import loops
 from genolift.engine.graph.graph import Operation, Result, fill_in
 from genolift.engine.kinds.joint import share
 from genolift.engine.kinds.kind import Computing, Kind, Sent, Step, Values, Window
@@ -49,7 +48,7 @@ class Selection(Kind):
         operation, number = step.operation, pairs.layout.number
         (name,) = pairs.dependent(operation)
         fast = pairs.fast(name) if self.spatial else None
-        if isinstance(fast, loops.Facing) and fast.selects_in(self.spatial):
+        if fast is not None and fast.selects_in(self.spatial):
             chosen, chosen0 = (each.chosen[operation.name] for each in (pairs.sequences, pairs.references))
             chosen0 = chosen0 if pairs.shared is None else chosen0[[pairs.shared]]
             yield Sent(name, fast.select_largest(chosen, chosen0, a, self.spatial))

@@ -16,6 +16,8 @@ from torch import Tensor
 
 from genolift.engine.devices import may_hold
 
+Multipliers = tuple[Tensor, Tensor | None]
+"""a = (m+ + m-) / 2, and b = (m+ - m-) / 2 where a value's parts are told apart."""
 ROUNDING_UNITS = 8
 """Of the values that a part of dx comes from; a smaller part is rounding."""
 
@@ -67,6 +69,29 @@ class Rule:
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return (m+, m-, dy+, dy-), of a rule that uses the spread of dx."""
         raise NotImplementedError
+
+    def pass_back(
+        self,
+        function: Function,
+        x: Tensor,
+        x0: Tensor,
+        results: tuple[Tensor, Tensor],
+        of_y: Multipliers,
+        spread: Tensor | None,
+    ) -> Multipliers:
+        """Return the multipliers of x from those of y; ``results`` are y and y0, ``spread`` is that of x."""
+        a, b = of_y
+        if self.uses_spread:
+            assert spread is not None
+            m_plus, m_minus, *_ = self.parts(function, x, x0, *results, spread)
+            m_plus, m_minus = m_plus * (a if b is None else a + b), m_minus * (a if b is None else a - b)
+            return (m_plus + m_minus) / 2, (m_plus - m_minus) / 2
+        passed = self.multiply(function, x, x0, *results, a)
+        return passed, None if b is None else b * self.ratio_of(function, x, x0, results).abs()
+
+    def ratio_of(self, function: Function, x: Tensor, x0: Tensor, results: tuple[Tensor, Tensor]) -> Tensor:
+        """Return the multiplier of x where that of y is 1."""
+        return self.multiply(function, x, x0, *results, torch.ones((), dtype=x.dtype, device=x.device))
 
 
 @dataclass(frozen=True)

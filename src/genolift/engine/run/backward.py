@@ -70,7 +70,7 @@ class Backward:
             before_a, before_b = self.waiting[name]
             # A sum is laid out as its first term; what went through a layer last is laid out as values are.
             if a.dtype == torch.bfloat16:
-                a = loops.add_half(before_a, a) if loops.fit(before_a) else a + before_a
+                a = loops.add_half(before_a, a) if self.pairs.layout.stays_half else a + before_a
             else:
                 a = a.add_(before_a) if anew and a.dtype == before_a.dtype else a + before_a
             b = before_b if b is None else b if before_b is None else b + before_b

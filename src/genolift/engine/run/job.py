@@ -30,8 +30,6 @@ Path = Sequence[tuple[float, float]]
 """Points between reference (0) and input (1) and their weights, which sum to 1."""
 Made = TypeVar("Made")
 
-_COMPILES_FROM = 1000
-"""Pairs from which on a GPU's formulas are compiled, which takes tens of seconds the first time."""
 _TASKS_AHEAD = 2
 """Tasks a worker may be ahead of what is taken from it: what they made waits in memory."""
 
@@ -118,7 +116,7 @@ class Job:
         # With one sequence, or held arguments of each, nothing is saved by sharing.
         self.share = not self.per_sequence and len(inputs) > 1 and not self.held
         self._making = Lock()
-        runner.layout.compiles = runner.device.type == "cuda" and len(inputs) * self.r >= _COMPILES_FROM
+        runner.layout.compiles = runner.layout.forms.compiles(len(inputs) * self.r)
         self._shared: Activations | None = None
 
     def _check(self, given: Tensor) -> None:

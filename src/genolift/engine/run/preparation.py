@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from genolift.engine.backends import channels_last
+from genolift.engine.backends.choice import Forms
 from genolift.engine.graph.graph import Graph, Name, Operation, aten, execute
 from genolift.engine.graph.own_state import default_dtype
 from genolift.engine.kinds.kind import Step
@@ -40,7 +41,7 @@ class Preparation:
 def prepare(
     plan: Plan,
     constants: Mapping[str, Any],
-    device: torch.device,
+    forms: Forms,
     dtype: torch.dtype,
     *,
     half_precision: bool,
@@ -64,18 +65,12 @@ def prepare(
     if keep_everything:
         kept |= graph.dependent - {graph.input}
     users = _users(operations)
-    sums = {
-        name
-        for name, step in steps.items()
-        if step.operation.target is aten.add.Tensor
-        and not step.operation.kwargs
-        and len(dependent[name]) == 2
-    }
+    sums = {name for name, step in steps.items() if _is_sum(step) and len(dependent[name]) == 2}
     halves = {name for name, step in steps.items() if half_precision and step.kind.weighted}
     stays_half = {
         name
         for name in halves
-        if device.type == "cpu"
+        if forms.half_loops
         and name not in {graph.output, graph.read} | plan.carries_spread
         and axis[name] == 0
         and outer.get(name, 1) == 1
@@ -83,13 +78,13 @@ def prepare(
     }
     layout = Layout(
         constants,
-        device,
+        frozenset(stays_half),
+        forms,
         dtype,
         axis,
         outer,
         dependent,
         plan.carries_spread,
-        frozenset(stays_half),
         plan.uses_reference,
         plan.share_of_product,
     )
@@ -105,6 +100,10 @@ def prepare(
     )
 
 
+def _is_sum(step: Step) -> bool:
+    return step.operation.target is aten.add.Tensor and not step.operation.kwargs
+
+
 def constants_of(graph: Graph, dtype: torch.dtype) -> dict[str, Any]:
     """Return the graph's constants, and what is computed from them alone."""
     constants: dict[str, Any] = {**graph.constants}
@@ -118,9 +117,7 @@ def constants_of(graph: Graph, dtype: torch.dtype) -> dict[str, Any]:
     return constants
 
 
-def lay_out_weights(
-    preparation: Preparation, constants: MutableMapping[str, Any], device: torch.device
-) -> None:
+def lay_out_weights(preparation: Preparation, constants: MutableMapping[str, Any]) -> None:
     """Bring the weights of convolutions to the layout and the precision that they are used in."""
     users = _users(preparation.operations)
     for operation in preparation.operations:
@@ -129,7 +126,8 @@ def lay_out_weights(
         name, takers = operation.args[1], users[operation.args[1]]
         if any(each.target is not operation.target or each.args[1] != name for each in takers):
             continue
-        if channels_last.fits(device, (None, constants[name], *operation.args[2:])):
+        args = None, constants[name], *operation.args[2:]
+        if preparation.layout.forms.channels_last and channels_last.fits(args):
             constants[name] = channels_last.laid_out(constants[name])
         if all(each.name in preparation.halved for each in takers):
             constants[name] = halved(constants[name])

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from genolift.engine.backends import channels_last, loops
+from genolift.engine.backends.choice import Forms, forms_for
 from genolift.engine.graph.graph import Operation, apply, aten, fill_in
 from genolift.engine.graph.own_state import default_dtype
 from genolift.engine.graph.tracing import in_precision
@@ -37,6 +38,8 @@ class Runner:
         Compute convolutions and matrix products in bfloat16, all else in the graph's own precision.
     keep_everything
         Keep every value that depends on the input, not only what the rules need.
+    forms
+        The fast forms that may be used; None for those that are worth it on the device.
     """
 
     def __init__(
@@ -47,22 +50,25 @@ class Runner:
         *,
         half_precision: bool = False,
         keep_everything: bool = False,
+        forms: Forms | None = None,
     ) -> None:
         self.device, self.dtype = device, dtype
         self.constants = constants_of(plan.graph, dtype)
+        forms = forms_for(device) if forms is None else forms
         # What is read between a layer and its batch norm needs the two apart.
-        self.plan = plan if keep_everything else fold_batch_norm(plan, self.constants)
+        folds = forms.folding and not keep_everything
+        self.plan = fold_batch_norm(plan, self.constants) if folds else plan
         self.graph = self.plan.graph
         self.known = prepare(
             self.plan,
             self.constants,
-            device,
+            forms,
             dtype,
             half_precision=half_precision,
             keep_everything=keep_everything,
         )
         self.layout = self.known.layout
-        lay_out_weights(self.known, self.constants, device)
+        lay_out_weights(self.known, self.constants)
 
     def placed(self, tensor: Tensor, *, numbers: bool = False) -> Tensor:
         """Return ``tensor`` where and in what the plan is computed; with ``numbers`` whole numbers too.
@@ -153,7 +159,8 @@ class Runner:
         return apply(operation, args, kwargs)
 
     def _is_laid_out(self, operation: Operation, args: tuple[Any, ...]) -> bool:
-        return operation.target is aten.convolution.default and channels_last.fits(self.device, args)
+        wanted = self.layout.forms.channels_last and operation.target is aten.convolution.default
+        return wanted and channels_last.fits(args)
 
     def output(self, activations: Activations) -> Tensor:
         """Return the model's output, (rows, ...)."""
