@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import random
+import warnings
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
@@ -95,6 +99,17 @@ class Five(nn.Module):
         return self.out(torch.relu(self.conv(x)).amax(-1)).softmax(-1)
 
 
+class Bases(nn.Module):
+    """(n, any, 4)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.out = nn.Linear(4, 8), nn.Linear(8, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(torch.relu(self.embed(x)).mean(1))
+
+
 class Any(nn.Module):
     """(n, 4, any), or any other layout of 400 numbers."""
 
@@ -176,3 +191,110 @@ class OverItsInput(InDouble):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.net(x.mul_(2).double())
+
+
+class Odd(InDouble):
+    """(n, 4, 30); an odd thing is done with what the layers give."""
+
+    def forward(self, x: Tensor) -> object:
+        return self.odd(self.net(x))
+
+    def odd(self, y: Tensor) -> object:
+        return y
+
+
+class ImportsWhatIsNotThere(Odd):
+    def odd(self, y: Tensor) -> object:
+        import a_module_that_is_not_there  # type: ignore[import-not-found]
+
+        return a_module_that_is_not_there.of(y)
+
+
+class Raises(Odd):
+    def odd(self, y: Tensor) -> object:
+        raise RuntimeError("not today")
+
+
+class Infinite(Odd):
+    def odd(self, y: Tensor) -> object:
+        return y.abs() / 0
+
+
+class DrawsInTorch(Odd):
+    def odd(self, y: Tensor) -> object:
+        return y + torch.rand_like(y)
+
+
+class DrawsInPython(Odd):
+    def odd(self, y: Tensor) -> object:
+        return y + random.random()
+
+
+class Counts(Odd):
+    """Its output grows from call to call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(1))
+
+    def odd(self, y: Tensor) -> object:
+        self.calls += 1
+        return y * self.calls
+
+
+class ReturnsNothing(Odd):
+    def odd(self, y: Tensor) -> object:
+        return None
+
+
+class OfImaginaryNumbers(Odd):
+    def odd(self, y: Tensor) -> object:
+        return torch.complex(y, y)
+
+
+class BranchesOnValues(Odd):
+    def odd(self, y: Tensor) -> object:
+        return y if y.sum() > 0 else -y
+
+
+class LosesRows(Odd):
+    def odd(self, y: Tensor) -> object:
+        return y.view(2, -1)
+
+
+class MixesRows(Odd):
+    def odd(self, y: Tensor) -> object:
+        return y - y.mean(0)
+
+
+class Warns(Odd):
+    def odd(self, y: Tensor) -> object:
+        warnings.warn("of the model's own", DeprecationWarning, stacklevel=1)
+        return y
+
+
+class WithALoss(Odd):
+    """Beside the output there is a value without rows."""
+
+    def odd(self, y: Tensor) -> object:
+        return {"logits": y, "loss": y.mean()}
+
+
+@dataclass
+class Several:
+    """What `InADataclass` returns."""
+
+    logits: Tensor
+    hidden: Tensor
+
+
+class InADataclass(Odd):
+    def odd(self, y: Tensor) -> object:
+        return Several(y, y[:, :1])
+
+
+class NeedsDna(Odd):
+    """Of an input that is no DNA, such as zeros, it gives no numbers."""
+
+    def forward(self, x: Tensor) -> object:
+        return self.net(x / x.sum(1, keepdim=True))

@@ -27,6 +27,10 @@ class InputError(ValueError):
             line += f"; {remedy}"
         super().__init__(in_one_line(line))
 
+    def within(self, where: str) -> InputError:
+        """Return the same mistake, in a file or key that is named before its own place."""
+        return type(self)(self.what, where=f"{where}: {self.where}", remedy=self.remedy)
+
 
 Refusal = Callable[[str], InputError]
 """Makes the error for a file from the reason why it cannot be read."""

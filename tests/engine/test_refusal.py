@@ -156,7 +156,7 @@ def test_nan_is_named_with_its_sequence() -> None:
     assert "a reference holds NaN" in wrong(references=references)
     model = network()
     model.out.bias.data.fill_(torch.nan)
-    assert "sequence 0: the model's output is NaN or infinite" in wrong(model=model)
+    assert "sequence 0: the model's output is NaN" in wrong(model=model)
 
 
 def test_choices_that_there_are_not_are_refused() -> None:

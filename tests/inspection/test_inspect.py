@@ -76,7 +76,7 @@ def test_what_the_user_or_the_class_says_is_not_looked_for(tmp_path: Path) -> No
     assert by_class.tasks == ("first", "second")
     assert by_class.outputs[0].others == "0 to 1: first, second"
     with pytest.raises(
-        InputError, match="does not run on one-hot DNA of 4 channels in any layout with 5 bases"
+        InputError, match=r"does not take an input of shape \(n, 4, 5\): .*; nor one of another layout"
     ):
         inspect_model(ModelSpec(path=spec.path, class_name=spec.class_name, input_length=5))
 

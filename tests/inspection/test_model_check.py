@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import sys
 from dataclasses import replace
@@ -39,6 +40,14 @@ def onehot(n: int = 2, length: int = 30, seed: int = 0) -> Tensor:
 
 def said(model: nn.Module, *held: Tensor, x: Tensor | None = None) -> str:
     return refused_by(lambda: check_model(model, onehot() if x is None else x, held, ["one", "two"]))
+
+
+def captured(model: nn.Module) -> str:
+    """Return what is said of a model that the check runs, when it is then captured."""
+    check_model(model, onehot(), (), ["one", "two"])
+    with pytest.raises(genolift.UnsupportedOperation) as raised:
+        Explainer(model, onehot(), device="cpu")
+    return str(raised.value)
 
 
 def dense(channels: int = 4, length: int = 30) -> nn.Module:
@@ -127,9 +136,8 @@ def test_a_layer_that_draws_at_random_is_named() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return x + torch.rand_like(x)
 
-    message = said(nn.Sequential(nn.Conv1d(4, 3, 5), Noise(), nn.Flatten()))
-    assert "the model gives another output when called again (by " in message
-    assert "model, layer 1 (Noise)" in message
+    message = captured(nn.Sequential(nn.Conv1d(4, 3, 5), Noise(), nn.Flatten()))
+    assert "`return x + torch.rand_like(x)`: the operation rand_like draws at random" in message
 
 
 def test_a_layer_that_changes_its_own_state_is_named() -> None:
@@ -143,12 +151,15 @@ def test_a_layer_that_changes_its_own_state_is_named() -> None:
             return x * self.calls
 
     model = nn.Sequential(Counts(), nn.Flatten())
-    assert "model, layer 0 (Counts)" in said(model)
+    message = captured(model)
+    assert "the model gives another output when called again (by " in message
+    assert "model, layer 0 (Counts)" in message
     assert float(model[0].calls) == 0  # a copy was run
 
 
 def test_rounding_is_no_chance() -> None:
-    check_model(Of(lambda _, x: x.flatten(1) + 1e-7 * torch.rand(1)), onehot(), (), ["one", "two"])
+    model = nn.Sequential(nn.Flatten(), Of(lambda _, x: x + 1e-7 * random.random()), nn.Linear(120, 2))
+    Explainer(model, onehot(), device="cpu")
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
@@ -162,6 +173,7 @@ def test_a_forward_that_converts_its_input_is_run_as_it_is_captured(dtype: torch
 def test_dropout_is_no_chance_since_models_are_run_as_they_predict() -> None:
     model = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(120, 1)).train()
     check_model(model, onehot(), (), ["one", "two"])
+    Explainer(model, onehot(), device="cpu")
     assert model.training
 
 
@@ -288,7 +300,7 @@ def test_attribute_checks_the_model_too(tmp_path: Path) -> None:
     source = (tmp_path / "model.py").read_text()
     noisy = source.replace("return y / (y - y) if self.nan else y", "return y + torch.rand_like(y)")
     (tmp_path / "model.py").write_text(noisy)
-    with pytest.raises(genolift.InputError, match="gives another output when called again"):
+    with pytest.raises(genolift.InputError, match="the operation rand_like draws at random"):
         made.attribute()
     assert not (tmp_path / "shard.h5").exists()
 

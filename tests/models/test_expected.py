@@ -431,7 +431,7 @@ DAMAGED: dict[str, tuple[bytes, str]] = {
     "fewer rows": (savez(dna=X, y0=Y[:3]), "y0: has 3 rows, the inputs have 8 sequences"),
     "no rows": (savez(dna=X[:0], y0=Y[:0]), "dna: holds no sequence"),
     "another shape": (savez(dna=X, y0=np.zeros((N, 3))), "has the shape (n, 3), the model's output (n, 2)"),
-    "another length": (savez(dna=X[:, :, :20], y0=Y), "the model does not take inputs of shape (n, 4, 20)"),
+    "another length": (savez(dna=X[:, :, :20], y0=Y), "the model does not take an input of shape (n, 4, 20)"),
     "another number of channels": (
         savez(dna=np.zeros((N, 5, BASES)), y0=Y),
         "dna: has the shape (n, 5, 30), the model takes (n, 4, length)",

@@ -1,4 +1,4 @@
-"""Stored sequences, and what a model is given beside them, as torch's tensors."""
+"""Sequences, stored or random, and what a model is given beside them, as torch's tensors."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from genolift.data.alphabet import onehot_of_codes
 from genolift.data.extra_inputs import HeldInputs
@@ -27,3 +28,9 @@ def first_two(stored: Sequences, held: HeldInputs) -> tuple[Tensor, tuple[Tensor
     twice = [*rows, *rows][:2]
     onehot = torch.from_numpy(onehot_of_codes(stored.codes[rows.start : rows.stop])).float()
     return onehot[twice], tuple(values[twice] for values in as_tensors(held.of(rows))), stored.names(twice)
+
+
+def random_onehot(n: int, length: int, seed: int = 0) -> Tensor:
+    """Return random DNA, float32 (n, 4, length)."""
+    codes = torch.randint(4, (n, length), generator=torch.Generator().manual_seed(seed))
+    return one_hot(codes, 4).transpose(1, 2).float().contiguous()

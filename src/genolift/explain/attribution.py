@@ -145,41 +145,25 @@ def deeplift(
     Shrikumar, Greenside & Kundaje 2017, "Learning Important Features Through Propagating Activation
     Differences" (arXiv 1704.02685), sections 3.1 to 3.6.
     """
+    captured_as: dict[str, Any] = {
+        "rule": rule,
+        "target": target,
+        "layer": layer,
+        "keep_final_activation": keep_final_activation,
+        "extra_inputs": extra_inputs,
+        "device": device,
+        "precision": precision,
+    }
+    run_as: dict[str, Any] = {
+        "extra_inputs": extra_inputs,
+        "keep_multipliers": keep_multipliers,
+        "batch_size": batch_size,
+        "progress": progress,
+    }
     if isinstance(inputs, tuple):
-        return _deeplift_of_several(
-            model,
-            inputs,
-            references,
-            rule=rule,
-            target=target,
-            layer=layer,
-            keep_final_activation=keep_final_activation,
-            extra_inputs=extra_inputs,
-            keep_multipliers=keep_multipliers,
-            batch_size=batch_size,
-            device=device,
-            precision=precision,
-            progress=progress,
-        )
-    explainer = Explainer(
-        model,
-        inputs,
-        rule=rule,
-        target=target,
-        layer=layer,
-        keep_final_activation=keep_final_activation,
-        extra_inputs=extra_inputs,
-        device=device,
-        precision=precision,
-    )
-    each = explainer.explain_each(
-        inputs,
-        references,
-        extra_inputs=extra_inputs,
-        keep_multipliers=keep_multipliers,
-        batch_size=batch_size,
-        progress=progress,
-    )
+        return _deeplift_of_several(model, inputs, references, captured_as, run_as)
+    explainer = Explainer(model, inputs, **captured_as)
+    each = explainer.explain_each(inputs, references, **run_as)
     _warn_of_equal_references(inputs, references, each[0][0])
     return [result[0] for result in each] if isinstance(target, (list, tuple)) else each[0][0]
 
@@ -208,45 +192,20 @@ def _deeplift_of_several(
     model: Model,
     inputs: tuple[Any, ...],
     references: Any,
-    *,
-    rule: str,
-    target: Any,
-    layer: str | None,
-    keep_final_activation: bool,
-    extra_inputs: tuple[Tensor, ...],
-    keep_multipliers: bool,
-    batch_size: int | None,
-    device: str | torch.device | None,
-    precision: str,
-    progress: bool | Callable[[int], None],
+    captured_as: dict[str, Any],
+    run_as: dict[str, Any],
 ) -> tuple[Attribution, ...]:
-    if isinstance(target, (list, tuple)) or layer is not None:
+    if isinstance(captured_as["target"], (list, tuple)) or captured_as["layer"] is not None:
         raise InputError(
             "several inputs have one target, and contributions of their own",
             where="inputs",
             remedy="give one target and no layer, or one input",
         )
     wrapped, flat, pieces = _as_one(model, inputs)
-    with one_sequence_of_each_told(model, inputs, extra_inputs):
-        explainer = Explainer(
-            wrapped,
-            flat,
-            rule=rule,
-            target=target,
-            keep_final_activation=keep_final_activation,
-            extra_inputs=extra_inputs,
-            device=device,
-            precision=precision,
-        )
-    (results,) = explainer.explain_each(
-        flat,
-        joined_references(inputs, references, pieces),
-        extra_inputs=extra_inputs,
-        keep_multipliers=keep_multipliers,
-        batch_size=batch_size,
-        progress=progress,
-        pieces=pieces,
-    )
+    with one_sequence_of_each_told(model, inputs, captured_as["extra_inputs"]):
+        explainer = Explainer(wrapped, flat, **captured_as)
+    compared = joined_references(inputs, references, pieces)
+    (results,) = explainer.explain_each(flat, compared, pieces=pieces, **run_as)
     return tuple(results)
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import replace
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import torch
 from numpy.typing import NDArray
@@ -14,10 +13,8 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from genolift.engine.devices import place
-from genolift.engine.graph.capture import capture
-from genolift.engine.graph.graph import Graph, Name
 from genolift.engine.graph.own_state import own_state, process_settings
-from genolift.engine.plan import behind_last_convolution, make_plan, step_over_final_activation
+from genolift.engine.plan import make_plan
 from genolift.engine.rules.composites import GENOMICS_DEFAULT
 from genolift.engine.run.budget import SHARE_OF_FREE_MEMORY, check_alone, split
 from genolift.engine.run.explained import Explained
@@ -28,17 +25,30 @@ from genolift.engine.run.job import Job, Path
 from genolift.engine.run.run import Runner
 from genolift.engine.run.sums import PartSums, Sums
 from genolift.errors import InputError
+from genolift.explain.captured import Captured, CaptureKey, Model, captured
 from genolift.explain.result import Attribution
-from genolift.targets.targets import LAST_CONVOLUTION, Target, resolve, target_in_words
-from genolift.targets.trial import check_layer, check_output, trial_of
+from genolift.targets.targets import Target, target_in_words
+from genolift.targets.trial import check_layer, check_output
 
-Model = nn.Module | ExportedProgram
 References = Tensor | NDArray[Any] | Callable[[Tensor], Tensor]
 """(n, r, *event), (r, *event), or a function of some inputs that makes either, such as those of
 `genolift.references`."""
 Piece = tuple[int, int, tuple[int, ...]]
 """(start, stop, event): where one of several inputs lies in the flat one, and its own shape."""
 PRECISIONS = ("float32", "float64", "tf32", "bfloat16")
+
+
+class RunOptions(TypedDict, total=False):
+    """The keyword arguments of `Explainer.explain`: see `Explainer.explain_each`."""
+
+    extra_inputs: tuple[Tensor, ...]
+    keep_multipliers: bool
+    batch_size: int | None
+    memory: int | None
+    progress: bool | Callable[[int], None]
+    path: Path
+    names: list[str] | None
+    besides: int
 
 
 class Explainer:
@@ -84,29 +94,49 @@ class Explainer:
                 where="model",
                 remedy="give a torch.nn.Module or an exported program",
             )
-        self.device = chosen_device(device)
-        self.precision, self.layer = precision, layer
-        self.dtype = torch.float64 if precision == "float64" else torch.float32
+        dtype = torch.float64 if precision == "float64" else torch.float32
         rows = (
             as_tensor(example, "inputs")[:1],
             *(as_tensor(extra, "extra_inputs")[:1] for extra in extra_inputs),
         )
         if rows[0].shape[0] == 0:
             raise InputError("there is no input", where="inputs", remedy="give at least one")
-        targets: list[Any] = list(target) if isinstance(target, (list, tuple)) else [target]
+        targets = tuple(target) if isinstance(target, (list, tuple)) else (target,)
         if not targets:
             raise InputError("there is no target", where="target", remedy="give at least one")
-        self.target_names = tuple(map(target_in_words, targets))
-        with process_settings(self.dtype, tf32=self._tf32):
-            self.targets: tuple[Explained, ...]
-            self.graph, self.targets, self.stepped_over = self._capture(
-                model, rows, targets, keep_final_activation, rule
-            )
-            self._follow(rule)
-            check_alone(self.runner, rows[0][0].numel(), memory, besides)
-            placed = tuple(self.runner.placed(row) for row in rows)
-            self.event = self._check_shapes(placed)
-            check_rows_are_independent(self.runner, placed)
+        events = CaptureKey.events_of(rows)
+        key = CaptureKey(events, targets, layer, keep_final_activation, chosen_device(device), dtype)
+        with process_settings(dtype, tf32=precision == "tf32" and key.device.type == "cuda"):
+            self._begin(captured(model, rows, key, rule), rows, rule, precision, memory, besides)
+
+    @classmethod
+    @own_state()
+    def of(cls, found: Captured, rows: tuple[Tensor, ...], rule: str) -> Explainer:
+        """Return an explainer, in float32, of a model that is captured already from ``rows``."""
+        explainer = cls.__new__(cls)
+        with process_settings(found.key.dtype):
+            explainer._begin(found, tuple(row[:1] for row in rows), rule, "float32", None, 0)
+        return explainer
+
+    def _begin(
+        self,
+        found: Captured,
+        rows: tuple[Tensor, ...],
+        rule: str,
+        precision: str,
+        memory: int | None,
+        besides: int,
+    ) -> None:
+        """Make the plan, and check on a row of each input that it can be followed."""
+        self.device, self.dtype, self.layer = found.key.device, found.key.dtype, found.key.layer
+        self.precision = precision
+        self.graph, self.targets, self.stepped_over = found.graph, found.targets, found.stepped_over
+        self.target_names = tuple(map(target_in_words, found.key.targets))
+        self._follow(rule)
+        check_alone(self.runner, rows[0][0].numel(), memory, besides)
+        placed = tuple(self.runner.placed(row) for row in rows)
+        self.event = self._check_shapes(placed)
+        check_rows_are_independent(self.runner, placed)
 
     @property
     def target(self) -> Explained:
@@ -125,32 +155,6 @@ class Explainer:
         other._follow(rule)
         return other
 
-    def _capture(
-        self,
-        model: Model,
-        rows: tuple[Tensor, ...],
-        targets: list[Target],
-        keep_final_activation: bool,
-        rule: str,
-    ) -> tuple[Graph, tuple[Explained, ...], str]:
-        resolved = resolve(model, targets)
-        graph = capture(
-            model,
-            rows,
-            device=self.device,
-            dtype=self.dtype,
-            after=resolved.after,
-            of_layer=resolved.layer,
-            read=None if self.layer == LAST_CONVOLUTION else self.layer,
-            tried=trial_of(resolved, rule, self.device, self.dtype),
-        )
-        stepped_over = ""
-        if (resolved.after is None or resolved.picks) and not keep_final_activation:
-            graph, stepped_over = step_over_final_activation(graph)
-        if self.layer == LAST_CONVOLUTION:
-            graph = replace(graph, read=_last_convolution(graph))
-        return graph, resolved.explained, stepped_over
-
     def _check_shapes(self, rows: tuple[Tensor, ...]) -> tuple[int, ...]:
         """Check targets and layer on two rows; return the shape of what contributions are read at."""
         with torch.no_grad():
@@ -163,39 +167,9 @@ class Explainer:
             check_layer(read, rows_first and read.shape[0] == 2, self.layer)
             return tuple(read.shape[1:])
 
-    @own_state()
-    def explain(
-        self,
-        inputs: Tensor,
-        references: References,
-        *,
-        extra_inputs: tuple[Tensor, ...] = (),
-        keep_multipliers: bool = False,
-        batch_size: int | None = None,
-        memory: int | None = None,
-        progress: bool | Callable[[int], None] = False,
-        path: Path = (),
-        names: list[str] | None = None,
-        besides: int = 0,
-    ) -> Attribution:
-        """Return the contributions of ``inputs`` to the first target; arguments as in `genolift.deeplift`.
-
-        ``memory`` is the number of bytes that the process stays under, ``besides`` what of them the caller
-        takes meanwhile; ``names`` name the inputs in errors; ``path`` holds (point, weight) of integrated
-        gradients.
-        """
-        return self.explain_each(
-            inputs,
-            references,
-            extra_inputs=extra_inputs,
-            keep_multipliers=keep_multipliers,
-            batch_size=batch_size,
-            memory=memory,
-            progress=progress,
-            path=path,
-            names=names,
-            besides=besides,
-        )[0][0]
+    def explain(self, inputs: Tensor, references: References, **options: Unpack[RunOptions]) -> Attribution:
+        """Return the contributions of ``inputs`` to the first target; arguments as in `explain_each`."""
+        return self.explain_each(inputs, references, **options)[0][0]
 
     @own_state()
     def explain_each(
@@ -213,10 +187,12 @@ class Explainer:
         pieces: Sequence[Piece] = (),
         besides: int = 0,
     ) -> list[list[Attribution]]:
-        """Return the contributions to each target, [target][piece]; arguments as in `explain`.
+        """Return the contributions of ``inputs`` to each target, [target][piece].
 
-        ``pieces`` are (start, stop, event) of the inputs that are flattened into one; without any there is
-        one piece, the whole.
+        Arguments as in `genolift.deeplift`, and: ``memory`` is the number of bytes that the process stays
+        under, ``besides`` what of them the caller takes meanwhile; ``names`` name the inputs in errors;
+        ``path`` holds (point, weight) of integrated gradients; ``pieces`` are (start, stop, event) of the
+        inputs that are flattened into one; without any there is one piece, the whole.
         """
         if path and self.layer is not None:
             raise InputError(
@@ -235,7 +211,7 @@ class Explainer:
             besides=besides,
         )
         limits = place(self.device).at_most(memory)
-        with _progress(progress, len(inputs) * job.r) as advance, self._settings(), limits:
+        with shown(progress, len(inputs) * job.r, "pair") as advance, self._settings(), limits:
             sums = [
                 self._sums(number, inputs, job.r, keep_multipliers, pieces, names)
                 for number in range(len(self.targets))
@@ -288,15 +264,6 @@ class Explainer:
         """Set what precision asks of the whole process, and set it back."""
         with process_settings(self.dtype, tf32=self._tf32), torch.no_grad():
             yield
-
-
-def _last_convolution(graph: Graph) -> Name:
-    name = behind_last_convolution(graph)
-    if name is None:
-        raise InputError(
-            "the model has no convolution of its input", where="layer", remedy="give a submodule's name"
-        )
-    return name
 
 
 def _one_behind(parts: Iterator[list[PartSums]]) -> Iterator[list[PartSums]]:
@@ -353,13 +320,14 @@ def _checked(inputs: Tensor, names: list[str] | None) -> Tensor:
 
 
 @contextmanager
-def _progress(progress: bool | Callable[[int], None], total: int) -> Iterator[Callable[[int], None]]:
+def shown(progress: bool | Callable[[int], None], total: int, unit: str) -> Iterator[Callable[[int], None]]:
+    """Yield what is called with the number done since the last call: the user's own, or that of a bar."""
     if callable(progress):
         yield progress
     elif progress:
         from tqdm import tqdm
 
-        with tqdm(total=total, unit="pair") as bar:
-            yield lambda pairs: bar.update(pairs) and None
+        with tqdm(total=total, unit=unit) as bar:
+            yield lambda done: bar.update(done) and None
     else:
-        yield lambda pairs: None
+        yield lambda done: None

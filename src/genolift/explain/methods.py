@@ -6,9 +6,9 @@ of result. What is a rule for an operation is in engine/rules.py, not here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from typing import Any
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor
@@ -19,8 +19,8 @@ from genolift.engine.run.given import as_tensor, is_onehot
 from genolift.engine.run.job import Job, Split
 from genolift.engine.run.sums import check_output
 from genolift.errors import InputError
-from genolift.explain.attribution import deeplift
-from genolift.explain.explainer import Explainer, Model, checked_size
+from genolift.explain.attribution import Options, deeplift
+from genolift.explain.explainer import Explainer, Model, checked_size, shown
 from genolift.explain.result import Attribution
 from genolift.explain.substitution import ForwardOnly, Rows
 from genolift.targets.targets import LAST_CONVOLUTION, Target, one_target
@@ -92,20 +92,11 @@ def in_silico_mutagenesis(
 
 @own_state()
 def gradient_times_input(
-    model: Model,
-    inputs: Tensor,
-    *,
-    target: Target = 0,
-    keep_final_activation: bool = False,
-    extra_inputs: tuple[Tensor, ...] = (),
-    batch_size: int | None = None,
-    device: str | torch.device | None = None,
-    precision: str = "float32",
-    progress: bool | Callable[[int], None] = False,
+    model: Model, inputs: Tensor, *, target: Target = 0, **options: Unpack[Options]
 ) -> Attribution:
     """Return the gradient at the inputs times the inputs, (n, *event): the rule "gradient" against zeros.
 
-    Arguments, errors and result are those of `genolift.deeplift`; the one reference is all zero. The
+    Options, errors and result are those of `genolift.deeplift`; the one reference is all zero. The
     convergence error is what the linear approximation at the input misses of f(x) - f(0).
 
     Notes
@@ -113,19 +104,8 @@ def gradient_times_input(
     Shrikumar et al. 2016 (arXiv 1605.01713), section 2.
     """
     zeros = torch.zeros(1, *as_tensor(inputs, "inputs").shape[1:])
-    return deeplift(
-        model,
-        inputs,
-        zeros,
-        rule="gradient",
-        target=one_target(target),
-        keep_final_activation=keep_final_activation,
-        extra_inputs=extra_inputs,
-        batch_size=batch_size,
-        device=device,
-        precision=precision,
-        progress=progress,
-    )
+    options["rule"] = "gradient"
+    return deeplift(model, inputs, zeros, target=one_target(target), **options)
 
 
 @own_state()
@@ -224,7 +204,7 @@ class Mutagenesis:
         rows = Rows(self._forward, inputs, held, batch_size)
         output = rows.output
         values = output[:, None, None].repeat(1, 4, inputs.shape[2])
-        with _shown(progress, int((inputs == 0).sum()), "substitution") as advance:
+        with shown(progress, int((inputs == 0).sum()), "substitution") as advance:
             for start in range(0, len(inputs), rows.sequences_at_a_time):
                 block = inputs[start : start + rows.sequences_at_a_time]
                 sequence, base, position = (block == 0).nonzero(as_tuple=True)
@@ -280,7 +260,7 @@ class GradCam:
         size = checked_size(batch_size if batch_size is not None else self._maps.batch_size())
         run = job.run(Split(size, job.place.workers()), lambda part: part)
         with (
-            _shown(progress, len(inputs), "sequence") as advance,
+            shown(progress, len(inputs), "sequence") as advance,
             self._maps._settings(),
             closing(run) as parts,
         ):
@@ -326,16 +306,3 @@ def _compared_with_nothing(
         convergence_error=torch.zeros((n, 0), dtype=output.dtype),
         target=target,
     )
-
-
-@contextmanager
-def _shown(progress: bool | Callable[[int], None], total: int, unit: str) -> Iterator[Callable[[int], None]]:
-    if callable(progress):
-        yield progress
-    elif progress:
-        from tqdm import tqdm
-
-        with tqdm(total=total, unit=unit) as bar:
-            yield lambda done: bar.update(done) and None
-    else:
-        yield lambda done: None

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from genolift.engine.graph.capture import AS_TRAINED, ONE_SEQUENCE
 from genolift.engine.graph.shadow import unwrapped
-from genolift.engine.graph.trial_model import trial_model
+from genolift.engine.graph.trial_model import AS_TRAINED, ONE_SEQUENCE, TrialModel
 from genolift.engine.run.given import as_tensor
 from genolift.errors import InputError
 from genolift.explain.explainer import Piece
@@ -72,11 +71,8 @@ def one_sequence_of_each_told(
         rows = [as_tensor(each, "inputs")[None] for each in inputs]
         if not rows or error.remedy != AS_TRAINED or any(row.dim() != 3 for row in rows):
             raise
-        taken = False
-        with suppress(Exception):
-            trial_model(model)(*rows, *(as_tensor(each, "extra_inputs")[:1] for each in held))
-            taken = True
-        if not taken:
+        further = [as_tensor(each, "extra_inputs")[:1] for each in held]
+        if not TrialModel(model).takes(*rows, *further):
             raise
         raise InputError(error.what, where=error.where, remedy=ONE_SEQUENCE) from error
 

@@ -4,38 +4,40 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, is_dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from genolift.engine.graph.capture import capture
+from genolift.data.stored_tensors import random_onehot
 from genolift.engine.graph.graph import Graph, UnsupportedOperation
 from genolift.engine.graph.own_state import own_state
-from genolift.engine.graph.source import first_line, model_line
-from genolift.engine.graph.trial_model import trial_model
+from genolift.engine.graph.trial_model import TrialModel
 from genolift.engine.plan import shown_rows, step_over_final_activation
 from genolift.engine.receptive_field import ReceptiveField, receptive_field
 from genolift.engine.registry import MOVES, kind_of
 from genolift.engine.rules.composites import GENOMICS_DEFAULT
 from genolift.errors import InputError
-from genolift.explain.attribution import Explainer
+from genolift.explain.captured import CaptureKey, captured
+from genolift.explain.explainer import Explainer
+from genolift.inspection.model_check import check_values
 from genolift.inspection.outputs_of import OutputOf, heads_of, outputs_of
-from genolift.inspection.taken import Input, Taken, read_model
+from genolift.inspection.taken import Input, Taken, read_model, rows_of
 from genolift.inspection.trial import Length
 from genolift.inspection.weights import Weights, weights_of
-from genolift.models import model_provenance
+from genolift.models import Model, model_provenance
 from genolift.models.expected import check_expected
 from genolift.results.agreement import Agreement
 from genolift.settings.extra_inputs import Extras
 from genolift.settings.model import ModelSpec
-from genolift.targets.targets import resolve, task_names
+from genolift.targets.targets import task_names
 
 FORMAT, VERSION = "genolift-inspection", 1
 _LONGEST_FIELD = 2**14
 """Bases of the longest input that a receptive field is looked for in, of a model that takes any length."""
-_CPU = torch.device("cpu")
+_GIVE = "give --input-length, --axes, or its further inputs (--extra-input)"
 
 
 @dataclass(frozen=True)
@@ -81,32 +83,35 @@ class Inspection:
 
     def as_json(self) -> dict[str, Any]:
         """Return what is found as plain values, the plan as it is shown."""
+        own = {name: _plain(getattr(self, name)) for name in _AS_THEY_ARE}
         return {
             "format": FORMAT,
             "version": VERSION,
             **self.provenance,
             "model_axes": self.spec.axes,
-            "model_agreement": None if self.agreement is None else asdict(self.agreement),
-            "kind": self.kind,
-            "inputs": [asdict(each) for each in self.inputs],
-            "length": asdict(self.length),
-            "outputs": [asdict(each) for each in self.outputs],
-            "heads": list(self.heads),
-            "tasks": list(self.tasks),
-            "target": self.target,
-            "rule": self.rule,
-            "weights": asdict(self.weights),
-            "final_activation": self.final_activation,
-            "stepped_over": self.stepped_over,
-            "receptive_field": None if self.field is None else asdict(self.field),
+            "model_agreement": _plain(self.agreement),
+            **own,
+            "receptive_field": _plain(self.field),
             "operations": [
                 {"kind": kind, "rule": rule, "operation": operation, "number": number}
                 for kind, rule, operation, number in self.operations
             ],
             "plan": shown_rows(self.plan),
-            "refused": list(self.refused),
-            "notes": list(self.notes),
         }
+
+
+_AS_THEY_ARE = (
+    *("kind", "inputs", "length", "outputs", "heads", "tasks", "target", "rule", "weights"),
+    *("final_activation", "stepped_over", "refused", "notes"),
+)
+"""The facts that the file has by the names they have here."""
+
+
+def _plain(value: Any) -> Any:
+    """Return dataclasses as mappings, and tuples as lists."""
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
 
 
 @own_state()
@@ -138,17 +143,15 @@ def inspect_model(
     """
     taken = read_model(spec, held)
     bases = taken.layout.length.bases
-    output = _output(taken, bases)
+    random = random_onehot(2, bases)
+    output, error = _output(taken, random)
     outputs, heads = outputs_of(output, taken.own), heads_of(output)
     chosen = _target(outputs, heads, target)
-    tasks = tuple(task_names(taken.own))
-    planned = _planned(taken, bases, chosen, rule, keep_final_activation)
-    field = None if planned.graph is None else _field(taken, planned.graph, chosen)
-    agreement, error = None, planned.error
-    try:
-        agreement = check_expected(taken.model, taken.spec, held)
-    except InputError as disagrees:
-        error = disagrees
+    rows = (random[:1], *taken.held)
+    key = CaptureKey(CaptureKey.events_of(rows), (chosen,), keep_final_activation=keep_final_activation)
+    planned = _planned(taken.model, rows, key, rule)
+    field = None if planned.graph is None else _field(taken, planned.graph, key)
+    agreement, disagreement = _compared(taken, held)
     return Inspection(
         spec=taken.spec,
         held=held,
@@ -158,7 +161,7 @@ def inspect_model(
         length=taken.layout.length,
         outputs=outputs,
         heads=heads,
-        tasks=tasks,
+        tasks=tuple(task_names(taken.own)),
         target=chosen,
         rule=rule,
         weights=weights_of(taken.own),
@@ -168,29 +171,27 @@ def inspect_model(
         plan=planned.rows,
         refused=planned.refused,
         notes=taken.notes,
-        error=error,
+        error=error or planned.error or disagreement,
         agreement=agreement,
     )
 
 
-def _example(taken: Taken, bases: int) -> tuple[Tensor, ...]:
-    return (torch.zeros(1, 4, bases), *taken.held)
-
-
-def _output(taken: Taken, bases: int) -> Any:
-    """Return what the model returns for two rows."""
-    rows = tuple(one.expand(2, *one.shape[1:]) for one in _example(taken, bases))
+def _output(taken: Taken, random: Tensor) -> tuple[Any, InputError | None]:
+    """Return what the model returns for random DNA, and what `genolift.inspection.model_check` says of it."""
+    trial = TrialModel(taken.model)
+    output = trial.output(random, *rows_of(taken.held, len(random)), remedy=lambda: _GIVE)
     try:
-        return trial_model(taken.model)(*rows)
-    except InputError:
-        raise
-    except Exception as error:
-        shown = " and ".join(str(("n", *one.shape[1:])).replace("'", "") for one in rows)
-        raise InputError(
-            f"does not run on {shown}: {first_line(error)}",
-            where=f"{taken.spec.path}, {model_line(error)}",
-            remedy="give --input-length, --axes, or its further inputs (--extra-input)",
-        ) from error
+        check_values(output, [f"{number} of random DNA" for number in range(len(random))])
+    except InputError as error:
+        return output, error
+    return output, None
+
+
+def _compared(taken: Taken, held: Extras) -> tuple[Agreement | None, InputError | None]:
+    try:
+        return check_expected(taken.model, taken.spec, held), None
+    except InputError as error:
+        return None, error
 
 
 def _target(outputs: tuple[OutputOf, ...], heads: tuple[str, ...], given: int | str | None) -> int | str:
@@ -212,42 +213,35 @@ class _Planned:
     error: InputError | None = None
 
 
-def _planned(taken: Taken, bases: int, target: int | str, rule: str, keep: bool) -> _Planned:
-    example, *held = _example(taken, bases)
+def _planned(model: Model, rows: tuple[Tensor, ...], key: CaptureKey, rule: str) -> _Planned:
+    """Return the plan; where there is none, what can be said, and every operation that is why."""
     try:
-        explainer = Explainer(
-            taken.model,
-            example,
-            rule=rule,
-            target=target,
-            keep_final_activation=keep,
-            extra_inputs=tuple(held),
-            device="cpu",
-        )
+        found = captured(model, rows, key, rule)
+    except UnsupportedOperation as error:
+        return _Planned(None, refused=(str(error),), error=error)
     except InputError as error:
-        return _refused(taken, bases, target, error)
-    stepped_over = explainer.stepped_over
-    final = stepped_over or step_over_final_activation(explainer.graph)[1]
-    rows = tuple(explainer.plan.table())
-    return _Planned(explainer.graph, rows, final, bool(stepped_over))
-
-
-def _refused(taken: Taken, bases: int, target: int | str, error: InputError) -> _Planned:
-    """Return what can be said of a model that cannot be explained, and every operation that is why."""
-    if not isinstance(error, UnsupportedOperation):
         return _Planned(None, error=error)
+    final = found.stepped_over or step_over_final_activation(found.graph)[1]
     try:
-        graph = _captured(taken, bases, target)
-    except InputError as other:
-        return _Planned(None, refused=(str(other),), error=other)
+        plan = Explainer.of(found, rows, rule).plan
+        return _Planned(found.graph, tuple(plan.table()), final, bool(found.stepped_over))
+    except UnsupportedOperation as error:
+        steps, refused = _refused(found.graph)
+        return _Planned(found.graph, steps, final, refused=refused or (str(error),), error=error)
+    except InputError as error:
+        return _Planned(found.graph, final_activation=final, error=error)
+
+
+def _refused(graph: Graph) -> tuple[tuple[Mapping[str, str], ...], tuple[str, ...]]:
+    """Return the operations as far as they are known, and those that no exact rule is known for."""
     rows, refused = [], []
     for operation in graph.operations:
         if operation.name not in graph.dependent:
             continue
         try:
-            kind = kind_of(operation, graph.dependent).label
+            kind, rule = kind_of(operation, graph.dependent).label, ""
         except UnsupportedOperation as lacking:
-            kind = "refused"
+            kind, rule = "refused", "none"
             layer = f"layer {operation.layer}, " if operation.layer else ""
             refused.append(f"{operation.title} ({layer}{lacking.where}): {lacking.what}")
         rows.append(
@@ -256,35 +250,23 @@ def _refused(taken: Taken, bases: int, target: int | str, error: InputError) -> 
                 "layer": operation.layer,
                 "operation": operation.title,
                 "kind": kind,
-                "rule": "none" if kind == "refused" else "",
+                "rule": rule,
                 "why": "",
                 "line": operation.source,
             }
         )
-    final = step_over_final_activation(graph)[1]
-    return _Planned(graph, tuple(rows), final, refused=tuple(refused or [str(error)]), error=error)
+    return tuple(rows), tuple(refused)
 
 
-def _captured(taken: Taken, bases: int, target: int | str) -> Graph:
-    resolved = resolve(taken.model, [target])
-    return capture(
-        taken.model, _example(taken, bases), device=_CPU, dtype=torch.float32, after=resolved.after
-    )
-
-
-def _field(taken: Taken, graph: Graph, target: int | str) -> ReceptiveField | None:
+def _field(taken: Taken, graph: Graph, key: CaptureKey) -> ReceptiveField | None:
     """Return the receptive field, in an input that is long enough where the model takes any."""
     length = taken.layout.length
     bases = length.bases
     field = _or_none(lambda: receptive_field(graph, bases, taken.held))
     while field is not None and field.at_least and length.largest is None and bases < _LONGEST_FIELD:
         bases *= 4
-        longer = replace(taken, held=tuple(_stretched(one, length.bases, bases) for one in taken.held))
-        found = _or_none(
-            lambda longer=longer, bases=bases: receptive_field(  # type: ignore[misc]
-                _captured(longer, bases, target), bases, longer.held
-            )
-        )
+        held = tuple(_stretched(one, length.bases, bases) for one in taken.held)
+        found = _or_none(partial(_field_of_longer, taken.model, bases, held, key))
         if found is None:
             break
         field = found
@@ -292,12 +274,20 @@ def _field(taken: Taken, graph: Graph, target: int | str) -> ReceptiveField | No
     return None if field is None else replace(field, of=field.of.removesuffix(" model"))
 
 
+def _field_of_longer(
+    model: Model, bases: int, held: tuple[Tensor, ...], key: CaptureKey
+) -> ReceptiveField | None:
+    rows = (random_onehot(1, bases), *held)
+    found = captured(model, rows, replace(key, events=CaptureKey.events_of(rows)))
+    return receptive_field(found.graph, bases, held)
+
+
 def _stretched(one: Tensor, before: int, after: int) -> Tensor:
     """Return an extra channel's row for longer sequences; other inputs as they are."""
     return torch.zeros(*one.shape[:-1], after) if one.dim() == 3 and one.shape[-1] == before else one
 
 
-def _or_none(found: Callable[[], ReceptiveField]) -> ReceptiveField | None:
+def _or_none(found: Callable[[], ReceptiveField | None]) -> ReceptiveField | None:
     """Return what is found; None where an operation cannot be run on what the search runs it on."""
     try:
         return found()

@@ -10,25 +10,60 @@ from contextlib import suppress
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from genolift.engine.graph.capture import AS_TRAINED, not_imported
-from genolift.engine.graph.determinism import check_same
-from genolift.engine.graph.outputs import tensors_of
+from genolift.data.alphabet import BASES
+from genolift.data.stored_tensors import random_onehot
+from genolift.engine.graph.outputs import check_finite, tensors_of
 from genolift.engine.graph.own_state import own_state
-from genolift.engine.graph.source import first_line, model_line
-from genolift.engine.graph.trial_model import TrialModel, trial_model
+from genolift.engine.graph.trial_model import TrialModel
 from genolift.errors import InputError
-from genolift.explain.explainer import Explainer, Model
+from genolift.explain.explainer import Explainer, Model, chosen_device
 from genolift.inspection.trial import find_layout
+from genolift.models.expected import check_expected
 from genolift.models.layout import Laid
-from genolift.settings.model import AXES
+from genolift.results.agreement import Agreement
+from genolift.settings.extra_inputs import Extras
+from genolift.settings.model import AXES, ModelSpec
 from genolift.targets.outputs import outputs_by_name
 
 _RANDOM = 30
 """Random sequences that a target is looked at on, too: of two sequences it may be the same by chance."""
 _CPU = torch.device("cpu")
 _MOST_EXTRA_CHANNELS = 8
+
+
+Rows = tuple[Tensor, tuple[Tensor, ...], list[str]]
+"""Sequences, float (row, 4, position), what the model takes behind the bases, and what messages call them."""
+
+
+def checked_explainer(
+    model: Model, spec: ModelSpec, held: Extras, rows: Rows, **how: Any
+) -> tuple[Explainer, Agreement | None]:
+    """Check a model on some sequences, and capture it: what a step does before anything long is begun.
+
+    Parameters
+    ----------
+    model, spec
+        As `genolift.models.load_model` gives it, and what it was loaded from.
+    held
+        What the analysis gives it beside the bases.
+    rows
+        Two sequences or more.
+    how
+        The other arguments of `Explainer`.
+
+    Raises
+    ------
+    InputError
+        For the first thing that is wrong: as `check_model`, `Explainer`, `check_expected` and `check_target`.
+    """
+    onehot, beside, names = rows
+    check_model(model, onehot, beside, names, chosen_device(how.get("device")))
+    explainer = Explainer(model, onehot, extra_inputs=beside, **how)
+    agreement = check_expected(model, spec, held)
+    check_target(explainer, onehot, beside)
+    return explainer, agreement
 
 
 @own_state()
@@ -38,8 +73,10 @@ def check_model(
     held: Sequence[Tensor],
     names: Sequence[str],
     device: torch.device = _CPU,
-) -> None:
-    """Run a model twice on some sequences and raise the first thing that is wrong.
+) -> Any:
+    """Run a model on some sequences and return what it returns; raise the first thing that is wrong.
+
+    That it gives the same when it is called again is checked when it is captured.
 
     Parameters
     ----------
@@ -58,18 +95,13 @@ def check_model(
     ------
     InputError
         If the model does not take inputs of this shape (with the layout that it takes, where one is found),
-        an output is NaN or infinite, or a second call gives another output (`UnsupportedOperation`).
+        or an output is NaN or infinite.
     """
-    trial = trial_model(model, device)
+    trial = TrialModel(model, device)
     inputs = (onehot, *held)
-    try:
-        first = trial(*inputs)
-    except InputError:
-        raise
-    except Exception as error:
-        raise _not_taken(trial, inputs, error) from error
-    _check_finite(first, names)
-    check_same(trial, trial.module, inputs, first)
+    output = trial.output(*inputs, remedy=lambda: _mend(trial, inputs))
+    check_values(output, names)
+    return output
 
 
 @own_state()
@@ -78,14 +110,12 @@ def check_target(explainer: Explainer, onehot: Tensor, held: Sequence[Tensor]) -
 
     Arguments as in `check_model`; what is held of the first sequence goes with the random ones.
     """
-    random = torch.Generator().manual_seed(0)
     first = None
     for number in range(len(onehot) + _RANDOM):  # one by one, since few are looked at, and one may be long
         if number < len(onehot):
             rows = [tensor[number : number + 1] for tensor in (onehot, *held)]
         else:
-            codes = torch.randint(4, (1, onehot.shape[2]), generator=random)
-            other = nn.functional.one_hot(codes, 4).transpose(1, 2).to(onehot.dtype)
+            other = random_onehot(1, onehot.shape[2], seed=number).to(onehot.dtype)
             rows = [other, *(tensor[:1] for tensor in held)]
         value = _target_of(explainer, rows)
         first = value if first is None else first
@@ -105,64 +135,42 @@ def _target_of(explainer: Explainer, rows: Sequence[Tensor]) -> float:
         return float(explainer.target.of(runner.output(activations))[0])
 
 
-def _check_finite(output: Any, names: Sequence[str]) -> None:
+def check_values(output: Any, names: Sequence[str]) -> None:
+    """Raise `InputError` if a value that a model returns is NaN or infinite; ``names`` are the rows'."""
     for name, value in outputs_by_name(output).items():
         for values in tensors_of(value):
-            bad = ~torch.isfinite(values.reshape(len(values), -1) if values.dim() else values.reshape(1, 1))
-            if bool(bad.any()):
-                row = int(bad.any(1).nonzero()[0])
-                raise InputError(
-                    f"the model's output{f' {name}' if name else ''} is {_bad(values[row])}",
-                    where=f"sequence {names[row]}",
-                    remedy="check its weights, and that the sequences are what it was trained on",
-                )
-
-
-def _bad(values: Tensor) -> str:
-    return "NaN" if bool(torch.isnan(values).any()) else "infinite"
-
-
-def _not_taken(trial: TrialModel, inputs: Sequence[Tensor], error: Exception) -> InputError:
-    """Return what to say of an input that a model does not take, with a layout that it does."""
-    if isinstance(error, ImportError):
-        return not_imported(error)
-    shapes = " and ".join(_shown(tensor) for tensor in inputs)
-    return InputError(
-        f"the model does not take an input of shape {shapes}: {first_line(error)}",
-        where=model_line(error),
-        remedy=_mend(trial, inputs) or AS_TRAINED,
-    )
+            by_row = values if values.dim() and len(values) == len(names) else values.reshape(1, -1)
+            check_finite(by_row, lambda row: f"sequence {names[row]}", name)
 
 
 def _mend(trial: TrialModel, inputs: Sequence[Tensor]) -> str | None:
-    copied = trial.module
-    own, set_to = trial, None
-    alphabet, extra, onehot, held = "ACGT", 0, inputs[0], list(inputs[1:])
-    if isinstance(copied, Laid):
-        own, set_to = trial.around(lambda _: copied.model), ",".join(copied.axes)
-        alphabet, extra = copied.letters, copied.extra_channels
-    channels_too = 1 + bool(extra)
-    if len(inputs) > channels_too and _runs(trial, inputs[:channels_too]):
+    """Return which layout, channels or length a model takes where it does not take the inputs."""
+    laid = trial.module if isinstance(trial.module, Laid) else None
+    own = trial.module if laid is None else laid.model
+    set_to = None if laid is None else ",".join(laid.axes)
+    alphabet, extra = (BASES, 0) if laid is None else (laid.letters, laid.extra_channels)
+    usual = set_to or AXES[0]
+    onehot, further = inputs[0], inputs[1 + bool(extra) :]
+
+    def takes(axes: str, channels: int, given: Sequence[Tensor]) -> bool:
+        return trial.by_way_of(Laid(own, axes, alphabet, channels)).takes(*given)
+
+    if further and trial.takes(*inputs[: 1 + bool(extra)]):
         return "the model takes no further input: leave extra_inputs out"
     for axes in AXES:
-        if axes != set_to and _runs(_laid(own, axes, alphabet, extra), inputs):
+        if axes != set_to and takes(axes, extra, inputs):
             return f'the model takes another layout: set model.axes: "{axes}"'
-    for axes in dict.fromkeys((set_to or AXES[0], *AXES)):
+    for axes in dict.fromkeys((usual, *AXES)):
         for more in range(_MOST_EXTRA_CHANNELS + 1):
             channels = onehot.new_zeros(len(onehot), more, onehot.shape[2])
-            given = (onehot, *((channels,) if more else ()), *held[bool(extra) :])
-            if more != extra and _runs(_laid(own, axes, alphabet, more), given):
-                where = "" if axes == (set_to or AXES[0]) else f' with model.axes: "{axes}"'
+            if more != extra and takes(axes, more, (onehot, *((channels,) if more else ()), *further)):
+                where = "" if axes == usual else f' with model.axes: "{axes}"'
                 unknown = f", or set model.alphabet: {alphabet}N" if more == extra + 1 else ""
                 return (
                     f"the model takes {len(alphabet) + more} channels{where}, {len(alphabet)} of them bases: "
                     f"give {more} as extra_channels, not {extra}{unknown}"
                 )
-    return None if extra else _lengths(own, set_to or AXES[0], len(alphabet), held)
-
-
-def _laid(own: TrialModel, axes: str, alphabet: str, extra_channels: int) -> TrialModel:
-    return own.around(lambda module: Laid(module, axes, alphabet, extra_channels))
+    return None if extra else _lengths(trial.by_way_of(own), usual, len(alphabet), further)
 
 
 def _lengths(own: TrialModel, axes: str, channels: int, held: Sequence[Tensor]) -> str | None:
@@ -174,14 +182,3 @@ def _lengths(own: TrialModel, axes: str, channels: int, held: Sequence[Tensor]) 
         most = "" if found.largest == found.smallest else f" to {found.largest}"
         return f"the model takes {found.smallest}{most} bases: give sequences, or input_length, of as many"
     return None
-
-
-def _runs(trial: TrialModel, inputs: Sequence[Tensor]) -> bool:
-    with suppress(Exception):
-        trial(*inputs)
-        return True
-    return False
-
-
-def _shown(tensor: Tensor) -> str:
-    return "(n" + "".join(f", {size}" for size in tensor.shape[1:]) + ")"

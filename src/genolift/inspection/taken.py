@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -12,17 +11,24 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
+from genolift.data.alphabet import BASES
 from genolift.data.extra_inputs import example_of
-from genolift.engine.graph.trial_model import trial_model
+from genolift.engine.graph.trial_model import TrialModel
 from genolift.errors import InputError
 from genolift.inspection.trial import Layout, Length, Run, find_layout, smallest_length
 from genolift.models import Model, load_model
-from genolift.models.layout import Laid, axes_of_shape, laid_out
-from genolift.models.loading import is_keras, own_model
+from genolift.models.layout import (
+    Laid,
+    Shape,
+    argument_names,
+    laid_out,
+    length_of_shape,
+    shapes_of_program,
+)
+from genolift.models.loading import axes_of_program, is_keras, of_dna, own_model
 from genolift.settings.extra_inputs import Extras
 from genolift.settings.model import BASES_FIRST, ModelSpec, axes_of
 
-Shape = tuple[int | None, ...]
 CHANNELS = "channels,length"
 """The axes of an input that holds the extra channels, as genolift export writes one."""
 _ANY = 1000
@@ -78,82 +84,75 @@ def _keras(model: nn.Module, spec: ModelSpec, held: Extras) -> Taken:
     axes = ",".join(model.axes) if isinstance(model, Laid) else BASES_FIRST
     shapes: Mapping[str, Shape | None] = own.graph.inputs
     dna, *others = own.order
-    size = _channels(spec)
-    sizes: dict[str, int | None] = {"1": 1, "bases": size, "length": own.input_length}
-    shape = shapes[dna] or tuple(sizes[name] for name in axes_of(axes))
+    shape = shapes[dna] or _shape(spec, axes, own.input_length)
     inputs = (Input(dna, shape, axes), *(Input(name, shapes[name] or ()) for name in others))
     known = own.input_length
     extra = _given(held) or tuple(_zeros(shapes[name] or ()) for name in others)
     if known is not None:
-        layout = Layout(axes, (), Length(known, known, known, "the model"))
+        length = Length(known, known, known, "the model")
     else:
-        length = spec.input_length or _ANY
-        trial = trial_model(own)
-        smallest = smallest_length(lambda x: trial(x, *_rows(extra)), size, axes, length)
-        layout = Layout(axes, (), Length(length, smallest, None, "the model"))
-    spec = spec.model_copy(update={"axes": axes})
+        bases = spec.input_length or _ANY
+        length = Length(
+            bases, smallest_length(_run(own, extra), _channels(spec), axes, bases), None, "the model"
+        )
     notes = () if own.assumed is None else (own.assumed,)
-    held_as = _held(held, layout.length.bases, extra)
-    return Taken(model, own, spec, "Keras model", inputs, layout, held_as, notes)
+    spec = spec.model_copy(update={"axes": axes})
+    held_as = _held(held, length.bases, extra)
+    return Taken(model, own, spec, "Keras model", inputs, Layout(axes, (), length), held_as, notes)
 
 
 def _exported(program: ExportedProgram, spec: ModelSpec, held: Extras) -> Taken:
-    users = program.graph_signature.user_inputs
-    taken = [node for node in program.graph.nodes if node.op == "placeholder" and node.name in users]
-    shapes = [
-        tuple(size if isinstance(size, int) else None for size in node.meta["val"].shape[1:])
-        for node in taken
-    ]
+    model = of_dna(program, spec)
     written = getattr(program, "extra_channels", None)  # by genolift export, in the layout of genolift
     if written is None:
-        axes = spec.axes or axes_of_shape(shapes[0], _channels(spec)) or BASES_FIRST
+        axes = axes_of_program(program, spec)
         spec = spec.model_copy(update={"axes": axes})
-        model = laid_out(program, spec)
     else:
-        axes, model = BASES_FIRST, load_model(spec)
-        spec = spec.model_copy(update={"axes": None, "alphabet": "ACGT"})
-    place = axes_of(axes).index("length")
-    known = shapes[0][place] if place < len(shapes[0]) else None
-    names = [node.name.removeprefix("args_") for node in taken]
-    axes_of_each = (axes, *((CHANNELS,) if written else ()), *[None] * len(names))
-    inputs = tuple(Input(*each) for each in zip(names, shapes, axes_of_each[: len(names)], strict=True))
+        axes = BASES_FIRST
+        spec = spec.model_copy(update={"axes": None, "alphabet": BASES})
+    shapes = shapes_of_program(program)
+    first, *others = shapes.values()
+    axes_of_others = [CHANNELS if written and place == 0 else None for place in range(len(others))]
+    inputs = tuple(map(Input, shapes, shapes.values(), (axes, *axes_of_others)))
+    known = length_of_shape(first, axes)
     length = known or spec.input_length or _ANY
     says = "the model" if known or not spec.input_length else "the user"
     layout = Layout(axes, (), Length(length, known or 1, known, says))
-    extra = _given(held) or tuple(_zeros(shape) for shape in shapes[2 if written else 1 :])
+    extra = _given(held) or tuple(_zeros(shape) for shape in others[1 if written else 0 :])
     return Taken(model, program, spec, "exported program", inputs, layout, _held(held, length, extra))
 
 
 def _module(own: nn.Module, spec: ModelSpec, held: Extras) -> Taken:
     extra = _given(held)
     names = _arguments(own, extra)
-    trial = trial_model(own)
-
-    def run(x: Tensor) -> object:
-        return trial(x, *_rows(extra))
-
     said = getattr(own, "input_length", None)
     length = spec.input_length or (said if isinstance(said, int) else None)
     found = "the user" if spec.input_length else "the model"
     asked = spec.alphabet
-    spec, layout = _layout(run, spec, length, found)
+    spec, layout = _layout(_run(own, extra), spec, length, found)
     notes: tuple[str, ...] = (_FIVE,) if spec.alphabet != asked else ()
-    sizes: dict[str, int | None] = {"1": 1, "bases": _channels(spec), "length": _fixed(layout.length)}
-    shape = tuple(sizes[name] for name in axes_of(layout.axes))
-    others = (Input(name, tuple(one.shape[1:])) for name, one in zip(names[1:], extra, strict=True))
     if layout.also:
         notes += (f"it runs with {'; '.join(layout.also)} too: check which it was trained with",)
     spec = spec.model_copy(update={"axes": layout.axes})
+    fixed = None if layout.length.largest is None else layout.length.bases
+    dna = Input(names[0], _shape(spec, layout.axes, fixed), layout.axes)
+    others = (Input(name, tuple(one.shape[1:])) for name, one in zip(names[1:], extra, strict=True))
     return Taken(
         laid_out(own, spec),
         own,
         spec,
         f"PyTorch module {type(own).__name__}",
-        (Input(names[0], shape, layout.axes), *others),
+        (dna, *others),
         layout,
         _held(held, layout.length.bases, extra),
         notes,
     )
+
+
+def _run(own: nn.Module, extra: Sequence[Tensor]) -> Run:
+    """Return what runs a copy of a model on its first input, with its others as one row of each says."""
+    trial = TrialModel(own)
+    return lambda x: trial(x, *rows_of(extra, len(x)))
 
 
 def _layout(run: Run, spec: ModelSpec, length: int | None, found: str) -> tuple[ModelSpec, Layout]:
@@ -169,31 +168,27 @@ def _layout(run: Run, spec: ModelSpec, length: int | None, found: str) -> tuple[
         raise error from None
 
 
-def _fixed(length: Length) -> int | None:
-    return None if length.largest is None else length.bases
-
-
 def _channels(spec: ModelSpec) -> int:
     return len(spec.alphabet) + spec.extra_channels
 
 
+def _shape(spec: ModelSpec, axes: str, length: int | None) -> Shape:
+    sizes: Mapping[str, int | None] = {"1": 1, "bases": _channels(spec), "length": length}
+    return tuple(sizes[name] for name in axes_of(axes))
+
+
 def _arguments(own: nn.Module, extra: tuple[Tensor, ...]) -> list[str]:
     """Return the names of forward's arguments that are given, and check that none is left out."""
-    try:
-        parameters = list(inspect.signature(own.forward).parameters.values())
-    except (TypeError, ValueError):
-        parameters = []
-    plain = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
-    needed = [each.name for each in plain if each.default is each.empty]
-    lacking = needed[1 + len(extra) :]
+    names, needed = argument_names(own)
+    lacking = names[1 + len(extra) : needed]
     if lacking:
         raise InputError(
-            f"its forward takes {', '.join(needed)}",
+            f"its forward takes {', '.join(names[:needed])}",
             where="model",
             remedy=f"give {' and '.join(lacking)} with --extra-input, such as --extra-input '[0, 1]' for two "
             "values of each sequence",
         )
-    names = [each.name for each in plain][: 1 + len(extra)]
+    names = names[: 1 + len(extra)]
     return names + [f"input {number}" for number in range(len(names), 1 + len(extra))]
 
 
@@ -211,5 +206,6 @@ def _zeros(shape: Shape) -> Tensor:
     return torch.zeros(1, *(size or _ANY for size in shape))
 
 
-def _rows(extra: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    return tuple(one.expand(2, *one.shape[1:]) for one in extra)
+def rows_of(one: Sequence[Tensor], n: int) -> tuple[Tensor, ...]:
+    """Return n rows of inputs of which there is one row each."""
+    return tuple(each.expand(n, *each.shape[1:]) for each in one)

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from genolift.engine.graph.outputs import tensors_of
 from genolift.engine.graph.source import first_line, model_line
-from genolift.engine.torch_internals import tree_leaves
+from genolift.engine.graph.trial_model import not_imported, shapes_in_words
 from genolift.errors import InputError
 from genolift.inspection.words import SHORTEST
 from genolift.settings.model import AXES, BASES_FIRST, axes_of
@@ -90,7 +91,7 @@ def find_layout(run: Run, channels: int, *, axes: str | None, length: int | None
         if lengths is not None:
             fitting[each] = lengths
     if not fitting:
-        raise trial.refused(axes or BASES_FIRST, length)
+        raise trial.refused(axes, length)
     first, *also = fitting
     return Layout(first, tuple(also), fitting[first])
 
@@ -109,19 +110,29 @@ class _Trial:
         self.changing: dict[str, int] = {}
         self.stop = time.monotonic() + _SECONDS
 
-    def failure(self, axes: str, length: int) -> Exception | int | None:
-        """Return the error, or the rows of an output with other rows than the input; None if it works."""
+    def input(self, axes: str, length: int) -> Tensor:
+        """Return rows of the first base alone."""
         sizes = {"1": 1, "bases": self.channels, "length": length}
         x = torch.zeros(_ROWS, *(sizes[name] for name in axes_of(axes)))
         x.select(axes_of(axes).index("bases") + 1, 0).fill_(1)
+        return x
+
+    def failure(self, axes: str, length: int) -> Exception | int | None:
+        """Return what is wrong with an input of some axes and length; None if it works."""
+        return self.failure_on(self.input(axes, length))
+
+    def failure_on(self, x: Tensor) -> Exception | int | None:
+        """Return the error, or the rows of the first output where none has the input's; None if it works."""
         if time.monotonic() > self.stop:
             return TimeoutError("trials of the model's input took too long")
         try:
             output = self.run(x)
+        except ImportError as error:  # which no other layout or length mends
+            raise not_imported(error) from error
         except Exception as error:
             return error
-        rows = [len(leaf) if leaf.dim() else 0 for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
-        return next((number for number in rows if number != _ROWS), None)
+        rows = [len(values) if values.dim() else 0 for values in tensors_of(output)]
+        return None if _ROWS in rows or not rows else rows[0]
 
     def lengths(self, axes: str) -> Length | None:
         """Return the lengths that work with some axes."""
@@ -175,15 +186,16 @@ class _Trial:
         smallest = _first(SHORTEST, length, lambda tried: self.failure(axes, tried) is None)
         return Length(length, smallest, None, "trial")
 
-    def refused(self, axes: str, length: int | None) -> InputError:
-        error = self.failure(axes, length or _TRIED[0])
+    def refused(self, axes: str | None, length: int | None) -> InputError:
+        """Return what to say of a model that runs in no layout; None for what is not known of it."""
+        x = self.input(axes or BASES_FIRST, length or _TRIED[0])
+        error = self.failure_on(x)
         said = first_line(error) if isinstance(error, Exception) else f"it gives {error} rows for {_ROWS}"
-        where = model_line(error) if isinstance(error, Exception) else ""
+        others = [name for name, known in (("layout", axes), ("length", length)) if known is None]
         return InputError(
-            f"does not run on one-hot DNA of {self.channels} channels in any layout"
-            + (f" with {length} bases" if length else "")
-            + f"; with {axes} it says: {said}",
-            where=f"model, {where}" if where else "model",
+            f"the model does not take an input of shape {shapes_in_words([x])}: {said}"
+            + (f"; nor one of another {' or '.join(others)}" if others else ""),
+            where=model_line(error) if isinstance(error, Exception) else "model",
             remedy="give --input-length, --axes, --alphabet or the model's further inputs (--extra-input)",
         )
 

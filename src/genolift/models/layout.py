@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
 from typing import Any
 
 import torch
@@ -10,9 +10,13 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from genolift.data.alphabet import BASES
+from genolift.engine.graph.signature import inputs_of_program
 from genolift.errors import InputError
 from genolift.settings.model import BASES_FIRST, ModelSpec, axes_of
 from genolift.targets.targets import task_names
+
+Shape = tuple[int | None, ...]
+"""Of an input without the row's axis; None for an axis of any size."""
 
 
 class Described(nn.Module):
@@ -115,20 +119,41 @@ def laid_out(
     return laid
 
 
-def shape_of_program(program: ExportedProgram) -> tuple[int | None, ...]:
-    """Return the shape of a program's first input without the row axis; None for an axis of any size."""
-    users = program.graph_signature.user_inputs
-    first = next(node for node in program.graph.nodes if node.op == "placeholder" and node.name in users)
-    return tuple(size if isinstance(size, int) else None for size in first.meta["val"].shape[1:])
+def shapes_of_program(program: ExportedProgram) -> dict[str, Shape]:
+    """Return the shape of each of a program's inputs by its name."""
+    return {
+        name.removeprefix("args_"): tuple(size if isinstance(size, int) else None for size in value.shape[1:])
+        for name, value in inputs_of_program(program).items()
+    }
 
 
-def length_of_shape(shape: Sequence[int | None], axes: str) -> int | None:
+def shape_of_program(program: ExportedProgram) -> Shape:
+    """Return the shape of a program's first input."""
+    return next(iter(shapes_of_program(program).values()))
+
+
+def argument_names(model: nn.Module | ExportedProgram) -> tuple[list[str], int]:
+    """Return the names of what a model takes, in order, and how many of them cannot be left out."""
+    if isinstance(model, ExportedProgram):
+        names = list(shapes_of_program(model))
+        return names, len(names)
+    if isinstance(model, Described):
+        return list(model.order), len(model.order)
+    try:
+        parameters = list(inspect.signature(model.forward).parameters.values())
+    except (TypeError, ValueError):
+        return [], 0
+    plain = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
+    return [each.name for each in plain], sum(each.default is each.empty for each in plain)
+
+
+def length_of_shape(shape: Shape, axes: str) -> int | None:
     """Return the length in bases of an input with this shape and axes; None for any length."""
     place = axes_of(axes).index("length")
     return shape[place] if place < len(shape) else None
 
 
-def axes_of_shape(shape: Sequence[int | None], channels: int) -> str | None:
+def axes_of_shape(shape: Shape, channels: int) -> str | None:
     """Return the axes of an input with ``shape``, which excludes rows, as "length,bases"; None if none fits.
 
     The axis of the channels is the one with their number as its fixed size, the last one if there are two.

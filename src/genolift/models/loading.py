@@ -65,9 +65,22 @@ def load_model(spec: str | Path | Mapping[str, Any] | ModelSpec) -> Model:
         return laid_out(net, spec, axes)
     model = own_model(spec)
     _warn_of_unlisted_imports(spec)
+    return of_dna(model, spec)
+
+
+def of_dna(model: Model, spec: ModelSpec) -> Model:
+    """Return a model as its author made it as one of (n, 4, length), A C G T.
+
+    Raises
+    ------
+    InputError
+        If genolift export wrote it with other extra channels.
+    """
     channels = getattr(model, "extra_channels", None)
-    if not isinstance(model, ExportedProgram) or channels is None:
-        return laid_out(model, spec, _axes(model, spec))
+    if not isinstance(model, ExportedProgram):
+        return laid_out(model, spec)
+    if channels is None:
+        return laid_out(model, spec, axes_of_program(model, spec))
     if channels != spec.extra_channels:
         raise InputError(
             f"was written by genolift export with {channels} extra channels",
@@ -83,13 +96,11 @@ def load_model(spec: str | Path | Mapping[str, Any] | ModelSpec) -> Model:
     return model
 
 
-def _axes(model: Model, spec: ModelSpec) -> str:
-    """Return the axes that a model declares: a program's inputs have shapes."""
-    if not isinstance(model, ExportedProgram):
-        return BASES_FIRST
-    shape, channels = shape_of_program(model), len(spec.alphabet) + spec.extra_channels
-    if len(shape) == 2 and shape[0] in (channels, None):
-        return BASES_FIRST
+def axes_of_program(program: ExportedProgram, spec: ModelSpec) -> str:
+    """Return the axes of a program's DNA: those of the spec, or those that its shape says."""
+    shape, channels = shape_of_program(program), len(spec.alphabet) + spec.extra_channels
+    if spec.axes is not None or (len(shape) == 2 and shape[0] == channels):
+        return spec.axes or BASES_FIRST
     return axes_of_shape(shape, channels) or BASES_FIRST
 
 

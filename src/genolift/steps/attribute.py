@@ -28,11 +28,9 @@ from genolift.data.stored_tensors import as_tensors, first_two
 from genolift.engine.run.footprint import result_bytes
 from genolift.errors import InputError
 from genolift.explain.attribution import Explainer
-from genolift.explain.explainer import chosen_device
 from genolift.files.output_paths import check_outputs
-from genolift.inspection.model_check import check_model, check_target
+from genolift.inspection.model_check import checked_explainer
 from genolift.models import ModelSpec, input_length, load_model, model_provenance
-from genolift.models.expected import check_expected
 from genolift.references.store import References, check_references, open_references
 from genolift.results.agreement import Agreement
 from genolift.results.convergence import relative_error
@@ -240,22 +238,19 @@ def _opened(
         model = load_model(settings.model)
         check_length(stored, input_length(model, settings.model), sequences, settings.model_name)
         inputs = HeldInputs(settings.held, stored)
-        two, beside, names = first_two(stored, inputs)
-        check_model(model, two, beside, names, chosen_device(settings.device))
-        agreement = check_expected(model, settings.model, settings.held)
-        explainer = Explainer(
+        explainer, agreement = checked_explainer(
             model,
-            two,
+            settings.model,
+            settings.held,
+            first_two(stored, inputs),
             rule=settings.rule,
             target=settings.target,
             keep_final_activation=settings.keep_final_activation,
-            extra_inputs=beside,
             device=settings.device,
             precision=settings.precision,
             memory=settings.memory,
             besides=_bytes_of_piece(compared, inputs, rows),
         )
-        check_target(explainer, two, beside)
         yield _Work(settings, stored, rows, compared, inputs, explainer, agreement)
 
 

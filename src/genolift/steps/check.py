@@ -15,12 +15,10 @@ from genolift.data.extra_inputs import HeldInputs
 from genolift.data.stored_sequences import check_length
 from genolift.data.stored_tensors import first_two
 from genolift.errors import InputError
-from genolift.explain.explainer import Explainer
 from genolift.files.output_paths import check_outputs
 from genolift.files.whole import whole_file
-from genolift.inspection.model_check import check_model, check_target
+from genolift.inspection.model_check import checked_explainer
 from genolift.models import ModelSpec, input_length, load_model
-from genolift.models.expected import check_expected
 from genolift.motifs.databases import read_database
 from genolift.motifs.known import Database
 from genolift.results.agreement import Agreement
@@ -85,31 +83,27 @@ def check_analysis(
     source = with_length(source, lengths)
     stored = trial_sequences(source, rna=any(is_rna(spec.alphabet) for spec in models.values()))
     held = held or Extras()
-    inputs = HeldInputs(held, stored)
-    two, beside, names = first_two(stored, inputs)
+    two = first_two(stored, HeldInputs(held, stored))
     agreements: dict[str, Agreement] = {}
     for name, model in loaded.items():
         try:
             check_length(stored, lengths[name], str(source.fasta or source.bed), name)
-            check_model(model, two, beside, names)
-            agreement = check_expected(model, models[name], held)
-            if agreement is not None:
-                agreements[name] = agreement
-            explainer = Explainer(
+            _, agreement = checked_explainer(
                 model,
+                models[name],
+                held,
                 two,
                 rule=rule,
                 target=target,
                 keep_final_activation=keep_final_activation,
-                extra_inputs=beside,
                 device="cpu",
             )
-            check_target(explainer, two, beside)
+            if agreement is not None:
+                agreements[name] = agreement
         except InputError as error:
             if name == ONE_MODEL:
                 raise
-            where = f"models.{name}: {error.where}"
-            raise InputError(error.what, where=where, remedy=error.remedy) from error
+            raise error.within(f"models.{name}") from error
     length = stored.codes.shape[1]
     ran: dict[str, object] = {"models": list(models), "sequences": stored.id, "length": length}
     if agreements:

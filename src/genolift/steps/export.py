@@ -17,9 +17,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.export import ExportedProgram
-from torch.nn.functional import one_hot
 
 from genolift.data.extra_inputs import example_of
+from genolift.data.stored_tensors import random_onehot
 from genolift.engine.graph.capture import exported
 from genolift.engine.torch_internals import tree_leaves
 from genolift.errors import InputError
@@ -111,11 +111,10 @@ def _with_plain_names(program: ExportedProgram) -> ExportedProgram:
 
 
 def _inputs(length: int, extra_channels: int) -> tuple[Tensor, ...]:
-    random = torch.Generator().manual_seed(0)
-    codes = torch.randint(4, (_CHECKED_ROWS, length), generator=random)
-    bases = one_hot(codes, 4).transpose(1, 2).float().contiguous()
+    bases = random_onehot(_CHECKED_ROWS, length)
     if not extra_channels:
         return (bases,)
+    random = torch.Generator().manual_seed(0)
     return bases, torch.rand(_CHECKED_ROWS, extra_channels, length, generator=random)
 
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -17,17 +16,22 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from genolift.engine.graph.determinism import check_same
 from genolift.engine.graph.graph import Graph, UnsupportedOperation
-from genolift.engine.graph.own_state import one_capture_at_a_time, own_state, process_settings
+from genolift.engine.graph.own_state import one_capture_at_a_time, own_state
 from genolift.engine.graph.program import graph_of, no_tensor, placed
 from genolift.engine.graph.recurrent_operations import AS_TORCH_HAS_IT, kept_whole
 from genolift.engine.graph.shadow import shadow_module, tensors_of_module
 from genolift.engine.graph.source import first_line, model_line
-from genolift.engine.graph.tracing import one_precision, rows_in_parts, silence
+from genolift.engine.graph.tracing import rows_in_parts, silence
+from genolift.engine.graph.trial_model import (
+    ONE_SEQUENCE,
+    TrialModel,
+    as_found,
+    check_arguments,
+    shapes_in_words,
+)
 from genolift.engine.torch_internals import (
     masks_as_they_are,
-    no_autocast,
     says_generator,
     says_rows_are_fixed,
     tree_leaves,
@@ -78,73 +82,42 @@ def capture(
     """
     if isinstance(model, ExportedProgram):
         if of_layer or read:
-            raise InputError(
-                "an exported program has no layers by name",
-                where="layer",
-                remedy="give the module that it was exported from, or the layer last-convolution",
-            )
+            raise _no_layers()
+        check_arguments(model, example)
         if after is None:
-            _check_arguments(model, example)
             with one_capture_at_a_time():
                 return graph_of(model, device, dtype)
         model = model.module()
-    example = tuple(
+    rows = _as_rows(example, device, dtype)
+    # What a trial leaves in buffers may not be in the graph, so that it has a copy of its own.
+    trial = TrialModel(model, device, dtype)
+    target = _Traced(trial.module, after, of_layer, read, is_trial=True)
+    traced = _Traced(shadow_module(model, device, dtype), after, of_layer, read)
+    trial = trial.by_way_of(target)
+    first = trial.output(*rows, remedy=lambda: _one_sequence(trial, rows))
+    output = first if read is None else first[0]
+    _check_output(output, of_function=after is not None)
+    if tried is not None:
+        tried(target.given, output)
+    with as_found(dtype):
+        graph = graph_of(_export(traced, rows), device, dtype, layer=read is not None)
+    trial.check_repeats(rows, first)  # a graph of what is random says so, with the line, but Python draws too
+    return graph
+
+
+def _no_layers() -> InputError:
+    return InputError(
+        "an exported program has no layers by name",
+        where="layer",
+        remedy="give the module that it was exported from, or the layer last-convolution",
+    )
+
+
+def _as_rows(example: Sequence[Tensor], device: torch.device, dtype: torch.dtype) -> tuple[Tensor, ...]:
+    """Return the first row of an example several times."""
+    return tuple(
         placed(tensor, device, dtype)[:1].expand(TRIAL_ROWS, *tensor.shape[1:]).clone() for tensor in example
     )
-    with as_found(dtype):
-        # What a trial leaves in buffers may not be in the graph, so that it has a copy of its own.
-        trial, traced = (
-            _Traced(shadow_module(model, device, dtype), after, of_layer, read) for _ in range(2)
-        )
-        first = _try(trial, example)
-        if tried is not None:
-            tried(trial.given, first if read is None else first[0])
-        graph = graph_of(_export(traced, example), device, dtype, layer=read is not None)
-        with torch.no_grad():  # a graph of what is random says so, with the line, but Python draws too
-            check_same(trial.on_copies, trial.model, example, first)
-        return graph
-
-
-AS_TRAINED = (
-    "give sequences of the length and in the layout that the model was trained on, and its further inputs as "
-    "extra_inputs"
-)
-
-
-ONE_SEQUENCE = "give x[None] for one sequence x: the first axis is that of the rows, (1, 4, length)"
-
-
-def not_imported(error: ImportError) -> InputError:
-    """Return what to say of a forward that imports a module that is not there."""
-    return InputError(
-        f"the model's forward cannot import what it needs: {first_line(error)}",
-        where=model_line(error),
-        remedy="install the module, or put its file beside the one that imports it",
-    )
-
-
-def _check_arguments(program: ExportedProgram, example: tuple[Tensor, ...]) -> None:
-    """Raise `InputError` if a program, which is not tried, takes other arguments."""
-    users = program.graph_signature.user_inputs
-    taken = [
-        node.meta["val"] for node in program.graph.nodes if node.op == "placeholder" and node.name in users
-    ]
-    wanted = [tuple(each.shape) for each in taken if isinstance(each, Tensor)]
-    given = [tuple(each.shape) for each in example]
-    fits = len(given) == len(wanted) and all(
-        len(one) == len(other)
-        and all(
-            size == known for size, known in zip(one[1:], other[1:], strict=True) if isinstance(known, int)
-        )
-        for one, other in zip(given, wanted, strict=True)
-    )
-    if not fits:
-        raise InputError(
-            f"the exported program takes {' and '.join(map(_shape, taken))}, and is given "
-            f"{' and '.join(map(_shape, example))}",
-            where="model",
-            remedy=ONE_SEQUENCE if wanted and wanted[0][1:] == (4, *given[0][1:]) else AS_TRAINED,
-        )
 
 
 @own_state()
@@ -167,32 +140,18 @@ def exported(model: nn.Module | ExportedProgram, example: tuple[Tensor, ...]) ->
     else:
         double = any(tensor.dtype in (torch.float64, torch.complex128) for tensor in tensors_of_module(model))
         dtype, cpu = torch.float64 if double else torch.float32, torch.device("cpu")
-        example = tuple(
-            placed(tensor, cpu, dtype)[:1].expand(3, *tensor.shape[1:]).clone() for tensor in example
-        )
+        rows = _as_rows(example, cpu, dtype)
+        trial = TrialModel(model, cpu, dtype)
+        first = trial.output(*rows)
         with as_found(dtype):
-            trial, traced = (shadow_module(model, cpu, dtype) for _ in range(2))
-            _try(_Traced(trial, lambda output: tree_leaves(output)[0], None, None), example)
-            program = _export(_Traced(traced, None, None, None), example, for_others=True)
+            traced = _Traced(shadow_module(model, cpu, dtype), None, None, None)
+            program = _export(traced, rows, for_others=True)
+        trial.check_repeats(rows, first)
     for node in program.graph.nodes:
         if node.op == "call_function":
             node.target = AS_TORCH_HAS_IT.get(node.target, node.target)
     program.graph_module.recompile()
     return program
-
-
-@contextmanager
-def as_found(dtype: torch.dtype) -> Iterator[None]:
-    """One thread at a time: make tensors in ``dtype``, compile nothing, leave dtype and random state."""
-    with (
-        process_settings(dtype),
-        one_capture_at_a_time(),
-        one_precision(dtype),
-        no_autocast(),
-        torch.compiler.set_stance("force_eager"),
-        torch.random.fork_rng(devices=[]),
-    ):
-        yield
 
 
 def _export(traced: nn.Module, example: tuple[Tensor, ...], *, for_others: bool = False) -> ExportedProgram:
@@ -231,13 +190,15 @@ class _Traced(nn.Module):
         after: Callable[[Any], Tensor] | None,
         of_layer: str | None,
         read: str | None,
+        *,
+        is_trial: bool = False,
     ) -> None:
         super().__init__()
         self.model, self.after = model, after
         self.of_layer, self.read = of_layer, read
         self.seen: dict[str, list[Any]] = {}
-        self.within_target = False
-        self.is_trial, self.given = False, None
+        self.is_trial = is_trial
+        self.given: Any = None
         for layer in dict.fromkeys(name for name in (of_layer, read) if name is not None):
             if not isinstance(layer, str):
                 raise InputError(
@@ -261,11 +222,7 @@ class _Traced(nn.Module):
         if self.of_layer is not None:
             output = _call_of(self.of_layer, seen[self.of_layer])
         if self.after is not None:
-            self.within_target = True
-            if self.is_trial:
-                self.given = _copied(output)  # which the function may write over
-            output = self.after(output)
-            self.within_target = False
+            output = self._tried(self.after, output) if self.is_trial else self.after(output)
         if self.read is None:
             return output
         value = _call_of(self.read, seen[self.read])
@@ -277,9 +234,19 @@ class _Traced(nn.Module):
             )
         return output, value
 
-    def on_copies(self, *args: Tensor) -> Any:
-        """Return what `forward` does, of copies: a forward may write over its input."""
-        return self(*(each.clone() for each in args))
+    def _tried(self, after: Callable[[Any], Tensor], output: Any) -> Tensor:
+        """Return the target, or say that it is the function which fails, not the model."""
+        self.given = _copied(output)  # which the function may write over
+        try:
+            return after(output)
+        except InputError:
+            raise
+        except Exception as error:
+            raise InputError(
+                f"the target function raises {first_line(error)}",
+                where=model_line(error),
+                remedy="give a function of the model's output that returns one number for each row, (n,)",
+            ) from error
 
 
 def _copied(values: Any) -> Any:
@@ -314,57 +281,27 @@ def _call_of(layer: str, outputs: list[Any]) -> Any:
     raise InputError(what, where=f"layer {layer}", remedy=remedy)
 
 
-def _try(model: _Traced, example: tuple[Tensor, ...]) -> Any:
-    """Run the model once, to say what is wrong with its input or output in its own words; return that."""
-    shapes = " and ".join(_shape(tensor) for tensor in example)
-    model.is_trial = True
-    try:
-        with torch.no_grad():
-            made = model.on_copies(*example)
-        output = made if model.read is None else made[0]
-    except InputError:
-        raise
-    except Exception as error:
-        if model.within_target:
-            raise InputError(
-                f"the target function raises {first_line(error)}",
-                where=model_line(error),
-                remedy="give a function of the model's output that returns one number for each row, (n,)",
-            ) from error
-        if isinstance(error, ImportError):
-            raise not_imported(error) from error
-        raise InputError(
-            f"the model does not take an input of shape {shapes}: {first_line(error)}",
-            where=model_line(error),
-            remedy=ONE_SEQUENCE if _takes_rows_of(model, example) else AS_TRAINED,
-        ) from error
+def _check_output(output: Any, *, of_function: bool) -> None:
+    """Raise `InputError` unless a model, or a function of its output, returns one tensor."""
     tensors = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
-    if model.after is not None:
-        if not isinstance(output, Tensor):
-            raise InputError(
-                f"the target function returns a {type(output).__name__}",
-                where="target",
-                remedy="return a tensor with one number for each row, (n,)",
-            )
-    elif len(tensors) != 1:
+    if of_function and not isinstance(output, Tensor):
+        raise InputError(
+            f"the target function returns a {type(output).__name__}",
+            where="target",
+            remedy="return a tensor with one number for each row, (n,)",
+        )
+    if len(tensors) != 1:
         kind = f"the model returns a {type(output).__name__}"
-        some = f" of {len(tensors)} tensors of shapes {', '.join(map(_shape, tensors))}" if tensors else ""
+        shapes = ", ".join(map(shapes_in_words, zip(tensors, strict=True)))
+        some = f" of {len(tensors)} tensors of shapes {shapes}" if tensors else ""
         named = "" if output is None else "name one of them and a column, such as NAME[0] or 0[0], or "
-        callable_ = "give a callable that takes the model's output and returns the value to explain, (n,)"
-        raise InputError(kind + some, where="target", remedy=named + callable_)
-    return made
+        function = "give a callable that takes the model's output and returns the value to explain, (n,)"
+        raise InputError(kind + some, where="target", remedy=named + function)
 
 
-def _takes_rows_of(model: _Traced, example: tuple[Tensor, ...]) -> bool:
-    """Whether a model that takes no (row, length) takes (row, 4, length): one sequence was given as rows."""
-    first, *held = example
-    if first.dim() != 2:
-        return False
-    with suppress(Exception), torch.no_grad():
-        model.on_copies(first.new_zeros(len(first), 4, first.shape[1]), *held)
-        return True
-    return False
-
-
-def _shape(tensor: Tensor) -> str:
-    return "(n, " + ", ".join(map(str, tensor.shape[1:])) + ")" if tensor.dim() > 1 else "(n,)"
+def _one_sequence(trial: TrialModel, rows: Sequence[Tensor]) -> str | None:
+    """Return what to do where one sequence was given as rows: a model takes (row, 4, length)."""
+    first, *others = rows
+    if first.dim() == 2 and trial.takes(first.new_zeros(len(first), 4, first.shape[1]), *others):
+        return ONE_SEQUENCE
+    return None

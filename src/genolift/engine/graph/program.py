@@ -25,6 +25,7 @@ from genolift.engine.graph.graph import (
     with_dependence,
 )
 from genolift.engine.graph.recurrent_operations import RECURRENT
+from genolift.engine.graph.signature import rows_of_program
 from genolift.engine.graph.source import source_line
 from genolift.engine.graph.tracing import in_precision
 from genolift.engine.torch_internals import formula, is_fixed, is_known_from_values_alone, schema_of
@@ -77,14 +78,7 @@ def graph_of(
             remedy="give a callable that takes the model's output and returns the value to explain, (n,)",
         )
     nodes = list(program.graph.nodes)
-    first = next(node for node in nodes if node.op == "placeholder" and node.name == inputs[0])
-    rows = first.meta["val"].shape[0]
-    if isinstance(rows, int):
-        raise UnsupportedOperation(
-            f"the exported program takes {rows} rows only",
-            where="model",
-            remedy='export it with dynamic_shapes=({0: torch.export.Dim("batch", min=2)},)',
-        )
+    rows = rows_of_program(program)
     computing = [node for node in nodes if node.op == "call_function" and _computes(node)]
     outer: dict[str, int] = {}
     operations = [

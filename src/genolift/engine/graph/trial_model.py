@@ -1,67 +1,180 @@
-"""A copy of a model, run as `capture` will run it: whatever asks a model what it takes or gives asks this.
+"""A copy of a user's model and the one way to run it, for all that asks a model what it takes or gives.
 
-The user's own module is never run.
+The user's own module is never run, hooked, changed or put in another mode.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from genolift.engine.graph.capture import as_found
+from genolift.engine.graph.determinism import check_same
+from genolift.engine.graph.own_state import one_capture_at_a_time, own_state, process_settings
 from genolift.engine.graph.program import placed
 from genolift.engine.graph.shadow import shadow_module
+from genolift.engine.graph.signature import inputs_of_program, rows_of_program
+from genolift.engine.graph.source import first_line, model_line
+from genolift.engine.graph.tracing import one_precision
+from genolift.engine.torch_internals import no_autocast
+from genolift.errors import InputError
 
+AS_TRAINED = (
+    "give sequences of the length and in the layout that the model was trained on, and its further inputs as "
+    "extra_inputs"
+)
+ONE_SEQUENCE = "give x[None] for one sequence x: the first axis is that of the rows, (1, 4, length)"
 _CPU = torch.device("cpu")
 
 
 class TrialModel:
-    """A copy of a model that is called like it.
+    """A copy of a model that is called like it, in evaluation mode, as it runs when it is captured.
 
-    Its inputs are copied first, and moved to the copy's device and dtype. Casts to another floating dtype in
-    its forward give way to that dtype, as they do when it is captured. Random numbers go on from call to
-    call, so that a model that draws some gives another output when called again; torch's own state is left
-    as it was found.
+    Its inputs are copied, and moved to the copy's device and dtype. Casts to another floating dtype in its
+    forward give way to that dtype, as they do in a capture; gradients are off; nothing is compiled; what it
+    warns of is not shown. Random numbers go on from call to call, so that a model that draws some gives
+    another output when it is called again. torch's own state is left as it was found.
 
     Parameters
     ----------
-    module
-        The copy, in evaluation mode, on ``device`` and in ``dtype``.
-    """
-
-    def __init__(self, module: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
-        self.module, self.device, self.dtype = module, device, dtype
-        self._random = torch.get_rng_state()
-
-    def __call__(self, *inputs: Tensor) -> Any:
-        """Return what the model returns; whatever it raises is passed on."""
-        with as_found(self.dtype), torch.no_grad():
-            torch.set_rng_state(self._random)
-            try:
-                return self.module(*(placed(each, self.device, self.dtype).clone() for each in inputs))
-            finally:
-                self._random = torch.get_rng_state()
-
-    def around(self, wrap: Callable[[nn.Module], nn.Module]) -> TrialModel:
-        """Return the same copy, called by way of a module that is put around it."""
-        return TrialModel(wrap(self.module), self.device, self.dtype)
-
-
-def trial_model(
-    model: nn.Module | ExportedProgram,
-    device: torch.device = _CPU,
-    dtype: torch.dtype = torch.float32,
-) -> TrialModel:
-    """Return a copy of ``model`` to be run on ``device`` with floating numbers in ``dtype``.
+    model
+        A module as its author wrote it, or an exported program.
+    device, dtype
+        Where it is run, and in what floating numbers.
 
     Raises
     ------
-    UnsupportedOperation, InputError
-        As `shadow_module` does.
+    UnsupportedOperation
+        If the model cannot be copied.
+    InputError
+        If its weights have no values.
     """
-    module = model.module() if isinstance(model, ExportedProgram) else model
-    return TrialModel(shadow_module(module, device, dtype), device, dtype)
+
+    def __init__(
+        self,
+        model: nn.Module | ExportedProgram,
+        device: torch.device = _CPU,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.program = model if isinstance(model, ExportedProgram) else None
+        self.module = shadow_module(
+            model.module() if isinstance(model, ExportedProgram) else model, device, dtype
+        )
+        self.device, self.dtype = device, dtype
+        self._called = self.module
+        self._random = torch.get_rng_state()
+
+    def by_way_of(self, module: nn.Module) -> TrialModel:
+        """Return the same copy, called by way of a module that calls it, or a part of it."""
+        other = copy.copy(self)
+        other._called, other.program = module, None
+        return other
+
+    def __call__(self, *inputs: Tensor) -> Any:
+        """Return what the model returns; whatever it raises is passed on."""
+        with own_state(), as_found(self.dtype), torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.set_rng_state(self._random)
+            try:
+                return self._called(*(placed(each, self.device, self.dtype).clone() for each in inputs))
+            finally:
+                self._random = torch.get_rng_state()
+
+    def takes(self, *inputs: Tensor) -> bool:
+        """Whether the model runs on some inputs."""
+        with suppress(Exception):
+            self(*inputs)
+            return True
+        return False
+
+    def output(self, *inputs: Tensor, remedy: Callable[[], str | None] = lambda: None) -> Any:
+        """Return what the model returns.
+
+        Parameters
+        ----------
+        remedy
+            What to do, asked for where the model does not take the inputs; it may return None.
+
+        Raises
+        ------
+        InputError
+            If it does not take the inputs, saying their shapes, what the model says, and at which line.
+        """
+        try:
+            if self.program is not None:
+                check_arguments(self.program, inputs)
+            return self(*inputs)
+        except InputError as error:
+            if error.remedy != AS_TRAINED:
+                raise
+            raise InputError(error.what, where=error.where, remedy=remedy() or AS_TRAINED) from error
+        except ImportError as error:
+            raise not_imported(error) from error
+        except Exception as error:
+            raise InputError(
+                f"the model does not take an input of shape {shapes_in_words(inputs)}: {first_line(error)}",
+                where=model_line(error),
+                remedy=remedy() or AS_TRAINED,
+            ) from error
+
+    def check_repeats(self, inputs: Sequence[Tensor], first: Any) -> None:
+        """Raise `UnsupportedOperation` if the model does not give ``first`` again when it is called again."""
+        check_same(self, self.module, inputs, first)
+
+
+def check_arguments(program: ExportedProgram, inputs: Sequence[Tensor]) -> None:
+    """Raise `InputError` if a program takes other arguments, or one number of rows alone."""
+    wanted = [value for value in inputs_of_program(program).values() if isinstance(value, Tensor)]
+    fits = len(inputs) == len(wanted) and all(
+        len(one.shape) == len(other.shape)
+        and all(
+            size == known
+            for size, known in zip(one.shape[1:], other.shape[1:], strict=True)
+            if isinstance(known, int)
+        )
+        for one, other in zip(inputs, wanted, strict=True)
+    )
+    if not fits:
+        one_sequence = bool(wanted) and tuple(wanted[0].shape[1:]) == (4, *inputs[0].shape[1:])
+        raise InputError(
+            f"the exported program takes {shapes_in_words(wanted)}, and is given {shapes_in_words(inputs)}",
+            where="model",
+            remedy=ONE_SEQUENCE if one_sequence else AS_TRAINED,
+        )
+    rows_of_program(program)
+
+
+def not_imported(error: ImportError) -> InputError:
+    """Return what to say of a forward that imports a module that is not there."""
+    return InputError(
+        f"the model's forward cannot import what it needs: {first_line(error)}",
+        where=model_line(error),
+        remedy="install the module, or put its file beside the one that imports it",
+    )
+
+
+def shapes_in_words(tensors: Sequence[Tensor]) -> str:
+    """Return shapes in which the number of rows is n, such as "(n, 4, 200) and (n, 3)"."""
+    return " and ".join(
+        f"(n, {', '.join(map(str, each.shape[1:]))})" if each.dim() > 1 else "(n,)" for each in tensors
+    )
+
+
+@contextmanager
+def as_found(dtype: torch.dtype) -> Iterator[None]:
+    """One thread at a time: make tensors in ``dtype``, compile nothing, leave dtype and random state."""
+    with (
+        process_settings(dtype),
+        one_capture_at_a_time(),
+        one_precision(dtype),
+        no_autocast(),
+        torch.compiler.set_stance("force_eager"),
+        torch.random.fork_rng(devices=[]),
+    ):
+        yield

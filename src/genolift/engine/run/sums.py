@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from genolift.engine.graph.outputs import check_finite
 from genolift.engine.run.job import Part
 from genolift.errors import InputError
 
@@ -160,11 +161,4 @@ class Sums:
 
 def check_output(output: Tensor, rows: slice, names: Sequence[str] | None) -> None:
     """Raise `InputError` if an output, of the sequences ``rows``, is not finite."""
-    finite = torch.isfinite(output)
-    if not bool(finite.all()):
-        bad = rows.start + int((~finite).nonzero()[0])
-        raise InputError(
-            "the model's output is NaN or infinite",
-            where=f"sequence {names[bad] if names else bad}",
-            remedy="check the model's weights and that it takes this input",
-        )
+    check_finite(output, lambda row: f"sequence {names[rows.start + row] if names else rows.start + row}")

@@ -175,7 +175,7 @@ def _of_table(path: str, given: Given, shapes: Sequence[OutputShape], tasks: Seq
     try:
         table = read_number_table(path, ids=set(given.ids))
     except InputError as error:
-        raise InputError(error.what, where=f"{_WHERE}: {error.where}", remedy=error.remedy) from error
+        raise error.within(_WHERE) from error
     lacking = [name for name in given.ids if name not in table.row_of]
     if lacking:
         raise InputError(

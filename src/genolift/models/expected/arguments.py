@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from torch import Tensor, nn
-from torch.export import ExportedProgram
+from torch import Tensor
 
 from genolift.data.alphabet import BASES
 from genolift.errors import InputError
 from genolift.models import Model, input_length
-from genolift.models.layout import Described, Laid
+from genolift.models.layout import Laid, argument_names
 from genolift.settings.model import BASES_FIRST, ModelSpec, axes_of
 
 _ROUNDING = 1e-5
@@ -113,7 +111,7 @@ def arguments_of(model: Model, spec: ModelSpec) -> Arguments:
     """Return what a model takes, as `genolift.models.load_model` gives it."""
     laid = model if isinstance(model, Laid) else None
     own = laid.model if laid is not None else model
-    names, needed = _names_of_program(own) if isinstance(own, ExportedProgram) else _names_of_module(own)
+    names, needed = argument_names(own)
     channels = laid.extra_channels if laid is not None else getattr(model, "extra_channels", None) or 0
     apart = 1 if laid is None and channels else 0  # as genolift export writes them
     return Arguments(
@@ -125,24 +123,3 @@ def arguments_of(model: Model, spec: ModelSpec) -> Arguments:
         further=tuple(names[1 + apart :]),
         needed=max(0, needed - 1 - apart),
     )
-
-
-def _names_of_program(program: ExportedProgram) -> tuple[list[str], int]:
-    users = program.graph_signature.user_inputs
-    names = [
-        node.name.removeprefix("args_")
-        for node in program.graph.nodes
-        if node.op == "placeholder" and node.name in users
-    ]
-    return names, len(names)
-
-
-def _names_of_module(module: nn.Module) -> tuple[list[str], int]:
-    if isinstance(module, Described):
-        return list(module.order), len(module.order)
-    try:
-        parameters = list(inspect.signature(module.forward).parameters.values())
-    except (TypeError, ValueError):
-        return [], 0
-    plain = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
-    return [each.name for each in plain], sum(each.default is each.empty for each in plain)

@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from genolift.engine.graph.outputs import check_finite
 from genolift.engine.graph.own_state import own_state
-from genolift.engine.graph.source import first_line
-from genolift.engine.graph.trial_model import TrialModel, trial_model
+from genolift.engine.graph.trial_model import TrialModel
 from genolift.errors import InputError
 from genolift.models import Model
 from genolift.models import load_model as loaded_model
@@ -81,7 +81,10 @@ def check_expected(model: Model, spec: ModelSpec, held: Extras = _NOTHING_HELD) 
     shared = Path(expect.inputs).resolve() == Path(expect.outputs).resolve()
     arguments = arguments_of(model, spec)
     given = read_given(expect.inputs, arguments, held, rna=is_rna(spec.alphabet), shared=shared)
-    ours = _outputs(trial_model(model), given, expect)
+    try:
+        ours = _outputs(TrialModel(model), given)
+    except InputError as wrong:
+        raise wrong.within(f"model.expect.inputs: {expect.inputs}") from wrong
     if not ours:
         raise InputError(
             "the model returns no tensor", where="model", remedy="have its forward return its outputs"
@@ -99,43 +102,29 @@ Named = tuple[tuple[str, ...], NDArray[np.float64]]
 """An output's names, and its values by sequence."""
 
 
-def _outputs(trial: TrialModel, given: Given, expect: Expect) -> list[Named]:
-    """Run a model, a few sequences at a time."""
-    where = f"model.expect.inputs: {expect.inputs}"
+def _outputs(trial: TrialModel, given: Given) -> list[Named]:
+    """Run a model, a few sequences at a time, and return its outputs that have a row for each sequence."""
     n, length = len(given.inputs[0]), given.inputs[0].shape[2]
     step = max(1, _BATCH_BASES // max(1, length))
     parts: list[list[tuple[tuple[str, ...], Tensor]]] = []
     for start in range(0, n, step):
         rows = tuple(tensor[start : start + step] for tensor in given.inputs)
-        try:
-            parts.append(list(outputs_of(trial(*rows))))
-        except InputError:
-            raise
-        except Exception as error:
-            shapes = " and ".join(f"(n{''.join(f', {size}' for size in each.shape[1:])})" for each in rows)
+        output = trial.output(
+            *rows, remedy=lambda: "give inputs that the author's model takes, and all of them"
+        )
+        named = list(outputs_of(output))
+        parts.append([(names, values) for names, values in named if values.shape[:1] == rows[0].shape[:1]])
+        if named and not parts[-1]:
             raise InputError(
-                f"the model does not take inputs of shape {shapes}: {first_line(error)}",
-                where=where,
-                remedy="give inputs that the author's model takes, and all of them",
-            ) from error
-        for names, values in parts[-1]:
-            if not values.dim() or len(values) != len(rows[0]):
-                raise InputError(
-                    f"the model's output{' ' + names[0] if names else ''} has no row for each sequence",
-                    where=where,
-                    remedy="have its forward return outputs whose first axis is that of the sequences",
-                )
+                "no output of the model has a row for each sequence",
+                where="model",
+                remedy="have its forward return outputs whose first axis is that of the sequences",
+            )
     found = []
     for each in zip(*parts, strict=True):
-        whole = np.concatenate([tensor.double().numpy() for _, tensor in each])
-        if not np.isfinite(whole).all():
-            row = int((~np.isfinite(whole.reshape(n, -1)).all(1)).argmax())
-            raise InputError(
-                "the model's output is NaN or infinite",
-                where=f"{where}, {given.called(row)}",
-                remedy="check its weights, and that the inputs are what it was trained on",
-            )
-        found.append((each[0][0], whole))
+        names, whole = each[0][0], torch.cat([values for _, values in each])
+        check_finite(whole, given.called, names[0] if names else "")
+        found.append((names, whole.double().numpy()))
     return found
 
 

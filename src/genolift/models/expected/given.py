@@ -106,7 +106,7 @@ def _of_fasta(path: str, arguments: Arguments, held: Extras, where: str, rna: bo
                     remedy="a few sequences are enough: write fewer",
                 )
     except InputError as error:
-        raise InputError(error.what, where=f"{where}: {error.where}", remedy=error.remedy) from error
+        raise error.within(where) from error
     stacked = np.stack(codes)
     bases = torch.from_numpy(onehot_of_codes(stacked)).float()
     beside = _beside({}, bases, None, ids, arguments, held, f"{where}: {path}")
@@ -280,7 +280,7 @@ class _FromAnalysis:
         try:
             (values,) = HeldInputs(held, self.sequences).of(range(len(self.sequences.id)))
         except InputError as error:
-            raise InputError(error.what, where=f"{self.where}: {error.where}", remedy=error.remedy) from error
+            raise error.within(self.where) from error
         return as_tensors([values])[0]
 
 
