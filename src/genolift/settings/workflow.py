@@ -19,32 +19,13 @@ if TYPE_CHECKING:
 
 _LONGEST_COMMAND = 120_000
 """Bytes of a step's command, of the 131,072 that Linux takes in one argument, such as that of ``bash -c``."""
-WRITTEN = frozenset(
-    [
-        "attribution",
-        "check.json",
-        "contributions.bw",
-        "contributions.h5",
-        "contributions_sd.bw",
-        "hits.bed.gz",
-        "inspection",
-        "logos",
-        "logs",
-        "models",
-        "motif_matrices.tsv",
-        "motifs.h5",
-        "motifs.meme",
-        "motifs.tsv",
-        "motifs_cwm.meme",
-        "per_base.parquet",
-        "per_sequence.tsv",
-        "references.h5",
-        "report.html",
-        "seqlets.tsv",
-        "sequences.h5",
-        "sequences.tsv",
-    ]
-)
+_WRITTEN = """
+attribution check.json contributions.bw contributions.h5 contributions_sd.bw hits.bed.gz
+inspection logos logs models motif_matrices.tsv motifs.h5 motifs.meme motifs.tsv motifs_cwm.meme
+per_base.parquet per_sequence.tsv references.h5 report.html seqlets.tsv sequences.h5
+sequences.tsv
+"""
+WRITTEN = frozenset(_WRITTEN.split())
 """What the workflow writes into an analysis's folder."""
 
 
