@@ -80,7 +80,7 @@ def test_records_without_letters_are_yielded_empty(tmp_path: Path) -> None:
 def test_a_name_that_stands_twice_is_refused_naming_both(tmp_path: Path) -> None:
     (tmp_path / "a.fa").write_bytes(b">x\nAC\n>a\nAC\nAC\n>b\nAC\n>a again\nAC\n")
     message = refusal(tmp_path / "a.fa")
-    assert "'a' stands twice: record 2 (line 3) and record 4 (line 8)" in message
+    assert "'a' occurs twice: record 2 (line 3) and record 4 (line 8)" in message
 
 
 @pytest.mark.parametrize(

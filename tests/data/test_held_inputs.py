@@ -76,9 +76,9 @@ def test_every_layout_of_a_table_gives_the_same_numbers(layout: str) -> None:
         ("\n", "t.tsv: is empty"),
         ("id\ta\n", "t.tsv: has a header but no rows; give a row for each sequence"),
         ("name\ta\ns1\t1\n", "t.tsv: has no column 'id', but name, a; name the column of the sequences' ids"),
-        ("id\ns1\n", "t.tsv: has no column beside 'id'; give columns of numbers"),
-        ("id\ta\ta\ns1\t1\t2\n", "t.tsv: the column 'a' stands twice"),
-        ("id\ta\ns1\t1\ns2\t2\ns1\t3\n", "t.tsv:4: the id 's1' stands twice, in line 2 and here; give every"),
+        ("id\ns1\n", "t.tsv: has no column besides 'id'; give columns of numbers"),
+        ("id\ta\ta\ns1\t1\t2\n", "t.tsv: the column 'a' occurs twice"),
+        ("id\ta\ns1\t1\ns2\t2\ns1\t3\n", "t.tsv:4: the id 's1' occurs twice, in line 2 and here; give every"),
         ("id\ta\tb\ns1\t1\n", "t.tsv:2: has 2 columns, the header 3; give every row a value in each column"),
         ("id\ta\tb\ns1\t1\t2\t3\n", "t.tsv:2: has 4 columns, the header 3"),
         ("id\ta\tb\ns1\t1\tx\n", "t.tsv:2: the value in column 'b' of 's1' is 'x'; write a number there"),
@@ -206,7 +206,7 @@ def test_a_track_of_another_genome_is_refused() -> None:
         return refused_by(lambda: HeldInputs(spec, sequences))
 
     spec = held(channels=[{"bigwig": __file__}])
-    assert message(spec).endswith("is no bigWig; give a .bw file; bedGraphToBigWig makes one")
+    assert message(spec).endswith("is not a bigWig; give a .bw file; bedGraphToBigWig makes one")
     Path("cut.bw").write_bytes(b"\x26\xfc\x8f\x88")
     assert message(held(channels=[{"bigwig": "cut.bw"}])).startswith("cut.bw: is a damaged bigWig")
     write_track("t.bw", {"chr1": 30})

@@ -191,11 +191,11 @@ REFUSED = {
     ),
     "an offset behind the end": (
         tabs(GOOD, PEAK.format("b", 100)),
-        ":2: the summit offset (column 10) '100' lies outside the interval 100-200",
+        ":2: the summit offset (column 10) '100' is outside the interval 100-200",
     ),
     "positions for offsets": (
         tabs(PEAK.format("a", 130), PEAK.format("b", 150)),
-        ":1: the summit offset (column 10) '130' lies outside the interval 100-200",
+        ":1: the summit offset (column 10) '130' is outside the interval 100-200",
     ),
     "one row of another kind": (
         tabs(GOOD, GOOD, "chr1 100 200 c 0 x 5 1 1 3"),
@@ -203,7 +203,7 @@ REFUSED = {
     ),
     "MACS without its header": (
         MACS.split("name\n")[1],
-        ": column 4 is end - start + 1 in every row: a length, which tables of MACS and R have there",
+        ": column 4 is end - start + 1 in every row: a length, as in tables of MACS and R",
     ),
     "MACS 1": (
         tabs("chr start end length summit tags"),

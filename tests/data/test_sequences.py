@@ -201,7 +201,7 @@ def test_dropped_records_are_told(step: Step, caplog: pytest.LogCaptureFixture) 
             None,
             "record 2 'b' (line 3): the letter 'U' at position 4",
         ),
-        (">a\nACGT\n>a\nACGT\n", None, "'a' stands twice: record 1 (line 1) and record 2 (line 3)"),
+        (">a\nACGT\n>a\nACGT\n", None, "'a' occurs twice: record 1 (line 1) and record 2 (line 3)"),
         (
             ">a\nACGT\n>b\nACGTA\n",
             None,

@@ -119,9 +119,9 @@ def test_meme_files_in_every_allowed_layout_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "line 1: is no MEME file"),
-        (">fasta\nACGT\n", "line 1: is no MEME file"),
-        ("MOTIF a\n" + MATRIX + HEAD, "line 1: is no MEME file: there is no line 'MEME version 4' before"),
+        ("", "line 1: is not a MEME file"),
+        (">fasta\nACGT\n", "line 1: is not a MEME file"),
+        ("MOTIF a\n" + MATRIX + HEAD, "line 1: is not a MEME file: there is no line 'MEME version 4' before"),
         (HEAD, "holds no motif"),
         (
             HEAD.replace("ACGT", "ACDEFGHIKLMNPQRSTVWY"),
@@ -148,17 +148,20 @@ def test_meme_files_in_every_allowed_layout_are_read(tmp_path: Path) -> None:
         (HEAD + "MOTIF a\n" + MATRIX + "0.4\n1 0 0 0\n", "line 9: the matrix has more rows than w= 2"),
         (
             HEAD + "MOTIF a\n" + MATRIX.replace("E= 0", "w= 1 E= 0"),
-            "line 6: a heading that says something twice",
+            "line 6: a heading with a repeated field",
         ),
         (HEAD.replace("ACGT", "TGCA") + "MOTIF a\n" + MATRIX, "line 3: the alphabet is 'TGCA', not ACGT"),
         (
             HEAD + "MOTIF a\n" + MATRIX.replace("w= 2", "") + "\n0 0 0 1\n",
             "line 10: a row of numbers after the matrix",
         ),
-        (HEAD + "MOTIF a\n" + MATRIX.replace("w= 2", "w= two"), "line 6: 'w= two' is no number of 0 or more"),
-        (HEAD + "MOTIF a\n" + MATRIX.replace("w= 2", "w= 0"), "line 6: w= 0 is no number of positions"),
-        (HEAD + "MOTIF a\n" + MATRIX.replace("= 20", "= many"), "line 6: 'nsites= many' is no number"),
-        (HEAD + "MOTIF a\n" + MATRIX.replace("E= 0", "E= -"), "line 6: 'E= -' is no number"),
+        (
+            HEAD + "MOTIF a\n" + MATRIX.replace("w= 2", "w= two"),
+            "line 6: 'w= two' is not a number of 0 or more",
+        ),
+        (HEAD + "MOTIF a\n" + MATRIX.replace("w= 2", "w= 0"), "line 6: w= 0 is not a number of positions"),
+        (HEAD + "MOTIF a\n" + MATRIX.replace("= 20", "= many"), "line 6: 'nsites= many' is not a number"),
+        (HEAD + "MOTIF a\n" + MATRIX.replace("E= 0", "E= -"), "line 6: 'E= -' is not a number"),
         (HEAD + "MOTIF a\n" + MATRIX.replace("alength= 4", "alength= 20"), "line 6: alength= 20, where DNA"),
         (
             HEAD + "MOTIF a\nlog-odds matrix: alength= 4 w= 2\n -3 2 2 1\n -9 1 4 2\n",

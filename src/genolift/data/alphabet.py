@@ -23,7 +23,7 @@ _COMPLEMENT = np.array([3, 2, 1, 0, N_CODE], dtype=np.uint8)
 
 def encode_letters(letters: str | bytes, *, rna: bool = False) -> NDArray[np.uint8]:
     """Return the code of each letter, shape (position,): 0-3 for A C G T in either case, 4 for N and
-    every other IUPAC ambiguity letter, 255 for anything that is no DNA letter; with ``rna`` U is read as T.
+    every other IUPAC ambiguity letter, 255 for anything else; with ``rna`` U is read as T.
 
     Python's own translation takes half the time of numpy's indexing; of a bytearray it can be written to.
     """
@@ -40,8 +40,8 @@ def decode_letters(codes: NDArray[np.uint8]) -> str:
 def onehot_of_codes(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return (..., 4, position) one-hot of (..., position) codes; an N is an all-zero column.
 
-    Comparing with each base, a vector of positions at a time, is fourteen times as fast as a lookup whose
-    result is then turned over.
+    Comparing with each base, a vector of positions at a time, is fourteen times as fast as a lookup and a
+    transpose.
     """
     return np.equal(codes[..., None, :], _BASE_CODES).view(np.uint8)
 
@@ -58,7 +58,7 @@ def codes_of_onehot(onehot: NDArray[np.generic]) -> NDArray[np.uint8]:
     a, c, g, t = np.moveaxis(is_one.view(np.uint8), -2, 0)
     ones = a + c + g + t
     if not np.array_equal(is_one, np.not_equal(onehot, 0)) or ones.max(initial=0) > 1:
-        raise ValueError("not one-hot: a column holds something else than one 1 and zeros, or only zeros")
+        raise ValueError("not one-hot: a column must hold one 1 and zeros, or only zeros")
     return N_CODE * (1 - ones) + c + 2 * g + 3 * t
 
 

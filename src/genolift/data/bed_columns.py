@@ -1,4 +1,4 @@
-"""What columns 4 and 10 of a BED file are, decided by all of its rows."""
+"""The meaning of columns 4 and 10 of a BED file, decided by all of its rows."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ _COLUMNS_5_TO_9 = re.compile(
 )  # columns 5 to 9
 _STRANDS = ("+", "-", ".")
 _NARROW_PEAK = 10
-_AS_BED = "or set sequences.format (--format) to bed, which takes no summits"
+_AS_BED = "or set sequences.format (--format) to bed, which has no summits"
 
 
 class BedColumns:
-    """What is seen of a BED file's columns, a row at a time; all rows have the same number of them.
+    """What a BED file's columns hold, collected row by row; all rows have the same number of columns.
 
     narrowPeak is BED6+4: a score, a strand, three numbers (each may be missing, ``.`` or ``NA``), and the
     summit's offset from the start (https://genome.ucsc.edu/FAQ/FAQformat.html#format12); other columns may
-    follow, as IDR writes them. BED12's blocks, and a second interval as bedtools puts it behind the first,
-    may have the same types and are told by what they say.
+    follow, as IDR writes them. BED12's blocks, and a second interval that bedtools appends, may have the same
+    types and are recognised by their values.
     """
 
     def __init__(self) -> None:
         self.doubt = ""
-        """What a user should know of how the file was taken; empty where it was clear."""
+        """What a user should know about how the file was read; empty if it was unambiguous."""
         self._n = self._n_columns = 0
         self._offsets: list[int | None] = []
         self._n_typed = self._n_summits = 0
         self._first_untyped = 0
-        self._wrong: tuple[int, str, str] | None = None  # line, text, and what it is not
-        self._only_text = True  # whatever is not missing in column 10
+        self._wrong: tuple[int, str, str] | None = None  # line, text, and what is wrong
+        self._only_text = True  # every value in column 10 that is not missing
         self._blocks = self._second_interval = True
         self._length_from_one, self._longest = True, 0
         self._only_values = self._distinct = True  # in column 4
@@ -47,10 +47,10 @@ class BedColumns:
         self._seen: set[str] = set()
 
     def add(self, line: int, fields: Sequence[str], start: int, end: int) -> None:
-        """Take note of a row: its columns, and its interval, 0-based half-open."""
+        """Record a row: its columns, and its interval, 0-based half-open."""
         self._n += 1
         self._n_columns = len(fields)
-        # once a name stands there, nothing that is asked of column 4 can change
+        # once there is a name, nothing about column 4 can change
         if len(fields) > 3 and (self._only_values or self._length_from_one):
             self._note_name(fields, start, end)
         if len(fields) >= _NARROW_PEAK:
@@ -83,45 +83,45 @@ class BedColumns:
             if offset is None:
                 self._wrong = self._wrong or (line, text, "is not a whole number")
             elif not -1 <= offset < end - start:
-                self._wrong = self._wrong or (line, text, f"lies outside the interval {start}-{end}")
+                self._wrong = self._wrong or (line, text, f"is outside the interval {start}-{end}")
             elif offset >= 0:
                 self._n_summits += typed
         self._offsets.append(None if offset is None or offset < 0 else offset)
 
     @property
     def has_names(self) -> bool:
-        """Whether column 4 holds names: not where every row has a number there, a strand or nothing.
+        """Whether column 4 holds names, that is unless every row has a number, a strand or nothing there.
 
-        Where the columns are BED's up to the strand, whole numbers of which no two are alike are names too.
+        If the columns are BED's up to the strand, distinct whole numbers are names too.
         """
         return not self._only_values or (self._distinct and self._stranded)
 
     def check_counted_from_zero(self, path: str) -> None:
-        """Raise `InputError` where column 4 says that the starts are counted from 1.
+        """Raise `InputError` if column 4 shows that the starts are counted from 1.
 
-        It is then end - start + 1 in every row: the length, which the tables of MACS and R have there. Of
-        intervals of one base that is 2, which may be anything.
+        It is then end - start + 1 in every row: the length, which tables of MACS and R have there. For
+        intervals of one base that is 2, which could be anything.
         """
         if self._longest > 1 and self._length_from_one:
             raise InputError(
-                "column 4 is end - start + 1 in every row: a length, which tables of MACS and R have there, "
-                "and these count from 1",
+                "column 4 is end - start + 1 in every row: a length, as in tables of MACS and R, "
+                "which count from 1",
                 where=path,
-                remedy="put back the header line that the table had, by which it is read right, or subtract "
+                remedy="restore the table's header line, so that it is read correctly, or subtract "
                 "1 from every start; if it is BED, set sequences.format (--format) to bed",
             )
 
     def summit_offsets(self, form: str, path: str) -> list[int | None] | None:
-        """Return the summit's offset from the start of each row, None where a row has none.
+        """Return the summit's offset from the start for each row, None for rows without one.
 
-        None in place of the list where the file is not narrowPeak: with ``form`` "auto" that is decided by
-        the types of its columns in every row.
+        Returns None instead of a list if the file is not narrowPeak; with ``form`` "auto" the types of its
+        columns in every row decide that.
 
         Raises
         ------
         InputError
-            With file and line, where most rows are narrowPeak's and one is not, or an offset is no whole
-            number or lies outside its interval.
+            With file and line, if most rows are narrowPeak and one is not, or an offset is not a whole
+            number or is outside its interval.
         """
         if form == "bed":
             return None
@@ -159,7 +159,7 @@ class BedColumns:
             f"columns 5 to 9 are not those of narrowPeak, though {self._n_summits} of {self._n} rows have a "
             "summit in column 10",
             where=f"{path}:{self._first_untyped}",
-            remedy=f"mend the row (score, strand, three numbers), {_AS_BED}",
+            remedy=f"correct the row (score, strand, three numbers), {_AS_BED}",
         )
 
 

@@ -1,4 +1,4 @@
-"""Values of a bigWig at places of a genome."""
+"""Values of a bigWig at genomic positions."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ class BigWig:
     Raises
     ------
     InputError
-        If the file is missing or is no whole bigWig.
+        If the file is missing or is not a complete bigWig.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = existing_file(path)
         with self.path.open("rb") as file:
             start = file.read(4)
-        # libBigWig would say what is wrong on standard error, in words of its own.
+        # libBigWig would print its own message on standard error.
         if start not in _MAGIC:
             raise InputError(
-                "is no bigWig", where=str(path), remedy="give a .bw file; bedGraphToBigWig makes one"
+                "is not a bigWig", where=str(path), remedy="give a .bw file; bedGraphToBigWig makes one"
             )
         try:
             self._file = pyBigWig.open(str(path))
@@ -45,14 +45,14 @@ class BigWig:
         return InputError("is a damaged bigWig", where=str(self.path), remedy="copy or download it again")
 
     def check_chromosomes(self, lengths: Mapping[str, int]) -> None:
-        """Raise `InputError` for the first chromosome that it lacks, or has of another length in bases."""
+        """Raise `InputError` for the first chromosome that is missing or has a different length in bases."""
         for chrom, length in lengths.items():
             there = self.lengths.get(chrom)
             if there == length:
                 continue
             if there is not None:
                 raise InputError(
-                    f"{chrom} has {there} bases, and {length} in the genome",
+                    f"{chrom} has {there} bases, but {length} in the genome",
                     where=str(self.path),
                     remedy="give a bigWig of the same assembly",
                 )
@@ -67,7 +67,7 @@ class BigWig:
             )
 
     def values(self, chrom: str, start: int, end: int) -> NDArray[np.float32]:
-        """Return the value of each base, (position,), NaN where it has none."""
+        """Return the value of each base, (position,), NaN for bases without one."""
         try:
             values: NDArray[np.float32] = self._file.values(chrom, int(start), int(end), numpy=True)
         except RuntimeError as error:

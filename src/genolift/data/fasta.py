@@ -18,8 +18,8 @@ from genolift.files.text import read_lines, too_large
 
 _WHITESPACE = b" \t\r\n\v\f"
 _NO_CODE = 255
-_COPIES_OF_A_RECORD = 3  # its letters as they grow, as they are handed on, and their codes
-_KEPT_PER_RECORD = 1000  # bytes: its name and what a caller notes of it
+_COPIES_OF_A_RECORD = 3  # its letters while growing, as passed on, and their codes
+_KEPT_PER_RECORD = 1000  # bytes: its name and the caller's notes
 
 
 @dataclass(frozen=True)
@@ -37,21 +37,21 @@ class FastaRecord:
 def read_fasta(path: str | os.PathLike[str], *, kept_per_base: int = 0) -> Iterator[FastaRecord]:
     """Yield the records of a FASTA file in order, one in memory at a time.
 
-    Biopython's SimpleFastaParser is not used: it skips text before the first record without a word, knows no
-    line numbers, and holds a chromosome as a list of its lines.
+    Biopython's SimpleFastaParser is not used: it silently skips text before the first record, knows no line
+    numbers, and holds a chromosome as a list of its lines.
 
     Parameters
     ----------
     path
         Plain, gzip or BGZF.
     kept_per_base
-        Bytes that the caller keeps for each letter of all the records that it has been given.
+        Bytes that the caller keeps per letter of all the records that it has received.
 
     Raises
     ------
     InputError
-        As `read_lines`; and for a file without records, text before the first ``>``, a header without
-        a name, a name that stands twice, or records that do not fit into memory, as far as they are kept.
+        As in `read_lines`; and for a file without records, text before the first ``>``, a header without
+        a name, a duplicate name, or kept records that do not fit into memory.
     """
     room = available_memory()
     n_before = 0  # letters of the records before this one
@@ -83,14 +83,14 @@ def read_fasta(path: str | os.PathLike[str], *, kept_per_base: int = 0) -> Itera
 
 
 def _remedy_for_text(line: str) -> str:
-    """Return what to do about a first line that begins no record, by what it looks like."""
+    """Return what to do about a first line that is not a FASTA header, by what it looks like."""
     if re.match(r"[^\t]+\t[0-9]+\t[0-9]+", line):
         return "this looks like BED: give it as sequences.bed (--bed), with a genome"
     if line.startswith("@"):
-        return "this looks like FASTQ: make FASTA of it, as seqtk seq -A does"
+        return "this looks like FASTQ: convert it to FASTA, for example with seqtk seq -A"
     if line.startswith(("LOCUS  ", "ID   ")):
         return "this looks like GenBank or EMBL: export it as FASTA"
-    return "a FASTA record starts with a line of '>' and its name"
+    return "a FASTA record starts with a line that has '>' and a name"
 
 
 def _record(line_of: dict[str, int], name: str, letters: bytearray) -> FastaRecord:
@@ -112,7 +112,7 @@ def _name_of_header(
     if name in line_of:
         first = list(line_of).index(name) + 1
         raise InputError(
-            f"the name {name!r} stands twice: record {first} (line {line_of[name]}) and record {number} "
+            f"the name {name!r} occurs twice: record {first} (line {line_of[name]}) and record {number} "
             f"(line {line_number})",
             where=str(path),
             remedy="give every record its own first word",
@@ -137,7 +137,7 @@ def codes_of_letters(letters: bytes, *, where: str, first: int = 0, rna: bool = 
     Raises
     ------
     InputError
-        For a letter that is no DNA letter, with its position in the record counted from 1.
+        For a letter that is not a DNA letter, with its position in the record counted from 1.
     """
     codes = encode_letters(letters, rna=rna)
     wrong = codes == _NO_CODE
@@ -145,7 +145,7 @@ def codes_of_letters(letters: bytes, *, where: str, first: int = 0, rna: bool = 
         position = int(wrong.argmax())
         letter = bytes([letters[position]]).decode("latin-1")
         raise InputError(
-            f"the letter {letter!r} at position {first + position + 1} (counted from 1) is no DNA letter",
+            f"the letter {letter!r} at position {first + position + 1} (counted from 1) is not a DNA letter",
             where=where,
             remedy=_remedy_for_letter(letter),
         )
@@ -156,7 +156,7 @@ def _remedy_for_letter(letter: str) -> str:
     if letter in "Uu":
         return "this looks like RNA: set model.alphabet (--alphabet) to that of the model, such as ACGU"
     if letter in "-.":
-        return "this looks like an alignment: take the gaps out"
+        return "this looks like an alignment: remove the gaps"
     return "use A C G T, or N for an unknown base"
 
 

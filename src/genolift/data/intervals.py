@@ -220,7 +220,7 @@ def _interval(fields: Sequence[str], layout: Layout, line: int, where: str) -> I
         summit = _whole_number(named_summit[1], "summit (column 4)", where)
     if summit is not None and not start <= summit < end:
         raise InputError(
-            f"the summit {summit + layout.first} lies outside the interval {start}-{end}",
+            f"the summit {summit + layout.first} is outside the interval {start}-{end}",
             where=where,
             remedy="write the summit's position on the chromosome",
         )

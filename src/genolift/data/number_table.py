@@ -17,12 +17,12 @@ from genolift.errors import InputError
 from genolift.files.text import read_lines
 
 _ID = "id"
-_KEPT_PER_ROW = 500  # bytes beside the numbers, which take less than their text
+_KEPT_PER_ROW = 500  # bytes besides the numbers, which take less than their text
 
 
 @dataclass(frozen=True)
 class NumberTable:
-    """Numbers, float32 (row, column); ``row_of`` has the row of each id, ``columns`` the columns' names."""
+    """Numbers, float32 (row, column); ``row_of`` maps ids to rows, ``columns`` has the columns' names."""
 
     columns: tuple[str, ...]
     row_of: dict[str, int]
@@ -34,22 +34,22 @@ def read_number_table(
 ) -> NumberTable:
     """Return the numbers of a table whose column ``id`` names the rows.
 
-    Columns are separated by tabs, or in a file whose first line has none by commas.
+    Columns are separated by tabs, or by commas if the first line has no tab.
 
     Parameters
     ----------
     path
         Plain, gzip or BGZF.
     columns
-        Those to take, in order; None for all but ``id``.
+        Columns to read, in order; None for all but ``id``.
     ids
-        The rows to take; None for all. Of other rows only the id is looked at.
+        Rows to read; None for all. Only the id of other rows is checked.
 
     Raises
     ------
     InputError
-        If the file is missing, empty or no such table, a column or an id is missing, an id stands twice, or a
-        value is no finite number.
+        If the file is missing, empty or not such a table, a column or an id is missing, an id occurs
+        twice, or a value is not a finite number.
     """
     lines = read_lines(path, kept_per_line=_KEPT_PER_ROW)
     first = next(lines, "")
@@ -76,7 +76,7 @@ def read_number_table(
         name = row[place].strip()
         if name in line_of:
             raise InputError(
-                f"the id {name!r} stands twice, in line {line_of[name]} and here",
+                f"the id {name!r} occurs twice, in line {line_of[name]} and here",
                 where=where,
                 remedy="give every id one row",
             )
@@ -94,9 +94,9 @@ def _place_of_id(header: Sequence[str], path: str | Path) -> int:
     twice = next((name for at, name in enumerate(header) if name in header[:at]), None)
     if twice is not None:
         raise InputError(
-            f"the column {twice!r} stands twice",
+            f"the column {twice!r} occurs twice",
             where=str(path),
-            remedy="give every column a name of its own",
+            remedy="give every column its own name",
         )
     if _ID not in header:
         raise InputError(
@@ -110,7 +110,7 @@ def _place_of_id(header: Sequence[str], path: str | Path) -> int:
 def _chosen(header: Sequence[str], columns: Sequence[str] | None, path: str | Path) -> list[int]:
     others = [name for name in header if name != _ID]
     if not others:
-        raise InputError("has no column beside 'id'", where=str(path), remedy="give columns of numbers")
+        raise InputError("has no column besides 'id'", where=str(path), remedy="give columns of numbers")
     for name in columns or ():
         if name not in others:
             near = difflib.get_close_matches(name, others, 1)

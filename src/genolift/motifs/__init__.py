@@ -1,4 +1,4 @@
-"""Motifs of the contributions: found, named by known ones, located, and drawn.
+"""Motifs in the contributions: discovered, named after known ones, located, and drawn.
 
 May import `results`, `data`, `settings` and `files`, never the engine.
 """

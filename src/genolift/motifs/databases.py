@@ -22,7 +22,7 @@ def read_database(name: str) -> Database:
     Raises
     ------
     InputError
-        If there is no such group or file, or the file is no MEME file of DNA or RNA motifs.
+        If there is no such group or file, or the file is not a MEME file of DNA or RNA motifs.
     """
     group = jaspar_group(name)
     return read_meme(Path(name), where="motif database") if group is None else read_jaspar(group)
@@ -36,7 +36,7 @@ def read_jaspar(group: str) -> Database:
     Raises
     ------
     InputError
-        If JASPAR has no such group; the message names those it has.
+        If JASPAR has no such group; the message lists its groups.
     """
     from pyjaspar import jaspardb
 

@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from genolift.motifs.known import Matrix
 
 _LOG = logging.getLogger("genolift")
-# Seqlets are 20 bases and 5 on either side; patterns are cut to the 20 most informative and get 5 on either
-# side again: 30 bases hold CTCF's and REST's motif. TF-MoDISco's 30 and 10 lose the seqlets within 25 bases
-# of a sequence's end, which is a quarter of all in sequences of 200.
+# Seqlets have 20 bases plus 5 on either side; patterns are trimmed to the 20 most informative and get 5 on
+# either side again, enough for CTCF's and REST's motifs. TF-MoDISco's 30 and 10 would lose the seqlets within
+# 25 bases of a sequence's end, a quarter of all in sequences of 200.
 _CORE, _FLANK = 20, 5
-_LARGEST_FRACTION = 0.2  # of all windows may be seqlets
+_LARGEST_FRACTION = 0.2  # of all windows that may be seqlets
 # Measured with two sites planted in each of 400 sequences, 817 seqlets, one core: with 200, 350 and
 # TF-MoDISco's 500 neighbours 16, 26 and 39 s, and 408, 507 and 606 seqlets in motifs, of which there were 3,
 # 2 and 3. Four runs of the clustering with 500 gave the same motifs as two; TF-MoDISco does 50.
@@ -33,14 +33,14 @@ _NEIGHBORS, _LEIDEN_RUNS = 350, 2
 _TRIM_FRACTION = 0.3
 SIGNS = {"pos": 1, "neg": -1}
 SEQLET_FDR = 0.2
-"""The false discovery rate of seqlets, TF-MoDISco's own default."""
+"""The false discovery rate of seqlets, TF-MoDISco's default."""
 
 
 @dataclass(frozen=True)
 class Motif:
-    """A motif: TF-MoDISco's own ``name``, matrices (base, position) by kind, and what it is trimmed to.
+    """A motif: TF-MoDISco's ``name``, matrices (base, position) by kind, and the trimmed range.
 
-    ``seqlets`` are TF-MoDISco's: with ``example_idx``, ``start``, ``end`` and ``is_revcomp``.
+    ``seqlets`` are TF-MoDISco's, with ``example_idx``, ``start``, ``end`` and ``is_revcomp``.
     """
 
     name: str
@@ -60,20 +60,20 @@ class Motif:
 
     @property
     def strength(self) -> float:
-        """The absolute contribution of all its seqlets together, within the trimmed motif."""
+        """The absolute contribution of all its seqlets, within the trimmed motif."""
         return float(np.abs(self.cwm).sum()) * len(self.seqlets)
 
 
 @dataclass(frozen=True)
 class Discovered:
-    """What TF-MoDISco found: ``seqlets`` and ``patterns``, its own objects, by sign, ``pos`` and ``neg``."""
+    """TF-MoDISco's results: its ``seqlets`` and ``patterns`` by sign, ``pos`` and ``neg``."""
 
     seqlets: Mapping[str, list[Any]]
     patterns: Mapping[str, list[Any]]
 
     @property
     def motifs(self) -> list[Motif]:
-        """The patterns as motifs, the strongest first."""
+        """The patterns as motifs, strongest first."""
         return sorted(_motifs(self.patterns), key=lambda motif: -motif.strength)
 
 
@@ -89,7 +89,7 @@ def discover(
     """Return the seqlets and patterns of one-hot sequences and their hypothetical contributions.
 
     Both are (sequence, base, position); the other parameters are `find_motifs`'s.
-    Nothing is raised where there are too few seqlets for a pattern, or none: there are then no patterns.
+    With too few seqlets for a pattern, or none, there are no patterns; nothing is raised.
     """
     tracks, seqlets = _seqlets(onehot, hypothetical, max_seqlets, seed)
     with _numba_threads(threads):
@@ -100,7 +100,7 @@ def discover(
 def _seqlets(
     onehot: NDArray[np.int8], hypothetical: NDArray[np.float32], most: int, seed: int
 ) -> tuple[Any, dict[str, list[Any]]]:
-    """Return TF-MoDISco's tracks and its seqlets by sign, in the order of the sequences."""
+    """Return TF-MoDISco's tracks and its seqlets by sign, in sequence order."""
     from modiscolite import core
 
     onehot = np.ascontiguousarray(onehot.transpose(0, 2, 1))
@@ -118,14 +118,14 @@ def _seqlets(
     random = np.random.default_rng(seed)
     for sign, seqlets in found.items():
         if len(seqlets) > most:
-            _LOG.info("%d of %d %s seqlets are used, a random sample", most, len(seqlets), sign)
+            _LOG.info("using a random sample of %d of %d %s seqlets", most, len(seqlets), sign)
             sample = np.sort(random.choice(len(seqlets), most, replace=False))
             found[sign] = [seqlets[at] for at in sample]
     return tracks, found
 
 
 def _place_seqlets(track: NDArray[np.float64]) -> tuple[list[Any], float]:
-    """Return TF-MoDISco's seqlets on contributions (sequence, position), and the least score that counts."""
+    """Return TF-MoDISco's seqlets on contributions (sequence, position), and the score threshold."""
     from modiscolite import extract_seqlets
 
     sizes = {"window_size": _CORE, "flank": _FLANK, "suppress": _CORE // 2 + _FLANK}
@@ -140,10 +140,10 @@ def _place_seqlets(track: NDArray[np.float64]) -> tuple[list[Any], float]:
                 weak_threshold_for_counting_sign=0.8,
             )
     except (ZeroDivisionError, IndexError, ValueError) as error:
-        # Its null is a Laplace distribution on either side of the commonest window score, sampled on either
-        # side of 0. With few windows, or windows of one sign, a side is empty: "division by zero",
-        # "index -1 is out of bounds", or scikit-learn's "Sample weights must contain ...".
-        _LOG.info("no null distribution for seqlets (%s): the strongest windows are taken", error)
+        # Its null is a Laplace distribution around the mode of window scores, sampled on both sides of 0.
+        # With few windows, or windows of one sign, a side is empty: "division by zero", "index -1 is out of
+        # bounds", or scikit-learn's "Sample weights must contain ...".
+        _LOG.info("no null distribution for seqlets (%s): taking the strongest windows", error)
     sums = np.lib.stride_tricks.sliding_window_view(track, _CORE, axis=1).sum(-1)
     threshold = np.quantile(np.abs(sums), 1 - _LARGEST_FRACTION)
     strong = np.where(np.abs(sums) >= max(threshold, np.finfo(float).tiny), np.abs(sums), -np.inf)
@@ -155,7 +155,7 @@ def _place_seqlets(track: NDArray[np.float64]) -> tuple[list[Any], float]:
 
 
 def _patterns(seqlets: list[Any], tracks: Any, sign: str, min_seqlets: int) -> list[Any]:
-    """Return TF-MoDISco's patterns of seqlets of one sign, the largest first; none if there are too few."""
+    """Return TF-MoDISco's patterns for seqlets of one sign, largest first; none if there are too few."""
     from modiscolite import tfmodisco
 
     if len(seqlets) < max(2, min_seqlets):
@@ -177,7 +177,7 @@ def _patterns(seqlets: list[Any], tracks: Any, sign: str, min_seqlets: int) -> l
                 or []
             )
     except ValueError as error:
-        # What clustering says when that has set all seqlets aside; any other ValueError is a fault.
+        # The clustering's error if that has set all seqlets aside; any other ValueError is a bug.
         if not str(error).startswith("need at least one array to concatenate"):
             raise
         return []
@@ -185,15 +185,15 @@ def _patterns(seqlets: list[Any], tracks: Any, sign: str, min_seqlets: int) -> l
 
 @contextmanager
 def _numba_threads(threads: int) -> Iterator[None]:
-    """Let numba use so many threads.
+    """Limit numba to this many threads.
 
-    TF-MoDISco starts a parallel loop for each of thousands of alignments. On two cores that others use too,
-    654 seqlets took 43 s with two threads and 19 s with one.
+    TF-MoDISco starts a parallel loop for each of thousands of alignments. On two busy cores, 654 seqlets took
+    43 s with two threads and 19 s with one.
     """
     import numba
 
     before = numba.get_num_threads()
-    # Not more than numba was started with, which is the number of cores.
+    # At most the number that numba was started with, which is the number of cores.
     numba.set_num_threads(min(threads, int(getattr(numba.config, "NUMBA_NUM_THREADS"))))  # noqa: B009
     try:
         yield
@@ -204,8 +204,8 @@ def _numba_threads(threads: int) -> Iterator[None]:
 def trim(cwm: Matrix, fraction: float = _TRIM_FRACTION) -> tuple[int, int]:
     """Return start and end, 0-based half-open, of a CWM, (base, position), without its weak ends.
 
-    Weak are positions whose absolute contribution is below ``fraction`` of the largest, as in TF-MoDISco's
-    own report. A CWM of zeros is left whole.
+    A position is weak if its absolute contribution is below ``fraction`` of the largest, as in TF-MoDISco's
+    report. A CWM of zeros is not trimmed.
     """
     sizes = np.abs(cwm).sum(0)
     kept = np.flatnonzero(sizes >= fraction * sizes.max())
@@ -227,10 +227,10 @@ def _motifs(patterns: Mapping[str, Sequence[Any]]) -> Iterator[Motif]:
 def save_patterns(
     path: Path, found: Discovered, *, width: int, note: str, provenance: Mapping[str, Any]
 ) -> None:
-    """Write ``motifs.h5`` in TF-MoDISco's own layout, and our two attributes beside its ``window_size``."""
+    """Write ``motifs.h5`` in TF-MoDISco's own layout, and our two attributes next to ``window_size``."""
     from modiscolite import io
 
-    # In memory first: an HDF5 file that meets a full disk takes the interpreter with it (see `hdf5`).
+    # In memory first: on a full disk the HDF5 library crashes the interpreter (see `hdf5_writing`).
     buffer = BytesIO()
     io.save_hdf5(buffer, found.patterns["pos"] or None, found.patterns["neg"] or None, width)
     with h5py.File(buffer, "a") as file:

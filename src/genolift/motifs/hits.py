@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 _LOG = logging.getLogger("genolift")
-# A region is fitted by itself, so that the batch only decides how long the slowest one of it is waited for.
+# Each region is fitted separately; the batch size only decides how many wait for the slowest one.
 _REGIONS_AT_A_TIME = 128
 _MOST_STEPS = 2000  # regions converge in tens to hundreds of steps; finemo's own limit is 10,000
 HIT_COLUMNS = ["row", "motif", "start", "end", "strand", "similarity", "coefficient"]
@@ -32,14 +32,14 @@ def call_hits(
     """Return the occurrences of motifs by Fi-NeMo, on the GPU if there is one.
 
     A sequence's contributions are fitted as a sparse sum of the motifs' trimmed CWMs in both orientations
-    (finemo's ``hitcaller``). A motif that reads alike on both strands is found on both at one place: of hits
-    of one motif on two strands that overlap by more than half only the one with the larger coefficient is
-    kept, ``+`` if they are equal.
+    (finemo's ``hitcaller``). A palindromic motif is found on both strands at the same place: if hits of one
+    motif on different strands overlap by more than half, only the one with the larger coefficient is kept,
+    ``+`` if they are equal.
 
     Parameters
     ----------
     cwms
-        Float, (base, position) each, of one width.
+        Float, (base, position) each, all of the same width.
     trims
         Each motif's start and end within its CWM, 0-based half-open.
     onehot, hypothetical
@@ -59,7 +59,7 @@ def call_hits(
     both, masks = _both_orientations(cwms, trims)
     found = _fit(both, masks, onehot, hypothetical, min_similarity)
     motif, reverse = np.divmod(found["motif_id"].astype(np.int64), 2)
-    # Trimmed bases may lie beyond neither end: a CWM is placed whole within the sequence.
+    # Trimmed bases may not extend beyond an end: the whole CWM is placed within the sequence.
     width = both.shape[2]
     trimmed = np.array(trims, np.int64)[motif]
     left = np.where(reverse == 1, width - trimmed[:, 1], trimmed[:, 0])
@@ -82,7 +82,7 @@ def call_hits(
 def _both_orientations(
     cwms: Sequence[NDArray[np.floating]], trims: Sequence[tuple[int, int]]
 ) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
-    """Return CWMs of unit norm, each followed by its reverse complement, and masks of their trimmed bases."""
+    """Return CWMs with unit norm, each followed by its reverse complement, and masks of trimmed bases."""
     matrices, masks = [], []
     for cwm, (start, end) in zip(cwms, trims, strict=True):
         unit = np.asarray(cwm, np.float32) / np.sqrt(np.square(cwm).sum())
@@ -145,7 +145,7 @@ def place_on_genome(
     strand: NDArray[np.str_],
     places: pd.DataFrame,
 ) -> pd.DataFrame:
-    """Return where stretches of sequences lie on the genome.
+    """Return the genomic coordinates of stretches of sequences.
 
     Parameters
     ----------
@@ -156,8 +156,8 @@ def place_on_genome(
     strand
         ``+``, ``-`` or ``.``, as the stretch reads in the sequence.
     places
-        The kept rows of ``sequences.tsv``, of which ``chrom start end strand`` are used. A sequence whose
-        strand is ``-`` is the reverse complement of its window.
+        The kept rows of ``sequences.tsv``, with ``chrom start end strand``. A sequence with strand ``-`` is
+        the reverse complement of its window.
 
     Returns
     -------
@@ -195,7 +195,7 @@ def write_hits(
     places
         The kept rows of ``sequences.tsv``; for sequences from FASTA the chromosome is the ``id``.
     motifs
-        What each motif is called by, and TF-MoDISco's own name of it.
+        Each motif's name, and TF-MoDISco's name for it.
     """
     from Bio import bgzf
 

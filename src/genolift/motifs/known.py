@@ -1,4 +1,4 @@
-"""What a known motif is, and a database of them."""
+"""Known motifs, and databases of them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class KnownMotif:
 
 @dataclass(frozen=True)
 class Database:
-    """Known motifs, in the order of their source, and where they are from in words."""
+    """Known motifs, in the order of their source, and a description of that source."""
 
     source: str
     motifs: tuple[KnownMotif, ...]

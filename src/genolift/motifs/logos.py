@@ -1,7 +1,6 @@
-"""Logos: heights of letters as pictures.
+"""Logos: pictures of letters with given heights.
 
-The one place that calls logomaker. A figure is a function of a DataFrame; matplotlib's state is left as it
-was.
+The one place that calls logomaker. A figure depends only on a DataFrame; matplotlib's state is not changed.
 """
 
 from __future__ import annotations
@@ -50,8 +49,8 @@ def reverse_complement(matrix: Matrix) -> Matrix:
 def information_content(ppm: Matrix) -> Matrix:
     """Return the heights in bits, (base, position), of a PPM's letters against equal frequencies.
 
-    A position's height is 2 bits less its entropy, and is divided among its letters by their frequency
-    (Schneider and Stephens 1990); no correction for small samples is made.
+    A position's height is 2 bits minus its entropy, divided among its letters by frequency (Schneider and
+    Stephens 1990), without a correction for small samples.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         surprise = np.where(ppm > 0, ppm * np.log2(ppm), 0.0)
@@ -70,8 +69,8 @@ def logo_figure(
 ) -> Any:
     """Return a matplotlib Figure of the logo of ``frame``: heights by position (rows) and base (columns).
 
-    The rows' index are the coordinates on the axis, one apart, rising or falling. Letters of negative height
-    hang below the axis, upright. To have genolift's type and lines, draw and save within `style`.
+    The index of the rows holds the coordinates on the axis, one apart, rising or falling. Letters with
+    negative height are below the axis, upright. Draw and save within `style` for genolift's fonts and lines.
     """
     from logomaker import Logo
     from matplotlib.figure import Figure
@@ -83,7 +82,7 @@ def logo_figure(
     figure = Figure(figsize=(width, height))
     axes = figure.add_axes((left / width, below / height, 1 - (left + right) / width, 1.15 / height))
     heights = frame.set_axis(range(n), axis="index").astype(float)
-    # Letters too low to see are left out: they would make the file several times as large.
+    # Letters too small to see are omitted: they would make the file several times larger.
     heights = heights.where(heights.abs() > (high - low) / 200, 0.0)
     if heights.to_numpy().any():
         glyphs: dict[str, Any] = {
@@ -114,7 +113,7 @@ def logo_figure(
 
 
 def limits(heights: Sequence[Matrix]) -> tuple[float, float]:
-    """Return the lowest and highest stack of letters of matrices (base, position), and a little air."""
+    """Return the lowest and highest stack of letters of matrices (base, position), plus a small margin."""
     high = max(float(np.maximum(one, 0).sum(0).max(initial=0)) for one in heights)
     low = min(float(np.minimum(one, 0).sum(0).min(initial=0)) for one in heights)
     if high == low:
@@ -124,7 +123,7 @@ def limits(heights: Sequence[Matrix]) -> tuple[float, float]:
 
 
 def _ticks(labels: NDArray[np.int64], inches_per_base: float) -> list[int]:
-    """Return the indices of round coordinates, as many as have room for their labels."""
+    """Return the indices of round coordinates, as many as there is room for labels."""
     width = 0.07 * max(len(f"{label:,}") for label in labels)
     room = (width + 0.18) / inches_per_base  # bases that a label takes
     step = next(step for step in (1, 2, 5, 10, 20, 25, 50, 100, 10**9) if step >= room)
@@ -134,7 +133,7 @@ def _ticks(labels: NDArray[np.int64], inches_per_base: float) -> list[int]:
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Draw with the type and lines of genolift's figures, and leave matplotlib's settings as they were."""
+    """Draw with genolift's fonts and lines, and restore matplotlib's settings afterwards."""
     import matplotlib as mpl
 
     with mpl.rc_context(_STYLE):  # type: ignore[arg-type]  # its keys are a Literal of all there are
@@ -142,7 +141,7 @@ def style() -> Iterator[None]:
 
 
 def save(figure: Any, folder: Path, stem: str) -> tuple[str, str]:
-    """Write a figure as PNG and as SVG, and return the files' names."""
+    """Write a figure as PNG and SVG, and return the files' names."""
     png, svg = f"{stem}.png", f"{stem}.svg"
     figure.savefig(folder / png, format="png", dpi=150, metadata={"Software": None})
     figure.savefig(folder / svg, format="svg", metadata={"Date": None, "Creator": None})
@@ -154,17 +153,17 @@ def save(figure: Any, folder: Path, stem: str) -> tuple[str, str]:
 
 
 def _short_path(path: re.Match[str]) -> str:
-    """Return an SVG path with one decimal of a point, not six, and on one line: half as long."""
+    """Return an SVG path with one decimal instead of six, on one line, which halves its length."""
     words = (f"{float(word):.1f}" if "." in word else word for word in path.group().split())
     return " ".join(words)
 
 
 def window_coordinates(place: pd.Series, start: int, end: int) -> tuple[NDArray[np.int64], str]:
-    """Return the coordinate of each base of a stretch of a sequence, and the axis' label.
+    """Return the coordinate of each base of a stretch of a sequence, and the axis label.
 
-    Coordinates are the genome's, as browsers count them from 1, where ``place``, a row of
-    ``per_sequence.tsv``, has them, and then fall along a sequence that is the reverse complement of its
-    window; else the sequence's bases are counted from 1. ``start`` and ``end`` are 0-based half-open.
+    Coordinates are genomic and 1-based, as in browsers, if ``place``, a row of ``per_sequence.tsv``, has
+    them; they decrease along a sequence that is the reverse complement of its window. Otherwise the
+    sequence's bases are counted from 1. ``start`` and ``end`` are 0-based half-open.
     """
     positions = np.arange(start, end)
     if not place["chrom"]:

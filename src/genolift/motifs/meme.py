@@ -1,4 +1,4 @@
-"""MEME's motif format: what the programs of the MEME Suite write is read, and motifs are written in it."""
+"""MEME's motif format: reads what the MEME Suite's programs write, and writes motifs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from genolift.motifs.known import Database, KnownMotif, Matrix, frequencies
 _VERSION = re.compile(r"\s*MEME\s+version\s+\d", re.IGNORECASE)
 _ALPHABET = re.compile(r"\s*ALPHABET\b(?P<list>\s*=)?(?P<rest>.*)")
 _END_OF_ALPHABET = re.compile(r"\s*END\s+ALPHABET\b")
-# MEME's own heading of a motif goes on with its width, and has no space before a number of three digits.
+# MEME's own heading of a motif continues with its width, without a space before three digits.
 _MOTIF = re.compile(r"\s*MOTIF(?:\s+|$|(?=\d+\s+width\s*=))(?P<names>.*?)(?P<own>\s+width\s*=.*)?$")
 _MATRIX = re.compile(r"\s*(?P<kind>letter-probability|log-odds)\s+matrix\b:?(?P<fields>.*)")
 _FIELD = re.compile(r"(\w+)\s*=\s*(\S*)")
@@ -24,16 +24,16 @@ _ROW = re.compile(r"\s*[-+]?\.?\d")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 _BASES = ({"A", "C", "G", "T"}, {"A", "C", "G", "U"})
 _ROUNDING = 0.05
-"""What the probabilities of a row may differ from 1 by: they are written with few digits."""
+"""The most by which a row's probabilities may miss a sum of 1, since they are written with few digits."""
 _BYTES_OF_A_LINE = 500  # four Python numbers, their list and the line
 
 
 def read_meme(path: Path, *, where: str = "") -> Database:
     """Return the motifs of a file in MEME's motif format, in its order.
 
-    The format is https://meme-suite.org/meme/doc/meme-format.html, minimal or as MEME, STREME and DREME write
-    it. The letter-probability matrices of DNA or RNA (U is read as T) are read, and log-odds matrices passed
-    over. A motif without an alternate name is called by its identifier.
+    The format is https://meme-suite.org/meme/doc/meme-format.html, minimal or as written by MEME, STREME and
+    DREME. Letter-probability matrices of DNA or RNA (U is read as T) are read, log-odds matrices skipped. A
+    motif without an alternate name gets its identifier as its name.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def read_meme(path: Path, *, where: str = "") -> Database:
     Raises
     ------
     InputError
-        If the file is not in that format, not of DNA or RNA, or has no motif; the message names the line.
+        If the file is not in that format, not DNA or RNA, or has no motif; the message names the line.
     """
     lines = [line.rstrip("\n") for line in read_lines(path, where=where, kept_per_line=_BYTES_OF_A_LINE)]
     reader = _Reader(lines, f"{where}: {path}" if where else str(path))
@@ -56,13 +56,13 @@ def read_meme(path: Path, *, where: str = "") -> Database:
 
 @dataclass(frozen=True)
 class _Reader:
-    """The lines of a MEME file, and what errors call it. Lines are counted from 0, in messages from 1."""
+    """The lines of a MEME file, and its name in errors. Lines are counted from 0, in messages from 1."""
 
     lines: Sequence[str]
     place: str
 
     def check_version(self) -> None:
-        """Raise unless the version stands before the first motif, where MEME has its banner and comments."""
+        """Raise unless the version comes before the first motif, where MEME has its banner and comments."""
         first = 0
         for at, line in enumerate(self.lines):
             if _VERSION.match(line):
@@ -71,7 +71,7 @@ class _Reader:
                 first = at
                 break
         raise InputError(
-            "is no MEME file: there is no line 'MEME version 4' before its first motif",
+            "is not a MEME file: there is no line 'MEME version 4' before its first motif",
             where=f"{self.place}, line {first + 1}",
             remedy="convert it to MEME's motif format (the MEME Suite has jaspar2meme and others), "
             "or give jaspar:vertebrates",
@@ -101,13 +101,13 @@ class _Reader:
         self._check_matrix_of(name, named_at)
 
     def _name(self, at: int, motif: re.Match[str]) -> tuple[str, str]:
-        """Return the accession and the name that a MOTIF line gives."""
+        """Return the accession and the name in a MOTIF line."""
         words = motif["names"].split()
         if not words:
             raise self._error("a MOTIF line without a name", at)
         identifier, name = words[0], words[min(1, len(words) - 1)]
         if motif["own"] and identifier.isdecimal() and name in ("MEME", identifier):
-            name = f"MEME-{identifier}"  # as MEME 5 has it, since older ones number their motifs
+            name = f"MEME-{identifier}"  # as in MEME 5; older versions only number their motifs
         return identifier, name
 
     def _check_matrix_of(self, name: tuple[str, str] | None, at: int) -> None:
@@ -115,7 +115,7 @@ class _Reader:
             raise self._error(f"motif {name[0]} has no letter-probability matrix", at)
 
     def _alphabet(self, at: int, found: re.Match[str]) -> int:
-        """Check the alphabet that begins at a line, and return the last line of it."""
+        """Check the alphabet that begins at a line, and return its last line."""
         if found["list"]:  # in the order of the matrices' columns
             letters, end = found["rest"].strip(), at
             known = letters.upper() in ("ACGT", "ACGU")
@@ -127,7 +127,7 @@ class _Reader:
         return end
 
     def _letters_of_block(self, at: int, heading: str) -> tuple[str, int]:
-        """Return the letters that a block of definitions names, and its last line.
+        """Return the letters that a block of definitions lists, and its last line.
 
         A heading without a block names a standard alphabet.
         """
@@ -145,15 +145,15 @@ class _Reader:
         return {"DNA": "ACGT", "RNA": "ACGU"}.get(name.upper(), name), at
 
     def _fields(self, at: int, heading: re.Match[str]) -> dict[str, str]:
-        """Return what a matrix's heading says, each of it once."""
+        """Return the fields of a matrix's heading, none of which may occur twice."""
         found = _FIELD.findall(heading["fields"])
         fields = dict(found)
         if len(fields) < len(found):
-            raise self._error(f"a heading that says something twice: {heading['fields'].strip()[:80]!r}", at)
+            raise self._error(f"a heading with a repeated field: {heading['fields'].strip()[:80]!r}", at)
         return fields
 
     def _matrix(self, at: int, fields: dict[str, str]) -> tuple[list[list[float]], int]:
-        """Return the rows of the letter-probability matrix headed by a line, and the last line of it."""
+        """Return the rows of the letter-probability matrix below a heading, and its last line."""
         width = self._checked_fields(at, fields)
         lines = self._rows_from(at + 1, width)
         rows = [self._row(number) for number in lines]
@@ -169,7 +169,7 @@ class _Reader:
         return rows, end
 
     def _checked_fields(self, at: int, fields: dict[str, str]) -> int | None:
-        """Return the number of rows that a heading promises; None where it promises none."""
+        """Return the number of rows that a heading declares; None if it declares none."""
         numbers = {}
         for key in ("alength", "w", "nsites", "E"):
             if key in fields:
@@ -178,17 +178,17 @@ class _Reader:
                 except ValueError:
                     numbers[key] = -1.0
                 if not numbers[key] >= 0:
-                    raise self._error(f"'{key}= {fields[key]}' is no number of 0 or more", at)
+                    raise self._error(f"'{key}= {fields[key]}' is not a number of 0 or more", at)
         if numbers.get("alength", 4) != 4:
             raise self._error(f"alength= {fields['alength']}, where DNA has 4 letters", at)
         if "w" not in numbers:
             return None
         if not fields["w"].isdecimal() or numbers["w"] < 1:
-            raise self._error(f"w= {fields['w']} is no number of positions", at)
+            raise self._error(f"w= {fields['w']} is not a number of positions", at)
         return int(fields["w"])
 
     def _rows_from(self, at: int, width: int | None) -> list[int]:
-        """Return the lines that hold rows of numbers, from a line on: so many, or as many as there are."""
+        """Return the rows of numbers from a line on: the declared number, or as many as there are."""
         rows: list[int] = []
         for number in range(at, len(self.lines)):
             if len(rows) == width or (rows and width is None and not self.lines[number].strip()):
@@ -221,7 +221,7 @@ class _Reader:
 def write_meme(path: Path, motifs: Iterable[tuple[str, str, Matrix, int]]) -> None:
     """Write motifs, each ``(name, alternate name, matrix (base, position), number of sites)``, as MEME.
 
-    A CWM may be given as a matrix too, as ``modisco meme -t CWM`` writes it; it then holds no probabilities.
+    A matrix may also be a CWM, as ``modisco meme -t CWM`` writes it; it then holds no probabilities.
     """
     lines = ["MEME version 4", "", "ALPHABET= ACGT", "", "strands: + -", ""]
     lines += ["Background letter frequencies", "A 0.25 C 0.25 G 0.25 T 0.25", ""]

@@ -26,7 +26,7 @@ SEQLET_COLUMNS = [
 
 @dataclass(frozen=True)
 class Scores:
-    """What is looked at: ``onehot`` int8 and ``hypothetical`` float32, (sequence, base, position), of the
+    """The analysed windows: ``onehot`` int8 and ``hypothetical`` float32, (sequence, base, position), of the
     positions of each sequence from ``offset`` on; ``places``, the sequences' rows of ``sequences.tsv``;
     ``made_from``, the digests of both files.
     """
@@ -48,18 +48,18 @@ def consensus(ppm: Matrix) -> str:
 
 @dataclass(frozen=True)
 class NamedMotif:
-    """A motif and the known ones that it is most like, the best first."""
+    """A motif and the known motifs most similar to it, best first."""
 
     motif: Motif
     matches: tuple[Match, ...]
 
     @property
     def name(self) -> str:
-        """What it is called by in every file and picture."""
+        """Its name in every file and picture."""
         return motif_name(self.motif.name, self.matches)
 
     def as_meme(self, kind: str) -> tuple[str, str, Matrix, int]:
-        """Return its trimmed ``ppm`` or ``cwm`` for `write_meme`; its name is the alternate name there."""
+        """Return its trimmed ``ppm`` or ``cwm`` for `write_meme`, with its name as the alternate name."""
         alternate = "" if self.name == self.motif.name else self.name
         return self.motif.name, alternate, getattr(self.motif, kind), len(self.motif.seqlets)
 
@@ -76,7 +76,7 @@ def matrix_table(motifs: Sequence[NamedMotif]) -> pd.DataFrame:
 
 
 def motif_table(motifs: Sequence[NamedMotif], n_matches: int, hits: pd.DataFrame) -> pd.DataFrame:
-    """Return ``motifs.tsv``; the columns of matches that the database is too small for are empty."""
+    """Return ``motifs.tsv``; columns of matches beyond the size of the database are empty."""
     columns = [*MOTIF_COLUMNS]
     for rank in range(1, n_matches + 1):
         columns += [f"match{rank}{end}" for end in ("", "_name", "_qvalue", "_pvalue", "_strand")]
@@ -93,10 +93,10 @@ def motif_table(motifs: Sequence[NamedMotif], n_matches: int, hits: pd.DataFrame
 
 
 def seqlet_table(found: Discovered, scores: Scores, known: Database, threads: int) -> pd.DataFrame:
-    """Return ``seqlets.tsv``: the seqlets of each motif as TF-MoDISco cut and turned them, then the others as
-    they were first placed, with the known motif they are most like; in each part the strongest first.
+    """Return ``seqlets.tsv``: each motif's seqlets as TF-MoDISco trimmed and oriented them, then the others
+    as first placed, with the most similar known motif; strongest first within each part.
 
-    A seqlet's strand is that of its motif, on the genome where there is one; ``.`` without a motif. Its
+    A seqlet's strand is that of its motif, on the genome if there is one; ``.`` without a motif. Its
     contribution is the sum over its bases.
     """
     rows: list[dict[str, Any]] = []
@@ -138,7 +138,7 @@ def _strongest_first(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _loose_seqlets(found: Discovered) -> list[Any]:
-    """Return the seqlets whose middle lies in no motif's seqlet: TF-MoDISco shifts those it takes."""
+    """Return the seqlets whose middle is in no motif's seqlet: TF-MoDISco shifts those that it uses."""
     taken: dict[int, list[tuple[int, int]]] = {}
     for motif in found.motifs:
         for seqlet in motif.seqlets:

@@ -1,4 +1,4 @@
-"""Which known motifs a matrix is like (Tomtom), and what a motif is called by them.
+"""The known motifs most similar to a matrix (Tomtom), and the names that motifs get from them.
 
 The one place that calls memelite.
 """
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from genolift.motifs.known import Database, Matrix, frequencies
 
 NAMED_QVALUE = 0.05
-"""A motif is called by its best match only where Tomtom's q-value is at most this."""
+"""A motif is named after its best match only if Tomtom's q-value is at most this."""
 _LOG = logging.getLogger("genolift")
 _FEW_TARGETS = 25  # memelite's own limit; MEME's Tomtom warns below 50
 _QUERIES_AT_A_TIME = 500  # a result of 500 x 1,019 targets x 5 float64 is 20 MB
@@ -24,8 +24,8 @@ _QUERIES_AT_A_TIME = 500  # a result of 500 x 1,019 targets x 5 float64 is 20 MB
 
 @dataclass(frozen=True)
 class Match:
-    """A known motif that a matrix is like: Tomtom's ``pvalue``, Benjamini and Hochberg's ``qvalue`` over the
-    database, and the ``strand`` of the known motif (``+`` or ``-``) that lies along the matrix.
+    """A known motif similar to a matrix: Tomtom's ``pvalue``, Benjamini and Hochberg's ``qvalue`` over the
+    database, and the ``strand`` of the known motif (``+`` or ``-``) that matches the matrix.
     """
 
     accession: str
@@ -38,10 +38,10 @@ class Match:
 def closest_motifs(
     ppms: Sequence[Matrix], database: Database, *, n: int, threads: int = 1
 ) -> list[tuple[Match, ...]]:
-    """Return for each PPM, (base, position), the ``n`` known motifs with the smallest p-values by Tomtom.
+    """Return for each PPM, (base, position), the ``n`` known motifs with the smallest Tomtom p-values.
 
-    Both strands of the known motifs are compared (Gupta et al. 2007; memelite's complete score). Equal
-    p-values stand in the database's order.
+    Both strands of the known motifs are compared (Gupta et al. 2007; memelite's complete score). Ties
+    are in the database's order.
     """
     from scipy.stats import false_discovery_control  # here, since it takes most of a second
 
@@ -72,10 +72,10 @@ def closest_motifs(
 
 
 def motif_name(own: str, matches: Sequence[Match]) -> str:
-    """Return what a motif is called by, in every file and picture.
+    """Return a motif's name in every file and picture.
 
-    That is the name of its best match, the first, where its q-value is at most `NAMED_QVALUE`; else the
-    motif's ``own`` name, TF-MoDISco's ``pos_patterns.pattern_0``.
+    It is the name of its best match, the first, if its q-value is at most `NAMED_QVALUE`; else the motif's
+    ``own`` name, TF-MoDISco's ``pos_patterns.pattern_0``.
     """
     return matches[0].name if matches and matches[0].qvalue <= NAMED_QVALUE else own
 
@@ -83,9 +83,9 @@ def motif_name(own: str, matches: Sequence[Match]) -> str:
 def closest_motif_of_seqlets(
     seqlets: Sequence[tuple[Matrix, Matrix]], database: Database, *, threads: int = 1
 ) -> list[Match]:
-    """Return the known motif with the smallest p-value by Tomtom for each seqlet, as of `seqlet_ppm`.
+    """Return for each seqlet the known motif with the smallest Tomtom p-value for its `seqlet_ppm`.
 
-    A seqlet is its one-hot sequence and its contributions, both (base, position). Its q-value is over the
+    A seqlet is given as its one-hot sequence and contributions, both (base, position). q-values are over the
     database.
     """
     ppms = [seqlet_ppm(onehot, contributions) for onehot, contributions in seqlets]
@@ -93,14 +93,14 @@ def closest_motif_of_seqlets(
 
 
 def seqlet_ppm(onehot: Matrix, contributions: Matrix) -> Matrix:
-    """Return a PPM, (base, position), for one seqlet: its letters, firmer where they contribute.
+    """Return a PPM, (base, position), for one seqlet: its letters, more certain where they contribute more.
 
-    A base has at least half of its position, and the more the larger its absolute contribution; the rest is
-    spread over all four. The ends below 0.3 of the largest contribution are cut off. Measured with JASPAR
-    vertebrates on the 25 strongest seqlets of CTCF sites, and on random letters with their contributions: 20
-    are called CTCF or CTCFL, of random ones 1.5 %, and for these the p-values are close to uniform. Letters
-    alone give 13. Weights down to 0, or the ends left on, call 25 CTCF, but 90 % of the random ones too: even
-    columns are like CTCF's longest matrices.
+    A base gets at least half of its position's probability, and more the larger its absolute contribution;
+    the rest is spread over all four. Ends below 0.3 of the largest contribution are trimmed. Measured with
+    JASPAR vertebrates on the 25 strongest seqlets of CTCF sites, and on random letters with their
+    contributions: 20 are named CTCF or CTCFL, but only 1.5 % of the random ones, whose p-values are close to
+    uniform. Letters alone give 13. Weights down to 0, or untrimmed ends, give 25 CTCF but also 90 % of the
+    random ones: uniform columns resemble CTCF's longest matrices.
     """
     sizes = np.abs(contributions).sum(0)
     kept = np.flatnonzero(sizes >= 0.3 * sizes.max())
@@ -112,7 +112,7 @@ def seqlet_ppm(onehot: Matrix, contributions: Matrix) -> Matrix:
 def _tomtom(
     ppms: Sequence[Matrix], database: Database, threads: int
 ) -> Iterator[tuple[NDArray[np.float64], NDArray[np.bool_]]]:
-    """Yield for each PPM the p-value of every known motif, and whether it is its reverse complement's."""
+    """Yield for each PPM every known motif's p-value, and whether its reverse complement matches."""
     from memelite import tomtom
 
     targets = [np.ascontiguousarray(motif.ppm, np.float64) for motif in database.motifs]
