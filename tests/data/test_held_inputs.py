@@ -221,7 +221,7 @@ def test_a_track_of_another_genome_is_refused() -> None:
     assert "but 2, 1; it calls it '2': use the same names in both" in message(spec)
     write_track("t.bw", {"chr2": 25})
     assert message(spec) == (
-        "t.bw: chr2 has 25 bases, and 20 in the genome; give a bigWig of the same assembly"
+        "t.bw: chr2 has 25 bases, but 20 in the genome; give a bigWig of the same assembly"
     )
 
 

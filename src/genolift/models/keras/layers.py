@@ -166,11 +166,10 @@ def make_layer(
         return Operation(part_of)
     if operation and class_name == "Cast" and config.get("dtype") in DTYPES:
         return Cast(config["dtype"])
+    always = None if operation or major < 2 else _ALWAYS_WRITTEN.get(class_name)
     keras_class = None
-    if own is None:
-        always = None if operation or major < 2 else _ALWAYS_WRITTEN.get(class_name)
-        if always is None or always in config:
-            keras_class = _class_written(class_name, layer.module, operation)
+    if own is None and (always is None or always in config):
+        keras_class = _class_written(class_name, layer.module, operation)
     if keras_class is not None and (own := custom.defined(*names)) is not None:
         keras_class = None
         _LOG.warning(
