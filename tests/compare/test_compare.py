@@ -14,7 +14,7 @@ from run_steps import Study, study
 
 import genolift
 from genolift.compare.figure import comparison_figure
-from genolift.compare.methods import METHODS, CompareSummary, agreement_table, compare
+from genolift.compare.methods import METHODS, CompareSummary, Comparison, agreement_table, compare
 from genolift.compare.truth import Instances, find, precision_at_true, read_instances
 from genolift.errors import InputError
 from genolift.models import ModelSpec
@@ -34,14 +34,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Study:
 
 
 def run(made: Study, out: Path, **changed: Any) -> CompareSummary:
-    arguments: dict[str, Any] = {
-        "sequences": made.folder / "sequences.h5",
-        "references": made.folder / "references.h5",
-        "model": made.model,
-        "out": out,
-        "device": "cpu",
-    }
-    return compare(**(arguments | changed))
+    files = {name: made.folder / f"{name}.h5" for name in ("sequences", "references")}
+    files |= {name: changed.pop(name) for name in files.keys() & changed.keys()}
+    settings: dict[str, Any] = {"model": made.model, "device": "cpu"}
+    return compare(Comparison(**(settings | changed)), **files, out=out)
 
 
 def read(path: Path) -> pd.DataFrame:

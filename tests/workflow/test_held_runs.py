@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 
 import genolift
 from genolift.cli import main as cli
-from genolift.compare.methods import METHODS, compare
+from genolift.compare.methods import METHODS, Comparison, compare
 from genolift.data.alphabet import onehot_of_codes
 from genolift.data.stored_sequences import read_sequence_table, read_sequences
 from genolift.models import ModelSpec, make_module
@@ -178,16 +178,9 @@ def test_other_values_are_another_work(tmp_path: Path, monkeypatch: pytest.Monke
 def test_every_method_takes_what_is_held(made: tuple[Study, dict[str, Any]], tmp_path: Path) -> None:
     there, config = made
     model, held = spec_of(config)
-    summary = compare(
-        sequences=there.folder / "sequences.h5",
-        references=there.folder / "references.h5",
-        model=model,
-        held=held,
-        out=tmp_path / "compared",
-        number=4,
-        steps=5,
-        device="cpu",
-    )
+    files = {name: there.folder / f"{name}.h5" for name in ("sequences", "references")}
+    settings = Comparison(model=model, held=held, number=4, steps=5, device="cpu")
+    summary = compare(settings, **files, out=tmp_path / "compared")
     assert (summary.n_methods, summary.n_refused) == (len(METHODS), 0)
     about = json.loads((tmp_path / "compared" / "comparison.json").read_text())
     assert about["extra_channels"][0] == 0.25

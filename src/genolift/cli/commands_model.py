@@ -125,22 +125,20 @@ def compare(settings: Given, sequences: Path, references: Path, out: Path, compa
     genolift compare --sequences sequences.h5 --references references.h5 --model weights.pt
     --model-class model.py:Model --methods genomics-default,rescale --out compared
     """
-    from genolift.compare.methods import METHODS, compare
+    from genolift.compare import methods
 
     asked = settings.attribution
-    summary = compare(
-        sequences=sequences,
-        references=references,
+    told = methods.Comparison(
         model=settings.the_model,
-        out=out,
         held=settings.extras,
         target=settings.target,
         keep_final_activation=settings.keep_final_activation,
-        **vars(comparison) | {"methods": comparison.methods or tuple(METHODS)},
+        **vars(comparison) | {"methods": comparison.methods or tuple(methods.METHODS)},
         batch_size=None if asked.batch_size == "auto" else asked.batch_size,
         device=asked.device,
         precision=asked.precision,
     )
+    summary = methods.compare(told, sequences=sequences, references=references, out=out)
     refused = f" ({summary.n_refused} refused the model)" if summary.n_refused else ""
     print(
         f"{summary.n_methods} methods{refused} on {summary.n_sequences} sequences on {summary.device} "

@@ -9,7 +9,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from genolift.compare.figure import draw_comparison
 from genolift.compare.truth import Instances, find, read_instances
 from genolift.data.alphabet import onehot_of_codes
 from genolift.data.extra_inputs import HeldInputs, held_provenance
-from genolift.data.stored_sequences import check_length, read_sequences
+from genolift.data.stored_sequences import Sequences, check_length, read_sequences
 from genolift.data.stored_tensors import as_tensors
 from genolift.errors import InputError
 from genolift.explain.attribution import path_points
@@ -136,24 +136,30 @@ METHODS: Mapping[str, Method] = {
 multiplied by the input itself."""
 
 
-def compare(
-    *,
-    sequences: Path,
-    references: Path,
-    model: ModelSpec,
-    out: Path,
-    held: Extras = Extras(),  # noqa: B008 - it is frozen
-    target: int | str = 0,
-    keep_final_activation: bool = False,
-    methods: Sequence[str] = tuple(METHODS),
-    number: int = 50,
-    steps: int = 50,
-    truth: Path | None = None,
-    truth_motifs: Sequence[str] = (),
-    batch_size: int | None = None,
-    device: str | None = None,
-    precision: str = "float32",
-) -> CompareSummary:
+@dataclass(frozen=True)
+class Comparison:
+    """What is compared: a model, by the methods named in `METHODS`, on the first ``number`` sequences.
+
+    ``steps`` are points on the path of integrated gradients; ``truth`` is a table of where motifs are (see
+    `genolift.compare.truth.read_instances`), of which ``truth_motifs`` matter for the target, or all. The
+    others are as in `genolift.steps.attribute.Attribution`.
+    """
+
+    model: ModelSpec
+    held: Extras = field(default_factory=Extras)
+    target: int | str = 0
+    keep_final_activation: bool = False
+    methods: Sequence[str] = tuple(METHODS)
+    number: int = 50
+    steps: int = 50
+    truth: Path | None = None
+    truth_motifs: Sequence[str] = ()
+    batch_size: int | None = None
+    device: str | None = None
+    precision: str = "float32"
+
+
+def compare(settings: Comparison, *, sequences: Path, references: Path, out: Path) -> CompareSummary:
     """Run methods on the first sequences, and write how well they agree, what they cost and what they find.
 
     The folder holds ``methods.tsv``, one row per method: ``method``, ``seconds`` of computing (without
@@ -166,74 +172,49 @@ def compare(
 
     Parameters
     ----------
+    settings
+        What is compared.
     sequences, references
         ``sequences.h5`` and ``references.h5``.
-    model, held, target, keep_final_activation, batch_size, device, precision
-        As in `genolift.steps.attribute.attribute`.
     out
-        The folder to write; an earlier comparison there is replaced.
-    methods
-        Names in `METHODS`.
-    number
-        How many sequences to use, from the first.
-    steps
-        Points on the path of integrated gradients.
-    truth
-        A table of known motif positions, see `genolift.compare.truth.read_instances`.
-    truth_motifs
-        The motifs that matter for the target; empty for all.
+        The folder to make; an earlier comparison there is replaced.
 
     Raises
     ------
     InputError
-        If a file or argument is wrong, ``out`` may not be written (see `check_outputs`), or every method
+        If a file or a setting is wrong, ``out`` may not be written (see `check_outputs`), or every method
         refuses the model.
     """
     started = time.monotonic()
-    methods = _checked_methods(methods)
-    if truth_motifs and truth is None:
-        raise InputError("need a table of positions", where="truth_motifs", remedy="give --truth too")
-    read = [sequences, references, truth, *model.files, *held.files]
+    methods = _checked_methods(settings)
+    read = [sequences, references, settings.truth, *settings.model.files, *settings.held.files]
     check_outputs(folders=[(out, _KIND)], inputs=read)
     stored = read_sequences(sequences)
-    n, length = min(number, len(stored.key)), stored.codes.shape[1]
+    n, length = min(settings.number, len(stored.key)), stored.codes.shape[1]
     with open_references(references) as compared:
         check_references(stored, compared, references)
-        onehot = torch.from_numpy(onehot_of_codes(stored.codes[:n])).float()
         shown = torch.from_numpy(compared.shared_onehot() if compared.shared else compared.onehot(0, n))
-        kind, seed, r = compared.kind, compared.seed, compared.number
-    instances = read_instances(truth, stored.id[:n], length, motifs=truth_motifs) if truth else None
-    loaded = load_model(model)
-    check_length(stored, input_length(loaded, model), sequences)
-    check_expected(loaded, model, held)
-    chosen = chosen_device(device)
-    explained = {
-        "target": target,
-        "keep_final_activation": keep_final_activation,
-        "device": chosen,
-        "precision": precision,
-    }
-    inputs = as_tensors(HeldInputs(held, stored).of(range(n)))
-    settings = _Settings(loaded, onehot[:1], inputs, explained, steps, batch_size)
-    results = _run_all(methods, settings, onehot, shown)
+    instances = None
+    if settings.truth is not None:
+        instances = read_instances(settings.truth, stored.id[:n], length, motifs=settings.truth_motifs)
+    given = _given(settings, stored, n, sequences)
+    onehot = torch.from_numpy(onehot_of_codes(stored.codes[:n])).float()
+    results = _run_all(methods, given, onehot, shown)
     table = _table(results, instances, n)
     agreement = agreement_table({name: result.scores for name, result in results.items() if not result.note})
     seconds = time.monotonic() - started
     about = {
-        "target": target,
-        "keep_final_activation": keep_final_activation,
+        **given.explained,
+        "device": str(given.explained["device"]),
         "n_sequences": n,
-        "reference_kind": kind,
-        "reference_number": r,
-        "reference_seed": seed,
-        "integrated_gradients_steps": steps,
-        "truth_motifs": list(truth_motifs),
+        "reference_kind": compared.kind,
+        "reference_number": compared.number,
+        "reference_seed": compared.seed,
+        "integrated_gradients_steps": settings.steps,
+        "truth_motifs": list(settings.truth_motifs),
         "true_base_share": _share(instances, n, length),
-        "device": str(chosen),
-        "precision": precision,
-        "model": model.model_dump(mode="json")
-        | {"extra_channels": model.extra_channels, "sha256": model_sha256(model.path)},
-        **held_provenance(held),
+        "model": _told(settings.model),
+        **held_provenance(settings.held),
         "seconds": round(seconds, 3),
     }
     with whole_folder(out, _KIND) as folder:
@@ -241,7 +222,29 @@ def compare(
         agreement.to_csv(folder / "agreement.tsv", sep="\t", index=False, float_format="%.6f")
         (folder / "comparison.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
         draw_comparison(table, agreement, about, folder / "compare")
-    return CompareSummary(n, len(table), int((table["note"] != "").sum()), seconds, str(chosen))
+    return CompareSummary(n, len(table), int((table["note"] != "").sum()), seconds, about["device"])
+
+
+def _told(model: ModelSpec) -> dict[str, Any]:
+    """Return a model's keys, with the SHA-256 of its file."""
+    more = {"extra_channels": model.extra_channels, "sha256": model_sha256(model.path)}
+    return model.model_dump(mode="json") | more
+
+
+def _given(settings: Comparison, stored: Sequences, n: int, path: Path) -> _Settings:
+    """Load the model, and return what every method is given."""
+    loaded = load_model(settings.model)
+    check_length(stored, input_length(loaded, settings.model), path)
+    check_expected(loaded, settings.model, settings.held)
+    explained = {
+        "target": settings.target,
+        "keep_final_activation": settings.keep_final_activation,
+        "device": chosen_device(settings.device),
+        "precision": settings.precision,
+    }
+    example = torch.from_numpy(onehot_of_codes(stored.codes[:1])).float()
+    inputs = as_tensors(HeldInputs(settings.held, stored).of(range(n)))
+    return _Settings(loaded, example, inputs, explained, settings.steps, settings.batch_size)
 
 
 @dataclass(frozen=True)
@@ -338,12 +341,14 @@ def _share(instances: Instances | None, n: int, length: int) -> float | None:
     return round(float(truth[truth.any(axis=1)].mean()), 6)
 
 
-def _checked_methods(methods: Sequence[str]) -> list[str]:
-    for name in methods:
+def _checked_methods(settings: Comparison) -> list[str]:
+    for name in settings.methods:
         if name not in METHODS:
             raise InputError(
                 f"unknown method {name!r}", where="methods", remedy=f"choose from {', '.join(METHODS)}"
             )
-    if not methods:
+    if not settings.methods:
         raise InputError("no method is given", where="methods", remedy="give at least one")
-    return list(dict.fromkeys(methods))
+    if settings.truth_motifs and settings.truth is None:
+        raise InputError("need a table of positions", where="truth_motifs", remedy="give --truth too")
+    return list(dict.fromkeys(settings.methods))
