@@ -17,7 +17,6 @@ from test_report import report, words_of
 
 from genolift.data.stored_sequences import read_sequence_table
 from genolift.errors import InputError
-from genolift.report import models_section
 from genolift.report.models_section import models_view
 from genolift.report.results import read_results
 from genolift.results.ensemble import write_mean
@@ -81,7 +80,7 @@ def test_the_page_has_a_row_for_each_model_and_says_that_all_is_of_the_mean(
 def test_agreement_is_the_median_correlation_of_the_files(
     made: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(models_section, "_BLOCK_BASES", 5000)
+    monkeypatch.setattr("genolift.results.store.BLOCK_BASES", 5000)
     view = models_view(read_results(made))
     assert view is not None
     scores = []

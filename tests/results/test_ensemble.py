@@ -20,7 +20,6 @@ from safetensors.torch import save_file
 
 from genolift.cli.main import main
 from genolift.models import make_module
-from genolift.results import ensemble
 from genolift.results.store import open_contributions
 from genolift.settings.model import ModelSpec
 from genolift.steps.encode import encode
@@ -139,7 +138,7 @@ def test_each_model_has_a_file_as_if_it_had_been_alone(averaged: Study, tmp_path
 def test_order_of_shards_and_size_of_blocks_do_not_change_the_mean(
     averaged: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ensemble, "_BLOCK_BASES", 7 * LENGTH)
+    monkeypatch.setattr("genolift.results.store.BLOCK_BASES", 7 * LENGTH)
     made = study(tmp_path, windows=True)
     made.aggregate(*reversed(attribute_folds(made)))
     for name in ("shap/seq", "genolift/model_sd", "genolift/model_output", "genolift/key"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from scipy.stats import rankdata
 from sklearn.metrics import average_precision_score
 
 from genolift.errors import InputError
-from genolift.files.whole import existing_file
+from genolift.files.tables import read_table
 
 
 @dataclass(frozen=True)
@@ -118,22 +117,13 @@ def read_instances(path: Path, ids: Sequence[str], length: int, *, motifs: Seque
 
 
 def _read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    file = existing_file(path)
-    try:
-        table = pd.read_csv(file, sep="\t", dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE)
-    except (ValueError, UnicodeError) as error:
-        raise InputError(f"cannot be read as a table ({error})", where=str(file)) from error
-    for name in columns:
-        if name not in table.columns:
-            raise InputError(
-                f"has no column {name!r}", where=str(file), remedy=f"give {', '.join(columns)}, tab-separated"
-            )
+    table = read_table(path, columns, remedy=f"give {', '.join(columns)}, tab-separated")
     for name in ("start", "end"):
         whole = table[name].str.fullmatch(r"\d+")
         if not whole.all():
             line = int((~whole).to_numpy().argmax()) + 2
             raise InputError(
-                f"{name} is {table[name].iloc[line - 2]!r}, not a whole number", where=f"{file}, line {line}"
+                f"{name} is {table[name].iloc[line - 2]!r}, not a whole number", where=f"{path}, line {line}"
             )
     return table.astype({"start": "int64", "end": "int64"})
 

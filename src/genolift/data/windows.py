@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from genolift.data.intervals import Interval
 from genolift.errors import InputError
 
-CENTERS = ("summit", "midpoint")
-
 
 @dataclass(frozen=True)
 class Window:

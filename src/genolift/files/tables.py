@@ -18,7 +18,7 @@ def read_table(
     columns: Sequence[str],
     *,
     numbers: Sequence[str] = (),
-    what: str = "is no table",
+    what: str = "cannot be read as a table",
     remedy: str,
 ) -> pd.DataFrame:
     """Return a tab-separated file, every column as it stands there, but ``numbers`` as float64.

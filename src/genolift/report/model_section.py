@@ -13,7 +13,6 @@ from genolift.files.whole import existing_file
 from genolift.inspection.words import facts
 from genolift.report.results import Results
 from genolift.results.agreement import agreement_in_words
-from genolift.settings.model import ONE_MODEL
 
 FOLDER = "inspection"
 _FORMAT = "genolift-inspection"
@@ -41,17 +40,12 @@ def inspected_views(results: Results) -> tuple[InspectedView, ...]:
         If a file is damaged, or of another model than contributions.h5.
     """
     views = []
-    for name, run in _models(results).items():
+    run = results.run
+    for name, told in (run.models or {run.model_name: run}).items():
         path = results.folder / FOLDER / f"{name}.json"
         if path.exists():
-            views.append(_view(name, path, run))
+            views.append(_view(name, path, told))
     return tuple(views)
-
-
-def _models(results: Results) -> dict[str, Mapping[str, Any]]:
-    if not results.models:
-        return {str(results.provenance.get("model_name") or ONE_MODEL): results.provenance}
-    return {str(model.get("model_name")): model for model in results.provenance.get("models", ())}
 
 
 def _view(name: str, path: Path, run: Mapping[str, Any]) -> InspectedView:
@@ -65,7 +59,7 @@ def _view(name: str, path: Path, run: Mapping[str, Any]) -> InspectedView:
             tuple(found),
             tuple(told["operations"]),
             tuple(told["plan"]),
-            _agreement(run),
+            agreement_in_words(run["model_agreement"]) if "model_agreement" in run else "",
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
@@ -81,14 +75,6 @@ def _view(name: str, path: Path, run: Mapping[str, Any]) -> InspectedView:
                 remedy="run genolift inspect again",
             )
     return view
-
-
-def _agreement(run: Mapping[str, Any]) -> str:
-    """Return how the model agrees with its author's outputs; of one model it is recorded flat."""
-    prefix = "model_agreement_"
-    flat = {key.removeprefix(prefix): value for key, value in run.items() if key.startswith(prefix)}
-    found = run.get("model_agreement") or flat
-    return agreement_in_words(found) if found else ""
 
 
 def _is_checked(key: str) -> bool:

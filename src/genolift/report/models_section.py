@@ -18,7 +18,6 @@ from genolift.report.results import Results
 from genolift.results.convergence import relative_error
 from genolift.results.store import Contributions, open_contributions
 
-_BLOCK_BASES = 2**20
 _SHORT = 12  # characters of a SHA-256, as in a table; what was run has all of them
 
 
@@ -66,7 +65,7 @@ def models_view(results: Results) -> ModelsView | None:
     """
     if not results.models:
         return None
-    told = {str(model.get("model_name")): model for model in results.provenance.get("models", ())}
+    told = results.run.models
     paths = {name: results.folder / "models" / name / "contributions.h5" for name in results.models}
     with ExitStack() as stack:
         files = {name: stack.enter_context(open_contributions(path)) for name, path in paths.items()}
@@ -97,8 +96,7 @@ def _check_run(file: Contributions, path: Path, told: Mapping[str, Any]) -> None
 
 
 def _compared(files: Sequence[Contributions]) -> _Compared:
-    rows = max(1, min(256, _BLOCK_BASES // max(1, files[0].length * len(files))))
-    blocks = [_block(files, slice(start, start + rows)) for start in range(0, files[0].n, rows)]
+    blocks = [_block(files, rows) for rows in files[0].slices(len(files))]
     return _Compared(
         np.concatenate([block.output for block in blocks], axis=1),
         np.concatenate([block.error for block in blocks], axis=1),
@@ -149,11 +147,12 @@ def _spread(results: Results) -> str:
     position = results.scored["peak_position"].to_numpy(dtype=int)
     peak = np.abs(results.scored["peak_contribution"].to_numpy())
     with open_contributions(results.folder / "contributions.h5") as file:
-        rows = max(1, min(256, _BLOCK_BASES // max(1, file.length)))
-        spread = np.empty(file.n)
-        for start in range(0, file.n, rows):
-            block = file["genolift/model_sd"][start : start + rows]
-            spread[start : start + rows] = block[np.arange(len(block)), position[start : start + rows]]
+        spread = np.concatenate(
+            [
+                file["genolift/model_sd"][rows][np.arange(len(position[rows])), position[rows]]
+                for rows in file.slices()
+            ]
+        )
     if not (peak > 0).any():
         return ""
     middle = float(np.median(spread[peak > 0] / peak[peak > 0]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
 import zlib
 from collections.abc import Mapping, Sequence
@@ -15,50 +14,37 @@ import pandas as pd
 from genolift.data.stored_sequences import read_sequence_table
 from genolift.errors import InputError
 from genolift.files.hdf5 import json_object, opened_hdf5, reading, warnings_of
+from genolift.files.tables import read_table
 from genolift.files.whole import existing_file
 from genolift.results.one_run import check_folder
+from genolift.results.provenance import Provenance
 from genolift.results.store import open_contributions
 
 PLUS, MINUS = "+", "-"
 _SCORED = {
-    "text": ("id", "chrom", "strand", "peak_base"),
+    "columns": ("id", "chrom", "strand", "peak_base"),
     "numbers": (
-        "key",
-        "start",
-        "end",
-        "output",
-        "reference_output_mean",
-        "reference_output_sd",
-        "contribution_sum",
-        "convergence_error_max",
-        "convergence_error_relative_max",
-        "standard_error_mean",
-        "peak_position",
-        "peak_contribution",
+        *("key", "start", "end", "output", "reference_output_mean", "reference_output_sd"),
+        *("contribution_sum", "convergence_error_max", "convergence_error_relative_max"),
+        *("standard_error_mean", "peak_position", "peak_contribution"),
     ),
 }
-_MATCHES = tuple(f"match{rank}" for rank in (1, 2, 3))
+_MATCHES = ("match1", "match2", "match3")
 _MOTIFS = {
-    "text": (
-        "motif",
-        "name",
-        "sign",
-        "consensus",
+    "columns": (
+        *("motif", "name", "sign", "consensus"),
         *(f"{match}{end}" for match in _MATCHES for end in ("", "_name", "_strand")),
     ),
     "numbers": (
-        "n_seqlets",
-        "n_hits",
-        "trim_start",
-        "trim_end",
-        *(f"{match}_{end}" for match in _MATCHES for end in ("qvalue",)),
+        *("n_seqlets", "n_hits", "trim_start", "trim_end"),
+        *(f"{match}_qvalue" for match in _MATCHES),
     ),
 }
 _SEQLETS = {
-    "text": ("motif", "id", "chrom", "strand", "match1", "match1_name"),
+    "columns": ("motif", "id", "chrom", "strand", "match1", "match1_name"),
     "numbers": ("key", "start", "end", "genome_start", "genome_end", "contribution", "match1_pvalue"),
 }
-_LOGOS = {"text": ("kind", "name", "orientation", "matrix", "png", "svg"), "numbers": ("focus",)}
+_LOGOS = {"columns": ("kind", "name", "orientation", "matrix", "png", "svg"), "numbers": ("focus",)}
 _HIT_FIELDS = 9
 
 
@@ -86,8 +72,10 @@ class Results:
         What the motif step has to say, such as why TF-MoDISco found nothing; empty if nothing.
     models
         The names of the models that all is the mean over; empty where there is one.
+    run
+        What made ``contributions.h5``.
     provenance
-        What was run, by key.
+        That, and what the other files say of themselves, without levels: what was run, by key.
     """
 
     folder: Path
@@ -101,6 +89,7 @@ class Results:
     hits: pd.DataFrame
     note: str
     models: tuple[str, ...]
+    run: Provenance
     provenance: Mapping[str, Any]
 
 
@@ -118,7 +107,7 @@ def read_results(folder: Path, provenance: Mapping[str, Any] | None = None) -> R
         models, warned = store.models, store.warnings
         check_folder(folder, store)
     numbers = (*_SCORED["numbers"], *(["output_sd"] if models else []))
-    scored = _read_table(folder / "per_sequence.tsv", text=_SCORED["text"], numbers=numbers)
+    scored = _read_table(folder / "per_sequence.tsv", columns=_SCORED["columns"], numbers=numbers)
     kept = sequences.loc[sequences["kept"], "key"].tolist()
     for name, found in (("contributions.h5", keys), ("per_sequence.tsv", scored["key"].astype(int).tolist())):
         if found != kept:
@@ -142,6 +131,7 @@ def read_results(folder: Path, provenance: Mapping[str, Any] | None = None) -> R
         hits=_read_hits(folder / "hits.bed.gz", sequences),
         note=note,
         models=models,
+        run=attributed,
         provenance={
             **_joined(attributed, compared, searched, provenance or {}),
             "warnings": list(dict.fromkeys(warned)),
@@ -149,28 +139,13 @@ def read_results(folder: Path, provenance: Mapping[str, Any] | None = None) -> R
     )
 
 
-def _read_table(path: Path, *, text: Sequence[str], numbers: Sequence[str]) -> pd.DataFrame:
-    """Return the named columns of a tab-separated file, text as it stands there and numbers as float64."""
-    file = existing_file(path)
-    try:
-        # An id may be "NA" or hold a quote: nothing but the tab means anything here.
-        frame = pd.read_csv(file, sep="\t", dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE)
-        for name in (*text, *numbers):
-            if name not in frame.columns:
-                raise ValueError(f"has no column {name!r}")
-        columns = {name: frame[name] for name in text}
-        columns |= {name: _numbers(frame[name]) for name in numbers}
-    except (ValueError, UnicodeError) as error:
-        raise InputError(
-            f"cannot be read as this analysis's table ({error})",
-            where=str(file),
-            remedy="make it anew with the step that writes it (docs/architecture.md)",
-        ) from error
-    return pd.DataFrame(columns)
-
-
-def _numbers(column: pd.Series) -> pd.Series:
-    return pd.to_numeric(column.where(~column.str.lower().isin(("", "nan")))).astype("float64")
+def _read_table(path: Path, *, columns: Sequence[str], numbers: Sequence[str]) -> pd.DataFrame:
+    """Return the named columns of a table, numbers as float64."""
+    remedy = "make it anew with the step that writes it (docs/architecture.md)"
+    frame = read_table(
+        path, columns, numbers=numbers, what="cannot be read as this analysis's table", remedy=remedy
+    )
+    return frame[[*columns, *numbers]]
 
 
 def _attributes(path: Path, prefix: str) -> tuple[dict[str, Any], str]:

@@ -16,13 +16,11 @@ from typing import Any
 import numpy as np
 
 from genolift.errors import InputError
+from genolift.results.provenance import Provenance
 from genolift.results.shards import Head
 from genolift.results.store import Block, Contributions, open_contributions, write_contributions
 from genolift.settings.folder_names import check_model_name
-from genolift.settings.model import ONE_MODEL
 
-_BLOCK_BASES = 2**20
-"""Bases in a block of sequences, whose float64 sums take 0.1 GB however many models there are."""
 _AVERAGED = (
     "shap/seq",
     "projected_shap/seq",
@@ -50,7 +48,7 @@ def by_model(heads: Sequence[Head]) -> dict[str, list[Head]]:
     """
     models: dict[str, list[Head]] = {}
     for head in heads:
-        name = str(head.provenance.get("model_name", ONE_MODEL))
+        name = head.provenance.model_name
         check_model_name(name, head.path)
         models.setdefault(name, []).append(head)
     return dict(sorted(models.items()))
@@ -65,15 +63,16 @@ def check_models_agree(models: Mapping[str, Sequence[Head]]) -> None:
         If two were run on different sequences or references or with different settings, or are the same.
     """
     for (name, (head, *_)), (other, (its_head, *_)) in combinations(models.items(), 2):
-        said, its_said = _settings(head.provenance), _settings(its_head.provenance)
-        for key in sorted(said.keys() | its_said.keys()):
-            if said.get(key) != its_said.get(key):
-                raise InputError(
-                    f"the model {other} was run with {key} {its_said.get(key)}, {name} with {said.get(key)}",
-                    where=its_head.path,
-                    remedy="attribute every model with the same settings, sequences.h5 and references.h5",
-                )
-        if _identity(head.provenance) == _identity(its_head.provenance):
+        one, its = head.provenance, its_head.provenance
+        difference = one.settings.difference(its.settings)
+        if difference is not None:
+            key, said, its_said = difference
+            raise InputError(
+                f"the model {other} was run with {key} {its_said}, {name} with {said}",
+                where=its_head.path,
+                remedy="attribute every model with the same settings, sequences.h5 and references.h5",
+            )
+        if one.identity == its.identity:
             raise InputError(
                 f"the models {name} and {other} are the same", where=its_head.path, remedy="give each once"
             )
@@ -89,15 +88,16 @@ def write_mean(files: Mapping[str, Path], out: Path) -> None:
     with ExitStack() as stack:
         models = {name: stack.enter_context(open_contributions(path)) for name, path in files.items()}
         one = next(iter(models.values()))
-        rows = max(1, min(256, _BLOCK_BASES // max(1, one.length)))
-        starts = range(0, one.n, rows)
         write_contributions(
             out,
-            (_mean_of_block(list(models.values()), slice(start, start + rows)) for start in starts),
+            (_mean_of_block(list(models.values()), rows) for rows in one.slices()),
             n=one.n,
             length=one.length,
             r=one.r,
-            provenance=_provenance(models),
+            provenance=Provenance.of_models(
+                [model.provenance for model in models.values()],
+                [model.digest for model in models.values()],
+            ),
             chromosomes=one.chromosomes,
             models=tuple(models),
         )
@@ -121,35 +121,3 @@ def _mean_of_block(models: Sequence[Contributions], rows: slice) -> Block:
     outputs = np.stack([model["genolift/output"][rows] for model in models], axis=1)
     spread = np.sqrt(squares / (len(models) - 1))
     return block | mean | {"genolift/model_sd": spread, "genolift/model_output": outputs}
-
-
-def _provenance(models: Mapping[str, Contributions]) -> dict[str, Any]:
-    """Return the provenance that models share, and under ``models`` each one's own and its file's digest."""
-    told = [model.provenance for model in models.values()]
-    return {
-        **_settings(told[0]),
-        "seconds": round(sum(model.get("seconds", 0) for model in told), 3),
-        "shards": sum(model.get("shards", 1) for model in told),
-        "models": [
-            {key: value for key, value in model.provenance.items() if _is_own(key)}
-            | {"seconds": model.provenance.get("seconds"), "contributions_digest": model.digest}
-            for model in models.values()
-        ],
-    }
-
-
-def _is_own(key: str) -> bool:
-    """Whether a key of a run's provenance describes its model, and so may differ between models."""
-    return key.startswith("model") or key == "stepped_over"
-
-
-def _settings(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a run's provenance without its model, its shards and its time."""
-    apart = ("seconds", "shard", "shards")
-    return {key: value for key, value in provenance.items() if not _is_own(key) and key not in apart}
-
-
-def _identity(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a model's identity, which does not depend on its name or its files' names."""
-    names = ("model", "model_name", "model_weights", "model_custom_layers", "model_expect", "model_agreement")
-    return {key: value for key, value in provenance.items() if _is_own(key) and key not in names}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from genolift.errors import InputError
+from genolift.results.provenance import Provenance
 from genolift.results.scores_check import check_scores
 from genolift.results.store import Block, open_contributions, write_contributions
 
@@ -23,7 +23,7 @@ class Head:
     key: NDArray[np.int64]
     length: int
     r: int
-    provenance: dict[str, Any]
+    provenance: Provenance
     chromosomes: dict[str, int]
 
 
@@ -39,12 +39,6 @@ def read_heads(shards: Sequence[str | os.PathLike[str]]) -> list[Head]:
 
 def merge_shards(heads: Sequence[Head], out: str | os.PathLike[str]) -> None:
     """Write contributions.h5 from shards that passed `check_shards`."""
-    seconds = sum(head.provenance.get("seconds", 0) for head in heads)
-    provenance = {**heads[0].provenance, "seconds": round(seconds, 3), "shards": len(heads)}
-    provenance.pop("shard", None)  # absent if a merged file is given as the only shard
-    if "model_agreement" in provenance:  # which may be rounded differently on another machine
-        found = [head.provenance["model_agreement"] for head in heads]
-        provenance["model_agreement"] = max(found, key=lambda agreement: agreement["error"])
 
     def blocks() -> Iterator[Block]:
         for head in heads:
@@ -59,12 +53,9 @@ def merge_shards(heads: Sequence[Head], out: str | os.PathLike[str]) -> None:
         n=sum(len(head.key) for head in heads),
         length=heads[0].length,
         r=heads[0].r,
-        provenance=provenance,
+        provenance=Provenance.of_shards([head.provenance for head in heads]),
         chromosomes=heads[0].chromosomes,
     )
-
-
-_PER_SHARD = {"seconds", "shard", "shards", "model_agreement"}
 
 
 def check_shards(heads: Sequence[Head], keys: NDArray[np.int64], called: str = "the shards") -> None:
@@ -77,17 +68,15 @@ def check_shards(heads: Sequence[Head], keys: NDArray[np.int64], called: str = "
     """
     one = heads[0]
     for head in heads[1:]:
-        for name in sorted((head.provenance.keys() | one.provenance.keys()) - _PER_SHARD):
-            said, other = head.provenance.get(name), one.provenance.get(name)
-            if said != other:
-                key, said, other = _difference(name, said, other)
-                named = " (for several models, give each its --model-name)"
-                raise InputError(
-                    f"was made with {key} {said}, {one.path} with {other}",
-                    where=head.path,
-                    remedy="remove the shards and attribute again"
-                    + (named if name.startswith("model") else ""),
-                )
+        difference = head.provenance.run.difference(one.provenance.run)
+        if difference is not None:
+            key, said, other = difference
+            named = " (for several models, give each its --model-name)" if key.startswith("model") else ""
+            raise InputError(
+                f"was made with {key} {said}, {one.path} with {other}",
+                where=head.path,
+                remedy=f"remove the shards and attribute again{named}",
+            )
     found = np.concatenate([head.key for head in heads])
     if np.array_equal(found, keys):
         return
@@ -98,11 +87,3 @@ def check_shards(heads: Sequence[Head], keys: NDArray[np.int64], called: str = "
         what = f"{called} hold {len(found)} sequences, not the {len(keys)} that are kept"
     where = ", ".join(head.path for head in heads)
     raise InputError(what, where=where, remedy="give every shard of these sequences once")
-
-
-def _difference(name: str, one: Any, other: Any) -> tuple[str, Any, Any]:
-    """Return the name of what differs and its two values; for mappings, of their first differing entry."""
-    if not (isinstance(one, Mapping) and isinstance(other, Mapping)):
-        return name, one, other
-    key = min(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))
-    return f"{name} {key}", one.get(key, "none"), other.get(key, "none")

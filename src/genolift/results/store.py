@@ -30,9 +30,12 @@ from genolift.files.hdf5 import (
     warnings_of,
 )
 from genolift.files.hdf5_writing import whole_hdf5
+from genolift.results.provenance import Provenance
 
 FORMAT, VERSION = "genolift-contributions", 1
 _CHUNK_BYTES = 2**20
+BLOCK_BASES = 2**20
+"""Bases of the rows that are read at once: 0.1 GB as sums in float64."""
 
 Block = Mapping[str, NDArray[Any]]
 """Rows of some sequences: an array for each name of the file's layout."""
@@ -129,7 +132,7 @@ class Contributions:
         missing = [name for name in self.layout if not isinstance(file.get(name), h5py.Dataset)]
         if missing:
             raise ValueError(f"it has no {missing[0]}")
-        self.provenance = json_object(file, "provenance")
+        self.provenance = Provenance(json_object(file, "provenance"))
         self.warnings = warnings_of(file)
         self.chromosomes: dict[str, int] = json_object(file, "chromosomes")
         self.models = tuple(map(str, file["genolift/model_output"].attrs["models"])) if several else ()
@@ -155,6 +158,11 @@ class Contributions:
 
     def __getitem__(self, name: str) -> Rows:
         return self._datasets[name]
+
+    def slices(self, files: int = 1) -> Iterator[slice]:
+        """Yield slices of rows that together are all, of as many bases as fit memory of so many files."""
+        rows = max(1, min(256, BLOCK_BASES // max(1, self.length * files)))
+        return (slice(start, start + rows) for start in range(0, self.n, rows))
 
     def blocks(self, rows: int = 256) -> Iterator[dict[str, NDArray[Any]]]:
         """Yield every dataset of ``rows`` sequences at a time."""

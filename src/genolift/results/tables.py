@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from genolift.data.alphabet import BASES, codes_of_onehot
+from genolift.files.tables import write_table
 from genolift.files.whole import whole_file
 from genolift.results.convergence import relative_error
 from genolift.results.store import Contributions
@@ -85,9 +85,7 @@ def _of_models(block: dict[str, NDArray[Any]], models: tuple[str, ...]) -> dict[
 def write_per_sequence(path: Path, frame: pd.DataFrame) -> None:
     """Write ``per_sequence.tsv``."""
     with whole_file(path) as beside:
-        frame.to_csv(
-            beside, sep="\t", index=False, quoting=csv.QUOTE_NONE, lineterminator="\n", float_format="%.7g"
-        )
+        write_table(beside, frame, number_format="%.7g")
 
 
 def _schema(several: bool) -> pa.Schema:
