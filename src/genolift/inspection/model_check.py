@@ -81,11 +81,11 @@ def check_model(
     Parameters
     ----------
     model
-        Takes (row, 4, position) and what is held.
+        Takes (row, 4, position) and its extra inputs.
     onehot
         float (row, 4, position), two rows or more.
     held
-        What the model takes behind the bases, rows first.
+        The model's extra inputs, rows first.
     names
         Of the rows, for messages.
     device
@@ -108,7 +108,7 @@ def check_model(
 def check_target(explainer: Explainer, onehot: Tensor, held: Sequence[Tensor]) -> None:
     """Raise `InputError` if what is explained is the same for some sequences and for random ones.
 
-    Arguments as in `check_model`; what is held of the first sequence goes with the random ones.
+    Arguments as in `check_model`; the extra inputs of the first sequence go with the random ones.
     """
     first = None
     for number in range(len(onehot) + _RANDOM):  # one by one, since few are looked at, and one may be long

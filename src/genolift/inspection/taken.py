@@ -59,7 +59,7 @@ class Taken:
     inputs: tuple[Input, ...]
     layout: Layout
     held: tuple[Tensor, ...]
-    """One row of what it is given beside the bases."""
+    """One row of each of its extra inputs."""
     notes: tuple[str, ...] = ()
 
 

@@ -40,7 +40,7 @@ _UNEQUAL = (
 )
 
 Run = Callable[[Tensor], object]
-"""The model on its first input, (row, *axes), with its others held."""
+"""Runs the model on its first input, (row, *axes), with the same extra inputs each time."""
 
 
 @dataclass(frozen=True)
