@@ -217,11 +217,7 @@ def compare(settings: Comparison, *, sequences: Path, references: Path, out: Pat
         **held_provenance(settings.held),
         "seconds": round(seconds, 3),
     }
-    with whole_folder(out, _KIND) as folder:
-        table.to_csv(folder / "methods.tsv", sep="\t", index=False, float_format="%.6g")
-        agreement.to_csv(folder / "agreement.tsv", sep="\t", index=False, float_format="%.6f")
-        (folder / "comparison.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-        draw_comparison(table, agreement, about, folder / "compare")
+    _write(out, table, agreement, about)
     return CompareSummary(n, len(table), int((table["note"] != "").sum()), seconds, about["device"])
 
 
@@ -229,6 +225,14 @@ def _told(model: ModelSpec) -> dict[str, Any]:
     """Return a model's keys, with the SHA-256 of its file."""
     more = {"extra_channels": model.extra_channels, "sha256": model_sha256(model.path)}
     return model.model_dump(mode="json") | more
+
+
+def _write(out: Path, table: pd.DataFrame, agreement: pd.DataFrame, about: Mapping[str, Any]) -> None:
+    with whole_folder(out, _KIND) as folder:
+        table.to_csv(folder / "methods.tsv", sep="\t", index=False, float_format="%.6g")
+        agreement.to_csv(folder / "agreement.tsv", sep="\t", index=False, float_format="%.6f")
+        (folder / "comparison.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+        draw_comparison(table, agreement, about, folder / "compare")
 
 
 def _given(settings: Comparison, stored: Sequences, n: int, path: Path) -> _Settings:
