@@ -112,7 +112,7 @@ def test_an_output_that_is_not_finite_is_named_by_its_sequence_under_threads() -
     x = onehot(5)
     x[3, 0] = 0
     with threads(2):
-        with pytest.raises(genolift.InputError, match="sequence 3: the model's output is NaN") as caught:
+        with pytest.raises(genolift.InputError, match="sequence 3: the model's output is infinite") as caught:
             genolift.deeplift(Log(), x, onehot(2, seed=1), batch_size=1, precision="float64")
         # Also while the error, and with it every frame, is still held.
         assert torch.get_num_threads() == 2, caught
