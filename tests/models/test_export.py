@@ -86,11 +86,12 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def saved(folder: Path, name: str, **more: Any) -> ModelSpec:
+def saved(folder: Path, name: str, *, extra_channels: int = 0, **more: Any) -> ModelSpec:
     torch.manual_seed(0)
     model = make_module(f"{folder}/model.py:{name}", {})
     torch.save(model.state_dict(), folder / "weights.pt")
-    return ModelSpec(path=str(folder / "weights.pt"), class_name=f"{folder}/model.py:{name}", **more)
+    spec = ModelSpec(path=str(folder / "weights.pt"), class_name=f"{folder}/model.py:{name}", **more)
+    return spec.with_channels(extra_channels)
 
 
 def written(spec: ModelSpec, folder: Path) -> Any:

@@ -35,6 +35,7 @@ def test_a_model_is_told_as_it_was_given() -> None:
     given = {"path": "a.pt", "class": "a.py:Model", "arguments": {"width": 3}, "axes": "length,bases"}
     assert ModelSpec.of(given).keys() == given
     assert ModelSpec.of(Path("a.pt")) == ModelSpec(path="a.pt")
+    assert ModelSpec.of({"path": "a.pt", "extra_channels": 2}).extra_channels == 2
     with pytest.raises(InputError, match=r"^model\.pth: unknown key; did you mean 'path'\?$"):
         ModelSpec.of({"pth": "a.pt"})
     with pytest.raises(InputError, match=r"^model\.class_name: unknown key; did you mean 'class'"):

@@ -183,7 +183,8 @@ class ModelSpec(Section):
 
     @classmethod
     def of(cls, spec: str | Path | Mapping[str, Any] | ModelSpec) -> ModelSpec:
-        """Return the model that a path names, or the keys of the config's section ``model``.
+        """Return the model of a path, or of the keys of the config's section ``model``; in Python with
+        ``extra_channels``, their number, too.
 
         Raises
         ------
@@ -194,9 +195,11 @@ class ModelSpec(Section):
             return spec
         if isinstance(spec, str | Path):
             return cls(path=str(spec))
-        if isinstance(spec, Mapping):
-            spec = {name: value for name, value in spec.items() if value is not None}
-        return checked(cls, spec, "model")
+        if not isinstance(spec, Mapping):
+            return checked(cls, spec, "model")
+        keys = {name: value for name, value in spec.items() if value is not None}
+        extra = keys.pop("extra_channels", 0)
+        return checked(cls, keys, "model").with_channels(extra)
 
     @model_validator(mode="after")
     def _has_a_class(self, info: ValidationInfo) -> ModelSpec:
