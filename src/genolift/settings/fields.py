@@ -41,7 +41,7 @@ class Section(BaseModel):
     """Some keys: no others, each of its own type. A section that is left empty has its defaults."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_by_name=True
+        defer_build=True, frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_by_name=True
     )
 
     @model_validator(mode="before")
