@@ -91,7 +91,9 @@ def models_view(results: Results) -> ModelsView | None:
 def _check_run(file: Contributions, path: Path, told: Mapping[str, Any]) -> None:
     if file.digest != told.get("contributions_digest"):
         raise InputError(
-            "is of another run than contributions.h5", where=str(path), remedy="run genolift aggregate again"
+            "belongs to another run than contributions.h5",
+            where=str(path),
+            remedy="run genolift aggregate again",
         )
 
 
