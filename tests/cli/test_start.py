@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 
@@ -12,24 +11,6 @@ from genolift.cli.commands import COMMANDS, overview
 from genolift.cli.main import HELP
 
 HEAVY = ("torch", "numpy", "pandas", "h5py", "yaml", "numba")
-
-
-def cpu_seconds(*arguments: str, enough: float) -> float:
-    """Return the CPU time of a command, the least of some runs: others make it wait for the memory."""
-    least = float("inf")
-    for _ in range(8):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([sys.executable, "-m", "genolift", *arguments], capture_output=True, check=True)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        least = min(least, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-        if least <= enough:
-            break
-    return least
-
-
-@pytest.mark.parametrize(("arguments", "most"), [("--help", 0.1), ("attribute --help", 0.4)])
-def test_help_is_there_at_once(arguments: str, most: float) -> None:
-    assert cpu_seconds(*arguments.split(), enough=most) <= most
 
 
 def test_the_text_of_help_is_that_of_the_commands() -> None:

@@ -364,7 +364,10 @@ def test_a_bad_letter_is_refused_inside_a_window_only(step: Step) -> None:
         ({"genome": GENOME}, "sequences: there are no sequences"),
         ({"bed": "chr1\t1\t2\n", "genome": GENOME}, "in.bed: windows need a length"),
         ({"fasta": FASTA, "length": 0}, "length: 0 is less than 1"),
-        ({"fasta": FASTA, "max_n_fraction": 10.0}, "max_n_fraction: 10.0 is more than 1.0"),
+        (
+            {"fasta": FASTA, "max_n_fraction": 10.0},
+            "max_n_fraction: 10.0 is more than 1; give a number",
+        ),
         ({"fasta": FASTA, "center": "middle"}, 'center: "middle" is no choice; give one of summit, midpoint'),
         ({"fasta": FASTA, "missing_chromosomes": "skip"}, 'missing_chromosomes: "skip" is no choice'),
         ({"fasta": Path("nowhere.fa")}, "nowhere.fa: no such file"),
