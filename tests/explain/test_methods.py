@@ -336,6 +336,23 @@ def test_mutagenesis_is_computed_in_the_precision_asked_for(precision: str, near
     assert other.dtype == (torch.float64 if precision == "float64" else torch.float32)
 
 
+def test_mutagenesis_in_bfloat16_rounds_a_layer_that_a_batch_norm_is_folded_into() -> None:
+    class Normalised(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.norm = nn.Conv1d(4, 8, 5), nn.BatchNorm1d(8)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.norm(self.conv(x)).square().mean((1, 2))[:, None]
+
+    model, x = seeded(Normalised), onehot(2)
+    half, single = (
+        genolift.in_silico_mutagenesis(model, x, precision=precision, device="cpu").output
+        for precision in ("bfloat16", "float32")
+    )
+    assert float((half - single).abs().max()) > 1e-5
+
+
 def test_mutagenesis_compares_with_nothing_and_says_so() -> None:
     result = genolift.in_silico_mutagenesis(network(), onehot(2), device="cpu")
     assert result.reference_output.shape == result.convergence_error.shape == (2, 0)

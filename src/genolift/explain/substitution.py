@@ -26,7 +26,8 @@ class ForwardOnly(Explainer):
             if operation.name in self.graph.dependent:
                 with suppress(UnsupportedOperation):
                     kind = kind_of(operation, self.graph.dependent)
-                    steps += [Step(operation, kind, None, "")] if kind.weighted else []
+                    # A layer that a batch norm is folded into takes the batch norm's step.
+                    steps += [Step(operation, kind, None, "")] if kind.looked_through else []
         self.plan = Plan(self.graph, rule, tuple(steps), frozenset(), uses_reference=False)
         half = self.precision == "bfloat16"
         self.runner = Runner(self.plan, self.device, self.dtype, half_precision=half)
