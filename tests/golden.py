@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from ctcf_model import CTCF
+from genolift.steps.trial_sequences import Source, trial_sequences
 from numpy.typing import NDArray
 from one_operation import Made, make, multipliers_of, named
 from operation_table import ROWS, Draw, Row
@@ -26,7 +27,6 @@ from torch import Tensor
 
 import genolift
 from genolift.data.alphabet import onehot_of_codes
-from genolift.steps.trial_sequences import Source, trial_sequences
 
 Arrays = dict[str, NDArray[np.floating]]
 EXAMPLES = 6
