@@ -17,16 +17,17 @@ from typing import Any
 import numpy as np
 import torch
 from ctcf_model import CTCF
-from genolift.steps.trial_sequences import Source, trial_sequences
 from numpy.typing import NDArray
 from one_operation import Made, make, multipliers_of, named
 from operation_table import ROWS, Draw, Row
 from paper import RULES, channels_first, flat_reference, paper_model
 from places import SHARED
+from run_steps import source_of
 from torch import Tensor
 
 import genolift
 from genolift.data.alphabet import onehot_of_codes
+from genolift.steps.encode import trial_sequences
 
 Arrays = dict[str, NDArray[np.floating]]
 EXAMPLES = 6
@@ -85,7 +86,7 @@ def paper() -> Arrays:
 
 def _windows(genome: Path, bed: Path, length: int, n: int) -> Tensor:
     """Return the first windows that encode keeps, (sequence, 4, position)."""
-    found = trial_sequences(Source(bed=bed, genome=genome, length=length), n)
+    found = trial_sequences(source_of(bed=bed, genome=genome, length=length), n)
     return torch.from_numpy(onehot_of_codes(found.codes)).float()
 
 
