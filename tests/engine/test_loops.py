@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor
 
-from genolift.engine.backends import fused, loops
-from genolift.engine.rules.rules import RESCALE, REVEALCANCEL, Function, Multipliers, Rule
+from genolift.engine.backends import loops
+from genolift.engine.rules.rules import RESCALE, REVEALCANCEL, Change, Function
 
 N, R = 3, 4
 RELU = Function(torch.relu, lambda z: (z > 0).to(z.dtype), None)
@@ -66,15 +65,8 @@ class Values:
     def rows(self, tensor: Tensor) -> Tensor:
         return tensor.expand(N, self.r, *tensor.shape[2:]).flatten(0, 2)
 
-    def by_formula(
-        self, rule: Rule, of_y: Multipliers, spread: Tensor | None = None, *, compiled: bool = False
-    ) -> Multipliers:
-        """Return the multipliers of relu's input as a GPU computes them."""
-        formula = fused.fused_relu if compiled else fused.relu_passed_back
-        a, b = (None if each is None else self.faced(each) for each in of_y)
-        spread = None if spread is None else self.faced(spread)
-        a, b = formula(rule, self.faced_x(), self.faced_x0(), (a, b), spread)
-        return self.rows(a), None if b is None else self.rows(b)
+    def change(self, function: Function) -> Change:
+        return function.changed(self.faced_x(), self.faced_x0())
 
 
 def near(dtype: torch.dtype) -> dict[str, float]:
@@ -91,10 +83,8 @@ every_side = pytest.mark.parametrize(("k", "shared"), [(1, False), (1, True), (3
 @every_side
 def test_rescale_of_relu_is_that_of_the_rule(layout: str, dtype: torch.dtype, k: int, shared: bool) -> None:
     values = Values(layout, dtype, k, shared)
-    x, x0 = values.faced_x(), values.faced_x0()
-    expected = values.rows(RESCALE.multiply(RELU, x, x0, x.relu(), x0.relu(), values.faced(values.a)))
+    expected = values.rows(RESCALE.multiply(values.change(RELU), values.faced(values.a)))
     torch.testing.assert_close(values.facing.rescale_relu(values.a), expected, **near(dtype))
-    torch.testing.assert_close(values.by_formula(RESCALE, (values.a, None))[0], expected, **near(dtype))
 
 
 @every_layout
@@ -105,17 +95,12 @@ def test_reveal_cancel_of_relu_is_that_of_the_rule(
     layout: str, dtype: torch.dtype, k: int, shared: bool, split: bool
 ) -> None:
     values = Values(layout, dtype, k, shared)
-    x, x0 = values.faced_x(), values.faced_x0()
     spread, a, b = (values.faced(each) for each in (values.spread, values.a, values.b))
-    m_plus, m_minus, *_ = REVEALCANCEL.parts(RELU, x, x0, x.relu(), x0.relu(), spread)
+    m_plus, m_minus, *_ = REVEALCANCEL.parts(values.change(RELU), spread)
     plus, minus = m_plus * (a + b if split else a), m_minus * (a - b if split else a)
-    of_y = values.a, values.b if split else None
-    for mean, half in (
-        values.facing.reveal_cancel_relu(values.spread, *of_y),
-        values.by_formula(REVEALCANCEL, of_y, values.spread),
-    ):
-        torch.testing.assert_close(mean, values.rows((plus + minus) / 2), **near(dtype))
-        torch.testing.assert_close(half, values.rows((plus - minus) / 2), **near(dtype))
+    mean, half = values.facing.reveal_cancel_relu(values.spread, values.a, values.b if split else None)
+    torch.testing.assert_close(mean, values.rows((plus + minus) / 2), **near(dtype))
+    torch.testing.assert_close(half, values.rows((plus - minus) / 2), **near(dtype))
 
 
 @every_layout
@@ -125,10 +110,7 @@ def test_rescale_of_a_curved_function_is_that_of_the_rule(
     layout: str, dtype: torch.dtype, k: int, shared: bool
 ) -> None:
     values = Values(layout, dtype, k, shared)
-    x, x0 = values.faced_x(), values.faced_x0()
-    expected = values.rows(
-        RESCALE.multiply(SIGMOID, x, x0, x.sigmoid(), x0.sigmoid(), values.faced(values.a))
-    )
+    expected = values.rows(RESCALE.multiply(values.change(SIGMOID), values.faced(values.a)))
     result, tiny = values.facing.rescale(SIGMOID, values.x.sigmoid(), values.x0.sigmoid(), values.a)
     assert tiny
     missing = result.isnan()
@@ -144,35 +126,3 @@ def test_sizes_and_signs_of_differences_are_those_of_torch(layout: str, k: int, 
     dx = values.rows(values.faced_x() - values.faced_x0())
     torch.testing.assert_close(values.facing.size_of_difference(), dx.abs())
     torch.testing.assert_close(values.facing.add_signed(values.a, values.b), values.a + dx.sign() * values.b)
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(shutil.which("g++") is None, reason="torch's compiler needs g++")
-def test_what_torch_compiles_is_what_is_written() -> None:
-    values = Values("contiguous", torch.float32)
-    for rule, of_y, spread in (
-        (RESCALE, (values.a, None), None),
-        (REVEALCANCEL, (values.a, None), values.spread),
-        (REVEALCANCEL, (values.a, values.b), values.spread),
-    ):
-        written = values.by_formula(rule, of_y, spread)
-        compiled = values.by_formula(rule, of_y, spread, compiled=True)
-        torch.testing.assert_close(compiled, written)
-    assert fused._compiled() != [fused.relu_passed_back], "it did not compile"
-
-
-def test_what_cannot_be_compiled_is_computed_as_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(formula: object, **options: object) -> Callable[..., Tensor]:
-        def fail(*arguments: Tensor) -> Tensor:
-            raise RuntimeError("no compiler")
-
-        return fail
-
-    monkeypatch.setattr(torch, "compile", broken)
-    fused._compiled.cache_clear()
-    values = Values("contiguous", torch.float32)
-    expected, _ = values.by_formula(RESCALE, (values.a, None))
-    for _ in range(2):
-        found, _half = values.by_formula(RESCALE, (values.a, None), compiled=True)
-        torch.testing.assert_close(found, expected)
-    fused._compiled.cache_clear()

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
-from typing import Any
 
 import pytest
 import torch
@@ -14,8 +13,6 @@ from torch import Tensor, nn
 
 import genolift
 from genolift.engine.backends.choice import Forms, forms_for
-from genolift.engine.backends.fused import relu_passed_back
-from genolift.engine.rules.rules import Multipliers
 from genolift.engine.run.run import Runner
 from genolift.explain.attribution import Explainer
 
@@ -245,22 +242,3 @@ def test_loops_of_half_precision_give_what_is_computed_without_them(shared: bool
     fast = explained(forms_for(CPU), "rescale", shared, "bfloat16")
     plain = explained(WITHOUT["half_loops"], "rescale", shared, "bfloat16")
     assert float((fast - plain).abs().max() / plain.abs().max()) < 0.02
-
-
-@pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("shared", [False, True])
-def test_the_formulas_of_a_gpu_give_what_the_loops_of_a_cpu_give(
-    rule: str, shared: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    used = []
-
-    def formula(*arguments: Any) -> Multipliers:
-        used.append(arguments)
-        return relu_passed_back(*arguments)
-
-    by_loops = explained(forms_for(CPU), rule, shared)
-    monkeypatch.setattr("genolift.engine.kinds.elementwise.fused_relu", formula)
-    monkeypatch.setattr(Forms, "compiles", lambda self, pairs: True)
-    by_formulas = explained(WITHOUT["loops"], rule, shared)
-    assert used
-    torch.testing.assert_close(by_formulas, by_loops, rtol=1e-9, atol=1e-12)

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from genolift.engine.graph.decomposition import TAKEN_APART
-from genolift.engine.graph.graph import SHAPE_ONLY, Result, aten
-from genolift.engine.registry import FIRST, JOINT, PRODUCTS, RECURRENT, SUMS, SUMS_BUT, named
+from genolift.engine.graph.graph import SHAPE_ONLY, aten, named, operation_of
+from genolift.engine.registry import FIRST, JOINT, PRODUCTS, RECURRENT, SUMS, SUMS_BUT
 from genolift.engine.torch_internals import every_operation
 
 
@@ -95,7 +95,7 @@ def _registered() -> Iterator[tuple[Any, tuple[str, str]]]:
     several = "credit to each by its Shapley value where several arguments depend on the input"
     for table in (FIRST, SUMS, RECURRENT):
         for operation, kind in table.items():
-            yield _plain(operation), (kind.label, kind.note())
+            yield operation_of(operation), (kind.label, kind.note())
     for operation, kind in JOINT.items():
         yield operation, (kind.label, f"{kind.note()}; {several}".removeprefix("; "))
     for operation, linear in SUMS_BUT.items():
@@ -107,10 +107,6 @@ def _registered() -> Iterator[tuple[Any, tuple[str, str]]]:
         yield operation, (product.label, note.removesuffix(": "))
     for operation in SHAPE_ONLY:
         yield operation, ("constant", "reads shapes only")
-
-
-def _plain(operation: Any) -> Any:
-    return operation.operation if isinstance(operation, Result) else operation
 
 
 def _not_registered(operation: Any) -> tuple[str, str]:

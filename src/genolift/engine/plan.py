@@ -10,9 +10,17 @@ from typing import Any
 
 import torch
 
-from genolift.engine.graph.graph import Graph, Name, Operation, UnsupportedOperation, aten, with_dependence
+from genolift.engine.graph.graph import (
+    Graph,
+    Name,
+    Operation,
+    UnsupportedOperation,
+    aten,
+    following,
+    with_dependence,
+)
 from genolift.engine.kinds.kind import Kind, Step
-from genolift.engine.registry import MOVES, kind_of, only_moves
+from genolift.engine.registry import MOVES, kind_of, kind_or_any, only_moves
 from genolift.engine.rules.composites import composite_named
 from genolift.errors import InputError
 
@@ -122,7 +130,9 @@ def make_plan(graph: Graph, rule: str) -> Plan:
         chosen, reason = kind.rule(composite, partial(weighted_layers_before, operation, graph, kinds))
         steps.append(Step(operation, kind, chosen, reason))
     base = composite.rule
-    return Plan(graph, rule, tuple(steps), _carriers(steps), base.uses_reference, base.share_of_product)
+    return Plan(
+        graph, rule, tuple(steps), _carriers(graph, steps), base.uses_reference, base.share_of_product
+    )
 
 
 def _kind(operation: Operation, graph: Graph, types: Mapping[Name, torch.dtype | None]) -> Kind:
@@ -140,61 +150,38 @@ def _refuse_functions_of_complex(
     if not kind.takes_complex and any(each and each.is_complex for each in read):
         raise UnsupportedOperation(
             f"no exact rule is known for the operation {operation.title} of complex numbers",
-            where=operation.source or f"model, value {operation.name}",
+            where=operation.where,
             remedy="write it with their real and imaginary parts, which torch.view_as_real gives",
         )
 
 
 def _values_after(graph: Graph) -> set[Name]:
     """Return the values that depend on the one that contributions are read at."""
-    if graph.read == graph.input:
-        return set(graph.dependent) - {graph.input}
-    after = {graph.read}
-    for operation in graph.operations:
-        if operation.name in graph.dependent and after.intersection(operation.inputs):
-            after.add(operation.name)
-    return after - {graph.read}
+    dependent = (operation for operation in graph.operations if operation.name in graph.dependent)
+    return following({graph.read}, dependent) - {graph.read}
 
 
 def weighted_layers_before(operation: Operation, graph: Graph, kinds: Mapping[Name, Kind]) -> set[str]:
     """Return the kinds of weighted layer that feed an activation, looking through what only moves,
     scales or adds values (batch norm, dropout, reshapes, pooling by the mean).
     """
-    by_name = {op.name: op for op in graph.operations}
-    found: set[str] = set()
-    ahead, seen = list(operation.inputs), set()
-    while ahead:
-        name = ahead.pop()
-        if name in seen or name not in kinds:
-            continue
-        seen.add(name)
-        kind = kinds[name]
-        if kind.weighted:
-            found.add(kind.weighted)
-        elif kind.looked_through:
-            ahead.extend(by_name[name].inputs)
-    return found
+    other = Kind()  # of what does not depend on the input, or is refused
+    found = graph.before(operation.inputs, lambda each: kinds.get(each.name, other).looked_through)
+    layers = (kinds.get(each.name, other).weighted for each in found)
+    return {layer for layer in layers if layer}
 
 
-def _carriers(steps: list[Step]) -> frozenset[Name]:
+def _carriers(graph: Graph, steps: list[Step]) -> frozenset[Name]:
     """Return the values that need their spread: those between a weighted layer and a rule of parts."""
-    by_name = {step.operation.name: step for step in steps}
-    carriers: set[Name] = set()
-    ahead = [
+    kinds = {step.operation.name: step.kind for step in steps if step.kind.carries_spread}
+    wanted = [
         name
         for step in steps
         if step.kind.carries_spread and step.rule is not None and step.rule.uses_spread
         for name in step.operation.inputs
     ]
-    while ahead:
-        name = ahead.pop()
-        step = by_name.get(name)
-        if step is None or name in carriers or not step.kind.carries_spread:
-            continue
-        carriers.add(name)
-        if not step.kind.weighted:
-            ahead.extend(step.operation.inputs)
-    return frozenset(carriers)
+    found = graph.before(wanted, lambda each: each.name in kinds and not kinds[each.name].weighted)
+    return frozenset(operation.name for operation in found if operation.name in kinds)
 
 
 _FINAL: Mapping[Any, str] = {
@@ -236,15 +223,11 @@ def step_over_final_activation(graph: Graph) -> tuple[Graph, str]:
 
 def _final_activations(graph: Graph) -> set[Name]:
     """Return the sigmoids and softmaxes that reach the output by moves alone, whatever path they take."""
-    users: dict[Name, set[Name]] = {}
-    for operation in graph.operations:
-        for name in operation.inputs:
-            users.setdefault(name, set()).add(operation.name)
     moved: set[Name] = set()
     finals: set[Name] = set()
     for operation in reversed(graph.operations):
-        users_of_it = users.get(operation.name, set())
-        if operation.name != graph.output and not (users_of_it and users_of_it <= moved):
+        users = {user.name for user in graph.users[operation.name]}
+        if operation.name != graph.output and not (users and users <= moved):
             continue
         if operation.target in _FINAL:
             finals.add(operation.name)
@@ -259,28 +242,21 @@ def behind_last_convolution(graph: Graph) -> Name | None:
 
     Batch norm, dropout and the like are looked through; None where there is no convolution.
     """
-    last: Operation | None = None
-    for operation in graph.operations:
-        if operation.target is aten.convolution.default and operation.name in graph.dependent:
-            last = operation
+    convolutions = (
+        operation
+        for operation in reversed(graph.operations)
+        if operation.target is aten.convolution.default and operation.name in graph.dependent
+    )
+    last = next(convolutions, None)
     if last is None:
         return None
     name = last.name
-    while True:
-        users = [operation for operation in graph.operations if name in operation.inputs]
-        if len(users) != 1:
-            return last.name
-        kind = _kind_or_none(users[0], graph)
-        if kind is not None and kind.activation:
-            return users[0].name
-        through = kind is not None and kind.looked_through and not kind.weighted
-        if not through or users[0].row_numel != last.row_numel:
-            return last.name
-        name = users[0].name
-
-
-def _kind_or_none(operation: Operation, graph: Graph) -> Kind | None:
-    try:
-        return kind_of(operation, graph.dependent)
-    except UnsupportedOperation:
-        return None
+    while len(users := graph.users[name]) == 1:
+        (user,) = users
+        kind = kind_or_any(user, graph.dependent)
+        if kind.activation:
+            return user.name
+        if not kind.looked_through or user.row_numel != last.row_numel:
+            break
+        name = user.name
+    return last.name

@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genolift.engine.graph.graph import Graph, Name, Operation, UnsupportedOperation, execute
+from genolift.engine.graph.graph import Graph, Name, Operation, execute, freed_after, needed_for
 from genolift.engine.kinds.kind import Kind
 from genolift.engine.kinds.reach import Reach, by_row
-from genolift.engine.registry import kind_of
+from genolift.engine.registry import kind_or_any
 
 _BASES = 4
 _ROWS_AND_POSITIONS = 2**16
@@ -98,17 +98,14 @@ class _Reach:
 
     def __init__(self, graph: Graph, length: int, held: tuple[Tensor, ...]) -> None:
         self.graph, self.length, self.held = graph, length, held
-        self.by_name = {operation.name: operation for operation in graph.operations}
+        self.by_name = graph.by_name
         self.kinds: dict[Name, Kind] = {}
         self.positions: dict[Name, int] = {}
         """Of the values of kinds that go over positions, how many are left."""
         self.random = torch.Generator().manual_seed(0)
         for operation in graph.operations:
             if operation.name in graph.dependent:
-                try:
-                    self.kinds[operation.name] = kind_of(operation, graph.dependent)
-                except UnsupportedOperation:
-                    self.kinds[operation.name] = Kind()  # all of it is reached by what reaches any
+                self.kinds[operation.name] = kind_or_any(operation, graph.dependent)
 
     def edges(self) -> Tensor:
         """Return two rows of positions, one from each end, as few as something reads of."""
@@ -192,16 +189,10 @@ class _Reach:
         return (value[units] != 0).movedim(kept.index(axis), 0).reshape(len(before) + len(behind), -1)
 
     def _is_padded(self, name: Name) -> bool:
-        ahead, seen = [name], set()
-        while ahead:
-            one = ahead.pop()
-            if one in seen or one not in self.by_name:
-                continue
-            seen.add(one)
-            operation = self.by_name[one]
-            ahead += operation.inputs
-            window = self.kinds[one].window if one in self.kinds else None
-            place = None if window is None else window.padding
+        """Whether any operation up to a value pads with something."""
+        for operation in self.graph.before([name], lambda each: True):
+            kind = self.kinds.get(operation.name)
+            place = kind.window.padding if kind and kind.window else None
             if place is not None and len(operation.args) > place and any(operation.args[place]):
                 return True
         return False
@@ -222,26 +213,20 @@ class _Reach:
         values[self.graph.input] = rows
         for name, one in zip(self.graph.inputs[1:], self.held, strict=True):
             values[name] = one[:1].expand(n, *one.shape[1:])
-        needed, last = _lifetimes(self.graph, wanted)
-        found = {self.graph.input: rows} if self.graph.input in wanted else {}
-        reach = Reach(self.graph, self.by_name, n, values, self.random)
+        operations = needed_for(wanted, self.graph.operations)
+        freed = freed_after(operations, self.graph.constants.keys() | wanted)
+        reach = Reach(self.graph, n, values, self.random)
         with torch.no_grad():
-            for number, operation in enumerate(self.graph.operations):
-                if operation.name not in needed:
-                    continue
+            for operation in operations:
                 if operation.name in self.graph.dependent:
-                    kind = self.kinds[operation.name]
-                    value = kind.reached(operation, reach)
+                    value = self.kinds[operation.name].reached(operation, reach)
                     self.positions[operation.name] = int(value.shape[2:].numel()) if value.dim() > 2 else 0
                 else:
                     value = execute(operation, values)
                 values[operation.name] = value
-                if operation.name in wanted:
-                    found[operation.name] = value
-                for name in operation.inputs:
-                    if last.get(name) == number and name not in self.graph.constants:
-                        del values[name]
-        return found
+                for name in freed.get(operation.name, ()):
+                    del values[name]
+        return {name: values[name] for name in wanted}
 
 
 def _axis_of_positions(rows: Tensor, batch: int) -> int | None:
@@ -261,16 +246,3 @@ def _between(low: int, high: int, number: int) -> list[int]:
     inside = range(low + 1, high)
     step = max(1, -(-len(inside) // number))
     return list(inside[step // 2 :: step])
-
-
-def _lifetimes(graph: Graph, wanted: set[Name]) -> tuple[set[str], dict[str, int]]:
-    """Return the values that wanted ones need, and the number of the last operation that reads each."""
-    needed: set[str] = set(wanted)
-    last: dict[str, int] = {}
-    for number in range(len(graph.operations) - 1, -1, -1):
-        operation = graph.operations[number]
-        if operation.name in needed:
-            needed.update(operation.inputs)
-            for name in operation.inputs:
-                last.setdefault(name, number)
-    return needed, last

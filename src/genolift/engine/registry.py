@@ -18,6 +18,7 @@ from genolift.engine.graph.graph import (
     Result,
     UnsupportedOperation,
     aten,
+    named,
     names_in,
     short_name,
 )
@@ -36,12 +37,6 @@ from genolift.engine.rules.activations import RELU, SIGMOID, TANH
 from genolift.engine.torch_internals import schema_of
 
 K = TypeVar("K", bound=Kind)
-
-
-def named(names: str) -> list[Any]:
-    """Return operations of ATen by name, where "relu" stands for relu.default."""
-    packets = (name.partition(".") for name in names.split())
-    return [getattr(getattr(aten, packet), overload or "default") for packet, _, overload in packets]
 
 
 def _table(*rows: tuple[K, str]) -> Mapping[Any, K]:
@@ -177,16 +172,24 @@ def kind_of(operation: Operation, dependent: frozenset[Name]) -> Kind:
         If no exact rule is known for it.
     """
     where = [any(name in dependent for name in names_in([argument])) for argument in operation.args]
-    named = any(name in dependent for name in names_in(dict(operation.kwargs)))
-    kind = None if named or operation.batch_axis is None else _find(operation, where, dependent)
+    by_keyword = any(name in dependent for name in names_in(dict(operation.kwargs)))
+    kind = None if by_keyword or operation.batch_axis is None else _find(operation, where, dependent)
     if kind is None or not _holds_numbers(operation):
         raise UnsupportedOperation(
             f"no exact rule is known for the operation {operation.title}" + _reason(operation, where),
-            where=operation.source or f"model, value {operation.name}",
+            where=operation.where,
             remedy="write the model without it, explain a layer after it, or give its rule with "
             f"genolift.register_rule({operation.full_name!r}, ...)",
         )
     return kind
+
+
+def kind_or_any(operation: Operation, dependent: frozenset[Name]) -> Kind:
+    """Return of which kind an operation is; one without a rule is of none in particular."""
+    try:
+        return kind_of(operation, dependent)
+    except UnsupportedOperation:
+        return Kind()
 
 
 def _find(operation: Operation, where: list[bool], dependent: frozenset[Name]) -> Kind | None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 
 import torch
 from torch import Tensor
 
-from genolift.engine.graph.graph import UnsupportedOperation
 from genolift.engine.kinds.kind import Step
 from genolift.engine.plan import Plan
-from genolift.engine.registry import kind_of
+from genolift.engine.registry import kind_or_any
 from genolift.engine.run.run import Runner
 from genolift.errors import InputError
 from genolift.explain.explainer import Explainer, checked_size
@@ -24,10 +22,9 @@ class ForwardOnly(Explainer):
         steps = []
         for operation in self.graph.operations:
             if operation.name in self.graph.dependent:
-                with suppress(UnsupportedOperation):
-                    kind = kind_of(operation, self.graph.dependent)
-                    # A layer that a batch norm is folded into takes the batch norm's step.
-                    steps += [Step(operation, kind, None, "")] if kind.looked_through else []
+                kind = kind_or_any(operation, self.graph.dependent)
+                # A layer that a batch norm is folded into takes the batch norm's step.
+                steps += [Step(operation, kind, None, "")] if kind.weighted or kind.looked_through else []
         self.plan = Plan(self.graph, rule, tuple(steps), frozenset(), uses_reference=False)
         half = self.precision == "bfloat16"
         self.runner = Runner(self.plan, self.device, self.dtype, half_precision=half)

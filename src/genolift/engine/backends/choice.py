@@ -10,9 +10,6 @@ from dataclasses import dataclass
 
 import torch
 
-_COMPILES_FROM = 1000
-"""Pairs from which on formulas are compiled on a GPU, which takes tens of seconds the first time."""
-
 
 @dataclass(frozen=True)
 class Forms:
@@ -26,16 +23,10 @@ class Forms:
     """Leave in bfloat16 what only a relu takes from a layer computed in it, and compute that by loops."""
     channels_last: bool = False
     """Compute convolutions with a position's channels side by side in memory: channels_last.py."""
-    compiler: bool = False
-    """Let torch's compiler fuse the formulas of rules: fused.py."""
-
-    def compiles(self, pairs: int) -> bool:
-        """Whether formulas are compiled for a job of so many pairs."""
-        return self.compiler and pairs >= _COMPILES_FROM
 
 
 def forms_for(device: torch.device) -> Forms:
     """Return the forms that are worth their while on a device."""
     if device.type == "cpu":
         return Forms(loops=True, half_loops=True, channels_last=torch.backends.mkldnn.is_available())
-    return Forms(compiler=device.type == "cuda")
+    return Forms()

@@ -14,32 +14,17 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
-from genolift.engine.graph.graph import Result, UnsupportedOperation, aten
+from genolift.engine.graph.graph import UnsupportedOperation, aten, named, operation_of
 from genolift.engine.graph.source import first_line, model_line
 
-KEPT_WHOLE = (
+KEPT_WHOLE = named(
     # Elementwise functions: split, their pieces would be comparisons and products.
-    aten._prelu_kernel.default,
-    aten.celu.default,
-    aten.hardshrink.default,
-    aten.hardsigmoid.default,
-    aten.hardswish.default,
-    aten.heaviside.default,
-    aten.log_sigmoid_forward.default,
-    aten.mish.default,
-    aten.silu.default,
-    aten.softplus.default,
-    aten.softshrink.default,
-    aten.special_entr.default,
-    aten.threshold.default,
+    "_prelu_kernel celu hardshrink hardsigmoid hardswish heaviside log_sigmoid_forward mish silu softplus "
+    "softshrink special_entr threshold "
     # Softmax: split, the largest logit, which is taken off first, would be credited.
-    aten._safe_softmax.default,
-    aten.logsumexp.default,
+    "_safe_softmax logsumexp "
     # Recurrent layers: split, they are a dozen operations for every time step.
-    aten.lstm.input,
-    aten.gru.input,
-    aten.rnn_tanh.input,
-    aten.rnn_relu.input,
+    "lstm.input gru.input rnn_tanh.input rnn_relu.input"
 )
 REGISTERED: dict[Any, Any] = {}
 """The operations that users have given a kind, which they keep: see registration.py."""
@@ -56,7 +41,7 @@ def decomposed(program: ExportedProgram) -> ExportedProgram:
     table: dict[Any, Any] = dict(torch.export.default_decompositions())
     table.update(TAKEN_APART)
     for operation in (*KEPT_WHOLE, *REGISTERED):
-        table.pop(operation.operation if isinstance(operation, Result) else operation, None)
+        table.pop(operation_of(operation), None)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genolift.engine.torch_internals import OpOverload, packet_name
+from genolift.engine.torch_internals import OpOverload, packet_name, tree_leaves
 from genolift.errors import InputError
 
 aten = torch.ops.aten
@@ -30,6 +31,11 @@ class Result:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the operation and return this result of it."""
         return self.operation(*args, **kwargs)[self.index]
+
+
+def operation_of(target: Any) -> Any:
+    """Return the operation that a result is one of; any other operation itself."""
+    return target.operation if isinstance(target, Result) else target
 
 
 class Name(str):
@@ -72,8 +78,12 @@ class Operation:
     @property
     def full_name(self) -> str:
         """The operation's name with its overload, such as "aten.convolution.default"."""
-        target = self.target.operation if isinstance(self.target, Result) else self.target
-        return str(target)
+        return str(operation_of(self.target))
+
+    @property
+    def where(self) -> str:
+        """The line of the model that the operation comes from, for a message; its name if there is none."""
+        return self.source or f"model, value {self.name}"
 
 
 @dataclass(frozen=True, repr=False)
@@ -101,54 +111,87 @@ class Graph:
         """The argument that differs between sequence and reference."""
         return self.inputs[0]
 
+    @cached_property
+    def by_name(self) -> Mapping[Name, Operation]:
+        """Each operation by the name of its result."""
+        return {operation.name: operation for operation in self.operations}
+
+    @cached_property
+    def users(self) -> Mapping[str, Sequence[Operation]]:
+        """The operations that take each value; nothing for one that none takes."""
+        users: dict[str, list[Operation]] = defaultdict(list)
+        for operation in self.operations:
+            for name in operation.inputs:
+                users[name].append(operation)
+        return users
+
+    def before(self, names: Iterable[Name], through: Callable[[Operation], bool]) -> Iterator[Operation]:
+        """Yield once each the operations that lead to some values, as far back as they are looked through."""
+        ahead, seen = list(names), set()
+        while ahead:
+            name = ahead.pop()
+            if name in self.by_name and name not in seen:
+                seen.add(name)
+                yield self.by_name[name]
+                if through(self.by_name[name]):
+                    ahead += self.by_name[name].inputs
+
+
+def named(names: str) -> list[Any]:
+    """Return operations of ATen by name, where "relu" stands for relu.default."""
+    packets = (name.partition(".") for name in names.split())
+    return [getattr(getattr(aten, packet), overload or "default") for packet, _, overload in packets]
+
 
 # What is read off the input but does not depend on what the input holds.
-SHAPE_ONLY = {
-    aten.sym_numel.default,
-    aten.sym_stride.int,
-    aten.sym_storage_offset.default,
-    aten.fill.Scalar,
-    aten.sym_size.int,
-    aten.full_like.default,
-    aten.zeros_like.default,
-    aten.ones_like.default,
-    aten.empty_like.default,
-    aten.empty_strided.default,
-    aten.new_zeros.default,
-    aten.new_ones.default,
-    aten.new_full.default,
-}
+SHAPE_ONLY = frozenset(
+    named(
+        "sym_numel sym_size.int sym_stride.int sym_storage_offset fill.Scalar full_like zeros_like ones_like "
+        "empty_like empty_strided new_zeros new_ones new_full"
+    )
+)
 
 
 def with_dependence(graph: Graph) -> Graph:
     """Find what depends on the first argument, and drop what neither the output nor ``read`` needs."""
-    needed = {str(graph.output), str(graph.read)}
-    kept: list[Operation] = []
-    for operation in reversed(graph.operations):
+    kept = needed_for({graph.output, graph.read}, graph.operations)
+    dependent = following({graph.input}, (each for each in kept if each.target not in SHAPE_ONLY))
+    taken = {graph.output, graph.read}.union(*(operation.inputs for operation in kept))
+    constants = {name: value for name, value in graph.constants.items() if name in taken}
+    return replace(graph, operations=kept, dependent=frozenset(dependent), constants=constants)
+
+
+def needed_for(names: Iterable[str], operations: Sequence[Operation]) -> tuple[Operation, ...]:
+    """Return the operations that some values are computed by, in their order."""
+    needed, kept = set(names), []
+    for operation in reversed(operations):
         if operation.name in needed:
             kept.append(operation)
             needed.update(operation.inputs)
-    kept.reverse()
-    dependent = {graph.input}
-    for operation in kept:
-        if operation.target not in SHAPE_ONLY and dependent.intersection(operation.inputs):
-            dependent.add(operation.name)
-    constants = {name: value for name, value in graph.constants.items() if name in needed}
-    return replace(graph, operations=tuple(kept), dependent=frozenset(dependent), constants=constants)
+    return tuple(reversed(kept))
+
+
+def following(names: Iterable[Name], operations: Iterable[Operation]) -> set[Name]:
+    """Return some values with those that are computed from them."""
+    found = set(names)
+    for operation in operations:
+        if found.intersection(operation.inputs):
+            found.add(operation.name)
+    return found
+
+
+def freed_after(operations: Iterable[Operation], kept: Iterable[str]) -> dict[str, list[Name]]:
+    """Return by operation the values that none takes after it, but for those that are kept."""
+    last = {name: operation.name for operation in operations for name in operation.inputs}
+    freed: dict[str, list[Name]] = defaultdict(list)
+    for name in last.keys() - set(kept):
+        freed[last[name]].append(name)
+    return freed
 
 
 def names_in(arguments: Any) -> Iterator[Name]:
     """Yield the values named among nested arguments."""
-    if isinstance(arguments, Name):
-        yield arguments
-    elif isinstance(arguments, (list, tuple)):
-        for argument in arguments:
-            yield from names_in(argument)
-    elif isinstance(arguments, Mapping):
-        for argument in arguments.values():
-            yield from names_in(argument)
-    elif isinstance(arguments, slice):
-        yield from names_in((arguments.start, arguments.stop, arguments.step))
+    return (leaf for leaf in tree_leaves(arguments) if isinstance(leaf, Name))
 
 
 _PLAIN = {int, float, bool, type(None)}
@@ -195,8 +238,7 @@ _READABLE = {
 
 def short_name(target: Any) -> str:
     """Return "convolution" for ``aten.convolution.default``."""
-    if isinstance(target, Result):
-        return short_name(target.operation)
+    target = operation_of(target)
     if isinstance(target, OpOverload):
         return _READABLE.get(packet_name(target), packet_name(target).lstrip("_"))
     return getattr(target, "__name__", str(target))

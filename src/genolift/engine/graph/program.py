@@ -21,6 +21,7 @@ from genolift.engine.graph.graph import (
     Result,
     UnsupportedOperation,
     aten,
+    operation_of,
     short_name,
     with_dependence,
 )
@@ -135,13 +136,13 @@ def _refuse_effects(program: ExportedProgram) -> None:
 def _refuse_random(graph: Graph) -> None:
     """Raise `UnsupportedOperation` if the output needs numbers that are drawn at random."""
     for operation in graph.operations:
-        target = operation.target.operation if isinstance(operation.target, Result) else operation.target
+        target = operation_of(operation.target)
         random = torch.Tag.nondeterministic_seeded in getattr(target, "tags", ())
         # A recurrent layer draws in training mode alone, which no copy is in.
         if random and target not in RECURRENT:
             raise UnsupportedOperation(
                 f"the operation {operation.title} draws at random, so that no score would be the same twice",
-                where=operation.source or f"model, value {operation.name}",
+                where=operation.where,
                 remedy="draw only where self.training is true, or keep a buffer that is drawn in __init__",
             )
 
@@ -166,7 +167,9 @@ def _operations(node: torch.fx.Node, rows: Any, outer: dict[str, int]) -> Iterat
     if pointwise and node.target not in _BROADCAST_BY_AUTOGRAD:
         for argument in node.all_input_nodes:
             held: Any = argument.meta.get("val")
-            if _sizes(held) == _sizes(value) or all(map(is_fixed, held.shape)):
+            if not isinstance(held, Tensor) or all(map(is_fixed, held.shape)):
+                continue
+            if _sizes(held) == _sizes(value):
                 continue
             names[argument] = Name(f"{node.name}_{argument.name}")
             sizes = [int(size) if is_fixed(size) else -1 for size in value.shape]
@@ -324,40 +327,33 @@ def _with_starts_in_order(operations: Sequence[Operation], inputs: set[Name]) ->
 
     It is the same for every row, so that nothing in it says in which order the rows are.
     """
-    with_rows = set(inputs)
+    with_rows = set(inputs) | {each.name for each in operations if each.batch_axis is not None}
     alike: set[Name] = set()
     for operation in operations:
-        if operation.batch_axis is not None:
-            of_rows = with_rows.intersection(operation.inputs)
-            with_rows.add(operation.name)
-            if of_rows <= alike and operation.target is not aten.view.default:
-                alike.add(operation.name)
+        made_alike = with_rows.intersection(operation.inputs) <= alike
+        if operation.batch_axis is not None and made_alike and operation.target is not aten.view.default:
+            alike.add(operation.name)
     ordered: list[Operation] = []
     wanted: dict[Name, int] = {}
     for operation in reversed(operations):
         if operation.name in alike:
             operation = replace(operation, outer=wanted.get(operation.name, operation.outer))
-        if operation.name in alike or _is_recurrent(operation):
+        if operation.name in alike or operation_of(operation.target) in RECURRENT:
             wanted.update({name: operation.outer for name in operation.inputs if name in alike})
         ordered.append(operation)
     return tuple(reversed(ordered))
 
 
-def _is_recurrent(operation: Operation) -> bool:
-    return isinstance(operation.target, Result) and operation.target.operation in RECURRENT
-
-
 def _with_products_for_quotients(graph: Graph) -> Graph:
     """Write u / v as u (1 / v) where v depends on the input, so that each of the two has its rule."""
-    by_name = {operation.name: operation for operation in graph.operations}
     operations: list[Operation] = []
     for operation in graph.operations:
         divisor = operation.args[1] if operation.target is aten.div.Tensor else None
-        if divisor not in graph.dependent or divisor not in by_name:
+        if divisor not in graph.dependent or divisor not in graph.by_name:
             operations.append(operation)
             continue
         inverse = replace(
-            by_name[divisor],
+            graph.by_name[divisor],
             name=Name(f"{operation.name}_reciprocal"),
             target=aten.reciprocal.default,
             args=(divisor,),

@@ -91,12 +91,12 @@ def weighted(value: Compared, weight: Tensor, rule: Rule) -> Compared:
 
 def activated(value: Compared, function: Function, rule: Rule) -> Compared:
     """Return an elementwise function of a value, by Rescale or, where there is a spread, RevealCancel."""
-    y, y0 = function.value(value.x), function.value(value.x0)
+    change = function.changed(value.x, value.x0)
     if rule.uses_spread and value.spread is not None and value.spread_change is not None:
-        m_plus, m_minus, *_ = rule.parts(function, value.x, value.x0, y, y0, value.spread)
+        m_plus, m_minus, *_ = rule.parts(change, value.spread)
         plus, minus = value.change + value.spread_change, value.change - value.spread_change
-        return Compared(y, y0, (m_plus * plus + m_minus * minus) / 2)
-    return Compared(y, y0, RESCALE.ratio(function, value.x, value.x0, y, y0) * value.change)
+        return Compared(change.y, change.y0, (m_plus * plus + m_minus * minus) / 2)
+    return Compared(change.y, change.y0, RESCALE.ratio(change) * value.change)
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from genolift.engine.backends.fused import fused_relu
 from genolift.engine.graph.graph import Name, Operation, execute
 from genolift.engine.kinds.kind import Computing, FedBy, Kind, Sent, Step
 from genolift.engine.kinds.pairs import Layout, Pairs
 from genolift.engine.kinds.reach import Reach
 from genolift.engine.rules.composites import Composite
-from genolift.engine.rules.rules import RESCALE, Function, Rule
+from genolift.engine.rules.rules import RESCALE, Change, Function, Rule
 
 
 @dataclass(frozen=True)
@@ -59,13 +58,13 @@ class Elementwise(Kind):
     def spread(self, step: Step, pairs: Pairs, computing: Computing) -> Tensor:
         """Return dy+ - dy-."""
         rule = _rule_of(step)
-        name, function, x, x0, y, y0 = self._compared(step.operation, pairs)
+        name, change = self._change(step.operation, pairs)
         spread = pairs.broadcast(pairs.spread_of(name), name)
         if rule.uses_spread:
-            _, _, plus, minus = rule.parts(function, x, x0, y, y0, spread)
+            _, _, plus, minus = rule.parts(change, spread)
             result = plus - minus
         else:
-            result = spread * rule.ratio_of(function, x, x0, (y, y0)).abs()
+            result = spread * rule.ratio_of(change).abs()
         return pairs.rows(result, step.operation.name)
 
     def back(self, step: Step, pairs: Pairs, a: Tensor, b: Tensor | None) -> Iterator[Sent]:
@@ -75,28 +74,20 @@ class Elementwise(Kind):
         if by_loop is not None:
             yield by_loop
             return
-        name, function, x, x0, y, y0 = self._compared(operation, pairs)
+        name, change = self._change(operation, pairs)
         of_y = pairs.broadcast(a, operation.name), None if b is None else pairs.broadcast(b, operation.name)
         spread = pairs.broadcast(pairs.spread_of(name), name) if rule.uses_spread else None
-        if self.relu and pairs.layout.compiles:
-            a, b = fused_relu(rule, x, x0, of_y, spread)
-        else:
-            a, b = rule.pass_back(function, x, x0, (y, y0), of_y, spread)
+        a, b = rule.pass_back(change, of_y, spread)
         yield Sent(name, pairs.rows(a, name), None if b is None else pairs.rows(b, name))
 
-    def _compared(
-        self, operation: Operation, pairs: Pairs
-    ) -> tuple[Name, Function, Tensor, Tensor, Tensor, Tensor]:
+    def _change(self, operation: Operation, pairs: Pairs) -> tuple[Name, Change]:
+        """Return the argument, and the change of the function from reference to input."""
         (name,) = pairs.dependent(operation)
         function = self._function(operation, name, pairs)
-        again = self.relu and operation.name not in pairs.sequences.values
-        x = pairs.sequence(name)
-        y = function.value(x) if again else pairs.sequence(operation.name)
-        if not pairs.layout.uses_reference:
-            return name, function, x, x, y, y
-        x0 = pairs.reference(name)
-        y0 = function.value(x0) if again else pairs.reference(operation.name)
-        return name, function, x, x0, y, y0
+        x, x0 = pairs.sequence(name), pairs.reference(name)
+        if self.relu and operation.name not in pairs.sequences.values:
+            return name, function.changed(x, x0)
+        return name, Change(function, x, x0, pairs.sequence(operation.name), pairs.reference(operation.name))
 
     def _function(self, operation: Operation, name: Name, pairs: Pairs) -> Function:
         layout = pairs.layout
@@ -134,10 +125,10 @@ class Elementwise(Kind):
         y, y0 = (
             pairs.layout.number(each.values[operation.name]) for each in (pairs.sequences, pairs.references)
         )
-        name, function, x, x0, *_ = self._compared(operation, pairs)
-        result, tiny = fast.rescale(function, y, pairs.flat_references(y0), a)
+        name, change = self._change(operation, pairs)
+        result, tiny = fast.rescale(change.function, y, pairs.flat_references(y0), a)
         if tiny:
-            by_slope = pairs.broadcast(a, operation.name) * RESCALE.slope(function, x, x0)
+            by_slope = pairs.broadcast(a, operation.name) * RESCALE.slope(change)
             result = torch.where(result.isnan(), pairs.rows(by_slope, name), result)
         return Sent(name, result)
 

@@ -92,7 +92,7 @@ class Kind:
     of_one: bool = False
     """Whether it takes one argument that depends on the input, not several."""
     looked_through: bool = False
-    """Whether a layer before it still feeds what comes after it."""
+    """Whether a weighted layer before it feeds what comes after it."""
     carries_spread: bool = False
     """Whether the parts of its argument tell those of its result."""
     takes_complex: bool = False

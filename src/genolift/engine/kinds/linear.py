@@ -38,8 +38,13 @@ class Linear(Kind):
 
     label = "linear"
     passes = "transpose"
-    looked_through = takes_complex = True
+    takes_complex = True
     numbers = 6
+
+    @property
+    def looked_through(self) -> bool:  # type: ignore[override]
+        """Whether it is no weighted layer itself."""
+        return not self.weighted
 
     @property
     def carries_spread(self) -> bool:  # type: ignore[override]

@@ -52,8 +52,6 @@ class Layout:
     carries_spread: frozenset[Name]
     uses_reference: bool
     share_of_product: float
-    compiles: bool = False
-    """Whether the job is so long that compiling for it pays, on a GPU."""
     absolute: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     """The absolute weights of layers, made once for all batches."""
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from genolift.engine.kinds.composed import Compared, activated
-from genolift.engine.rules.rules import RESCALE, Function, Rule
+from genolift.engine.rules.rules import RESCALE, Change, Function, Rule
 
 _EXP = Function(torch.exp, torch.exp, "absolute")
 _LOG = Function(torch.log, torch.reciprocal, "relative")
@@ -29,7 +29,7 @@ def _log_sum_exp(value: Compared, axis: int) -> tuple[Compared, Compared]:
     exp = activated(value + -shift, _EXP, RESCALE)
     total = exp.linear(lambda z: z.sum(axis, keepdim=True))
     x, x0 = value.x.logsumexp(axis, keepdim=True), value.x0.logsumexp(axis, keepdim=True)
-    ratio = RESCALE.ratio(_LOG, total.x, total.x0, x - shift, x0 - shift)
+    ratio = RESCALE.ratio(Change(_LOG, total.x, total.x0, x - shift, x0 - shift))
     return value, Compared(x, x0, ratio * total.change)
 
 

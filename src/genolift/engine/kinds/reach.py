@@ -17,7 +17,6 @@ class Reach:
     """The values so far: those that depend on the input are 0 where none of a row's positions reaches."""
 
     graph: Graph
-    by_name: Mapping[Name, Operation]
     rows: int
     values: dict[str, Any]
     random: torch.Generator
@@ -38,7 +37,7 @@ class Reach:
         like = execute(operation, self.values)
         reached = torch.zeros(self.rows, dtype=torch.bool)
         for name, value in self.dependent(operation).items():
-            reached |= by_row(self.by_name.get(name), value, self.rows).any(1)
+            reached |= by_row(self.graph.by_name.get(name), value, self.rows).any(1)
         axis, outer = operation.batch_axis or 0, operation.outer
         more = like.shape[axis] // (self.rows * outer)
         along = reached[None, :, None].expand(outer, self.rows, more).reshape(-1)

@@ -1,7 +1,7 @@
 """The rules that give multipliers to a nonlinear function, one small object each.
 
 Every rule answers one question: what is the multiplier of a function's input, from the input x, its
-reference x0, and the outputs y and y0? All tensors of one call have, or broadcast to, one shape.
+reference x0, and the outputs y and y0?
 Notation and sources: Shrikumar et al. 2017 (arXiv 1704.02685), sections 3.1 to 3.6.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -32,6 +32,20 @@ class Function:
     """The scale on which the slope changes: "absolute", "relative" or None; see `kinds.elementwise`."""
     kinks: tuple[float, ...] = ()
     """Where the slope of a curved function jumps."""
+
+    def changed(self, x: Tensor, x0: Tensor) -> Change:
+        """Return the change from reference x0 to input x."""
+        return Change(self, x, x0, self.value(x), self.value(x0))
+
+
+class Change(NamedTuple):
+    """A function at an input x and at its reference x0, where it is y and y0; all broadcast to one shape."""
+
+    function: Function
+    x: Tensor
+    x0: Tensor
+    y: Tensor
+    y0: Tensor
 
 
 @dataclass(frozen=True)
@@ -60,38 +74,27 @@ class Rule:
         """
         return RESCALE if self.uses_reference else self
 
-    def multiply(self, function: Function, x: Tensor, x0: Tensor, y: Tensor, y0: Tensor, a: Tensor) -> Tensor:
+    def multiply(self, change: Change, a: Tensor) -> Tensor:
         """Return the multiplier of x, given the multiplier ``a`` of y."""
         raise NotImplementedError
 
-    def parts(
-        self, function: Function, x: Tensor, x0: Tensor, y: Tensor, y0: Tensor, spread: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def parts(self, change: Change, spread: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return (m+, m-, dy+, dy-), of a rule that uses the spread of dx."""
         raise NotImplementedError
 
-    def pass_back(
-        self,
-        function: Function,
-        x: Tensor,
-        x0: Tensor,
-        results: tuple[Tensor, Tensor],
-        of_y: Multipliers,
-        spread: Tensor | None,
-    ) -> Multipliers:
-        """Return the multipliers of x from those of y; ``results`` are y and y0, ``spread`` is that of x."""
+    def pass_back(self, change: Change, of_y: Multipliers, spread: Tensor | None) -> Multipliers:
+        """Return the multipliers of x from those of y; ``spread`` is that of x."""
         a, b = of_y
         if self.uses_spread:
             assert spread is not None
-            m_plus, m_minus, *_ = self.parts(function, x, x0, *results, spread)
+            m_plus, m_minus, *_ = self.parts(change, spread)
             m_plus, m_minus = m_plus * (a if b is None else a + b), m_minus * (a if b is None else a - b)
             return (m_plus + m_minus) / 2, (m_plus - m_minus) / 2
-        passed = self.multiply(function, x, x0, *results, a)
-        return passed, None if b is None else b * self.ratio_of(function, x, x0, results).abs()
+        return self.multiply(change, a), None if b is None else b * self.ratio_of(change).abs()
 
-    def ratio_of(self, function: Function, x: Tensor, x0: Tensor, results: tuple[Tensor, Tensor]) -> Tensor:
+    def ratio_of(self, change: Change) -> Tensor:
         """Return the multiplier of x where that of y is 1."""
-        return self.multiply(function, x, x0, *results, torch.ones((), dtype=x.dtype, device=x.device))
+        return self.multiply(change, change.x.new_ones(()))
 
 
 @dataclass(frozen=True)
@@ -105,26 +108,28 @@ class Rescale(Rule):
     name = "Rescale"
     loops = "rescale"
 
-    def ratio(self, function: Function, x: Tensor, x0: Tensor, y: Tensor, y0: Tensor) -> Tensor:
+    def ratio(self, change: Change) -> Tensor:
         """Return dy / dx, its limit where dx is tiny."""
+        function, x, x0, y, y0 = change
         dx = x - x0
         tiny = dx.abs() <= _tiny(function, x, x0)
         for kink in function.kinks:
             tiny &= (x >= kink) == (x0 >= kink)
         ratio = (y - y0) / torch.where(tiny, torch.ones_like(dx), dx)
         if may_hold(tiny):
-            ratio = torch.where(tiny, self.slope(function, x, x0), ratio)
+            ratio = torch.where(tiny, self.slope(change), ratio)
         return ratio
 
-    def slope(self, function: Function, x: Tensor, x0: Tensor) -> Tensor:
+    def slope(self, change: Change) -> Tensor:
         """Return what stands in for dy / dx where dx is tiny."""
+        function, x, x0, *_ = change
         middle = (x + x0) / 2 if function.curved else x0.expand(torch.broadcast_shapes(x.shape, x0.shape))
         # A root's slope at 0 is infinite; where dx is 0 any finite multiplier is exact.
         return torch.nan_to_num(function.slope(middle), nan=0.0, posinf=0.0, neginf=0.0)
 
-    def multiply(self, function: Function, x: Tensor, x0: Tensor, y: Tensor, y0: Tensor, a: Tensor) -> Tensor:
+    def multiply(self, change: Change, a: Tensor) -> Tensor:
         """Return ``a`` dy / dx."""
-        return a * self.ratio(function, x, x0, y, y0)
+        return a * self.ratio(change)
 
 
 @dataclass(frozen=True)
@@ -140,28 +145,24 @@ class RevealCancel(Rule):
     numbers_at_once = 24  # the function is evaluated at six points
     loops = "reveal_cancel"
 
-    def parts(
-        self, function: Function, x: Tensor, x0: Tensor, y: Tensor, y0: Tensor, spread: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def parts(self, change: Change, spread: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return (m+, m-, dy+, dy-)."""
+        function, x, x0, y, y0 = change
         dx = x - x0
         plus, minus = (dx + spread) / 2, (dx - spread) / 2
         at_plus, at_minus = function.value(x0 + plus), function.value(x0 + minus)
         dy_plus = ((at_plus - y0) + (y - at_minus)) / 2
         dy_minus = ((at_minus - y0) + (y - at_plus)) / 2
         # The parts come from a difference, so below this they are rounding noise, and the limit stands in.
-        noise = (
-            ROUNDING_UNITS
-            * torch.finfo(dx.dtype).eps
-            * torch.maximum(torch.maximum(x.abs(), x0.abs()), spread.abs())
-        )
+        largest = torch.maximum(torch.maximum(x.abs(), x0.abs()), spread.abs())
+        noise = ROUNDING_UNITS * torch.finfo(dx.dtype).eps * largest
         m_plus = _quotient(dy_plus, plus, plus.abs() <= noise, function, x0, x0 + minus)
         m_minus = _quotient(dy_minus, minus, minus.abs() <= noise, function, x0, x0 + plus)
         return m_plus, m_minus, dy_plus, dy_minus
 
-    def multiply(self, function: Function, x: Tensor, x0: Tensor, y: Tensor, y0: Tensor, a: Tensor) -> Tensor:
+    def multiply(self, change: Change, a: Tensor) -> Tensor:
         """Return the multiplier where dx has one part only: that of Rescale."""
-        return RESCALE.multiply(function, x, x0, y, y0, a)
+        return RESCALE.multiply(change, a)
 
 
 def _quotient(
@@ -192,9 +193,9 @@ class Gradient(Rule):
     name = "gradient"
     uses_reference = False
 
-    def multiply(self, function: Function, x: Tensor, x0: Tensor, y: Tensor, y0: Tensor, a: Tensor) -> Tensor:
+    def multiply(self, change: Change, a: Tensor) -> Tensor:
         """Return ``a`` f'(x)."""
-        return a * function.slope(x)
+        return a * change.function.slope(change.x)
 
 
 @dataclass(frozen=True)
@@ -209,9 +210,9 @@ class GuidedBackprop(Rule):
         """The derivative: only at activations is what comes back cut off."""
         return GRADIENT
 
-    def multiply(self, function: Function, x: Tensor, x0: Tensor, y: Tensor, y0: Tensor, a: Tensor) -> Tensor:
+    def multiply(self, change: Change, a: Tensor) -> Tensor:
         """Return max(``a``, 0) f'(x)."""
-        return a.clamp(min=0) * function.slope(x)
+        return a.clamp(min=0) * change.function.slope(change.x)
 
 
 @dataclass(frozen=True)
@@ -226,7 +227,7 @@ class Deconvnet(Rule):
         """The derivative: only at activations is what comes back cut off."""
         return GRADIENT
 
-    def multiply(self, function: Function, x: Tensor, x0: Tensor, y: Tensor, y0: Tensor, a: Tensor) -> Tensor:
+    def multiply(self, change: Change, a: Tensor) -> Tensor:
         """Return max(``a``, 0)."""
         return a.clamp(min=0)
 
@@ -245,9 +246,9 @@ class LrpEpsilon(Rule):
     share_of_product = 0.5
     epsilon: float = 1e-7
 
-    def multiply(self, function: Function, x: Tensor, x0: Tensor, y: Tensor, y0: Tensor, a: Tensor) -> Tensor:
+    def multiply(self, change: Change, a: Tensor) -> Tensor:
         """Return ``a`` y / (x + epsilon sign(x))."""
-        return a * y / (x + torch.where(x < 0, -self.epsilon, self.epsilon))
+        return a * change.y / (change.x + torch.where(change.x < 0, -self.epsilon, self.epsilon))
 
 
 RESCALE = Rescale()

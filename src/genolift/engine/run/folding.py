@@ -24,11 +24,7 @@ def fold_batch_norm(plan: Plan, constants: MutableMapping[str, Any]) -> Plan:
     ``constants`` are the values that depend on no input; folded weights are added to them. A layer whose
     result is the output, or is what contributions are read at, stays.
     """
-    users: dict[str, int] = {}
-    for operation in plan.graph.operations:
-        for name in operation.inputs:
-            users[name] = users.get(name, 0) + 1
-    by_name = {operation.name: operation for operation in plan.graph.operations}
+    by_name = plan.graph.by_name
     folded: dict[Name, Operation] = {}
     gone: set[str] = set()
     for operation in plan.graph.operations:
@@ -36,7 +32,7 @@ def fold_batch_norm(plan: Plan, constants: MutableMapping[str, Any]) -> Plan:
             continue
         layer = by_name.get(operation.args[0])
         kept = {plan.graph.output, plan.graph.read}
-        if layer is None or layer.name in kept or users[layer.name] > 1:
+        if layer is None or layer.name in kept or len(plan.graph.users[layer.name]) > 1:
             continue
         together = _together(layer, operation, constants)
         if together is not None:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genolift.engine.graph.graph import UnsupportedOperation
+from genolift.engine.graph.graph import UnsupportedOperation, freed_after
 from genolift.engine.graph.own_state import default_dtype
 from genolift.engine.run.run import Runner
 
@@ -23,7 +23,7 @@ def check_rows_are_independent(runner: Runner, example: tuple[Tensor, ...]) -> N
         If a row's value depends on another row, naming the operation.
     """
     runs = [_probe(runner, example, seeds) for seeds in ((0, 1), (0, 2), (2, 1))]
-    last_use = {name: operation.name for operation in runner.known.operations for name in operation.inputs}
+    freed = freed_after(runner.known.operations, runner.constants)
     with torch.no_grad(), default_dtype(runner.dtype):
         for operation in runner.known.operations:
             for run in runs:
@@ -31,13 +31,12 @@ def check_rows_are_independent(runner: Runner, example: tuple[Tensor, ...]) -> N
             if operation.name in runner.graph.dependent and _mixes_rows(runner, operation.name, runs):
                 raise UnsupportedOperation(
                     f"{operation.title} mixes the rows of a batch with each other",
-                    where=operation.source or f"model, value {operation.name}",
+                    where=operation.where,
                     remedy="a row's output may depend on that row alone",
                 )
-            for name in operation.inputs:
-                if last_use[name] == operation.name:
-                    for run in runs:
-                        del run[name]
+            for name in freed.get(operation.name, ()):
+                for run in runs:
+                    del run[name]
 
 
 def _mixes_rows(runner: Runner, name: str, runs: list[dict[str, Any]]) -> bool:

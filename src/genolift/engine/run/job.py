@@ -116,7 +116,6 @@ class Job:
         # With one sequence, or held arguments of each, nothing is saved by sharing.
         self.share = not self.per_sequence and len(inputs) > 1 and not self.held
         self._making = Lock()
-        runner.layout.compiles = runner.layout.forms.compiles(len(inputs) * self.r)
         self._shared: Activations | None = None
 
     def _check(self, given: Tensor) -> None:

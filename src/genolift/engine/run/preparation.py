@@ -11,7 +11,7 @@ from torch import Tensor
 
 from genolift.engine.backends import channels_last
 from genolift.engine.backends.choice import Forms
-from genolift.engine.graph.graph import Graph, Name, Operation, aten, execute
+from genolift.engine.graph.graph import Graph, Name, Operation, aten, execute, following, freed_after
 from genolift.engine.graph.own_state import default_dtype
 from genolift.engine.kinds.kind import Step
 from genolift.engine.kinds.pairs import Layout
@@ -28,7 +28,7 @@ class Preparation:
     layout: Layout
     kept: frozenset[str]
     """The values that a backward pass needs."""
-    freed: Mapping[str, list[str]]
+    freed: Mapping[str, Sequence[str]]
     """The values that are needed no more after an operation."""
     sums: frozenset[str]
     """The additions of two values that both depend on the input."""
@@ -64,7 +64,6 @@ def prepare(
     kept = frozenset(needed - constants.keys())
     if keep_everything:
         kept |= graph.dependent - {graph.input}
-    users = _users(operations)
     sums = {name for name, step in steps.items() if _is_sum(step) and len(dependent[name]) == 2}
     halves = {name for name, step in steps.items() if half_precision and step.kind.weighted}
     stays_half = {
@@ -74,7 +73,7 @@ def prepare(
         and name not in {graph.output, graph.read} | plan.carries_spread
         and axis[name] == 0
         and outer.get(name, 1) == 1
-        and _only_a_rescaled_relu_takes(users.get(name, []), steps)
+        and _only_a_rescaled_relu_takes(graph.users[name], steps)
     }
     layout = Layout(
         constants,
@@ -93,9 +92,9 @@ def prepare(
         steps,
         layout,
         kept,
-        _freed(operations, kept | constants.keys()),
+        freed_after(operations, kept | constants.keys()),
         frozenset(sums),
-        _written_over(sums, steps, users, kept),
+        _written_over(sums, steps, graph, kept),
         frozenset(halves),
     )
 
@@ -107,23 +106,20 @@ def _is_sum(step: Step) -> bool:
 def constants_of(graph: Graph, dtype: torch.dtype) -> dict[str, Any]:
     """Return the graph's constants, and what is computed from them alone."""
     constants: dict[str, Any] = {**graph.constants}
-    varying: set[str] = set(graph.inputs)
+    varying = following(graph.inputs, graph.operations)
     with default_dtype(dtype):
         for operation in graph.operations:
-            if varying.intersection(operation.inputs):
-                varying.add(operation.name)
-            else:
+            if operation.name not in varying:
                 constants[operation.name] = execute(operation, constants)
     return constants
 
 
-def lay_out_weights(preparation: Preparation, constants: MutableMapping[str, Any]) -> None:
+def lay_out_weights(preparation: Preparation, graph: Graph, constants: MutableMapping[str, Any]) -> None:
     """Bring the weights of convolutions to the layout and the precision that they are used in."""
-    users = _users(preparation.operations)
     for operation in preparation.operations:
         if operation.target is not aten.convolution.default or operation.args[1] not in constants:
             continue
-        name, takers = operation.args[1], users[operation.args[1]]
+        name, takers = operation.args[1], graph.users[operation.args[1]]
         if any(each.target is not operation.target or each.args[1] != name for each in takers):
             continue
         args = None, constants[name], *operation.args[2:]
@@ -139,39 +135,15 @@ def halved(argument: Any) -> Any:
     return argument.bfloat16() if single else argument
 
 
-def _users(operations: Iterable[Operation]) -> dict[str, list[Operation]]:
-    users: dict[str, list[Operation]] = {}
-    for operation in operations:
-        for name in operation.inputs:
-            users.setdefault(name, []).append(operation)
-    return users
-
-
-def _freed(operations: Iterable[Operation], kept: Iterable[str]) -> dict[str, list[str]]:
-    last: dict[str, str] = {}
-    for operation in operations:
-        last.update(dict.fromkeys(operation.inputs, operation.name))
-    freed: dict[str, list[str]] = {}
-    stays = set(kept)
-    for name, user in last.items():
-        if name not in stays:
-            freed.setdefault(user, []).append(name)
-    return freed
-
-
 def _written_over(
-    sums: Iterable[str],
-    steps: Mapping[str, Step],
-    users: Mapping[str, Sequence[Operation]],
-    kept: frozenset[str],
+    sums: Iterable[str], steps: Mapping[str, Step], graph: Graph, kept: frozenset[str]
 ) -> dict[str, Name]:
-    found: dict[str, Name] = {}
-    for name in sums:
-        for term in steps[name].operation.inputs:
-            made_anew = term in steps and steps[term].kind.made_anew
-            if made_anew and len(users[term]) == 1 and term not in kept:
-                found[name] = term
-    return found
+    return {
+        name: term
+        for name in sums
+        for term in steps[name].operation.inputs
+        if term in steps and steps[term].kind.made_anew and len(graph.users[term]) == 1 and term not in kept
+    }
 
 
 def _only_a_rescaled_relu_takes(users: Sequence[Operation], steps: Mapping[str, Step]) -> bool:

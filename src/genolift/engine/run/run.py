@@ -68,7 +68,7 @@ class Runner:
             keep_everything=keep_everything,
         )
         self.layout = self.known.layout
-        lay_out_weights(self.known, self.constants)
+        lay_out_weights(self.known, self.graph, self.constants)
 
     def placed(self, tensor: Tensor, *, numbers: bool = False) -> Tensor:
         """Return ``tensor`` where and in what the plan is computed; with ``numbers`` whole numbers too.
