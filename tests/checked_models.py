@@ -26,6 +26,8 @@ class Of(nn.Module):
 
 
 def check(made: Study, source: Sequences, **changed: Any) -> Any:
-    return check_analysis(
-        **({"models": {"model": made.model}, "source": source, "out": made.folder / "check.json"} | changed)
+    models = changed.pop("models", {"model": made.model})
+    settings = made.settings(changed).model_copy(
+        update={"model": None, "named_models": models, "sequences": source}
     )
+    return check_analysis(settings, **({"out": made.folder / "check.json"} | changed))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,15 +12,16 @@ from safetensors.torch import save_file
 
 from genolift.models import ModelSpec, make_module
 from genolift.settings.mistakes import checked
-from genolift.settings.sections import References, Section, Sequences
+from genolift.settings.sections import Attribution, References, Section, Sequences, Settings
 from genolift.steps.aggregate import aggregate
-from genolift.steps.attribute import AttributeSummary, Attribution, attribute
+from genolift.steps.attribute import AttributeSummary, attribute
 from genolift.steps.encode import encode
 from genolift.steps.reference import ReferenceSummary, write_references
 
 S = TypeVar("S", bound=Section)
 LENGTH = 60
-ATTRIBUTION = {each.name for each in fields(Attribution)}
+OWN = {"sequences", "references"}
+"""Paths that a step takes, which are called as sections of the settings are."""
 SOURCE = """
 import torch
 from torch import nn
@@ -55,9 +56,9 @@ class Study:
         )
 
     def attribute(self, out: str = "shard.h5", **changed: Any) -> AttributeSummary:
-        settings = {key: changed.pop(key) for key in changed.keys() & ATTRIBUTION}
+        settings = self.settings(changed)
         return attribute(
-            Attribution(**{"model": self.model, "device": "cpu"} | settings),
+            settings,
             **{
                 "sequences": self.folder / "sequences.h5",
                 "references": self.folder / "references.h5",
@@ -65,6 +66,18 @@ class Study:
             }
             | changed,
         )
+
+    def settings(self, changed: dict[str, Any]) -> Settings:
+        """What a step is given: of the keys that are changed, those of settings, which are taken out."""
+        held = changed.pop("held", None)
+        keys = {"model": self.model}
+        keys |= {} if held is None else {"extra_inputs": held.inputs, "extra_channels": held.channels}
+        keys |= {name: changed.pop(name) for name in changed.keys() & Settings.model_fields.keys() - OWN}
+        run = {"device": "cpu"} | {
+            name: changed.pop(name) for name in changed.keys() & Attribution.model_fields.keys()
+        }
+        # not checked, since tests ask for less memory and tolerance than a user may
+        return Settings().model_copy(update={**keys, "attribution": Attribution().model_copy(update=run)})
 
     def fold(self, number: int) -> ModelSpec:
         """Another model of the same class, with random weights of its own."""

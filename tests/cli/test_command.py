@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from command_line import run
 
-from genolift.cli.command import Given
 from genolift.cli.commands import COMMANDS
 from genolift.cli.handed import handed
 from genolift.settings.config import resolve_config
+from genolift.settings.sections import Settings
 
 FULL: dict[str, Any] = {
     "model": {
@@ -67,9 +67,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def given_to(monkeypatch: pytest.MonkeyPatch, command: str, *words: str) -> Given:
+def given_to(monkeypatch: pytest.MonkeyPatch, command: str, *words: str) -> Settings:
     """Return the settings that a command would be run with."""
-    found: list[Given] = []
+    found: list[Settings] = []
     called = COMMANDS[command]
     given = vars(called.parser().parse_args([*OWN[command].split(), *words]))
     with monkeypatch.context() as patch:

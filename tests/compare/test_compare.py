@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -14,10 +14,12 @@ from run_steps import Study, study
 
 import genolift
 from genolift.compare.figure import comparison_figure
-from genolift.compare.methods import METHODS, CompareSummary, Comparison, agreement_table, compare
+from genolift.compare.methods import METHODS, CompareSummary, agreement_table, compare
 from genolift.compare.truth import Instances, find, precision_at_true, read_instances
 from genolift.errors import InputError
 from genolift.models import ModelSpec
+from genolift.settings.comparison import Comparison, Method
+from genolift.settings.mistakes import checked
 
 COLUMNS = ["method", "seconds", "seconds_per_sequence", "cost", "convergence_error_relative_max"]
 FOUND = ["average_precision", "precision_at_true", "instance_share_not_positive"]
@@ -36,8 +38,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Study:
 def run(made: Study, out: Path, **changed: Any) -> CompareSummary:
     files = {name: made.folder / f"{name}.h5" for name in ("sequences", "references")}
     files |= {name: changed.pop(name) for name in files.keys() & changed.keys()}
-    settings: dict[str, Any] = {"model": made.model, "device": "cpu"}
-    return compare(Comparison(**(settings | changed)), **files, out=out)
+    settings = made.settings(changed)
+    return compare(settings, checked(Comparison, changed), **files, out=out)
 
 
 def read(path: Path) -> pd.DataFrame:
@@ -70,6 +72,10 @@ def test_every_method_has_its_row_its_agreements_and_its_place_in_the_figure(
     about = json.loads((tmp_path / "compared" / "comparison.json").read_text())
     assert (about["reference_kind"], about["reference_number"]) == ("dinucleotide_shuffle", 3)
     assert about["true_base_share"] == round(8 / 60, 6)
+
+
+def test_every_method_that_settings_name_can_be_run() -> None:
+    assert list(METHODS) == list(get_args(Method))
 
 
 def test_the_figures_of_the_table_are_those_of_the_scores(made: Study, tmp_path: Path) -> None:
@@ -174,9 +180,15 @@ def test_an_earlier_comparison_is_replaced_but_nothing_else(made: Study, tmp_pat
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"methods": ("rescaled",)}, "methods: unknown method 'rescaled'; choose from genomics-default, "),
-        ({"methods": ()}, "methods: no method is given"),
-        ({"truth_motifs": ("X",)}, "truth_motifs: need a table of positions; give --truth too"),
+        (
+            {"methods": ("rescaled",)},
+            "methods: \"rescaled\" is no choice; did you mean 'rescale'? It is one of genomics-default, ",
+        ),
+        ({"methods": ()}, "methods: is empty; give "),
+        (
+            {"truth_motifs": ("X",)},
+            "truth_motifs: there is no table of positions; give the table of positions too, --truth",
+        ),
         ({"target": "third"}, "target: there is no target 'third'; choose one of first, second"),
     ],
 )

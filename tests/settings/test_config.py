@@ -131,6 +131,13 @@ def test_a_number_that_yaml_takes_for_text_is_a_number() -> None:
     assert resolve(smallest(attribution__tolerance=written)).analyses["mine"].attribution.tolerance == 1e-4
 
 
+def test_a_whole_number_may_be_written_with_a_point() -> None:
+    text = "attribution: {batch_size: 20.0, shards: 3.0}\nreferences: {number: 5.0}\nmotifs: {window: 1.e+2}"
+    mine = resolve(smallest(**yaml.safe_load(text))).analyses["mine"]
+    found = (mine.attribution.batch_size, mine.attribution.shards, mine.references.number, mine.motifs.window)
+    assert repr(found) == "(20, 3, 5, 100)"
+
+
 def test_each_model_is_compared_with_outputs_of_its_own() -> None:
     files = {"inputs": "sequences.fa", "outputs": "peaks.bed"}
     expected = (
@@ -251,6 +258,16 @@ MISTAKES = {
         {"sequences": {"bed": "peaks.bed"}},
         "my.yaml: analyses.mine.sequences: 'bed' is given without 'genome'; "
         "give the genome's FASTA as 'genome'",
+    ),
+    "genome without bed": (
+        {"sequences__genome": "genome.fa"},
+        "my.yaml: analyses.mine.sequences: 'genome' is given without 'bed'; "
+        "give the intervals as 'bed', or set genome: null",
+    ),
+    "part of a number": (
+        {"attribution__batch_size": 20.5},
+        "my.yaml: analyses.mine.attribution.batch_size: 20.5 is a number; "
+        "give a whole number from 1 to 10,000,000 or auto",
     ),
     "no such JASPAR group": (
         {"motifs__database": "jaspar:vertebrate"},

@@ -18,11 +18,12 @@ from safetensors.torch import save_file
 
 import genolift
 from genolift.cli import main as cli
-from genolift.compare.methods import METHODS, Comparison, compare
+from genolift.compare.methods import METHODS, compare
 from genolift.data.alphabet import onehot_of_codes
 from genolift.data.stored_sequences import read_sequence_table, read_sequences
 from genolift.models import ModelSpec, make_module
 from genolift.references.store import open_references
+from genolift.settings.comparison import Comparison
 from genolift.settings.config import resolve_config
 from genolift.settings.extra_inputs import Extras
 from genolift.steps import attribute as step
@@ -179,8 +180,8 @@ def test_every_method_takes_what_is_held(made: tuple[Study, dict[str, Any]], tmp
     there, config = made
     model, held = spec_of(config)
     files = {name: there.folder / f"{name}.h5" for name in ("sequences", "references")}
-    settings = Comparison(model=model, held=held, number=4, steps=5, device="cpu")
-    summary = compare(settings, **files, out=tmp_path / "compared")
+    settings = there.settings({"model": model, "held": held})
+    summary = compare(settings, Comparison(number=4, steps=5), **files, out=tmp_path / "compared")
     assert (summary.n_methods, summary.n_refused) == (len(METHODS), 0)
     about = json.loads((tmp_path / "compared" / "comparison.json").read_text())
     assert about["extra_channels"][0] == 0.25

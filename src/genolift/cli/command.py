@@ -12,69 +12,25 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from inspect import cleandoc, isclass, signature
-from typing import Any, Literal, NoReturn, TypeVar, get_type_hints
+from typing import Any, NoReturn, TypeVar, get_type_hints
 
-from pydantic import BaseModel, create_model, model_validator
+from pydantic import BaseModel, create_model
 
 from genolift.cli.flags import Flag, json_of, parts_of
 from genolift.errors import InputError
 from genolift.files.plain_values import shown
 from genolift.settings.fields import REQUIRED, Section, key, merge
 from genolift.settings.mistakes import checked
-from genolift.settings.model import ONE_MODEL, ModelPath, ModelSpec
-from genolift.settings.sections import Analysis, Rule, Sequences
+from genolift.settings.sections import Settings
 
 S = TypeVar("S", bound=Section)
 Run = TypeVar("Run", bound=Callable[..., None])
 COMMANDS: dict[str, Command] = {}
 """By name, in the order of the help."""
-EXTRAS = ("extra_inputs", "extra_channels")
-EXPLAINED = ("target", "keep_final_activation", "rule")
 HANDED = {
     "settings": "what a rule of the workflow hands: JSON of a config's keys that determine the result",
     "running": "JSON of the keys that do not, such as memory",
 }
-
-
-class _AnyModel(ModelSpec):
-    path: ModelPath = key("", str(ModelSpec.model_fields["path"].description), flag="model")
-
-
-class Given(Analysis):
-    """What a command is given of an analysis: any of its sections may be left out, and need not agree."""
-
-    model: _AnyModel | None = None
-    sequences: Sequences | None = None  # type: ignore[assignment]
-    rule: Literal[Rule, "gradient", "guided-backprop", "deconvnet", "lrp-epsilon"] = key(  # type: ignore[assignment]
-        "genomics-default", "the rule"
-    )
-
-    @model_validator(mode="after")
-    def _models_agree(self) -> Given:
-        return self
-
-    @model_validator(mode="after")
-    def _lengths_agree(self) -> Given:
-        return self
-
-    @property
-    def source(self) -> Sequences:
-        """The section ``sequences``, of a command that takes it."""
-        assert self.sequences is not None
-        return self.sequences
-
-    @property
-    def the_model(self) -> ModelSpec:
-        """The one model that the command runs.
-
-        Raises
-        ------
-        InputError
-            If none is named.
-        """
-        if self.model is None or not self.model.path:
-            raise InputError("there is no model", where="--model", remedy="give its file")
-        return self.models[ONE_MODEL]
 
 
 class _Parser(argparse.ArgumentParser):
@@ -138,7 +94,7 @@ class Command:
     @cached_property
     def key_flags(self) -> list[Flag]:
         """The flags of the keys."""
-        return list(_flags_of(Given, self.keys, (), self.positional))
+        return list(_flags_of(Settings, self.keys, (), self.positional))
 
     def parser(self) -> argparse.ArgumentParser:
         """Return what parses its words; a flag that is not given is not in the outcome."""
@@ -172,7 +128,7 @@ class Command:
             handed: dict[str, Any] = {"sequences": {}} if "sequences" in self.keys else {}
             for name in HANDED:
                 handed = merge(handed, _json_object(given[name], f"--{name}"))
-            arguments["settings"] = _checked(Given, handed, self.key_flags, given)
+            arguments["settings"] = _checked(Settings, handed, self.key_flags, given)
         self.run(**arguments)
 
 

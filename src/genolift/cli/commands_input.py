@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from genolift.cli.command import EXPLAINED, EXTRAS, Given, command
+from genolift.cli.command import command
 from genolift.errors import InputError
 from genolift.files.output_paths import check_outputs
 from genolift.settings.model import ONE_MODEL
+from genolift.settings.sections import EXPLAINED, EXTRAS, Settings
 from genolift.settings.types import Database
 
 
 @command("sequences", "model", "models")
-def encode(settings: Given, table: Path, out: Path) -> None:
+def encode(settings: Settings, table: Path, out: Path) -> None:
     """Turn FASTA, or BED/narrowPeak windows on a genome, into a table and a store of sequences.
 
     Parameters
@@ -43,7 +44,7 @@ def encode(settings: Given, table: Path, out: Path) -> None:
 
 
 @command("sequences", "model", "models", *EXTRAS, *EXPLAINED)
-def check(settings: Given, out: Path, database: Database | None = None) -> None:
+def check(settings: Settings, out: Path, database: Database | None = None) -> None:
     """Run a model on the first two sequences and read the known motifs, to say what is wrong before anything
     long is begun.
 
@@ -63,16 +64,7 @@ def check(settings: Given, out: Path, database: Database | None = None) -> None:
 
     if not any(spec.path for spec in settings.models.values()):
         raise InputError("there is no model", where="--model", remedy="give its file, or --models")
-    summary = check_analysis(
-        models=settings.models,
-        source=settings.source,
-        out=out,
-        held=settings.extras,
-        target=settings.target,
-        keep_final_activation=settings.keep_final_activation,
-        rule=settings.rule,
-        database=database,
-    )
+    summary = check_analysis(settings, out=out, database=database)
     models = f"{summary.n_models} models run" if summary.n_models > 1 else "the model runs"
     known = summary.database
     read = "" if known is None else f", and {len(known.motifs)} known motifs were read ({known.source})"
@@ -84,7 +76,7 @@ def check(settings: Given, out: Path, database: Database | None = None) -> None:
 
 
 @command("references", "model.alphabet")
-def reference(settings: Given, sequences: Path, out: Path) -> None:
+def reference(settings: Settings, sequences: Path, out: Path) -> None:
     """Make what each sequence is compared with.
 
     Parameters

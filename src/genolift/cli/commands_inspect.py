@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from genolift.cli.command import EXPLAINED, EXTRAS, Given, command
+from genolift.cli.command import command
 from genolift.errors import InputError
 from genolift.files.output_paths import check_outputs
 from genolift.settings.fields import Section, key
+from genolift.settings.sections import EXPLAINED, EXTRAS, Settings
 
 if TYPE_CHECKING:
     from genolift.inspection.data import Data
@@ -26,7 +27,7 @@ class Sources(Section):
 
 @command("model", *EXTRAS, *EXPLAINED, positional="model")
 def inspect(
-    settings: Given, sources: Sources, write_config: Path | None = None, out: Path | None = None
+    settings: Settings, sources: Sources, write_config: Path | None = None, out: Path | None = None
 ) -> None:
     """Say what a model is: inputs, outputs, operations and rules (of its first target, where none is named),
     and the config that would explain it. Exits 2, having said all else, if the model as it is given cannot be

@@ -8,11 +8,12 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-from genolift.cli.command import EXPLAINED, EXTRAS, Given, command
+from genolift.cli.command import command
 from genolift.errors import InputError
 from genolift.files.plain_values import shown
-from genolift.settings.fields import Section, key
+from genolift.settings.comparison import Comparison
 from genolift.settings.model import ONE_MODEL
+from genolift.settings.sections import EXPLAINED, EXTRAS, Settings
 
 _RUN = ("attribution.batch_size", "attribution.device", "attribution.precision")
 _CHECKED = 4  # random sequences, each against another, that `genolift plan --check` looks at
@@ -25,17 +26,12 @@ def _shard(text: Any) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def _names(text: Any) -> tuple[str, ...]:
-    return tuple(name.strip() for name in str(text).split(",") if name.strip())
-
-
 Shard = Annotated[tuple[int, int], BeforeValidator(_shard, json_schema_input_type=str)]
-Names = Annotated[tuple[str, ...], BeforeValidator(_names, json_schema_input_type=str)]
 
 
 @command("model", *EXTRAS, *EXPLAINED, "attribution.tolerance", "attribution.memory", *_RUN)
 def attribute(
-    settings: Given,
+    settings: Settings,
     sequences: Path,
     references: Path,
     out: Path,
@@ -63,25 +59,17 @@ def attribute(
     --model-class model.py:Model --target 0 --out contributions.h5
     """
     from genolift.cli.progress import shown_progress
-    from genolift.steps.attribute import Attribution, attribute
+    from genolift.steps.attribute import attribute
 
-    asked = settings.attribution
-    told = Attribution(
-        settings.the_model,
-        settings.extras,
-        settings.target,
-        settings.keep_final_activation,
-        settings.rule,
-        asked.tolerance,
-        None if asked.batch_size == "auto" else asked.batch_size,
-        asked.memory,
-        asked.device,
-        asked.precision,
-        model_name,
-    )
     with shown_progress("attribute", "pair") as progress:
         summary = attribute(
-            told, sequences=sequences, references=references, out=out, shard=shard, progress=progress
+            settings,
+            sequences=sequences,
+            references=references,
+            out=out,
+            shard=shard,
+            model_name=model_name,
+            progress=progress,
         )
     resumed = f", {summary.n_resumed} of them from an earlier run" if summary.n_resumed else ""
     print(
@@ -90,22 +78,8 @@ def attribute(
     )
 
 
-class Comparison(Section):
-    """The flags of compare alone."""
-
-    methods: Names | None = key(
-        None,
-        "A,B: of genomics-default, revealcancel, rescale, integrated-gradients, gradient-x-input, "
-        "guided-backprop, deconvnet, lrp-epsilon, in-silico-mutagenesis, grad-cam, guided-grad-cam (all)",
-    )
-    number: int = key(50, "of the first sequences", ge=1, le=10**9)
-    steps: int = key(50, "of integrated gradients", ge=1, le=100_000)
-    truth: Path | None = key(None, "where motifs are: a table with id, start, end and motif")
-    truth_motifs: Names = key((), "A,B: those that matter for the target (all)")
-
-
 @command("model", *EXTRAS, *EXPLAINED[:2], *_RUN)
-def compare(settings: Given, sequences: Path, references: Path, out: Path, comparison: Comparison) -> None:
+def compare(settings: Settings, sequences: Path, references: Path, out: Path, comparison: Comparison) -> None:
     """Run several methods on one input: how they agree, what they cost and, where it is known, how well they
     find the motifs.
 
@@ -125,20 +99,9 @@ def compare(settings: Given, sequences: Path, references: Path, out: Path, compa
     genolift compare --sequences sequences.h5 --references references.h5 --model weights.pt
     --model-class model.py:Model --methods genomics-default,rescale --out compared
     """
-    from genolift.compare import methods
+    from genolift.compare.methods import compare
 
-    asked = settings.attribution
-    told = methods.Comparison(
-        model=settings.the_model,
-        held=settings.extras,
-        target=settings.target,
-        keep_final_activation=settings.keep_final_activation,
-        **vars(comparison) | {"methods": comparison.methods or tuple(methods.METHODS)},
-        batch_size=None if asked.batch_size == "auto" else asked.batch_size,
-        device=asked.device,
-        precision=asked.precision,
-    )
-    summary = methods.compare(told, sequences=sequences, references=references, out=out)
+    summary = compare(settings, comparison, sequences=sequences, references=references, out=out)
     refused = f" ({summary.n_refused} refused the model)" if summary.n_refused else ""
     print(
         f"{summary.n_methods} methods{refused} on {summary.n_sequences} sequences on {summary.device} "
@@ -147,7 +110,7 @@ def compare(settings: Given, sequences: Path, references: Path, out: Path, compa
 
 
 @command("model", *EXTRAS)
-def export(settings: Given, out: Path) -> None:
+def export(settings: Settings, out: Path) -> None:
     """Write a model as an exported program, which runs with no source file.
 
     Parameters
@@ -168,7 +131,7 @@ def export(settings: Given, out: Path) -> None:
 
 
 @command("model", *EXTRAS, *EXPLAINED)
-def plan(settings: Given, check: bool = False) -> None:
+def plan(settings: Settings, check: bool = False) -> None:
     """Show what each operation of a model is and which rule it gets.
 
     Parameters
@@ -202,13 +165,12 @@ def plan(settings: Given, check: bool = False) -> None:
     agreement = check_expected(model, spec, settings.extras)
     if agreement is not None:
         print(f"The model {agreement_in_words(agreement)}.\n")
-    explained: dict[str, Any] = {key: getattr(settings, key) for key in EXPLAINED}
     extra = tuple(torch.from_numpy(values) for values in example_of(settings.extras, length))
     if not check:
-        print(plan(model, torch.zeros(1, 4, length), extra_inputs=extra, **explained))
+        print(plan(model, torch.zeros(1, 4, length), extra_inputs=extra, **settings.explained))
         return
     random = torch.Generator().manual_seed(0)
     codes = torch.randint(4, (2, _CHECKED, length), generator=random)
     inputs, references = one_hot(codes, 4).transpose(2, 3).float()
     extra = tuple(values.expand(_CHECKED, *values.shape[1:]) for values in extra)
-    print(check_plan(model, inputs, references, extra_inputs=extra, **explained))
+    print(check_plan(model, inputs, references, extra_inputs=extra, **settings.explained))

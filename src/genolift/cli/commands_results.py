@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from genolift.cli.command import Given, command
+from genolift.cli.command import command
+from genolift.settings.sections import Settings
 
 
 @command()
@@ -33,7 +34,7 @@ def aggregate(sequences: Path, shards: list[Path], out: Path) -> None:
 
 
 @command("motifs")
-def motifs(settings: Given, contributions: Path, sequences: Path, out: Path) -> None:
+def motifs(settings: Settings, contributions: Path, sequences: Path, out: Path) -> None:
     """Find motifs (TF-MoDISco), name them (Tomtom) and find their occurrences (Fi-NeMo).
 
     Parameters
@@ -57,7 +58,7 @@ def motifs(settings: Given, contributions: Path, sequences: Path, out: Path) -> 
 
 
 @command("logos")
-def logos(settings: Given, results: Path, out: Path) -> None:
+def logos(settings: Settings, results: Path, out: Path) -> None:
     """Draw the motifs and the strongest windows.
 
     Parameters
@@ -86,7 +87,7 @@ def logos(settings: Given, results: Path, out: Path) -> None:
 
 
 @command("report")
-def report(settings: Given, results: Path, out: Path) -> None:
+def report(settings: Settings, results: Path, out: Path) -> None:
     """Write one self-contained page of what was run and found.
 
     Parameters

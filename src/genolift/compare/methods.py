@@ -9,7 +9,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,10 +35,12 @@ from genolift.explain.result import Attribution
 from genolift.files.of_models import model_sha256
 from genolift.files.output_paths import check_outputs
 from genolift.files.whole import whole_folder
-from genolift.models import ModelSpec, input_length, load_model
+from genolift.models import input_length, load_model
 from genolift.models.expected import check_expected
 from genolift.references.store import check_references, open_references
-from genolift.settings.extra_inputs import Extras
+from genolift.settings.comparison import Comparison
+from genolift.settings.model import ModelSpec
+from genolift.settings.sections import Settings
 
 _LOG = logging.getLogger("genolift")
 GRADIENT_X_INPUT = "gradient-x-input"
@@ -62,7 +64,7 @@ class CompareSummary:
 
 
 @dataclass(frozen=True)
-class _Settings:
+class _Given:
     """What all methods are given."""
 
     model: Model
@@ -84,37 +86,37 @@ class _Settings:
         return {"extra_inputs": tuple(each[: len(x)] for each in self.held), "batch_size": self.batch_size}
 
 
-def _by_rule(rule: str, settings: _Settings, path: Sequence[tuple[float, float]] = ()) -> Run:
-    explainer = settings.captured(Explainer, rule=rule)
-    return lambda x, references: explainer.explain(x, references, path=path, **settings.options(x))
+def _by_rule(rule: str, given: _Given, path: Sequence[tuple[float, float]] = ()) -> Run:
+    explainer = given.captured(Explainer, rule=rule)
+    return lambda x, references: explainer.explain(x, references, path=path, **given.options(x))
 
 
-def _times_input(rule: str, settings: _Settings) -> Run:
-    run = _by_rule(rule, settings)
+def _times_input(rule: str, given: _Given) -> Run:
+    run = _by_rule(rule, given)
     return lambda x, references: run(x, torch.zeros(1, *x.shape[1:]))
 
 
-def _integrated_gradients(settings: _Settings) -> Run:
-    points, weights = path_points(settings.steps, "gauss-legendre")
+def _integrated_gradients(given: _Given) -> Run:
+    points, weights = path_points(given.steps, "gauss-legendre")
     path = tuple(zip(points.tolist(), weights.tolist(), strict=True))
-    return _by_rule("gradient", settings, path)
+    return _by_rule("gradient", given, path)
 
 
-def _mutagenesis(settings: _Settings) -> Run:
-    explainer = settings.captured(Mutagenesis)
-    return lambda x, references: explainer.explain(x, **settings.options(x))
+def _mutagenesis(given: _Given) -> Run:
+    explainer = given.captured(Mutagenesis)
+    return lambda x, references: explainer.explain(x, **given.options(x))
 
 
-def _grad_cam(guided: bool, settings: _Settings) -> Run:
-    explainer = settings.captured(GradCam, guided=guided)
-    return lambda x, references: explainer.explain(x, **settings.options(x))
+def _grad_cam(guided: bool, given: _Given) -> Run:
+    explainer = given.captured(GradCam, guided=guided)
+    return lambda x, references: explainer.explain(x, **given.options(x))
 
 
 @dataclass(frozen=True)
 class Method:
     """A method: ``prepare`` captures the model and returns what runs it."""
 
-    prepare: Callable[[_Settings], Run]
+    prepare: Callable[[_Given], Run]
     sums_up: bool = False
     """Whether its contributions promise to add up to output - reference output."""
 
@@ -136,30 +138,9 @@ METHODS: Mapping[str, Method] = {
 multiplied by the input itself."""
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """What is compared: a model, by the methods named in `METHODS`, on the first ``number`` sequences.
-
-    ``steps`` are points on the path of integrated gradients; ``truth`` is a table of where motifs are (see
-    `genolift.compare.truth.read_instances`), of which ``truth_motifs`` matter for the target, or all. The
-    others are as in `genolift.steps.attribute.Attribution`.
-    """
-
-    model: ModelSpec
-    held: Extras = field(default_factory=Extras)
-    target: int | str = 0
-    keep_final_activation: bool = False
-    methods: Sequence[str] = tuple(METHODS)
-    number: int = 50
-    steps: int = 50
-    truth: Path | None = None
-    truth_motifs: Sequence[str] = ()
-    batch_size: int | None = None
-    device: str | None = None
-    precision: str = "float32"
-
-
-def compare(settings: Comparison, *, sequences: Path, references: Path, out: Path) -> CompareSummary:
+def compare(
+    settings: Settings, comparison: Comparison, *, sequences: Path, references: Path, out: Path
+) -> CompareSummary:
     """Run methods on the first sequences, and write how well they agree, what they cost and what they find.
 
     The folder holds ``methods.tsv``, one row per method: ``method``, ``seconds`` of computing (without
@@ -173,7 +154,9 @@ def compare(settings: Comparison, *, sequences: Path, references: Path, out: Pat
     Parameters
     ----------
     settings
-        What is compared.
+        The model, what it is given beside the bases, the target, and the section ``attribution``.
+    comparison
+        The methods, and what they are compared on.
     sequences, references
         ``sequences.h5`` and ``references.h5``.
     out
@@ -186,20 +169,20 @@ def compare(settings: Comparison, *, sequences: Path, references: Path, out: Pat
         refuses the model.
     """
     started = time.monotonic()
-    methods = _checked_methods(settings)
-    read = [sequences, references, settings.truth, *settings.model.files, *settings.held.files]
+    spec = settings.the_model
+    read = [sequences, references, comparison.truth, *spec.files, *settings.extras.files]
     check_outputs(folders=[(out, _KIND)], inputs=read)
     stored = read_sequences(sequences)
-    n, length = min(settings.number, len(stored.key)), stored.codes.shape[1]
+    n, length = min(comparison.number, len(stored.key)), stored.codes.shape[1]
     with open_references(references) as compared:
         check_references(stored, compared, references)
         shown = torch.from_numpy(compared.shared_onehot() if compared.shared else compared.onehot(0, n))
     instances = None
-    if settings.truth is not None:
-        instances = read_instances(settings.truth, stored.id[:n], length, motifs=settings.truth_motifs)
-    given = _given(settings, stored, n, sequences)
+    if comparison.truth is not None:
+        instances = read_instances(comparison.truth, stored.id[:n], length, motifs=comparison.truth_motifs)
+    given = _given(settings, comparison.steps, stored, n, sequences)
     onehot = torch.from_numpy(onehot_of_codes(stored.codes[:n])).float()
-    results = _run_all(methods, given, onehot, shown)
+    results = _run_all(comparison.methods, given, onehot, shown)
     table = _table(results, instances, n)
     agreement = agreement_table({name: result.scores for name, result in results.items() if not result.note})
     seconds = time.monotonic() - started
@@ -210,11 +193,11 @@ def compare(settings: Comparison, *, sequences: Path, references: Path, out: Pat
         "reference_kind": compared.kind,
         "reference_number": compared.number,
         "reference_seed": compared.seed,
-        "integrated_gradients_steps": settings.steps,
-        "truth_motifs": list(settings.truth_motifs),
+        "integrated_gradients_steps": comparison.steps,
+        "truth_motifs": list(comparison.truth_motifs),
         "true_base_share": _share(instances, n, length),
-        "model": _told(settings.model),
-        **held_provenance(settings.held),
+        "model": _told(spec),
+        **held_provenance(settings.extras),
         "seconds": round(seconds, 3),
     }
     _write(out, table, agreement, about)
@@ -235,20 +218,21 @@ def _write(out: Path, table: pd.DataFrame, agreement: pd.DataFrame, about: Mappi
         draw_comparison(table, agreement, about, folder / "compare")
 
 
-def _given(settings: Comparison, stored: Sequences, n: int, path: Path) -> _Settings:
+def _given(settings: Settings, steps: int, stored: Sequences, n: int, path: Path) -> _Given:
     """Load the model, and return what every method is given."""
-    loaded = load_model(settings.model)
-    check_length(stored, input_length(loaded, settings.model), path)
-    check_expected(loaded, settings.model, settings.held)
+    spec, asked = settings.the_model, settings.attribution
+    loaded = load_model(spec)
+    check_length(stored, input_length(loaded, spec), path)
+    check_expected(loaded, spec, settings.extras)
     explained = {
         "target": settings.target,
         "keep_final_activation": settings.keep_final_activation,
-        "device": chosen_device(settings.device),
-        "precision": settings.precision,
+        "device": chosen_device(asked.device),
+        "precision": asked.precision,
     }
     example = torch.from_numpy(onehot_of_codes(stored.codes[:1])).float()
-    inputs = as_tensors(HeldInputs(settings.held, stored).of(range(n)))
-    return _Settings(loaded, example, inputs, explained, settings.steps, settings.batch_size)
+    inputs = as_tensors(HeldInputs(settings.extras, stored).of(range(n)))
+    return _Given(loaded, example, inputs, explained, steps, asked.batch)
 
 
 @dataclass(frozen=True)
@@ -261,14 +245,12 @@ class _Result:
     note: str = ""
 
 
-def _run_all(
-    methods: Sequence[str], settings: _Settings, onehot: Tensor, references: Tensor
-) -> dict[str, _Result]:
+def _run_all(methods: Sequence[str], given: _Given, onehot: Tensor, references: Tensor) -> dict[str, _Result]:
     results: dict[str, _Result] = {}
     refusals: list[InputError] = []
     for name in methods:
         try:
-            results[name] = _run(METHODS[name], settings, onehot, references)
+            results[name] = _run(METHODS[name], given, onehot, references)
             _LOG.info("%s: %.2f s", name, results[name].seconds)
         except InputError as refusal:
             refusals.append(refusal)
@@ -279,8 +261,8 @@ def _run_all(
     return results
 
 
-def _run(method: Method, settings: _Settings, onehot: Tensor, references: Tensor) -> _Result:
-    run = method.prepare(settings)
+def _run(method: Method, given: _Given, onehot: Tensor, references: Tensor) -> _Result:
+    run = method.prepare(given)
     shared = references.dim() == onehot.dim()
     run(onehot[:1], references if shared else references[:1])  # the first call is slower than the others
     seconds: list[float] = []
@@ -343,16 +325,3 @@ def _share(instances: Instances | None, n: int, length: int) -> float | None:
         return None
     truth = instances.true_bases((n, length))
     return round(float(truth[truth.any(axis=1)].mean()), 6)
-
-
-def _checked_methods(settings: Comparison) -> list[str]:
-    for name in settings.methods:
-        if name not in METHODS:
-            raise InputError(
-                f"unknown method {name!r}", where="methods", remedy=f"choose from {', '.join(METHODS)}"
-            )
-    if not settings.methods:
-        raise InputError("no method is given", where="methods", remedy="give at least one")
-    if settings.truth_motifs and settings.truth is None:
-        raise InputError("need a table of positions", where="truth_motifs", remedy="give --truth too")
-    return list(dict.fromkeys(settings.methods))

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import combinations
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from genolift.errors import InputError
 from genolift.settings import types
@@ -19,12 +19,19 @@ from genolift.settings.database import jaspar_group
 from genolift.settings.extra_inputs import ExtraChannel, ExtraInput, Extras
 from genolift.settings.fields import REQUIRED, Section, key, together
 from genolift.settings.folder_names import names_differ
-from genolift.settings.model import ONE_MODEL, ModelSpec, is_rna
-from genolift.settings.types import File, ListOf, Number, Positions, Seed, Value
+from genolift.settings.model import ONE_MODEL, ModelPath, ModelSpec, is_rna
+from genolift.settings.types import File, ListOf, Number, Positions, Seed, Value, Whole
 
 Rule = Literal["genomics-default", "rescale", "revealcancel"]
+AnyRule = Literal[Rule, "gradient", "guided-backprop", "deconvnet", "lrp-epsilon"]
+"""What `attribute`, `check`, `inspect` and `plan` take: the last four promise no sum."""
 Precision = Literal["float32", "float64", "tf32", "bfloat16"]
 ReferenceKind = Literal["dinucleotide_shuffle", "uniform_shuffle", "zeros", "base_frequencies", "fasta"]
+
+
+EXPLAINED = ("target", "keep_final_activation", "rule")
+EXTRAS = ("extra_inputs", "extra_channels")
+"""Keys of an analysis: of what is explained, and of what the model is given beside the bases."""
 
 
 class Sequences(Section):
@@ -65,13 +72,16 @@ class Sequences(Section):
             raise InputError("there are no sequences", remedy="give 'fasta', or 'bed' together with 'genome'")
         if self.bed is not None and self.genome is None:
             raise InputError("'bed' is given without 'genome'", remedy="give the genome's FASTA as 'genome'")
+        if self.genome is not None and self.bed is None:
+            remedy = "give the intervals as 'bed', or set genome: null"
+            raise InputError("'genome' is given without 'bed'", remedy=remedy)
 
 
 class References(Section):
     """What each sequence is compared with."""
 
     kind: ReferenceKind = key("dinucleotide_shuffle", "what a sequence is compared with")
-    number: int = key(20, "shuffled references for each sequence", ge=1, le=10_000)
+    number: Whole = key(20, "shuffled references for each sequence", ge=1, le=10_000)
     seed: Seed = key(0, "seed of the shuffles; the same seed gives the same references")
     fasta: File | None = key(None, "the references, for the kind `fasta`: the same for every sequence")
     frequencies: types.Frequencies | None = key(
@@ -105,7 +115,7 @@ class References(Section):
 class Attribution(Section):
     """How DeepLIFT is run."""
 
-    shards: int = key(
+    shards: Whole = key(
         1, "parts that the sequences are attributed in, each a job", ge=1, le=1000, running=True
     )
     batch_size: types.BatchSize = key("auto", "sequence-reference pairs computed at a time", running=True)
@@ -133,6 +143,11 @@ class Attribution(Section):
         running=True,
     )
 
+    @property
+    def batch(self) -> int | None:
+        """Sequence-reference pairs computed at a time; None to choose them by the memory there is."""
+        return None if self.batch_size == "auto" else self.batch_size
+
 
 class Motifs(Section):
     """How motifs are found and named."""
@@ -142,7 +157,7 @@ class Motifs(Section):
         "motifs to name the found ones by: a group of JASPAR CORE (`jaspar:GROUP`), or a MEME file",
         examples=["jaspar:fungi", "mine.meme"],
     )
-    max_seqlets: int = key(2000, "seqlets of each sign that motifs are made of", ge=1, le=10_000_000)
+    max_seqlets: Whole = key(2000, "seqlets of each sign that motifs are made of", ge=1, le=10_000_000)
     window: Positions | None = key(
         None, "bases in the middle of each sequence to look for motifs in; by default all"
     )
@@ -157,7 +172,7 @@ class Motifs(Section):
 class Logos(Section):
     """Which sequences are drawn."""
 
-    number: int = key(10, "strongest sequences to draw", ge=0, le=10_000)
+    number: Whole = key(10, "strongest sequences to draw", ge=0, le=10_000)
 
 
 class Report(Section):
@@ -261,6 +276,50 @@ class Analysis(Section):
                 where=".extra_channels",
                 remedy="give 'bed' and 'genome', or the channel as a table",
             )
+
+
+class _AnyModel(ModelSpec):
+    path: ModelPath = key("", str(ModelSpec.model_fields["path"].description), flag="model")
+
+
+class Settings(Analysis):
+    """The keys of an analysis that a command or step is given: any may be left out, and may not agree."""
+
+    model: _AnyModel | None = None
+    sequences: Sequences | None = None  # type: ignore[assignment]
+    rule: AnyRule = key("genomics-default", "the rule")  # type: ignore[assignment]
+
+    @model_validator(mode="after")
+    def _models_agree(self) -> Settings:
+        return self
+
+    @model_validator(mode="after")
+    def _lengths_agree(self) -> Settings:
+        return self
+
+    @property
+    def source(self) -> Sequences:
+        """The section ``sequences``, of a command that takes it."""
+        assert self.sequences is not None
+        return self.sequences
+
+    @property
+    def explained(self) -> dict[str, Any]:
+        """The keywords ``target``, ``keep_final_activation`` and ``rule`` of what explains a model."""
+        return {name: getattr(self, name) for name in EXPLAINED}
+
+    @property
+    def the_model(self) -> ModelSpec:
+        """The one model that the command runs.
+
+        Raises
+        ------
+        InputError
+            If none is named.
+        """
+        if self.model is None or not self.model.path:
+            raise InputError("there is no model", where="--model", remedy="give its file")
+        return self.models[ONE_MODEL]
 
 
 class Config(Section):

@@ -99,6 +99,11 @@ def _number(value: Any) -> Any:
     return float(value) if isinstance(value, str) and _NUMBER_WITHOUT_POINT.fullmatch(value) else value
 
 
+def _whole(value: Any) -> Any:
+    """Tools that write JSON may know no whole numbers, and write 20.0."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def path_as_text(value: Any) -> Any:
     """Return a path as text; whatever else as it is."""
     return os.fspath(value) if isinstance(value, os.PathLike) else value
@@ -137,10 +142,11 @@ Memory = Annotated[ByteSize, BeforeValidator(_memory), AfterValidator(_enough_me
 Number = Annotated[float, BeforeValidator(_number)]
 Value = Annotated[float, Field(ge=-1e38, le=1e38), BeforeValidator(_number)]
 """One that float32 can hold."""
-Positions = Annotated[int, Field(ge=1, le=100_000_000)]
-Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
+Whole = Annotated[int, BeforeValidator(_whole)]
+Positions = Annotated[Whole, Field(ge=1, le=100_000_000)]
+Seed = Annotated[Whole, Field(ge=0, le=2**63 - 1)]
 Target = Annotated[int, Field(ge=0, le=10_000_000)] | Title
-BatchSize = Annotated[int, Field(ge=1, le=10_000_000)] | Literal["auto"]
+BatchSize = Annotated[Whole, Field(ge=1, le=10_000_000)] | Literal["auto"]
 ListOf = Annotated[tuple[T, ...], Strict(False)]
 Filled = Annotated[tuple[T, ...], Strict(False), Field(min_length=1)]
 Fraction = Annotated[float, Field(ge=0, le=1), BeforeValidator(_number)]

@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -30,15 +30,15 @@ from genolift.errors import InputError
 from genolift.explain.attribution import Explainer
 from genolift.files.output_paths import check_outputs
 from genolift.inspection.model_check import checked_explainer
-from genolift.models import ModelSpec, input_length, load_model, model_provenance
+from genolift.models import input_length, load_model, model_provenance
 from genolift.references.store import References, check_references, open_references
 from genolift.results.agreement import Agreement
 from genolift.results.convergence import relative_error
 from genolift.results.provenance import versions
 from genolift.results.store import Block, write_contributions
-from genolift.settings.extra_inputs import Extras
 from genolift.settings.folder_names import check_model_name
 from genolift.settings.model import ONE_MODEL
+from genolift.settings.sections import Settings
 from genolift.steps.blocks import Pieces, WritesBehind, prepared_ahead
 
 _LOG = logging.getLogger("genolift")
@@ -61,30 +61,14 @@ class AttributeSummary:
     device: str
 
 
-@dataclass(frozen=True)
-class Attribution:
-    """What is explained, and how, by keys of the config; ``model_name`` tells models of an ensemble apart."""
-
-    model: ModelSpec
-    held: Extras = field(default_factory=Extras)
-    target: int | str = 0
-    keep_final_activation: bool = False
-    rule: str = "genomics-default"
-    tolerance: float = 1e-3
-    batch_size: int | None = None
-    memory: int | None = None
-    device: str | None = None
-    precision: str = "float32"
-    model_name: str = ONE_MODEL
-
-
 def attribute(
-    settings: Attribution,
+    settings: Settings,
     *,
     sequences: Path,
     references: Path,
     out: Path,
     shard: tuple[int, int] = (0, 1),
+    model_name: str = ONE_MODEL,
     progress: Callable[[int, int], None] | None = None,
 ) -> AttributeSummary:
     """Write the contributions of a shard of the sequences.
@@ -92,15 +76,17 @@ def attribute(
     Parameters
     ----------
     settings
-        What is explained, and how. The tolerance is the largest relative convergence error that a pair may
-        have under the rules that compare with references; the others promise no sum. The memory, in bytes, is
-        that of the host and of the device.
+        The model, what it is given beside the bases, what is explained (target and rule), and the section
+        ``attribution``. The tolerance is the largest relative convergence error that a pair may have under
+        the rules that compare with references; the others promise no sum.
     sequences, references
         ``sequences.h5`` and ``references.h5``.
     out
         The shard's file, of the layout of contributions.h5.
     shard
         (i, k): the i-th of k nearly equal runs of rows, i from 0.
+    model_name
+        What to call the model, where several are run.
     progress
         Called with the numbers of pairs done and to do.
 
@@ -112,9 +98,10 @@ def attribute(
         may not be written (see `check_outputs`), cannot be, or is being written by another process.
     """
     started = time.monotonic()
-    check_model_name(settings.model_name, "model_name")
-    check_outputs([out], inputs=[sequences, references, *settings.model.files, *settings.held.files])
-    with _opened(settings, sequences, references, shard) as work:
+    check_model_name(model_name, "model_name")
+    read: list[str | Path] = [sequences, references, *settings.the_model.files, *settings.extras.files]
+    check_outputs([out], inputs=read)
+    with _opened(settings, model_name, sequences, references, shard) as work:
         with Pieces(out, work.fingerprint) as pieces:
             _LOG.debug("pieces of the work are kept in %s", pieces.folder)
             largest, resumed = _compute(work, pieces, progress)
@@ -139,7 +126,8 @@ class _Compared:
 class _Work:
     """A model that has been checked and captured, and the rows of the sequences that it is run on."""
 
-    settings: Attribution
+    settings: Settings
+    model_name: str
     stored: Sequences
     rows: range
     compared: References
@@ -154,13 +142,11 @@ class _Work:
         settings, stored, compared = self.settings, self.stored, self.compared
         return {
             **versions("torch"),
-            "model_name": settings.model_name,
-            **model_provenance(settings.model),
-            **held_provenance(settings.held),
-            "target": settings.target,
-            "keep_final_activation": settings.keep_final_activation,
+            "model_name": self.model_name,
+            **model_provenance(settings.the_model),
+            **held_provenance(settings.extras),
+            **settings.explained,
             "stepped_over": self.explainer.stepped_over,
-            "rule": settings.rule,
             "sums_up": self.explainer.plan.uses_reference,
             "sequences_digest": stored.digest,
             "sequences_table_sha256": stored.table_sha256,
@@ -169,7 +155,7 @@ class _Work:
             "reference_number": compared.number,
             "reference_seed": compared.seed,
             "device": str(self.explainer.device),
-            "precision": settings.precision,
+            "precision": settings.attribution.precision,
         }
 
     @property
@@ -203,8 +189,8 @@ class _Work:
             torch.from_numpy(compared.onehot).float(),
             compared.references,
             extra_inputs=compared.held,
-            batch_size=self.settings.batch_size,
-            memory=self.settings.memory,
+            batch_size=self.settings.attribution.batch,
+            memory=self.settings.attribution.memory,
             progress=advance,
             names=self.stored.names(rows),
             besides=_bytes_besides(len(rows), self.compared, self.inputs),
@@ -228,30 +214,29 @@ class _Work:
 
 @contextmanager
 def _opened(
-    settings: Attribution, sequences: Path, references: Path, shard: tuple[int, int]
+    settings: Settings, model_name: str, sequences: Path, references: Path, shard: tuple[int, int]
 ) -> Iterator[_Work]:
     """Open what is read, check that it belongs together and suits the model, and capture the model."""
+    spec, asked = settings.the_model, settings.attribution
     stored = read_sequences(sequences)
     rows = _rows_of_shard(len(stored.key), shard)
     with open_references(references) as compared:
         check_references(stored, compared, references)
-        model = load_model(settings.model)
-        check_length(stored, input_length(model, settings.model), sequences, settings.model_name)
-        inputs = HeldInputs(settings.held, stored)
+        model = load_model(spec)
+        check_length(stored, input_length(model, spec), sequences, model_name)
+        inputs = HeldInputs(settings.extras, stored)
         explainer, agreement = checked_explainer(
             model,
-            settings.model,
-            settings.held,
+            spec,
+            settings.extras,
             first_two(stored, inputs),
-            rule=settings.rule,
-            target=settings.target,
-            keep_final_activation=settings.keep_final_activation,
-            device=settings.device,
-            precision=settings.precision,
-            memory=settings.memory,
+            **settings.explained,
+            device=asked.device,
+            precision=asked.precision,
+            memory=asked.memory,
             besides=_bytes_of_piece(compared, inputs, rows),
         )
-        yield _Work(settings, stored, rows, compared, inputs, explainer, agreement)
+        yield _Work(settings, model_name, stored, rows, compared, inputs, explainer, agreement)
 
 
 def _compute(work: _Work, pieces: Pieces, progress: Callable[[int, int], None] | None) -> tuple[float, int]:
@@ -279,7 +264,7 @@ def _compute(work: _Work, pieces: Pieces, progress: Callable[[int, int], None] |
                 resumed += len(rows)
                 advance(len(rows) * work.compared.number)
             if work.explainer.plan.uses_reference:
-                _check_tolerance(block, work.settings.tolerance)
+                _check_tolerance(block, work.settings.attribution.tolerance)
             largest = max(largest, float(_error(block).max()))
     return largest, resumed
 
@@ -293,7 +278,7 @@ def _finish(work: _Work, pieces: Pieces, out: Path, more: Mapping[str, Any]) -> 
         n=len(work.rows),
         length=work.compared.length,
         r=work.compared.number,
-        provenance={**work.provenance, **agreement, "tolerance": work.settings.tolerance, **more},
+        provenance={**work.provenance, **agreement, "tolerance": work.settings.attribution.tolerance, **more},
         chromosomes=work.stored.chromosomes,
     )
     pieces.remove()

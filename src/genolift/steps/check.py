@@ -7,9 +7,11 @@ and the engine. Prints nothing.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from genolift.data.extra_inputs import HeldInputs
 from genolift.data.stored_sequences import check_length
@@ -18,13 +20,12 @@ from genolift.errors import InputError
 from genolift.files.output_paths import check_outputs
 from genolift.files.whole import whole_file
 from genolift.inspection.model_check import checked_explainer
-from genolift.models import ModelSpec, input_length, load_model
+from genolift.models import input_length, load_model
 from genolift.motifs.databases import read_database
 from genolift.motifs.known import Database
 from genolift.results.agreement import Agreement
-from genolift.settings.extra_inputs import Extras
-from genolift.settings.model import ONE_MODEL, is_rna
-from genolift.settings.sections import Sequences
+from genolift.settings.model import ONE_MODEL
+from genolift.settings.sections import Settings
 from genolift.steps.encode import trial_sequences, with_length
 
 
@@ -41,29 +42,16 @@ class CheckSummary:
     agreements: Mapping[str, Agreement]
 
 
-def check_analysis(
-    *,
-    models: Mapping[str, ModelSpec],
-    source: Sequences,
-    out: Path,
-    held: Extras | None = None,
-    target: int | str = 0,
-    keep_final_activation: bool = False,
-    rule: str = "genomics-default",
-    database: str | None = None,
-) -> CheckSummary:
+def check_analysis(settings: Settings, *, out: Path, database: str | None = None) -> CheckSummary:
     """Run every model on the first two sequences, and capture it; write what was run to ``out``, JSON.
 
     The database of known motifs is read first, since it takes a second.
 
     Parameters
     ----------
-    models
-        By name.
-    source
-        Where the sequences are; without a length theirs is what the models say.
-    held, target, keep_final_activation, rule
-        As in `genolift.steps.attribute.attribute`.
+    settings
+        The models, what they are given beside the bases, what is explained, and the sequences; without a
+        length theirs is what the models say.
     database
         As in `genolift.steps.motifs.find_motifs`; None to read none.
 
@@ -75,41 +63,47 @@ def check_analysis(
         does not give its author's outputs, has no such target, or holds an operation without an exact rule;
         or ``out`` may not be written (see `check_outputs`).
     """
-    read = [file for spec in models.values() for file in spec.files] + list(held.files if held else ())
-    check_outputs([out], inputs=[source.fasta, source.bed, source.genome, database, *read])
+    models, source = settings.models, settings.source
+    read = [
+        *source.files,
+        database,
+        *settings.extras.files,
+        *(f for spec in models.values() for f in spec.files),
+    ]
+    check_outputs([out], inputs=read)
     known = None if database is None else read_database(database)
     loaded = {name: load_model(spec) for name, spec in models.items()}
     lengths = {name: input_length(model, models[name]) for name, model in loaded.items()}
-    source = with_length(source, lengths)
-    stored = trial_sequences(source, rna=any(is_rna(spec.alphabet) for spec in models.values()))
-    held = held or Extras()
-    two = first_two(stored, HeldInputs(held, stored))
+    stored = trial_sequences(with_length(source, lengths), rna=settings.rna_alphabet is not None)
+    two = first_two(stored, HeldInputs(settings.extras, stored))
     agreements: dict[str, Agreement] = {}
     for name, model in loaded.items():
-        try:
+        with _named(name):
             check_length(stored, lengths[name], str(source.fasta or source.bed), name)
-            _, agreement = checked_explainer(
-                model,
-                models[name],
-                held,
-                two,
-                rule=rule,
-                target=target,
-                keep_final_activation=keep_final_activation,
-                device="cpu",
-            )
-            if agreement is not None:
-                agreements[name] = agreement
-        except InputError as error:
-            if name == ONE_MODEL:
-                raise
-            raise error.within(f"models.{name}") from error
-    length = stored.codes.shape[1]
-    ran: dict[str, object] = {"models": list(models), "sequences": stored.id, "length": length}
-    if agreements:
-        ran["agreement"] = {name: asdict(found) for name, found in agreements.items()}
-    if known is not None:
-        ran |= {"database": known.source, "motifs": len(known.motifs)}
+            how = {**settings.explained, "device": "cpu"}
+            _, agreement = checked_explainer(model, models[name], settings.extras, two, **how)
+        if agreement is not None:
+            agreements[name] = agreement
+    summary = CheckSummary(len(models), len(stored.id), stored.codes.shape[1], known, agreements)
+    _write(out, {"models": list(models), "sequences": stored.id, "length": summary.length}, summary)
+    return summary
+
+
+@contextmanager
+def _named(model: str) -> Iterator[None]:
+    """Have errors name the model, where it has a name."""
+    try:
+        yield
+    except InputError as error:
+        if model == ONE_MODEL:
+            raise
+        raise error.within(f"models.{model}") from error
+
+
+def _write(out: Path, ran: dict[str, Any], summary: CheckSummary) -> None:
+    if summary.agreements:
+        ran["agreement"] = {name: asdict(found) for name, found in summary.agreements.items()}
+    if summary.database is not None:
+        ran |= {"database": summary.database.source, "motifs": len(summary.database.motifs)}
     with whole_file(out) as beside_it:
         beside_it.write_text(json.dumps(ran) + "\n")
-    return CheckSummary(len(models), len(stored.id), length, known, agreements)

@@ -1,0 +1,56 @@
+"""What `genolift compare` compares, beside the keys of an analysis: flags of that command alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BeforeValidator, Field, Strict
+
+from genolift.errors import InputError
+from genolift.settings.fields import Section, key, together
+from genolift.settings.types import Whole
+
+Method = Literal[
+    "genomics-default",
+    "revealcancel",
+    "rescale",
+    "integrated-gradients",
+    "gradient-x-input",
+    "guided-backprop",
+    "deconvnet",
+    "lrp-epsilon",
+    "in-silico-mutagenesis",
+    "grad-cam",
+    "guided-grad-cam",
+]
+"""The methods, in the order of the tables; `genolift.compare.methods.METHODS` runs each."""
+
+
+def _names(text: Any) -> Any:
+    """Return the names in text such as "A,B", each once."""
+    names = text.split(",") if isinstance(text, str) else text
+    return tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
+
+
+class Comparison(Section):
+    """Which methods are compared, on how many sequences, and what they should find."""
+
+    methods: Annotated[
+        tuple[Method, ...],
+        Strict(False),
+        BeforeValidator(_names, json_schema_input_type=str),
+        Field(min_length=1),
+    ] = key(get_args(Method), f"A,B: of {', '.join(get_args(Method))} (all)")
+    number: Whole = key(50, "of the first sequences", ge=1, le=10**9)
+    steps: Whole = key(50, "of integrated gradients", ge=1, le=100_000)
+    truth: Path | None = key(None, "where motifs are: a table with id, start, end and motif")
+    truth_motifs: Annotated[
+        tuple[str, ...], Strict(False), BeforeValidator(_names, json_schema_input_type=str)
+    ] = key((), "A,B: those that matter for the target (all)")
+
+    @together
+    def _motifs_are_of_a_table(self) -> None:
+        if self.truth_motifs and self.truth is None:
+            remedy = "give the table of positions too, --truth"
+            raise InputError("there is no table of positions", where=".truth_motifs", remedy=remedy)
