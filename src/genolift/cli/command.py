@@ -14,12 +14,12 @@ from functools import cached_property
 from inspect import cleandoc, isclass, signature
 from typing import Any, NoReturn, TypeVar, get_type_hints
 
-from pydantic import BaseModel, create_model
+from pydantic import BaseModel, Field, create_model
 
 from genolift.cli.flags import Flag, json_of, parts_of
 from genolift.errors import InputError
 from genolift.files.plain_values import shown
-from genolift.settings.fields import REQUIRED, Section, key, merge
+from genolift.settings.fields import Section, merge
 from genolift.settings.mistakes import checked
 from genolift.settings.sections import Settings
 
@@ -81,8 +81,8 @@ class Command:
             default = signature(self.run).parameters[name].default
             if default is signature(self.run).empty:
                 is_section = isclass(hints[name]) and issubclass(hints[name], Section)
-                default = hints[name]() if is_section else REQUIRED
-            fields[name] = (hints[name], key(default, " ".join(text.split())))
+                default = hints[name]() if is_section else ...
+            fields[name] = (hints[name], Field(default, description=text))
         made: type[Section] = create_model(self.name, __base__=Section, **fields)
         return made
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from genolift.cli.command import command
 from genolift.errors import InputError
 from genolift.files.output_paths import check_outputs
-from genolift.settings.fields import Section, key
+from genolift.settings.fields import Section
 from genolift.settings.sections import EXPLAINED, EXTRAS, Settings
 
 if TYPE_CHECKING:
@@ -19,10 +19,14 @@ if TYPE_CHECKING:
 class Sources(Section):
     """What may say how long the model's input is, and what the config is for."""
 
-    sequences: Path | None = key(None, "sequences.h5, of whose length the input is where no other is given")
-    fasta: Path | None = key(None, "instead of sequences.h5, your sequences")
-    bed: Path | None = key(None, "instead of sequences.h5, your intervals")
-    genome: Path | None = key(None, "the genome's FASTA, with --bed")
+    sequences: Path | None = None
+    """sequences.h5, of whose length the input is where no other is given"""
+    fasta: Path | None = None
+    """instead of sequences.h5, your sequences"""
+    bed: Path | None = None
+    """instead of sequences.h5, your intervals"""
+    genome: Path | None = None
+    """the genome's FASTA, with --bed"""
 
 
 @command("model", *EXTRAS, *EXPLAINED, positional="model")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BeforeValidator, Field, Strict
+from pydantic import BeforeValidator, Field
 
 from genolift.errors import InputError
-from genolift.settings.fields import Section, key, together
-from genolift.settings.types import Whole
+from genolift.settings.fields import Section, together
+from genolift.settings.types import WHOLE
 
 Method = Literal[
     "genomics-default",
@@ -33,21 +33,23 @@ def _names(text: Any) -> Any:
     return tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
 
 
+_Listed = BeforeValidator(_names, json_schema_input_type=str)
+
+
 class Comparison(Section):
     """Which methods are compared, on how many sequences, and what they should find."""
 
-    methods: Annotated[
-        tuple[Method, ...],
-        Strict(False),
-        BeforeValidator(_names, json_schema_input_type=str),
-        Field(min_length=1),
-    ] = key(get_args(Method), f"A,B: of {', '.join(get_args(Method))} (all)")
-    number: Whole = key(50, "of the first sequences", ge=1, le=10**9)
-    steps: Whole = key(50, "of integrated gradients", ge=1, le=100_000)
-    truth: Path | None = key(None, "where motifs are: a table with id, start, end and motif")
-    truth_motifs: Annotated[
-        tuple[str, ...], Strict(False), BeforeValidator(_names, json_schema_input_type=str)
-    ] = key((), "A,B: those that matter for the target (all)")
+    methods: Annotated[tuple[Method, ...], Field(min_length=1), _Listed] = Field(
+        get_args(Method), description=f"A,B: of {', '.join(get_args(Method))} (all)"
+    )
+    number: Annotated[int, Field(ge=1, le=10**9), WHOLE] = 50
+    """of the first sequences"""
+    steps: Annotated[int, Field(ge=1, le=100_000), WHOLE] = 50
+    """of integrated gradients"""
+    truth: Path | None = None
+    """where motifs are: a table with id, start, end and motif"""
+    truth_motifs: Annotated[tuple[str, ...], _Listed] = ()
+    """A,B: those that matter for the target (all)"""
 
     @together
     def _motifs_are_of_a_table(self) -> None:

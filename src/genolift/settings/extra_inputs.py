@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from genolift.errors import InputError
-from genolift.settings.fields import Section, key, together
+from genolift.settings.fields import Section, together
 from genolift.settings.mistakes import checked
 from genolift.settings.types import FILES, File, Filled, ListOf, Positions, Text, Value
 
@@ -15,10 +17,14 @@ from genolift.settings.types import FILES, File, Filled, ListOf, Positions, Text
 class ExtraInput(Section):
     """One further argument of a model: the row of a table for each sequence, or the same values for all."""
 
-    table: File | None = key(None, "a table with a column `id`, and numbers in the others; TSV or CSV")
-    columns: Filled[Text] | None = key(None, "those of the table's columns to take, in order; by default all")
-    values: Filled[Value] | None = key(None, "the same values for every sequence")
-    shape: Filled[Positions] | None = key(None, "the shape of one sequence's input, where it is not flat")
+    table: File | None = None
+    """a table with a column `id`, and numbers in the others; TSV or CSV"""
+    columns: Filled[Text] | None = None
+    """those of the table's columns to take, in order; by default all"""
+    values: Filled[Value] | None = None
+    """the same values for every sequence"""
+    shape: Filled[Positions] | None = None
+    """the shape of one sequence's input, where it is not flat"""
 
     @together
     def _one_source(self) -> None:
@@ -34,9 +40,12 @@ class ExtraInput(Section):
 class ExtraChannel(Section):
     """One channel beyond those of the alphabet, from a file."""
 
-    bigwig: File | None = key(None, "a bigWig, whose values at a window's bases are taken")
-    missing: Value = key(0.0, "what stands for a base that the bigWig has no value for")
-    table: File | None = key(None, "a table with a column `id`, and a column for each position")
+    bigwig: File | None = None
+    """a bigWig, whose values at a window's bases are taken"""
+    missing: Value = 0.0
+    """what stands for a base that the bigWig has no value for"""
+    table: File | None = None
+    """a table with a column `id`, and a column for each position"""
 
     @together
     def _one_source(self) -> None:
@@ -50,10 +59,8 @@ class ExtraChannel(Section):
 class Extras(Section):
     """Everything that a model is given beside the bases; the same in a sequence and in its references."""
 
-    inputs: ListOf[ExtraInput] = key((), "further arguments, in order", alias="extra_inputs")
-    channels: ListOf[Value | ExtraChannel] = key(
-        (), "channels behind those of the alphabet", alias="extra_channels"
-    )
+    inputs: Annotated[ListOf[ExtraInput], Field(alias="extra_inputs")] = ()
+    channels: Annotated[ListOf[Value | ExtraChannel], Field(alias="extra_channels")] = ()
 
     @classmethod
     def of(cls, inputs: Sequence[Any], channels: Sequence[Any], where: str = "") -> Extras:

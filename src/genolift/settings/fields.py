@@ -6,43 +6,40 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
-from pydantic_core import PydanticUndefined
 
 from genolift.settings.types import PART, asked
 
-REQUIRED = PydanticUndefined
 _AS_A_WHOLE = ("arguments", "expect")
 """Keys that null empties; of another section, null says nothing."""
+RUNNING = Field(json_schema_extra={"running": True})
+"""Of a key that says only how something is run: a change of it makes nothing out of date."""
 
 
-def key(default: Any, text: str, *, flag: str | None = None, running: bool = False, **bounds: Any) -> Any:
-    """Return the field of one key.
-
-    Parameters
-    ----------
-    default
-        Its value where the user gives none; `REQUIRED` if there is no such value.
-    text
-        What it means, in a sentence: the docs, ``--help`` and editors show it.
-    flag
-        The flag of commands, if it is not the key's name.
-    running
-        Whether it says only how something is run, so that a change of it makes nothing out of date.
-    bounds
-        What pydantic's ``Field`` takes: ``ge``, ``le``, ``examples``, ``alias``.
-    """
-    told: dict[str, Any] = {"flag": flag} if flag else {}
-    if running:
-        told["running"] = True
-    return Field(default, description=text, json_schema_extra=told or None, **bounds)
+def flag(name: str) -> Any:
+    """Return the annotation of a key whose flag is not called as the key is."""
+    return Field(json_schema_extra={"flag": name})
 
 
 class Section(BaseModel):
-    """Some keys: no others, each of its own type. A section that is left empty has its defaults."""
+    """Some keys: no others, each of its own type. A section that is left empty has its defaults.
+
+    The text under a field says what its key means: the docs, ``--help`` and editors show it.
+    """
 
     model_config = ConfigDict(
-        defer_build=True, frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_by_name=True
+        allow_inf_nan=False,
+        defer_build=True,
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        use_attribute_docstrings=True,
+        validate_by_name=True,
     )
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **given: Any) -> None:
+        for field in cls.model_fields.values():
+            field.description = field.description and " ".join(field.description.split())
 
     @model_validator(mode="before")
     @classmethod

@@ -11,8 +11,8 @@ from typing import Annotated, Any
 from pydantic import (
     AfterValidator,
     BeforeValidator,
+    Field,
     PrivateAttr,
-    StringConstraints,
     ValidationInfo,
     model_validator,
 )
@@ -23,9 +23,9 @@ from genolift.files.of_models import existing_model, model_files, sharded
 from genolift.files.pickled_code import pickled_code_files
 from genolift.files.whole import existing_file
 from genolift.settings import types
-from genolift.settings.fields import REQUIRED, Section, key
+from genolift.settings.fields import Section, flag
 from genolift.settings.mistakes import checked
-from genolift.settings.types import FILES, File, Number, Positions, Text, asked
+from genolift.settings.types import FILES, NUMBER, File, Positions, Text, asked
 
 BASES_FIRST = "bases,length"
 AXES = (
@@ -103,7 +103,7 @@ def _axes(axes: str) -> str:
 _CLASS = r"^[^:]+:[A-Za-z_][A-Za-z0-9_.]*$"
 ModelPath = Annotated[Text, AfterValidator(_existing_model), types.IS_FILE]
 ModelClass = Annotated[
-    str, StringConstraints(pattern=_CLASS), AfterValidator(types.one_line), AfterValidator(_model_class)
+    str, Field(pattern=_CLASS), AfterValidator(types.one_line), AfterValidator(_model_class)
 ]
 Arguments = Annotated[dict[str, Any], BeforeValidator(types.no_keys_if_empty), AfterValidator(_arguments)]
 Sha256 = Annotated[Text, AfterValidator(_sha256)]
@@ -114,20 +114,14 @@ Axes = Annotated[Text, AfterValidator(_axes)]
 class Expect(Section):
     """A few inputs, and the outputs that the author's own framework gave for them."""
 
-    inputs: File = key(REQUIRED, "a few inputs, arrays (`.npz`) or FASTA", flag="expect-inputs")
-    outputs: File = key(
-        REQUIRED,
-        "what the author's framework gave for them: arrays (`.npz`, the same file or another) or a table by "
-        "sequence id",
-        flag="expect-outputs",
-    )
-    tolerance: Number = key(
-        1e-4,
-        "largest difference from the author's outputs, as a share of the largest of them",
-        flag="expect-tolerance",
-        ge=1e-12,
-        le=1,
-    )
+    inputs: Annotated[File, flag("expect-inputs")]
+    """a few inputs, arrays (`.npz`) or FASTA"""
+    outputs: Annotated[File, flag("expect-outputs")]
+    """what the author's framework gave for them: arrays (`.npz`, the same file or another) or a table by
+    sequence id
+    """
+    tolerance: Annotated[float, Field(ge=1e-12, le=1), NUMBER, flag("expect-tolerance")] = 1e-4
+    """largest difference from the author's outputs, as a share of the largest of them"""
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -138,47 +132,36 @@ class Expect(Section):
 class ModelSpec(Section):
     """Where a model is, how it is made and how it reads DNA."""
 
-    path: ModelPath = key(
-        REQUIRED,
-        "the model: a state dict (`.pt`, `.pth`, `.ckpt`), `.safetensors`, an exported program (`.pt2`), "
-        "Keras's `.keras`, `.h5`, `.json` or `.yaml`, a Hugging Face folder, or the index of its shards",
-        flag="model",
-    )
-    class_name: ModelClass | None = key(
-        None,
-        "the class to put the weights in, or a function that makes the module",
-        alias="class",
-        flag="model-class",
-        examples=["path/to/model.py:Class", "package.module:Class"],
-    )
-    arguments: Arguments = key({}, "keyword arguments of the class", flag="model-arguments")
-    sha256: Sha256 | None = key(
-        None, "the SHA-256 that the model's file must have, as `sha256sum` prints it", flag="model-sha256"
-    )
-    weights: File | None = key(
-        None, "the weights of a Keras architecture (`.json`, `.yaml`)", flag="model-weights"
-    )
-    custom_layers: File | None = key(
-        None, "a Python file of torch functions, for layers that Keras does not have"
-    )
-    axes: Axes | None = key(
-        None,
-        "the axes of one input in order, `1` for an axis of one; by default what the model says, else "
-        "`bases,length`",
-        examples=["length,bases", "1,length,bases"],
-    )
-    alphabet: Alphabet = key(
-        "ACGT", "the letter of each channel in order", examples=["ACGU", "AGCT", "ACGTN"]
-    )
-    input_length: Positions | None = key(None, "bases of the model's input, where the model does not say it")
-    trust: bool = key(
-        False,
-        "read a pickled model or TorchScript, or call a function of a package, which can run any code",
-        flag="trust-pickle",
-    )
-    expect: Annotated[Expect | None, BeforeValidator(types.without_nulls)] = key(
-        None, "a few inputs with the outputs that the author's own framework gave, to compare the model with"
-    )
+    path: Annotated[ModelPath, flag("model")]
+    """the model: a state dict (`.pt`, `.pth`, `.ckpt`), `.safetensors`, an exported program (`.pt2`), Keras's
+    `.keras`, `.h5`, `.json` or `.yaml`, a Hugging Face folder, or the index of its shards
+    """
+    class_name: Annotated[
+        ModelClass | None,
+        Field(alias="class", examples=["path/to/model.py:Class", "package.module:Class"]),
+        flag("model-class"),
+    ] = None
+    """the class to put the weights in, or a function that makes the module"""
+    arguments: Annotated[Arguments, flag("model-arguments")] = Field({})
+    """keyword arguments of the class"""
+    sha256: Annotated[Sha256 | None, flag("model-sha256")] = None
+    """the SHA-256 that the model's file must have, as `sha256sum` prints it"""
+    weights: Annotated[File | None, flag("model-weights")] = None
+    """the weights of a Keras architecture (`.json`, `.yaml`)"""
+    custom_layers: File | None = None
+    """a Python file of torch functions, for layers that Keras does not have"""
+    axes: Annotated[Axes | None, Field(examples=["length,bases", "1,length,bases"])] = None
+    """the axes of one input in order, `1` for an axis of one; by default what the model says, else
+    `bases,length`
+    """
+    alphabet: Annotated[Alphabet, Field(examples=["ACGU", "AGCT", "ACGTN"])] = "ACGT"
+    """the letter of each channel in order"""
+    input_length: Positions | None = None
+    """bases of the model's input, where the model does not say it"""
+    trust: Annotated[bool, flag("trust-pickle")] = False
+    """read a pickled model or TorchScript, or call a function of a package, which can run any code"""
+    expect: Annotated[Expect | None, BeforeValidator(types.without_nulls)] = None
+    """a few inputs with the outputs that the author's own framework gave, to compare the model with"""
     _extra_channels: int = PrivateAttr(0)
 
     @classmethod

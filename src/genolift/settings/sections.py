@@ -17,10 +17,10 @@ from genolift.errors import InputError
 from genolift.settings import types
 from genolift.settings.database import jaspar_group
 from genolift.settings.extra_inputs import ExtraChannel, ExtraInput, Extras
-from genolift.settings.fields import REQUIRED, Section, key, together
+from genolift.settings.fields import RUNNING, Section, flag, together
 from genolift.settings.folder_names import names_differ
 from genolift.settings.model import ONE_MODEL, ModelPath, ModelSpec, is_rna
-from genolift.settings.types import File, ListOf, Number, Positions, Seed, Value, Whole
+from genolift.settings.types import NUMBER, WHOLE, File, ListOf, Positions, Seed, Value
 
 Rule = Literal["genomics-default", "rescale", "revealcancel"]
 AnyRule = Literal[Rule, "gradient", "guided-backprop", "deconvnet", "lrp-epsilon"]
@@ -37,26 +37,24 @@ EXTRAS = ("extra_inputs", "extra_channels")
 class Sequences(Section):
     """Where the sequences are: one of ``fasta``, or ``bed`` with ``genome``."""
 
-    fasta: File | None = key(None, "sequences; plain, gzip or BGZF. Give this, or `bed` and `genome`")
-    bed: File | None = key(
-        None, "intervals, BED or narrowPeak; a window of the model's input length is taken around each"
-    )
-    genome: File | None = key(None, "the genome's FASTA; plain, gzip or BGZF")
-    length: Positions | None = key(
-        None,
-        "bases of a sequence or window; by default what the model says, else what the FASTA's records have",
-    )
-    format: Literal["auto", "bed", "narrowPeak"] = key(
-        "auto", "what `bed` is; `auto` tells it by the types of all columns"
-    )
-    center: Literal["summit", "midpoint"] = key(
-        "summit", "what a window is centred on; the midpoint where the file names no summit"
-    )
-    use_strand: bool = key(False, "take the reverse complement for intervals on the minus strand")
-    max_n_fraction: Number = key(0.1, "sequences with a larger fraction of N are dropped", ge=0, le=1)
-    missing_chromosomes: Literal["error", "drop"] = key(
-        "error", "what to do with intervals on a chromosome that the genome does not have"
-    )
+    fasta: File | None = None
+    """sequences; plain, gzip or BGZF. Give this, or `bed` and `genome`"""
+    bed: File | None = None
+    """intervals, BED or narrowPeak; a window of the model's input length is taken around each"""
+    genome: File | None = None
+    """the genome's FASTA; plain, gzip or BGZF"""
+    length: Positions | None = None
+    """bases of a sequence or window; by default what the model says, else what the FASTA's records have"""
+    format: Literal["auto", "bed", "narrowPeak"] = "auto"
+    """what `bed` is; `auto` tells it by the types of all columns"""
+    center: Literal["summit", "midpoint"] = "summit"
+    """what a window is centred on; the midpoint where the file names no summit"""
+    use_strand: bool = False
+    """take the reverse complement for intervals on the minus strand"""
+    max_n_fraction: types.Fraction = 0.1
+    """sequences with a larger fraction of N are dropped"""
+    missing_chromosomes: Literal["error", "drop"] = "error"
+    """what to do with intervals on a chromosome that the genome does not have"""
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -80,13 +78,16 @@ class Sequences(Section):
 class References(Section):
     """What each sequence is compared with."""
 
-    kind: ReferenceKind = key("dinucleotide_shuffle", "what a sequence is compared with")
-    number: Whole = key(20, "shuffled references for each sequence", ge=1, le=10_000)
-    seed: Seed = key(0, "seed of the shuffles; the same seed gives the same references")
-    fasta: File | None = key(None, "the references, for the kind `fasta`: the same for every sequence")
-    frequencies: types.Frequencies | None = key(
-        None, "fractions of A, C, G and T for the kind `base_frequencies`; by default the sequences' own"
-    )
+    kind: ReferenceKind = "dinucleotide_shuffle"
+    """what a sequence is compared with"""
+    number: Annotated[int, Field(ge=1, le=10_000), WHOLE] = 20
+    """shuffled references for each sequence"""
+    seed: Seed = 0
+    """seed of the shuffles; the same seed gives the same references"""
+    fasta: File | None = None
+    """the references, for the kind `fasta`: the same for every sequence"""
+    frequencies: types.Frequencies | None = None
+    """fractions of A, C, G and T for the kind `base_frequencies`; by default the sequences' own"""
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -115,33 +116,20 @@ class References(Section):
 class Attribution(Section):
     """How DeepLIFT is run."""
 
-    shards: Whole = key(
-        1, "parts that the sequences are attributed in, each a job", ge=1, le=1000, running=True
-    )
-    batch_size: types.BatchSize = key("auto", "sequence-reference pairs computed at a time", running=True)
-    memory: types.Memory | None = key(
-        None,
-        "memory that a job's process stays under, and on a GPU what it holds there; by default half of "
-        "what is free",
-        running=True,
-        examples=["4GB", "500MB"],
-    )
-    device: types.Device = key(
-        "auto",
-        "where to compute; `auto` takes a GPU where there is one",
-        running=True,
-        examples=["auto", "cpu", "cuda", "cuda:1"],
-    )
-    precision: Precision = key(
-        "float32", "what to compute in; the last two are faster and less exact, and need a larger tolerance"
-    )
-    tolerance: Number = key(
-        1e-3,
-        "largest relative convergence error; a sequence-reference pair over it stops the analysis",
-        ge=1e-15,
-        le=1000,
-        running=True,
-    )
+    shards: Annotated[int, Field(ge=1, le=1000), WHOLE, RUNNING] = 1
+    """parts that the sequences are attributed in, each a job"""
+    batch_size: Annotated[types.BatchSize, RUNNING] = "auto"
+    """sequence-reference pairs computed at a time"""
+    memory: Annotated[types.Memory | None, Field(examples=["4GB", "500MB"]), RUNNING] = None
+    """memory that a job's process stays under, and on a GPU what it holds there; by default half of what is
+    free
+    """
+    device: Annotated[types.Device, Field(examples=["auto", "cpu", "cuda", "cuda:1"]), RUNNING] = "auto"
+    """where to compute; `auto` takes a GPU where there is one"""
+    precision: Precision = "float32"
+    """what to compute in; the last two are faster and less exact, and need a larger tolerance"""
+    tolerance: Annotated[float, Field(ge=1e-15, le=1000), NUMBER, RUNNING] = 1e-3
+    """largest relative convergence error; a sequence-reference pair over it stops the analysis"""
 
     @property
     def batch(self) -> int | None:
@@ -152,16 +140,14 @@ class Attribution(Section):
 class Motifs(Section):
     """How motifs are found and named."""
 
-    database: types.Database = key(
-        "jaspar:vertebrates",
-        "motifs to name the found ones by: a group of JASPAR CORE (`jaspar:GROUP`), or a MEME file",
-        examples=["jaspar:fungi", "mine.meme"],
-    )
-    max_seqlets: Whole = key(2000, "seqlets of each sign that motifs are made of", ge=1, le=10_000_000)
-    window: Positions | None = key(
-        None, "bases in the middle of each sequence to look for motifs in; by default all"
-    )
-    seed: Seed = key(0, "seed of the motif discovery")
+    database: Annotated[types.Database, Field(examples=["jaspar:fungi", "mine.meme"])] = "jaspar:vertebrates"
+    """motifs to name the found ones by: a group of JASPAR CORE (`jaspar:GROUP`), or a MEME file"""
+    max_seqlets: Annotated[int, Field(ge=1, le=10_000_000), WHOLE] = 2000
+    """seqlets of each sign that motifs are made of"""
+    window: Positions | None = None
+    """bases in the middle of each sequence to look for motifs in; by default all"""
+    seed: Seed = 0
+    """seed of the motif discovery"""
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -172,50 +158,53 @@ class Motifs(Section):
 class Logos(Section):
     """Which sequences are drawn."""
 
-    number: Whole = key(10, "strongest sequences to draw", ge=0, le=10_000)
+    number: Annotated[int, Field(ge=0, le=10_000), WHOLE] = 10
+    """strongest sequences to draw"""
 
 
 class Report(Section):
     """The page."""
 
-    title: types.Title | None = key(None, "title of `report.html`; by default the analysis's name")
+    title: types.Title | None = None
+    """title of `report.html`; by default the analysis's name"""
 
 
 class Analysis(Section):
     """One analysis. Paths are relative to the working directory."""
 
-    model: ModelSpec | None = key(None, "the trained model")
+    model: ModelSpec | None = None
+    """the trained model"""
     named_models: Annotated[
         dict[types.NamedModel, ModelSpec],
+        Field(alias="models"),
         BeforeValidator(types.no_keys_if_empty),
         AfterValidator(names_differ),
-    ] = key(
-        {},
-        "several models by name, such as the folds of a cross-validation; what `model` sets holds for each "
-        "that does not set it itself",
-        alias="models",
-    )
-    sequences: Sequences = key(REQUIRED, "the sequences, from FASTA, or from BED and a genome")
-    extra_inputs: ListOf[ExtraInput] = key(
-        (), "what the model takes behind its first input, in order", flag="extra-input"
-    )
-    extra_channels: ListOf[Value | ExtraChannel] = key(
-        (),
-        "the channels of the model's input behind those of the alphabet, in order: a number, or a file",
-        flag="extra-channel",
-    )
-    target: types.Target = key(
-        0, "the model's output to explain, by column (from 0) or by name; or its head, `counts` or `profile`"
-    )
-    keep_final_activation: bool = key(
-        False, "explain the probability, not the logit before a final sigmoid or softmax"
-    )
-    rule: Rule = key("genomics-default", "the DeepLIFT rule")
-    references: References = key(References(), "what each sequence is compared with")
-    attribution: Attribution = key(Attribution(), "how DeepLIFT is run")
-    motifs: Motifs = key(Motifs(), "how motifs are found and named")
-    logos: Logos = key(Logos(), "which sequences are drawn")
-    report: Report = key(Report(), "the page")
+    ] = Field({})
+    """several models by name, such as the folds of a cross-validation; what `model` sets holds for each that
+    does not set it itself
+    """
+    sequences: Sequences
+    """the sequences, from FASTA, or from BED and a genome"""
+    extra_inputs: Annotated[ListOf[ExtraInput], flag("extra-input")] = ()
+    """what the model takes behind its first input, in order"""
+    extra_channels: Annotated[ListOf[Value | ExtraChannel], flag("extra-channel")] = ()
+    """the channels of the model's input behind those of the alphabet, in order: a number, or a file"""
+    target: types.Target = 0
+    """the model's output to explain, by column (from 0) or by name; or its head, `counts` or `profile`"""
+    keep_final_activation: bool = False
+    """explain the probability, not the logit before a final sigmoid or softmax"""
+    rule: Rule = "genomics-default"
+    """the DeepLIFT rule"""
+    references: References = References()
+    """what each sequence is compared with"""
+    attribution: Attribution = Attribution()
+    """how DeepLIFT is run"""
+    motifs: Motifs = Motifs()
+    """how motifs are found and named"""
+    logos: Logos = Logos()
+    """which sequences are drawn"""
+    report: Report = Report()
+    """the page"""
 
     @property
     def models(self) -> dict[str, ModelSpec]:
@@ -279,7 +268,9 @@ class Analysis(Section):
 
 
 class _AnyModel(ModelSpec):
-    path: ModelPath = key("", str(ModelSpec.model_fields["path"].description), flag="model")
+    path: Annotated[ModelPath, flag("model")] = Field(
+        "", description=ModelSpec.model_fields["path"].description
+    )
 
 
 class Settings(Analysis):
@@ -287,7 +278,8 @@ class Settings(Analysis):
 
     model: _AnyModel | None = None
     sequences: Sequences | None = None  # type: ignore[assignment]
-    rule: AnyRule = key("genomics-default", "the rule")  # type: ignore[assignment]
+    rule: AnyRule = "genomics-default"  # type: ignore[assignment]
+    """the rule"""
 
     @model_validator(mode="after")
     def _models_agree(self) -> Settings:
@@ -325,15 +317,14 @@ class Settings(Analysis):
 class Config(Section):
     """A whole config."""
 
-    results: types.Results = key(
-        "results", "the folder that holds a folder for each analysis", examples=["results"]
-    )
-    defaults: Analysis | None = key(
-        None, "keys of an analysis that hold for every analysis which does not set them itself"
-    )
+    results: Annotated[types.Results, Field(examples=["results"])] = "results"
+    """the folder that holds a folder for each analysis"""
+    defaults: Analysis | None = None
+    """keys of an analysis that hold for every analysis which does not set them itself"""
     analyses: Annotated[
         dict[types.NamedAnalysis, Analysis], Field(min_length=1), AfterValidator(names_differ)
-    ] = key(REQUIRED, "the analyses by name, which is a folder's name too")
+    ]
+    """the analyses by name, which is a folder's name too"""
 
 
 def check_lengths(lengths: Mapping[str, int | None], where: str) -> None:

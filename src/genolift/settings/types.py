@@ -121,6 +121,8 @@ def no_keys_if_empty(given: Any) -> Any:
     return {} if given is None else given
 
 
+NUMBER, WHOLE = BeforeValidator(_number), BeforeValidator(_whole)
+"""They stand behind the bounds: pydantic leaves bounds that follow a validator out of the JSON schema."""
 IS_FILE = WithJsonSchema({"type": "string", "format": "file"})
 Text = Annotated[str, BeforeValidator(path_as_text), AfterValidator(one_line)]
 File = Annotated[Text, AfterValidator(_existing_file), IS_FILE]
@@ -139,17 +141,15 @@ _IS_MEMORY = WithJsonSchema({"type": "string", "pattern": _MEMORY})
 Memory = Annotated[ByteSize, BeforeValidator(_memory), AfterValidator(_enough_memory), _IS_MEMORY]
 """Bytes, from text such as 4GB (decimal) or 4GiB (binary)."""
 
-Number = Annotated[float, BeforeValidator(_number)]
-Value = Annotated[float, Field(ge=-1e38, le=1e38), BeforeValidator(_number)]
+Value = Annotated[float, Field(ge=-1e38, le=1e38), NUMBER]
 """One that float32 can hold."""
-Whole = Annotated[int, BeforeValidator(_whole)]
-Positions = Annotated[Whole, Field(ge=1, le=100_000_000)]
-Seed = Annotated[Whole, Field(ge=0, le=2**63 - 1)]
+Positions = Annotated[int, Field(ge=1, le=100_000_000), WHOLE]
+Seed = Annotated[int, Field(ge=0, le=2**63 - 1), WHOLE]
 Target = Annotated[int, Field(ge=0, le=10_000_000)] | Title
-BatchSize = Annotated[Whole, Field(ge=1, le=10_000_000)] | Literal["auto"]
+BatchSize = Annotated[int, Field(ge=1, le=10_000_000), WHOLE] | Literal["auto"]
 ListOf = Annotated[tuple[T, ...], Strict(False)]
 Filled = Annotated[tuple[T, ...], Strict(False), Field(min_length=1)]
-Fraction = Annotated[float, Field(ge=0, le=1), BeforeValidator(_number)]
+Fraction = Annotated[float, Field(ge=0, le=1), NUMBER]
 Frequencies = Annotated[
     tuple[Fraction, ...], Strict(False), Field(min_length=4, max_length=4), AfterValidator(_frequencies)
 ]
