@@ -94,7 +94,7 @@ def test_a_rule_hands_its_command_every_key_that_the_command_takes(
     for flag in COMMANDS[command].key_flags:
         expected: Any = analysis
         found: Any = given
-        for name in flag.place:
+        for name in flag.of.place:
             name = {"class": "class_name", "models": "named_models"}.get(name, name)
             expected, found = getattr(expected, name), getattr(found, name)
         assert found == expected, flag.key

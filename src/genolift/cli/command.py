@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from inspect import cleandoc, isclass, signature
 from typing import Any, NoReturn, TypeVar, get_type_hints
 
-from pydantic import BaseModel, Field, create_model
+from pydantic import Field, create_model
 
-from genolift.cli.flags import Flag, json_of, parts_of
+from genolift.cli.flags import Flag, flags_of, json_of
 from genolift.errors import InputError
 from genolift.files.plain_values import shown
 from genolift.settings.fields import Section, merge
@@ -89,12 +89,13 @@ class Command:
     @cached_property
     def own_flags(self) -> list[Flag]:
         """The flags of its own parameters."""
-        return list(_flags_of(self.own, list(self.own.model_fields), (), self.positional))
+        return flags_of(self.own, self.positional)
 
     @cached_property
     def key_flags(self) -> list[Flag]:
         """The flags of the keys."""
-        return list(_flags_of(Settings, self.keys, (), self.positional))
+        flags = flags_of(Settings, self.positional)
+        return [flag for key in self.keys for flag in flags if f"{flag.key}.".startswith(f"{key}.")]
 
     def parser(self) -> argparse.ArgumentParser:
         """Return what parses its words; a flag that is not given is not in the outcome."""
@@ -106,7 +107,7 @@ class Command:
         )
         sections: dict[str, Any] = {"": parser}
         for flag in (*self.own_flags, *self.key_flags):
-            section = ".".join(flag.place[:-1])
+            section = ".".join(flag.of.place[:-1])
             if section not in sections:
                 sections[section] = parser.add_argument_group(section)
             flag.add_to(sections[section])
@@ -147,7 +148,7 @@ def _checked(model: type[S], under: dict[str, Any], flags: Sequence[Flag], given
     """Return checked settings: those of the flags that are given, over others; a mistake names the flag."""
     flags = [flag for flag in flags if flag.key in given]
     for flag in flags:
-        under = merge(under, flag.placed(flag.value(given[flag.key])))
+        under = merge(under, flag.of.placed(flag.value(given[flag.key])))
     try:
         return checked(model, under)
     except InputError as error:
@@ -155,23 +156,6 @@ def _checked(model: type[S], under: dict[str, Any], flags: Sequence[Flag], given
         for flag in flags:
             where = re.sub(rf"^{re.escape(flag.key)}(?![\w-])", f"--{flag.name}", where)
         raise InputError(error.what, where=where, remedy=error.remedy) from error
-
-
-def _flags_of(
-    model: type[BaseModel], keys: Sequence[str], place: tuple[str, ...], positional: str
-) -> Iterator[Flag]:
-    """Yield the flags of fields; of a section those of all its fields, unless a key names one."""
-    fields = {field.alias or name: field for name, field in model.model_fields.items()}
-    for path in keys:
-        name, _, inside = path.partition(".")
-        field = fields[name]
-        parts = parts_of(field)
-        section = next((each for each in parts if isclass(each) and issubclass(each, Section)), None)
-        if section is None or {tuple, dict} & set(parts):
-            yield Flag((*place, name), field, positional)
-        else:
-            names = [inside] if inside else [each.alias or one for one, each in section.model_fields.items()]
-            yield from _flags_of(section, names, (*place, name), positional)
 
 
 def _json_object(text: str, where: str) -> dict[str, Any]:

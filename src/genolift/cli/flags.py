@@ -1,6 +1,6 @@
-"""The flags of a command, made from the fields of settings, and the values that their text stands for.
+"""The flags of a command, made from the keys of settings, and the values that their text stands for.
 
-A flag has the name, help, choices and default of its field. Its value is checked by the same field as a
+A flag has the name, help, choices and default of its key. Its value is checked by the same field as a
 config's, so that a mistake has the same words.
 """
 
@@ -9,102 +9,82 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from inspect import isclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Any
 
-from annotated_types import MaxLen
 from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 
 from genolift.errors import InputError
 from genolift.files.plain_values import MOST_DIGITS, from_json, shown
+from genolift.settings.schema import Key, keys_of
 
 _WHOLE = re.compile(rf"[+-]?[0-9]{{1,{MOST_DIGITS}}}")
 _BIGWIG = re.compile(r"\.(bw|bigwig)$", re.IGNORECASE)
-_METAVARS = {float: "X", int: "N", dict: "JSON"}
+_METAVARS = {"number": "X", "integer": "N", "object": "JSON"}
 
 
 @dataclass(frozen=True)
 class Flag:
-    """The flag of one field."""
+    """The flag of one key."""
 
-    place: tuple[str, ...]
-    """The keys that lead to the field's value."""
-    field: FieldInfo
+    of: Key
     positional: str = ""
     """The name of the flag that is given without it, if one is."""
 
     @property
     def key(self) -> str:
-        """The keys as one name, such as ``model.class``."""
-        return ".".join(self.place)
+        """The key with its section, such as ``model.class``."""
+        return ".".join(self.of.place)
 
     @property
     def name(self) -> str:
         """The flag without its dashes."""
-        return str(self._told.get("flag", self.place[-1].replace("_", "-")))
-
-    @property
-    def running(self) -> bool:
-        """Whether its value only says how something is run."""
-        return "running" in self._told
-
-    @property
-    def _told(self) -> Mapping[str, Any]:
-        return self.field.json_schema_extra if isinstance(self.field.json_schema_extra, dict) else {}
+        return str(self.of.told.get("flag", self.of.place[-1].replace("_", "-")))
 
     def placed(self, value: Any) -> Any:
         """Return a value at its place: ``{"model": {"class": value}}``."""
-        for name in reversed(self.place):
+        for name in reversed(self.of.place):
             value = {name: value}
         return value
 
     @cached_property
-    def _parts(self) -> list[Any]:
-        return parts_of(self.field)
-
-    @cached_property
-    def _json(self) -> bool:
-        return any(each is dict or (isclass(each) and issubclass(each, BaseModel)) for each in self._parts)
+    def _types(self) -> set[str]:
+        """The JSON types of the values, or of their items, that a text may stand for."""
+        return {kind.get("format", kind["type"]) for kind in self.of.parts if "const" not in kind}
 
     def add_to(self, parser: argparse._ActionsContainer) -> None:
         """Add the flag to a parser, which then gives its text under the name `key`, or nothing."""
         told: dict[str, Any] = {"help": self._help(), "default": argparse.SUPPRESS}
-        if bool in self._parts:
+        if "boolean" in self._types:
             told["action"] = "store_true"
         else:
             told["metavar"] = self._metavar()
-        if tuple in self._parts or list in self._parts:
-            length = next((each.max_length for each in self._parts if isinstance(each, MaxLen)), None)
-            together = length is not None or Path in self._parts
+        if "array" in self._types:
+            length = self.of.parts[0].get("maxItems")
+            together = length is not None or "path" in self._types
             told |= {"action": "extend", "nargs": length or "+"} if together else {"action": "append"}
-        required = len(self.place) == 1 and self.field.is_required()
+        required = len(self.of.place) == 1 and self.of.required
         if self.name == self.positional:
             parser.add_argument(self.key, nargs=None if required else "?", **told)
         else:
             parser.add_argument(f"--{self.name}", dest=self.key, required=required, **told)
 
     def _metavar(self) -> str:
-        choices = [choice for each in self._parts if get_origin(each) is Literal for choice in get_args(each)]
-        if choices and int not in self._parts:
+        choices = [choice for kind in self.of.parts for choice in kind.get("enum", [])]
+        if choices:
             return f"{{{','.join(choices)}}}"
-        if str not in self._parts:
-            for kind, metavar in _METAVARS.items():
-                if kind in self._parts:
-                    return metavar
-        return self.name.rpartition("-")[2].upper()
+        kinds = () if "string" in self._types else self._types
+        named = (metavar for kind, metavar in _METAVARS.items() if kind in kinds)
+        return next(named, self.name.rpartition("-")[2].upper())
 
     def _help(self) -> str:
-        said = (self.field.description or "").replace("`", "").replace("%", "%%")
-        default = self.field.default
-        if default is False or default == "" or not isinstance(default, str | int | float):
-            return said
-        return f"{said} ({default})"
+        said = str(self.of.told.get("description", "")).replace("`", "").replace("%", "%%")
+        default = self.of.told.get("default")
+        is_said = isinstance(default, str | int | float) and default is not False and default != ""
+        return f"{said} ({default})" if is_said else said
 
     def value(self, given: Any) -> Any:
         """Return what the flag's text stands for, in the types that YAML would give it.
@@ -117,46 +97,24 @@ class Flag:
             If it is JSON that cannot be read, or is beyond the limits of `genolift.files.plain_values`.
         """
         if isinstance(given, list):
-            return [_in_full(self.place[-1], self._value(each)) for each in given]
+            return [_in_full(self.of.place[-1], self._value(each)) for each in given]
         return self._value(given) if isinstance(given, str) else given
 
     def _value(self, text: str) -> Any:
-        if Path in self._parts:
+        if "path" in self._types:
             return Path(text)
-        if int in self._parts and _WHOLE.fullmatch(text):
+        if "integer" in self._types and _WHOLE.fullmatch(text):
             return int(text)
-        if float in self._parts or (int in self._parts and str not in self._parts):
+        if "number" in self._types or ("integer" in self._types and "string" not in self._types):
             with suppress(ValueError):
                 return float(text)
-        if any(
-            each is dict or (isinstance(each, type) and issubclass(each, BaseModel)) for each in self._parts
-        ):
-            return json_of(text, f"--{self.name}")
-        return text
+        return json_of(text, f"--{self.name}") if "object" in self._types else text
 
 
-def parts_of(field: FieldInfo) -> list[Any]:
-    """Return what a field's annotation is made of: types, `Literal`, and what `Annotated` adds.
-
-    A type with a reader of its own for text is text.
-    """
-    parts = [*_parts(field.annotation), *field.metadata]
-    return [str] if any(getattr(each, "json_schema_input_type", 0) is str for each in parts) else parts
-
-
-def _parts(annotation: Any) -> Iterator[Any]:
-    origin = get_origin(annotation)
-    if origin is Annotated:
-        inside, *added = get_args(annotation)
-        yield from _parts(inside)
-        for each in added:
-            yield from each.metadata if isinstance(each, FieldInfo) else [each]
-    elif origin is None or origin is Literal:
-        yield annotation
-    else:
-        yield origin
-        for inside in get_args(annotation):
-            yield from _parts(inside)
+def flags_of(model: type[BaseModel], positional: str = "") -> list[Flag]:
+    """Return a flag for each key of settings, but for those within the items of a list."""
+    schema = model.model_json_schema()
+    return [Flag(key, positional) for key in keys_of(schema, schema) if "[]" not in "".join(key.place)]
 
 
 def json_of(text: str, where: str) -> Any:

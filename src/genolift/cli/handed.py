@@ -33,8 +33,9 @@ def handed(analysis: Analysis, command: str, model: str | None = None) -> tuple[
     handed: dict[bool, dict[str, Any]] = {False: {}, True: {}}
     for flag in COMMANDS[command].key_flags:
         value: Any = given
-        for name in flag.place:
+        for name in flag.of.place:
             value = value.get(name) if isinstance(value, dict) else None
         if value is not None:
-            handed[flag.running] = merge(handed[flag.running], flag.placed(value))
+            running = "running" in flag.of.told
+            handed[running] = merge(handed[running], flag.placed(value))
     return json.dumps(handed[False]), json.dumps(handed[True])

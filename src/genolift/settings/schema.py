@@ -8,10 +8,49 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from genolift.settings.mistakes import allowed, branches
 from genolift.settings.sections import Config
+
+
+class Key(NamedTuple):
+    """One key, and what its field says in JSON schema."""
+
+    place: tuple[str, ...]
+    """Its name behind those of the sections around it; of the items of a list with ``[]``."""
+    told: Mapping[str, Any]
+    parts: list[Mapping[str, Any]]
+    """What its value may be, then what the items of a list may be."""
+    required: bool
+
+    def row(self, schema: Mapping[str, Any]) -> str:
+        """Return its row of the table."""
+        default = "required" if self.required else ""
+        if self.told.get("default") not in (None, [], {}):
+            default = f"`{json.dumps(self.told['default']).strip(chr(34))}`"
+        examples = ", ".join(f"`{example}`" for example in self.told.get("examples", []))
+        like = f", such as {examples}" if examples else ""
+        name, is_what = ".".join(self.place), allowed(self.told, schema)
+        return f"| `{name}` | {is_what}{like} | {default} | {self.told['description']} |"
+
+
+def keys_of(
+    section: Mapping[str, Any], schema: Mapping[str, Any], place: tuple[str, ...] = ()
+) -> Iterator[Key]:
+    """Yield the keys of a section, with those of the sections and lists inside it."""
+    for name, told in section["properties"].items():
+        kinds = branches(told, schema)
+        inside = [kind for kind in kinds if "properties" in kind]
+        items = [item for kind in kinds if "items" in kind for item in branches(kind["items"], schema)]
+        if not inside:
+            required = name in section.get("required", [])
+            yield Key((*place, name), told, [*kinds, *items], required)
+        for each in inside:
+            yield from keys_of(each, schema, (*place, name))
+        for each in items:
+            if "properties" in each:
+                yield from keys_of(each, schema, (*place, f"{name}[]"))
 
 
 def json_schema() -> dict[str, Any]:
@@ -41,31 +80,10 @@ def _untitled(value: Any) -> Any:
 def table() -> str:
     """Return the table of all keys, in Markdown."""
     schema = Config.model_json_schema()
-    analysis = schema["$defs"]["Analysis"]
-    top = [_row(key, field, key in schema["required"], schema) for key, field in schema["properties"].items()]
-    return "\n".join(
-        ["| key | is | default | meaning |", "|---|---|---|---|", *top, *_rows("", analysis, schema), ""]
-    )
-
-
-def _rows(prefix: str, section: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a row for each key of a section, with those inside it in its place if it has some."""
-    for name, field in section["properties"].items():
-        key, kinds = f"{prefix}{name}", branches(field, schema)
-        items = [item for kind in kinds for item in branches(kind.get("items", {}), schema)]
-        if not any("properties" in kind for kind in kinds):
-            yield _row(key, field, name in section.get("required", []), schema)
-        for inside, behind in [(kind, ".") for kind in kinds] + [(item, "[].") for item in items]:
-            if "properties" in inside:
-                yield from _rows(f"{key}{behind}", inside, schema)
-
-
-def _row(key: str, field: Mapping[str, Any], required: bool, schema: Mapping[str, Any]) -> str:
-    given = field.get("default") not in (None, [], {})
-    default = f"`{json.dumps(field['default']).strip(chr(34))}`" if given else "required" if required else ""
-    examples = ", ".join(f"`{example}`" for example in field.get("examples", []))
-    like = f", such as {examples}" if examples else ""
-    return f"| `{key}` | {allowed(field, schema)}{like} | {default} | {field['description']} |"
+    top = [Key((name,), told, [], name in schema["required"]) for name, told in schema["properties"].items()]
+    keys = [*top, *keys_of(schema["$defs"]["Analysis"], schema)]
+    head = ["| key | is | default | meaning |", "|---|---|---|---|"]
+    return "\n".join([*head, *(key.row(schema) for key in keys), ""])
 
 
 if __name__ == "__main__":
