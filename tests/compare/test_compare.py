@@ -182,7 +182,7 @@ def test_an_earlier_comparison_is_replaced_but_nothing_else(made: Study, tmp_pat
     [
         (
             {"methods": ("rescaled",)},
-            "methods: \"rescaled\" is no choice; did you mean 'rescale'? It is one of genomics-default, ",
+            "methods[0]: \"rescaled\" is no choice; did you mean 'rescale'? It is one of genomics-default, ",
         ),
         ({"methods": ()}, "methods: is empty; give "),
         (

@@ -266,7 +266,7 @@ MISTAKES = {
     ),
     "part of a number": (
         {"attribution__batch_size": 20.5},
-        "my.yaml: analyses.mine.attribution.batch_size: 20.5 is a number; "
+        "my.yaml: analyses.mine.attribution.batch_size: 20.5 is no choice; "
         "give a whole number from 1 to 10,000,000 or auto",
     ),
     "no such JASPAR group": (

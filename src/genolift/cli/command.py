@@ -148,7 +148,7 @@ def _checked(model: type[S], under: dict[str, Any], flags: Sequence[Flag], given
     """Return checked settings: those of the flags that are given, over others; a mistake names the flag."""
     flags = [flag for flag in flags if flag.key in given]
     for flag in flags:
-        under = merge(under, flag.of.placed(flag.value(given[flag.key])))
+        under = merge(under, flag.placed(flag.value(given[flag.key])))
     try:
         return checked(model, under)
     except InputError as error:

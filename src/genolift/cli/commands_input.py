@@ -6,7 +6,6 @@ from pathlib import Path
 
 from genolift.cli.command import command
 from genolift.errors import InputError
-from genolift.files.output_paths import check_outputs
 from genolift.settings.model import ONE_MODEL
 from genolift.settings.sections import EXPLAINED, EXTRAS, Settings
 from genolift.settings.types import Database
@@ -28,18 +27,9 @@ def encode(settings: Settings, table: Path, out: Path) -> None:
     genolift encode --bed peaks.narrowPeak --genome genome.fa.gz --length 1000
     --table sequences.tsv --out sequences.h5
     """
-    from genolift.models import input_length, load_model
-    from genolift.steps.encode import encode, with_length
+    from genolift.steps.encode import encode_analysis
 
-    source = settings.source
-    models = {name: spec for name, spec in settings.models.items() if spec.path}
-    if source.length is None and models:
-        check_outputs([table, out], inputs=[file for spec in models.values() for file in spec.files])
-        lengths = {
-            name: spec.input_length or input_length(load_model(spec), spec) for name, spec in models.items()
-        }
-        source = with_length(source, lengths)
-    summary = encode(source, table=table, store=out, rna=settings.rna_alphabet is not None)
+    summary = encode_analysis(settings, table=table, store=out)
     print(f"{summary.n_kept} of {summary.n_records} sequences of {summary.length} bp kept: {out}")
 
 

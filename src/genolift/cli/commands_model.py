@@ -16,7 +16,6 @@ from genolift.settings.model import ONE_MODEL
 from genolift.settings.sections import EXPLAINED, EXTRAS, Settings
 
 _RUN = ("attribution.batch_size", "attribution.device", "attribution.precision")
-_CHECKED = 4  # random sequences, each against another, that `genolift plan --check` looks at
 
 
 def _shard(text: Any) -> tuple[int, int]:
@@ -143,34 +142,12 @@ def plan(settings: Settings, check: bool = False) -> None:
     -------
     genolift plan --model weights.pt --model-class model.py:Model --input-length 400
     """
-    import torch
-    from torch.nn.functional import one_hot
-
-    from genolift.data.extra_inputs import example_of
-    from genolift.explain.attribution import plan
-    from genolift.explain.plan_check import check_plan
-    from genolift.models import assumption, input_length, load_model
-    from genolift.models.expected import check_expected
     from genolift.results.agreement import agreement_in_words
+    from genolift.steps.plan import plan_model
 
-    spec = settings.the_model
-    model = load_model(spec)
-    assumed = assumption(model)
-    if assumed is not None:
-        print(f"{spec.path}: {assumed}")
-    length = input_length(model, spec)
-    if length is None:
-        what = "the model does not say its input length"
-        raise InputError(what, where="--input-length", remedy="give it, in bases")
-    agreement = check_expected(model, spec, settings.extras)
-    if agreement is not None:
-        print(f"The model {agreement_in_words(agreement)}.\n")
-    extra = tuple(torch.from_numpy(values) for values in example_of(settings.extras, length))
-    if not check:
-        print(plan(model, torch.zeros(1, 4, length), extra_inputs=extra, **settings.explained))
-        return
-    random = torch.Generator().manual_seed(0)
-    codes = torch.randint(4, (2, _CHECKED, length), generator=random)
-    inputs, references = one_hot(codes, 4).transpose(2, 3).float()
-    extra = tuple(values.expand(_CHECKED, *values.shape[1:]) for values in extra)
-    print(check_plan(model, inputs, references, extra_inputs=extra, **settings.explained))
+    planned = plan_model(settings, check=check)
+    if planned.assumed is not None:
+        print(f"{settings.the_model.path}: {planned.assumed}")
+    if planned.agreement is not None:
+        print(f"The model {agreement_in_words(planned.agreement)}.\n")
+    print(planned.plan)

@@ -37,7 +37,7 @@ from genolift.files.output_paths import check_outputs
 from genolift.files.whole import whole_folder
 from genolift.models import input_length, load_model
 from genolift.models.expected import check_expected
-from genolift.references.store import check_references, open_references
+from genolift.references.store import References, check_references, open_references
 from genolift.settings.comparison import Comparison
 from genolift.settings.model import ModelSpec
 from genolift.settings.sections import Settings
@@ -80,6 +80,16 @@ class _Given:
         """Return an explainer of the model."""
         held = tuple(each[:1] for each in self.held)
         return make(self.model, self.example, extra_inputs=held, **options, **self.explained)
+
+    def told(self, compared: References) -> dict[str, Any]:
+        """Return what methods are given, and the references that they are compared with, as plain values."""
+        return {
+            **self.explained,
+            "device": str(self.explained["device"]),
+            "reference_kind": compared.kind,
+            "reference_number": compared.number,
+            "reference_seed": compared.seed,
+        }
 
     def options(self, x: Tensor) -> dict[str, Any]:
         """Return the keywords that every explainer is called with, for the first sequences ``x``."""
@@ -177,9 +187,7 @@ def compare(
     with open_references(references) as compared:
         check_references(stored, compared, references)
         shown = torch.from_numpy(compared.shared_onehot() if compared.shared else compared.onehot(0, n))
-    instances = None
-    if comparison.truth is not None:
-        instances = read_instances(comparison.truth, stored.id[:n], length, motifs=comparison.truth_motifs)
+    instances = _instances(comparison, stored.id[:n], length)
     given = _given(settings, comparison.steps, stored, n, sequences)
     onehot = torch.from_numpy(onehot_of_codes(stored.codes[:n])).float()
     results = _run_all(comparison.methods, given, onehot, shown)
@@ -187,12 +195,8 @@ def compare(
     agreement = agreement_table({name: result.scores for name, result in results.items() if not result.note})
     seconds = time.monotonic() - started
     about = {
-        **given.explained,
-        "device": str(given.explained["device"]),
+        **given.told(compared),
         "n_sequences": n,
-        "reference_kind": compared.kind,
-        "reference_number": compared.number,
-        "reference_seed": compared.seed,
         "integrated_gradients_steps": comparison.steps,
         "truth_motifs": list(comparison.truth_motifs),
         "true_base_share": _share(instances, n, length),
@@ -202,6 +206,13 @@ def compare(
     }
     _write(out, table, agreement, about)
     return CompareSummary(n, len(table), int((table["note"] != "").sum()), seconds, about["device"])
+
+
+def _instances(comparison: Comparison, ids: Sequence[str], length: int) -> Instances | None:
+    """Return where the motifs of these sequences are, if that is known."""
+    if comparison.truth is None:
+        return None
+    return read_instances(comparison.truth, ids, length, motifs=comparison.truth_motifs)
 
 
 def _told(model: ModelSpec) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def _mistake(errors: Sequence[Any], schema: Mapping[str, Any], key: str, where: 
         what, remedy = _words(error, inside, schema)
     if error["type"] == "missing":
         place = place.rpartition(".")[0]
-    return InputError(what, where=": ".join(filter(None, (where, place))), remedy=remedy)
+    return InputError(what, where=": ".join(filter(None, (where, place.lstrip(".")))), remedy=remedy)
 
 
 def _order(kind: str) -> int:

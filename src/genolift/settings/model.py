@@ -142,7 +142,7 @@ class ModelSpec(Section):
         flag("model-class"),
     ] = None
     """the class to put the weights in, or a function that makes the module"""
-    arguments: Annotated[Arguments, flag("model-arguments")] = Field({})
+    arguments: Annotated[Arguments, flag("model-arguments")] = Field(default={})
     """keyword arguments of the class"""
     sha256: Annotated[Sha256 | None, flag("model-sha256")] = None
     """the SHA-256 that the model's file must have, as `sha256sum` prints it"""

@@ -179,7 +179,7 @@ class Analysis(Section):
         Field(alias="models"),
         BeforeValidator(types.no_keys_if_empty),
         AfterValidator(names_differ),
-    ] = Field({})
+    ] = Field(default={})
     """several models by name, such as the folds of a cross-validation; what `model` sets holds for each that
     does not set it itself
     """

@@ -26,6 +26,7 @@ from genolift.files.hdf5_writing import whole_hdf5
 from genolift.files.output_paths import check_outputs
 from genolift.files.tables import write_table
 from genolift.files.whole import sha256, whole_file
+from genolift.models import input_length, load_model
 from genolift.results.provenance import versions
 from genolift.settings import sections
 
@@ -138,6 +139,18 @@ def encode(source: sections.Sequences, *, table: Path, store: Path, rna: bool = 
         attributes = {"provenance": provenance, "table_sha256": sha256(table_beside)}
         write_sequences(file, _sequences(records, chromosomes), attributes)
     return summary
+
+
+def encode_analysis(settings: sections.Settings, *, table: Path, store: Path) -> EncodeSummary:
+    """Write the sequences of an analysis as `encode` does, as long as the keys or else the models say."""
+    source, models = settings.source, {name: spec for name, spec in settings.models.items() if spec.path}
+    if source.length is None and models:
+        check_outputs([table, store], inputs=[file for spec in models.values() for file in spec.files])
+        lengths = {
+            name: spec.input_length or input_length(load_model(spec), spec) for name, spec in models.items()
+        }
+        source = with_length(source, lengths)
+    return encode(source, table=table, store=store, rna=settings.rna_alphabet is not None)
 
 
 def trial_sequences(source: sections.Sequences, n: int = 2, *, rna: bool = False) -> Sequences:
