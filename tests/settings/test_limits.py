@@ -122,7 +122,7 @@ BEYOND = {
         "motifs.window: 600 is more than the sequences' 500 bases; give a whole number from 1 to 500",
     ),
     "values for a command": ({"extra_inputs": [{"values": [0.5] * 20_000}]}, "too many for a command line"),
-    "arguments for a command": ({"model__arguments": {"a": [0.5] * 20_000}}, "too long for a command line"),
+    "arguments for a command": ({"model__arguments": {"a": [0.5] * 20_000}}, "too many for a command line"),
     "shards of many models": (
         {
             "model": {},

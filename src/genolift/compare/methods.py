@@ -180,7 +180,7 @@ def compare(
     """
     started = time.monotonic()
     spec = settings.the_model
-    read = [sequences, references, comparison.truth, *spec.files, *settings.extras.files]
+    read = [sequences, references, comparison.truth, *settings.files]
     check_outputs(folders=[(out, _KIND)], inputs=read)
     stored = read_sequences(sequences)
     n, length = min(comparison.number, len(stored.key)), stored.codes.shape[1]

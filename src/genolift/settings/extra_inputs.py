@@ -73,14 +73,6 @@ class Extras(Section):
         """
         return checked(cls, {"extra_inputs": inputs, "extra_channels": channels}, where=where, asks={FILES})
 
-    @property
-    def files(self) -> tuple[str, ...]:
-        """The files that values are read from, each once."""
-        tables = [item.table for item in self.inputs]
-        told = [channel for channel in self.channels if isinstance(channel, ExtraChannel)]
-        named = [*tables, *(channel.bigwig or channel.table for channel in told)]
-        return tuple(dict.fromkeys(file for file in named if file is not None))
-
 
 def check_shape(width: int, shape: Sequence[int] | None, where: str) -> None:
     """Raise `InputError` if so many values do not fill a shape."""

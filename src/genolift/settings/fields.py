@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
-from genolift.settings.types import PART, asked
+from genolift.settings.types import PART, FileName, asked
 
 _AS_A_WHOLE = ("arguments", "expect")
 """Keys that null empties; of another section, null says nothing."""
@@ -46,9 +46,30 @@ class Section(BaseModel):
     def _empty(cls, given: Any) -> Any:
         return {} if given is None else given
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files that its keys name, each once."""
+        return tuple(dict.fromkeys(file for _, file in self.named_files()))
+
+    def named_files(self) -> Iterator[tuple[str, str]]:
+        """Yield the files that its keys name, each with its key, such as ``references.fasta``."""
+        for name, field in type(self).model_fields.items():
+            yield from _files_in(getattr(self, name), field.alias or name)
+
     def keys(self) -> dict[str, Any]:
         """Return the keys that are not at their defaults, as plain values, for a config or as JSON."""
         return self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+
+
+def _files_in(value: Any, key: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, FileName):
+        yield key, str(value)
+    elif isinstance(value, Section):
+        yield from ((f"{key}.{inside}", file) for inside, file in value.named_files())
+    elif isinstance(value, dict):
+        yield from (found for name, each in value.items() for found in _files_in(each, f"{key}.{name}"))
+    elif isinstance(value, tuple):
+        yield from (found for i, each in enumerate(value) for found in _files_in(each, f"{key}[{i}]"))
 
 
 def together(check: Callable[[Any], None]) -> Any:

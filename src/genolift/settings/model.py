@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -123,11 +123,6 @@ class Expect(Section):
     tolerance: Annotated[float, Field(ge=1e-12, le=1), NUMBER, flag("expect-tolerance")] = 1e-4
     """largest difference from the author's outputs, as a share of the largest of them"""
 
-    @property
-    def files(self) -> tuple[str, ...]:
-        """The files that are read, each once."""
-        return tuple(dict.fromkeys((self.inputs, self.outputs)))
-
 
 class ModelSpec(Section):
     """Where a model is, how it is made and how it reads DNA."""
@@ -208,23 +203,22 @@ class ModelSpec(Section):
         changed._extra_channels = extra
         return changed
 
-    @property
-    def files(self) -> tuple[str, ...]:
-        """The files that the model is made from, with what its own code imports from its folder, and those
-        that it is compared with.
+    def named_files(self) -> Iterator[tuple[str, str]]:
+        """Yield the files that the model is made from and compared with, each with its key, and what its own
+        code imports from its folder.
 
         Raises
         ------
         InputError
             If an index names shards that are not there.
         """
-        named = [*model_files(self.path), *([self.weights] if self.weights else [])]
-        code = [str(path) for location in self.code for path in code_files(location).values()]
+        files = model_files(self.path) if self.path else ()
+        yield from (("path", file) for file in files)
+        yield from super().named_files()
+        yield from (("class", str(path)) for place in self.code for path in code_files(place).values())
         if self.trust:
-            pickles = map(Path, model_files(self.path))
-            code += [str(path) for pickle in pickles for path in pickled_code_files(pickle).values()]
-        expected = () if self.expect is None else self.expect.files
-        return tuple(dict.fromkeys([*named, *code, *expected]))
+            pickled = (path for file in files for path in pickled_code_files(Path(file)).values())
+            yield from (("trust", str(path)) for path in pickled)
 
     @property
     def code(self) -> tuple[str, ...]:

@@ -15,7 +15,6 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from genolift.errors import InputError
 from genolift.settings import types
-from genolift.settings.database import jaspar_group
 from genolift.settings.extra_inputs import ExtraChannel, ExtraInput, Extras
 from genolift.settings.fields import RUNNING, Section, flag, together
 from genolift.settings.folder_names import names_differ
@@ -56,12 +55,6 @@ class Sequences(Section):
     missing_chromosomes: Literal["error", "drop"] = "error"
     """what to do with intervals on a chromosome that the genome does not have"""
 
-    @property
-    def files(self) -> tuple[str, ...]:
-        """The files that they are read from."""
-        named = (self.fasta,) if self.bed is None else (self.bed, self.genome)
-        return tuple(file for file in named if file is not None)
-
     @together
     def _one_source(self) -> None:
         if self.fasta is not None and self.bed is not None:
@@ -88,11 +81,6 @@ class References(Section):
     """the references, for the kind `fasta`: the same for every sequence"""
     frequencies: types.Frequencies | None = None
     """fractions of A, C, G and T for the kind `base_frequencies`; by default the sequences' own"""
-
-    @property
-    def files(self) -> tuple[str, ...]:
-        """The files that they are read from."""
-        return () if self.fasta is None else (self.fasta,)
 
     @property
     def drawn(self) -> bool:
@@ -148,11 +136,6 @@ class Motifs(Section):
     """bases in the middle of each sequence to look for motifs in; by default all"""
     seed: Seed = 0
     """seed of the motif discovery"""
-
-    @property
-    def files(self) -> tuple[str, ...]:
-        """The file of known motifs, where they are not JASPAR's."""
-        return () if jaspar_group(self.database) is not None else (self.database,)
 
 
 class Logos(Section):

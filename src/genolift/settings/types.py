@@ -54,10 +54,16 @@ def one_line(text: str) -> str:
     return text
 
 
-def _existing_file(file: str, info: ValidationInfo) -> str:
+class FileName(str):
+    """The name of a file that is read: a section finds by it the files of all its keys."""
+
+    __slots__ = ()
+
+
+def _existing_file(file: str, info: ValidationInfo) -> FileName:
     if asked(info, FILES):
         existing_file(file)
-    return file
+    return FileName(file)
 
 
 def _memory(amount: Any) -> Any:

@@ -99,8 +99,7 @@ def attribute(
     """
     started = time.monotonic()
     check_model_name(model_name, "model_name")
-    read: list[str | Path] = [sequences, references, *settings.the_model.files, *settings.extras.files]
-    check_outputs([out], inputs=read)
+    check_outputs([out], inputs=[sequences, references, *settings.files])
     with _opened(settings, model_name, sequences, references, shard) as work:
         with Pieces(out, work.fingerprint) as pieces:
             _LOG.debug("pieces of the work are kept in %s", pieces.folder)

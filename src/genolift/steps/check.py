@@ -64,13 +64,7 @@ def check_analysis(settings: Settings, *, out: Path, database: str | None = None
         or ``out`` may not be written (see `check_outputs`).
     """
     models, source = settings.models, settings.source
-    read = [
-        *source.files,
-        database,
-        *settings.extras.files,
-        *(f for spec in models.values() for f in spec.files),
-    ]
-    check_outputs([out], inputs=read)
+    check_outputs([out], inputs=[*settings.files, database])
     known = None if database is None else read_database(database)
     loaded = {name: load_model(spec) for name, spec in models.items()}
     lengths = {name: input_length(model, models[name]) for name, model in loaded.items()}

@@ -1,0 +1,59 @@
+"""What each operation of a model is, and the rule it gets. No rule of the workflow runs this step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch.nn.functional import one_hot
+
+from genolift.data.extra_inputs import example_of
+from genolift.engine.plan import Plan
+from genolift.errors import InputError
+from genolift.explain.attribution import plan
+from genolift.explain.plan_check import CheckedPlan, check_plan
+from genolift.models import assumption, input_length, load_model
+from genolift.models.expected import check_expected
+from genolift.results.agreement import Agreement
+from genolift.settings.sections import Settings
+
+_CHECKED = 4
+"""Random sequences, each against another, that a plan is checked on."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """The plan, what was assumed of the model, and how far it is from its author's outputs, where given."""
+
+    plan: Plan | CheckedPlan
+    assumed: str | None
+    agreement: Agreement | None
+
+
+def plan_model(settings: Settings, *, check: bool = False) -> Planned:
+    """Return the plan of the model; with ``check`` compared on random sequences, in float64.
+
+    Raises
+    ------
+    InputError
+        If the model cannot be loaded or explained, does not say its length, or is not its author's.
+    """
+    spec = settings.the_model
+    model = load_model(spec)
+    length = input_length(model, spec)
+    if length is None:
+        what = "the model does not say its input length"
+        raise InputError(what, where="--input-length", remedy="give it, in bases")
+    agreement = check_expected(model, spec, settings.extras)
+    rows = _CHECKED if check else 1
+    beside = (torch.from_numpy(values) for values in example_of(settings.extras, length))
+    extra = tuple(values.expand(rows, *values.shape[1:]) for values in beside)
+    if not check:
+        found: Plan | CheckedPlan = plan(
+            model, torch.zeros(1, 4, length), extra_inputs=extra, **settings.explained
+        )
+    else:
+        codes = torch.randint(4, (2, rows, length), generator=torch.Generator().manual_seed(0))
+        inputs, references = one_hot(codes, 4).transpose(2, 3).float()
+        found = check_plan(model, inputs, references, extra_inputs=extra, **settings.explained)
+    return Planned(found, assumption(model), agreement)
