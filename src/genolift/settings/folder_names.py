@@ -22,18 +22,19 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 def folder_name(of_what: str, name: str) -> str:
     """Return a name that a folder can have, else raise `InputError`; ``of_what`` is such as "a model"."""
-    what = f"'{name[:30]}{'...' if len(name) > 30 else ''}' is no name for {of_what}"
-    remedy = ""
-    if not _NAME.fullmatch(name):
-        remedy = "begin with a letter or digit, then letters, digits, '_', '-' and '.': it names a folder"
-    elif len(name) > MOST_LETTERS:
-        what, remedy = f"{what}: it has {len(name)} letters", f"use {MOST_LETTERS} at most"
-    elif name.endswith("."):
-        remedy = "end it without a dot, which Windows drops"
-    elif _OF_WINDOWS.fullmatch(name):
-        remedy = "choose another: Windows keeps it for a device"
-    if remedy:
-        raise InputError(what, remedy=remedy)
+    faults = (
+        (
+            not _NAME.fullmatch(name),
+            "begin with a letter or digit, then letters, digits, '_', '-' and '.': it names a folder",
+        ),
+        (len(name) > MOST_LETTERS, f"use {MOST_LETTERS} letters at most, not {len(name)}"),
+        (name.endswith("."), "end it without a dot, which Windows drops"),
+        (_OF_WINDOWS.fullmatch(name), "choose another: Windows keeps it for a device"),
+    )
+    shown = f"'{name[:30]}{'...' if len(name) > 30 else ''}'"
+    for wrong, remedy in faults:
+        if wrong:
+            raise InputError(f"{shown} is no name for {of_what}", remedy=remedy)
     return name
 
 
