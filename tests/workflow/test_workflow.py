@@ -323,7 +323,7 @@ def test_a_change_of_how_steps_are_run_runs_nothing(finished: tuple[Path, str]) 
         "-n", "-p", "--forcerun", "attribute", "--configfile", "my.yaml", *change, folder=finished[0]
     )
     assert code == 0, said
-    running = '{"tolerance": 0.5, "memory": 5000000000, "batch_size": 7, "device": "cuda"}'
+    running = '{"batch_size": 7, "memory": 5000000000, "device": "cuda", "tolerance": 0.5}'
     assert f"--running '{{\"attribution\": {running}}}'" in said
 
 

@@ -11,11 +11,9 @@ from pydantic import BeforeValidator
 from genolift.cli.command import command
 from genolift.errors import InputError
 from genolift.files.plain_values import shown
-from genolift.settings.comparison import Comparison
+from genolift.settings.comparison import COMPARED, Comparison
 from genolift.settings.model import ONE_MODEL
 from genolift.settings.sections import EXPLAINED, EXTRAS, Settings
-
-_RUN = ("attribution.batch_size", "attribution.device", "attribution.precision")
 
 
 def _shard(text: Any) -> tuple[int, int]:
@@ -28,7 +26,7 @@ def _shard(text: Any) -> tuple[int, int]:
 Shard = Annotated[tuple[int, int], BeforeValidator(_shard, json_schema_input_type=str)]
 
 
-@command("model", *EXTRAS, *EXPLAINED, "attribution.tolerance", "attribution.memory", *_RUN)
+@command("model", *EXTRAS, *EXPLAINED, "attribution")
 def attribute(
     settings: Settings,
     sequences: Path,
@@ -77,7 +75,7 @@ def attribute(
     )
 
 
-@command("model", *EXTRAS, *EXPLAINED[:2], *_RUN)
+@command("model", *EXTRAS, *EXPLAINED[:2], *(f"attribution.{key}" for key in COMPARED))
 def compare(settings: Settings, sequences: Path, references: Path, out: Path, comparison: Comparison) -> None:
     """Run several methods on one input: how they agree, what they cost and, where it is known, how well they
     find the motifs.

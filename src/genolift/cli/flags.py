@@ -112,9 +112,10 @@ class Flag:
 
 
 def flags_of(model: type[BaseModel], positional: str = "") -> list[Flag]:
-    """Return a flag for each key of settings, but for those within the items of a list."""
+    """Return the flags of settings: of each key but those within the items of a list, and the workflow's."""
     schema = model.model_json_schema()
-    return [Flag(key, positional) for key in keys_of(schema, schema) if "[]" not in "".join(key.place)]
+    flags = (Flag(key, positional) for key in keys_of(schema, schema) if "[]" not in "".join(key.place))
+    return [flag for flag in flags if flag.name]
 
 
 def json_of(text: str, where: str) -> Any:

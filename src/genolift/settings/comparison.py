@@ -26,6 +26,9 @@ Method = Literal[
 ]
 """The methods, in the order of the tables; `genolift.compare.methods.METHODS` runs each."""
 
+COMPARED = ("batch_size", "device", "precision")
+"""The keys of the section ``attribution`` that all methods take."""
+
 
 def _names(text: Any) -> Any:
     """Return the names in text such as "A,B", each once."""

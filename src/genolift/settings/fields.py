@@ -14,6 +14,9 @@ _AS_A_WHOLE = ("arguments", "expect")
 RUNNING = Field(json_schema_extra={"running": True})
 """Of a key that says only how something is run: a change of it makes nothing out of date."""
 
+WORKFLOW = Field(json_schema_extra={"running": True, "flag": ""})
+"""Of such a key that the workflow alone reads: no command has a flag for it."""
+
 
 def flag(name: str) -> Any:
     """Return the annotation of a key whose flag is not called as the key is."""

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from genolift.errors import InputError
 from genolift.settings import types
 from genolift.settings.extra_inputs import ExtraChannel, ExtraInput, Extras
-from genolift.settings.fields import RUNNING, Section, flag, together
+from genolift.settings.fields import RUNNING, WORKFLOW, Section, flag, together
 from genolift.settings.folder_names import names_differ
 from genolift.settings.model import ONE_MODEL, ModelPath, ModelSpec, is_rna
 from genolift.settings.types import NUMBER, WHOLE, File, ListOf, Positions, Seed, Value
@@ -104,7 +104,7 @@ class References(Section):
 class Attribution(Section):
     """How DeepLIFT is run."""
 
-    shards: Annotated[int, Field(ge=1, le=1000), WHOLE, RUNNING] = 1
+    shards: Annotated[int, Field(ge=1, le=1000), WHOLE, WORKFLOW] = 1
     """parts that the sequences are attributed in, each a job"""
     batch_size: Annotated[types.BatchSize, RUNNING] = "auto"
     """sequence-reference pairs computed at a time"""
