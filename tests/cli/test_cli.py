@@ -80,7 +80,7 @@ def test_rna_is_read_where_the_alphabet_has_u(tmp_path: Path, capsys: pytest.Cap
     reference += ["--fasta", tmp_path / "rna.fa", "--out", tmp_path / "r.h5"]
     assert run(capsys, *reference)[0] == 2
     assert run(capsys, *reference, "--alphabet", "acgu")[0] == 0
-    assert "'ACGX' is no alphabet" in run(capsys, *encode, "--alphabet", "ACGX")[2]
+    assert "'ACGX' is not an alphabet" in run(capsys, *encode, "--alphabet", "ACGX")[2]
 
 
 def test_a_fault_of_ours_is_exit_code_1(tmp_path: Path) -> None:

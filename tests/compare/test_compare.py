@@ -182,7 +182,7 @@ def test_an_earlier_comparison_is_replaced_but_nothing_else(made: Study, tmp_pat
     [
         (
             {"methods": ("rescaled",)},
-            "methods[0]: \"rescaled\" is no choice; did you mean 'rescale'? It is one of genomics-default, ",
+            "methods[0]: \"rescaled\" is not a choice; did you mean 'rescale'? It is one of genomics-",
         ),
         ({"methods": ()}, "methods: is empty; give "),
         (

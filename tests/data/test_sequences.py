@@ -321,7 +321,7 @@ def test_the_format_that_is_given_is_taken_and_stands_in_the_store(step: Step) -
             source_of(bed=step.folder / "in.bed", genome=step.folder / "genome.fa", length=4, format=form)
         ).codes
         assert decode_letters(trial) == letters
-    with pytest.raises(InputError, match='format: "gff" is no choice; give one of auto, bed, narrowPeak'):
+    with pytest.raises(InputError, match='format: "gff" is not a choice; give one of auto, bed, narrowPeak'):
         step.run(bed=peaks, genome=GENOME, length=4, format="gff")
 
 
@@ -368,8 +368,11 @@ def test_a_bad_letter_is_refused_inside_a_window_only(step: Step) -> None:
             {"fasta": FASTA, "max_n_fraction": 10.0},
             "max_n_fraction: 10.0 is more than 1; give a number",
         ),
-        ({"fasta": FASTA, "center": "middle"}, 'center: "middle" is no choice; give one of summit, midpoint'),
-        ({"fasta": FASTA, "missing_chromosomes": "skip"}, 'missing_chromosomes: "skip" is no choice'),
+        (
+            {"fasta": FASTA, "center": "middle"},
+            'center: "middle" is not a choice; give one of summit, midpoint',
+        ),
+        ({"fasta": FASTA, "missing_chromosomes": "skip"}, 'missing_chromosomes: "skip" is not a choice'),
         ({"fasta": Path("nowhere.fa")}, "nowhere.fa: no such file"),
         ({"bed": "chr1\t1\t2\n", "genome": Path("nowhere.fa"), "length": 4}, "nowhere.fa: no such file"),
     ],

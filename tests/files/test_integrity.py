@@ -119,7 +119,9 @@ def test_the_sha256_that_is_said_is_looked_at_in_every_form(made: Study, tmp_pat
         assert f"model.path: {path}: has the SHA-256 {digest}, not {other}; copy the file again" in message
     (tmp_path / "m.json").write_text("{}")
     assert "has the SHA-256" in refused(of(made, tmp_path / "m.json", sha256=other))
-    assert "model.sha256: 'abc' is no SHA-256; write the 64 digits" in refused(of(made, path, sha256="abc"))
+    assert "model.sha256: 'abc' is not a SHA-256; write the 64 digits" in refused(
+        of(made, path, sha256="abc")
+    )
 
 
 def test_the_flag_says_a_sha256_too(made: Study, capsys: pytest.CaptureFixture[str]) -> None:

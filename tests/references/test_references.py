@@ -564,7 +564,10 @@ def test_sequences_that_no_shuffle_can_change_are_named(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"kind": "shuffle"}, "references.kind: \"shuffle\" is no choice; did you mean 'uniform_shuffle'?"),
+        (
+            {"kind": "shuffle"},
+            "references.kind: \"shuffle\" is not a choice; did you mean 'uniform_shuffle'?",
+        ),
         ({"kind": "uniform_shuffle", "number": 0}, "references.number: 0 is less than 1"),
         ({"kind": "fasta"}, "the kind is 'fasta', but no file is given; give"),
         ({"kind": "zeros", "fasta": Path("mine.fa")}, "'fasta' is given, but the kind is 'zeros'; leave"),

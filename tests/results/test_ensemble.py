@@ -229,10 +229,10 @@ def test_a_name_that_two_models_have_and_a_model_of_two_names_are_refused(tmp_pa
 @pytest.mark.parametrize("name", ["../up", "", "a b", "sd"])
 def test_a_model_s_name_is_one_for_a_folder(tmp_path: Path, name: str) -> None:
     made = study(tmp_path, n=2, r=1)
-    assert "is no name for a model" in refused_by(lambda: made.attribute(model_name=name))
+    assert "is not a name for a model" in refused_by(lambda: made.attribute(model_name=name))
     made.attribute()
     tell(tmp_path / "shard.h5", model_name=name)
-    assert "is no name for a model" in refused_by(made.aggregate)
+    assert "is not a name for a model" in refused_by(made.aggregate)
 
 
 def test_a_model_of_another_length_is_named(tmp_path: Path) -> None:

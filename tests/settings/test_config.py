@@ -186,7 +186,7 @@ MISTAKES = {
     ),
     "mistyped choice": (
         {"rule": "rescal"},
-        "my.yaml: analyses.mine.rule: \"rescal\" is no choice; did you mean 'rescale'? "
+        "my.yaml: analyses.mine.rule: \"rescal\" is not a choice; did you mean 'rescale'? "
         "It is one of genomics-default, rescale, revealcancel",
     ),
     "text for a number": (
@@ -216,7 +216,7 @@ MISTAKES = {
     ),
     "batch size in words": (
         {"attribution__batch_size": "atuo"},
-        'my.yaml: analyses.mine.attribution.batch_size: "atuo" is no choice; '
+        'my.yaml: analyses.mine.attribution.batch_size: "atuo" is not a choice; '
         "give a whole number from 1 to 10,000,000 or auto",
     ),
     "memory without unit": (
@@ -266,12 +266,12 @@ MISTAKES = {
     ),
     "part of a number": (
         {"attribution__batch_size": 20.5},
-        "my.yaml: analyses.mine.attribution.batch_size: 20.5 is no choice; "
+        "my.yaml: analyses.mine.attribution.batch_size: 20.5 is not a choice; "
         "give a whole number from 1 to 10,000,000 or auto",
     ),
     "no such JASPAR group": (
         {"motifs__database": "jaspar:vertebrate"},
-        "my.yaml: analyses.mine.motifs.database: 'jaspar:vertebrate' is no group of JASPAR's; "
+        "my.yaml: analyses.mine.motifs.database: 'jaspar:vertebrate' is not a group of JASPAR CORE; "
         "did you mean 'jaspar:vertebrates'?",
     ),
     "missing motifs": (
@@ -351,12 +351,12 @@ MISTAKES |= {
     ),
     "model's name that is no folder": (
         {"model": {}, "models": {"../up": {"path": "fold_0.pt"}}},
-        "my.yaml: analyses.mine.models: '../up' is no name for a model; begin with a letter or digit, then "
-        "letters, digits, '_', '-' and '.': it names a folder",
+        "my.yaml: analyses.mine.models: '../up' is not a name for a model; begin with a letter or digit, "
+        "then letters, digits, '_', '-' and '.': it names a folder",
     ),
     "model's name that is a column's": (
         {"model": {}, "models": {"sd": {"path": "fold_0.pt"}}},
-        "my.yaml: analyses.mine.models.sd: 'sd' is no name for a model; "
+        "my.yaml: analyses.mine.models.sd: 'sd' is not a name for a model; "
         "choose another, since the column output_sd is the models' standard deviation",
     ),
 }
@@ -395,7 +395,9 @@ def test_mistakes_at_the_top_are_named() -> None:
 @pytest.mark.parametrize("name", ["my peaks", "a/b", "../up", ".hidden", ""])
 def test_a_name_that_is_no_folder_is_refused(name: str) -> None:
     message = message_of({"analyses": {name: SMALLEST["analyses"]["mine"]}})
-    assert message.startswith(f"my.yaml: analyses: '{name}' is no name for an analysis; begin with a letter")
+    assert message.startswith(
+        f"my.yaml: analyses: '{name}' is not a name for an analysis; begin with a letter"
+    )
 
 
 def test_an_analysis_without_a_model_is_refused() -> None:
@@ -427,7 +429,7 @@ def test_several_models_are_said_with_their_names(folder: Path) -> None:
             ', line 4: the key "target" is written twice; write it once',
         ),
         ("analyses:\n  a: b: c\n", ", line 2: is not valid YAML"),
-        ("", ": holds no keys; see config/README.md"),
+        ("", ": has no keys; see config/README.md"),
     ],
     ids=["key written twice", "no YAML", "empty"],
 )
@@ -478,7 +480,10 @@ def test_every_jaspar_group_of_the_config_is_one_that_can_be_read() -> None:
     ("changes", "said"),
     [
         ({"model__class": "os:system"}, "model.class: os is one of Python's own modules; name the module"),
-        ({"model__sha256": "abc"}, "model.sha256: 'abc' is no SHA-256; write the 64 digits that sha256sum"),
+        (
+            {"model__sha256": "abc"},
+            "model.sha256: 'abc' is not a SHA-256; write the 64 digits that sha256sum",
+        ),
     ],
 )
 def test_what_no_model_is_made_from_is_said_before_any_run(changes: dict[str, Any], said: str) -> None:

@@ -28,7 +28,7 @@ MERGES = "m0: &m0 {a: 1}\n" + "".join(
     f"m{i}: &m{i} {{<<: [{', '.join([f'*m{i - 1}'] * 9)}]}}\n" for i in range(1, 10)
 )
 TEXTS = {
-    "an alias in itself": (f"{BASE}x: &a [*a]\n", "line {n}: the alias *a stands inside what it names"),
+    "an alias in itself": (f"{BASE}x: &a [*a]\n", "line {n}: the alias *a is used inside its own value"),
     "lists of aliases of lists": (LISTS, "line 6: it holds more than 200,000 values"),
     "merges of merges": (MERGES, "line 7: it holds more than 200,000 values"),
     "3,000 levels": (f"{BASE}x: {'[' * 3000}{']' * 3000}\n", "line {n}: it goes more than 50 levels deep"),
@@ -101,10 +101,10 @@ BEYOND = {
     "shards": ({"attribution__shards": 10**9}, "give a whole number from 1 to 1,000"),
     "references": ({"references__number": 10**23}, "give a whole number from 1 to 10,000"),
     "batch": ({"attribution__batch_size": 10**12}, "give a whole number from 1 to 10,000,000"),
-    "no number": ({"attribution__tolerance": float("nan")}, "nan is no number to count with"),
-    "no end": ({"attribution__tolerance": float("inf")}, "inf is no number to count with; give a number"),
-    "share that is none": ({"sequences__max_n_fraction": float("nan")}, "nan is no number to count with"),
-    "constant": ({"extra_channels": [float("nan")]}, "extra_channels[0]: nan is no number"),
+    "no number": ({"attribution__tolerance": float("nan")}, "nan is not a finite number"),
+    "no end": ({"attribution__tolerance": float("inf")}, "inf is not a finite number; give a number"),
+    "share that is none": ({"sequences__max_n_fraction": float("nan")}, "nan is not a finite number"),
+    "constant": ({"extra_channels": [float("nan")]}, "extra_channels[0]: nan is not a finite number"),
     "value": ({"extra_inputs": [{"values": [1e300]}]}, "values[0]: 1e+300 is more than 1e+38"),
     "memory": ({"attribution__memory": "0GB"}, '0B is less than Python and torch take by themselves'),
     "much memory": ({"attribution__memory": f"{'9' * 400}GB"}, "cannot be read; write it like 4GB"),

@@ -55,14 +55,14 @@ def test_channels_are_numbers_or_files() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"rule": "rescal"}, "rule: \"rescal\" is no choice; did you mean 'rescale'? It is one of "),
+        ({"rule": "rescal"}, "rule: \"rescal\" is not a choice; did you mean 'rescale'? It is one of "),
         (
             {"attribution": {"shards": 0}},
             "attribution.shards: 0 is less than 1; give a whole number from 1 to 1,0",
         ),
         (
             {"attribution": {"batch_size": "atuo"}},
-            'attribution.batch_size: "atuo" is no choice; give a whole num',
+            'attribution.batch_size: "atuo" is not a choice; give a whole num',
         ),
         (
             {"attribution": {"batch_size": 10**9}},

@@ -232,7 +232,7 @@ def test_the_command_line_says_the_same_in_short_and_in_full(
     for flag, said in {
         '{"tabel": "x"}': "--extra-input[1].tabel: unknown key; did you mean 'table'?",
         "nowhere.tsv": "nowhere.tsv: no such file",
-        "[1, 2": '"[1, 2" is no JSON',
+        "[1, 2": '"[1, 2" is not JSON',
         "3": "--extra-input[1]: 3 is a whole number; give keys with values",
     }.items():
         assert said in run(*short, "--extra-input", flag)
@@ -311,5 +311,5 @@ def test_a_track_needs_windows_on_a_genome(tmp_path: Path) -> None:
     config = config_of(tmp_path, extra_channels=[channel], sequences={"fasta": f"{tmp_path}/s.fa"})
     assert refused_by(lambda: resolve_config(config, "my.yaml")) == (
         "my.yaml: analyses.mine.extra_channels: a bigWig is given, "
-        "but the sequences are no windows on a genome; give 'bed' and 'genome', or the channel as a table"
+        "but the sequences are not windows on a genome; give 'bed' and 'genome', or the channel as a table"
     )

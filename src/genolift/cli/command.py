@@ -161,5 +161,5 @@ def _checked(model: type[S], under: dict[str, Any], flags: Sequence[Flag], given
 def _json_object(text: str, where: str) -> dict[str, Any]:
     value = json_of(text, where)
     if not isinstance(value, dict):
-        raise InputError(f"{shown(value)} is no JSON object", where=where, remedy="give keys with values")
+        raise InputError(f"{shown(value)} is not a JSON object", where=where, remedy="give keys with values")
     return value

@@ -19,7 +19,7 @@ from genolift.settings.sections import EXPLAINED, EXTRAS, Settings
 def _shard(text: Any) -> tuple[int, int]:
     match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", str(text))
     if not match or int(match[1]) >= int(match[2]):
-        raise InputError(f"{shown(text)} is no shard", remedy="write 0/4 for the first of four")
+        raise InputError(f"{shown(text)} is not a shard", remedy="write 0/4 for the first of four")
     return int(match[1]), int(match[2])
 
 

@@ -126,7 +126,7 @@ def json_of(text: str, where: str) -> Any:
         if text[:1] not in ("{", "["):
             return text
         raise InputError(
-            f"{shown(text)} is no JSON ({error})", where=where, remedy="check its quotes"
+            f"{shown(text)} is not JSON ({error})", where=where, remedy="check its quotes"
         ) from None
 
 

@@ -52,7 +52,7 @@ def check_config_file(path: Path) -> list[str]:
     Raises
     ------
     InputError
-        If the file is no YAML or holds a mistake, as `resolve_config`.
+        If the file is not YAML or has a mistake, as `resolve_config`.
     """
     config = resolve_config(read_yaml(path), str(path))
     return [_line(name, analysis, config.results) for name, analysis in config.analyses.items()]

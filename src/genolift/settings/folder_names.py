@@ -34,7 +34,7 @@ def folder_name(of_what: str, name: str) -> str:
     shown = f"'{name[:30]}{'...' if len(name) > 30 else ''}'"
     for wrong, remedy in faults:
         if wrong:
-            raise InputError(f"{shown} is no name for {of_what}", remedy=remedy)
+            raise InputError(f"{shown} is not a name for {of_what}", remedy=remedy)
     return name
 
 
@@ -42,7 +42,7 @@ def model_name(name: str) -> str:
     """Return a model's name, which is a folder's and gives no column another's name."""
     if name == "sd":
         remedy = "choose another, since the column output_sd is the models' standard deviation"
-        raise InputError("'sd' is no name for a model", remedy=remedy)
+        raise InputError("'sd' is not a name for a model", remedy=remedy)
     return folder_name("a model", name)
 
 

@@ -132,12 +132,12 @@ def _words(error: Any, inside: Mapping[str, Any], schema: Mapping[str, Any]) -> 
             choices = [str(choice) for each in branches(inside, schema) for choice in each.get("enum", [])]
             near = difflib.get_close_matches(str(value), choices, 1)
             meant = f"did you mean '{near[0]}'? It is" if near else "give"
-            return f"{shown(value)} is no choice", f"{meant} {may_be}"
+            return f"{shown(value)} is not a choice", f"{meant} {may_be}"
         case "greater_than_equal" | "less_than_equal":
             than = f"less than {_number(told['ge'])}" if "ge" in told else f"more than {_number(told['le'])}"
             return f"{shown(value)} is {than}", f"give {may_be}"
         case "finite_number":
-            return f"{value} is no number to count with", f"give {may_be}"
+            return f"{value} is not a finite number", f"give {may_be}"
         case "string_pattern_mismatch":
             return f"{shown(value)} cannot be read", f"write it like {examples}"
         case "string_too_long":

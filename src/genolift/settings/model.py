@@ -77,7 +77,7 @@ def _arguments(arguments: dict[str, Any], info: ValidationInfo) -> dict[str, Any
 
 def _sha256(digest: str) -> str:
     if not re.fullmatch(r"[0-9A-Fa-f]{64}", digest):
-        raise InputError(f"{digest!r} is no SHA-256", remedy="write the 64 digits that sha256sum prints")
+        raise InputError(f"{digest!r} is not a SHA-256", remedy="write the 64 digits that sha256sum prints")
     return digest
 
 
@@ -85,7 +85,7 @@ def _alphabet(alphabet: str) -> str:
     letters = sorted(alphabet.upper().replace("U", "T").replace("N", ""))
     if letters != list("ACGT") or alphabet.upper().count("N") > 1:
         raise InputError(
-            f"{alphabet!r} is no alphabet",
+            f"{alphabet!r} is not an alphabet",
             remedy="write the letter of each channel in order, such as ACGT, ACGU, AGCT or ACGTN",
         )
     return alphabet
@@ -96,7 +96,7 @@ def _axes(axes: str) -> str:
     ones = len(names) - 2
     if sorted(names) != ["1"] * ones + ["bases", "length"] or ones > _MOST_AXES_OF_ONE:
         remedy = 'name the axes of one input in order, such as "bases,length", "length,bases" or '
-        raise InputError(f"{axes!r} are no axes", remedy=f'{remedy}"1,length,bases"')
+        raise InputError(f"{axes!r} are not axes of an input", remedy=f'{remedy}"1,length,bases"')
     return axes
 
 

@@ -41,7 +41,7 @@ def read_yaml(path: Path) -> dict[Any, Any]:
     except json.JSONDecodeError:
         loaded = value_of_yaml(text, str(path))
     if not isinstance(loaded, dict):
-        raise InputError("holds no keys", where=str(path), remedy="see config/README.md for an example")
+        raise InputError("has no keys", where=str(path), remedy="see config/README.md for an example")
     return loaded
 
 
@@ -86,7 +86,7 @@ def with_command_line(config: Mapping[str, Any], entries: Sequence[str]) -> dict
     Raises
     ------
     InputError
-        If a value is no YAML, or beyond a limit, as `read_yaml`.
+        If a value is not YAML, or beyond a limit, as `read_yaml`.
     """
     full = dict(config)
     for entry in entries:
@@ -133,7 +133,7 @@ class _LoaderWithLimits(yaml.SafeLoader):
         node = super().compose_node(parent, index)
         if isinstance(event, yaml.AliasEvent):
             if node not in self._extents:
-                what = f"the alias *{event.anchor} stands inside what it names"
+                what = f"the alias *{event.anchor} is used inside its own value"
                 raise _Refused(what, event.start_mark, "take it out")
         else:
             self._extents[node] = self._extent(node)

@@ -244,7 +244,7 @@ class Analysis(Section):
         bigwigs = [channel for channel in self.extra_channels if getattr(channel, "bigwig", None)]
         if bigwigs and self.sequences.bed is None:
             raise InputError(
-                "a bigWig is given, but the sequences are no windows on a genome",
+                "a bigWig is given, but the sequences are not windows on a genome",
                 where=".extra_channels",
                 remedy="give 'bed' and 'genome', or the channel as a table",
             )

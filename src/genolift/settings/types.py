@@ -88,7 +88,7 @@ def _database(name: str, info: ValidationInfo) -> str:
     if group not in GROUPS:
         near = difflib.get_close_matches(group, GROUPS, 1)
         remedy = f"did you mean 'jaspar:{near[0]}'?" if near else f"JASPAR has {', '.join(GROUPS)}"
-        raise InputError(f"'{name}' is no group of JASPAR's", remedy=remedy)
+        raise InputError(f"'{name}' is not a group of JASPAR CORE", remedy=remedy)
     return database_name(name)
 
 
