@@ -52,13 +52,11 @@ def value_of_yaml(text: str, where: str, *, tuples: bool = False) -> Any:
     """
     try:
         value = yaml.load(text, Loader=_LoaderOfTuples if tuples else _LoaderWithLimits)
-    except _Refused as error:
-        what, remedy = str(error.problem), str(error.note)
-        raise InputError(what, where=f"{where}, line {error.problem_mark.line + 1}", remedy=remedy) from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f", line {mark.line + 1}" if mark else ""
-        raise InputError(f"is not valid YAML: {error.problem}", where=f"{where}{line}") from error
+        what = f"{'' if isinstance(error, _Refused) else 'is not valid YAML: '}{error.problem}"
+        raise InputError(what, where=f"{where}{line}", remedy=error.note or "") from error
     except yaml.reader.ReaderError as error:
         line = f", line {text.count(chr(10), 0, error.position) + 1}"
         letter = error.character if isinstance(error.character, int) else ord(error.character)
