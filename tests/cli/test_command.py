@@ -12,7 +12,7 @@ from command_line import run
 from genolift.cli.commands import COMMANDS
 from genolift.cli.handed import handed
 from genolift.settings.config import resolve_config
-from genolift.settings.sections import Settings
+from genolift.settings.sections import Attribution, Settings
 
 FULL: dict[str, Any] = {
     "model": {
@@ -98,6 +98,13 @@ def test_a_rule_hands_its_command_every_key_that_the_command_takes(
             name = {"class": "class_name", "models": "named_models"}.get(name, name)
             expected, found = getattr(expected, name), getattr(found, name)
         assert found == expected, flag.key
+
+
+def test_attribute_has_a_flag_for_every_key_of_its_section_but_the_workflow_s() -> None:
+    flags = {flag.key: flag for flag in COMMANDS["attribute"].key_flags}
+    keys = {key.removeprefix("attribution.") for key in flags if key.startswith("attribution.")}
+    assert keys == Attribution.model_fields.keys() - {"shards"}
+    assert not any(flag.key == "attribution.shards" for each in COMMANDS.values() for flag in each.key_flags)
 
 
 def test_what_only_says_how_a_command_is_run_is_handed_apart(folder: Path) -> None:

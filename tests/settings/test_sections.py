@@ -52,6 +52,33 @@ def test_channels_are_numbers_or_files() -> None:
     assert mine.extras.files == ("a.bw",)
 
 
+def test_every_file_is_found_with_its_key_and_no_other_text_is() -> None:
+    model = {"path": "a.pt", "weights": "w.h5", "expect": {"inputs": "x.npz", "outputs": "x.npz"}}
+    given = {
+        "models": {"one": model, "two": {"path": "b.pt"}},
+        "sequences": {"bed": "a.bed", "genome": "g.fa"},
+        "extra_inputs": [{"values": [1]}, {"table": "t.tsv", "columns": ["a"]}],
+        "extra_channels": [1, {"bigwig": "a.bw"}],
+        "motifs": {"database": "mine.meme"},
+        "target": "GATA1",
+    }
+    mine = checked(Analysis, given)
+    assert list(mine.named_files()) == [
+        ("models.one.path", "a.pt"),
+        ("models.one.weights", "w.h5"),
+        ("models.one.expect.inputs", "x.npz"),
+        ("models.one.expect.outputs", "x.npz"),
+        ("models.two.path", "b.pt"),
+        ("sequences.bed", "a.bed"),
+        ("sequences.genome", "g.fa"),
+        ("extra_inputs[1].table", "t.tsv"),
+        ("extra_channels[1].bigwig", "a.bw"),
+        ("motifs.database", "mine.meme"),
+    ]
+    assert mine.models["one"].files == ("a.pt", "w.h5", "x.npz")
+    assert checked(Analysis, given | {"motifs": {"database": "JASPAR:Fungi"}}).motifs.files == ()
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -55,18 +55,18 @@ def inspect(
     from genolift.steps.inspect import inspect
 
     data = _data(sources)
-    spec, held = settings.the_model, settings.extras
+    spec = settings.the_model
     if spec.input_length is None and sources.bed is None:  # an interval need not be as long as its window
         spec = spec.model_copy(update={"input_length": data.length})
     if write_config is not None:
         outputs = [path for path in (out, write_config) if path is not None]
-        check_outputs(outputs, inputs=[*spec.files, *held.files, sources.sequences])
+        check_outputs(outputs, inputs=[*settings.files, sources.sequences])
         if write_config.exists():
             write_guess("", write_config)  # refused before the work
     try:
         found = inspect(
             spec,
-            held,
+            settings.extras,
             out=out,
             sequences=sources.sequences,
             target=settings.target if "target" in settings.model_fields_set else None,
