@@ -58,21 +58,14 @@ def inspect(
     spec = settings.the_model
     if spec.input_length is None and sources.bed is None:  # an interval need not be as long as its window
         spec = spec.model_copy(update={"input_length": data.length})
+        settings = settings.model_copy(update={"model": spec})
     if write_config is not None:
         outputs = [path for path in (out, write_config) if path is not None]
         check_outputs(outputs, inputs=[*settings.files, sources.sequences])
         if write_config.exists():
             write_guess("", write_config)  # refused before the work
     try:
-        found = inspect(
-            spec,
-            settings.extras,
-            out=out,
-            sequences=sources.sequences,
-            target=settings.target if "target" in settings.model_fields_set else None,
-            rule=settings.rule,
-            keep_final_activation=settings.keep_final_activation,
-        )
+        found = inspect(settings, out=out, sequences=sources.sequences)
     except InputError:
         if spec.class_name is None:
             _say_weights(spec, data, write_config)
