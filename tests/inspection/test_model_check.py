@@ -6,7 +6,6 @@ import json
 import random
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -276,7 +275,7 @@ def test_the_known_motifs_are_read_before_anything_is_run(done: Study, tmp_path:
     source = source_of(bed=done.folder / "peaks.bed", genome=done.folder / "genome.fa")
     file = tmp_path / "motifs.txt"
     file.write_text(meme_files.streme_txt().replace("w= 5", "w= 6"))
-    no_model = {"model": replace(done.model, path="no/such/weights.pt")}
+    no_model = {"model": done.model.model_copy(update={"path": "no/such/weights.pt"})}
     with pytest.raises(genolift.InputError, match=r"motif database: .*, line \d+: the matrix has 5 rows"):
         check(done, source, models=no_model, database=str(file), out=tmp_path / "check.json")
     with pytest.raises(genolift.InputError, match=r"did you mean jaspar:fungi\?"):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from pydantic import BeforeValidator, Field
 
@@ -30,21 +31,20 @@ COMPARED = ("batch_size", "device", "precision")
 """The keys of the section ``attribution`` that all methods take."""
 
 
-def _names(text: Any) -> Any:
-    """Return the names in text such as "A,B", each once."""
-    names = text.split(",") if isinstance(text, str) else text
-    return tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
+def _names(given: Sequence[str]) -> tuple[str, ...]:
+    """Return the names in texts such as "A,B", each once."""
+    names = (name.strip() for text in given for name in text.split(","))
+    return tuple(dict.fromkeys(name for name in names if name))
 
 
-_Listed = BeforeValidator(_names, json_schema_input_type=str)
+_Listed = BeforeValidator(_names)
 
 
 class Comparison(Section):
     """Which methods are compared, on how many sequences, and what they should find."""
 
-    methods: Annotated[tuple[Method, ...], Field(min_length=1), _Listed] = Field(
-        get_args(Method), description=f"A,B: of {', '.join(get_args(Method))} (all)"
-    )
+    methods: Annotated[tuple[Method, ...], Field(min_length=1), _Listed] = get_args(Method)
+    """the methods, also as A,B (all)"""
     number: Annotated[int, Field(ge=1, le=10**9), WHOLE] = 50
     """of the first sequences"""
     steps: Annotated[int, Field(ge=1, le=100_000), WHOLE] = 50
@@ -52,7 +52,7 @@ class Comparison(Section):
     truth: Path | None = None
     """where motifs are: a table with id, start, end and motif"""
     truth_motifs: Annotated[tuple[str, ...], _Listed] = ()
-    """A,B: those that matter for the target (all)"""
+    """the motifs that matter for the target, also as A,B (all)"""
 
     @together
     def _motifs_are_of_a_table(self) -> None:
