@@ -180,9 +180,9 @@ def test_a_whole_pickled_module_is_read_only_when_trusted(folder: Path) -> None:
     [
         ({"path": "nowhere.pt"}, "nowhere.pt: no such file"),
         ({"path": "."}, "is a folder"),
-        ({"path": ""}, "model.path: is missing"),
+        ({"path": ""}, "model.path: is empty text; name the model's file"),
         ({"class": None}, "holds weights but no model; name the class"),
-        ({"class": "model.py"}, "write path/to/model.py:Class"),
+        ({"class": "model.py"}, "write it like path/to/model.py:Class"),
         ({"class": "no.such.package:Model"}, "cannot be imported"),
         ({"class": "nowhere.py:Model"}, "no such file"),
         (

@@ -174,7 +174,11 @@ class ModelSpec(Section):
         if isinstance(spec, str | Path):
             return cls(path=str(spec))
         if not isinstance(spec, Mapping):
-            return checked(cls, spec, "model")
+            raise InputError(
+                f"is a {type(spec).__name__}",
+                where="model",
+                remedy="give a path, or a mapping with path and, for weights, class",
+            )
         keys = {name: value for name, value in spec.items() if value is not None}
         extra = keys.pop("extra_channels", 0)
         return checked(cls, keys, "model").with_channels(extra)

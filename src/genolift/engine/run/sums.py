@@ -93,7 +93,7 @@ class Sums:
         if self.piece is not None:
             totals = (whole * (part.inputs - part.reference)).flatten(2).sum(2, dtype=torch.float64)
         else:
-            totals = each.flatten(2).sum(2)
+            totals = each.reshape(*each.shape[:2], -1).sum(2)  # an input may be a number
         hypothetical = None
         if self.onehot:
             hypothetical = (m - (m * reference).sum(2, keepdim=True, dtype=torch.float64)).sum(1)
