@@ -6,7 +6,7 @@ import pyjaspar
 import yaml
 from places import ROOT
 
-from genolift.report.citations import jaspar_citation, jaspar_release
+from genolift.report.provenance import jaspar_citation, jaspar_release
 
 
 def test_the_jaspar_release_that_is_read_is_the_one_cited() -> None:
@@ -14,11 +14,11 @@ def test_the_jaspar_release_that_is_read_is_the_one_cited() -> None:
     assert release is not None
     cited = jaspar_citation(release)
     assert cited is not None, f"no article is known of {pyjaspar.JASPAR_LATEST_RELEASE}"
-    assert cited.title.startswith(f"JASPAR {release}: ")
+    assert cited["title"].startswith(f"JASPAR {release}: ")
     references = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))["references"]
     (reference,) = (each for each in references if "JASPAR" in each["title"])
-    assert (reference["title"], reference["doi"]) == (cited.title, cited.doi)
-    assert (reference["year"], str(reference["volume"])) == (cited.year, cited.volume)
+    assert (reference["title"], reference["doi"]) == (cited["title"], cited["doi"])
+    assert (reference["year"], str(reference["volume"])) == (cited["year"], cited["volume"])
 
 
 def test_a_file_of_ones_own_is_no_release_whatever_it_is_called() -> None:

@@ -126,24 +126,24 @@ def test_every_logo_that_was_drawn_is_in_the_page_or_linked(own: Path, tmp_path:
 
 def test_places_count_from_1_on_the_genome_and_in_the_window(results: Path, without_motifs: Path) -> None:
     read = read_results(results)
-    shown = {each.id: each for each in top_sequences(read, Logos(results / "logos", read.logos))}
+    shown = {each["id"]: each for each in top_sequences(read, Logos(results / "logos", read.logos))}
     for _, row in read.scored.iterrows():
         if row["id"] not in shown:
             continue
         first, last = int(row["start"]) + 1, int(row["end"])
-        assert shown[row["id"]].place == f"chr22:{first:,}-{last:,}"
+        assert shown[row["id"]]["place"] == f"chr22:{first:,}-{last:,}"
         on_genome = range(first, last + 1)[:: -1 if row["strand"] == "-" else 1]
         position = int(row["peak_position"])
         along = " along its minus strand" if row["strand"] == "-" else ""
         height = words.figure(row["peak_contribution"])
         within = f"base {position + 1} of {LENGTH} in the window{along}"
         said = f"{row['peak_base']} ({height}) at chr22:{on_genome[position]:,}, {within}"
-        assert shown[row["id"]].peak == said
+        assert shown[row["id"]]["peak"] == said
     fasta = read_results(without_motifs)
     first_shown = top_sequences(fasta, Logos(without_motifs / "logos", fasta.logos))[0]
-    row = fasta.scored[fasta.scored["id"] == first_shown.id].iloc[0]
+    row = fasta.scored[fasta.scored["id"] == first_shown["id"]].iloc[0]
     position = int(row["peak_position"]) + 1
-    assert first_shown.peak.endswith(f"), base {position} of {LENGTH}")
+    assert first_shown["peak"].endswith(f"), base {position} of {LENGTH}")
 
 
 def test_ids_are_escaped_wherever_they_stand(results: Path, without_motifs: Path, tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_positive_and_negative_motifs_are_told_apart(results: Path, tmp_path: Pa
     headings = [words_of(found) for found in re.findall(r"<h3 id=.*?</h3>", page)]
     assert headings == ["1 GATA1 positive", "2 TAL1 negative"]
     views = motif_views(read := read_results(results), Logos(results / "logos", read.logos))
-    assert views[0].contribution > 0 > views[1].contribution
+    assert views[0]["contribution"] > 0 > views[1]["contribution"]
 
 
 def test_a_motif_is_not_named_by_a_match_that_is_not_significant(own: Path, tmp_path: Path) -> None:

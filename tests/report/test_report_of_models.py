@@ -89,11 +89,13 @@ def test_agreement_is_the_median_correlation_of_the_files(
             scores.append(file["projected_shap/seq"][:].sum(1))
     for one, other in ((0, 1), (0, 2), (2, 1)):
         each = [np.corrcoef(a, b)[0, 1] for a, b in zip(scores[one], scores[other], strict=True)]
-        assert float(view.models[one].alike[other]) == pytest.approx(np.median(each), abs=6e-3)
-    low = view.models[1].alike[2]
-    assert f"correlate by {low} to" in view.reading
-    assert "least alike are fold_1 and fold_2" in view.reading
-    found = re.findall(r"the standard deviation over models is ([\d.]+)% of the contribution", view.reading)
+        assert float(view["models"][one]["alike"][other]) == pytest.approx(np.median(each), abs=6e-3)
+    low = view["models"][1]["alike"][2]
+    assert f"correlate by {low} to" in view["reading"]
+    assert "least alike are fold_1 and fold_2" in view["reading"]
+    found = re.findall(
+        r"the standard deviation over models is ([\d.]+)% of the contribution", view["reading"]
+    )
     assert 0 < float(found[0]) < 100
 
 
@@ -124,7 +126,7 @@ def test_models_that_say_nothing_have_no_correlation(own: Path, tmp_path: Path) 
     write_records(own)
     view = models_view(read_results(own))
     assert view is not None
-    assert view.models[0].alike == ("", "–", "–")
+    assert view["models"][0]["alike"] == ["", "–", "–"]
     assert "nan" not in words_of(report(own, tmp_path / "report.html")).lower().split()
 
 

@@ -1,11 +1,8 @@
-"""Small plots as SVG that takes its colours from the page's style sheet.
+"""Small plots as SVG, whose colours are in the page's style sheet.
 
-Every figure is a string of SVG without ids (so that any number of them can stand in a page), with its text
-as text. It has classes (``axis``, ``grid``, ``mark``, ``mark-forward``, ``mark-reverse``, ``guide``);
-the page has their colours.
+A figure is a string of SVG without ids, so that a page can have any number of them. Its text is text, and its
+elements have classes (``axis``, ``grid``, ``mark``, ``mark-forward``, ``mark-reverse``, ``guide``).
 """
-
-from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
@@ -33,7 +30,7 @@ class Guide:
 
 @dataclass(frozen=True)
 class _Axes:
-    """The plot's ranges in data units, and where they lie on the page."""
+    """The plot's ranges in data units, and their places on the page."""
 
     x_low: float
     x_high: float
@@ -61,15 +58,16 @@ def histogram(
 ) -> Markup | None:
     """Return a histogram of the finite ``values`` (any shape), or None if there are none.
 
-    With ``logarithmic``, values are binned by their decimal logarithm; those that are zero or below 1e-12
-    are counted at 1e-12, since float32 tells them apart from zero no more.
+    With ``logarithmic``, values are binned by their decimal logarithm; those below 1e-12 are counted there,
+    since float32 cannot distinguish them from zero.
     """
-    finite = _finite(values)
-    if finite.size == 0:
+    given = np.append(np.asarray(values, dtype=float), [] if guide is None else [guide.value])
+    placed = np.log10(np.maximum(given, 1e-12)) if logarithmic else given
+    shown = placed[: given.size - (guide is not None)]
+    shown = shown[np.isfinite(shown)]
+    if shown.size == 0:
         return None
-    place = _log10 if logarithmic else _as_it_is
-    shown = np.array([place(value) for value in finite])
-    marks = np.append(shown, [] if guide is None else [place(guide.value)])
+    marks = placed[np.isfinite(placed)]
     low, high = _widened(float(marks.min()), float(marks.max()), margin=0.04 if guide else 0.0)
     if logarithmic:
         low, high = math.floor(low), math.ceil(high)
@@ -81,7 +79,7 @@ def histogram(
         if number
     ]
     x_ticks = _decades(low, high) if logarithmic else _ticks(low, high)
-    guides = [] if guide is None else _vertical(axes, place(guide.value), guide.label)
+    guides = [] if guide is None else _vertical(axes, float(placed[-1]), guide.label)
     frame = _frame(axes, x_ticks, _whole_ticks(0, axes.y_high), x_label, y_label)
     return _svg([*frame, *bars, *guides], description)
 
@@ -116,7 +114,7 @@ def scatter(
 def strand_histogram(
     forward: ArrayLike, reverse: ArrayLike, *, low: float, high: float, description: str, x_label: str
 ) -> Markup:
-    """Return where hits lie between ``low`` and ``high``: forward ones upwards, reverse ones downwards.
+    """Return where hits are between ``low`` and ``high``: forward ones upwards, reverse ones downwards.
 
     ``forward`` and ``reverse`` are positions in bases, each (hit,).
     """
@@ -141,21 +139,8 @@ def strand_histogram(
     return _svg([*frame, *bars, zero, *names], description)
 
 
-def _finite(values: ArrayLike) -> NDArray[np.float64]:
-    flat = np.asarray(values, dtype=float).ravel()
-    return flat[np.isfinite(flat)]
-
-
-def _as_it_is(value: float) -> float:
-    return float(value)
-
-
-def _log10(value: float) -> float:
-    return math.log10(max(float(value), 1e-12))
-
-
 def _widened(low: float, high: float, *, margin: float) -> tuple[float, float]:
-    """Return a range that has a width, with ``margin`` of it added on both sides."""
+    """Return a range of nonzero width, with ``margin`` of it added on both sides."""
     if high - low < 1e-9 * max(abs(low), abs(high), 1e-30):
         around = abs(low) * 0.05 or 0.5
         return low - around, high + around
@@ -204,7 +189,7 @@ def _circles(axes: _Axes, points: NDArray[np.float64]) -> list[str]:
 
 
 def _cells(axes: _Axes, points: NDArray[np.float64]) -> list[str]:
-    """Return a rectangle for every cell of a grid that holds points, the more the stronger (by logarithm)."""
+    """Return a rectangle for every grid cell with points, darker with more of them (by logarithm)."""
     reach = ((axes.x_low, axes.x_high), (axes.y_low, axes.y_high))
     counts, x_edges, y_edges = np.histogram2d(points[:, 0], points[:, 1], bins=_CELLS, range=reach)
     width, height = axes.x(x_edges[1]) - axes.x(x_edges[0]), axes.y(y_edges[0]) - axes.y(y_edges[1])
@@ -218,7 +203,7 @@ def _cells(axes: _Axes, points: NDArray[np.float64]) -> list[str]:
 
 def _vertical(axes: _Axes, value: float, label: str) -> list[str]:
     x = axes.x(value)
-    # The label stands on the side that has room for it.
+    # The label is on the side that has room for it.
     offset, anchor = (-5, "end") if value > (axes.x_low + axes.x_high) / 2 else (5, "start")
     return [
         f'<line class="guide" x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{HEIGHT - _BOTTOM}"/>',

@@ -1,7 +1,5 @@
 """Logos from ``logos/`` as data URIs, so that the page needs no other file."""
 
-from __future__ import annotations
-
 import base64
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +15,8 @@ _TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 
 @dataclass(frozen=True)
 class Logo:
-    """A picture: ``uri`` is its data URI, empty where it does not stand in the page itself, and ``file`` its
-    path in the analysis folder; ``text`` says all that it shows; ``focus`` is where on its width to look
-    first, 0 to 1.
+    """A picture: ``uri`` is its data URI, empty if it is not in the page itself; ``file`` its path in the
+    analysis folder; ``text`` describes it; ``focus`` is where on its width to look first, 0 to 1.
     """
 
     uri: str
@@ -51,26 +48,18 @@ class Logos:
         return list(dict.fromkeys(name for kind, name, _, _ in self._files if kind == "sequence"))
 
     def find(
-        self,
-        kind: str,
-        name: str,
-        orientation: str,
-        matrix: str,
-        *,
-        text: str,
-        caption: str,
-        in_the_page: bool = True,
+        self, shows: tuple[str, str, str, str], *, text: str, caption: str, in_the_page: bool = True
     ) -> Logo | None:
-        """Return the logo, or None if the index has none: the SVG, or the PNG where the SVG is large.
+        """Return the logo that ``shows`` this (kind, name, orientation, matrix); None if the index has none.
 
-        Of one that is not to stand in the page the file alone is told.
+        It is the SVG, or the PNG if the SVG is large; if it is not to be in the page, only its file is named.
 
         Raises
         ------
         InputError
-            If the index names a file that is not there.
+            If the index names a file that does not exist.
         """
-        svg, png, focus = self._files.get((kind, name, orientation, matrix), ("", "", 0.5))
+        svg, png, focus = self._files.get(shows, ("", "", 0.5))
         found = [self._folder / file for file in (svg, png) if file]
         if not found:
             return None
@@ -85,7 +74,7 @@ class Logos:
         file_name = f"{self._folder.name}/{chosen.name}"
         if not in_the_page:
             return Logo("", file_name, text, caption, focus)
-        if chosen.suffix == ".svg" and chosen.stat().st_size > _LARGEST_SVG_BYTES.get(kind, 0):
+        if chosen.suffix == ".svg" and chosen.stat().st_size > _LARGEST_SVG_BYTES.get(shows[0], 0):
             chosen = min(found, key=lambda file: file.stat().st_size)
         payload = base64.b64encode(chosen.read_bytes()).decode("ascii")
         return Logo(f"data:{_TYPES[chosen.suffix]};base64,{payload}", file_name, text, caption, focus)

@@ -1,10 +1,7 @@
 """What each model is, as `genolift inspect` found it."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,25 +11,12 @@ from genolift.inspection.words import facts
 from genolift.report.results import Results
 from genolift.results.agreement import agreement_in_words
 
-FOLDER = "inspection"
 _FORMAT = "genolift-inspection"
 
 
-@dataclass(frozen=True)
-class InspectedView:
-    """A model: facts by name, its operations counted, the plan's rows, each a mapping of text, and whether it
-    agrees with its author's outputs, empty where it was not compared.
-    """
-
-    name: str
-    facts: tuple[tuple[str, str], ...]
-    operations: tuple[Mapping[str, Any], ...]
-    plan: tuple[Mapping[str, str], ...]
-    agreement: str
-
-
-def inspected_views(results: Results) -> tuple[InspectedView, ...]:
-    """Return what each model is; nothing of those that were not inspected.
+def inspected_views(results: Results) -> list[dict[str, Any]]:
+    """Return what each inspected model is: its ``name``, ``facts`` by name, its ``operations`` counted, the
+    rows of its ``plan``, and ``agreement`` with its author's outputs, empty if they were not compared.
 
     Raises
     ------
@@ -42,28 +26,27 @@ def inspected_views(results: Results) -> tuple[InspectedView, ...]:
     views = []
     run = results.run
     for name, told in (run.models or {run.model_name: run}).items():
-        path = results.folder / FOLDER / f"{name}.json"
+        path = results.folder / "inspection" / f"{name}.json"
         if path.exists():
             views.append(_view(name, path, told))
-    return tuple(views)
+    return views
 
 
-def _view(name: str, path: Path, run: Mapping[str, Any]) -> InspectedView:
+def _view(name: str, path: Path, run: Mapping[str, Any]) -> dict[str, Any]:
     try:
         told = json.loads(existing_file(path).read_text(encoding="utf-8"))
         if told.get("format") != _FORMAT:
             raise ValueError(f"its format is {told.get('format')!r}")
-        found = facts({**told, "model_agreement": None})  # the run says it, not who inspected
-        view = InspectedView(
-            name,
-            tuple(found),
-            tuple(told["operations"]),
-            tuple(told["plan"]),
-            agreement_in_words(run["model_agreement"]) if "model_agreement" in run else "",
-        )
+        view = {
+            "name": name,
+            "facts": facts({**told, "model_agreement": None}),  # the run's counts, not the inspection's
+            "operations": told["operations"],
+            "plan": told["plan"],
+            "agreement": agreement_in_words(run["model_agreement"]) if "model_agreement" in run else "",
+        }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
-            f"cannot be read as what a model is ({type(error).__name__}: {error})",
+            f"cannot be read as an inspection ({type(error).__name__}: {error})",
             where=str(path),
             remedy="run genolift inspect again",
         ) from error
@@ -78,5 +61,5 @@ def _view(name: str, path: Path, run: Mapping[str, Any]) -> InspectedView:
 
 
 def _is_checked(key: str) -> bool:
-    """Whether a key of the inspection must be as the contributions have it: the files, target and rule."""
+    """Whether a key of the inspection (files, target, rule) must be the same as the contributions'."""
     return key in ("target", "rule") or (key.startswith("model_") and key.endswith(("sha256", "imports")))

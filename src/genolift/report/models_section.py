@@ -1,10 +1,7 @@
-"""Several models beside each other: what each is, and how far they agree."""
-
-from __future__ import annotations
+"""Several models side by side: what each is, and how far they agree."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -18,45 +15,16 @@ from genolift.report.results import Results
 from genolift.results.convergence import relative_error
 from genolift.results.store import Contributions, open_contributions
 
-_SHORT = 12  # characters of a SHA-256, as in a table; what was run has all of them
+_SHORT = 12  # characters of a SHA-256 in the table
 
 
-@dataclass(frozen=True)
-class ModelView:
-    """A model as a row: ``output`` is the mean over sequences, ``error`` the largest relative convergence
-    error, ``alike`` the correlation with each model, as text.
-    """
+def models_view(results: Results) -> dict[str, Any] | None:
+    """Return several models side by side, ``models``, and how far they agree in a sentence, ``reading``; None
+    if there is one model.
 
-    name: str
-    file: str
-    sha256: str
-    class_name: str
-    output: float
-    error: float
-    alike: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class ModelsView:
-    """The models in the order of their names, and in a sentence how far they agree."""
-
-    models: tuple[ModelView, ...]
-    reading: str
-
-
-@dataclass(frozen=True)
-class _Compared:
-    """Of some sequences: each model's ``output`` and largest relative ``error``, both (model, sequence); the
-    Pearson correlation of per-base contributions, ``alike`` (sequence, model, model).
-    """
-
-    output: NDArray[np.float64]
-    error: NDArray[np.float64]
-    alike: NDArray[np.float64]
-
-
-def models_view(results: Results) -> ModelsView | None:
-    """Return several models beside each other; None where there is one.
+    A model has its ``name``, ``file``, ``sha256`` (shortened) and ``class_name``, the mean ``output`` over
+    sequences, the largest relative convergence ``error``, and the correlation with each model, ``alike``, as
+    text.
 
     Raises
     ------
@@ -71,21 +39,23 @@ def models_view(results: Results) -> ModelsView | None:
         files = {name: stack.enter_context(open_contributions(path)) for name, path in paths.items()}
         for name, file in files.items():
             _check_run(file, paths[name], told.get(name, {}))
-        compared = _compared(list(files.values()))
-    alike = _medians(compared.alike)
-    views = (
-        ModelView(
-            name=name,
-            file=PurePosixPath(str(told[name].get("model", ""))).name,
-            sha256=str(told[name].get("model_sha256") or "")[:_SHORT],
-            class_name=str(told[name].get("model_class") or ""),
-            output=float(compared.output[number].mean()),
-            error=float(compared.error[number].max()),
-            alike=tuple("" if other == number else words.figure(r) for other, r in enumerate(alike[number])),
-        )
+        read = list(files.values())
+        blocks = zip(*(_block(read, rows) for rows in read[0].slices(len(read))), strict=True)
+        output, error, alike = (np.concatenate(part, axis=-1) for part in blocks)
+    alike = _medians(alike)
+    views = [
+        {
+            "name": name,
+            "file": PurePosixPath(str(told[name].get("model", ""))).name,
+            "sha256": str(told[name].get("model_sha256") or "")[:_SHORT],
+            "class_name": str(told[name].get("model_class") or ""),
+            "output": output[number].mean(),
+            "error": error[number].max(),
+            "alike": ["" if other == number else words.figure(r) for other, r in enumerate(alike[number])],
+        }
         for number, name in enumerate(results.models)
-    )
-    return ModelsView(tuple(views), f"{_agreement(results.models, alike)} {_spread(results)}".strip())
+    ]
+    return {"models": views, "reading": f"{_agreement(results.models, alike)} {_spread(results)}".strip()}
 
 
 def _check_run(file: Contributions, path: Path, told: Mapping[str, Any]) -> None:
@@ -97,21 +67,15 @@ def _check_run(file: Contributions, path: Path, told: Mapping[str, Any]) -> None
         )
 
 
-def _compared(files: Sequence[Contributions]) -> _Compared:
-    blocks = [_block(files, rows) for rows in files[0].slices(len(files))]
-    return _Compared(
-        np.concatenate([block.output for block in blocks], axis=1),
-        np.concatenate([block.error for block in blocks], axis=1),
-        np.concatenate([block.alike for block in blocks]),
-    )
-
-
-def _block(files: Sequence[Contributions], rows: slice) -> _Compared:
+def _block(files: Sequence[Contributions], rows: slice) -> tuple[NDArray[np.float64], ...]:
+    """Return of some sequences each model's output and largest relative error, (model, sequence), and the
+    Pearson correlation of models' per-base contributions, (model, model, sequence).
+    """
     scores = np.stack([file["projected_shap/seq"][rows].sum(1, dtype=np.float64) for file in files])
     centred = scores - scores.mean(2, keepdims=True)
-    products = np.einsum("isp,jsp->sij", centred, centred)
-    norms = np.sqrt(np.einsum("sii->si", products))
-    scale = norms[:, :, None] * norms[:, None, :]
+    products = np.einsum("isp,jsp->ijs", centred, centred)
+    norms = np.sqrt(np.einsum("iis->is", products))
+    scale = norms[:, None] * norms
     alike = np.divide(products, scale, out=np.full_like(products, np.nan), where=scale > 0)
     output, error = [], []
     for file in files:
@@ -119,14 +83,13 @@ def _block(files: Sequence[Contributions], rows: slice) -> _Compared:
         one, reference, missed = (file[name][rows].astype(np.float64) for name in names)
         output.append(one)
         error.append(relative_error(one, reference, missed).max(1))
-    return _Compared(np.stack(output), np.stack(error), alike)
+    return np.stack(output), np.stack(error), alike
 
 
 def _medians(alike: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the median over sequences, (model, model); NaN where no sequence has a correlation."""
-    defined = np.isfinite(alike)
-    some = defined.any(0)
-    return np.where(some, np.nanmedian(np.where(some, alike, 0.0), axis=0), np.nan)
+    some = np.asarray(np.isfinite(alike).any(-1))
+    return np.where(some, np.nanmedian(np.where(some[..., None], alike, 0.0), axis=-1), np.nan)
 
 
 def _agreement(names: Sequence[str], alike: NDArray[np.float64]) -> str:
@@ -145,7 +108,7 @@ def _agreement(names: Sequence[str], alike: NDArray[np.float64]) -> str:
 
 
 def _spread(results: Results) -> str:
-    """Say how large the models' standard deviation is where a sequence's contribution is largest."""
+    """Say how large the models' standard deviation is at the base that contributes most."""
     position = results.scored["peak_position"].to_numpy(dtype=int)
     peak = np.abs(results.scored["peak_contribution"].to_numpy())
     with open_contributions(results.folder / "contributions.h5") as file:

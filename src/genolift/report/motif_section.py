@@ -1,163 +1,86 @@
-"""What the report says of motifs, and of seqlets where there is no motif."""
+"""What the report says about motifs, or about seqlets if there is no motif."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from genolift.motifs.tables import MATCHES
 from genolift.report import figures, words
 from genolift.report.images import Logo, Logos
 from genolift.report.results import MINUS, Results
 
 _MOST_SEQLETS = 25
+_LOGOS = (
+    ("forward", "cwm", "Contributions (CWM)", True),
+    ("reverse", "cwm", "Contributions, reverse complement", True),
+    ("forward", "hcwm", "Hypothetical contributions", True),
+    ("forward", "ppm", "Frequencies (PPM), in bits", True),
+    ("reverse", "hcwm", "Hypothetical contributions, reverse complement", False),
+    ("reverse", "ppm", "Frequencies, reverse complement", False),
+)
+"""Orientation, matrix and caption of a motif's logos, and whether the page shows or only names them."""
 
 
-@dataclass(frozen=True)
-class Match:
-    """A motif of the database that Tomtom finds similar; the q-value as text."""
+def motif_views(results: Results, logos: Logos) -> list[dict[str, Any]]:
+    """Return the rows of ``motifs.tsv``, strongest first, with what else the page shows of each motif.
 
-    name: str
-    accession: str
-    qvalue: str
-    strand: str
-
-
-@dataclass(frozen=True)
-class MotifView:
-    """A motif as the page shows it. ``number`` counts from 1; ``name`` is what it is called by, and ``known``
-    whether that is its best match.
+    That is its ``number``, from 1, and ``anchor`` in the page; ``known``, whether it has its best match's
+    name; ``sign`` (a positive motif raises the output, a negative one lowers it); ``contribution``, the mean
+    of its seqlets'; ``matches`` and ``logos``; and where its hits are, as a plot, ``positions``, and as a
+    sentence, ``reading``.
     """
-
-    number: int
-    accession: str
-    name: str
-    known: bool
-    negative: bool
-    consensus: str
-    n_seqlets: int
-    n_hits: int
-    n_sequences: int
-    contribution: float
-    matches: tuple[Match, ...]
-    best_qvalue: float
-    logos: tuple[Logo, ...]
-    positions: Markup | None
-    reading: str
-
-    @property
-    def anchor(self) -> str:
-        """The id of the motif's part of the page."""
-        return f"motif-{self.number}"
-
-    @property
-    def sign(self) -> str:
-        """``positive`` where the motif raises the output, ``negative`` where it lowers it."""
-        return "negative" if self.negative else "positive"
+    rows = results.motifs.to_dict("records")
+    return [_motif_view(number, row, results, logos) for number, row in enumerate(rows, start=1)]
 
 
-@dataclass(frozen=True)
-class SeqletView:
-    """A seqlet as the page shows it, numbers as text."""
-
-    where: str
-    strand: str
-    contribution: str
-    match: str
-    accession: str
-    pvalue: str
-
-
-@dataclass(frozen=True)
-class SeqletsView:
-    """The strongest seqlets that no motif holds, and what they are most like, in a sentence."""
-
-    sentence: str
-    seqlets: tuple[SeqletView, ...]
-
-
-def motif_views(results: Results, logos: Logos) -> tuple[MotifView, ...]:
-    """Return the motifs of ``motifs.tsv``, in its order: strongest first."""
-    return tuple(
-        _motif_view(number, row, results, logos)
-        for number, (_, row) in enumerate(results.motifs.iterrows(), start=1)
-    )
-
-
-def seqlets_view(results: Results) -> SeqletsView:
-    """Return the seqlets that no motif holds, the largest absolute contributions first."""
+def seqlets_view(results: Results) -> dict[str, Any]:
+    """Return the seqlets in no motif, the largest absolute contributions first, and their best matches as a
+    sentence.
+    """
     loose = results.seqlets[results.seqlets["motif"] == ""]
     strongest = loose.iloc[(-loose["contribution"].abs()).argsort(kind="stable")]
-    views = tuple(_seqlet_view(row) for _, row in strongest.head(_MOST_SEQLETS).iterrows())
-    return SeqletsView(_matches_in_a_sentence(loose), views)
+    rows = strongest.head(_MOST_SEQLETS).to_dict("records")
+    return {"seqlets": rows, "sentence": _matches_in_a_sentence(loose)}
 
 
-def _motif_view(number: int, row: pd.Series, results: Results, logos: Logos) -> MotifView:
-    accession = str(row["motif"])
-    hits = results.hits[results.hits["motif"] == accession]
-    seqlets = results.seqlets[results.seqlets["motif"] == accession]
-    matches = _matches(row)
-    name = str(row["name"])
-    negative = str(row["sign"]).lower().startswith(("neg", "-")) or accession.startswith("neg_")
+def _motif_view(number: int, row: Mapping[Any, Any], results: Results, logos: Logos) -> dict[str, Any]:
+    motif, name = row["motif"], row["name"]
+    hits = results.hits[results.hits["motif"] == motif]
+    seqlets = results.seqlets[results.seqlets["motif"] == motif]
     positions, reading = _positions(hits, results, name)
-    return MotifView(
-        number=number,
-        accession=accession,
-        name=name,
-        known=name != accession,
-        negative=negative,
-        consensus=str(row["consensus"]),
-        n_seqlets=_whole(row["n_seqlets"]),
-        n_hits=_whole(row["n_hits"]),
-        n_sequences=int(hits["key"].nunique()),
-        contribution=float(seqlets["contribution"].mean()) if len(seqlets) else float("nan"),
-        matches=matches,
-        best_qvalue=float(row["match1_qvalue"]),
-        logos=_logos(accession, name, logos),
-        positions=positions,
-        reading=reading,
-    )
+    matches = [
+        {"name": row[f"{rank}_name"] or row[rank], "accession": row[rank]}
+        | {end: row[f"{rank}_{end}"] for end in ("qvalue", "strand")}
+        for rank in MATCHES
+        if row[rank]
+    ]
+    return {
+        **row,
+        "number": number,
+        "anchor": f"motif-{number}",
+        "known": name != motif,
+        "sign": "negative" if motif.startswith("neg_") else "positive",
+        "contribution": seqlets["contribution"].mean(),
+        "matches": matches,
+        "logos": _logos(motif, name, logos),
+        "positions": positions,
+        "reading": reading,
+    }
 
 
-def _matches(row: pd.Series) -> tuple[Match, ...]:
+def _logos(motif: str, name: str, logos: Logos) -> list[Logo]:
     found = []
-    for rank in ("match1", "match2", "match3"):
-        if row[rank]:
-            qvalue = words.figure(row[f"{rank}_qvalue"], 2)
-            strand = str(row[f"{rank}_strand"]).replace(MINUS, "\N{MINUS SIGN}")
-            name = str(row[f"{rank}_name"]) or str(row[rank])
-            found.append(Match(name, str(row[rank]), qvalue, strand))
-    return tuple(found)
-
-
-def _logos(accession: str, name: str, logos: Logos) -> tuple[Logo, ...]:
-    wanted = (
-        ("forward", "cwm", "Contributions (CWM)", True),
-        ("reverse", "cwm", "Contributions, reverse complement", True),
-        ("forward", "hcwm", "Hypothetical contributions", True),
-        ("forward", "ppm", "Frequencies (PPM), in bits", True),
-        ("reverse", "hcwm", "Hypothetical contributions, reverse complement", False),
-        ("reverse", "ppm", "Frequencies, reverse complement", False),
-    )
-    found = (
-        logos.find(
-            "motif",
-            accession,
-            orientation,
-            matrix,
-            text=f"{caption}: logo of {name}",
-            caption=caption,
-            in_the_page=in_the_page,
-        )
-        for orientation, matrix, caption, in_the_page in wanted
-    )
-    return tuple(logo for logo in found if logo)
+    for orientation, matrix, caption, in_the_page in _LOGOS:
+        shown = {"text": f"{caption}: logo of {name}", "caption": caption}
+        found.append(logos.find(("motif", motif, orientation, matrix), **shown, in_the_page=in_the_page))
+    return [logo for logo in found if logo]
 
 
 def _positions(hits: pd.DataFrame, results: Results, name: str) -> tuple[Markup | None, str]:
-    """Return where the hits lie in the sequences, as a plot and in a sentence."""
+    """Return where the hits are in the sequences, as a plot and as a sentence."""
     if hits.empty:
         return None, "Fi-NeMo finds no occurrence of this motif in the sequences."
     in_windows = bool((results.sequences["chrom"] != "").any())
@@ -166,13 +89,10 @@ def _positions(hits: pd.DataFrame, results: Results, name: str) -> tuple[Markup 
     reverse = (hits["strand"] == MINUS).to_numpy()
     label = "position from the window's centre (bp)" if in_windows else "base of the sequence, from 1"
     first, third = np.percentile(centers, [25, 75])
-    middle = "from {} to {} bp from the centre" if in_windows else "between bases {} and {}"
-    span = middle.format(
-        *(
-            f"{edge:+.0f}".replace("-", "\N{MINUS SIGN}") if in_windows else f"{edge:.0f}"
-            for edge in (first, third)
-        )
-    )
+    if in_windows:
+        span = words.minus(f"from {first:+.0f} to {third:+.0f} bp from the centre")
+    else:
+        span = f"between bases {first:.0f} and {third:.0f}"
     sequences = words.count(int(hits["key"].nunique()), "sequence")
     reading = (
         f"{words.count(len(hits), 'hit')} in {sequences}, {words.percent(float((~reverse).mean()))} on the "
@@ -187,18 +107,6 @@ def _positions(hits: pd.DataFrame, results: Results, name: str) -> tuple[Markup 
         x_label=label,
     )
     return plot, reading
-
-
-def _seqlet_view(row: pd.Series) -> SeqletView:
-    genomic = words.place(str(row["chrom"]), row["genome_start"], row["genome_end"])
-    return SeqletView(
-        where=genomic or words.place(str(row["id"]), row["start"], row["end"]),
-        strand=str(row["strand"]).replace(MINUS, "\N{MINUS SIGN}"),
-        contribution=words.figure(row["contribution"]),
-        match=str(row["match1_name"] or row["match1"]),
-        accession=str(row["match1"]),
-        pvalue=words.figure(row["match1_pvalue"], 2),
-    )
 
 
 def _matches_in_a_sentence(loose: pd.DataFrame) -> str:
@@ -217,7 +125,3 @@ def _matches_in_a_sentence(loose: pd.DataFrame) -> str:
     others = len(counts) - 4
     more = f", and {words.count(others, 'other motif')} the rest" if others > 0 else ""
     return f"{first}{rest}{more}."
-
-
-def _whole(value: float) -> int:
-    return 0 if np.isnan(value) else int(value)

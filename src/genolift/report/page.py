@@ -1,12 +1,8 @@
-"""The page: what the sections say, put into the template."""
-
-from __future__ import annotations
+"""The page: the template, filled with what the sections say."""
 
 import base64
 import hashlib
-import re
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -16,44 +12,29 @@ from markupsafe import Markup
 
 from genolift.motifs.tomtom import NAMED_QVALUE
 from genolift.report import words
-from genolift.report.citations import jaspar_citation, jaspar_release
 from genolift.report.images import Logos
-from genolift.report.model_section import FOLDER, inspected_views
+from genolift.report.model_section import inspected_views
 from genolift.report.models_section import models_view
-from genolift.report.motif_section import MotifView, motif_views, seqlets_view
-from genolift.report.provenance import fact_groups, model_in_words, references_in_words, rule_in_words
+from genolift.report.motif_section import motif_views, seqlets_view
+from genolift.report.provenance import (
+    fact_groups,
+    jaspar_citation,
+    jaspar_release,
+    model_in_words,
+    references_in_words,
+    rule_in_words,
+)
 from genolift.report.quality import checks
 from genolift.report.results import Results
 from genolift.report.sequence_section import top_sequences
+from genolift.report.texts import FOLDER, texts
 
-_FOLDER = Path(__file__).parent
 _MOST_DROPPED = 20
-FILES = {
-    "sequences.tsv": "Every record of the input: coordinates, GC, N, kept or dropped and why.",
-    "references.h5": "The references that each sequence was compared with.",
-    "contributions.h5": "Contributions and hypothetical contributions of every base, outputs and errors; "
-    "TF-MoDISco, Fi-NeMo and ChromBPNet’s tools read it as it is.",
-    "per_sequence.tsv": "A row for each sequence: output, contribution sum, convergence, strongest base.",
-    "per_base.parquet": "A row for each base of each sequence.",
-    "contributions.bw": "Contributions along the genome, for a genome browser.",
-    "models": "Each model’s own contributions.h5.",
-    "contributions_sd.bw": "The standard deviation over models along the genome.",
-    FOLDER: "What each model is: inputs, outputs, operations and rules, as JSON.",
-    "motifs.h5": "TF-MoDISco’s own result.",
-    "motifs.tsv": "A row for each motif: counts, consensus, matches.",
-    "motif_matrices.tsv": "Each motif’s PPM, CWM and hypothetical CWM.",
-    "motifs.meme": "The PPMs in MEME format.",
-    "motifs_cwm.meme": "The CWMs laid out as in MEME format.",
-    "seqlets.tsv": "A row for each seqlet: place, contribution, motif.",
-    "hits.bed.gz": "Occurrences of the motifs, by Fi-NeMo.",
-    "logos": "All logos as PNG and SVG, with index.tsv.",
-}
-"""What the page names and links of an analysis, and is made from."""
-_OF_MODELS = ("models", "contributions_sd.bw")  # of an earlier run where there is one model
+_OF_MODELS = ("models", "contributions_sd.bw")  # left by an earlier run if there is one model
 
 
 def render(results: Results, *, title: str, out: Path) -> str:
-    """Return the page of an analysis as HTML; where ``out`` lies beside the files it links to them."""
+    """Return the page of an analysis as HTML, with links to the files if ``out`` is next to them."""
     told = results.provenance
     logos = Logos(results.folder / "logos", results.logos)
     motifs = motif_views(results, logos)
@@ -90,28 +71,29 @@ def render(results: Results, *, title: str, out: Path) -> str:
 
 
 def _environment() -> Environment:
-    # Ids come from users' FASTA headers: everything is escaped that is not our own Markup.
+    # Ids come from users' FASTA headers: everything but our own Markup is escaped.
     environment = Environment(
-        loader=FileSystemLoader(_FOLDER),
+        loader=FileSystemLoader(FOLDER),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"figure": words.figure, "whole": words.whole, "count": words.count}
+    for name in ("figure", "whole", "count", "place", "minus"):
+        environment.filters[name] = getattr(words, name)
     return environment
 
 
 def _asset(name: str) -> Markup:
-    return Markup((_FOLDER / name).read_text(encoding="utf-8"))
+    return Markup((FOLDER / name).read_text(encoding="utf-8"))
 
 
 def _hash(name: str) -> str:
-    """Return what a content security policy calls an inline style or script by."""
+    """Return the hash by which a content security policy allows an inline style or script."""
     return base64.b64encode(hashlib.sha256(str(_asset(name)).encode()).digest()).decode("ascii")
 
 
-def _summary(results: Results, motifs: Sequence[MotifView]) -> str:
+def _summary(results: Results, motifs: Sequence[Mapping[str, Any]]) -> str:
     """Return what was done and found, in two sentences."""
     provenance = results.provenance
     model, rule, target = model_in_words(provenance), provenance.get("rule"), provenance.get("target")
@@ -125,8 +107,8 @@ def _summary(results: Results, motifs: Sequence[MotifView]) -> str:
     )
     if not motifs:
         return f"{done} TF-MoDISco found no motif."
-    names = list(dict.fromkeys(motif.name for motif in motifs if motif.known))
-    unnamed = sum(not motif.known for motif in motifs)
+    names = list(dict.fromkeys(motif["name"] for motif in motifs if motif["known"]))
+    unnamed = sum(not motif["known"] for motif in motifs)
     called = f": {words.listed([*names, *([f'{unnamed} without a known match'] if unnamed else [])])}"
     return f"{done} TF-MoDISco found {words.count(len(motifs), 'motif')}{called}."
 
@@ -136,14 +118,9 @@ def _records(results: Results) -> dict[str, Any]:
     table = results.sequences
     dropped = table[~table["kept"]]
     # "has 199 bases, not 200" is one kind with "has 12 bases, not 200": apart from the numbers.
-    kinds = Counter(re.sub(r"\d[\d.,]*", "…", reason) for reason in dropped["reason"])
-    one = dict(
-        zip(
-            (re.sub(r"\d[\d.,]*", "…", reason) for reason in dropped["reason"]),
-            dropped["reason"],
-            strict=True,
-        )
-    )
+    kind_of = dropped["reason"].str.replace(r"\d[\d.,]*", "…", regex=True)
+    kinds = dropped["reason"].groupby(kind_of, sort=False).agg(list)
+    counted = [(reasons[0] if len(reasons) == 1 else kind, len(reasons)) for kind, reasons in kinds.items()]
     first = [
         (row["id"], words.place(row["chrom"], row["start"], row["end"]), row["reason"])
         for row in dropped.head(_MOST_DROPPED).to_dict("records")
@@ -152,25 +129,20 @@ def _records(results: Results) -> dict[str, Any]:
         "read": len(table),
         "kept": int(table["kept"].sum()),
         "dropped": len(dropped),
-        "kinds": [(one[kind] if number == 1 else kind, number) for kind, number in kinds.most_common()],
+        "kinds": sorted(counted, key=lambda kind: -kind[1]),
         "first": first,
         "gc": float(table.loc[table["kept"], "gc"].mean()),
     }
 
 
 def _files(results: Results, *, linked: bool) -> list[dict[str, Any]]:
-    """Return the output files that are there; ``href`` only where the page stands beside them."""
+    """Return the output files that exist; ``href`` is empty unless the page is next to them."""
     found = []
-    for name, sentence in FILES.items():
+    for name, sentence in texts("files").items():
         path = results.folder / name
         if path.exists() and (results.models or name not in _OF_MODELS):
-            size = (
-                sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-                if path.is_dir()
-                else None
-            )
-            n_bytes = path.stat().st_size if size is None else size
             shown = f"{name}/" if path.is_dir() else name
-            href = shown if linked else ""
-            found.append({"name": shown, "href": href, "sentence": sentence, "size": words.size(n_bytes)})
+            files = [file for file in (path, *path.rglob("*")) if file.is_file()]
+            size = words.size(sum(file.stat().st_size for file in files))
+            found.append({"name": shown, "href": shown if linked else "", "sentence": sentence, "size": size})
     return found

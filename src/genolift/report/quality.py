@@ -1,23 +1,23 @@
 """The quality of the contributions: each check as a plot and a sentence."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
+from numpy.typing import ArrayLike
 
 from genolift.report import figures, words
+from genolift.report.texts import texts
 
 _EXACT_RULES = ("rescale", "revealcancel", "genomics-default")
 
 
 @dataclass(frozen=True)
 class Check:
-    """A check: its heading, what the plot shows, how to read it here, and the plot, if there is one."""
+    """A check: its heading, what its plot shows, how to read it here, and the plot, if there is one."""
 
     heading: str
     shows: str
@@ -56,18 +56,7 @@ def _convergence(scored: pd.DataFrame, n_references: int, provenance: Mapping[st
         error, allowed = words.figure(largest, 2), words.figure(tolerance, 1)
         reading = f"Largest relative error {error}, tolerance {allowed}: {verdict}."
     guide = None if tolerance is None or tolerance <= 0 else figures.Guide(tolerance, "tolerance")
-    plot = figures.histogram(
-        errors,
-        description=f"Histogram of each sequence's largest relative convergence error. {reading}",
-        x_label="largest relative error of a sequence",
-        logarithmic=True,
-        guide=guide,
-    )
-    shows = (
-        "How far the sum of the contributions is from the difference of the outputs that it should explain, "
-        "relative to that difference; for each sequence, the largest over its references."
-    )
-    return Check("Convergence", shows, reading, plot)
+    return _check("convergence", reading, figures.histogram, errors, logarithmic=True, guide=guide)
 
 
 def _totals(scored: pd.DataFrame, *, exact: bool) -> Check:
@@ -82,16 +71,8 @@ def _totals(scored: pd.DataFrame, *, exact: bool) -> Check:
     else:
         reading = "No contribution totals are recorded."
     expected = "on the diagonal where they are exact" if exact else "this rule does not promise the diagonal"
-    plot = figures.scatter(
-        explained,
-        total,
-        description=f"Contribution totals against differences of output. {reading}",
-        x_label="output − mean reference output",
-        y_label="sum of contributions",
-        diagonal=True,
-    )
-    shows = f"Each sequence's contributions, summed, against the difference that they explain: {expected}."
-    return Check("Totals against predictions", shows, reading, plot)
+    check = _check("totals", reading, figures.scatter, explained, total, diagonal=True)
+    return replace(check, shows=f"{check.shows} {expected}.")
 
 
 def _references(scored: pd.DataFrame, n_references: int) -> Check:
@@ -106,15 +87,7 @@ def _references(scored: pd.DataFrame, n_references: int) -> Check:
         )
     else:
         reading = _single(n_references)
-    plot = figures.scatter(
-        output,
-        spread,
-        description=f"Standard deviation of the references' outputs against the output. {reading}",
-        x_label="output",
-        y_label="sd of reference outputs",
-    )
-    shows = "How much the model's output differs between the references of a sequence."
-    return Check("Spread of the references", shows, reading, plot)
+    return _check("references", reading, figures.scatter, output, spread)
 
 
 def _standard_error(scored: pd.DataFrame, n_references: int) -> Check:
@@ -129,16 +102,17 @@ def _standard_error(scored: pd.DataFrame, n_references: int) -> Check:
         )
     else:
         reading = _single(n_references)
-    plot = figures.histogram(
-        100 * ratio,
-        description=f"Histogram of the mean standard error relative to the peak contribution. {reading}",
-        x_label="standard error (% of the peak contribution)",
-    )
-    shows = (
-        "The standard error of a base's contribution over references, averaged over a sequence's positions, "
-        "relative to the sequence's largest contribution."
-    )
-    return Check("Standard error over references", shows, reading, plot)
+    return _check("standard_error", reading, figures.histogram, 100 * ratio)
+
+
+def _check(
+    kind: str, reading: str, plotted: Callable[..., Markup | None], *values: ArrayLike, **options: Any
+) -> Check:
+    """Return a check with its texts, and its plot of some values."""
+    told = texts("checks")[kind]
+    labels = {name: told[name] for name in ("x_label", "y_label") if name in told}
+    plot = plotted(*values, description=f"{told['description']} {reading}", **labels, **options)
+    return Check(told["heading"], told["shows"], reading, plot)
 
 
 def _single(n_references: int) -> str:

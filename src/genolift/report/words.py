@@ -1,7 +1,5 @@
 """Numbers, places and lists as people write them."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 
@@ -11,9 +9,14 @@ _MINUS = "\N{MINUS SIGN}"
 _NARROW = "\N{NARROW NO-BREAK SPACE}"
 
 
+def minus(text: str) -> str:
+    """Return a text with its hyphens as minus signs."""
+    return text.replace("-", _MINUS)
+
+
 def whole(number: float) -> str:
-    """Return a whole number with its thousands apart (``12,345``), or a dash for NaN."""
-    return NOTHING if math.isnan(number) else f"{int(number):,}".replace("-", _MINUS)
+    """Return a whole number with a comma between thousands (``12,345``), or a dash for NaN."""
+    return NOTHING if math.isnan(number) else minus(f"{int(number):,}")
 
 
 def figure(number: float, digits: int = 3) -> str:
@@ -28,7 +31,7 @@ def figure(number: float, digits: int = 3) -> str:
         text = f"{float(f'{number:.{digits - 1}e}'):,.{max(0, digits - 1 - power)}f}"
     else:
         text = f"{mantissa}{_NARROW}×{_NARROW}{power_of_ten(power)}"
-    return text.replace("-", _MINUS)
+    return minus(text)
 
 
 def power_of_ten(power: int) -> str:
@@ -55,10 +58,9 @@ def listed(names: Sequence[str]) -> str:
 
 
 def place(chrom: str, start: float, end: float) -> str:
-    """Return 0-based half-open coordinates as genome browsers read them, 1-based with both ends in.
+    """Return 0-based half-open coordinates as genome browsers read them, 1-based and inclusive.
 
-    Of one base the end, which is its start, is left out. Empty where there is no chromosome; then the others
-    may be missing.
+    A single base has no end. Empty if there is no chromosome; ``start`` and ``end`` may then be missing.
     """
     if not chrom:
         return ""

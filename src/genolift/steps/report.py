@@ -1,21 +1,20 @@
 """The report step: one page that shows an analysis."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from genolift.files.output_paths import check_outputs
-from genolift.files.whole import whole_file
-from genolift.report.page import FILES, render
+from genolift.files.whole import write_text
+from genolift.report.page import render
 from genolift.report.results import read_results
+from genolift.report.texts import texts
 
 
 @dataclass(frozen=True)
 class ReportSummary:
-    """What `write_report` put into the page; ``n_bytes`` is the page's size."""
+    """What `write_report` put into the page, and the page's size in bytes."""
 
     n_sequences: int
     n_motifs: int
@@ -26,7 +25,7 @@ class ReportSummary:
 def write_report(
     *, results: Path, out: Path, title: str, provenance: Mapping[str, Any] | None = None
 ) -> ReportSummary:
-    """Write one HTML page that shows an analysis and asks for nothing outside itself.
+    """Write one HTML page that shows an analysis and loads nothing from elsewhere.
 
     Parameters
     ----------
@@ -37,7 +36,7 @@ def write_report(
     title
         The page's heading.
     provenance
-        What to tell of the run beside what the files tell of themselves; it wins where both do.
+        What to say about the run, in addition to what the files say; preferred where both say something.
 
     Raises
     ------
@@ -47,14 +46,13 @@ def write_report(
     check_outputs([out], inputs=_inputs(Path(results)))
     read = read_results(Path(results), provenance)
     page = render(read, title=title, out=out)
-    with whole_file(out) as beside:
-        beside.write_text(page, encoding="utf-8")
+    write_text(out, page)
     n_top = read.logos.loc[read.logos["kind"] == "sequence", "name"].nunique()
     return ReportSummary(len(read.scored), len(read.motifs), n_top, len(page.encode()))
 
 
 def _inputs(results: Path) -> Iterator[Path]:
-    """Yield what the page is made from, as far as it is there."""
-    for name in FILES:
+    """Yield the existing files that the page is made from."""
+    for name in texts("files"):
         path = results / name
         yield from path.rglob("*") if path.is_dir() else [path]
