@@ -265,8 +265,8 @@ def test_instances_are_those_of_the_sequences_and_the_motifs_chosen(tmp_path: Pa
 @pytest.mark.parametrize(
     ("rows", "head", "motifs", "message"),
     [
-        (["a\t0\t4"], "name\tstart\tend", [], "has no column 'id'; give id, start, end"),
-        (["a\t0\t4"], "id\tstart\tend", ["X"], "has no column 'motif'; give id, start, end, motif"),
+        (["a\t0\t4"], "name\tstart\tend", [], "has no column 'id'); give id, start, end"),
+        (["a\t0\t4"], "id\tstart\tend", ["X"], "has no column 'motif'); give id, start, end, motif"),
         (["a\t0\t4\tY"], "id\tstart\tend\tmotif", ["X"], "has no motif 'X'; choose from Y"),
         (
             ["a\t0\t4\tX", "a\t-1\t4\tX"],

@@ -17,7 +17,7 @@ from genolift.errors import InputError
 from genolift.files.whole import sha256
 from genolift.motifs.discovery import discover, trim
 from genolift.motifs.meme import read_meme, write_meme
-from genolift.motifs.tables import MOTIF_COLUMNS, SEQLET_COLUMNS, consensus
+from genolift.motifs.tables import MOTIFS, SEQLETS, consensus
 from genolift.motifs.tomtom import NAMED_QVALUE
 from genolift.results.store import write_contributions
 from genolift.settings.mistakes import checked
@@ -26,6 +26,7 @@ from genolift.steps.motifs import MotifSummary, find_motifs
 
 LENGTH = 150
 SITES = {"gata": "AGATAAG", "ebox": "CCACGTGG"}
+COLUMNS = ["motif", "name", "sign", "n_seqlets", "n_hits", "trim_start", "trim_end", "consensus"]
 FILES = ["hits.bed.gz", "motif_matrices.tsv", "motifs.h5", "motifs.meme", "motifs.tsv", "motifs_cwm.meme"]
 FILES.append("seqlets.tsv")
 
@@ -141,8 +142,8 @@ def test_the_tables_have_the_promised_columns(found: tuple) -> None:
     folder, _, _ = found
     ends = ("", "_name", "_qvalue", "_pvalue", "_strand")
     matches = [f"match{rank}{end}" for rank in (1, 2, 3) for end in ends]
-    assert list(read(folder / "motifs.tsv").columns) == MOTIF_COLUMNS + matches
-    assert list(read(folder / "seqlets.tsv").columns) == SEQLET_COLUMNS
+    assert list(read(folder / "motifs.tsv").columns) == [*COLUMNS, *matches] == list(MOTIFS.columns)
+    assert list(read(folder / "seqlets.tsv").columns) == list(SEQLETS.columns)
     assert list(read(folder / "motif_matrices.tsv").columns) == ["motif", "kind", "position", *"ACGT"]
     assert sorted(path.name for path in folder.iterdir()) == sorted(
         [*FILES, "contributions.h5", "motifs.json", "sequences.tsv"]
@@ -289,13 +290,12 @@ def test_sites_that_lower_the_output_make_negative_motifs(tmp_path: Path) -> Non
     onehot, hypothetical, _ = planted(30)
     inputs = write_inputs(tmp_path, onehot, -hypothetical)
     database = database_without_the_ebox(tmp_path / "known.meme")
-    summary = find_motifs(Motifs(database=database), **inputs, out=tmp_path, min_seqlets=10, n_matches=1)
+    summary = find_motifs(Motifs(database=database), **inputs, out=tmp_path, min_seqlets=10)
     motifs = read(tmp_path / "motifs.tsv")
     assert summary.n_motifs == 2
     assert set(motifs["sign"]) == {"neg"}
     assert motifs["motif"].str.startswith("neg_patterns.pattern_").all()
     assert (read(tmp_path / "seqlets.tsv")["contribution"] < 0).all()
-    assert "match2" not in motifs.columns
     hits = read_hits(tmp_path / "hits.bed.gz")
     assert_called_alike(tmp_path, hits)
     assert hits["chrom"].str.startswith("peak ").all()
@@ -327,7 +327,7 @@ def assert_empty(folder: Path, summary: MotifSummary) -> None:
         assert list(file) == []
         assert file.attrs["note"] == summary.note
         assert "window_size" in file.attrs
-    assert read(folder / "motifs.tsv").columns[:8].tolist() == MOTIF_COLUMNS
+    assert read(folder / "motifs.tsv").columns.tolist() == list(MOTIFS.columns)
     assert read(folder / "motifs.tsv").empty
     assert read(folder / "motif_matrices.tsv").empty
     assert read_hits(folder / "hits.bed.gz").empty

@@ -117,7 +117,9 @@ def read_instances(path: Path, ids: Sequence[str], length: int, *, motifs: Seque
 
 
 def _read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    table = read_table(path, columns, remedy=f"give {', '.join(columns)}, tab-separated")
+    table = read_table(
+        path, dict.fromkeys(columns, "str"), remedy=f"give {', '.join(columns)}, tab-separated"
+    )
     for name in ("start", "end"):
         whole = table[name].str.fullmatch(r"\d+")
         if not whole.all():

@@ -1,7 +1,5 @@
 """The table and the store of sequences: what the encode step writes and the others read."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -17,7 +15,7 @@ from numpy.typing import NDArray
 
 from genolift.data.alphabet import N_CODE
 from genolift.errors import InputError
-from genolift.files.digests import SIZE, FileDigest, row_digests, sequence_digests
+from genolift.files.digests import SIZE, FileDigest, first_difference, row_digests, sequence_digests
 from genolift.files.hdf5 import (
     Refusal,
     Store,
@@ -29,7 +27,7 @@ from genolift.files.hdf5 import (
     texts,
     warnings_of,
 )
-from genolift.files.tables import read_table
+from genolift.files.tables import Table
 from genolift.files.whole import sha256
 from genolift.settings.model import ONE_MODEL
 
@@ -37,14 +35,17 @@ FORMAT, VERSION = "genolift-sequences", 1
 _CHUNK_BYTES = 2**20
 _CHECKED: Mapping[str, Any] = {"compression": "gzip", "fletcher32": True}
 _DIGESTED = ("format", "version", "provenance", "chromosomes", "table_sha256")
-COLUMNS = ("key", "id", "chrom", "start", "end", "strand", "length", "gc", "n_count", "kept", "reason")
-_WHOLE_NUMBERS = {"key": "int64", "start": "Int64", "end": "Int64", "length": "int64", "n_count": "Int64"}
+SEQUENCES = Table(
+    "sequences.tsv",
+    "encode",
+    "key:int64 id chrom start:Int64 end:Int64 strand length:int64 gc:float64 n_count:Int64 kept reason",
+)
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where sequences lie on a genome, one value for each: ``start`` int64 (sequence,), 0-based; ``strand``
-    is ``-`` where the sequence is the reverse complement of what stands there.
+    """Where sequences are on a genome, one value for each: ``start`` int64 (sequence,), 0-based; ``strand``
+    is ``-`` if the sequence is the reverse complement of the genome there.
     """
 
     chrom: list[str]
@@ -68,14 +69,14 @@ class Sequences:
     places: Places | None = None
     """None for sequences from FASTA."""
     digests: NDArray[np.uint8] = field(default_factory=lambda: np.empty((0, SIZE), np.uint8))
-    """Of each, uint8 (sequence, 16), as `sequence_digests`; where they were read from ``sequences.h5``."""
+    """`sequence_digests`, uint8 (sequence, 16), if they were read from ``sequences.h5``."""
     digest: str = ""
     """The digest of that file."""
     table_sha256: str = ""
     """Of the ``sequences.tsv`` that was written with it."""
 
     def names(self, rows: Iterable[int]) -> list[str]:
-        """Return what messages call some sequences."""
+        """Return the names of some sequences for messages."""
         return [f"{self.id[row]} (key {self.key[row]})" for row in rows]
 
 
@@ -99,7 +100,7 @@ def write_sequences(file: h5py.File, sequences: Sequences, attributes: Mapping[s
         **attributes,
     }
     file.attrs.update(told)
-    file.attrs["digest"] = _file_digest(told, digests, sequences.places)
+    file.attrs["digest"] = _file_digest(told, digests, sequences.places).hex()
     chunks = (min(n, max(1, _CHUNK_BYTES // length)), length)
     file.create_dataset("codes", data=sequences.codes, chunks=chunks, **_CHECKED)
 
@@ -109,52 +110,45 @@ def _as_texts(values: list[str]) -> NDArray[Any]:
     return np.array(encoded, text_type(encoded))
 
 
-def _file_digest(attributes: Mapping[str, Any], digests: NDArray[np.uint8], places: Places | None) -> str:
-    """Return the digest of ``sequences.h5``: of attributes, the sequences' digests and where they lie."""
+def _file_digest(
+    attributes: Mapping[str, Any], digests: NDArray[np.uint8], places: Places | None
+) -> FileDigest:
+    """Return the digest of ``sequences.h5``: of attributes, the sequences' digests and places."""
     digest = FileDigest({name: attributes[name] for name in _DIGESTED})
     digest.add(digests)
     if places is not None:
         digest.add(row_digests(as_bytes(places.chrom), places.start, as_bytes(places.strand)))
-    return digest.hex()
+    return digest
 
 
 def read_sequence_table(path: str | os.PathLike[str]) -> pd.DataFrame:
     """Return ``sequences.tsv``, a row for every record of the input, in its order.
 
-    ``key`` and ``length`` are int64; ``start``, ``end`` (0-based half-open) and ``n_count`` Int64, missing
-    where there are none; ``gc`` float64, NaN where there is none; ``kept`` bool; the others str, empty where
-    there is nothing.
+    The columns are those of `SEQUENCES`, but ``kept`` is bool; coordinates are 0-based half-open.
 
     Raises
     ------
     InputError
         If the file is missing or is not such a table.
     """
-    what, remedy = "is no table of sequences", "make it anew with genolift encode"
-    text = read_table(path, (), what=what, remedy=remedy)
-    try:
-        if list(text.columns) != list(COLUMNS):
-            raise ValueError(f"its columns are not {' '.join(COLUMNS)}")
-        if not text["kept"].isin(["true", "false"]).all():
-            raise ValueError("a value of kept is neither true nor false")
-        frame = text.assign(kept=text["kept"] == "true")
-        for name in (*_WHOLE_NUMBERS, "gc"):
-            frame[name] = pd.to_numeric(text[name].replace("", None))
-        frame = frame.astype({**_WHOLE_NUMBERS, "gc": "float64"})
-        if not frame["key"].is_unique:
-            raise ValueError("a key occurs twice")
-    except (ValueError, TypeError) as error:
-        raise InputError(f"{what} ({error})", where=str(path), remedy=remedy) from error
-    return frame
+    frame, wrong = SEQUENCES.read(path), ""
+    if not frame["kept"].isin(["true", "false"]).all():
+        wrong = "a value of kept is neither true nor false"
+    elif not frame["key"].is_unique:
+        wrong = "a key occurs twice"
+    if wrong:
+        what = f"is not the sequences.tsv that genolift encode writes ({wrong})"
+        raise InputError(what, where=str(path), remedy="run genolift encode again")
+    return frame.assign(kept=frame["kept"] == "true")
 
 
 def check_table(path: str | os.PathLike[str], provenance: Mapping[str, Any], of: str) -> None:
-    """Check that ``sequences.tsv`` was written with the sequences that a file ``of`` contributions is of.
+    """Check that ``sequences.tsv`` was written with the sequences of a file ``of`` contributions.
 
     Raises
     ------
     InputError
-        If it was not, or was changed since.
+        If it was not, or has changed since.
     """
     if sha256(path) != provenance.get("sequences_table_sha256"):
         raise InputError(
@@ -170,14 +164,14 @@ def read_sequences(path: str | os.PathLike[str]) -> Sequences:
     Raises
     ------
     InputError
-        If the file is missing or is no such store.
+        If the file is missing or is something else.
     """
     with _opened(path, _sequences) as sequences:
         return sequences
 
 
 def read_source(path: str | os.PathLike[str]) -> dict[str, str | None]:
-    """Return the ``fasta``, or the ``bed`` and the ``genome``, that ``sequences.h5`` says it was made from.
+    """Return the ``fasta``, or the ``bed`` and ``genome``, that ``sequences.h5`` was made from.
 
     Raises
     ------
@@ -196,7 +190,7 @@ def read_source(path: str | os.PathLike[str]) -> dict[str, str | None]:
 def _opened(
     path: str | os.PathLike[str], made: Callable[[h5py.File, Refusal], Store]
 ) -> AbstractContextManager[Store]:
-    return opened_store(path, "is no store of sequences", "make it anew with genolift encode", made)
+    return opened_store(path, "is not a file of sequences", "make it again with genolift encode", made)
 
 
 def _sequences(stored: h5py.File, refusal: Refusal) -> Sequences:
@@ -217,15 +211,12 @@ def _sequences(stored: h5py.File, refusal: Refusal) -> Sequences:
 
 
 def _checked(stored: h5py.File, sequences: Sequences) -> Sequences:
-    """Return sequences with the digests that the file has of them, where they are so."""
+    """Return sequences with their digests, after comparing these with the file's."""
     found = sequence_digests(sequences.key, sequences.id, sequences.codes)
-    expected = stored["sequence_digest"][:]
-    if not np.array_equal(found, expected):
-        row = int((found != expected).any(1).argmax()) if found.shape == expected.shape else 0
+    row = first_difference(found, stored["sequence_digest"][:])
+    if row is not None:
         raise ValueError(f"the sequence {sequences.id[row]} is not the one that was written")
-    digest = _file_digest(stored.attrs, found, sequences.places)
-    if digest != stored.attrs["digest"]:
-        raise ValueError("it was changed after it was written: its digest is of something else")
+    digest = _file_digest(stored.attrs, found, sequences.places).check(stored.attrs["digest"])
     return replace(sequences, digests=found, digest=digest, table_sha256=stored.attrs["table_sha256"])
 
 
@@ -242,7 +233,7 @@ def _places(stored: h5py.File) -> Places:
 def check_length(
     stored: Sequences, wanted: int | None, path: str | Path, model_name: str = ONE_MODEL
 ) -> None:
-    """Raise `InputError` if sequences, stored at ``path``, are not of the length that a model takes."""
+    """Raise `InputError` if sequences, stored at ``path``, have another length than a model takes."""
     length = stored.codes.shape[1]
     if wanted is not None and wanted != length:
         called = "" if model_name == ONE_MODEL else f" {model_name}"

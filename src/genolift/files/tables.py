@@ -1,64 +1,88 @@
-"""Tab-separated tables, read as text and written without quotes: an id may be "NA", or hold a quote."""
-
-from __future__ import annotations
+"""Tab-separated tables, read as text and written without quotes: an id may be "NA", or contain a quote."""
 
 import csv
 import os
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
 
-from genolift.errors import InputError
+from genolift.errors import InputError, refused_as
 from genolift.files.whole import existing_file
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table that one of our steps writes: the one description of its columns.
+
+    ``layout`` names them in the file's order, each with its dtype after a colon unless it is text, such as
+    ``key:int64 id start:Int64``. ``float_format`` is how numbers are written.
+    """
+
+    name: str
+    step: str
+    layout: str
+    float_format: str | None = None
+
+    @cached_property
+    def columns(self) -> dict[str, str]:
+        """The dtype of each column by name, in the file's order."""
+        parts = [column.partition(":") for column in self.layout.split()]
+        return {name: dtype or "str" for name, _, dtype in parts}
+
+    def read(self, path: str | os.PathLike[str], only: Sequence[str] = ()) -> pd.DataFrame:
+        """Return a file's columns, or ``only`` those that are needed; errors as in `read_table`."""
+        columns = {name: self.columns[name] for name in only or self.columns}
+        what = f"is not the {self.name} that genolift {self.step} writes"
+        return read_table(path, columns, what=what, remedy=f"run genolift {self.step} again")[list(columns)]
+
+    def write(self, path: Path, frame: pd.DataFrame) -> None:
+        """Write a table, with any columns beyond those described; a missing number is left empty."""
+        text = {"sep": "\t", "quoting": csv.QUOTE_NONE, "lineterminator": "\n"}
+        frame.to_csv(path, index=False, float_format=self.float_format, **text)  # type: ignore[call-overload]
 
 
 def read_table(
     path: str | os.PathLike[str],
-    columns: Sequence[str],
+    columns: Mapping[str, str],
     *,
-    numbers: Sequence[str] = (),
     what: str = "cannot be read as a table",
     remedy: str,
 ) -> pd.DataFrame:
-    """Return a tab-separated file, every column as it stands there, but ``numbers`` as float64.
+    """Return a tab-separated file with ``columns``, by name and dtype, and any others as text.
 
-    A number that is missing, empty or ``nan``, is NaN.
+    In a column of numbers, empty fields and ``nan`` are NaN.
 
     Parameters
     ----------
-    columns
-        Those that the file must have, beside ``numbers``.
     what, remedy
-        For the error: what the file is not, and how it is made.
+        For the error: what the file is not, and how to make it.
 
     Raises
     ------
     InputError
-        If the file is missing, is no such table, or lacks a column.
+        If the file is missing, is not such a table, or lacks a column.
     """
     file = existing_file(path)
-    try:
-        frame = pd.read_csv(file, sep="\t", dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE)
-        missing = [name for name in (*columns, *numbers) if name not in frame.columns]
-        if not missing:
-            return frame.assign(**{name: _as_numbers(frame[name]) for name in numbers})
-    except (ValueError, UnicodeError) as error:
-        raise InputError(f"{what} ({error})", where=str(file), remedy=remedy) from error
-    raise InputError(f"has no column {missing[0]!r}", where=str(file), remedy=remedy)
+    numbers = {name: ["", "nan", "NaN"] for name, dtype in columns.items() if dtype != "str"}
 
+    def refusal(why: str) -> InputError:
+        return InputError(f"{what} ({why})", where=str(file), remedy=remedy)
 
-def _as_numbers(column: pd.Series) -> pd.Series:
-    return pd.to_numeric(column.where(~column.str.lower().isin(("", "nan")))).astype("float64")
-
-
-def write_table(path: Path, frame: pd.DataFrame, *, number_format: str | None = None) -> None:
-    """Write a table; a number that is missing is left empty."""
-    frame.to_csv(
-        path,
-        sep="\t",
-        index=False,
-        quoting=csv.QUOTE_NONE,
-        lineterminator="\n",
-        float_format=number_format,
-    )
+    with refused_as(refusal, (ValueError, TypeError, OverflowError)):
+        frame = pd.read_csv(
+            file,
+            sep="\t",
+            dtype=defaultdict(lambda: "str", columns),
+            keep_default_na=False,
+            na_values=numbers,
+            quoting=csv.QUOTE_NONE,
+            float_precision="round_trip",
+        )
+        for name in columns:
+            if name not in frame.columns:
+                raise ValueError(f"it has no column {name!r}")
+    return frame

@@ -3,8 +3,6 @@
 The one place that reads JASPAR (through pyjaspar).
 """
 
-from __future__ import annotations
-
 import difflib
 from pathlib import Path
 

@@ -3,8 +3,6 @@
 The one place that calls the ``modisco`` package. Its arrays are (position, base); ours are (base, position).
 """
 
-from __future__ import annotations
-
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence

@@ -3,8 +3,6 @@
 The one place that calls finemo.
 """
 
-from __future__ import annotations
-
 import logging
 import warnings
 from collections.abc import Sequence
@@ -18,6 +16,8 @@ _LOG = logging.getLogger("genolift")
 # Each region is fitted separately; the batch size only decides how many wait for the slowest one.
 _REGIONS_AT_A_TIME = 128
 _MOST_STEPS = 2000  # regions converge in tens to hundreds of steps; finemo's own limit is 10,000
+HIT_FILE = ["chrom", "start", "end", "name", "score", "strand", "motif", "similarity", "key"]
+"""The columns of ``hits.bed.gz``."""
 HIT_COLUMNS = ["row", "motif", "start", "end", "strand", "similarity", "coefficient"]
 
 

@@ -1,7 +1,5 @@
 """Known motifs, and databases of them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

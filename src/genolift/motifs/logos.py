@@ -3,8 +3,6 @@
 The one place that calls logomaker. A figure depends only on a DataFrame; matplotlib's state is not changed.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +13,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from genolift.files.tables import Table
 from genolift.motifs.known import Matrix
+
+INDEX = Table("index.tsv", "logos", "kind name orientation matrix png svg focus:float64")
+"""Of ``logos/``: where each picture is, and what it shows."""
 
 # The field's A green, C blue, G orange and T red, in shades that differ in lightness too. Through Machado,
 # Oliveira and Fernandes' (2009) matrices of red and green blindness the nearest two, A and T, are 21 CIELAB

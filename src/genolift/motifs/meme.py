@@ -1,7 +1,5 @@
 """MEME's motif format: reads what the MEME Suite's programs write, and writes motifs."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass

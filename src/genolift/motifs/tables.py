@@ -1,7 +1,5 @@
 """The tables of motifs and of their seqlets, as the motifs step writes them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,17 +9,36 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from genolift.data.alphabet import BASES
+from genolift.files.tables import Table
 from genolift.motifs.discovery import Discovered, Motif
 from genolift.motifs.hits import place_on_genome
 from genolift.motifs.known import Database, Matrix
 from genolift.motifs.tomtom import Match, closest_motif_of_seqlets, motif_name
 
 _MATRIX_KINDS = ("ppm", "cwm", "hcwm")
-MOTIF_COLUMNS = ["motif", "name", "sign", "n_seqlets", "n_hits", "trim_start", "trim_end", "consensus"]
-SEQLET_COLUMNS = [
-    *("motif", "key", "id", "start", "end", "chrom", "genome_start", "genome_end", "strand", "contribution"),
-    *("match1", "match1_name", "match1_pvalue"),
-]
+MATCHES = ("match1", "match2", "match3")
+"""Columns of the known motifs most similar to a motif, best first."""
+_DIGITS = "%.6g"
+MOTIFS = Table(
+    "motifs.tsv",
+    "motifs",
+    "motif name sign n_seqlets:int64 n_hits:int64 trim_start:int64 trim_end:int64 consensus "
+    + " ".join(f"{m} {m}_name {m}_qvalue:float64 {m}_pvalue:float64 {m}_strand" for m in MATCHES),
+    _DIGITS,
+)
+SEQLETS = Table(
+    "seqlets.tsv",
+    "motifs",
+    "motif key:int64 id start:int64 end:int64 chrom genome_start:Int64 genome_end:Int64 strand "
+    "contribution:float64 match1 match1_name match1_pvalue:float64",
+    _DIGITS,
+)
+MATRICES = Table(
+    "motif_matrices.tsv",
+    "motifs",
+    "motif kind position:int64 " + " ".join(f"{base}:float64" for base in BASES),
+    _DIGITS,
+)
 
 
 @dataclass(frozen=True)
@@ -72,14 +89,11 @@ def matrix_table(motifs: Sequence[NamedMotif]) -> pd.DataFrame:
         for kind in _MATRIX_KINDS
         for position, column in enumerate(each.motif.matrices[kind].T)
     ]
-    return pd.DataFrame(rows, columns=["motif", "kind", "position", *BASES])
+    return pd.DataFrame(rows, columns=list(MATRICES.columns))
 
 
-def motif_table(motifs: Sequence[NamedMotif], n_matches: int, hits: pd.DataFrame) -> pd.DataFrame:
+def motif_table(motifs: Sequence[NamedMotif], hits: pd.DataFrame) -> pd.DataFrame:
     """Return ``motifs.tsv``; columns of matches beyond the size of the database are empty."""
-    columns = [*MOTIF_COLUMNS]
-    for rank in range(1, n_matches + 1):
-        columns += [f"match{rank}{end}" for end in ("", "_name", "_qvalue", "_pvalue", "_strand")]
     counts = hits["motif"].value_counts()
     rows = []
     for number, each in enumerate(motifs):
@@ -88,8 +102,8 @@ def motif_table(motifs: Sequence[NamedMotif], n_matches: int, hits: pd.DataFrame
         row.append(consensus(motif.ppm))
         for match in each.matches:
             row += [match.accession, match.name, match.qvalue, match.pvalue, match.strand]
-        rows.append(row + [""] * (len(columns) - len(row)))
-    return pd.DataFrame(rows, columns=columns)
+        rows.append(row + [""] * (len(MOTIFS.columns) - len(row)))
+    return pd.DataFrame(rows, columns=list(MOTIFS.columns))
 
 
 def seqlet_table(found: Discovered, scores: Scores, known: Database, threads: int) -> pd.DataFrame:
@@ -110,16 +124,16 @@ def seqlet_table(found: Discovered, scores: Scores, known: Database, threads: in
     matches = closest_motif_of_seqlets(seqlets, known, threads=threads)
     for row, match in zip(loose, matches, strict=True):
         row |= {"match1": match.accession, "match1_name": match.name, "match1_pvalue": match.pvalue}
-    frame = pd.DataFrame(rows + loose, columns=["example", *SEQLET_COLUMNS])
+    frame = pd.DataFrame(rows + loose, columns=["example", *SEQLETS.columns])
     if frame.empty:
-        return frame[SEQLET_COLUMNS]
+        return frame[list(SEQLETS.columns)]
     example = frame["example"].to_numpy(np.int64)
     frame[["start", "end"]] += scores.offset
     start, end = frame["start"].to_numpy(np.int64), frame["end"].to_numpy(np.int64)
     placed = place_on_genome(example, start, end, frame["strand"].to_numpy(str), scores.places)
     frame[placed.columns] = placed
     frame[["key", "id"]] = scores.places.loc[example, ["key", "id"]].to_numpy()
-    return frame[SEQLET_COLUMNS]
+    return frame[list(SEQLETS.columns)]
 
 
 def _seqlet_row(seqlet: Any, motif: str) -> dict[str, Any]:

@@ -3,8 +3,6 @@
 The one place that calls memelite.
 """
 
-from __future__ import annotations
-
 import logging
 import warnings
 from collections.abc import Iterator, Sequence

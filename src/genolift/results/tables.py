@@ -1,8 +1,7 @@
 """Tables of contributions: per sequence and per base."""
 
-from __future__ import annotations
-
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,24 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from genolift.data.alphabet import BASES, codes_of_onehot
-from genolift.files.tables import write_table
+from genolift.files.tables import Table
 from genolift.files.whole import whole_file
 from genolift.results.convergence import relative_error
 from genolift.results.store import Contributions
 
 _LETTERS = np.array([*BASES, "N"])
 _PLACE = ["key", "id", "chrom", "start", "end", "strand"]
+PER_SEQUENCE = Table(
+    "per_sequence.tsv",
+    "aggregate",
+    "key:int64 id chrom start:Int64 end:Int64 strand output:float64 reference_output_mean:float64 "
+    "reference_output_sd:float64 contribution_sum:float64 convergence_error_max:float64 "
+    "convergence_error_relative_max:float64 standard_error_mean:float64 peak_position:int64 peak_base "
+    "peak_contribution:float64",
+    float_format="%.7g",
+)
+PER_SEQUENCE_OF_MODELS = replace(PER_SEQUENCE, layout=f"{PER_SEQUENCE.layout} output_sd:float64")
+"""With several models; a column ``output_NAME`` for each of them follows."""
 
 
 def per_sequence(contributions: Contributions, table: pd.DataFrame) -> pd.DataFrame:
@@ -85,7 +95,7 @@ def _of_models(block: dict[str, NDArray[Any]], models: tuple[str, ...]) -> dict[
 def write_per_sequence(path: Path, frame: pd.DataFrame) -> None:
     """Write ``per_sequence.tsv``."""
     with whole_file(path) as beside:
-        write_table(beside, frame, number_format="%.7g")
+        PER_SEQUENCE.write(beside, frame)
 
 
 def _schema(several: bool) -> pa.Schema:

@@ -16,15 +16,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from genolift.data.alphabet import N_CODE, reverse_complement_codes
-from genolift.data.fasta import codes_of_letters, count_replaced_letters, read_fasta
+from genolift.data.fasta import codes_of_letters, count_replaced_letters, read_codes
 from genolift.data.genome import read_windows
 from genolift.data.intervals import IntervalFile, read_intervals
-from genolift.data.stored_sequences import COLUMNS, Places, Sequences, write_sequences
+from genolift.data.stored_sequences import SEQUENCES, Places, Sequences, write_sequences
 from genolift.data.windows import Window, check_chromosomes, strand_of, windows_around
 from genolift.errors import InputError
 from genolift.files.hdf5_writing import whole_hdf5
 from genolift.files.output_paths import check_outputs
-from genolift.files.tables import write_table
 from genolift.files.whole import sha256, whole_file
 from genolift.models import input_length, load_model
 from genolift.results.provenance import versions
@@ -68,6 +67,16 @@ class _Record:
     @property
     def n_count(self) -> int | None:
         return None if self.codes is None else int(np.count_nonzero(self.codes == N_CODE))
+
+    @property
+    def gc(self) -> float:
+        """The fraction of C and G among the letters A C G T, to 6 decimals; NaN if there are none."""
+        counts = np.bincount([] if self.codes is None else self.codes, minlength=N_CODE + 1)[:N_CODE]
+        return round(float((counts[1] + counts[2]) / counts.sum()), 6) if counts.sum() else float("nan")
+
+    @property
+    def kept(self) -> str:
+        return "false" if self.kind else "true"
 
     def dropped(self, kind: str, reason: str) -> _Record:
         return replace(self, kind=kind, reason=reason)
@@ -117,24 +126,20 @@ def encode(source: sections.Sequences, *, table: Path, store: Path, rna: bool = 
     """
     check_outputs([table, store], inputs=[source.fasta, source.bed, source.genome])
     replaced: Counter[str] = Counter()
-    chromosomes: dict[str, int] = {}
+    found, chromosomes, read = _records(source, rna, replaced)
     made: dict[str, Any] = {**source.model_dump(), "rna": rna}
-    if source.fasta is not None:
-        records = list(_fasta_records(source.fasta, rna, replaced))
-        length = _one_length(records, source.length, source.fasta)
-    else:
-        read, windows, length = _windows(source)
+    if read is not None:
         _report_intervals(read, source)
         made["read_as"] = read.taken_for
-        found, chromosomes = _window_records(windows, source, rna, replaced)
         if source.missing_chromosomes == "error":
             check_chromosomes(read.intervals, chromosomes, str(source.bed), str(source.genome))
-        records = list(found)
+    records = list(found)
+    length = _one_length(records, source) if read is None else source.length or 0
     records = [_sifted(record, length, source.max_n_fraction) for record in records]
     summary = _summary(records, length, replaced, source=str(source.fasta or source.bed))
     made |= {**asdict(summary), "letters_replaced": replaced}
     with whole_file(table) as table_beside, whole_hdf5(store) as file:
-        write_table(table_beside, _table(records))
+        SEQUENCES.write(table_beside, _table(records))
         provenance = json.dumps({**versions(), "encode": made}, sort_keys=True)
         attributes = {"provenance": provenance, "table_sha256": sha256(table_beside)}
         write_sequences(file, _sequences(records, chromosomes), attributes)
@@ -165,18 +170,15 @@ def trial_sequences(source: sections.Sequences, n: int = 2, *, rna: bool = False
         As `encode`, where what is read shows it.
     """
     seen: list[_Record] = []
-    chromosomes: dict[str, int] = {}
-    if source.fasta is not None:
-        records: Iterable[_Record] = islice(_fasta_records(source.fasta, rna, Counter()), _TRIED)
-    else:
-        read, windows, _ = _windows(source)
-        # ten times as many, since some may be dropped for their N
-        records, chromosomes = _window_records(windows, source, rna, Counter(), enough=10 * n)
+    # ten times as many, since some may be dropped for their N
+    records, chromosomes, read = _records(source, rna, Counter(), enough=10 * n)
+    if read is None:
+        records = islice(records, _TRIED)
     kept = list(islice(_kept(records, source, seen), n))
     if kept:
         return _sequences(kept, chromosomes)
-    if source.fasta is not None:
-        _one_length(seen, source.length, source.fasta)
+    if read is None:
+        _one_length(seen, source)
     else:
         check_chromosomes(read.intervals, chromosomes, str(source.bed), str(source.genome))
     raise InputError(
@@ -211,25 +213,29 @@ def _report_intervals(read: IntervalFile, source: sections.Sequences) -> None:
         )
 
 
-def _windows(source: sections.Sequences) -> tuple[IntervalFile, list[Window], int]:
-    """Return the intervals of a BED file, the windows around them, and their length in bases."""
+def _records(
+    source: sections.Sequences, rna: bool, replaced: Counter[str], enough: int | None = None
+) -> tuple[Iterator[_Record], dict[str, int], IntervalFile | None]:
+    """Return the records of the input in order, the lengths of the genome's chromosomes, and the intervals.
+
+    There are no chromosomes or intervals for FASTA. Of windows, the letters of ``enough`` are read, and the
+    records of the others are dropped.
+    """
+    if source.fasta is not None:
+        coded = read_codes(source.fasta, replaced, rna=rna, kept_per_base=2)  # twice when they are written
+        records = (_Record(record.number, record.name, len(codes), codes) for record, codes, _ in coded)
+        return records, {}, None
     assert source.bed is not None
     if source.length is None:
         raise InputError("windows need a length", where=source.bed, remedy="give the model's input length")
     read = read_intervals(source.bed, form=source.format, with_strand=source.use_strand)
-    return read, windows_around(read.intervals, length=source.length, center=source.center), source.length
+    windows = windows_around(read.intervals, length=source.length, center=source.center)
+    return *_window_records(windows, source, rna, replaced, enough), read
 
 
-def _fasta_records(fasta: str, rna: bool, replaced: Counter[str]) -> Iterator[_Record]:
-    for record in read_fasta(fasta, kept_per_base=2):  # its codes, and they once more to be written
-        where = f"{fasta}, record {record.number + 1} {record.name!r} (line {record.line})"
-        codes = codes_of_letters(record.letters, where=where, rna=rna)
-        replaced.update(count_replaced_letters(record.letters, codes))
-        yield _Record(record.number, record.name, len(codes), codes)
-
-
-def _one_length(records: Sequence[_Record], length: int | None, fasta: str) -> int:
-    """Return the length that sequences have: the one that is asked for, or that all records have."""
+def _one_length(records: Sequence[_Record], source: sections.Sequences) -> int:
+    """Return the length of the sequences of a FASTA: the one that is asked for, or that all records have."""
+    length, fasta = source.length, str(source.fasta)
     n_of_length = Counter(record.length for record in records if record.length)
     if length is None and len(n_of_length) > 1:
         raise InputError(
@@ -333,21 +339,10 @@ def _summary(
 def _table(records: Sequence[_Record]) -> pd.DataFrame:
     """Return ``sequences.tsv``."""
     columns = {
-        "gc": [_gc(record.codes) for record in records],
-        "kept": ["false" if record.kind else "true" for record in records],
+        name: pd.Series([getattr(record, name) for record in records], dtype=dtype)
+        for name, dtype in SEQUENCES.columns.items()
     }
-    for name in COLUMNS:
-        if name not in columns:
-            values = [getattr(record, name) for record in records]
-            columns[name] = pd.array(values, "Int64") if name in ("start", "end", "n_count") else values
-    return pd.DataFrame(columns, columns=list(COLUMNS))
-
-
-def _gc(codes: NDArray[np.uint8] | None) -> float:
-    """Return the fraction of C and G among the letters A C G T, to 6 decimals; NaN if there are none."""
-    counts = np.bincount([] if codes is None else codes, minlength=N_CODE + 1)
-    n_bases = counts[:N_CODE].sum()
-    return round(float((counts[1] + counts[2]) / n_bases), 6) if n_bases else float("nan")
+    return pd.DataFrame(columns)
 
 
 def _sequences(records: Iterable[_Record], chromosomes: Mapping[str, int]) -> Sequences:

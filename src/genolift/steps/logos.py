@@ -1,10 +1,9 @@
 """The logos step: pictures of the motifs, and of the strongest sequences."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,10 +11,10 @@ import pandas as pd
 from genolift.data.alphabet import BASES
 from genolift.errors import InputError
 from genolift.files.output_paths import check_outputs
-from genolift.files.tables import read_table
 from genolift.files.whole import whole_folder
 from genolift.motifs.known import Matrix
 from genolift.motifs.logos import (
+    INDEX,
     information_content,
     limits,
     logo_figure,
@@ -24,25 +23,20 @@ from genolift.motifs.logos import (
     style,
     window_coordinates,
 )
+from genolift.motifs.tables import MATRICES, MOTIFS
 from genolift.results.one_run import check_files
 from genolift.results.step_record import write_record
 from genolift.results.store import open_contributions
+from genolift.results.tables import PER_SEQUENCE
 from genolift.settings import sections
 
-_Y_LABELS = {
-    "cwm": "contribution",
-    "hcwm": "hypothetical",
-    "ppm": "bits",
-    "contribution": "contribution",
-}
+_Y_LABELS = {"cwm": "contribution", "hcwm": "hypothetical", "ppm": "bits"}
 _TITLES = {"cwm": "contributions (CWM)", "hcwm": "hypothetical contributions", "ppm": "frequencies (PPM)"}
 _STRONGEST_STRETCH = 20  # bases
 _MARGIN = 2  # bases of a motif's window shown on either side of the trimmed motif
 _KIND = "logos"
 _MOTIF_COLUMNS = ("motif", "name", "n_seqlets", "trim_start", "trim_end", "match1")
 _PLACE_COLUMNS = ("key", "id", "chrom", "start", "end", "strand")
-_REMEDY = "run genolift motifs again"
-_INDEX = ["kind", "name", "orientation", "matrix", "png", "svg", "focus"]
 
 
 @dataclass(frozen=True)
@@ -52,19 +46,6 @@ class LogoSummary:
     n_motifs: int
     n_sequences: int
     n_pictures: int
-
-
-@dataclass(frozen=True)
-class _Window:
-    """A window around a sequence's strongest stretch, of so many bases: its ``score``, and where it lies;
-    ``focus`` is where the stretch's middle lies in the window, as a share of its width.
-    """
-
-    score: float
-    stretch: int
-    start: int
-    end: int
-    focus: float
 
 
 def draw_logos(
@@ -82,18 +63,18 @@ def draw_logos(
     Parameters
     ----------
     settings
-        The config's section ``logos``: how many sequences to draw, of those whose contributions sum to the
-        most, in absolute value, over any 20 bases.
+        The config's section ``logos``: how many sequences to draw, those with the largest absolute sum of
+        contributions over any 20 bases.
     matrices, motifs
         ``motif_matrices.tsv`` and ``motifs.tsv``. A motif is drawn as CWM, hypothetical CWM and PPM in bits,
         as trimmed with two bases on either side; the axis counts the bases of its untrimmed window, from 1.
     contributions, per_sequence
         ``contributions.h5`` and ``per_sequence.tsv``.
     out
-        The folder to make, ``logos/``, with ``index.tsv`` and ``logos.json``, what it was made from; one that
-        an earlier run made is replaced. A sequence's name in the index is its key.
+        The folder to make, ``logos/``, with ``index.tsv`` and ``logos.json``, its provenance; that of an
+        earlier run is replaced. A sequence's name in the index is its key.
     window
-        Bases to draw of each, around those 20.
+        Bases of each sequence to draw, around those 20.
 
     Raises
     ------
@@ -102,9 +83,9 @@ def draw_logos(
     """
     check_outputs(folders=[(out, _KIND)], inputs=[matrices, motifs, contributions, per_sequence])
     made_from = check_files(contributions, {motifs: "motifs", matrices: "motifs", per_sequence: "aggregate"})
-    table = read_table(motifs, _MOTIF_COLUMNS, remedy=_REMEDY)
+    table = MOTIFS.read(motifs, _MOTIF_COLUMNS)
     frames = _motif_frames(matrices, table)
-    scored = read_table(per_sequence, _PLACE_COLUMNS, remedy="run genolift aggregate again")
+    scored = PER_SEQUENCE.read(per_sequence, _PLACE_COLUMNS)
     rows: list[tuple[str, ...]] = []
     letters = _letters(contributions)
     with whole_folder(out, _KIND) as folder, style():
@@ -112,16 +93,16 @@ def draw_logos(
             drawn = {kind: frames[motif["motif"], kind] for kind in _TITLES}
             rows += _draw_motif(folder, motif, drawn, letters)
         strongest = _strongest_windows(contributions, per_sequence, scored, settings.number, window)
-        for rank, (row, place, scores) in enumerate(strongest, start=1):
-            rows.append(_draw_sequence(folder, rank, scored.iloc[row], place, scores, letters))
-        pd.DataFrame(rows, columns=_INDEX).to_csv(folder / "index.tsv", sep="\t", index=False)
+        for rank, (place, chosen, scores) in enumerate(strongest, start=1):
+            rows.append(_draw_sequence(folder, rank, place, chosen, scores, letters))
+        INDEX.write(folder / INDEX.name, pd.DataFrame(rows, columns=list(INDEX.columns)))
         written = {file.name: file for file in sorted(folder.iterdir())}
         write_record(folder / "logos.json", "logos", made_from, written)
     return LogoSummary(len(table), len(strongest), len(rows))
 
 
 def _letters(contributions: Path) -> list[str]:
-    """Return the letters to draw A C G T by: U for T where the model's alphabet has U."""
+    """Return the letters for A C G T, with U for T if the model's alphabet has U."""
     with open_contributions(contributions) as store:
         alphabet = str(store.provenance.get("model_alphabet", BASES)).upper()
     return list(BASES.replace("T", "U") if "U" in alphabet else BASES)
@@ -166,15 +147,16 @@ def _draw_motif(
 
 
 def _draw_sequence(
-    folder: Path, rank: int, place: pd.Series, window: _Window, scores: Matrix, letters: list[str]
+    folder: Path, rank: int, place: pd.Series, window: Any, scores: Matrix, letters: list[str]
 ) -> tuple[str, ...]:
     """Draw contributions, (base, position), of a window of a sequence, and return the index's row."""
     positions, where = window_coordinates(place, window.start, window.end)
+    bases = min(_STRONGEST_STRETCH, scores.shape[1])
     figure = logo_figure(
         pd.DataFrame(scores.T, index=positions, columns=letters),
         title=str(place["id"]),
-        subtitle=f"number {rank} · contribution {window.score:+.3g} over the best {window.stretch} bases",
-        y_label=_Y_LABELS["contribution"],
+        subtitle=f"number {rank} · contribution {window.score:+.3g} over the best {bases} bases",
+        y_label="contribution",
         x_label=where,
         inches_per_base=0.095,
     )
@@ -184,10 +166,15 @@ def _draw_sequence(
 
 def _strongest_windows(
     contributions: Path, per_sequence: Path, scored: pd.DataFrame, most: int, width: int
-) -> list[tuple[int, _Window, Matrix]]:
-    """Return row, window and contributions, (base, position), of the strongest sequences, strongest first."""
+) -> list[tuple[pd.Series, Any, Matrix]]:
+    """Return the strongest sequences, strongest first: each row of ``scored``, window and contributions.
+
+    A window, ``start`` to ``end``, is around the stretch with the strongest sum of contributions, ``score``;
+    ``focus`` is the middle of that stretch, as a share of the window's width. Contributions are (base,
+    position).
+    """
     with open_contributions(contributions) as store:
-        if [str(key) for key in store.key.tolist()] != scored["key"].tolist():
+        if store.key.tolist() != scored["key"].tolist():
             raise InputError(
                 f"has {len(scored)} sequences that are not the {store.n} of {contributions}",
                 where=str(per_sequence),
@@ -195,28 +182,28 @@ def _strongest_windows(
             )
         stretch, width = min(_STRONGEST_STRETCH, store.length), min(width, store.length)
         dataset = store["projected_shap/seq"]
-        windows: list[_Window] = []
-        for first in range(0, store.n, 256):
-            track = np.nan_to_num(dataset[first : first + 256].sum(1, dtype=np.float64))
+        parts = []
+        for rows in store.slices():
+            track = np.nan_to_num(dataset[rows].sum(1, dtype=np.float64))
             sums = np.lib.stride_tricks.sliding_window_view(track, stretch, axis=1).sum(-1)
             best = np.abs(sums).argmax(1)
-            starts = np.clip(best + stretch // 2 - width // 2, 0, store.length - width)
-            peaks = sums[np.arange(len(sums)), best]
-            windows += [
-                _Window(float(peak), stretch, int(start), int(start) + width, float(focus))
-                for peak, start, focus in zip(
-                    peaks, starts, (best + stretch / 2 - starts) / width, strict=True
-                )
-            ]
-        order = sorted(range(len(windows)), key=lambda row: -abs(windows[row].score))[:most]
-        return [(row, windows[row], dataset[row][:, windows[row].start : windows[row].end]) for row in order]
+            start = np.clip(best + stretch // 2 - width // 2, 0, store.length - width)
+            focus = (best + stretch / 2 - start) / width
+            score = sums[np.arange(len(sums)), best]
+            parts.append(pd.DataFrame({"score": score, "start": start, "end": start + width, "focus": focus}))
+        windows = pd.concat(parts, ignore_index=True)
+        strongest = windows["score"].abs().sort_values(ascending=False, kind="stable").index[:most]
+        chosen: list[Any] = list(windows.loc[strongest].itertuples())
+        return [
+            (scored.iloc[each.Index], each, dataset[each.Index][:, each.start : each.end]) for each in chosen
+        ]
 
 
 def _motif_frames(path: Path, motifs: pd.DataFrame) -> dict[tuple[str, str], Matrix]:
     """Return each motif's matrices, (base, position), by its name and their kind."""
-    matrices = read_table(path, ("motif", "kind", "position", *BASES), remedy=_REMEDY)
+    matrices = MATRICES.read(path)
     found = {
-        (str(motif), str(kind)): part[list(BASES)].to_numpy(dtype=float).T
+        (str(motif), str(kind)): part[list(BASES)].to_numpy().T
         for (motif, kind), part in matrices.groupby(["motif", "kind"], sort=False)
     }
     for motif in motifs["motif"]:

@@ -1,7 +1,5 @@
 """The motifs step: from contributions to tables of motifs, seqlets and hits."""
 
-from __future__ import annotations
-
 import logging
 from collections import Counter
 from collections.abc import Mapping
@@ -17,14 +15,23 @@ from numpy.typing import NDArray
 from genolift.data.stored_sequences import check_table, read_sequence_table
 from genolift.errors import InputError
 from genolift.files.output_paths import check_outputs
-from genolift.files.tables import write_table
 from genolift.files.whole import sha256, whole_file
 from genolift.motifs.databases import read_database
 from genolift.motifs.discovery import SEQLET_FDR, Discovered, discover, save_patterns
 from genolift.motifs.hits import call_hits, write_hits
 from genolift.motifs.known import Database
 from genolift.motifs.meme import write_meme
-from genolift.motifs.tables import NamedMotif, Scores, matrix_table, motif_table, seqlet_table
+from genolift.motifs.tables import (
+    MATCHES,
+    MATRICES,
+    MOTIFS,
+    SEQLETS,
+    NamedMotif,
+    Scores,
+    matrix_table,
+    motif_table,
+    seqlet_table,
+)
 from genolift.motifs.tomtom import closest_motifs
 from genolift.results.provenance import versions
 from genolift.results.step_record import write_record
@@ -32,13 +39,10 @@ from genolift.results.store import Rows, open_contributions
 from genolift.settings import sections
 
 _LOG = logging.getLogger("genolift")
-_FILES = (
-    *("motifs.h5", "motifs.meme", "motifs_cwm.meme", "motif_matrices.tsv", "motifs.tsv", "seqlets.tsv"),
-    "hits.bed.gz",
-)
+_TABLES = (MATRICES.name, MOTIFS.name, SEQLETS.name)
+_FILES = ("motifs.h5", "motifs.meme", "motifs_cwm.meme", *_TABLES, "hits.bed.gz")
 _ROWS = 256
 _RECORD = "motifs.json"
-_DIGITS = "%.6g"
 _SEQLETS_IN_NOTE = 25
 
 
@@ -72,7 +76,6 @@ def find_motifs(
     sequences: Path,
     out: Path,
     min_seqlets: int = 20,
-    n_matches: int = 3,
     threads: int = 1,
 ) -> MotifSummary:
     """Find motifs by TF-MoDISco, name them by Tomtom, and find their occurrences by Fi-NeMo.
@@ -92,8 +95,6 @@ def find_motifs(
         hits.bed.gz motifs.json`` into, all or none. Their layout is in ``docs/architecture.md``.
     min_seqlets
         The smallest number of seqlets that make a motif.
-    n_matches
-        So many known motifs are named for each motif.
     threads
         For TF-MoDISco and Tomtom; results do not depend on it.
 
@@ -108,7 +109,7 @@ def find_motifs(
     check_outputs(outputs, inputs=[contributions, sequences, settings.database])
     known = read_database(settings.database)
     scores = _read_scores(contributions, sequences, settings.window)
-    found = _found(settings, scores, known, min_seqlets, n_matches, threads)
+    found = _found(settings, scores, known, min_seqlets, threads)
     if found.note:
         _LOG.warning("%s", found.note)
     provenance = {
@@ -119,17 +120,12 @@ def find_motifs(
         "database": known.source,
         "contributions_digest": scores.made_from["contributions.h5"],
     }
-    _write(out, found, scores, n_matches, provenance)
+    _write(out, found, scores, provenance)
     return MotifSummary(len(found.motifs), len(found.seqlets), len(found.hits), found.note)
 
 
 def _found(
-    settings: sections.Motifs,
-    scores: Scores,
-    known: Database,
-    min_seqlets: int,
-    n_matches: int,
-    threads: int,
+    settings: sections.Motifs, scores: Scores, known: Database, min_seqlets: int, threads: int
 ) -> _Found:
     discovered = discover(
         scores.onehot,
@@ -140,7 +136,7 @@ def _found(
         threads=threads,
     )
     motifs = discovered.motifs
-    matches = closest_motifs([motif.ppm for motif in motifs], known, n=n_matches, threads=threads)
+    matches = closest_motifs([motif.ppm for motif in motifs], known, n=len(MATCHES), threads=threads)
     cwms, trims = [motif.matrices["cwm"] for motif in motifs], [motif.trim for motif in motifs]
     hits = call_hits(cwms, trims, scores.onehot, scores.hypothetical)
     hits[["start", "end"]] += scores.offset
@@ -150,13 +146,13 @@ def _found(
     return _Found(discovered, named, hits, seqlets, note)
 
 
-def _write(out: Path, found: _Found, scores: Scores, n_matches: int, provenance: Mapping[str, Any]) -> None:
+def _write(out: Path, found: _Found, scores: Scores, provenance: Mapping[str, Any]) -> None:
     motifs, width = found.motifs, scores.onehot.shape[2]
-    tables = {
-        "motif_matrices.tsv": matrix_table(motifs),
-        "motifs.tsv": motif_table(motifs, n_matches, found.hits),
-        "seqlets.tsv": found.seqlets,
-    }
+    tables = (
+        (MATRICES, matrix_table(motifs)),
+        (MOTIFS, motif_table(motifs, found.hits)),
+        (SEQLETS, found.seqlets),
+    )
     with ExitStack() as stack:
         # All are written before the first is renamed.
         files = {name: stack.enter_context(whole_file(out / name)) for name in (*_FILES, _RECORD)}
@@ -165,8 +161,8 @@ def _write(out: Path, found: _Found, scores: Scores, n_matches: int, provenance:
         )
         for name, kind in (("motifs.meme", "ppm"), ("motifs_cwm.meme", "cwm")):
             write_meme(files[name], [motif.as_meme(kind) for motif in motifs])
-        for name, table in tables.items():
-            write_table(files[name], table, number_format=_DIGITS)
+        for table, frame in tables:
+            table.write(files[table.name], frame)
         called = [(each.name, each.motif.name) for each in motifs]
         write_hits(files["hits.bed.gz"], found.hits, scores.places, called)
         write_record(files[_RECORD], "motifs", scores.made_from, {name: files[name] for name in _FILES})
