@@ -3,14 +3,12 @@
 Shrikumar, Greenside & Kundaje 2017 (arXiv 1704.02685), section 4.2.
 """
 
-from __future__ import annotations
-
 import gzip
 import logging
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -25,7 +23,7 @@ from genolift.data.alphabet import decode_letters, onehot_of_codes, reverse_comp
 from genolift.engine.graph.source import tell_apart
 from genolift.errors import InputError
 from genolift.files.output_paths import MARK, check_folder, check_outputs, mark_text
-from genolift.files.whole import make_folder, whole_file
+from genolift.files.whole import make_folder, whole_file, write_text
 
 _LOG = logging.getLogger("genolift")
 
@@ -244,8 +242,7 @@ def train_demo(
     check_folder(out, _KIND, replaced=False)
     check_outputs([out / name for name in _FILES], inputs=[])
     make_folder(out)
-    with whole_file(out / MARK) as path:
-        path.write_text(mark_text(_KIND, _FILES), encoding="utf-8")
+    write_text(out / MARK, mark_text(_KIND, _FILES))
     held_out = simulate(n_held_out, seed=seed + 1)
     with _one_thread():
         model = _train(simulate(n_training, seed=seed), seed=seed, epochs=epochs)
@@ -255,8 +252,7 @@ def train_demo(
     with whole_file(out / "model.safetensors") as path:
         path.write_bytes(save(model.state_dict()))  # save_file's file could be read by its owner alone
     _write_sequences(out, held_out, rows)
-    with whole_file(out / "README.md") as path:
-        path.write_text(_readme(summary, seed, epochs), encoding="utf-8")
+    write_text(out / "README.md", _readme(summary, seed, epochs))
     return summary
 
 
@@ -328,42 +324,15 @@ def _write_sequences(out: Path, simulation: Simulation, rows: list[int]) -> None
         # without a time, so that the same sequences are the same bytes
         path.write_bytes(gzip.compress("".join(records).encode("ascii"), mtime=0))
     for name, lines in (("labels.tsv", labels), ("instances.tsv", instances)):
-        with whole_file(out / name) as path:
-            path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        write_text(out / name, "\n".join(lines) + "\n")
 
 
 def _readme(summary: TrainDemoSummary, seed: int, epochs: int) -> str:
-    """The text of README.md."""
+    """Return the text of README.md."""
     command = "genolift train-demo --out data/demo" + (f" --seed {seed}" if seed else "")
     made_with = ", ".join(f"{name} {version(name)}" for name in ("torch", "numpy", "pyjaspar"))
     rows = "\n".join(f"| {task} | {area:.4f} |" for task, area in zip(TASKS, summary.auroc, strict=True))
     eighth = summary.n_written // 8
-    return f"""# The demo's data
-
-Made by `{command}`
-with {made_with}; the same command makes the same files again.
-Do not edit them.
-
-The sequences are simulated as in the DeepLIFT paper (Shrikumar, Greenside & Kundaje 2017, section 4.2):
-200 bp, 40% GC, a quarter each with GATA1 sites only, TAL1 sites only, both, and none. A motif that is there
-has 1 to 3 instances, drawn from its JASPAR matrix (GATA1 {MATRICES["GATA1"]}, TAL1 {MATRICES["TAL1"]}), on
-either strand, at uniform positions, not overlapping. JASPAR 2026's own GATA1 matrix (MA0035.5) is CTAATCT,
-so expect the GATA1 sites to match another of the GATA family (GATA2, GATA4 and GATA6 are all CTTATCT),
-and the TAL1 sites to TAL1::TCF3.
-
-| file | what |
-|---|---|
-| `sequences.fa.gz` | {summary.n_written} held-out sequences: \
-{5 * eighth} with both motifs, {eighth} of each other kind |
-| `labels.tsv` | their labels: both motifs (task 0), GATA1 (task 1), TAL1 (task 2) |
-| `instances.tsv` | where the motifs were put: 0-based half-open, `letters` read along `strand` |
-| `model.safetensors` | weights of `genolift.demo.simulate:DemoModel`, three logits in the labels' order |
-
-The model was trained for {epochs} epochs on {summary.n_training} sequences (seed {seed}). Its auROC on \
-{summary.n_held_out} others
-(seed {seed + 1}), among which are those of `sequences.fa.gz`:
-
-| task | auROC |
-|---|---|
-{rows}
-"""
+    told = {**asdict(summary), "seed": seed, "held_out_seed": seed + 1, "epochs": epochs, **MATRICES}
+    told |= {"command": command, "made_with": made_with, "rows": rows, "eighth": eighth, "most": 5 * eighth}
+    return (Path(__file__).parent / "README.template.md").read_text(encoding="utf-8").format(**told)

@@ -1,6 +1,4 @@
-"""What a user's own sequences say for the config to start from."""
-
-from __future__ import annotations
+"""What a user's own sequences say for a config to start from."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -29,22 +27,22 @@ _GENOMES = {
 
 @dataclass(frozen=True)
 class Data:
-    """The files that hold the sequences, or windows on a genome, and what is known of them."""
+    """The files of the sequences, or of windows on a genome, and what is known about them."""
 
     fasta: str | None = None
     bed: str | None = None
     genome: str | None = None
     length: int | None = None
-    """Bases that every sequence, or every interval, has; None where they differ or are not known."""
+    """Bases of every sequence or interval; None if they differ or are not known."""
     lengths: str = ""
-    """Where they differ, from how many to how many, in words."""
+    """The shortest and longest in words, if they differ."""
     group: str | None = None
-    """JASPAR's taxonomic group, where the genome's chromosomes leave no doubt of it."""
+    """JASPAR's taxonomic group, if the genome's chromosomes leave no doubt about it."""
     organism: str = ""
 
 
 def data_of_store(path: Path) -> Data:
-    """Return what ``sequences.h5`` says of itself: also the files that it was made from.
+    """Return what ``sequences.h5`` says about itself and the files that it was made from.
 
     Raises
     ------
@@ -53,15 +51,7 @@ def data_of_store(path: Path) -> Data:
     """
     stored = read_sequences(path)
     group, organism = _organism(stored.chromosomes)
-    source = read_source(path)
-    return Data(
-        fasta=source["fasta"],
-        bed=source["bed"],
-        genome=source["genome"],
-        length=stored.codes.shape[1],
-        group=group,
-        organism=organism,
-    )
+    return Data(**read_source(path), length=stored.codes.shape[1], lengths="", group=group, organism=organism)
 
 
 def data_of_files(fasta: Path | None, bed: Path | None, genome: Path | None) -> Data:
@@ -79,15 +69,9 @@ def data_of_files(fasta: Path | None, bed: Path | None, genome: Path | None) -> 
     else:
         length, lengths = None, ""
     group, organism = _organism(_chromosomes(genome)) if genome is not None else (None, "")
-    return Data(
-        fasta=None if fasta is None else str(fasta),
-        bed=None if bed is None else str(bed),
-        genome=None if genome is None else str(genome),
-        length=length,
-        lengths=lengths,
-        group=group,
-        organism=organism,
-    )
+    given = {"fasta": fasta, "bed": bed, "genome": genome}
+    paths = {name: None if path is None else str(path) for name, path in given.items()}
+    return Data(**paths, length=length, lengths=lengths, group=group, organism=organism)
 
 
 def _lengths(lengths: Iterable[int]) -> tuple[int | None, str]:
@@ -98,7 +82,7 @@ def _lengths(lengths: Iterable[int]) -> tuple[int | None, str]:
 
 
 def _chromosomes(genome: Path) -> Mapping[str, int]:
-    """Return the lengths of a genome's chromosomes where an index says them; the genome is not read."""
+    """Return the lengths of a genome's chromosomes if it has an index; the genome is not read."""
     existing_file(genome, where="--genome")
     try:
         with indexed_genome(genome) as indexed:

@@ -1,7 +1,5 @@
 """What a model is, all that is found of it together. Joins models and engine; prints nothing."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, is_dataclass, replace

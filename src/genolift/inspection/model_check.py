@@ -3,8 +3,6 @@
 A copy of the model is run, in evaluation mode; the user's own is left alone.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any

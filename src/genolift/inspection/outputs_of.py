@@ -1,7 +1,5 @@
 """What a model gives: each of its outputs, and the targets by which it can be explained."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass

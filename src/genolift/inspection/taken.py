@@ -1,7 +1,5 @@
 """What a model takes: its inputs, in its own layout, and one row of each to run it with. Reads no weights."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """An inspection as a person reads it on a terminal."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import asdict
 

@@ -4,8 +4,6 @@ A module does not say it. That several lengths work means any does; where one la
 positions, its message says whether the input was too short or too long, and the length is found by halving.
 """
 
-from __future__ import annotations
-
 import math
 import re
 import time

@@ -1,7 +1,5 @@
 """The weights of a model: how many, what tells them from others, and what a file of weights alone says."""
 
-from __future__ import annotations
-
 import hashlib
 from collections import Counter
 from collections.abc import Mapping
@@ -13,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from genolift.models import Model
-from genolift.models.saved_weights import saved_weights
+from genolift.models.weights import saved_weights
 
 _PREFIXES = ("module.", "model.", "_orig_mod.")
 _NOT_WEIGHTS = ("num_batches_tracked", "seed_generator_state")  # of training: a count, and a dropout's state

@@ -1,7 +1,5 @@
 """What was found of a model in words, from plain values as its file has them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
