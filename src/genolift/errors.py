@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 
@@ -52,6 +52,12 @@ def unknown_key(key: object, known: Sequence[str], where: str) -> InputError:
     near = difflib.get_close_matches(str(key), known, 1)
     remedy = f"did you mean {near[0]!r}?" if near else f"the known keys are {', '.join(known)}"
     return InputError("unknown key", where=f"{where}.{key}", remedy=remedy)
+
+
+def few(names: Iterable[object], most: int = 5) -> str:
+    """Return the first names of a list, with dots if there are more."""
+    shown = [str(name) for name in names]
+    return ", ".join(shown[:most]) + (", ..." if len(shown) > most else "")
 
 
 def in_one_line(text: str) -> str:

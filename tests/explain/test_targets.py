@@ -194,7 +194,7 @@ def test_any_whole_number_is_a_task_and_what_is_none_is_refused() -> None:
     for task in (np.int64(1), torch.tensor(1), "1"):
         close(genolift.deeplift(network(), X, SHARED, target=task).contributions, expected.contributions)
     for wrong in (True, 1.0, np.array([0, 1]), None):
-        assert "is no target; give a task's number" in refusal(network(), target=wrong)
+        assert "is not a target; give a task's number" in refusal(network(), target=wrong)
 
 
 def test_methods_of_one_target_refuse_several() -> None:

@@ -423,8 +423,8 @@ def with_row(array: NDArray[Any], row: int, value: float) -> NDArray[Any]:
 DAMAGED: dict[str, tuple[bytes, str]] = {
     "objects": (savez(dna=X, y0=Y.astype(object)), "y0: holds Python objects, which could run code"),
     "complex numbers": (savez(dna=X, y0=Y.astype(complex)), "y0: holds complex128, not real numbers"),
-    "texts": (savez(dna=X, y0=Y.astype(str)), "y0: holds no numbers by sequence"),
-    "a DNA of texts": (savez(dna=X.astype(str), y0=Y), "dna: holds no numbers by sequence"),
+    "texts": (savez(dna=X, y0=Y.astype(str)), "y0: does not have numbers for each sequence"),
+    "a DNA of texts": (savez(dna=X.astype(str), y0=Y), "dna: does not have numbers for each sequence"),
     "no outputs": (savez(dna=X), "has no array of the model's output y0, but dna 8x4x30"),
     "no inputs": (savez(y0=Y), "has no array that may be the DNA (y0 8x2), (n, 4, length)"),
     "nothing": (savez(), "holds no array"),

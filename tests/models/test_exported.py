@@ -300,7 +300,9 @@ def test_what_is_no_program_is_said(program: Path, tmp_path: Path) -> None:
     held = members(program)
     del held["data/weights/weight_0"]
     write(tmp_path / "less.pt2", held)
-    assert f"is no exported program that torch {torch.__version__} reads" in refused_in(tmp_path / "less.pt2")
+    assert f"is not an exported program that torch {torch.__version__} reads" in refused_in(
+        tmp_path / "less.pt2"
+    )
     compiled = {"data/aotinductor/model/model.so": b"\x7fELF", "archive_format": b"pt2"}
     write(tmp_path / "compiled.pt2", compiled)
     assert "is compiled for a machine (AOTInductor)" in refused_in(tmp_path / "compiled.pt2")

@@ -5,8 +5,6 @@ function in the user's own file, is then called: a package's function could do a
 Python's own modules are refused.
 """
 
-from __future__ import annotations
-
 import difflib
 import functools
 import inspect

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvTransposeNd
 from torch.nn.parameter import is_lazy
 
-from genolift.errors import InputError
+from genolift.errors import InputError, few
 from genolift.models.classes import ModelClass
-from genolift.models.misfits import arguments_that_fit, few, misfits, refuse, star
+from genolift.models.misfits import arguments_that_fit, misfits, refuse, star
 from genolift.models.parametrized import given_norm, kept_as, made_plain, spellings
 from genolift.models.spare import computed_buffers, is_extra_state, is_optional, is_spare, may_hold_code
 from genolift.models.weights import Weights
@@ -112,10 +112,10 @@ def fill(
     _check_values(chosen, wanted, where, class_name, trust=trust)
     _check_tied(chosen, wanted, where, class_name)
     if fit.others:
-        _LOG.warning("%s: ignored keys that are not the model's: %s", where, few(_groups(fit.others)))
+        _LOG.warning("%s: ignored keys that are not the model's: %s", where, few(_groups(fit.others), 3))
     if fit.spare:
         names = dict.fromkeys(key.rpartition(".")[2] for key in fit.spare)
-        _LOG.warning("%s: ignored keys that %s does not need: %s", where, class_name, few(list(names)))
+        _LOG.warning("%s: ignored keys that %s does not need: %s", where, class_name, few(names, 3))
     model.load_state_dict(chosen, strict=False)  # every key was checked
 
 

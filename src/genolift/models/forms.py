@@ -1,7 +1,5 @@
 """The format of a saved file, by its content rather than its suffix. Reads no pickle."""
 
-from __future__ import annotations
-
 import bz2
 import gzip
 import lzma

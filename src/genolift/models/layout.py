@@ -1,7 +1,5 @@
 """How a model reads DNA: its alphabet, its channels and the order of its axes."""
 
-from __future__ import annotations
-
 import inspect
 from typing import Any
 

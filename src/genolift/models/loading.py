@@ -4,8 +4,6 @@ Weights and exported programs are read without running code (`weights`, `exporte
 code is refused unless the user sets ``trust``. A file's format is recognised by its content (`forms`).
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -27,9 +25,8 @@ from genolift.models.fitting import fill
 from genolift.models.forms import Form, form_of
 from genolift.models.layout import Described, axes_of_shape, laid_out, length_of_shape, shape_of_program
 from genolift.models.own_code import digests_of_imports, warn_of_unlisted_imports
-from genolift.models.saved_weights import saved_weights
 from genolift.models.torchscript import torchscript
-from genolift.models.weights import Weights, module_of, safetensors, unpickled, weights_of
+from genolift.models.weights import Weights, module_of, safetensors, saved_weights, unpickled, weights_of
 from genolift.settings.model import BASES_FIRST, ModelSpec
 
 _LOG = logging.getLogger("genolift")

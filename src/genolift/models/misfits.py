@@ -1,7 +1,5 @@
 """How weights differ from those that a class expects, in one line, with the likely fix."""
 
-from __future__ import annotations
-
 import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -12,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from genolift.errors import InputError
+from genolift.errors import InputError, few
 from genolift.models.parametrized import without_norm
 from genolift.models.spare import is_extra_state, is_optional
 
@@ -56,17 +54,20 @@ def refuse(
         f"{key} is {tuple(weights[key].shape)}, the class has {tuple(wanted[key].shape)}"
         for key in misfits(weights, wanted)
     ]
-    parts = [f"{len(missing)} missing ({few(missing)})"] if missing else []
-    parts += [f"{len(unexpected)} unexpected ({few(unexpected)})"] if unexpected else []
-    parts += [f"{len(others)} of another shape ({few(others)})"] if others else []
+    parts = [f"{len(missing)} missing ({few(missing, 3)})"] if missing else []
+    parts += [f"{len(unexpected)} unexpected ({few(unexpected, 3)})"] if unexpected else []
+    parts += [f"{len(others)} of another shape ({few(others, 3)})"] if others else []
     if renamed := _renamed(weights, wanted, missing, unexpected):
-        mends = [*mends, f"the file has {few(renamed)}: rename the keys, or name the class with these names"]
+        mends = [
+            *mends,
+            f"the file has {few(renamed, 3)}: rename the keys, or name the class with these names",
+        ]
     if plain := [key for key in unexpected if key in without_norm(missing)]:
-        mends = [*mends, f"the file has {few(plain)} without a norm: remove it from the class's layer too"]
+        mends = [*mends, f"the file has {few(plain, 3)} without a norm: remove it from the class's layer too"]
     if anew := [key for key in unexpected if key in computed]:
         mends = [
             *mends,
-            f"the class computes {few(anew)} with different values: register them with persistent=True",
+            f"the class computes {few(anew, 3)} with different values: register them with persistent=True",
         ]
     if not mends and len(missing) == len(required):
         mends = ["none of the keys belongs to the class: name the class that the weights were trained in"]
@@ -172,8 +173,3 @@ def _numbered(keys: Iterable[str]) -> dict[str, int]:
 def star(prefix: str) -> str:
     """Return a pattern for all keys with a prefix."""
     return prefix + "*"
-
-
-def few(names: list[str]) -> str:
-    """Return the first few names."""
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

@@ -6,8 +6,6 @@ Both store a layer's weight in parts. ``torch.nn.utils.weight_norm`` and ``spect
 ``torch.nn.utils.prune`` writes ``weight_orig`` and ``weight_mask``.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any

@@ -3,8 +3,6 @@
 Nothing is unpickled here: opcodes are copied or replaced one by one, and torch checks the result.
 """
 
-from __future__ import annotations
-
 import io
 import mmap
 import pickle

@@ -3,8 +3,7 @@
 torch.export can trace that through loops, branches and recurrent layers, unlike TorchScript itself.
 """
 
-from __future__ import annotations
-
+import builtins
 import math
 import operator
 from collections.abc import Callable, Iterator, Mapping
@@ -25,10 +24,8 @@ _DTYPES = (
 )
 """Types by their numbers in TorchScript."""
 _MEMORY_FORMATS = (
-    torch.contiguous_format,
-    torch.preserve_format,
-    torch.channels_last,
-    torch.channels_last_3d,
+    *(torch.contiguous_format, torch.preserve_format),
+    *(torch.channels_last, torch.channels_last_3d),
 )
 _RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 """Operations kept whole, as in the engine; torch would run them step by step to find their shapes."""
@@ -318,36 +315,19 @@ _PLAIN: Mapping[str, Callable[..., Any]] = {
     "aten::FloatImplicit": _same,
 }
 """Operations that do not depend on their arguments' types."""
+_OF_OPERATOR = ("mul", "floordiv", "neg", "pow", "eq", "ne", "lt", "le", "gt", "ge")
 _ON_NUMBERS: Mapping[str, Callable[..., Any]] = {
+    **{f"aten::{name}": getattr(operator, name) for name in _OF_OPERATOR},
+    **{f"aten::{name}": getattr(math, name) for name in ("fmod", "sqrt", "log", "exp", "floor", "ceil")},
+    **{f"aten::{name}": getattr(builtins, name) for name in ("abs", "round", "min", "max", "str")},
     "aten::add": lambda a, b, alpha=1: a + b if isinstance(a, (list, str)) else a + b * alpha,
     "aten::sub": lambda a, b, alpha=1: a - b * alpha,
-    "aten::mul": operator.mul,
     "aten::div": _divided,
-    "aten::floordiv": operator.floordiv,
     "aten::floor_divide": operator.floordiv,
     "aten::remainder": operator.mod,
-    "aten::fmod": math.fmod,
-    "aten::neg": operator.neg,
-    "aten::pow": operator.pow,
-    "aten::abs": abs,
-    "aten::sqrt": math.sqrt,
-    "aten::log": math.log,
-    "aten::exp": math.exp,
-    "aten::floor": math.floor,
-    "aten::ceil": math.ceil,
-    "aten::round": round,
-    "aten::eq": operator.eq,
-    "aten::ne": operator.ne,
-    "aten::lt": operator.lt,
-    "aten::le": operator.le,
-    "aten::gt": operator.gt,
-    "aten::ge": operator.ge,
     "aten::__and__": operator.and_,
     "aten::__or__": operator.or_,
-    "aten::min": min,
-    "aten::max": max,
     "aten::slice": _part,
     "aten::copy": list,
-    "aten::str": str,
 }
 """Operations on numbers, texts and lists, done by Python: torch's own would fix symbolic sizes."""

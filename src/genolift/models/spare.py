@@ -3,8 +3,6 @@
 Only keys known to be irrelevant are ignored: by its name alone, a key could be a layer's.
 """
 
-from __future__ import annotations
-
 import pickletools
 from collections.abc import Mapping
 from io import BytesIO

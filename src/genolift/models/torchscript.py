@@ -4,10 +4,6 @@ A TorchScript archive is a program that reading can run, and its language can wr
 with ``trust``. torch.export traces its graph (`script_graph`) for inputs of one length.
 """
 
-from __future__ import annotations
-
-import logging
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +12,7 @@ from torch.export import Dim, ExportedProgram
 
 from genolift.engine.torch_internals import tree_leaves
 from genolift.errors import InputError
+from genolift.models.exported.reading import silenced
 from genolift.models.script_graph import ScriptGraph, UnknownOperationError, operation_of_training
 from genolift.models.training_mode import remedy_of
 from genolift.settings.model import BASES_FIRST, ModelSpec, axes_of
@@ -48,11 +45,8 @@ def torchscript(path: Path, spec: ModelSpec) -> ExportedProgram:
             where=where,
             remedy="give model.input_length (--input-length)",
         )
-    before = logging.root.manager.disable
-    logging.disable(logging.ERROR)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with silenced():
             return _converted(path, spec)
     except InputError:
         raise
@@ -62,8 +56,6 @@ def torchscript(path: Path, spec: ModelSpec) -> ExportedProgram:
             where=where,
             remedy=f"save a trace instead, torch.jit.trace(model.eval(), example), or {_MEND}",
         ) from error
-    finally:
-        logging.disable(before)
 
 
 def _converted(path: Path, spec: ModelSpec) -> ExportedProgram:

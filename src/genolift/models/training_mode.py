@@ -3,8 +3,6 @@
 This shows in the arguments of its operations, in any kind of graph.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -4,8 +4,6 @@ A pickle with anything but tensors, numpy numbers and arrays, and plain containe
 sets ``trust``.
 """
 
-from __future__ import annotations
-
 import io
 import logging
 import pickle
@@ -24,7 +22,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.serialization import safe_globals
 
-from genolift.errors import InputError
+from genolift.errors import InputError, few
+from genolift.files.integrity import check_file, check_sha256_of
+from genolift.files.of_models import ShardedModel, model_sha256, sharded
+from genolift.files.whole import existing_file
+from genolift.models.forms import Form, form_of
 from genolift.models.own_code import importable_from
 from genolift.models.protocols import NotInProtocol2Error, in_protocol_2
 from genolift.models.spare import is_extra_state
@@ -171,7 +173,7 @@ def _not_in_script(name: str, where: str, file: str | None) -> InputError:
 def _refused(path: Path, where: str, error: pickle.UnpicklingError) -> InputError:
     objects = [str(error)] if isinstance(error, NotInProtocol2Error) else _objects_in(path)
     objects = objects or _REFUSED_GLOBAL.findall(str(error))
-    named = f" ({', '.join(objects[:3])}{', ...' if len(objects) > 3 else ''})" if objects else ""
+    named = f" ({few(objects, 3)})" if objects else ""
     return InputError(
         f"holds pickled objects besides tensors{named}, which could run code when read",
         where=where,
@@ -213,10 +215,10 @@ def weights_of(saved: Any, path: Path) -> Weights:
         if _is_state_dict(saved.get(key)):
             others = [other for other in saved if other != key and _is_state_dict(saved[other], Tensor)]
             if others:
-                _LOG.warning("%s: using the weights under %r; ignored: %s", path, key, _few(others))
+                _LOG.warning("%s: using the weights under %r; ignored: %s", path, key, few(others))
             return _weights(saved[key], settings, where)
     raise InputError(
-        f"holds {_few(list(saved))}, but no state dict",
+        f"holds {few(saved)}, but no state dict",
         where=where,
         remedy=f"save model.state_dict(), alone or under {' or '.join(map(repr, _HOLDING_WEIGHTS))}",
     )
@@ -283,5 +285,59 @@ def _first_line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), "").removesuffix(".")[:120]
 
 
-def _few(names: list[Any], most: int = 5) -> str:
-    return ", ".join(map(str, names[:most])) + (", ..." if len(names) > most else "")
+def saved_weights(path: Path, digest: str | None, *, trust: bool) -> Weights:
+    """Return the weights in a file, in the shards that an index lists, or in a folder.
+
+    Parameters
+    ----------
+    digest
+        The SHA-256 that the user says it has, see `model_sha256`.
+    trust
+        Whether to read a pickle that can run code.
+
+    Raises
+    ------
+    InputError
+        If it does not hold weights, is damaged, could run code when read, or a shard lacks keys that the
+        index lists for it.
+    """
+    model = sharded(path)
+    if model is None:
+        return _in_file(path, digest, trust=trust)
+    return _in_several(model, path, digest, trust=trust)
+
+
+def _in_file(path: Path, digest: str | None, *, trust: bool) -> Weights:
+    form = form_of(existing_file(path, where="model.path"))
+    if form not in (Form.SAFETENSORS, Form.PICKLE):
+        raise InputError(
+            f"is {form.value}, not a file of weights",
+            where=f"model.path: {path}",
+            remedy="give a state dict (.pt, .pth) or a .safetensors file",
+        )
+    check_file(path, "model.path", digest)
+    saved: Any = safetensors(path) if form is Form.SAFETENSORS else unpickled(path, trust)
+    module = module_of(saved)
+    return weights_of(saved if module is None else module.state_dict(), path)
+
+
+def _in_several(model: ShardedModel, path: Path, digest: str | None, *, trust: bool) -> Weights:
+    if digest is not None:
+        check_sha256_of(model_sha256(path), digest, f"model.path: {path}")
+    tensors: dict[str, Tensor] = {}
+    extra: dict[str, Any] = {}
+    for name, keys in model.shards.items():
+        file = model.folder / name
+        held = _in_file(file, None, trust=trust)
+        both = held.tensors | held.extra_state
+        if missing := [key for key in keys or () if key not in both]:
+            raise InputError(
+                f"lacks {missing[0]}"
+                + (f" and {len(missing) - 1} more keys" if len(missing) > 1 else "")
+                + ", which the index lists for it",
+                where=f"model.path: {file}",
+                remedy="copy the shards and their index again, all from one place",
+            )
+        tensors |= {key: held.tensors[key] for key in keys or held.tensors if key in held.tensors}
+        extra |= {key: held.extra_state[key] for key in keys or held.extra_state if key in held.extra_state}
+    return Weights(tensors, extra, model.settings())

@@ -3,8 +3,6 @@
 May import the engine; knows nothing of files, and nothing of how models are read.
 """
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:

@@ -1,10 +1,8 @@
 """What is explained: a task, a head, a layer, or any function of a model's output.
 
-A target is a weighted sum of the values that a model's graph puts out, with weights that are held: one task
-has the weight 1 and the others 0; the logits of a profile have the profile itself.
+A target is a weighted sum of the graph's outputs, with the same weights for the references: one task has the
+weight 1 and the others 0; the weights of a profile's logits are the profile itself.
 """
-
-from __future__ import annotations
 
 import operator
 import sys
@@ -17,11 +15,10 @@ import torch
 from torch import Tensor
 
 from genolift.engine.run.explained import Explained
-from genolift.errors import InputError
-from genolift.targets.outputs import Output, output_named
+from genolift.targets.outputs import OF_CALLABLE, Output, output_named, shape_in_words, wrong_target
 
 LAST_CONVOLUTION = "last-convolution"
-"""As a layer: the activation behind the last convolution of a model, else the convolution itself."""
+"""As a layer: the activation after a model's last convolution, or the convolution if there is none."""
 
 
 @dataclass(frozen=True)
@@ -35,18 +32,13 @@ class Column:
         if output.dim() == 1:
             output = output[:, None]
         if output.dim() != 2:
-            raise InputError(
-                f"the model's output has the shape (n, {', '.join(map(str, output.shape[1:]))})",
-                where="target",
-                remedy="give a callable that takes the output and returns the value to explain, (n,), or the "
-                f"name of a head: {', '.join(HEADS)}",
-            )
+            what = f"the model's output has the shape {shape_in_words(output)}"
+            raise wrong_target(what, f"{OF_CALLABLE}, or the name of a head: {', '.join(HEADS)}")
         if not 0 <= self.task < output.shape[1]:
-            raise InputError(
-                f"there is no target {self.task}: the model has {output.shape[1]} "
-                + ("output" if output.shape[1] == 1 else "outputs"),
-                where="target",
-                remedy=f"choose one of 0 to {output.shape[1] - 1}" if output.shape[1] > 1 else "choose 0",
+            number = output.shape[1]
+            raise wrong_target(
+                f"there is no target {self.task}: the model has {number} output{'s' * (number != 1)}",
+                f"choose one of 0 to {number - 1}" if number > 1 else "choose 0",
             )
         return output[:, self.task]
 
@@ -63,16 +55,13 @@ class Column:
 
 @dataclass(frozen=True)
 class Whole:
-    """The output itself, (rows,): a function of the model's output was traced with the model."""
+    """The output itself, (rows,): a function of the model's output that was traced with the model."""
 
     def of(self, output: Tensor) -> Tensor:
         """Return the output, (rows,)."""
         if output.dim() != 1:
-            raise InputError(
-                f"the target function returns the shape (n, {', '.join(map(str, output.shape[1:]))})",
-                where="target",
-                remedy="return one number for each row, (n,)",
-            )
+            what = f"the target function returns the shape {shape_in_words(output)}"
+            raise wrong_target(what, "return one number for each row, (n,)")
         return output
 
     def of_reference(self, reference_output: Tensor, output: Tensor) -> Tensor:
@@ -87,10 +76,10 @@ class Whole:
 
 @dataclass(frozen=True)
 class HeldProfile:
-    """Mean-normalised logits, (rows, positions), weighted by the sequence's own profile, which is held.
+    """Mean-normalised logits, (rows, positions), weighted by the sequence's own profile.
 
-    For references too the weights are the sequence's, so that contributions sum to the difference of the
-    logits alone, as ChromBPNet's profile contributions do.
+    The references have the sequence's weights too, so that contributions sum to the difference of the logits
+    alone, as ChromBPNet's profile contributions do.
     """
 
     def of(self, output: Tensor) -> Tensor:
@@ -118,25 +107,18 @@ class Layer:
         if callable(self.unit):
             return self.unit(output)
         if not isinstance(output, Tensor):
-            raise InputError(
+            raise wrong_target(
                 f"layer {self.name} gives a {type(output).__name__}",
-                where="target",
-                remedy="give as unit a callable that takes it and returns the value to explain, (n,)",
+                "give as unit a callable that takes it and returns the value to explain, (n,)",
             )
         if self.unit is None:
             if output.dim() > 2 or output.shape[1:].numel() != 1:
-                raise InputError(
-                    f"layer {self.name} gives the shape (n, {', '.join(map(str, output.shape[1:]))})",
-                    where="target",
-                    remedy="give the unit to explain, a channel's number or a callable",
-                )
+                what = f"layer {self.name} gives the shape {shape_in_words(output)}"
+                raise wrong_target(what, "give the unit to explain, a channel's number or a callable")
             return output.reshape(-1)
         if output.dim() < 2 or not 0 <= self.unit < output.shape[1]:
-            raise InputError(
-                f"layer {self.name} has no unit {self.unit}",
-                where="target",
-                remedy=f"choose one of 0 to {output.shape[1] - 1}" if output.dim() > 1 else "give None",
-            )
+            units = f"choose one of 0 to {output.shape[1] - 1}" if output.dim() > 1 else "give None"
+            raise wrong_target(f"layer {self.name} has no unit {self.unit}", units)
         return output[:, self.unit].reshape(output.shape[0], -1).sum(1)
 
 
@@ -144,7 +126,7 @@ Target = int | str | Layer | Callable[[Any], Tensor]
 
 
 def target_in_words(target: Target) -> str:
-    """Return what a target is called: a column's number, a name, or what a function is called."""
+    """Return a target's name: a column's number, a name, or a function's name."""
     if isinstance(target, Layer):
         unit = "a function" if callable(target.unit) else f"unit {target.unit}"
         return f"layer {target.name}" + ("" if target.unit is None else f", {unit}")
@@ -160,11 +142,11 @@ def layer(name: str, unit: int | Callable[[Any], Tensor] | None = None) -> Layer
     Parameters
     ----------
     name
-        The submodule, as ``model.named_modules()`` names it; ``name#k`` is its k-th call, from 0, where it is
+        The submodule, as ``model.named_modules()`` names it; ``name#k`` is its k-th call, from 0, if it is
         called several times.
     unit
         A channel, summed over any further axes; or a function of the layer's output that returns (n,); or
-        None where the layer gives (n,) or (n, 1).
+        None if the layer gives (n,) or (n, 1).
     """
     return Layer(name, unit)
 
@@ -172,8 +154,8 @@ def layer(name: str, unit: int | Callable[[Any], Tensor] | None = None) -> Layer
 def counts(output: Any) -> Tensor:
     """Return the log counts of a profile model, (n,), summed over its count outputs.
 
-    ``output`` is (profile, counts), as of bpnet-lite's and ChromBPNet's models; a mapping with a key that
-    holds "count"; or the counts alone.
+    ``output`` is (profile, counts), as from bpnet-lite's and ChromBPNet's models; a mapping with a key that
+    contains "count"; or the counts alone.
     """
     head = _head(output, "count", 1)
     return head.reshape(head.shape[0], -1).sum(1)
@@ -182,8 +164,8 @@ def counts(output: Any) -> Tensor:
 def mean_normalised_profile(output: Any) -> Tensor:
     """Return the logits of a profile less their mean, (n, strands x positions).
 
-    ``output`` is (profile, counts), as of bpnet-lite's and ChromBPNet's models; a mapping with a key that
-    holds "profile"; or the logits alone.
+    ``output`` is (profile, counts), as from bpnet-lite's and ChromBPNet's models; a mapping with a key that
+    contains "profile"; or the logits alone.
     """
     head = _head(output, "profile", 0)
     flat = head.reshape(head.shape[0], -1)
@@ -193,8 +175,8 @@ def mean_normalised_profile(output: Any) -> Tensor:
 def profile_free_weights(output: Any) -> Tensor:
     """Return sum of softmax(z) z over the mean-normalised logits z of a profile, (n,), as bpnet-lite does.
 
-    The weights follow input and reference: what changes the profile's shape counts through them too. For
-    weights that are held see `HeldProfile`, the target "profile".
+    The reference has its own weights, so contributions through the weights count too. With the sequence's
+    weights for both, it is `HeldProfile`, the target "profile".
     """
     logits = mean_normalised_profile(output)
     return (logits.softmax(1) * logits).sum(1)
@@ -205,7 +187,7 @@ HEADS: Mapping[str, tuple[Callable[[Any], Tensor], Explained]] = {
     "profile": (mean_normalised_profile, HeldProfile()),
     "profile-free-weights": (profile_free_weights, Whole()),
 }
-"""Targets by name: what is traced with the model, and what is read off its values."""
+"""Heads by name: the function that is traced with the model, and the target of its values."""
 
 
 def _head(output: Any, name: str, place: int) -> Tensor:
@@ -213,48 +195,36 @@ def _head(output: Any, name: str, place: int) -> Tensor:
         found = [value for key, value in output.items() if name in str(key).lower()]
         if len(found) == 1:
             return _tensor(found[0], name)
-        raise InputError(
-            f"{len(found)} of the model's outputs have {name!r} in their names",
-            where="target",
-            remedy="give a callable that takes the output and returns the value to explain, (n,)",
-        )
+        raise wrong_target(f"{len(found)} of the model's outputs have {name!r} in their names")
     if isinstance(output, (tuple, list)):
         if len(output) == 2:
             return _tensor(output[place], name)
-        raise InputError(
-            f"the model returns {len(output)} outputs, not profile and counts",
-            where="target",
-            remedy="give a callable that takes the output and returns the value to explain, (n,)",
-        )
+        raise wrong_target(f"the model returns {len(output)} outputs, not profile and counts")
     return _tensor(output, name)
 
 
 def _tensor(output: Any, name: str) -> Tensor:
     if isinstance(output, Tensor):
         return output
-    raise InputError(
-        f"the {name} head is a {type(output).__name__}",
-        where="target",
-        remedy="give a callable that takes the output and returns the value to explain, (n,)",
-    )
+    raise wrong_target(f"the {name} head is a {type(output).__name__}")
 
 
 @dataclass(frozen=True)
 class Resolved:
-    """Targets that share one graph: what is traced with the model, and what is read off its values."""
+    """Targets that share one graph: the function traced with the model, and the targets of its values."""
 
     after: Callable[[Any], Tensor] | None
     """A function of the model's output, or of ``layer``'s; None for the output itself."""
     layer: str | None
     explained: tuple[Explained, ...]
     picks: bool = False
-    """Whether ``after`` only picks one of the model's outputs, so that this is still the model's own."""
+    """Whether ``after`` only picks one of the model's own outputs."""
     own: bool = False
-    """Whether ``after`` calls a function of the user's."""
+    """Whether ``after`` calls the user's function."""
 
 
 def resolve(model: object, targets: Sequence[Target]) -> Resolved:
-    """Return what to trace for targets, and how to read each off it.
+    """Return what to trace for targets, and how each is computed from it.
 
     Raises
     ------
@@ -280,10 +250,9 @@ def resolve(model: object, targets: Sequence[Target]) -> Resolved:
     traced = [head[0] if head else target for head, target in zip(heads, targets, strict=True)]
     shared = [function for function in traced if callable(function) and not isinstance(function, Layer)]
     if len(shared) < len(targets) or "profile" in targets:
-        raise InputError(
+        raise wrong_target(
             "these targets do not share one pass",
-            where="target",
-            remedy="ask together for tasks, or for functions of the output; for others one at a time",
+            "ask together for tasks, or for functions of the output; for others one at a time",
         )
     stacked = tuple(Column(task) for task in range(len(targets)))
     return Resolved(
@@ -294,16 +263,13 @@ def resolve(model: object, targets: Sequence[Target]) -> Resolved:
 def one_target(target: Any) -> Target:
     """Return a target, and refuse several."""
     if isinstance(target, (list, tuple)):
-        raise InputError(
-            f"there are {len(target)} targets",
-            where="target",
-            remedy="give one; several together are for genolift.deeplift",
-        )
+        remedy = "give one; several together are for genolift.deeplift"
+        raise wrong_target(f"there are {len(target)} targets", remedy)
     return target
 
 
 def _head_named(model: object, target: Target) -> tuple[Callable[[Any], Tensor], Explained] | None:
-    """Return a head by its name, which a task of the model's own of that name goes before."""
+    """Return a head by its name, unless the model has a task of that name."""
     if not isinstance(target, str) or target in task_names(model):
         return None
     return HEADS.get(target)
@@ -331,23 +297,18 @@ def task_number(model: object, target: Any, tasks: Sequence[str] = ()) -> int:
         with suppress(TypeError):
             return operator.index(target)  # numpy's whole numbers too
     if not isinstance(target, str):
-        raise InputError(
-            f"{type(target).__name__} {target!r} is no target",
-            where="target",
-            remedy="give a task's number or name, a head's name, or a function of the model's output",
+        raise wrong_target(
+            f"{type(target).__name__} {target!r} is not a target",
+            "give a task's number or name, a head's name, or a function of the model's output",
         )
     if target.strip().removeprefix("-").isdecimal():
         return int(target)
     names = list(tasks) or task_names(model)
     if target in names:
         return names.index(target)
-    raise InputError(
-        f"there is no target {target!r}",
-        where="target",
-        remedy=f"choose one of {', '.join([*names, *HEADS])}"
-        if names
-        else f"give its number, name the model's tasks, or choose a head: {', '.join(HEADS)}",
-    )
+    unnamed = f"give its number, name the model's tasks, or choose a head: {', '.join(HEADS)}"
+    known = f"choose one of {', '.join([*names, *HEADS])}"
+    raise wrong_target(f"there is no target {target!r}", known if names else unnamed)
 
 
 def task_names(model: object) -> list[str]:

@@ -1,9 +1,4 @@
-"""A target tried on what a model puts out once, before the model is captured, which may take minutes.
-
-Joins engine and targets. Prints nothing.
-"""
-
-from __future__ import annotations
+"""A target tried on one output of a model before the model is captured, which may take minutes."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -20,13 +15,14 @@ from genolift.engine.run.independence import check_rows_are_independent
 from genolift.engine.run.run import Runner
 from genolift.engine.torch_internals import tree_flatten, tree_unflatten
 from genolift.errors import InputError
+from genolift.targets.outputs import wrong_target
 from genolift.targets.targets import Resolved
 
 
 def trial_of(
     resolved: Resolved, rule: str, device: torch.device, dtype: torch.dtype
 ) -> Callable[[Any, Any], None]:
-    """Return what `capture` is to call with a trial's output, as ``resolved.after`` takes and returns it."""
+    """Return the check that `capture` calls with a trial's output, before and after ``resolved.after``."""
 
     def tried(given: Any, output: Any) -> None:
         (value,) = tensors_of(output)
@@ -38,18 +34,14 @@ def trial_of(
 
 
 def check_output(output: Tensor, explained: Sequence[Explained], rows: int) -> None:
-    """Raise `InputError` unless each target can be read off what a model puts out for so many rows."""
+    """Raise `InputError` unless each target can be computed from a model's output for so many rows."""
     if output.is_complex():
-        raise InputError(
-            "the target is a complex number",
-            where="target",
-            remedy="give a function of it that is real, such as lambda output: output.abs()[:, 0]",
-        )
+        real = "give a function of it that is real, such as lambda output: output.abs()[:, 0]"
+        raise wrong_target("the target is a complex number", real)
     if output.dim() == 0 or output.shape[0] != rows:
-        raise InputError(
+        raise wrong_target(
             f"the target has the shape {tuple(output.shape)} for {rows} rows",
-            where="target",
-            remedy="give an output or a function of it with the rows first",
+            "give an output or a function of it with the rows first",
         )
     for target in explained:
         target.of(output)
@@ -72,20 +64,20 @@ def check_layer(value: Tensor, rows_first: bool, layer: str | None) -> None:
 def check_function(
     function: Callable[[Any], Tensor], given: Any, rule: str, device: torch.device, dtype: torch.dtype
 ) -> None:
-    """Do with a user's function alone what is to be done with the model that it is a function of.
+    """Capture and check a user's function alone, before the model that it is applied to.
 
     Parameters
     ----------
     given
-        What the model, or a layer of it, puts out for some rows. Where that holds anything but tensors of
-        real numbers with the rows first, nothing is done: what is wrong is seen with the model.
+        The output of the model, or of a layer, for some rows. If it has anything but tensors of real numbers
+        with the rows first, nothing is done: mistakes are then found with the model.
     rule, device, dtype
         As the model is to be explained.
 
     Raises
     ------
     InputError
-        If the function cannot be traced, mixes rows, or holds an operation that no exact rule is known for.
+        If the function cannot be traced, mixes rows, or has an operation without an exact rule.
     """
     leaves, structure = tree_flatten(given)
     if not leaves or not all(_is_of_rows(leaf, leaves[0]) for leaf in leaves):
@@ -111,7 +103,7 @@ def _is_of_rows(leaf: Any, first: Any) -> bool:
 
 
 class _OfOneTensor(nn.Module):
-    """A function of several tensors in some structure as one of their values side by side, (row, value)."""
+    """A function of a structure of tensors, as a function of their values side by side, (row, value)."""
 
     def __init__(
         self, function: Callable[[Any], Tensor], structure: Any, shapes: Sequence[Sequence[int]]

@@ -1,4 +1,4 @@
-"""A model's outputs held against those that its author's own framework gave."""
+"""A model's outputs compared with those of its author's own framework."""
 
 from genolift.models.expected.comparison import check_expected, load_model
 

@@ -1,6 +1,4 @@
-"""The outputs that a model's author got: a .npz file's arrays or a table, by the model's outputs."""
-
-from __future__ import annotations
+"""The outputs that a model's author got, from a .npz file or a table, for each of the model's outputs."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +21,7 @@ _WHERE = "model.expect.outputs"
 
 @dataclass(frozen=True)
 class Answer:
-    """An output of the author's: what its array is called, and its values by sequence, float64 (row, ...)."""
+    """One of the author's outputs: the name of its array, and its values by sequence, float64 (row, ...)."""
 
     name: str
     values: NDArray[np.float64]
@@ -31,22 +29,22 @@ class Answer:
 
 @dataclass(frozen=True)
 class OutputShape:
-    """An output of the model: its names, the first of which messages use, and its shape without the rows."""
+    """An output of the model: its names (messages use the first), and its shape without the rows."""
 
     names: tuple[str, ...]
     shape: tuple[int, ...]
 
     @property
     def called(self) -> str:
-        """What the output is called in messages, with a blank before it; empty where the model has one."""
+        """The output's name for messages, after a blank; empty if the model has only one."""
         return f" {self.names[0]}" if self.names else ""
 
 
 def outputs_of(output: Any, prefix: tuple[str, ...] = ("",)) -> Iterator[tuple[tuple[str, ...], Tensor]]:
-    """Yield each tensor that a model returns, in order, with the names that it goes by."""
+    """Yield each tensor that a model returns, in order, with all its names."""
     named: list[tuple[tuple[str, ...], Any]]
     fields = getattr(output, "_fields", None)
-    if fields is not None and isinstance(output, tuple):  # whose values have a name and a number each
+    if fields is not None and isinstance(output, tuple):  # a named tuple's values have a name and a number
         named = [((name, str(number)), output[number]) for number, name in enumerate(fields)]
     else:
         named = [((name,), value) for name, value in outputs_by_name(output).items()]
@@ -68,19 +66,19 @@ def read_answers(
     path
         A .npz file, or a table with a column ``id``.
     given
-        The inputs that the outputs are of.
+        The inputs to which the outputs belong.
     shapes
         The model's outputs.
     tasks
-        The names of the columns of the one output; empty where the model has none.
+        The names of a single output's columns; empty if the model has none.
     shared
-        Whether the file is that of the inputs.
+        Whether the inputs are in the same file.
 
     Raises
     ------
     InputError
-        If the file is missing or damaged, lacks an output or has one more, has another number of sequences,
-        or a value is no finite number.
+        If the file is missing or damaged, lacks an output or has a surplus one, has another number of
+        sequences, or a value is not a finite number.
     """
     if shared and given.arrays:
         return _of_arrays(given.arrays, given, shapes, f"{_WHERE}: {path}", shared=True)
@@ -134,7 +132,9 @@ def _of_arrays(
 def _answer(name: str, values: NDArray[Any], given: Given, output: OutputShape, where: str) -> Answer:
     place, n = f"{where}, {name}", len(given.with_n)
     if values.dtype.kind not in "biuf" or not values.ndim:
-        raise InputError("holds no numbers by sequence", where=place, remedy="save it as float32, (n, ...)")
+        raise InputError(
+            "does not have numbers for each sequence", where=place, remedy="save it as float32, (n, ...)"
+        )
     if len(values) != n:
         raise InputError(
             f"has {len(values)} rows, the inputs have {n} sequences",
@@ -147,7 +147,7 @@ def _answer(name: str, values: NDArray[Any], given: Given, output: OutputShape, 
         raise InputError(
             f"has the shape {its}, the model's output{output.called} {own}",
             where=place,
-            remedy="give what the author's model returns, as it is; check that the model's file is of it",
+            remedy="give exactly what the author's model returns; check that the file is the same model",
         )
     numbers = values.astype(np.float64).reshape(n, *output.shape)
     _check_finite(numbers, given, place)
@@ -160,7 +160,7 @@ def _check_finite(values: NDArray[np.float64], given: Given, where: str) -> None
         raise InputError(
             f"holds NaN or infinity, on {given.called(int(bad.argmax()))}",
             where=where,
-            remedy="leave that sequence out of both files, or write the outputs anew",
+            remedy="leave that sequence out of both files, or write the outputs again",
         )
 
 
@@ -196,7 +196,7 @@ def _of_table(path: str, given: Given, shapes: Sequence[OutputShape], tasks: Seq
 def _places(
     columns: Sequence[str], shapes: Sequence[OutputShape], tasks: Sequence[str], where: str
 ) -> list[list[int]]:
-    """Return which columns of a table are the values of each output, in order."""
+    """Return for each output the columns of a table with its values, in order."""
     sizes = [int(np.prod(output.shape, dtype=np.int64)) for output in shapes]
     if len(shapes) == 1 and len(columns) == sizes[0]:
         if set(columns) == set(tasks):

@@ -1,6 +1,4 @@
-"""What a model takes, in its author's layout: axes and letters of the DNA, and its further inputs by name."""
-
-from __future__ import annotations
+"""A model's inputs in its author's layout: axes and letters of the DNA, and further inputs by name."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,21 +16,21 @@ _ROUNDING = 1e-5
 
 @dataclass(frozen=True)
 class Arguments:
-    """What a model takes."""
+    """The inputs of a model."""
 
     axes: tuple[str, ...]
-    """Of one input in the author's layout: "bases" (with extra channels behind them), "length" and "1"."""
+    """Of the DNA in the author's layout: "bases" (followed by extra channels), "length" and "1"."""
     letters: str
     """The letter of each of its channels, A C G T and perhaps N."""
     extra_channels: int
     length: int | None
     """In bases; None for any."""
     dna: str
-    """What the model calls its first input; empty where it has no name for it."""
+    """The model's name for its first input; empty if there is none."""
     further: tuple[str, ...]
     """Its other inputs by name, in order, without the extra channels."""
     needed: int
-    """How many of those cannot be left out."""
+    """How many of those are required."""
 
     @property
     def shapes(self) -> str:
@@ -53,7 +51,7 @@ class Arguments:
         return len(shape) == 2 and shape[0] == len(BASES) and self.length in (None, shape[1])
 
     def fits(self, shape: Sequence[int]) -> bool:
-        """Whether an array of inputs may have a shape, which is without the row's axis."""
+        """Whether an array of inputs may have this shape, given without the row's axis."""
         return self._is_own(shape) or self._is_plain(shape)
 
     def bases_of(self, values: Tensor, where: str) -> tuple[Tensor, Tensor | None]:
@@ -62,14 +60,13 @@ class Arguments:
         Parameters
         ----------
         values
-            In the author's layout, with the alphabet's letters in its order; or (row, 4, position), A C G T,
-            where that is another.
+            In the author's layout, with the alphabet's letters in its order; or (row, 4, position), A C G T.
 
         Raises
         ------
         InputError
-            If they have neither shape, could be read in two ways, or the channel of N is not one where no
-            base is.
+            If they have neither shape, could be read in two ways, or the N channel is not 1 where there is no
+            base.
         """
         shape = tuple(values.shape[1:])
         own = self._is_own(shape)
@@ -99,16 +96,16 @@ class Arguments:
             wrong = ((1 - acgt.sum(1) - unknown).abs() > _ROUNDING).any(1)
             if bool(wrong.any()):
                 raise InputError(
-                    f"has an N channel that is not one where no base is, in row {int(wrong.int().argmax())}",
+                    f"has an N channel that is not 1 at an empty position of row {int(wrong.int().argmax())}",
                     where=where,
-                    remedy="check model.alphabet; if the fifth channel is none of N, give it as one of "
+                    remedy="check model.alphabet; if the fifth channel is not N, give it as one of "
                     "extra_channels",
                 )
         return acgt, channels
 
 
 def arguments_of(model: Model, spec: ModelSpec) -> Arguments:
-    """Return what a model takes, as `genolift.models.load_model` gives it."""
+    """Return the inputs of a model from `genolift.models.load_model`."""
     laid = model if isinstance(model, Laid) else None
     own = laid.model if laid is not None else model
     names, needed = argument_names(own)

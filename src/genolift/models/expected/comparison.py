@@ -1,10 +1,8 @@
-"""Whether a model gives the outputs that its author's own framework gave. Joins models with the user's files.
+"""Whether a model gives the same outputs as its author's own framework.
 
-The sum of contributions checks a model against itself alone: one that is read wrongly is explained wrongly,
-and only outputs from elsewhere show it.
+The sum of contributions only checks a model against itself: if the model was read wrongly, only outputs from
+elsewhere show it.
 """
-
-from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -35,8 +33,9 @@ _NOTHING_HELD = Extras()
 
 
 def load_model(spec: str | Path | Mapping[str, Any] | ModelSpec) -> Model:
-    """Return the model of a path or of a config's ``model:`` section, in evaluation mode, on the CPU; where
-    that has ``expect``, held against its author's outputs.
+    """Return the model of a path or of a config's ``model:`` section, in evaluation mode, on the CPU.
+
+    If the section has ``expect``, the model is compared with its author's outputs.
 
     Parameters
     ----------
@@ -56,18 +55,18 @@ def load_model(spec: str | Path | Mapping[str, Any] | ModelSpec) -> Model:
 
 @own_state()
 def check_expected(model: Model, spec: ModelSpec, held: Extras = _NOTHING_HELD) -> Agreement | None:
-    """Compare a model's outputs with those of its author; None where ``spec`` names none.
+    """Compare a model's outputs with those of its author; return None if ``spec`` names none.
 
     A copy is run on the CPU, in float32, on the sequences that the user gives.
 
     Parameters
     ----------
     model
-        As `genolift.models.load_model` gives it.
+        From `genolift.models.load_model`.
     spec
         What the model was loaded from, with ``expect``.
     held
-        What the analysis gives it beside the bases, where the user's file does not.
+        The analysis's extra inputs, used if the user's file has none.
 
     Raises
     ------
@@ -109,9 +108,7 @@ def _outputs(trial: TrialModel, given: Given) -> list[Named]:
     parts: list[list[tuple[tuple[str, ...], Tensor]]] = []
     for start in range(0, n, step):
         rows = tuple(tensor[start : start + step] for tensor in given.inputs)
-        output = trial.output(
-            *rows, remedy=lambda: "give inputs that the author's model takes, and all of them"
-        )
+        output = trial.output(*rows, remedy=lambda: "give all the inputs of the author's model")
         named = list(outputs_of(output))
         parts.append([(names, values) for names, values in named if values.shape[:1] == rows[0].shape[:1]])
         if named and not parts[-1]:
@@ -158,7 +155,7 @@ def _disagreement(
 
 
 def _mend(place: int, ours: Sequence[Named], theirs: Sequence[Answer], given: Given, tolerance: float) -> str:
-    """Return what would make the outputs agree, where something simple does."""
+    """Return a simple change that makes the outputs agree, if there is one."""
     values, answer = ours[place][1], theirs[place]
 
     def agrees(found: NDArray[np.float64], rows: Any = slice(None)) -> bool:
@@ -206,4 +203,4 @@ _ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "softmax": lambda values: values.softmax(1) if values.dim() > 1 else values,
     "exponential": torch.exp,
 }
-"""What stands last in a model, which authors often leave out of what they save."""
+"""Last operations of a model, which authors often leave out when they save it."""

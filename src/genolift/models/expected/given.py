@@ -1,11 +1,7 @@
-"""The inputs that a user gives with a model's right outputs: a .npz file's arrays, or the records of a FASTA.
-
-Joins files with what a model takes. Runs nothing.
-"""
-
-from __future__ import annotations
+"""The inputs that go with a model's correct outputs: a .npz file's arrays, or the records of a FASTA."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +13,7 @@ from torch import Tensor
 
 from genolift.data.alphabet import N_CODE, onehot_of_codes
 from genolift.data.extra_inputs import HeldInputs
-from genolift.data.fasta import codes_of_letters, read_fasta
+from genolift.data.fasta import read_codes
 from genolift.data.stored_sequences import Sequences
 from genolift.data.stored_tensors import as_tensors
 from genolift.errors import InputError
@@ -27,7 +23,7 @@ from genolift.settings.extra_inputs import ExtraChannel, Extras
 
 ARRAY_OF_OUTPUT = re.compile(r"y_?\d*|outputs?|y_true|y_pred|predictions?")
 NO_ARRAYS_OF_ROWS = ("n", "extra_names", "id")
-"""Of a .npz file, what may stand beside inputs and outputs; ``id`` has the sequences' names."""
+"""Other arrays that a .npz file may have; ``id`` has the sequences' names."""
 _NUMBERED = re.compile(r"arr_(\d+)")
 _CHANNELS = ("x_channels", "x_extra_channels", "channels", "extra_channels")
 _BYTES_OF_BASE = 16
@@ -35,26 +31,26 @@ _BYTES_OF_BASE = 16
 
 @dataclass(frozen=True)
 class Given:
-    """Some inputs of a model, as `genolift.models.load_model` gives it."""
+    """Some inputs of a model from `genolift.models.load_model`."""
 
     inputs: tuple[Tensor, ...]
-    """The bases, float (row, 4, position), then the extra channels where there are some, then the others."""
+    """The bases, float (row, 4, position), then the extra channels, if there are any, then the others."""
     ids: list[str] | None
-    """What the sequences are called; None where they have only numbers."""
+    """The sequences' names; None if they have only numbers."""
     with_n: NDArray[np.bool_]
     """Whether a sequence has an N, (row,)."""
     arrays: Mapping[str, NDArray[Any]]
-    """Of the .npz file; empty for a FASTA."""
+    """The arrays of the .npz file; empty for a FASTA."""
     taken: frozenset[str]
-    """The names of those that are inputs."""
+    """The names of the arrays that are inputs."""
 
     def called(self, row: int) -> str:
-        """Return what messages call a sequence."""
+        """Return a sequence's name for messages."""
         return f"sequence {row} (from 0)" if self.ids is None else f"sequence {self.ids[row]}"
 
 
 def read_given(path: str, arguments: Arguments, held: Extras, *, rna: bool, shared: bool) -> Given:
-    """Return the inputs that a file holds.
+    """Return the inputs in a file.
 
     Parameters
     ----------
@@ -63,8 +59,8 @@ def read_given(path: str, arguments: Arguments, held: Extras, *, rna: bool, shar
     arguments
         What the model takes.
     held
-        What the analysis gives it beside the bases, for what the file does not hold: constants, and tables
-        where the sequences have ids.
+        The analysis's extra inputs, used for those that are not in the file: constants, and tables if the
+        sequences have ids.
     rna
         Read U as T, in a FASTA.
     shared
@@ -86,9 +82,7 @@ def _of_fasta(path: str, arguments: Arguments, held: Extras, where: str, rna: bo
     ids: list[str] = []
     codes: list[NDArray[np.uint8]] = []
     try:
-        for record in read_fasta(path, kept_per_base=_BYTES_OF_BASE):
-            place = f"{path}, record {record.number + 1} {record.name!r} (line {record.line})"
-            one = codes_of_letters(record.letters, where=place, rna=rna)
+        for record, one, place in read_codes(path, Counter(), rna=rna, kept_per_base=_BYTES_OF_BASE):
             wanted = arguments.length or (len(codes[0]) if codes else len(one))
             if len(one) != wanted or not wanted:
                 takes = "the model takes" if arguments.length else "the first has"
@@ -144,7 +138,7 @@ def _of_arrays(
 
 
 def _dna(arrays: Mapping[str, NDArray[Any]], arguments: Arguments, where: str) -> str:
-    """Return the name of the array of DNA: what it is usually called, or the one that is shaped like it."""
+    """Return the name of the array of DNA: the usual name, or the only array with such a shape."""
     for name in ("dna", f"x_{arguments.dna}", arguments.dna, "arr_0"):
         if name in arrays:
             return name
@@ -188,7 +182,7 @@ def _beside(
     held: Extras,
     where: str,
 ) -> dict[str, Tensor]:
-    """Return what the model takes beside the bases, by the names of the arrays, in order."""
+    """Return the model's other inputs by the names of their arrays, in order."""
     found: dict[str, Tensor] = {}
     own = _FromAnalysis(held, bases, ids, where)
     if arguments.extra_channels:
@@ -224,7 +218,7 @@ def _beside(
 def _by_name(
     arrays: Mapping[str, NDArray[Any]], arguments: Arguments, held: int
 ) -> Sequence[tuple[int, str]]:
-    """Return which further input each array is: by the model's name for it, by its number, or as the one."""
+    """Return which further input each array is: by the model's name for it, by number, or the only one."""
     found = []
     for place, name in enumerate(arguments.further):
         for spelled in (f"x_{name}", name):
@@ -240,7 +234,7 @@ def _by_name(
 
 
 class _FromAnalysis:
-    """What the analysis itself gives a model beside the bases, for sequences that bring none of it."""
+    """The analysis's own extra inputs, for sequences whose file has none."""
 
     def __init__(self, held: Extras, bases: Tensor, ids: list[str] | None, where: str) -> None:
         self.held, self.where = held, where
@@ -285,11 +279,11 @@ class _FromAnalysis:
 
 
 def _numbers(arrays: Mapping[str, NDArray[Any]], name: str, where: str) -> Tensor:
-    """Return an array as a model takes it: whole numbers as they are, others as float32."""
+    """Return an array for a model: whole numbers as they are, others as float32."""
     values, place = arrays[name], f"{where}, {name}"
     if values.dtype.kind in "US" or not values.ndim:
         raise InputError(
-            "holds no numbers by sequence", where=place, remedy="give an array of numbers, (n, ...)"
+            "does not have numbers for each sequence", where=place, remedy="give numbers, (n, ...)"
         )
     wanted = {"u": np.int64, "f": np.float32}.get(values.dtype.kind, values.dtype.newbyteorder("="))
     with np.errstate(over="ignore"):
@@ -299,6 +293,6 @@ def _numbers(arrays: Mapping[str, NDArray[Any]], name: str, where: str) -> Tenso
         raise InputError(
             f"holds NaN or infinity, in row {int((~finite).int().argmax())}",
             where=place,
-            remedy="write the inputs anew",
+            remedy="write the inputs again",
         )
     return numbers

@@ -1,12 +1,10 @@
-"""An exported program's JSON, checked to hold nothing that torch would run when it reads it. Reads no file.
+"""An exported program's JSON, checked so that torch runs nothing from it when it reads it.
 
-torch.export.load trusts what it reads. Of the JSON it evaluates symbolic sizes as Python (by sympy), writes
-names, paths and guards into Python source that it runs, imports what a tree of arguments names, and takes
-any attribute of torch for an operation. So only a known form of each is let pass, and what a program does
-not need is left out. `checked` returns what may be read; anything else is `UnsafeError`.
+torch.export.load trusts what it reads. It evaluates symbolic sizes in the JSON as Python (through sympy),
+writes names, paths and guards into Python source that it runs, imports what a tree of arguments names, and
+accepts any attribute of torch as an operation. So only a known form of each is accepted, and what a program
+does not need is left out. `checked` returns what is safe to read; anything else raises `UnsafeError`.
 """
-
-from __future__ import annotations
 
 import ast
 import json
@@ -43,23 +41,23 @@ _RECURRENT = re.compile(r"torch\.ops\.(?:aten\.(lstm|gru|rnn_tanh|rnn_relu)\.inp
 _WITH_FILES_OR_MEMORY = re.compile(
     r"from_file|_print|record_stream|_?pin_memory|(_?unsafe_)?set(_data)?_?|_?resize\w*|_cufft\w+|_test_\w+"
 )
-"""Operations of ATen that read or write a file, print, or put a tensor on memory that is not its own."""
+"""ATen operations that read or write a file, print, or give a tensor memory that is not its own."""
 
 _ASSERTIONS = ("_assert_scalar", "_assert_async", "_assert_tensor_metadata")
-"""Operations of a text, that torch writes for what it found of sizes."""
+"""Operations with a text, which torch writes for what it found out about sizes."""
 
 
 class UnsafeError(Exception):
-    """What of a program could run code when it is read."""
+    """A part of a program that could run code when it is read."""
 
 
 def checked(program: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a program's JSON with what a model needs of it, on the CPU.
+    """Return the parts of a program's JSON that a model needs, on the CPU.
 
     Raises
     ------
     UnsafeError
-        If it holds anything that is not known to run no code.
+        If anything in it is not known to be safe.
     """
     module = program["graph_module"]
     root = next(entry for entry in module["module_call_graph"] if entry["fqn"] == "")
@@ -68,19 +66,19 @@ def checked(program: Mapping[str, Any]) -> dict[str, Any]:
         **_checked(program, ("range_constraints", "schema_version", "opset_version")),
         "graph_module": {
             **_checked(module, ("graph", "signature")),
-            # What is told of submodules is for taking a program apart again.
+            # Entries for submodules are only for taking a program apart again.
             "module_call_graph": [{"fqn": "", "signature": _walked(root["signature"])}],
             "metadata": {},
             "treespec_namedtuple_fields": {},
         },
         "verifiers": [name for name in program.get("verifiers", []) if name in ("ATEN", "TRAINING")],
         "torch_version": str(program.get("torch_version", "")),
-        "guards_code": [],  # Python, that torch runs to check inputs
+        "guards_code": [],  # Python that torch runs to check inputs
     }
 
 
 def checked_payload(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is told of a stored tensor: its layout, on the CPU.
+    """Return the layout of a stored tensor, on the CPU.
 
     Raises
     ------
@@ -102,7 +100,7 @@ def check_path(path: object) -> str:
     Raises
     ------
     UnsafeError
-        If it could be anything but a path.
+        If it could be anything else.
     """
     if not isinstance(path, str) or not _PATH.fullmatch(path):
         raise UnsafeError(f"a parameter is called {str(path)[:60]!r}")
@@ -164,7 +162,7 @@ def _is_operation(target: str) -> bool:
 
 
 def _is_of_core(operation: Any, full: str) -> bool:
-    """Whether an operation is core ATen, or one that torch takes apart into it."""
+    """Whether an operation is core ATen, or one that torch decomposes into it."""
     return (
         torch.Tag.core in operation.tags
         or operation in torch.export.default_decompositions()
@@ -182,9 +180,9 @@ def _dispatched() -> set[str]:
 
 
 def _size(value: Any) -> str:
-    """Return a symbolic size, checked to be arithmetic on symbols and numbers alone.
+    """Return a symbolic size after checking that it is arithmetic on symbols and numbers.
 
-    torch writes it as sympy does: "Mul(Integer(2), Symbol('s77', positive=True, integer=True))", or "2*s77".
+    torch writes it like sympy: "Mul(Integer(2), Symbol('s77', positive=True, integer=True))", or "2*s77".
     """
     if not isinstance(value, str) or len(value) > _LONGEST_SIZE:
         raise UnsafeError("a size is not text")
@@ -220,7 +218,7 @@ def _is_size(tree: ast.expr) -> bool:
 def _is_call_of_size(function: str, call: ast.Call) -> bool:
     given = call.args[0] if len(call.args) == 1 else None
     text = given.value if isinstance(given, ast.Constant) and isinstance(given.value, str) else None
-    if function in ("Symbol", "Float") and text is not None:  # no other text is let pass: sympy evaluates it
+    if function in ("Symbol", "Float") and text is not None:  # other texts are refused: sympy evaluates them
         known = _SYMBOL if function == "Symbol" else _FLOAT
         named = all(
             isinstance(each.value, ast.Constant) and type(each.value.value) in (bool, int)
@@ -241,12 +239,12 @@ def _ranges(value: Any) -> dict[str, Any]:
 
 
 def _by_name(value: Any) -> dict[str, Any]:
-    """Return what is told of each value, whatever it is called."""
+    """Return the entries of values by name."""
     return {_name(name): _walked(each) for name, each in value.items()}
 
 
 def _metadata(value: Any) -> dict[str, str]:
-    """Return what tells of an operation its line of code and its layer: text that is shown."""
+    """Return an operation's line of code and its layer, text that is only shown."""
     return {
         key: value[key]
         for key in ("stack_trace", "nn_module_stack")
@@ -287,7 +285,7 @@ def _check_signature(signature: Mapping[str, Any]) -> None:
     for tree, names in ((signature["in_spec"], _NAME), (signature["out_spec"], _PATH)):
         version, root = json.loads(tree)
         if version != 1:
-            raise UnsafeError("its arguments are told in another way")
+            raise UnsafeError("its arguments are described in an unknown version")
         _check_tree(root, names)
 
 

@@ -1,11 +1,9 @@
 """Exported programs (.pt2), read without running code.
 
-torch.export.load unpickles sample inputs, custom objects, tensors of unusual types and, of older files, all
-weights, each in the end with ``weights_only=False``. So it is not given a user's file: what is plain of one,
-its raw tensors and its checked JSON (`program_check`), is written to a new archive in memory, which it reads.
+torch.export.load unpickles sample inputs, custom objects, tensors of unusual types and, in older files, all
+weights, in the end with ``weights_only=False``. So it never reads a user's file: the plain parts of the file,
+raw tensors and checked JSON (`program_check`), are written to a new archive in memory, which it reads.
 """
-
-from __future__ import annotations
 
 import io
 import json
@@ -33,7 +31,7 @@ from genolift.models.protocols import archive_in_protocol_2
 from genolift.models.training_mode import remedy_of, trains
 
 DESCRIPTION = "genolift.json"
-"""The extra file in which `genolift export` says what a program does not: its tasks and its origin."""
+"""The extra file in which `genolift export` writes what a program lacks: its tasks and its origin."""
 _OLD = {"program": "serialized_exported_program.json", "weights": "serialized_state_dict.pt"}
 _OLD_CONSTANTS = "serialized_constants.pt"
 
@@ -46,17 +44,17 @@ def exported_program(path: Path, form: Form, trust: bool) -> ExportedProgram:
     form
         What the file is.
     trust
-        Read also what can run code.
+        Also read what can run code.
 
     Raises
     ------
     InputError
-        If it could run code when read, or cannot be read, or takes a fixed number of rows.
+        If it could run code when read, cannot be read, or takes a fixed number of rows.
     """
     where = f"model.path: {path}"
     if form is Form.COMPILED:
         raise InputError(
-            "is compiled for a machine (AOTInductor), so that its operations are not told",
+            "is compiled for a machine (AOTInductor), so its operations are not known",
             where=where,
             remedy="write the exported program itself, with torch.export.save or genolift export",
         )
@@ -89,20 +87,20 @@ def _read_as_it_is(path: Path, where: str) -> ExportedProgram:
 
 def _unreadable(error: Exception, where: str) -> InputError:
     return InputError(
-        f"is no exported program that torch {torch.__version__} reads ({type(error).__name__})",
+        f"is not an exported program that torch {torch.__version__} reads ({type(error).__name__})",
         where=where,
         remedy="save it again with torch.export.save",
     )
 
 
 def _read(archive: io.BytesIO) -> ExportedProgram:
-    with _silence():
+    with silenced():
         return torch.export.load(archive)
 
 
 @contextmanager
-def _silence() -> Iterator[None]:
-    """Keep torch from printing the whole of an error beside the one line that is raised."""
+def silenced() -> Iterator[None]:
+    """Keep torch from logging a whole traceback in addition to the one line that is raised."""
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:
@@ -114,7 +112,7 @@ def _silence() -> Iterator[None]:
 
 
 def _plain_copy(path: Path) -> tuple[Mapping[str, Any], io.BytesIO]:
-    """Return what a file says of its model, and an archive of what of it is plain."""
+    """Return what a file says about its model, and an archive of its plain parts."""
     copied = io.BytesIO()
     with opened_archive(path, "model.path") as archive:
         names = archive.namelist()
@@ -170,11 +168,11 @@ def _copy_old(archive: zipfile.ZipFile, writer: PT2ArchiveWriter) -> None:
 
 def _write_program(program: Mapping[str, Any], writer: PT2ArchiveWriter) -> None:
     writer.write_string("models/model.json", json.dumps(checked(program)))
-    writer.write_bytes("data/sample_inputs/model.pt", b"")  # only shown
+    writer.write_bytes("data/sample_inputs/model.pt", b"")  # not needed
 
 
 def _saved_again(pickled: bytes) -> bytes:
-    """Return tensors as torch.save writes them, read with nothing but tensors allowed."""
+    """Return tensors as torch.save writes them, after reading them with only tensors allowed."""
     if not pickled:
         return pickled
     try:
@@ -191,17 +189,19 @@ def _saved_again(pickled: bytes) -> bytes:
 
 
 def _check_values(program: ExportedProgram, where: str) -> None:
-    """Raise where a parameter, buffer or constant has no value, which torch finds when the program is run."""
+    """Raise if a parameter, buffer or constant has no value; torch would only notice when running it."""
     for spec in program.graph_signature.input_specs:
         kept = spec.kind in (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR)
         if kept and spec.target not in program.state_dict and spec.target not in program.constants:
             raise InputError(
-                f"lacks the values of {spec.target!r}", where=where, remedy="copy it again, or export it anew"
+                f"lacks the values of {spec.target!r}",
+                where=where,
+                remedy="copy it again, or export it again",
             )
 
 
 def _check_mode(program: ExportedProgram, where: str) -> None:
-    """Raise where a program does what its model does in training alone."""
+    """Raise if a program was exported in training mode."""
     for node in program.graph.nodes:
         schema = schema_of(node.target)
         if schema is None:
@@ -241,7 +241,7 @@ def _check_rows(program: ExportedProgram, where: str) -> None:
 
 
 def _described(program: ExportedProgram, said: Mapping[str, Any]) -> ExportedProgram:
-    """Return a program that has as attributes what `genolift export` wrote of it."""
+    """Return a program with what `genolift export` wrote about it as attributes."""
     tasks, length, channels = (said.get(key) for key in ("tasks", "input_length", "extra_channels"))
     if isinstance(tasks, list) and all(isinstance(task, str) for task in tasks):
         program.tasks = tasks  # type: ignore[attr-defined]
