@@ -215,7 +215,7 @@ def test_a_track_of_another_genome_is_refused() -> None:
         "t.bw: has no chromosome 'chr2', but chr1; give a bigWig with chr2, or leave its windows out"
     )
     assert message(spec, stored("a")).startswith(
-        "t.bw: the sequences are no windows on a genome, and have no places in a bigWig; take windows with"
+        "t.bw: the sequences are not windows on a genome, so they have no coordinates in a bigWig; take "
     )
     write_track("t.bw", {"2": 20, "1": 30})
     assert "but 2, 1; it calls it '2': use the same names in both" in message(spec)

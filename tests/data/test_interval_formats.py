@@ -215,7 +215,7 @@ REFUSED = {
         ":6: has 3 columns; this is the table of MACS",
     ),
     "quoted": (tabs('"1" "chr1" 101 200'), ":1: has text in quotes, as R's write.table does"),
-    "an unknown header": (tabs("chromosome from to"), ":1: is no interval, since column 2 is 'from'"),
+    "an unknown header": (tabs("chromosome from to"), ":1: is not an interval: column 2 is 'from'"),
     "FASTA": (">chr1\nACGT\n", ":1: is FASTA, not intervals; give it as sequences.fasta"),
 }
 AMBIGUOUS = [name for name in REFUSED if "offset" in name or name.startswith(("one row", "MACS w"))]
@@ -290,7 +290,7 @@ def test_the_command_that_a_refusal_gives_makes_the_right_bed(
     with pytest.raises(InputError) as caught:
         read(path)
     assert words in str(caught.value)
-    command = re.search(r"make BED of it: (.*?\.bed'?)( \(|$)", str(caught.value))
+    command = re.search(r"convert it to BED: (.*?\.bed'?)( \(|$)", str(caught.value))
     assert command is not None
     subprocess.run(["bash", "-c", f"set -o pipefail; {command[1]}"], cwd=tmp_path, check=True)
     assert read(tmp_path / f"{path.name}.bed") == expected
@@ -300,10 +300,10 @@ def test_the_genes_of_a_gtf_alone_are_taken_as_the_refusal_says(tmp_path: Path) 
     path = tmp_path / "a.gtf"
     path.write_text(GTF)
     with pytest.raises(
-        InputError, match=re.escape('(of genes alone: $3 == "gene" in place of !/^#/)')
+        InputError, match=re.escape('(for genes only: $3 == "gene" instead of !/^#/)')
     ) as caught:
         read(path)
-    command = re.search(r"make BED of it: (.*?\.bed)", str(caught.value))
+    command = re.search(r"convert it to BED: (.*?\.bed)", str(caught.value))
     assert command is not None
     subprocess.run(["bash", "-c", command[1].replace("!/^#/", '$3 == "gene"')], cwd=tmp_path, check=True)
     assert read(tmp_path / "a.gtf.bed") == [("chr1", 150, "", "+")]

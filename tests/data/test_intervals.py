@@ -68,7 +68,7 @@ PEAK = "chr1\t100\t200\tp\t0\t.\t5\t-1\t-1\t"
         ("chr1,5,9\n", ":1: has 1 column where BED has at least 3"),
         ("chr1\t5\t9\tp\n#\nchr1\t5\t9\n", ":3: has 3 columns, line 1 has 4"),
         ("chr1\t5\t9\n\nchr1\t5\t9\tp\n", ":3: has 4 columns, line 1 has 3"),
-        ("chrom\tstart\tend\n", ":1: is no interval, since column 2 is 'start'; if it is a header"),
+        ("chrom\tstart\tend\n", ":1: is not an interval: column 2 is 'start'; if it is a header"),
         ("chr1\t5\t9.0\n", ":1: the end '9.0' is not a whole number"),
         ("chr1\t1e3\t2000\n", ":1: the start '1e3' is not a whole number"),
         ("chr1\t1_0\t2000\n", ":1: the start '1_0' is not a whole number"),

@@ -17,7 +17,7 @@ from run_steps import source_of
 
 from genolift import __version__
 from genolift.data.alphabet import decode_letters
-from genolift.data.stored_sequences import COLUMNS, read_sequence_table, read_sequences
+from genolift.data.stored_sequences import SEQUENCES, read_sequence_table, read_sequences
 from genolift.errors import InputError
 from genolift.steps.encode import EncodeSummary, encode, trial_sequences
 
@@ -399,7 +399,7 @@ def test_the_table_has_the_same_types_for_fasta_and_for_windows(step: Step) -> N
     step.run(bed="1\t8\t9\n", genome=GENOME.replace(">chr", ">"), length=6)
     assert step.rows()["chrom"].tolist() == ["1"]
     for rows in (of_fasta, step.rows()):
-        assert list(rows.columns) == list(COLUMNS)
+        assert list(rows.columns) == list(SEQUENCES.columns)
         types = rows.dtypes.astype(str)
         assert types[["key", "start", "end", "length", "gc", "n_count", "kept"]].tolist() == [
             *("int64", "Int64", "Int64", "int64", "float64", "Int64", "bool")
@@ -409,24 +409,27 @@ def test_the_table_has_the_same_types_for_fasta_and_for_windows(step: Step) -> N
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("key\tid\n0\ta\n", "its columns are not key id chrom"),
-        ("", "is no table of sequences"),
-        ("\t".join(COLUMNS) + "\n0\ta\t\t\t\t.\t4\t0.5\t0\tyes\t\n", "neither true nor false"),
-        ("\t".join(COLUMNS) + "\nx\ta\t\t\t\t.\t4\t0.5\t0\ttrue\t\n", "is no table of sequences"),
-        ("\t".join(COLUMNS) + "\n" + "0\ta\t\t\t\t.\t4\t0.5\t0\ttrue\t\n" * 2, "a key occurs twice"),
+        ("key\tid\n0\ta\n", "it has no column 'chrom'"),
+        ("", "is not the sequences.tsv"),
+        ("\t".join(SEQUENCES.columns) + "\n0\ta\t\t\t\t.\t4\t0.5\t0\tyes\t\n", "neither true nor false"),
+        ("\t".join(SEQUENCES.columns) + "\nx\ta\t\t\t\t.\t4\t0.5\t0\ttrue\t\n", "is not the sequences.tsv"),
+        (
+            "\t".join(SEQUENCES.columns) + "\n" + "0\ta\t\t\t\t.\t4\t0.5\t0\ttrue\t\n" * 2,
+            "a key occurs twice",
+        ),
     ],
 )
 def test_a_wrong_table_is_refused(step: Step, content: str, words: str) -> None:
     path = step.write("table.tsv", content)
     with pytest.raises(InputError) as caught:
         read_sequence_table(path)
-    assert str(caught.value).startswith(f"{path}: is no table of sequences (")
+    assert str(caught.value).startswith(f"{path}: is not the sequences.tsv that genolift encode writes (")
     assert words in str(caught.value)
 
 
 def test_a_wrong_store_is_refused(step: Step) -> None:
     for content in (b"", b"no HDF5 at all"):
-        with pytest.raises(InputError, match="is no store of sequences"):
+        with pytest.raises(InputError, match="is not a file of sequences"):
             read_sequences(step.write("store.h5", content))
     with h5py.File(step.folder / "other.h5", "w") as file:
         file.attrs["format"] = "genolift-references"

@@ -183,7 +183,7 @@ def test_json_that_no_model_has_is_refused_in_every_form(tmp_path: Path, text: s
         assert "is not a complete " in refused(str(tmp_path / name))
     with zipfile.ZipFile(tmp_path / "m.pt2", "w") as archive:
         archive.writestr("m/models/model.json", text)
-    assert "is no exported program that torch" in refused(str(tmp_path / "m.pt2"))
+    assert "is not an exported program that torch" in refused(str(tmp_path / "m.pt2"))
 
 
 def test_a_piece_of_a_work_that_was_damaged_is_computed_again(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from fuzz.running import Format
 from genolift.data.stored_sequences import read_sequences
 from genolift.files.npz import read_npz
 from genolift.references.store import open_references
-from genolift.report.results import _attributes
+from genolift.report.results import stated
 from genolift.results.store import LAYOUT, open_contributions
 from genolift.settings.sections import Motifs
 from genolift.steps.aggregate import aggregate
@@ -119,17 +119,16 @@ def _shard_by_h5py(path: Path) -> Any:
 
 
 def _motifs(path: Path) -> Any:
-    told, note = _attributes(path, "motifs")
-    return {"note": note, "told": told}
+    told, warnings, note = stated(path, "motifs")
+    return {"note": note, "told": told, "warnings": warnings}
 
 
 def _motifs_by_h5py(path: Path) -> Any:
     with h5py.File(path, "r") as file:
         names = [name for name in ("note", "provenance", "warnings") if name in file.attrs]
         found = {name: _plain(file.attrs[name]) for name in names}
-    told = {**json.loads(found["provenance"]), "warnings": json.loads(found.get("warnings", "[]"))}
-    named = {key if key.startswith("motifs") else f"motifs_{key}": value for key, value in told.items()}
-    return {"note": found.get("note", ""), "told": named}
+    told, warnings = json.loads(found["provenance"]), json.loads(found.get("warnings", "[]"))
+    return {"note": found.get("note", ""), "told": told, "warnings": warnings}
 
 
 def _unchanged(read: Callable[[Path], Any], name: str) -> Callable[[Path], Any]:

@@ -600,7 +600,7 @@ def test_a_file_that_is_no_store_of_references_is_refused(tmp_path: Path, sequen
         del file["codes"]
     for name in ("text.h5", "sequences.h5", "short.h5", "bare.h5"):
         with (
-            pytest.raises(InputError, match=r"is no store of references.*make it anew with genolift ref"),
+            pytest.raises(InputError, match=r"is not a file of references.*make it again with genolift ref"),
             open_references(tmp_path / name),
         ):
             pass

@@ -70,7 +70,7 @@ def test_sequences_that_were_edited_after_the_shuffles_are_refused(own: Study) -
     encode_again(own, turn_letters)
     message = refused_by(own.attribute)
     assert message.endswith(
-        "references.h5: was made for other sequences; make it anew with genolift reference"
+        "references.h5: was made for other sequences; make it again with genolift reference"
     )
     sequences, references = own.folder / "sequences.h5", own.folder / "references.h5"
     make_references(sequences, references, "dinucleotide_shuffle", number=3)

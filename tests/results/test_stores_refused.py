@@ -20,7 +20,7 @@ from genolift.data.stored_sequences import read_sequences
 from genolift.errors import InputError
 from genolift.files.hdf5 import opened_hdf5
 from genolift.references.store import open_references
-from genolift.report.results import _attributes
+from genolift.report.results import stated
 from genolift.results.store import open_contributions
 from genolift.steps.aggregate import aggregate
 
@@ -159,15 +159,15 @@ def test_what_a_report_reads_of_a_file_is_refused_alike(tmp_path: Path) -> None:
         file.attrs["provenance"] = "{}"
         file["pos_patterns"] = h5py.ExternalLink("elsewhere.h5", "/x")
     with pytest.raises(InputError, match=r"motifs\.h5: cannot be read as HDF5 \(/pos_patterns is a link"):
-        _attributes(tmp_path / "motifs.h5", "motifs")
+        stated(tmp_path / "motifs.h5", "motifs")
     with h5py.File(tmp_path / "motifs.h5", "w") as file:
         file.attrs["provenance"] = "[" * 100_000
     with pytest.raises(InputError, match=r"motifs\.h5: cannot be read as HDF5"):
-        _attributes(tmp_path / "motifs.h5", "motifs")
+        stated(tmp_path / "motifs.h5", "motifs")
     with h5py.File(tmp_path / "motifs.h5", "w") as file:
         file.attrs.update(provenance="{}", note=5)
-    with pytest.raises(InputError, match=r"motifs\.h5: cannot be read as HDF5 \(its note is no text"):
-        _attributes(tmp_path / "motifs.h5", "motifs")
+    with pytest.raises(InputError, match=r"motifs\.h5: cannot be read as HDF5 \(its note is not text"):
+        stated(tmp_path / "motifs.h5", "motifs")
 
 
 def test_what_compresses_best_is_read_and_a_file_cut_off_is_not(tmp_path: Path) -> None:

@@ -206,7 +206,7 @@ def test_shuffles_of_other_sequences_are_refused_at_their_piece(tmp_path: Path) 
     made = study(tmp_path)
     with h5py.File(tmp_path / "references.h5", "r+") as file:
         file["codes"][9, 1] = (file["codes"][9, 1] + 1) % 4
-    assert "references.h5: is no store of references (the references of key 9 are not those" in refused_by(
+    assert "references.h5: is not a file of references (the references of key 9 are not those" in refused_by(
         made.attribute
     )
     assert len(list((tmp_path / "shard.h5.pieces").glob("0*.npz"))) == 2

@@ -1,7 +1,5 @@
 """Bases as numbers: codes 0 to 3 for A C G T and 4 for N, and one-hot."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,7 +1,5 @@
 """Values of a bigWig at genomic positions."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,7 +8,7 @@ import pyBigWig
 from numpy.typing import NDArray
 
 from genolift.data.windows import same_chromosome
-from genolift.errors import InputError
+from genolift.errors import InputError, few
 from genolift.files.whole import existing_file
 
 _MAGIC = (b"\x26\xfc\x8f\x88", b"\x88\x8f\xfc\x26")
@@ -56,10 +54,9 @@ class BigWig:
                     where=str(self.path),
                     remedy="give a bigWig of the same assembly",
                 )
-            shown = ", ".join([*self.lengths][:5]) + (", ..." if len(self.lengths) > 5 else "")
             same = same_chromosome(chrom, self.lengths)
             raise InputError(
-                f"has no chromosome {chrom!r}, but {shown}",
+                f"has no chromosome {chrom!r}, but {few(self.lengths)}",
                 where=str(self.path),
                 remedy=f"it calls it {same!r}: use the same names in both"
                 if same

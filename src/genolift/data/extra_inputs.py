@@ -1,9 +1,7 @@
-"""What a model is given beside the bases of stored sequences: extra channels and further arguments.
+"""The extra inputs of stored sequences: extra channels and a model's further arguments.
 
-Joins tables and tracks with sequences.
+They are constants, or are read from tables and bigWigs.
 """
-
-from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
@@ -19,36 +17,35 @@ from genolift.files.whole import sha256
 from genolift.settings.extra_inputs import ExtraChannel, ExtraInput, Extras, as_given, check_shape
 
 Rows = Callable[[range], NDArray[np.float32]]
-"""From some rows of the stored sequences to their values, (sequence, ...)."""
+"""Returns the values, (sequence, ...), of some rows of the stored sequences."""
 
 
 class HeldInputs:
-    """What is held of stored sequences, read some rows at a time.
+    """The extra inputs of stored sequences, a few rows at a time.
 
-    Tables are read at once, bigWigs when their rows are asked for.
+    Tables are read immediately, bigWigs when their rows are needed.
 
     Parameters
     ----------
     spec
         Where values come from.
     stored
-        The sequences. Rows of a table are found by their ids; where an id stands twice, all its sequences
-        have that row.
+        The sequences, whose rows in tables are found by id; sequences with the same id share a row.
 
     Raises
     ------
     InputError
-        If a file is missing or wrong, lacks a sequence, or holds another number of positions.
+        If a file is missing or wrong, lacks a sequence, or has another number of positions.
     """
 
     def __init__(self, spec: Extras, stored: Sequences) -> None:
         self._channels = [_channel(channel, stored) for channel in spec.channels]
         self._inputs = [_input(item, stored.id) for item in spec.inputs]
         self.row_bytes = sum(values[0].nbytes for values in self.of(range(1)))
-        """What one sequence's values take."""
+        """Bytes of one sequence's values."""
 
     def of(self, rows: range) -> tuple[NDArray[np.float32], ...]:
-        """Return what a model takes behind the bases of some rows: extra channels, where there are some,
+        """Return a model's arguments after the bases for some rows: the extra channels, if there are any,
         (sequence, channel, position), and its further arguments, (sequence, ...) each.
         """
         channels = (np.stack([of(rows) for of in self._channels], 1),) if self._channels else ()
@@ -56,7 +53,7 @@ class HeldInputs:
 
 
 def held_provenance(spec: Extras) -> dict[str, list[Any]]:
-    """Return a spec as a config gives it, with the SHA-256 of every file."""
+    """Return the extra inputs as in a config, with the SHA-256 of each file."""
     digests = {file: sha256(file) for file in spec.files}
 
     def told(item: float | ExtraInput | ExtraChannel) -> Any:
@@ -71,8 +68,8 @@ def held_provenance(spec: Extras) -> dict[str, list[Any]]:
 
 
 def example_of(spec: Extras, length: int) -> tuple[NDArray[np.float32], ...]:
-    """Return one row of what is held, for sequences of ``length`` bases that are not stored: of a table its
-    first row, of a bigWig what stands for a base without a value.
+    """Return one row of the extra inputs, for sequences of ``length`` bases that are not stored: a table's
+    first row, and for a bigWig the value of bases that have none.
     """
     channels = []
     for channel in spec.channels:
@@ -109,7 +106,7 @@ def _channel(channel: float | ExtraChannel, stored: Sequences) -> Rows:
 
 
 def _positions(table: NumberTable, path: str, length: int) -> NumberTable:
-    """Return a table that has been checked to have a column for each position."""
+    """Return a table after checking that it has a column for each position."""
     width = len(table.columns)
     if width != length:
         raise InputError(
@@ -121,7 +118,7 @@ def _positions(table: NumberTable, path: str, length: int) -> NumberTable:
 
 
 def _rows_of(table: NumberTable, ids: list[str] | None, path: str) -> Rows:
-    """Return what gives the values of the sequences called ``ids``; of the table's own rows where None."""
+    """Return a function for the values of the sequences with these ``ids``; if None, of the table's rows."""
     lacking = [name for name in ids or () if name not in table.row_of]
     if lacking:
         raise InputError(
@@ -136,13 +133,13 @@ def _rows_of(table: NumberTable, ids: list[str] | None, path: str) -> Rows:
 
 
 def _along_the_genome(path: str, missing: float, stored: Sequences) -> Rows:
-    """Return what gives a bigWig's values at windows, turned over with those on the minus strand."""
+    """Return a function for a bigWig's values in the windows, reversed if these are on the minus strand."""
     places, length = stored.places, stored.codes.shape[1]
     if places is None:
         raise InputError(
-            "the sequences are no windows on a genome, and have no places in a bigWig",
+            "the sequences are not windows on a genome, so they have no coordinates in a bigWig",
             where=path,
-            remedy="take windows with bed and genome (and encode them anew), or give the channel as a table",
+            remedy="take windows with bed and genome, and encode them again, or give the channel as a table",
         )
     track = BigWig(path)
     track.check_chromosomes({chrom: stored.chromosomes[chrom] for chrom in dict.fromkeys(places.chrom)})

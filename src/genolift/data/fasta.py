@@ -1,7 +1,5 @@
 """Records of a FASTA file, plain, gzip or BGZF."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections import Counter
@@ -37,8 +35,8 @@ class FastaRecord:
 def read_fasta(path: str | os.PathLike[str], *, kept_per_base: int = 0) -> Iterator[FastaRecord]:
     """Yield the records of a FASTA file in order, one in memory at a time.
 
-    Biopython's SimpleFastaParser is not used: it silently skips text before the first record, knows no line
-    numbers, and holds a chromosome as a list of its lines.
+    Biopython's SimpleFastaParser is not used: it silently skips text before the first record, has no line
+    numbers, and keeps a chromosome as a list of lines.
 
     Parameters
     ----------
@@ -80,6 +78,21 @@ def read_fasta(path: str | os.PathLike[str], *, kept_per_base: int = 0) -> Itera
     if name is None:
         raise InputError("holds no FASTA record (it is empty)", where=str(path), remedy="check the path")
     yield _record(line_of, name, letters)
+
+
+def read_codes(
+    path: str | os.PathLike[str], replaced: Counter[str], *, rna: bool = False, kept_per_base: int = 0
+) -> Iterator[tuple[FastaRecord, NDArray[np.uint8], str]]:
+    """Yield the records of a FASTA file with their codes (position,), and their places for messages.
+
+    Letters that are read as N are counted in ``replaced``; the rest is as in `read_fasta` and
+    `codes_of_letters`.
+    """
+    for record in read_fasta(path, kept_per_base=kept_per_base):
+        where = f"{path}, record {record.number + 1} {record.name!r} (line {record.line})"
+        codes = codes_of_letters(record.letters, where=where, rna=rna)
+        replaced.update(count_replaced_letters(record.letters, codes))
+        yield record, codes, where
 
 
 def _remedy_for_text(line: str) -> str:

@@ -1,11 +1,9 @@
-"""Windows of a genome: by its index where one that fits stands beside it, else by reading it once.
+"""Windows of a genome: by its index if there is a valid one next to it, else by reading it once.
 
-No index is made: on a 12 Mb BGZF genome reading it once takes half the time that pyfaidx takes to make one,
-leaves nothing behind in a folder that may not be ours, and reads what an index cannot (plain gzip, lines of
-unequal length).
+No index is made: reading a 12 Mb BGZF genome once takes half the time that pyfaidx takes to index it, leaves
+no files in a folder that may not be ours, and works for what cannot be indexed (plain gzip, lines of unequal
+length).
 """
-
-from __future__ import annotations
 
 import logging
 import os
@@ -25,20 +23,20 @@ def read_windows(
 ) -> tuple[list[bytes | None], dict[str, int]]:
     """Return the letters at ``places`` in a genome, and the length of each of its chromosomes in bases.
 
-    An index that stands beside the genome, as ``samtools faidx`` makes it, is used where the genome agrees
-    with it, whatever their dates; else a warning says so. Without one the genome is read once, with one
-    chromosome in memory at a time.
+    An index next to the genome, as ``samtools faidx`` makes it, is used if it fits the genome, whatever their
+    dates; if it does not, a warning says so. Without an index the genome is read once, one chromosome in
+    memory at a time.
 
     Parameters
     ----------
     path
         The genome's FASTA, plain, gzip or BGZF.
     places
-        Chromosome, start and end, 0-based half-open. Where a place is not wholly on its chromosome, or the
-        genome does not have the chromosome, its letters are None.
+        Chromosome, start and end, 0-based half-open. The letters are None if a place extends beyond its
+        chromosome, or the genome does not have the chromosome.
     enough
-        Stop when so many have been found; the letters of the others are None, and the lengths are those of
-        what has been read.
+        Stop when so many have been found; the letters of the others are then None, and only chromosomes that
+        have been read have a length.
 
     Raises
     ------
@@ -52,7 +50,7 @@ def read_windows(
     except StaleIndexError as error:
         _LOG.warning(
             "%s: its index (.fai) does not fit it: %s. The whole file is read instead; "
-            "samtools faidx makes the index anew",
+            "samtools faidx makes the index again",
             path,
             error,
         )

@@ -1,7 +1,7 @@
-"""Windows of a genome by the index that stands beside it, believed only where the genome itself agrees.
+"""Windows of a genome by the index next to it, which is used only if the genome agrees with it.
 
-The index is what ``samtools faidx`` makes (.fai, and .gzi for BGZF). pyfaidx reads it, but believes it
-by its date, and drops the line breaks that would give a stale one away: so the bytes are checked here.
+The index is what ``samtools faidx`` makes (.fai, and .gzi for BGZF). pyfaidx reads it, but trusts it by its
+date, and drops the line breaks that would reveal a stale one, so the bytes are checked here.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ _NO_LETTER[[*range(33), ord(">")]] = True
 
 
 class StaleIndexError(Exception):
-    """The genome is not the one that its index was made of; the message says what shows it."""
+    """The index was made from another genome; the message says what shows it."""
 
 
 @dataclass(frozen=True)
 class _Record:
-    """A line of a .fai: ``offset`` is where the first letter stands, in bytes of the uncompressed file;
-    ``line_bytes`` counts the line break too.
+    """A line of a .fai: ``offset`` is the place of the first letter, in bytes of the uncompressed file;
+    ``line_bytes`` includes the line break.
     """
 
     name: str
@@ -48,7 +48,7 @@ class _Record:
     line_bytes: int
 
     def at(self, position: int) -> int:
-        """Return where the letter at a 0-based position stands in the file."""
+        """Return the place in the file of the letter at a 0-based position."""
         return self.offset + position // self.line_bases * self.line_bytes + position % self.line_bases
 
     @property
@@ -58,11 +58,11 @@ class _Record:
 
 
 class IndexedGenome:
-    """A genome by its index; each method raises `StaleIndexError` where the two do not agree.
+    """A genome by its index; each method raises `StaleIndexError` if the two do not agree.
 
-    What is compared: that the chromosomes, as the index has them, follow one another from the file's start
-    to its end with nothing but their headers between; of each chromosome that is used, its first and last
-    line; and in each window that its line breaks are where the index says, and nowhere else.
+    It is checked that the chromosomes in the index follow one another from the file's start to its end, with
+    only their headers between them, and that line breaks are where the index says, and nowhere else, in each
+    window and in the first and last line of each chromosome that is used.
     """
 
     def __init__(self, records: Mapping[str, _Record], file: _PlainFile | _BgzfFile) -> None:
@@ -76,7 +76,7 @@ class IndexedGenome:
         return {name: record.length for name, record in self._records.items()}
 
     def letters(self, chrom: str, start: int, end: int) -> bytes:
-        """Return the letters of a window, 0-based half-open, that is wholly on its chromosome."""
+        """Return the letters of a window, 0-based half-open, within its chromosome."""
         record = self._records[chrom]
         if chrom not in self._checked:
             self._checked.add(chrom)
@@ -90,7 +90,7 @@ class IndexedGenome:
         return self._window(record, start, end)
 
     def place(self, chrom: str, position: int) -> int:
-        """Return where a position of a chromosome stands in the file, to read windows in its order."""
+        """Return the place of a position in the file, so that windows can be read in its order."""
         return self._records[chrom].at(position)
 
     def _window(self, record: _Record, start: int, end: int) -> bytes:
@@ -112,13 +112,13 @@ class IndexedGenome:
                 raise StaleIndexError(f"the header of {record.name} is not where it says")
             end = record.end
         if self._file.read(end, end + _LONGEST_HEADER).strip(b"\r\n"):
-            raise StaleIndexError("the file goes on behind the last chromosome")
+            raise StaleIndexError("the file goes on after the last chromosome")
         if self._file.read(end - 1, end) == b"":
             raise StaleIndexError("the file ends before the last chromosome does")
 
 
 def _is_header_of(record: _Record, between: bytes) -> bool:
-    """Whether what stands between two chromosomes, or before the first, is this one's header and no more."""
+    """Whether the bytes between two chromosomes, or before the first, are this one's header alone."""
     header = between.removeprefix(codecs.BOM_UTF8).lstrip(b"\r\n")
     name = b">" + record.name.encode()
     after = header[len(name) : len(name) + 1]
@@ -126,7 +126,7 @@ def _is_header_of(record: _Record, between: bytes) -> bool:
 
 
 def _ends_of(start: int, end: int) -> list[tuple[int, int]]:
-    """Return a stretch as it is, or of a long one (a chromosome in one line) both ends."""
+    """Return a stretch, or both ends of a long one (a chromosome in one line)."""
     if end - start <= _LINE_CHECKED_WHOLE:
         return [(start, end)]
     return [(start, start + _LINE_CHECKED_WHOLE // 2), (end - _LINE_CHECKED_WHOLE // 2, end)]
@@ -134,14 +134,14 @@ def _ends_of(start: int, end: int) -> list[tuple[int, int]]:
 
 @contextmanager
 def indexed_genome(path: Path) -> Iterator[IndexedGenome | None]:
-    """Yield a genome by the index beside it, None where there is none; nothing is written.
+    """Yield a genome by the index next to it, None if there is none; nothing is written.
 
-    A genome in plain gzip has no places to begin at, so that its index is of no use.
+    The index of a genome in plain gzip is of no use, since it can only be read from the start.
 
     Raises
     ------
     StaleIndexError
-        If the index is damaged, or is not of this genome.
+        If the index is damaged, or belongs to another genome.
     """
     index, blocks = (path.with_name(path.name + end) for end in (".fai", ".gzi"))
     if not path.is_file() or not index.is_file():
@@ -149,11 +149,11 @@ def indexed_genome(path: Path) -> Iterator[IndexedGenome | None]:
         return
     with existing_file(path).open("rb") as file:
         start = file.read(_BLOCK_HEADER)
-        named_as_gzip = path.suffix.lower() in (".gz", ".bgz")  # by which pyfaidx tells
+        named_as_gzip = path.suffix.lower() in (".gz", ".bgz")  # as pyfaidx decides
         if start[:2] != b"\x1f\x8b" and not named_as_gzip:
             with closing(_opened(path)) as faidx:
                 yield IndexedGenome(_records(faidx), _PlainFile(file))
-        # without a .gzi pyfaidx would write one, and the .fai anew
+        # without a .gzi pyfaidx would write one, and the .fai again
         elif _is_block(start) and named_as_gzip and blocks.is_file():
             with closing(_opened(path)) as faidx:
                 yield IndexedGenome(_records(faidx), _BgzfFile(faidx, file))
@@ -162,7 +162,7 @@ def indexed_genome(path: Path) -> Iterator[IndexedGenome | None]:
 
 
 def _opened(path: Path) -> Faidx:
-    """Open a genome with its index, which is neither made nor made anew."""
+    """Open a genome with its index, which is not made or replaced."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # that an index is older than its genome
@@ -177,7 +177,7 @@ def _records(faidx: Faidx) -> dict[str, _Record]:
     for name, found in faidx.index.items():
         record = _Record(name, found.rlen, found.offset, found.lenc, found.lenb)
         breaks = record.line_bytes - record.line_bases
-        # no break where the file ends behind a record of one line
+        # no break if the file ends right after a record of one line
         possible = (1, 2) if record.length > record.line_bases else (0, 1, 2)
         good = record.length == 0 or (record.line_bases > 0 and breaks in possible)
         if not good or min(record.length, record.offset) < 0:
@@ -193,21 +193,21 @@ def _is_block(header: bytes) -> bool:
 
 
 class _PlainFile:
-    """The bytes of an uncompressed file, by where they stand."""
+    """The bytes of an uncompressed file by their place."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
 
     def read(self, start: int, end: int) -> bytes:
-        """Return the bytes from ``start`` to ``end``, fewer where the file ends before."""
+        """Return the bytes from ``start`` to ``end``, fewer if the file ends before."""
         self._file.seek(max(0, start))
         return self._file.read(max(0, end - start))
 
 
 class _BgzfFile:
-    """The bytes of a BGZF file, by where they stand once unpacked.
+    """The uncompressed bytes of a BGZF file by their place.
 
-    Every block that is read must begin where the .gzi says and be as large.
+    Every block that is read must begin where the .gzi says, and have the size that it says.
     """
 
     def __init__(self, faidx: Faidx, file: BinaryIO) -> None:
@@ -217,7 +217,7 @@ class _BgzfFile:
         self._checked: set[int] = set()
 
     def read(self, start: int, end: int) -> bytes:
-        """Return the bytes from ``start`` to ``end``, fewer where the file ends before."""
+        """Return the bytes from ``start`` to ``end``, fewer if the file ends before."""
         start = max(0, start)
         first, last = (bisect_right(self._plain, at) - 1 for at in (start, max(start, end - 1)))
         for number in range(first, last + 1):
@@ -225,7 +225,7 @@ class _BgzfFile:
                 self._check(number)
                 self._checked.add(number)
         within = start - self._plain[first]
-        if start >= end or within >= _BLOCK_BYTES:  # behind the last block
+        if start >= end or within >= _BLOCK_BYTES:  # after the last block
             return b""
         try:
             self._unpacked.seek(bgzf.make_virtual_offset(self._compressed[first], within))
@@ -238,7 +238,7 @@ class _BgzfFile:
         begin = self._compressed[number]
         self._file.seek(begin)
         try:
-            # bytes of the block as it stands in the file, and of what it holds
+            # bytes of the block in the file, and uncompressed
             _, size, _, length = next(bgzf.BgzfBlocks(self._file))
         except (StopIteration, OSError, ValueError, EOFError, struct.error, zlib.error) as error:
             raise StaleIndexError(

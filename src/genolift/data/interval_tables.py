@@ -1,10 +1,8 @@
-"""Tables of intervals that are not BED: told by their header or first row, and read as they are or refused.
+"""Tables of intervals that are not BED: recognised by their header or first row, and read or refused.
 
-Most of them count bases from 1 where BED counts from 0, so that a table that is taken for BED gives windows
-that are off by one, or, where its summit is lost, by more.
+Most of them count bases from 1, whereas BED counts from 0: read as BED, they would give windows that are off
+by one, or by more if their summit is lost.
 """
-
-from __future__ import annotations
 
 import os
 import re
@@ -24,11 +22,11 @@ _SAM_HEADER = ("@HD", "@SQ", "@RG", "@PG", "@CO")
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a table has what, in columns counted from 0; None where it has none.
+    """Which column of a table is which, counted from 0; None if it has none.
 
-    ``first`` is what the first base of a chromosome is counted as. With 1 the end is the last base's number,
-    with 0 the one after it, as in BED. ``summit`` is a position, counted as the start is. ``skipped`` columns
-    stand before all these, and ``columns`` is how many the header names, where there is one.
+    ``first`` is the number of a chromosome's first base. With 1 the end is the last base's number, with 0 the
+    one after it, as in BED. ``summit`` is a position, counted like the start. ``skipped`` columns come before
+    all these, and ``columns`` is the number of names in the header, if there is one.
     """
 
     called: str
@@ -44,7 +42,7 @@ class Layout:
 
     @property
     def is_bed(self) -> bool:
-        """Whether the columns, but for those skipped, are BED's."""
+        """Whether the columns, except those skipped, are BED's."""
         return self.first == 0
 
 
@@ -64,12 +62,12 @@ _NAME_FIRST = Layout(
 
 
 def layout_of_header(fields: Sequence[str], path: str | os.PathLike[str]) -> Layout | None:
-    """Return the layout of a table with such a header line, None if no table is known to have it.
+    """Return the layout of a table with this header line; None if no known table has it.
 
     Raises
     ------
     InputError
-        For a table that cannot be read right.
+        For a table that cannot be read correctly.
     """
     names = [field.strip('"').lstrip("#").strip().lower() for field in fields]
     name = names.index("name") if "name" in names else None
@@ -99,20 +97,20 @@ def layout_of_header(fields: Sequence[str], path: str | os.PathLike[str]) -> Lay
 
 
 def check_comment(line: str, path: str | os.PathLike[str]) -> None:
-    """Raise `InputError` for a comment line that other formats than BED begin with."""
+    """Raise `InputError` for a comment line with which other formats than BED begin."""
     if line.startswith(("##fileformat=VCF", "#CHROM\tPOS\t")):
-        raise _vcf(path)
+        raise _other(_VCF, path)
     if line.startswith("##gff-version"):
-        raise _gff(path)
+        raise _other(_GFF, path)
 
 
 def layout_of_row(fields: Sequence[str], line: str, path: str | os.PathLike[str], number: int) -> Layout:
-    """Return the layout of a table without a known header, by its first row; `BED` unless it shows another.
+    """Return the layout of a table without a known header by its first row; `BED` unless it shows another.
 
     Raises
     ------
     InputError
-        For what is known not to be BED, or not to be intervals, saying what makes BED of it.
+        If it is known not to be BED or intervals, with a command that converts it to BED.
     """
     where = f"{path}:{number}"
     if line.startswith(">"):
@@ -120,7 +118,7 @@ def layout_of_row(fields: Sequence[str], line: str, path: str | os.PathLike[str]
             "is FASTA, not intervals", where=where, remedy="give it as sequences.fasta (--fasta)"
         )
     if fields[0] in _SAM_HEADER:
-        raise _sam_header(path)
+        raise _other(_PICARD, path)
     if any(len(text) > 1 and text[0] == text[-1] == '"' for text in fields[:4]):
         raise _quoted(where)
     if len(fields) == 1 and _REGION.fullmatch(fields[0]):
@@ -135,14 +133,14 @@ def layout_of_row(fields: Sequence[str], line: str, path: str | os.PathLike[str]
     if _has_bin(fields):
         return _UCSC
     if len(fields) >= 8 and _is_whole(fields[3]) and _is_whole(fields[4]) and fields[6] in _GFF_STRANDS:
-        raise _gff(path)
+        raise _other(_GFF, path)
     if len(fields) >= 5 and _is_whole(fields[2]) and _is_whole(fields[3]) and fields[4] in _HOMER_STRANDS:
         return _NAME_FIRST
     if len(fields) >= 8 and _is_whole(fields[1]) and re.fullmatch("[ACGTNacgtn]+", fields[3]):
-        raise _vcf(path)
+        raise _other(_VCF, path)
     if not any(re.match(r"[-+.]?[0-9]", text) for text in fields[1:3]):
         raise InputError(
-            f"is no interval, since column 2 is {fields[1]!r}",
+            f"is not an interval: column 2 is {fields[1]!r}",
             where=where,
             remedy="if it is a header, start it with '#', and if the starts are counted from 1, as in tables "
             "of R and in GFF, subtract 1 from each",
@@ -155,7 +153,7 @@ def _is_whole(text: str) -> bool:
 
 
 def _has_bin(fields: Sequence[str]) -> bool:
-    """Whether the first column is the bin of the interval in columns 3 and 4, as UCSC's tables have it
+    """Whether the first column is the bin of the interval in columns 3 and 4, as in UCSC's tables
     (http://genomewiki.ucsc.edu/index.php/Bin_indexing_system).
     """
     if len(fields) < 4 or not all(_is_whole(fields[at]) and len(fields[at]) < 12 for at in (0, 2, 3)):
@@ -171,33 +169,26 @@ def _has_bin(fields: Sequence[str]) -> bool:
 
 
 def _made_by(awk: str, path: str | os.PathLike[str], *, separator: str = r"\t") -> str:
-    """Return the remedy that makes BED of a file with awk."""
+    """Return the remedy that converts a file to BED with awk."""
     file = Path(path)
     source = f"gunzip -c {shlex.quote(str(file))} | " if file.suffix in (".gz", ".bgz") else ""
     given = "" if source else f" {shlex.quote(str(file))}"
     out = shlex.quote(f"{file.name}.bed")
-    return f"make BED of it: {source}awk -F'{separator}' -v OFS='\\t' '{awk}'{given} > {out}"
+    return f"convert it to BED: {source}awk -F'{separator}' -v OFS='\\t' '{awk}'{given} > {out}"
 
 
-def _vcf(path: str | os.PathLike[str]) -> InputError:
-    remedy = _made_by("!/^#/ {print $1, $2 - 1, $2 - 1 + length($4), $3}", path)
-    return InputError("is VCF, which counts from 1", where=str(path), remedy=remedy)
+_CONVERTED = {
+    "VCF, which counts from 1": "!/^#/ {print $1, $2 - 1, $2 - 1 + length($4), $3}",
+    "GFF or GTF, which counts from 1": '!/^#/ && NF > 7 {print $1, $4 - 1, $5, ".", 0, $7}',
+    "an interval list of Picard's, which counts from 1 (or SAM)": "!/^@/ {print $1, $2 - 1, $3, $5, 0, $4}",
+}
+"""Formats, and the awk program that converts each to BED."""
+_VCF, _GFF, _PICARD = _CONVERTED
 
 
-def _gff(path: str | os.PathLike[str]) -> InputError:
-    remedy = _made_by('!/^#/ && NF > 7 {print $1, $4 - 1, $5, ".", 0, $7}', path)
-    return InputError(
-        "is GFF or GTF, which counts from 1",
-        where=str(path),
-        remedy=f'{remedy} (of genes alone: $3 == "gene" in place of !/^#/)',
-    )
-
-
-def _sam_header(path: str | os.PathLike[str]) -> InputError:
-    remedy = _made_by("!/^@/ {print $1, $2 - 1, $3, $5, 0, $4}", path)
-    return InputError(
-        "is an interval list of Picard's, which counts from 1 (or SAM)", where=str(path), remedy=remedy
-    )
+def _other(form: str, path: str | os.PathLike[str]) -> InputError:
+    genes = ' (for genes only: $3 == "gene" instead of !/^#/)' if form == _GFF else ""
+    return InputError(f"is {form}", where=str(path), remedy=_made_by(_CONVERTED[form], path) + genes)
 
 
 def _quoted(where: str) -> InputError:

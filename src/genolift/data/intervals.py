@@ -1,7 +1,5 @@
 """Intervals of a BED file, of narrowPeak, or of a table that says as much."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -15,7 +13,7 @@ from genolift.files.text import read_lines
 _WHOLE_NUMBER = re.compile(r"-?[0-9]+")
 _SUMMIT_NAME = re.compile(r"summit=(.*)")
 _MOST_DIGITS = 15  # of a position: far beyond any chromosome, and far within int64
-_KEPT_PER_ROW = 1000  # bytes: its interval, window and record
+_KEPT_PER_ROW = 2000  # bytes: its columns, interval, window and record
 _STRANDS = {"0": "+", "1": "-", "*": "."}  # HOMER's and R's
 
 
@@ -23,9 +21,8 @@ _STRANDS = {"0": "+", "1": "-", "*": "."}  # HOMER's and R's
 class Interval:
     """An interval of a file, 0-based half-open.
 
-    ``line`` is its 1-based line in the file; ``name`` is empty where the file gives none; ``strand`` is
-    as it stands there, empty where there is none; ``summit`` is the 0-based position of the summit's base
-    on the chromosome, None where none is known.
+    ``line`` is its 1-based line in the file; ``name`` and ``strand`` are as in the file, empty if there is
+    none; ``summit`` is the 0-based position of the summit's base on the chromosome, None if it is not known.
     """
 
     line: int
@@ -39,12 +36,12 @@ class Interval:
 
 @dataclass(frozen=True)
 class IntervalFile:
-    """What `read_intervals` read: the intervals in the file's order, and what the file was taken for."""
+    """The intervals of a file in its order, and the format in which it was read."""
 
     intervals: list[Interval]
     taken_for: str
     doubt: str = ""
-    """What a user should know of how the file was taken; empty where it was clear."""
+    """What a user should know about how the file was read; empty if it was unambiguous."""
 
 
 def read_intervals(
@@ -64,16 +61,16 @@ def read_intervals(
     path
         The file.
     form
-        "auto", which takes a file for narrowPeak where its columns are of narrowPeak's types in every row
-        (`BedColumns`), and reads the tables of `genolift.data.interval_tables` as what they are; "bed", whose
-        tenth column is no summit; or "narrowPeak", whose tenth is.
+        "auto", which reads a file as narrowPeak if its columns have narrowPeak's types in every row
+        (`BedColumns`), and recognises the tables of `genolift.data.interval_tables`; "bed", whose tenth
+        column is not a summit; or "narrowPeak", whose tenth is.
     with_strand
         Refuse rows without a strand.
 
     Raises
     ------
     InputError
-        With file and line: fewer than three columns or another number than before, a coordinate that is no
+        With file and line: fewer than three columns or another number than before, a coordinate that is not a
         whole number, a negative start, an end that is not after the start, a summit outside the interval,
         a strand that is not ``+``, ``-`` or ``.`` (if ``with_strand``); or a file without intervals, or of
         another format.
@@ -103,9 +100,9 @@ def read_intervals(
 
 
 def _rows(path: str | os.PathLike[str], form: str) -> Iterator[tuple[int, list[str], Layout]]:
-    """Yield each row's line number and columns, and the layout of the table, which is the same for all.
+    """Yield each row's line number and columns, and the table's layout, which is the same for all rows.
 
-    The layout is that of a header line, commented out or not, or else what the first row shows.
+    The layout is that of a header line, commented out or not, or else that of the first row.
     """
     header: Layout | None = None
     layout: Layout | None = BED if form != "auto" else None
@@ -132,7 +129,7 @@ def _rows(path: str | os.PathLike[str], form: str) -> Iterator[tuple[int, list[s
 def _as_decided(
     rows: list[Interval], columns: BedColumns, layout: Layout, form: str, path: str
 ) -> IntervalFile:
-    """Return the rows with the names and summits that all of a BED file's rows together say it has."""
+    """Return the rows with the names and summits that all rows of a BED file together show."""
     if not layout.is_bed:
         return IntervalFile(rows, layout.called)
     if form == "auto":
@@ -151,7 +148,7 @@ def _as_decided(
 
 
 def _layout(header: Layout | None, fields: Sequence[str]) -> Layout | None:
-    """Return the layout of a header; R puts names before the rows that its header has no column for."""
+    """Return the layout of a header; R writes names before the rows without a column in the header."""
     if header is not None and header.columns is not None and len(fields) == header.columns + 1:
         return replace(header, skipped=header.skipped + 1)
     return header
@@ -193,7 +190,7 @@ def _check_strand(strand: str, where: str) -> None:
 
 
 def _interval(fields: Sequence[str], layout: Layout, line: int, where: str) -> Interval:
-    """Return a row as its layout has it; of narrowPeak, whose rows all decide, still without its summit."""
+    """Return a row by its layout; narrowPeak's summit is added when all rows are known."""
     if len(fields) <= max(layout.chrom, layout.start, layout.end, layout.summit or 0):
         raise InputError(f"has {len(fields)} columns", where=where, remedy=f"this is {layout.called}")
     chrom = fields[layout.chrom]

@@ -1,7 +1,5 @@
 """A table of numbers by sequence id, TSV or CSV, plain or compressed."""
 
-from __future__ import annotations
-
 import csv
 import difflib
 import itertools

@@ -1,6 +1,4 @@
-"""Sequences, stored or random, and what a model is given beside them, as torch's tensors."""
-
-from __future__ import annotations
+"""Sequences, stored or random, and their extra inputs, as torch tensors."""
 
 from collections.abc import Iterable
 
@@ -16,13 +14,13 @@ from genolift.data.stored_sequences import Sequences
 
 
 def as_tensors(held: Iterable[NDArray[np.float32]]) -> tuple[Tensor, ...]:
-    """Return what is held as a model takes it."""
+    """Return extra inputs as tensors."""
     return tuple(torch.from_numpy(np.ascontiguousarray(values)) for values in held)
 
 
 def first_two(stored: Sequences, held: HeldInputs) -> tuple[Tensor, tuple[Tensor, ...], list[str]]:
-    """Return the first two sequences, float32 (2, 4, position), what is held of them, and their names in
-    messages; where there is one, it is there twice.
+    """Return the first two sequences, float32 (2, 4, position), their extra inputs, and their names for
+    messages; a single sequence twice.
     """
     rows = range(min(2, len(stored.key)))
     twice = [*rows, *rows][:2]

@@ -1,20 +1,18 @@
 """The windows around intervals, their ids, and whether the genome has their chromosomes. Reads no files."""
 
-from __future__ import annotations
-
 import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from genolift.data.intervals import Interval
-from genolift.errors import InputError
+from genolift.errors import InputError, few
 
 
 @dataclass(frozen=True)
 class Window:
-    """The bases [start, end) of ``chrom`` to be taken for ``interval``: 0-based half-open, not yet known to
-    be on the chromosome, so that ``start`` may be negative.
+    """The bases [start, end) of ``chrom`` around ``interval``: 0-based half-open, and perhaps beyond the
+    chromosome, so ``start`` may be negative.
     """
 
     interval: Interval
@@ -25,14 +23,13 @@ class Window:
 
 
 def windows_around(intervals: Sequence[Interval], *, length: int, center: str) -> list[Window]:
-    """Return a window of ``length`` bases for every interval, in order, each with an id of its own.
+    """Return a window of ``length`` bases for every interval, in order, each with a unique id.
 
-    The window is [c - length // 2, c - length // 2 + length), with c the summit, or (start + end) // 2 where
+    The window is [c - length // 2, c - length // 2 + length), with c the summit, or (start + end) // 2 if
     ``center`` is "midpoint" or no summit is known.
 
-    The id is column 4 where it names this interval alone, else ``chrom:start-end`` of the window. Where that
-    is taken too (the same window twice) the second gets ``.2`` after it, the third ``.3``, and so on, in the
-    file's order.
+    The id is column 4 if no other interval has it, else ``chrom:start-end`` of the window. If the same window
+    occurs again, its second id ends in ``.2``, the third in ``.3``, and so on, in the file's order.
     """
     starts = []
     for interval in intervals:
@@ -48,9 +45,9 @@ def windows_around(intervals: Sequence[Interval], *, length: int, center: str) -
 
 
 def strand_of(window: Window, use_strand: bool) -> str:
-    """Return the strand that a window's sequence is read along.
+    """Return the strand along which a window's sequence is read.
 
-    ``.`` where its interval names none, or strands are not used: it is read as it stands in the genome.
+    It is ``.``, read as in the genome, if its interval has none, or strands are not used.
     """
     return window.interval.strand if use_strand and window.interval.strand in ("+", "-") else "."
 
@@ -82,7 +79,7 @@ def check_chromosomes(
     """Raise `InputError` for the first interval of ``path`` on a chromosome that is not in ``genome``.
 
     ``known`` are the genome's chromosomes, in its order. The error says if one of them is probably the same
-    by another name: with or without 'chr', M for MT, in another case.
+    under another name: with or without 'chr', M for MT, in another case.
     """
     missing: dict[str, int] = {}
     some_known = False
@@ -95,18 +92,17 @@ def check_chromosomes(
         return
     chrom, line = next(iter(missing.items()))
     others = f" (and {len(missing) - 1} more of the file's)" if len(missing) > 1 else ""
-    shown = ", ".join([*known][:5]) + (", ..." if len(known) > 5 else "")
     same = same_chromosome(chrom, known)
     rename = f"the genome calls it {same!r}: use the same names in both" if same else "check the genome"
     raise InputError(
-        f"the chromosome {chrom!r}{others} is not in the genome {genome}, which has {shown}",
+        f"the chromosome {chrom!r}{others} is not in the genome {genome}, which has {few(known)}",
         where=f"{path}:{line}",
         remedy=rename + (", or set missing_chromosomes to drop" if some_known else ""),
     )
 
 
 def same_chromosome(chrom: str, known: Iterable[str]) -> str | None:
-    """Return what is probably the same chromosome by another name: with or without 'chr', M for MT."""
+    """Return what is probably the same chromosome under another name: with or without 'chr', M for MT."""
     return next((name for name in known if _bare(name) == _bare(chrom)), None)
 
 

@@ -3,8 +3,6 @@
 The code is not run, and torch is not needed: the workflow asks while it builds its graph of jobs.
 """
 
-from __future__ import annotations
-
 import ast
 import importlib.util
 import sys

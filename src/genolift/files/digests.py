@@ -3,8 +3,6 @@
 All are BLAKE2b (RFC 7693) of 16 bytes; numbers are little-endian.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -53,6 +51,14 @@ def sequence_digests(
     return row_digests(key, np.array([len(name) for name in names], np.int64), names, codes)
 
 
+def first_difference(found: NDArray[np.uint8], expected: NDArray[np.uint8]) -> int | None:
+    """Return the first row whose digests differ, both (row, 16); None if all are the same."""
+    if found.shape != expected.shape:
+        return 0
+    wrong = (found != expected).any(1)
+    return int(wrong.argmax()) if wrong.any() else None
+
+
 class FileDigest:
     """The digest of a file: some of its attributes, as JSON with sorted keys, then arrays in order."""
 
@@ -64,6 +70,12 @@ class FileDigest:
         """Add arrays, in blocks of rows or whole."""
         for array in arrays:
             self._digest.update(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).data)
+
+    def check(self, expected: str) -> str:
+        """Return the digest in hexadecimal, or raise ValueError if a file has another."""
+        if self.hex() != expected:
+            raise ValueError("it was changed after it was written: its digest does not match")
+        return expected
 
     def hex(self) -> str:
         """Return the digest of everything added so far, in hexadecimal."""

@@ -1,7 +1,5 @@
 """HDF5 files, opened for reading only if nothing in them points outside the file."""
 
-from __future__ import annotations
-
 import json
 import math
 import os

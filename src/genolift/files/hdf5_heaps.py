@@ -5,8 +5,6 @@ interrupts. The format: HDF5 File Format Specification 3.0,
 III.E, Global Heap.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import struct

@@ -1,12 +1,11 @@
 """HDF5 files that appear under their name complete or not at all."""
 
-from __future__ import annotations
-
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FunctionType
 from typing import Any, BinaryIO
 
 import h5py
@@ -91,40 +90,34 @@ class _Disk:
         self.opened = opened
         self.error: BaseException | None = None
 
-    def seek(self, position: int, whence: int = os.SEEK_SET) -> int:
+    def _done(self, action: Callable[[], Any]) -> Any:
+        """Return what an action returns; 0 if it, or one before it, failed."""
         if self.error is None:
             try:
-                return self.opened.seek(position, whence)
+                return action()
             except BaseException as error:
                 self.error = error
         return 0
+
+    def seek(self, position: int, whence: int = os.SEEK_SET) -> int:
+        return int(self._done(lambda: self.opened.seek(position, whence)))
 
     def tell(self) -> int:
-        if self.error is None:
-            try:
-                return self.opened.tell()
-            except BaseException as error:
-                self.error = error
-        return 0
+        return int(self._done(self.opened.tell))
 
     def write(self, data: Any) -> int:
-        if self.error is None:
-            try:
-                rest = memoryview(data)
-                while len(rest):  # a disk that fills up accepts a part first
-                    rest = rest[self.opened.write(rest) :]
-            except BaseException as error:
-                self.error = error
+        def write_all() -> None:
+            rest = memoryview(data)
+            while len(rest):  # a disk that fills up accepts a part first
+                rest = rest[self.opened.write(rest) :]
+
+        self._done(write_all)
         return len(data)
 
     def readinto(self, buffer: Any) -> int:
         rest = memoryview(buffer)
-        if self.error is None:
-            try:
-                while len(rest) and (n := self.opened.readinto(rest)):  # type: ignore[attr-defined]
-                    rest = rest[n:]
-            except BaseException as error:
-                self.error = error
+        while len(rest) and (n := self._done(lambda rest=rest: self.opened.readinto(rest))):  # type: ignore[attr-defined, misc]
+            rest = rest[n:]
         rest[:] = bytes(len(rest))  # zeros past the end, as in a file that HDF5 has extended
         return len(buffer)
 
@@ -134,11 +127,7 @@ class _Disk:
         return bytes(buffer)
 
     def truncate(self, size: int) -> int:
-        if self.error is None:
-            try:
-                self.opened.truncate(size)
-            except BaseException as error:
-                self.error = error
+        self._done(lambda: self.opened.truncate(size))
         return size
 
     def flush(self) -> None:
@@ -146,14 +135,5 @@ class _Disk:
 
 
 _CALLED_BY_HDF5 = frozenset(
-    method.__code__
-    for method in (
-        _Disk.seek,
-        _Disk.tell,
-        _Disk.write,
-        _Disk.readinto,
-        _Disk.read,
-        _Disk.truncate,
-        _Disk.flush,
-    )
+    method.__code__ for method in vars(_Disk).values() if isinstance(method, FunctionType)
 )

@@ -3,8 +3,6 @@
 torch ignores the checksums of the archives that it reads. Other formats have none.
 """
 
-from __future__ import annotations
-
 import copy
 import json
 import logging
@@ -27,17 +25,8 @@ _UNPACKED_BYTES, _UNPACKED_SHARE = 2**28, 100
 MOST_JSON_BYTES = 2**26
 """Parsed, JSON takes some 20 times as much memory; a large model's has 2**24 bytes."""
 DAMAGE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    NotImplementedError,
-    OSError,
-    EOFError,
-    RuntimeError,
-    ValueError,
-    OverflowError,
-    MemoryError,
-    struct_error,
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct_error, NotImplementedError),
+    *(OSError, EOFError, RuntimeError, ValueError, OverflowError, MemoryError),
 )
 """What reading a damaged zip archive may raise."""
 

@@ -1,7 +1,5 @@
 """The arrays of a .npz file, read without running code or trusting the sizes that it declares."""
 
-from __future__ import annotations
-
 import math
 import tokenize
 import warnings

@@ -3,8 +3,6 @@
 No weights are read, and torch is not needed: the workflow asks while it builds its graph of jobs.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -4,8 +4,6 @@ An output file replaces a regular file or nothing; an output folder replaces not
 what an earlier run wrote, which the mark in it shows. No output ever replaces an input, under any name.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import stat

@@ -3,8 +3,6 @@
 Nothing is unpickled, and torch is not needed: the workflow asks while it builds its graph of jobs.
 """
 
-from __future__ import annotations
-
 import pickletools
 import zipfile
 from collections.abc import Iterator

@@ -3,8 +3,6 @@
 Knows no key by name.
 """
 
-from __future__ import annotations
-
 import json
 import unicodedata
 from collections.abc import Mapping

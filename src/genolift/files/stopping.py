@@ -5,8 +5,6 @@ or C++ code that calls Python, or make it abort the process. When a Python calle
 KeyboardInterrupt, `nothing_lost` and `signals_wait` make sure that it is not lost while a file is written.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

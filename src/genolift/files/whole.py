@@ -1,15 +1,15 @@
 """Files and folders that appear under their name complete or not at all."""
 
-from __future__ import annotations
-
 import errno
 import hashlib
+import json
 import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from genolift.errors import InputError
 from genolift.files.output_paths import MARK, UNFINISHED, check_file, check_folder, files_in, mark_text
@@ -83,6 +83,17 @@ def whole_folder(path: str | os.PathLike[str], kind: str) -> Iterator[Path]:
                         os.replace(earlier, final)
                     raise
                 _sync(parent)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write a text file in UTF-8, as `whole_file` does."""
+    with whole_file(path) as beside:
+        beside.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+    """Write a value as JSON, indented, as `whole_file` does."""
+    write_text(path, json.dumps(value, indent=1) + "\n")
 
 
 def _make_empty_file(path: Path) -> None:

@@ -3,8 +3,6 @@
 May import the rooms `data`, `files` and `settings`, and numba's compiler from `engine.backends`.
 """
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:

@@ -1,11 +1,9 @@
-"""What a sequence is compared with: shuffles of it, or references shared by all.
+"""What a sequence is compared with: shuffles of it, or references that all sequences share.
 
-A reference maker is a `Reference`, given to `genolift.deeplift`; each function that makes one also makes the
-references themselves when the one-hot sequences come first. To add a kind: its function and its row in
-`_MAKERS`; a kind that serves all sequences also has a line in `genolift.steps.reference`.
+Each function returns a `Reference`, to be given to `genolift.deeplift`, or, if its first argument is one-hot
+sequences, the references themselves. To add a kind, add its function and its row in `_MAKERS`; a kind that
+all sequences share also has a line in `genolift.steps.reference`.
 """
-
-from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -36,13 +34,13 @@ class Reference:
     kind
         ``dinucleotide_shuffle``, ``uniform_shuffle``, ``zeros`` or ``base_frequencies``.
     number
-        References of each sequence; 1 where they are shared.
+        References for each sequence; 1 if they are shared.
     seed
-        Seed of the shuffles; without effect on the others.
+        Of the shuffles; it has no effect on the others.
     shared
-        Whether one set of references serves all sequences.
+        Whether all sequences share one set of references.
     frequencies
-        Of A C G T, for ``base_frequencies``; None: those of the sequences that it is called with.
+        Of A C G T, for ``base_frequencies``; None: those of the sequences.
     """
 
     kind: str
@@ -63,25 +61,25 @@ class Reference:
         Returns
         -------
         float32, of the same kind and on the same device as ``onehot``: (sequence, reference, 4, position), or
-        (reference, 4, position) where ``shared``.
+        (reference, 4, position) if ``shared``.
 
         Raises
         ------
         InputError
-            If ``onehot`` has another shape, or is not one-hot where that is needed.
+            If ``onehot`` has another shape, or must be one-hot and is not.
         """
         array = _as_numpy(onehot)
         references: Any = _MAKERS[self.kind](self, array)
         if not isinstance(onehot, np.ndarray):
-            import torch  # here alone: the workflow's reference step does without
+            import torch  # only here: the workflow's reference step does not need it
 
             references = torch.from_numpy(references).to(cast("torch.Tensor", onehot).device)
         return references
 
 
 def _as_numpy(onehot: Any) -> NDArray[Any]:
-    """Return an array as it is and a tensor as an array, checked to be (sequence, 4, position)."""
-    if hasattr(onehot, "detach"):  # torch's tensors; numpy knows no bfloat16
+    """Return an array or tensor as an array, after checking that it is (sequence, 4, position)."""
+    if hasattr(onehot, "detach"):  # a torch tensor; numpy has no bfloat16
         tensor = onehot.detach().cpu()
         array = (tensor.float() if tensor.is_floating_point() else tensor).numpy()
     elif isinstance(onehot, np.ndarray):
@@ -148,12 +146,12 @@ def dinucleotide_shuffle(onehot: Any = None, r: int = 20, seed: int = 0) -> Any:
     r
         Shuffles of each sequence.
     seed
-        0 to 2**63 - 1. A shuffle depends on this, the sequence and the shuffle's number alone.
+        0 to 2**63 - 1. A shuffle depends only on this, the sequence and the shuffle's number.
 
     Returns
     -------
     `Reference`, or float32 (sequence, reference, 4, position) of the same kind as ``onehot``. N (an all-zero
-    column) stays in place, and each stretch between is shuffled by itself.
+    column) stays in place, and each stretch between N is shuffled separately.
 
     Raises
     ------
@@ -172,7 +170,7 @@ def uniform_shuffle(onehot: None = None, r: int = 20, seed: int = 0) -> Referenc
 @overload
 def uniform_shuffle(onehot: ArrayT, r: int = 20, seed: int = 0) -> ArrayT: ...
 def uniform_shuffle(onehot: Any = None, r: int = 20, seed: int = 0) -> Any:
-    """Shuffles that keep the base counts of each stretch without N; else as `dinucleotide_shuffle`."""
+    """Shuffles that keep the base counts of each stretch without N; otherwise as `dinucleotide_shuffle`."""
     return _made(_shuffle_maker("uniform_shuffle", r, seed), onehot)
 
 
@@ -198,9 +196,9 @@ def base_frequencies(onehot: Any = None, frequencies: Frequencies | None = None)
     ----------
     onehot
         (sequence, 4, position), a numpy array or a torch tensor. Without it, a `Reference` for
-        `genolift.deeplift` is returned; so too for four numbers, which are taken as the frequencies.
+        `genolift.deeplift` is returned, as for four numbers, which are the frequencies.
     frequencies
-        Of A C G T, summing to 1. None: those of the whole set of sequences, N left out.
+        Of A C G T, summing to 1. None: those of all sequences together, without N.
 
     Returns
     -------

@@ -1,6 +1,4 @@
-"""References that serve every sequence: base frequencies and the user's FASTA."""
-
-from __future__ import annotations
+"""References that all sequences share: base frequencies and the user's FASTA."""
 
 import logging
 import math
@@ -12,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from genolift.data.fasta import codes_of_letters, count_replaced_letters, read_fasta
+from genolift.data.fasta import read_codes
 from genolift.errors import InputError
 from genolift.references.store import onehot_float32
 
@@ -23,7 +21,7 @@ _FREQUENCY_TOLERANCE = 1e-4  # frequencies written with four decimals may miss 1
 
 
 def flat_reference(frequencies: Frequencies, length: int) -> NDArray[np.float32]:
-    """Return float32 (1, 4, position): one reference that holds ``frequencies`` at every position."""
+    """Return float32 (1, 4, position): one reference with ``frequencies`` at every position."""
     column = np.asarray(frequencies, dtype=np.float32)[None, :, None]
     return np.ascontiguousarray(np.broadcast_to(column, (1, 4, length)))
 
@@ -39,7 +37,7 @@ def frequencies_of_codes(codes: NDArray[np.uint8]) -> tuple[float, float, float,
     counts = np.bincount(codes.ravel(), minlength=5)[:4]
     if counts.sum() == 0:
         raise InputError(
-            "the sequences hold no A, C, G or T to take base frequencies from",
+            "the sequences have no A, C, G or T to take base frequencies from",
             remedy="give the frequencies, or other sequences",
         )
     a, c, g, t = (counts / counts.sum()).tolist()
@@ -71,24 +69,22 @@ def check_frequencies(frequencies: Frequencies) -> tuple[float, float, float, fl
 def read_fasta_references(fasta: str | Path, length: int, *, rna: bool = False) -> NDArray[np.float32]:
     """Return the records of a FASTA file, plain, gzip or BGZF, as float32 (reference, 4, position) one-hot.
 
-    An N is an all-zero column, and so is another ambiguity letter, which is logged; with ``rna`` U is T.
+    An N, or another ambiguity letter, is an all-zero column; the others are logged. With ``rna`` U is T.
 
     Raises
     ------
     InputError
-        As `genolift.data.fasta.read_fasta`; and if a record has other letters, or not ``length`` of them.
+        As `genolift.data.fasta.read_codes`; and if a record does not have ``length`` letters.
     """
     rows, replaced = [], Counter[str]()
-    for record in read_fasta(fasta, kept_per_base=2 + 2 * 16):  # codes, and one-hot of four float32
-        where = f"{fasta}, record {record.number + 1} {record.name!r} (line {record.line})"
-        codes = codes_of_letters(record.letters, where=where, rna=rna)
+    per_base = 2 + 2 * 16  # codes, and one-hot of four float32
+    for _, codes, where in read_codes(fasta, replaced, rna=rna, kept_per_base=per_base):
         if len(codes) != length:
             raise InputError(
                 f"the reference has {len(codes)} bases, the sequences have {length}",
                 where=where,
                 remedy=f"give references of {length} bases",
             )
-        replaced.update(count_replaced_letters(record.letters, codes))
         rows.append(codes)
     if replaced:
         letters = ", ".join(f"{count} {letter}" for letter, count in sorted(replaced.items()))

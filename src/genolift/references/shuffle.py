@@ -9,8 +9,6 @@ base. So a uniform random tree (Wilson 1996) and a random order of the other edg
 uniform too: each is spelt by the same number of paths, the product of its dinucleotide counts' factorials.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,7 +18,7 @@ from genolift.errors import InputError
 
 KINDS = ("dinucleotide_shuffle", "uniform_shuffle")
 MAX_SEED = 2**63 - 1
-MAX_NUMBER = 1_000_000  # a hundred times what the config takes: what is meant otherwise fits no memory
+MAX_NUMBER = 1_000_000  # a hundred times what the config accepts; more would not fit into memory
 
 # Every constant is a uint64: numba makes a float64 of a uint64 and a signed integer.
 _ONE, _HALF = np.uint64(1), np.uint64(32)
@@ -38,14 +36,14 @@ def shuffle_codes(
 ) -> NDArray[np.uint8]:
     """Return ``r`` shuffles of each sequence, seeded by the seed, its codes and the shuffle's number.
 
-    So neither the other sequences, nor their order, nor ``r`` changes a shuffle: the first 5 of 20 are the 5
-    of 5, and equal sequences have equal shuffles. All is done in integers, the same on every machine.
+    So a shuffle does not depend on the other sequences, their order, or ``r``: the first 5 of 20 are the same
+    as with 5, and equal sequences have equal shuffles. Only integers are used: all machines give the same.
 
     Parameters
     ----------
     codes
-        uint8 (sequence, position): 0-3 for A C G T, 4 for N. N stays in place, and each stretch between is
-        shuffled by itself, the stretches one after the other from the left by one generator.
+        uint8 (sequence, position): 0-3 for A C G T, 4 for N. N stays in place, and each stretch between N is
+        shuffled separately, from left to right with one generator.
     r
         Shuffles of each sequence, 1 or more.
     seed
@@ -118,8 +116,8 @@ def _next(state):  # type: ignore[no-untyped-def]
 def _fill(words, state):  # type: ignore[no-untyped-def]
     """Fill ``words``, uint32 of even number, with random bits: each output of the generator gives two.
 
-    An output depends on the counter alone, not on the one before, so that the compiler computes several at a
-    time: 0.3 us for 2,114 words.
+    An output depends only on the counter, not on the previous output, so the compiler computes several at
+    a time: 0.3 us for 2,114 words.
     """
     half = words.size // 2
     for place in range(half):

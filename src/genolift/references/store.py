@@ -1,7 +1,5 @@
 """The file references.h5: written in blocks, read in slices."""
 
-from __future__ import annotations
-
 import json
 import math
 import operator
@@ -19,7 +17,7 @@ from numpy.typing import NDArray
 from genolift.data.alphabet import N_CODE
 from genolift.data.stored_sequences import Sequences
 from genolift.errors import InputError
-from genolift.files.digests import SIZE, FileDigest, row_digests
+from genolift.files.digests import SIZE, FileDigest, first_difference, row_digests
 from genolift.files.hdf5 import Refusal, Stored, check_format, json_object, opened_store, warnings_of
 
 FORMAT, VERSION = "genolift-references", 1
@@ -42,8 +40,8 @@ def onehot_float32(codes: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class Head:
-    """All of references.h5 but the references: ``key`` int64 (sequence,), and ``sequence_digest`` uint8
-    (sequence, 16), that of the sequence which they are for.
+    """All of references.h5 except the references: ``key`` int64 (sequence,), and ``sequence_digest`` uint8
+    (sequence, 16), of the sequences that they are for.
     """
 
     key: NDArray[np.int64]
@@ -55,8 +53,8 @@ class Head:
 
 
 def add_codes(file: h5py.File, head: Head, length: int, blocks: Iterable[NDArray[np.uint8]]) -> None:
-    """Write references made for each sequence: ``blocks`` are uint8 codes (sequence, reference, position) of
-    some sequences each, of all together. The format is in docs/architecture.md.
+    """Write references made for each sequence: ``blocks`` are uint8 codes (sequence, reference, position) for
+    some of the sequences each, in order. The format is in docs/architecture.md.
     """
     n, number = len(head.key), head.number
     shape = (n, number, length)
@@ -73,7 +71,7 @@ def add_codes(file: h5py.File, head: Head, length: int, blocks: Iterable[NDArray
 
 
 def add_shared(file: h5py.File, head: Head, shared: NDArray[np.float32]) -> None:
-    """Write the references that serve every sequence, float32 (reference, 4, position)."""
+    """Write references that all sequences share, float32 (reference, 4, position)."""
     file.create_dataset("shared", data=shared, compression="gzip", fletcher32=True)
     _add_head(file, head, _digests_of_shared(head.sequence_digest, shared))
 
@@ -100,19 +98,19 @@ def _add_head(file: h5py.File, head: Head, digests: NDArray[np.uint8]) -> None:
     for name, values in arrays.items():
         file.create_dataset(name, data=values, compression="gzip", fletcher32=True)
     file.attrs.update(attributes)
-    file.attrs["digest"] = _file_digest(attributes, *arrays.values())
+    file.attrs["digest"] = _file_digest(attributes, *arrays.values()).hex()
 
 
-def _file_digest(attributes: Mapping[str, Any], *arrays: NDArray[Any]) -> str:
+def _file_digest(attributes: Mapping[str, Any], *arrays: NDArray[Any]) -> FileDigest:
     digest = FileDigest({name: attributes[name] for name in _DIGESTED})
     digest.add(*arrays)
-    return digest.hex()
+    return digest
 
 
 def sequences_in_chunk(number: int, length: int) -> int:
-    """Return how many sequences, with ``number`` references each, one chunk of the file holds; at least 1.
+    """Return how many sequences, with ``number`` references each, fit into one chunk of the file; at least 1.
 
-    Blocks of as many are compressed once, and stay in cache from their making to their writing.
+    Blocks of this size are compressed once, and stay in cache until they are written.
     """
     return max(1, _CHUNK_BYTES // (number * length))
 
@@ -125,7 +123,7 @@ class References:
     kind, number, seed
         How the references were made; ``number`` for each sequence, or of the shared set.
     shared
-        Whether one set of references serves all sequences.
+        Whether all sequences share one set of references.
     key
         int64 (sequence,).
     length
@@ -133,32 +131,21 @@ class References:
     provenance
         As it was written.
     sequence_digest, reference_digest
-        uint8 (sequence, 16): of the sequence that each row is for, and of both that and its references.
+        uint8 (sequence, 16): of each row's sequence, and of that together with its references.
     digest
         Of the file.
     """
 
-    kind: str
-    number: int
-    seed: int
-    shared: bool
-    key: NDArray[np.int64]
-    length: int
-    provenance: dict[str, Any]
-    sequence_digest: NDArray[np.uint8]
-    reference_digest: NDArray[np.uint8]
-    digest: str
-
     def __init__(self, file: h5py.File, refusal: Refusal) -> None:
         check_format(file, FORMAT, VERSION)
         self._refusal = refusal
-        kind, self.number, self.seed = (file.attrs[name] for name in ("kind", "number", "seed"))
-        if not isinstance(kind, str):
-            raise TypeError("its kind is no text")
-        self.kind, self.number, self.seed = kind, operator.index(self.number), operator.index(self.seed)
+        self.kind: str = file.attrs["kind"]
+        if not isinstance(self.kind, str):
+            raise TypeError("its kind is not text")
+        self.number, self.seed = (operator.index(file.attrs[name]) for name in ("number", "seed"))
         self.provenance = json_object(file, "provenance")
         warnings_of(file)
-        self.shared = "shared" in file
+        self.shared: bool = "shared" in file
         dataset, key = file["shared" if self.shared else "codes"], file["key"]
         shape, n = dataset.shape, math.prod(key.shape)
         expected = (self.number, 4) if self.shared else (n, self.number)
@@ -166,15 +153,13 @@ class References:
         keys = key.dtype == np.int64 and len(key.shape) == 1
         if not keys or len(shape) != 3 or shape[:2] != expected or dataset.dtype != dtype:
             raise ValueError("its references do not match its keys or their number")
-        self.key = key[:]
-        self.sequence_digest, self.reference_digest = (
-            file[name][:] for name in ("sequence_digest", "reference_digest")
-        )
+        self.key: NDArray[np.int64] = key[:]
+        self.sequence_digest: NDArray[np.uint8] = file["sequence_digest"][:]
+        self.reference_digest: NDArray[np.uint8] = file["reference_digest"][:]
         if self.sequence_digest.shape != (n, SIZE) or self.reference_digest.shape != (n, SIZE):
             raise ValueError("its digests do not match its keys")
-        self.digest = _file_digest(file.attrs, self.key, self.sequence_digest, self.reference_digest)
-        if self.digest != file.attrs["digest"]:
-            raise ValueError("it was changed after it was written: its digest is of something else")
+        digest = _file_digest(file.attrs, self.key, self.sequence_digest, self.reference_digest)
+        self.digest = digest.check(file.attrs["digest"])
         self._references = Stored(dataset, refusal)
         self.length = int(shape[2])
 
@@ -206,18 +191,19 @@ class References:
 
     def _check(self, found: NDArray[np.uint8], start: int) -> None:
         """Check references, of the sequences from row ``start`` on, by their digests."""
-        wrong = (found != self.reference_digest[start : start + len(found)]).any(1)
-        if wrong.any():
-            key = self.key[start + int(wrong.argmax())]
-            raise self._refusal(f"the references of key {key} are not those that were written")
+        row = first_difference(found, self.reference_digest[start : start + len(found)])
+        if row is not None:
+            raise self._refusal(
+                f"the references of key {self.key[start + row]} are not those that were written"
+            )
 
     def shared_onehot(self) -> NDArray[np.float32]:
-        """Return the references that serve every sequence, float32 (reference, 4, position).
+        """Return the references that all sequences share, float32 (reference, 4, position).
 
         Raises
         ------
         TypeError
-            If each sequence has its own.
+            If each sequence has its own references.
         """
         if not self.shared:
             raise TypeError("each sequence has references of its own: use onehot(start, stop)")
@@ -233,10 +219,10 @@ def open_references(path: str | os.PathLike[str]) -> Iterator[References]:
     Raises
     ------
     InputError
-        If the file is missing, or is no such store.
+        If the file is missing or is something else.
     """
-    remedy = "make it anew with genolift reference"
-    with opened_store(path, "is no store of references", remedy, References) as references:
+    remedy = "make it again with genolift reference"
+    with opened_store(path, "is not a file of references", remedy, References) as references:
         yield references
 
 
@@ -245,5 +231,5 @@ def check_references(stored: Sequences, compared: References, path: Path) -> Non
     same = np.array_equal(stored.digests, compared.sequence_digest)
     if not same or not np.array_equal(stored.key, compared.key) or compared.length != stored.codes.shape[1]:
         raise InputError(
-            "was made for other sequences", where=str(path), remedy="make it anew with genolift reference"
+            "was made for other sequences", where=str(path), remedy="make it again with genolift reference"
         )

@@ -1,7 +1,5 @@
 """How far a model's outputs are from those that its author got, as a value and in words."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any

@@ -5,8 +5,6 @@ all averaged, so that the contributions of the mean add up as each model's do. T
 of a sample, with k - 1 in the denominator for k models.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from itertools import combinations
@@ -18,24 +16,15 @@ import numpy as np
 from genolift.errors import InputError
 from genolift.results.provenance import Provenance
 from genolift.results.shards import Head
-from genolift.results.store import Block, Contributions, open_contributions, write_contributions
+from genolift.results.store import LAYOUT, Block, Contributions, open_contributions, write_contributions
 from genolift.settings.folder_names import check_model_name
-
-_AVERAGED = (
-    "shap/seq",
-    "projected_shap/seq",
-    "genolift/output",
-    "genolift/reference_output",
-    "genolift/convergence_error",
-    "genolift/standard_error",
-)
-
 
 _SHARED = (
     *("raw/seq", "genolift/key", "genolift/id"),
     *("genolift/sequence_digest", "genolift/reference_digest"),
 )
 """What all models share: they are run on sequences and references with the same digests."""
+_AVERAGED = tuple(name for name in LAYOUT if name not in _SHARED)
 
 
 def by_model(heads: Sequence[Head]) -> dict[str, list[Head]]:

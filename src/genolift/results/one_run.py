@@ -1,7 +1,5 @@
 """Whether an analysis's files come from one run, by the digests of what each was made from."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What made a file of contributions: written by attribute, merged by aggregate, and read by the report."""
+"""What made a file of contributions: written by attribute, merged by aggregate, read by the report."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _OF_A_SHARD = ("seconds", "shard", "shards")
 _MEASURED = (*_OF_A_SHARD, "model_agreement")
 """Keys that differ between shards of one run: the agreement may be rounded differently on another machine."""
 _NAMES = ("model", "model_name", "model_weights", "model_custom_layers", "model_expect", "model_agreement")
-"""Keys of a model that say nothing of what it computes."""
+"""Keys of a model that say nothing about what it computes."""
 
 
 def versions(*packages: str) -> dict[str, str]:
@@ -24,7 +24,7 @@ def versions(*packages: str) -> dict[str, str]:
 
 
 class Provenance(dict[str, Any]):
-    """What contributions were computed from and with, by the keys that docs/architecture.md lists."""
+    """What contributions were computed from and how, by the keys that docs/architecture.md lists."""
 
     @property
     def model_name(self) -> str:
@@ -33,7 +33,7 @@ class Provenance(dict[str, Any]):
 
     @property
     def models(self) -> dict[str, Provenance]:
-        """What is each model's own, by its name, where these are the means over several; else empty."""
+        """Each model's own provenance by name, of means over several models; else empty."""
         return {str(model.get("model_name")): Provenance(model) for model in self.get("models", ())}
 
     @property
@@ -49,7 +49,7 @@ class Provenance(dict[str, Any]):
 
     @property
     def identity(self) -> Provenance:
-        """What tells one model from another, whatever it and its files are called."""
+        """What distinguishes a model from others, whatever it and its files are called."""
         return self.model._only(lambda key: key not in _NAMES)
 
     @property
@@ -71,6 +71,19 @@ class Provenance(dict[str, Any]):
                 return f"{name} {key}", one.get(key, "none"), its.get(key, "none")
         return None
 
+    def joined(self, given: Mapping[str, Any], **steps: Mapping[str, Any]) -> dict[str, Any]:
+        """Return one flat mapping of this and what other ``steps`` recorded, whose keys begin with the step.
+
+        What a step repeats of this one is left out; what is ``given`` is added last, and preferred.
+        """
+        joined = flat(self)
+        for step, recorded in steps.items():
+            for key, value in flat(recorded).items():
+                bare = key.removeprefix(f"{step}_")
+                if joined.get(bare) != value:
+                    joined.setdefault(f"{step}_{bare}", value)
+        return joined | flat(given)
+
     @classmethod
     def of_shards(cls, shards: Sequence[Provenance]) -> Provenance:
         """Return that of the shards of one run together."""
@@ -90,6 +103,15 @@ class Provenance(dict[str, Any]):
         ]
         shards = sum(model.get("shards", 1) for model in models)
         return cls(models[0].settings | {"seconds": _seconds(models), "shards": shards, "models": own})
+
+
+def flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the leaves of nested mappings; a leaf's key joins the keys on the way to it by underscores."""
+    leaves: dict[str, Any] = {}
+    for key, value in nested.items():
+        name = f"{prefix}{key}"
+        leaves |= flat(value, f"{name}_") if isinstance(value, Mapping) else {name: value}
+    return leaves
 
 
 def _seconds(parts: Sequence[Provenance]) -> float:

@@ -1,7 +1,5 @@
 """The shards of one model: identified, checked to be from one run, and merged into contributions.h5."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genolift.errors import InputError
+from genolift.results.convergence import check_scores
 from genolift.results.provenance import Provenance
-from genolift.results.scores_check import check_scores
 from genolift.results.store import Block, open_contributions, write_contributions
 
 

@@ -1,7 +1,5 @@
 """What a step made its files from, as JSON next to them, since tables and pictures have no room for it."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ The layout is in docs/architecture.md: datasets that TF-MoDISco, Fi-NeMo and Chr
 they expect them, and the rest is in the group ``genolift``.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import os
@@ -18,7 +16,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from genolift.files.digests import SIZE, FileDigest, row_digests
+from genolift.files.digests import SIZE, FileDigest, first_difference, row_digests
 from genolift.files.hdf5 import (
     Refusal,
     Stored,
@@ -95,12 +93,10 @@ class Rows:
         values = self._stored[rows]
         read = values if isinstance(rows, slice) else values[None]
         expected = self._digests[rows].reshape(len(read), SIZE)
-        wrong = (row_digests(read) != expected).any(1)
-        if wrong.any():
-            row = range(self.shape[0])[rows] if isinstance(rows, slice) else [rows]
-            raise self._refusal(
-                f"{self._name} was changed in row {row[int(wrong.argmax())]} after it was written"
-            )
+        wrong = first_difference(row_digests(read), expected)
+        if wrong is not None:
+            row = range(self.shape[0])[rows][wrong] if isinstance(rows, slice) else rows
+            raise self._refusal(f"{self._name} was changed in row {row} after it was written")
         return values
 
 
@@ -146,9 +142,7 @@ class Contributions:
             raise ValueError("its digests do not match its rows")
         digest = _head_digest(file.attrs, self.models)
         digest.add(digests)
-        self.digest = digest.hex()
-        if self.digest != file.attrs["digest"]:
-            raise ValueError("it was changed after it was written: its digest does not match")
+        self.digest = digest.check(file.attrs["digest"])
         self._datasets = {
             name: Rows(name, Stored(file[name], refusal), digests[:, number], refusal)
             for number, name in enumerate(self.layout)

@@ -1,7 +1,5 @@
 """Contributions along the genome, as bigWig."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from pathlib import Path

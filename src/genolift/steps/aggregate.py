@@ -1,7 +1,5 @@
 """The aggregate step: shards to one store, its tables and its tracks."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +16,8 @@ from genolift.results.tables import per_sequence, write_per_base, write_per_sequ
 from genolift.results.tracks import write_bigwig
 
 _FILES = (
-    "aggregate.json",
-    "contributions.h5",
-    "per_sequence.tsv",
-    "per_base.parquet",
-    "contributions.bw",
-    "contributions_sd.bw",
+    *("aggregate.json", "contributions.h5", "per_sequence.tsv"),
+    *("per_base.parquet", "contributions.bw", "contributions_sd.bw"),
 )
 
 

@@ -4,8 +4,6 @@ Every piece of the work, `PIECE_ROWS` sequences, is written beside the output wh
 killed finds the pieces of the same work and computes the rest.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import logging

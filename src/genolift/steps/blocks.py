@@ -1,7 +1,5 @@
 """The finished pieces of a work on disk, and what is read and written while the next one is computed."""
 
-from __future__ import annotations
-
 import fcntl
 import hashlib
 import logging
@@ -22,7 +20,7 @@ from numpy.typing import NDArray
 from genolift.errors import InputError
 from genolift.files.digests import SIZE
 from genolift.files.output_paths import MARK, UNFINISHED, check_folder, mark_text, read_mark
-from genolift.files.whole import make_folder, whole_file
+from genolift.files.whole import make_folder, whole_file, write_text
 from genolift.results.store import LAYOUT, Block
 
 _LOG = logging.getLogger("genolift")
@@ -47,8 +45,7 @@ class Pieces(AbstractContextManager["Pieces"]):
         self._lock = _locked(self.folder)
         if (read_mark(self.folder) or {}).get("work") != work:
             self._clear()  # the pieces of another work
-            with whole_file(self.folder / MARK) as beside:
-                beside.write_text(mark_text(_KIND, [], work=work), encoding="utf-8")
+            write_text(self.folder / MARK, mark_text(_KIND, [], work=work))
 
     def _clear(self) -> None:
         for piece in self.folder.iterdir():

@@ -4,8 +4,6 @@ Every model is run on two of the sequences, and the database of known motifs is 
 and the engine. Prints nothing.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

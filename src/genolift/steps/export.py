@@ -3,8 +3,6 @@
 What a program does not say, its tasks and where it comes from, is beside it in the archive as JSON.
 """
 
-from __future__ import annotations
-
 import io
 import json
 import re

@@ -1,28 +1,24 @@
 """The inspect step: what a model is, as JSON."""
 
-from __future__ import annotations
-
-import json
 from pathlib import Path
 
 from genolift.files.output_paths import check_outputs
-from genolift.files.whole import whole_file
+from genolift.files.whole import write_json
 from genolift.inspection.described import Inspection, inspect_model
 from genolift.settings.sections import Settings
 
 
 def inspect(settings: Settings, *, out: Path | None = None, sequences: Path | None = None) -> Inspection:
-    """Return what a model is, and write it to ``out``, unless it cannot be explained as it is given.
+    """Return what a model is, and write it to ``out`` unless it cannot be explained.
 
     Parameters
     ----------
     settings
-        The model, what it is given beside the bases, and what is explained; its first target where none is
-        named.
+        The model, its extra inputs, and what is explained: its first target if none is named.
     out
         The JSON file to write; its layout is in ``docs/architecture.md``. None: nothing is written.
     sequences
-        What else was read to say the model's length, which ``out`` may not replace.
+        ``sequences.h5``, if the model's length was read from it; ``out`` may not replace it.
 
     Raises
     ------
@@ -34,6 +30,5 @@ def inspect(settings: Settings, *, out: Path | None = None, sequences: Path | No
     named = {} if "target" in settings.model_fields_set else {"target": None}
     found = inspect_model(spec, settings.extras, **settings.explained | named)
     if out is not None and found.error is None:
-        with whole_file(out) as beside:
-            beside.write_text(json.dumps(found.as_json(), indent=1) + "\n", encoding="utf-8")
+        write_json(out, found.as_json())
     return found

@@ -1,7 +1,5 @@
 """The reference step: what each sequence is compared with, as a file."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
