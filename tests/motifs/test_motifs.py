@@ -316,7 +316,7 @@ def test_a_window_is_the_middle_and_coordinates_stay_the_sequences(tmp_path: Pat
     for _, seqlet in seqlets.iterrows():
         sums = scores[key.index(seqlet["key"]), seqlet["start"] : seqlet["end"]].sum()
         assert seqlet["contribution"] == pytest.approx(sums, rel=1e-4)
-    with pytest.raises(InputError, match=r"window: 151 is no number of bases within the sequences' 150"):
+    with pytest.raises(InputError, match=r"window: 151 bases are not within the sequences' 150"):
         find_motifs(Motifs(window=151, database=database), **inputs, out=tmp_path)
 
 

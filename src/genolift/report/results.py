@@ -17,7 +17,7 @@ from genolift.files.whole import existing_file
 from genolift.motifs.hits import HIT_FILE
 from genolift.motifs.logos import INDEX
 from genolift.motifs.tables import MOTIFS, SEQLETS
-from genolift.results.one_run import check_folder
+from genolift.results.one_run import check_folder, check_keys
 from genolift.results.provenance import Provenance
 from genolift.results.store import open_contributions
 from genolift.results.tables import PER_SEQUENCE, PER_SEQUENCE_OF_MODELS
@@ -86,12 +86,7 @@ def read_results(folder: Path, provenance: Mapping[str, Any] | None = None) -> R
     scored = (PER_SEQUENCE_OF_MODELS if models else PER_SEQUENCE).read(folder / PER_SEQUENCE.name)
     kept = sequences.loc[sequences["kept"], "key"].tolist()
     for name, found in (("contributions.h5", keys), ("per_sequence.tsv", scored["key"].tolist())):
-        if found != kept:
-            raise InputError(
-                f"has {len(found)} sequences that are not the {len(kept)} kept ones of sequences.tsv",
-                where=str(folder / name),
-                remedy="it is of another run: run the steps again from genolift attribute on",
-            )
+        check_keys(found, kept, folder / name, "kept ones of sequences.tsv")
     compared, of_references, _ = stated(folder / "references.h5", "reference")
     searched, of_motifs, note = stated(folder / "motifs.h5", "motifs")
     told = attributed.joined(provenance or {}, reference=compared, motifs=searched)

@@ -1,7 +1,7 @@
 """Whether an analysis's files come from one run, by the digests of what each was made from."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,8 +15,19 @@ from genolift.results.step_record import read_record
 from genolift.results.store import Contributions, open_contributions
 
 _PER_BASE = "per_base.parquet"
+_AGGREGATE = "run genolift aggregate again"
 _DRAWN = ("per_sequence.tsv", "motifs.tsv", "motif_matrices.tsv")
 """What the logos step reads in addition to contributions.h5."""
+
+
+def check_keys(found: Sequence[int], expected: Sequence[int], path: Path, of: str) -> None:
+    """Raise `InputError` unless the keys in a file are the expected ones, those ``of`` another file."""
+    if list(found) != list(expected):
+        raise InputError(
+            f"has {len(found)} sequences that are not the {len(expected)} {of}",
+            where=str(path),
+            remedy="give the files of one run, or run the steps again from genolift attribute on",
+        )
 
 
 def check_files(contributions: Path, files: Mapping[Path, str]) -> dict[str, str]:
@@ -80,14 +91,8 @@ def _check_per_base(path: Path, contributions: Contributions) -> None:
         told = json.loads((pq.read_schema(existing_file(path)).metadata or {})[b"genolift"])
         digest = told["made_from"]["contributions.h5"]
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
-        raise InputError(
-            f"is not a complete table of bases ({error})",
-            where=str(path),
-            remedy="run genolift aggregate again",
-        ) from error
+        what = f"is not a complete table of bases ({error})"
+        raise InputError(what, where=str(path), remedy=_AGGREGATE) from error
     if digest != contributions.digest:
-        raise InputError(
-            "belongs to another run than contributions.h5",
-            where=str(path),
-            remedy="run genolift aggregate again",
-        )
+        what = "belongs to another run than contributions.h5"
+        raise InputError(what, where=str(path), remedy=_AGGREGATE)

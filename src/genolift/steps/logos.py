@@ -24,7 +24,7 @@ from genolift.motifs.logos import (
     window_coordinates,
 )
 from genolift.motifs.tables import MATRICES, MOTIFS
-from genolift.results.one_run import check_files
+from genolift.results.one_run import check_files, check_keys
 from genolift.results.step_record import write_record
 from genolift.results.store import open_contributions
 from genolift.results.tables import PER_SEQUENCE
@@ -174,12 +174,7 @@ def _strongest_windows(
     position).
     """
     with open_contributions(contributions) as store:
-        if store.key.tolist() != scored["key"].tolist():
-            raise InputError(
-                f"has {len(scored)} sequences that are not the {store.n} of {contributions}",
-                where=str(per_sequence),
-                remedy="give the files of one run",
-            )
+        check_keys(scored["key"].tolist(), store.key.tolist(), per_sequence, f"of {contributions}")
         stretch, width = min(_STRONGEST_STRETCH, store.length), min(width, store.length)
         dataset = store["projected_shap/seq"]
         parts = []

@@ -33,6 +33,7 @@ from genolift.motifs.tables import (
     seqlet_table,
 )
 from genolift.motifs.tomtom import closest_motifs
+from genolift.results.one_run import check_keys
 from genolift.results.provenance import versions
 from genolift.results.step_record import write_record
 from genolift.results.store import Rows, open_contributions
@@ -172,16 +173,11 @@ def _read_scores(contributions: Path, sequences: Path, window: int | None) -> Sc
     table = read_sequence_table(sequences)
     places = table[table["kept"]].reset_index(drop=True)
     with open_contributions(contributions) as store:
-        if store.key.tolist() != places["key"].tolist():
-            raise InputError(
-                f"has {store.n} sequences that are not the {len(places)} kept ones of {sequences}",
-                where=str(contributions),
-                remedy="give the files of one run",
-            )
+        check_keys(store.key.tolist(), places["key"].tolist(), contributions, f"kept ones of {sequences}")
         width = store.length if window is None else window
         if not 1 <= width <= store.length:
             raise InputError(
-                f"{window} is no number of bases within the sequences' {store.length}",
+                f"{window} bases are not within the sequences' {store.length}",
                 where="window",
                 remedy=f"give 1 to {store.length}, or nothing for all",
             )
