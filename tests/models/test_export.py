@@ -242,7 +242,7 @@ def test_the_yeast_model_is_explained_without_its_source(
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        (["--out", "model.pt"], "is no name of an exported program; end it in .pt2"),
+        (["--out", "model.pt"], "is not the name of an exported program; end it in .pt2"),
         ([], "the model does not say its input length; give it, in bases"),
         (["--input-length", "3"], "does not take an input of shape (n, 4, 3)"),
     ],

@@ -20,13 +20,8 @@ MARK = ".genolift"
 UNFINISHED = ".genolift-unfinished-"
 """The beginning of the temporary names of files and folders that are being written."""
 _NOBODYS = (
-    ".snakemake_timestamp",
-    ".DS_Store",
-    "._*",
-    ".nfs*",
-    "Thumbs.db",
-    f"{UNFINISHED}*",
-    ".genolift-lock",
+    *(".snakemake_timestamp", ".DS_Store", "._*", ".nfs*", "Thumbs.db"),
+    *(f"{UNFINISHED}*", ".genolift-lock"),
 )
 """What operating systems, and runs that were killed, leave in a folder."""
 _INDEXES = (".fai", ".gzi")

@@ -1,4 +1,4 @@
-"""What a model is, all that is found of it together. Joins models and engine; prints nothing."""
+"""Everything that is found about a model."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -34,7 +34,7 @@ from genolift.targets.targets import task_names
 
 FORMAT, VERSION = "genolift-inspection", 1
 _LONGEST_FIELD = 2**14
-"""Bases of the longest input that a receptive field is looked for in, of a model that takes any length."""
+"""Bases of the longest input in which a receptive field is searched, for a model that takes any length."""
 _GIVE = "give --input-length, --axes, or its further inputs (--extra-input)"
 
 
@@ -47,40 +47,40 @@ class Inspection:
     held: Extras
     kind: str
     provenance: Mapping[str, Any]
-    """What tells its files from others."""
+    """What identifies its files."""
     inputs: tuple[Input, ...]
     length: Length
     outputs: tuple[OutputOf, ...]
     heads: tuple[str, ...]
     tasks: tuple[str, ...]
     target: int | str
-    """The target that the plan is of."""
+    """The target of the plan."""
     rule: str
     weights: Weights
     final_activation: str
     stepped_over: bool
     field: ReceptiveField | None
-    """None where the model could not be captured."""
+    """None if the model could not be captured."""
     plan: tuple[Mapping[str, str], ...]
-    """The rows of `genolift.plan`; where an operation is refused, those that are not."""
+    """The rows of `genolift.plan`; if operations are refused, the others."""
     refused: tuple[str, ...]
-    """The operations that no exact rule is known for, and where they are."""
+    """The operations without an exact rule, and where they are."""
     notes: tuple[str, ...]
     error: InputError | None = None
-    """Why the model cannot be explained, or that it does not give its author's outputs."""
+    """Why the model cannot be explained, or how it differs from its author's outputs."""
     agreement: Agreement | None = None
-    """How far it is from its author's outputs, where they are given and it gives them."""
+    """How close it is to its author's outputs, if they are given and it agrees."""
 
     @property
     def operations(self) -> list[tuple[str, str, str, int]]:
-        """Kind, rule, operation, and how many there are, most first; without what only places values."""
+        """Kind, rule, operation, and their number, largest first; without those that only move values."""
         counted = Counter(
             (row["kind"], row["rule"], row["operation"]) for row in self.plan if row["operation"] not in MOVES
         )
         return [(*key, number) for key, number in counted.most_common()]
 
     def as_json(self) -> dict[str, Any]:
-        """Return what is found as plain values, the plan as it is shown."""
+        """Return everything as plain values, with the plan as it is shown."""
         own = {name: _plain(getattr(self, name)) for name in _AS_THEY_ARE}
         return {
             "format": FORMAT,
@@ -102,7 +102,7 @@ _AS_THEY_ARE = (
     *("kind", "inputs", "length", "outputs", "heads", "tasks", "target", "rule", "weights"),
     *("final_activation", "stepped_over", "refused", "notes"),
 )
-"""The facts that the file has by the names they have here."""
+"""Facts with the same names in the file."""
 
 
 def _plain(value: Any) -> Any:
@@ -121,16 +121,16 @@ def inspect_model(
     rule: str = GENOMICS_DEFAULT,
     keep_final_activation: bool = False,
 ) -> Inspection:
-    """Return what a model is, and what of it can be explained.
+    """Return what a model is, and what can be explained in it.
 
     Parameters
     ----------
     spec
-        The model; what it does not say of its layout and length is found by running it.
+        The model; its layout and length are found by running it if it does not say them.
     held
-        What it is given beside the bases. Further inputs whose shapes the model says may be left out.
+        The extra inputs. Those whose shapes the model says may be left out.
     target
-        What the plan is of; None for a head or the first output that can be explained.
+        The target of the plan; None for a head or the first output that can be explained.
     rule, keep_final_activation
         As in `genolift.deeplift`.
 
@@ -175,7 +175,7 @@ def inspect_model(
 
 
 def _output(taken: Taken, random: Tensor) -> tuple[Any, InputError | None]:
-    """Return what the model returns for random DNA, and what `genolift.inspection.model_check` says of it."""
+    """Return the model's output for random DNA, and the mistake in it, if there is one."""
     trial = TrialModel(taken.model)
     output = trial.output(random, *rows_of(taken.held, len(random)), remedy=lambda: _GIVE)
     try:
@@ -212,7 +212,7 @@ class _Planned:
 
 
 def _planned(model: Model, rows: tuple[Tensor, ...], key: CaptureKey, rule: str) -> _Planned:
-    """Return the plan; where there is none, what can be said, and every operation that is why."""
+    """Return the plan, or, if there is none, what is known, and every operation that prevents it."""
     try:
         found = captured(model, rows, key, rule)
     except UnsupportedOperation as error:
@@ -231,7 +231,7 @@ def _planned(model: Model, rows: tuple[Tensor, ...], key: CaptureKey, rule: str)
 
 
 def _refused(graph: Graph) -> tuple[tuple[Mapping[str, str], ...], tuple[str, ...]]:
-    """Return the operations as far as they are known, and those that no exact rule is known for."""
+    """Return the rows of the operations, and those without an exact rule."""
     rows, refused = [], []
     for operation in graph.operations:
         if operation.name not in graph.dependent:
@@ -257,7 +257,7 @@ def _refused(graph: Graph) -> tuple[tuple[Mapping[str, str], ...], tuple[str, ..
 
 
 def _field(taken: Taken, graph: Graph, key: CaptureKey) -> ReceptiveField | None:
-    """Return the receptive field, in an input that is long enough where the model takes any."""
+    """Return the receptive field, in a sufficiently long input if the model takes any."""
     length = taken.layout.length
     bases = length.bases
     field = _or_none(lambda: receptive_field(graph, bases, taken.held))
@@ -268,7 +268,7 @@ def _field(taken: Taken, graph: Graph, key: CaptureKey) -> ReceptiveField | None
         if found is None:
             break
         field = found
-    # The whole of a model that is laid out is no layer of the user's.
+    # A model in another layout is wrapped; its whole is not one of the user's layers.
     return None if field is None else replace(field, of=field.of.removesuffix(" model"))
 
 
@@ -281,12 +281,12 @@ def _field_of_longer(
 
 
 def _stretched(one: Tensor, before: int, after: int) -> Tensor:
-    """Return an extra channel's row for longer sequences; other inputs as they are."""
+    """Return an extra channel's row for longer sequences, and other inputs unchanged."""
     return torch.zeros(*one.shape[:-1], after) if one.dim() == 3 and one.shape[-1] == before else one
 
 
 def _or_none(found: Callable[[], ReceptiveField | None]) -> ReceptiveField | None:
-    """Return what is found; None where an operation cannot be run on what the search runs it on."""
+    """Return what is found; None if an operation cannot be run on the search's inputs."""
     try:
         return found()
     except (RuntimeError, TypeError, ValueError, IndexError, KeyError):

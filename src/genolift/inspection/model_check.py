@@ -1,6 +1,6 @@
-"""What is wrong with a model, seen on two sequences before long work. Reads and prints nothing.
+"""What is wrong with a model, found on two sequences before anything long begins.
 
-A copy of the model is run, in evaluation mode; the user's own is left alone.
+A copy of the model is run, in evaluation mode; the user's own model is not changed.
 """
 
 from collections.abc import Sequence
@@ -26,26 +26,26 @@ from genolift.settings.model import AXES, ModelSpec
 from genolift.targets.outputs import outputs_by_name
 
 _RANDOM = 30
-"""Random sequences that a target is looked at on, too: of two sequences it may be the same by chance."""
+"""Random sequences on which the target is computed too: for two sequences it may be equal by chance."""
 _CPU = torch.device("cpu")
 _MOST_EXTRA_CHANNELS = 8
 
 
 Rows = tuple[Tensor, tuple[Tensor, ...], list[str]]
-"""Sequences, float (row, 4, position), what the model takes behind the bases, and what messages call them."""
+"""Sequences, float (row, 4, position), their extra inputs, and their names for messages."""
 
 
 def checked_explainer(
     model: Model, spec: ModelSpec, held: Extras, rows: Rows, **how: Any
 ) -> tuple[Explainer, Agreement | None]:
-    """Check a model on some sequences, and capture it: what a step does before anything long is begun.
+    """Check a model on some sequences, and capture it, before anything long begins.
 
     Parameters
     ----------
     model, spec
-        As `genolift.models.load_model` gives it, and what it was loaded from.
+        From `genolift.models.load_model`, and what it was loaded from.
     held
-        What the analysis gives it beside the bases.
+        The analysis's extra inputs.
     rows
         Two sequences or more.
     how
@@ -72,9 +72,9 @@ def check_model(
     names: Sequence[str],
     device: torch.device = _CPU,
 ) -> Any:
-    """Run a model on some sequences and return what it returns; raise the first thing that is wrong.
+    """Run a model on some sequences and return its output, or raise the first thing that is wrong.
 
-    That it gives the same when it is called again is checked when it is captured.
+    Whether it gives the same output when called again is checked when it is captured.
 
     Parameters
     ----------
@@ -92,8 +92,8 @@ def check_model(
     Raises
     ------
     InputError
-        If the model does not take inputs of this shape (with the layout that it takes, where one is found),
-        or an output is NaN or infinite.
+        If the model does not take inputs of this shape (naming a layout that it takes, if one is found), or
+        an output is NaN or infinite.
     """
     trial = TrialModel(model, device)
     inputs = (onehot, *held)
@@ -109,7 +109,7 @@ def check_target(explainer: Explainer, onehot: Tensor, held: Sequence[Tensor]) -
     Arguments as in `check_model`; the extra inputs of the first sequence go with the random ones.
     """
     first = None
-    for number in range(len(onehot) + _RANDOM):  # one by one, since few are looked at, and one may be long
+    for number in range(len(onehot) + _RANDOM):  # one by one, since few are needed, and one may be long
         if number < len(onehot):
             rows = [tensor[number : number + 1] for tensor in (onehot, *held)]
         else:
@@ -142,7 +142,7 @@ def check_values(output: Any, names: Sequence[str]) -> None:
 
 
 def _mend(trial: TrialModel, inputs: Sequence[Tensor]) -> str | None:
-    """Return which layout, channels or length a model takes where it does not take the inputs."""
+    """Return which layout, channels or length a model takes, if it does not take the inputs."""
     laid = trial.module if isinstance(trial.module, Laid) else None
     own = trial.module if laid is None else laid.model
     set_to = None if laid is None else ",".join(laid.axes)
@@ -172,7 +172,7 @@ def _mend(trial: TrialModel, inputs: Sequence[Tensor]) -> str | None:
 
 
 def _lengths(own: TrialModel, axes: str, channels: int, held: Sequence[Tensor]) -> str | None:
-    """Return in words the lengths that a model takes, found by trial; None where none is."""
+    """Return in words the lengths that a model takes, found by trial; None if it takes none."""
     with suppress(InputError):
         found = find_layout(lambda x: own(x, *held), channels, axes=axes, length=None, found="trial").length
         if found.largest is None:

@@ -1,4 +1,4 @@
-"""What a model gives: each of its outputs, and the targets by which it can be explained."""
+"""The outputs of a model, and the targets by which each can be explained."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -18,8 +18,7 @@ _PARTS = 2  # of a profile model's output: (profile, counts)
 class OutputOf:
     """An output: its name (empty for the only one), its shape without the row's axis, and its targets.
 
-    ``target`` is one by which it is explained, None where it needs a function of one's own; ``others`` says
-    in words which there are.
+    ``target`` is one of them, None if it needs the user's own function; ``others`` lists them in words.
     """
 
     name: str
@@ -29,7 +28,7 @@ class OutputOf:
 
 
 def outputs_of(output: Any, model: object) -> tuple[OutputOf, ...]:
-    """Return the outputs of a model, given what it returns."""
+    """Return the outputs of a model from what it returns."""
     named = outputs_by_name(output)
     if "" in named:
         return (_only(output, task_names(model)),)
@@ -38,7 +37,7 @@ def outputs_of(output: Any, model: object) -> tuple[OutputOf, ...]:
 
 
 def heads_of(output: Any) -> tuple[str, ...]:
-    """Return the heads, such as "counts", that a model's output has by the names or shapes of its parts."""
+    """Return the heads, such as "counts", in a model's output, by the names or shapes of its parts."""
     if isinstance(output, Tensor):
         return tuple(name for name in HEADS if "profile" in name) if output.dim() > _PARTS else ()
     if isinstance(output, Mapping):

@@ -1,4 +1,4 @@
-"""What a model takes: its inputs, in its own layout, and one row of each to run it with. Reads no weights."""
+"""The inputs of a model, in its own layout, and one row of each to run it with."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -28,15 +28,15 @@ from genolift.settings.extra_inputs import Extras
 from genolift.settings.model import BASES_FIRST, ModelSpec, axes_of
 
 CHANNELS = "channels,length"
-"""The axes of an input that holds the extra channels, as genolift export writes one."""
+"""The axes of the input for extra channels, as genolift export writes it."""
 _ANY = 1000
-"""What an axis of any size has when the model is run."""
-_FIVE = "it takes five channels, of which the fifth is taken for N; if it is not, give --extra-channel"
+"""The size used for an axis of any size."""
+_FIVE = "it takes five channels, of which the fifth is read as N; if it is not, give --extra-channel"
 
 
 @dataclass(frozen=True)
 class Input:
-    """An input as the model takes it: its shape without the row's axis (None: any size), and DNA's axes."""
+    """An input of the model: its shape without the row's axis (None: any size), and the axes of DNA."""
 
     name: str
     shape: Shape
@@ -45,14 +45,14 @@ class Input:
 
 @dataclass(frozen=True)
 class Taken:
-    """A model, and what it takes."""
+    """A model and its inputs."""
 
     model: Model
-    """Takes (row, 4, position) of A C G T, whatever the layout is."""
+    """Takes (row, 4, position), A C G T, whatever its own layout is."""
     own: Model
     """As its author made it."""
     spec: ModelSpec
-    """With the axes and alphabet that it was found to have."""
+    """With the axes and alphabet that were found."""
     kind: str
     inputs: tuple[Input, ...]
     layout: Layout
@@ -62,7 +62,7 @@ class Taken:
 
 
 def read_model(spec: ModelSpec, held: Extras) -> Taken:
-    """Return a model with what it takes, found by running it where it does not say it.
+    """Return a model with its inputs, which are found by running it if it does not say them.
 
     Raises
     ------
@@ -148,13 +148,13 @@ def _module(own: nn.Module, spec: ModelSpec, held: Extras) -> Taken:
 
 
 def _run(own: nn.Module, extra: Sequence[Tensor]) -> Run:
-    """Return what runs a copy of a model on its first input, with its others as one row of each says."""
+    """Return a function that runs a copy of a model on its first input, with one row of the others."""
     trial = TrialModel(own)
     return lambda x: trial(x, *rows_of(extra, len(x)))
 
 
 def _layout(run: Run, spec: ModelSpec, length: int | None, found: str) -> tuple[ModelSpec, Layout]:
-    """Return the layout that a module runs in, and the spec with an N where it takes a channel more."""
+    """Return the layout of a module, and the spec, with an N if it takes one more channel."""
     try:
         return spec, find_layout(run, _channels(spec), axes=spec.axes, length=length, found=found)
     except InputError as error:
@@ -176,7 +176,7 @@ def _shape(spec: ModelSpec, axes: str, length: int | None) -> Shape:
 
 
 def _arguments(own: nn.Module, extra: tuple[Tensor, ...]) -> list[str]:
-    """Return the names of forward's arguments that are given, and check that none is left out."""
+    """Return the names of the arguments of forward that are given, after checking that none is missing."""
     names, needed = argument_names(own)
     lacking = names[1 + len(extra) : needed]
     if lacking:
@@ -191,7 +191,7 @@ def _arguments(own: nn.Module, extra: tuple[Tensor, ...]) -> list[str]:
 
 
 def _given(held: Extras) -> tuple[Tensor, ...]:
-    """Return one row of the further inputs that the user gives."""
+    """Return one row of the user's further inputs."""
     return tuple(torch.from_numpy(values) for values in example_of(Extras(inputs=held.inputs), 1))
 
 
@@ -205,5 +205,5 @@ def _zeros(shape: Shape) -> Tensor:
 
 
 def rows_of(one: Sequence[Tensor], n: int) -> tuple[Tensor, ...]:
-    """Return n rows of inputs of which there is one row each."""
+    """Return n equal rows of inputs."""
     return tuple(each.expand(n, *each.shape[1:]) for each in one)

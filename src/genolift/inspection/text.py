@@ -1,4 +1,4 @@
-"""An inspection as a person reads it on a terminal."""
+"""An inspection as text for a terminal."""
 
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -13,7 +13,7 @@ _MOST_LAYERS = 60
 
 
 def as_text(inspection: Inspection) -> str:
-    """Return all that was found of a model, as lines: what it is, its operations and its plan."""
+    """Return all that was found about a model as text: what it is, its operations and its plan."""
     sections = [_facts(facts(inspection.as_json()))]
     if inspection.operations:
         rows = [
@@ -21,7 +21,7 @@ def as_text(inspection: Inspection) -> str:
             for kind, rule, operation, number in inspection.operations
         ]
         told = table_as_text(rows, ["number", "operation", "kind", "rule"])
-        sections.append(f"Operations, without mere moves of values\n{_indented(told)}")
+        sections.append(f"Operations, except mere moves of values\n{_indented(told)}")
     if inspection.plan:
         title = f"Plan, of the rule {inspection.rule}" if not inspection.refused else "Operations in order"
         sections.append(f"{title}\n{_indented(table_as_text(inspection.plan, _COLUMNS))}")
@@ -31,12 +31,12 @@ def as_text(inspection: Inspection) -> str:
 
 
 def refused_as_text(inspection: Inspection) -> str:
-    """Return the operations that no rule is known for, a line each."""
+    """Return the operations without a known rule, one per line."""
     return "Refused\n" + _indented("\n".join(inspection.refused))
 
 
 def in_a_line(inspection: Inspection) -> str:
-    """Return what a model is, in a line."""
+    """Return what a model is, in one line."""
     field = None if inspection.field is None else asdict(inspection.field)
     return (
         f"{inspection.kind}, {inspection.weights.parameters:,} parameters, receptive field "
@@ -45,7 +45,7 @@ def in_a_line(inspection: Inspection) -> str:
 
 
 def weights_as_text(file: WeightsFile) -> str:
-    """Return what a file of weights without a model says."""
+    """Return what is known from a file of weights without a model."""
     rows = [
         {"key": layer.key, "shape": str(layer.shape), "likely": layer.guess, "line": "", "operation": ""}
         for layer in file.layers[:_MOST_LAYERS]

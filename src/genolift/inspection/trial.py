@@ -1,7 +1,7 @@
-"""In which layout and of what length a module takes DNA, found by running it.
+"""The layout and length in which a module takes DNA, found by running it.
 
-A module does not say it. That several lengths work means any does; where one layer fixes the number of
-positions, its message says whether the input was too short or too long, and the length is found by halving.
+If several lengths work, any does. If a layer fixes the number of positions, its error message says whether
+the input was too short or too long, and the length is found by bisection.
 """
 
 import math
@@ -23,13 +23,13 @@ from genolift.settings.model import AXES, BASES_FIRST, axes_of
 _ROWS = 2
 _TRIED = (1000, 1300)
 _TYPICAL = (1024, 2048, 2114, 500, 512, 200, 4096, 8192)
-"""Tried where no message says which way to go, as of a model whose pools and upsampling must fit."""
+"""Tried if no message shows the direction, as for a model whose pools and upsampling must match."""
 _LONGEST = 2**18
 _SECONDS = 60.0
 _TOO_SHORT = re.compile(
     r"can't be greater than actual input|too small|[Pp]adding size should be less|smaller than kernel"
 )
-# Two numbers that should be equal: of a dense layer, of two tensors, of a reshape.
+# Two numbers that should be equal: in a dense layer, two tensors, or a reshape.
 _UNEQUAL = (
     re.compile(r"\(\d+x(\d+) and (\d+)x\d+\)"),
     re.compile(r"size of tensor a \((\d+)\) must match the size of tensor b \((\d+)\)"),
@@ -46,17 +46,17 @@ class Length:
     """The lengths of input, in bases, that a model takes."""
 
     bases: int
-    """The one that it was run with."""
+    """The length with which it was run."""
     smallest: int
     largest: int | None
-    """None: any from the smallest on."""
+    """None: any length from the smallest."""
     found: str
-    """What says so: "the model", "the user" or "trial"; "typical" where others may work too."""
+    """The source: "the model", "the user" or "trial"; "typical" if others may work too."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How a model reads DNA: ``axes``, ``also`` other axes that work too, and the length."""
+    """How a model reads DNA: ``axes``, other axes that work ``also``, and the length."""
 
     axes: str
     also: tuple[str, ...]
@@ -71,7 +71,7 @@ def find_layout(run: Run, channels: int, *, axes: str | None, length: int | None
     channels
         Of its input.
     axes, length
-        What is known of them; ``found`` says from where the length is.
+        What is known about them; ``found`` is the source of the length.
 
     Raises
     ------
@@ -95,13 +95,13 @@ def find_layout(run: Run, channels: int, *, axes: str | None, length: int | None
 
 
 def smallest_length(run: Run, channels: int, axes: str, length: int) -> int:
-    """Return the smallest length that a model which runs with ``length``, and takes any, runs with."""
+    """Return the smallest length for a model that takes any, and runs with ``length``."""
     trial = _Trial(run, channels)
     return _first(SHORTEST, length, lambda tried: trial.failure(axes, tried) is None)
 
 
 class _Trial:
-    """Runs of a model, until time is over."""
+    """Runs of a model, for a limited time."""
 
     def __init__(self, run: Run, channels: int) -> None:
         self.run, self.channels = run, channels
@@ -109,23 +109,23 @@ class _Trial:
         self.stop = time.monotonic() + _SECONDS
 
     def input(self, axes: str, length: int) -> Tensor:
-        """Return rows of the first base alone."""
+        """Return rows of only the first base."""
         sizes = {"1": 1, "bases": self.channels, "length": length}
         x = torch.zeros(_ROWS, *(sizes[name] for name in axes_of(axes)))
         x.select(axes_of(axes).index("bases") + 1, 0).fill_(1)
         return x
 
     def failure(self, axes: str, length: int) -> Exception | int | None:
-        """Return what is wrong with an input of some axes and length; None if it works."""
+        """Return what is wrong with an input with these axes and length; None if it works."""
         return self.failure_on(self.input(axes, length))
 
     def failure_on(self, x: Tensor) -> Exception | int | None:
-        """Return the error, or the rows of the first output where none has the input's; None if it works."""
+        """Return the error, or the first output's rows if no output has the input's; None if it works."""
         if time.monotonic() > self.stop:
             return TimeoutError("trials of the model's input took too long")
         try:
             output = self.run(x)
-        except ImportError as error:  # which no other layout or length mends
+        except ImportError as error:  # which no other layout or length fixes
             raise not_imported(error) from error
         except Exception as error:
             return error
@@ -133,7 +133,7 @@ class _Trial:
         return None if _ROWS in rows or not rows else rows[0]
 
     def lengths(self, axes: str) -> Length | None:
-        """Return the lengths that work with some axes."""
+        """Return the lengths that work with these axes."""
         one, other = (self.failure(axes, length) for length in _TRIED)
         if one is None and other is None:
             return self._any(axes, _TRIED[0])
@@ -156,7 +156,7 @@ class _Trial:
         return Length(_roundest(low, high), low, high, "trial")
 
     def excess(self, axes: str, length: int) -> int:
-        """Return a number below 0 where an input is too short, above where it is too long."""
+        """Return a number below 0 if an input is too short, above 0 if it is too long."""
         failure = self.failure(axes, length)
         if failure is None:
             return 0
@@ -169,7 +169,7 @@ class _Trial:
         return unequal[changing] - unequal[1 - changing]
 
     def _changing(self, axes: str, length: int, other: int) -> int | None:
-        """Return which of two numbers that should be equal another length changes: that is the input's."""
+        """Return which of two numbers that should be equal depends on the length: that is the input's."""
         if axes not in self.changing:
             one, its_other = _unequal(self.failure(axes, length)), _unequal(self.failure(axes, other))
             if one is None or its_other is None:
@@ -185,7 +185,7 @@ class _Trial:
         return Length(length, smallest, None, "trial")
 
     def refused(self, axes: str | None, length: int | None) -> InputError:
-        """Return what to say of a model that runs in no layout; None for what is not known of it."""
+        """Return the error for a model that runs in no layout; arguments are None if not known."""
         x = self.input(axes or BASES_FIRST, length or _TRIED[0])
         error = self.failure_on(x)
         said = first_line(error) if isinstance(error, Exception) else f"it gives {error} rows for {_ROWS}"
@@ -215,7 +215,7 @@ def _unequal(failure: object) -> tuple[int, int] | None:
 
 
 def _first(low: int, high: int, holds: Callable[[int], bool]) -> int:
-    """Return the smallest number from ``low`` to ``high`` that a property holds for, as for all above it."""
+    """Return the smallest number from ``low`` to ``high`` with a property that all larger ones have."""
     while low < high:
         middle = (low + high) // 2
         if holds(middle):

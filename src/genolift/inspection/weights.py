@@ -1,4 +1,4 @@
-"""The weights of a model: how many, what tells them from others, and what a file of weights alone says."""
+"""The weights of a model: how many, their SHA-256, and what a file of weights alone shows."""
 
 import hashlib
 from collections import Counter
@@ -14,24 +14,27 @@ from genolift.models import Model
 from genolift.models.weights import saved_weights
 
 _PREFIXES = ("module.", "model.", "_orig_mod.")
-_NOT_WEIGHTS = ("num_batches_tracked", "seed_generator_state")  # of training: a count, and a dropout's state
+_NOT_WEIGHTS = (
+    "num_batches_tracked",
+    "seed_generator_state",
+)  # only for training: a count, and a dropout's state
 
 
 @dataclass(frozen=True)
 class Weights:
-    """How many numbers a model has, in what, and their SHA-256, whatever file they are in."""
+    """How many numbers a model has, their types, and their SHA-256, whatever file they are in."""
 
     parameters: int
     buffers: int
     bytes: int
     dtypes: tuple[tuple[str, int], ...]
-    """How many of the numbers are in each type."""
+    """How many numbers have each type."""
     sha256: str
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One tensor of a file, and what it is likely to be."""
+    """A tensor in a file, and what it probably is."""
 
     key: str
     shape: tuple[int, ...]
@@ -47,22 +50,22 @@ class WeightsFile:
     weights: Weights
     layers: tuple[Layer, ...]
     axes: str | None
-    """The axes of the input that the first convolution says."""
+    """The axes of the input, by the first convolution."""
     channels: int | None
     outputs: int | None
     settings: Mapping[str, Any]
-    """What a checkpoint says of how its model was made."""
+    """What a checkpoint says about how its model was made."""
 
 
 def weights_of(model: Model) -> Weights:
-    """Return what the weights of a model are."""
+    """Describe the weights of a model."""
     state = model.state_dict() if isinstance(model, nn.Module) else model.state_dict
     trained = {name for name, _ in model.named_parameters()}
-    return weights_in(state, trained or None)  # a program made from TorchScript has buffers alone
+    return weights_in(state, trained or None)  # a program made from TorchScript has only buffers
 
 
 def weights_in(state: Mapping[str, Tensor], trained: set[str] | None = None) -> Weights:
-    """Return what some weights are; ``trained`` are the names of parameters, None for all."""
+    """Describe weights; ``trained`` are the names of the parameters, None for all."""
     held = {name: value for name, value in state.items() if isinstance(value, Tensor)}
     kept = {name: value for name, value in held.items() if not name.endswith(_NOT_WEIGHTS)}
     numbers: Counter[str] = Counter()
@@ -79,7 +82,7 @@ def weights_in(state: Mapping[str, Tensor], trained: set[str] | None = None) -> 
 
 
 def weights_sha256(state: Mapping[str, Tensor]) -> str:
-    """Return a SHA-256 of names, shapes and values, which does not depend on the file that they are in."""
+    """Return the SHA-256 of names, shapes and values, which does not depend on the file."""
     names = list(state)
     for prefix in _PREFIXES:
         if names and all(name.startswith(prefix) for name in names):
@@ -94,12 +97,12 @@ def weights_sha256(state: Mapping[str, Tensor]) -> str:
 
 
 def read_weights_file(path: str, *, trust: bool, digest: str | None = None) -> WeightsFile:
-    """Return what a file of weights says without the class to put them in.
+    """Return what a file of weights shows without its class.
 
     Raises
     ------
     InputError
-        If it is none, or could run code when read.
+        If it is something else, or could run code when read.
     """
     held = saved_weights(Path(path), digest, trust=trust)
     state = held.tensors
@@ -137,7 +140,7 @@ def _guess(key: str, shape: tuple[int, ...]) -> str:
 
 
 def _first_convolution(layers: tuple[Layer, ...]) -> tuple[str | None, int | None]:
-    """Return the axes and channels of the input, as the first convolution's shape says them."""
+    """Return the axes and channels of the input, by the first convolution's shape."""
     for layer in layers:
         _, *shape = layer.shape
         if len(shape) == 2:

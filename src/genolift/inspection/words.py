@@ -1,4 +1,4 @@
-"""What was found of a model in words, from plain values as its file has them."""
+"""What was found about a model, in words, from the plain values in its file."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from genolift.results.agreement import agreement_in_words
 
 SHORTEST = 6
-"""Bases; shorter inputs are not tried: with as many positions as bases, axes cannot be told apart."""
+"""Bases; shorter inputs are not tried: with four positions the axes could not be distinguished."""
 _DIGESTS = {
     "model_sha256": "file SHA-256",
     "model_weights_sha256": "weights file SHA-256",
@@ -22,7 +22,7 @@ _FOUND = {
 
 
 def facts(told: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return what a model is, but for its operations: what each fact is called, and the fact."""
+    """Return what a model is, except its operations, as names and facts."""
     final = told["final_activation"]
     stepped = (
         "stepped over: the logit before it is explained" if told["stepped_over"] else "explained with it"
@@ -48,7 +48,7 @@ def _agreement(found: Mapping[str, Any] | None) -> list[tuple[str, str]]:
 
 
 def facts_of_weights(weights: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return how many weights there are, and what tells them from others."""
+    """Return the number of weights and their SHA-256."""
     types = ", ".join(name for name, _ in weights["dtypes"])
     buffers = f" and {weights['buffers']:,} other values" if weights["buffers"] else ""
     return [
@@ -58,7 +58,7 @@ def facts_of_weights(weights: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def length_in_words(length: Mapping[str, Any]) -> str:
-    """Return which lengths a model takes."""
+    """Return the lengths that a model takes, in words."""
     said, bases, smallest = _FOUND[length["found"]], length["bases"], length["smallest"]
     if length["largest"] is None:
         least = f", of {smallest:,} bases or more" if smallest > SHORTEST else ""
@@ -69,7 +69,7 @@ def length_in_words(length: Mapping[str, Any]) -> str:
 
 
 def field_in_words(field: Mapping[str, Any] | None) -> str:
-    """Return how many bases one unit reads."""
+    """Return how many bases one unit reads, in words."""
     if field is None:
         return "not known"
     longer = ", and would be more in a longer input" if field["at_least"] else ""

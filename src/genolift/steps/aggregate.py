@@ -1,4 +1,4 @@
-"""The aggregate step: shards to one store, its tables and its tracks."""
+"""The aggregate step: from shards to one file of contributions, its tables and its tracks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ _FILES = (
 
 @dataclass(frozen=True)
 class AggregateSummary:
-    """What `aggregate` wrote: sequences, positions of each, bases of the genome in a track, and models."""
+    """What `aggregate` wrote: sequences, positions of each, genomic bases in a track, and models."""
 
     n_sequences: int
     length: int
@@ -33,10 +33,10 @@ class AggregateSummary:
 
 def aggregate(*, shards: Sequence[Path], sequences: Path, out: Path) -> AggregateSummary:
     """Write ``contributions.h5``, ``per_sequence.tsv``, ``per_base.parquet`` and, for windows on a genome,
-    ``contributions.bw`` into the folder ``out``, with ``aggregate.json``, what they were made from.
+    ``contributions.bw`` into the folder ``out``, and ``aggregate.json``, their provenance.
 
-    Of several models ``models/NAME/contributions.h5`` is written for each; the rest is of their mean, with
-    ``contributions_sd.bw`` besides, their standard deviation along the genome.
+    For several models there is ``models/NAME/contributions.h5`` for each; everything else is for their mean,
+    and ``contributions_sd.bw`` has their standard deviation along the genome.
 
     Parameters
     ----------
@@ -50,9 +50,9 @@ def aggregate(*, shards: Sequence[Path], sequences: Path, out: Path) -> Aggregat
     Raises
     ------
     InputError
-        If a model's shards do not hold every kept sequence once, were made by different runs or of other
-        sequences, or hold contributions that are not what they promise; or models were not run on the same
-        sequences and references with the same settings; or a file or ``models`` may not be written (see
+        If a model's shards do not have every kept sequence once, were made by different runs or from other
+        sequences, or have inconsistent contributions; if models were not run on the same sequences and
+        references with the same settings; or if a file or ``models`` may not be written (see
         `check_outputs`).
     """
     if not shards:

@@ -1,4 +1,4 @@
-"""The finished pieces of a work on disk, and what is read and written while the next one is computed."""
+"""The finished pieces of a job on disk, and what is read and written while the next one is computed."""
 
 import fcntl
 import hashlib
@@ -31,12 +31,12 @@ Prepared = TypeVar("Prepared")
 
 
 class Pieces(AbstractContextManager["Pieces"]):
-    """The finished pieces of a work, in a folder beside its output. One process at a time has it.
+    """The finished pieces of a job, in a folder next to its output. One process at a time may use it.
 
     Raises
     ------
     InputError
-        If the folder holds something else, or another process that is computing the same output has it.
+        If the folder has other content, or another process is computing the same output.
     """
 
     def __init__(self, out: Path, work: str) -> None:
@@ -44,7 +44,7 @@ class Pieces(AbstractContextManager["Pieces"]):
         check_folder(self.folder, _KIND, replaced=False)
         self._lock = _locked(self.folder)
         if (read_mark(self.folder) or {}).get("work") != work:
-            self._clear()  # the pieces of another work
+            self._clear()  # the pieces of another job
             write_text(self.folder / MARK, mark_text(_KIND, [], work=work))
 
     def _clear(self) -> None:
@@ -61,7 +61,7 @@ class Pieces(AbstractContextManager["Pieces"]):
         return self.folder / f"{rows.start:09d}-{rows.stop:09d}.npz"
 
     def read(self, rows: range) -> dict[str, NDArray[Any]] | None:
-        """Return a finished piece; None where it is not, or is damaged (a disk that failed)."""
+        """Return a finished piece; None if it does not exist or is damaged (by a failing disk)."""
         path = self._path(rows)
         if not path.is_file():
             return None
@@ -88,7 +88,7 @@ class Pieces(AbstractContextManager["Pieces"]):
             np.savez(file, seal=seal, **block)  # type: ignore[arg-type]
 
     def _seal(self, rows: range, block: Block) -> bytes:
-        """Return a digest of the work, the rows and all that a piece of them holds."""
+        """Return a digest of the job, the rows and everything in their piece."""
         digest = hashlib.blake2b(f"{self.work} {rows.start} {rows.stop}".encode(), digest_size=SIZE)
         for name in LAYOUT:
             values = np.ascontiguousarray(block[name])
@@ -104,7 +104,7 @@ class Pieces(AbstractContextManager["Pieces"]):
             yield block
 
     def remove(self) -> None:
-        """Remove the folder, when what it held is written elsewhere; what is not ours in it stays."""
+        """Remove the folder once its content is in the output; files that are not ours stay."""
         self._clear()
         (self.folder / _LOCK).unlink()
         with suppress(OSError):
@@ -112,12 +112,12 @@ class Pieces(AbstractContextManager["Pieces"]):
 
 
 def folder_of_pieces(out: Path) -> Path:
-    """Return where the pieces of an output are kept until it is whole."""
+    """Return the folder of an output's pieces until it is complete."""
     return out.with_name(f"{out.name}.pieces")
 
 
 def _locked(folder: Path) -> int:
-    """Make a folder and lock it against other processes; return what to close to unlock it."""
+    """Make a folder and lock it against other processes; closing the descriptor returned unlocks it."""
     while True:
         make_folder(folder)
         path = folder / _LOCK
@@ -144,9 +144,9 @@ def _locked(folder: Path) -> int:
 def prepared_ahead(
     pieces: Sequence[range], prepare: Callable[[range], Prepared]
 ) -> Generator[tuple[range, Prepared], None, None]:
-    """Yield each piece with what ``prepare`` makes for it, made by a thread while the one before is in use.
+    """Yield each piece with what ``prepare`` returns for it, computed by a thread during the previous piece.
 
-    What it raises is raised when the piece's turn has come, as if it were prepared then.
+    An exception from it is raised when it is the piece's turn.
     """
     with ThreadPoolExecutor(1, "genolift-read") as thread:
         ahead = [thread.submit(prepare, piece) for piece in pieces[:1]]
@@ -159,9 +159,9 @@ def prepared_ahead(
 
 
 class WritesBehind(AbstractContextManager["WritesBehind"]):
-    """Pieces written by a thread while the next one is computed; when the block ends all stand on disk.
+    """Pieces written by a thread while the next one is computed; at the end of the block all are on disk.
 
-    At most one waits or is being written: who is faster than the disk waits for it.
+    At most one is waiting or being written, so a faster computation waits for the disk.
     """
 
     def __init__(self, pieces: Pieces) -> None:
@@ -170,7 +170,7 @@ class WritesBehind(AbstractContextManager["WritesBehind"]):
         self._last: Future[None] | None = None
 
     def write(self, rows: range, block: Block) -> None:
-        """Write a piece soon; raises what writing the one before it raised."""
+        """Write a piece in the background; raises the exception of the previous one, if it failed."""
         if self._last is not None:
             self._last.result()
         self._last = self._thread.submit(self._pieces.write, rows, block)
@@ -178,6 +178,6 @@ class WritesBehind(AbstractContextManager["WritesBehind"]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._thread.shutdown()  # what has been computed is kept, whatever ended the block
+        self._thread.shutdown()  # whatever has been computed is kept
         if self._last is not None and kind is None:
             self._last.result()

@@ -1,4 +1,4 @@
-"""The encode step: FASTA, or windows on a genome, to a table and a store of sequences."""
+"""The encode step: from FASTA, or windows on a genome, to a table and a file of sequences."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from genolift.settings import sections
 
 _LOG = logging.getLogger("genolift")
 _TRIED = 1000
-"""Records of a FASTA among which `trial_sequences` looks for some that the model can take."""
+"""The most records of a FASTA in which `trial_sequences` looks for sequences."""
 EMPTY, LENGTH, MANY_N = "empty record", "another length", "too many N"
 OVER_END, NO_CHROMOSOME = "over a chromosome's end", "chromosome not in the genome"
 
 
 @dataclass(frozen=True)
 class EncodeSummary:
-    """What `encode` did: numbers of records, and of dropped ones by kind of reason; ``length`` in bases."""
+    """What `encode` did: numbers of records, and of dropped ones by reason; ``length`` in bases."""
 
     n_records: int
     n_kept: int
@@ -49,8 +49,8 @@ class EncodeSummary:
 
 @dataclass(frozen=True)
 class _Record:
-    """A record of the input on its way to the table: ``codes`` (position,), None where none were read;
-    ``kind`` and ``reason`` say why it is dropped, and are empty for one that is kept.
+    """A record of the input: ``codes`` (position,), None if they were not read; ``kind`` and ``reason`` say
+    why it is dropped, and are empty if it is kept.
     """
 
     key: int
@@ -83,12 +83,12 @@ class _Record:
 
 
 def with_length(source: sections.Sequences, lengths: Mapping[str, int | None]) -> sections.Sequences:
-    """Return the source with a length: its own, or else what models, by name, say that they take.
+    """Return the source with a length: its own, or else that of the models, by name.
 
     Raises
     ------
     InputError
-        If models say different lengths, or none says one and windows need it.
+        If models have different lengths, or windows need a length and no model says one.
     """
     sections.check_lengths(lengths, "models")
     known = [source.length, *lengths.values()]
@@ -111,18 +111,18 @@ def encode(source: sections.Sequences, *, table: Path, store: Path, rna: bool = 
     Parameters
     ----------
     source
-        The config's section ``sequences``. Without a length all of a FASTA's records must have one length.
+        The config's section ``sequences``. Without a length, all records of a FASTA must have the same one.
     table, store
         Where ``sequences.tsv`` (every record) and ``sequences.h5`` (the kept ones) are written.
     rna
-        Read U as T: for a model of RNA. A record may hold both.
+        Read U as T, for a model of RNA. A record may have both.
 
     Raises
     ------
     InputError
-        For any fault of the input files (see `read_fasta`, `read_intervals`), a
-        letter that is no DNA letter, a missing chromosome, no sequence left, or an output that may not be
-        written (see `check_outputs`).
+        For a mistake in the input files (see `read_fasta`, `read_intervals`), a letter that is not a DNA
+        letter, a missing chromosome, no sequence left, or an output that may not be written (see
+        `check_outputs`).
     """
     check_outputs([table, store], inputs=[source.fasta, source.bed, source.genome])
     replaced: Counter[str] = Counter()
@@ -159,15 +159,15 @@ def encode_analysis(settings: sections.Settings, *, table: Path, store: Path) ->
 
 
 def trial_sequences(source: sections.Sequences, n: int = 2, *, rna: bool = False) -> Sequences:
-    """Return the first ``n`` sequences that `encode` would keep, fewer where there are fewer.
+    """Return the first ``n`` sequences that `encode` would keep, or all if there are fewer.
 
-    No more of the files is read than that takes. Of windows on a genome without an index those are taken that
-    a reader of the genome comes to first.
+    Only as much of the files is read as necessary. For windows on a genome without an index, they are the
+    first ones in the genome.
 
     Raises
     ------
     InputError
-        As `encode`, where what is read shows it.
+        As `encode`, for mistakes in what is read.
     """
     seen: list[_Record] = []
     # ten times as many, since some may be dropped for their N
@@ -189,7 +189,7 @@ def trial_sequences(source: sections.Sequences, n: int = 2, *, rna: bool = False
 
 
 def _kept(records: Iterable[_Record], source: sections.Sequences, seen: list[_Record]) -> Iterator[_Record]:
-    """Yield the records that are kept; add to ``seen`` what was looked at, without its codes."""
+    """Yield the records that are kept; add all to ``seen``, without their codes."""
     length = source.length
     for record in records:
         length = length or record.length
@@ -199,7 +199,7 @@ def _kept(records: Iterable[_Record], source: sections.Sequences, seen: list[_Re
 
 
 def _report_intervals(read: IntervalFile, source: sections.Sequences) -> None:
-    """Log what a file of intervals was taken for, and what its windows are centred on."""
+    """Log the format of a file of intervals, and what its windows are centred on."""
     n_midpoints = sum(interval.summit is None for interval in read.intervals)
     if read.doubt:
         _LOG.warning("%s: %s", source.bed, read.doubt)
@@ -234,7 +234,7 @@ def _records(
 
 
 def _one_length(records: Sequence[_Record], source: sections.Sequences) -> int:
-    """Return the length of the sequences of a FASTA: the one that is asked for, or that all records have."""
+    """Return the length of a FASTA's sequences: the one that is asked for, or the one of all records."""
     length, fasta = source.length, str(source.fasta)
     n_of_length = Counter(record.length for record in records if record.length)
     if length is None and len(n_of_length) > 1:
@@ -271,7 +271,7 @@ def _window_records(
 ) -> tuple[Iterator[_Record], dict[str, int]]:
     """Return a record for every window, in order, and the lengths of the genome's chromosomes.
 
-    Letters are looked for until there are ``enough``; the records of the other windows are dropped.
+    If ``enough`` is given, only so many windows are read; the records of the others are dropped.
     """
     places = [(window.chrom, window.start, window.end) for window in windows]
     found, chromosomes = read_windows(str(source.genome), places, enough=enough)
@@ -313,7 +313,7 @@ def _sifted(record: _Record, length: int, max_n_fraction: float) -> _Record:
 def _summary(
     records: Sequence[_Record], length: int, replaced: Counter[str], *, source: str
 ) -> EncodeSummary:
-    """Count, and say in the log what was dropped and replaced; raise `InputError` if nothing is kept."""
+    """Count, and log what was dropped and replaced; raise `InputError` if nothing is kept."""
     dropped = Counter(record.kind for record in records if record.kind)
     n_kept = len(records) - dropped.total()
     reasons = ", ".join(f"{n} {kind}" for kind, n in dropped.most_common())

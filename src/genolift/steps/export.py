@@ -1,6 +1,6 @@
-"""The export step: any model that can be loaded, as an exported program (.pt2), which needs no source.
+"""The export step: any model that can be loaded, as an exported program (.pt2), which needs no source code.
 
-What a program does not say, its tasks and where it comes from, is beside it in the archive as JSON.
+What is not in a program, its tasks and provenance, is JSON in the same archive.
 """
 
 import io
@@ -48,18 +48,20 @@ class WrittenProgram:
 def write_program(spec: ModelSpec, out: Path, held: Extras | None = None) -> WrittenProgram:
     """Write a model as a program of one-hot DNA, (n, 4, length), A C G T, for any number of rows.
 
-    Where the model has channels beyond those of its alphabet they are a second input; its further arguments,
-    whose shapes ``held`` says, follow.
+    If the model has channels beyond those of its alphabet, they are its second input; its further arguments,
+    with the shapes in ``held``, follow.
 
     Raises
     ------
     InputError
-        If the model cannot be loaded or traced, does not give its author's outputs or say its input
-        length, is not the same when it is read again without ``trust``, or ``out`` may not be
-        written (see `check_outputs`).
+        If the model cannot be loaded or traced, does not give its author's outputs, does not say its input
+        length, or is not the same when it is read again without ``trust``; or ``out`` may not be written (see
+        `check_outputs`).
     """
     if out.suffix != ".pt2":
-        raise InputError("is no name of an exported program", where=f"--out {out}", remedy="end it in .pt2")
+        raise InputError(
+            "is not the name of an exported program", where=f"--out {out}", remedy="end it in .pt2"
+        )
     check_outputs([out], inputs=[*spec.files, *(held.files if held else ())])
     model = load_model(spec)
     check_expected(model, spec, held or Extras())
@@ -93,7 +95,7 @@ def write_program(spec: ModelSpec, out: Path, held: Extras | None = None) -> Wri
 
 
 def _with_plain_names(program: ExportedProgram) -> ExportedProgram:
-    """Return a program whose weights' names are read without trust, which Keras's, with a /, are not."""
+    """Return a program with names of weights that can be read without trust; Keras's have a /."""
     signature = program.graph_signature
     new: dict[str, str] = {}
     for spec in (*signature.input_specs, *signature.output_specs):
@@ -130,5 +132,5 @@ def _check_same(read: ExportedProgram, written: ExportedProgram, inputs: tuple[T
         raise InputError(
             "gives other outputs when it is read again",
             where="the model",
-            remedy="a forward may not depend on chance",
+            remedy="its forward must not depend on chance",
         )

@@ -49,8 +49,8 @@ _SEQLETS_IN_NOTE = 25
 
 @dataclass(frozen=True)
 class MotifSummary:
-    """What `find_motifs` found: numbers of motifs, of seqlets looked at and of hits; ``note`` is a sentence
-    for the reader of the report where there is something to explain, else empty.
+    """What `find_motifs` found: numbers of motifs, seqlets and hits; ``note`` is a sentence for the reader of
+    the report if there is something to explain, else empty.
     """
 
     n_motifs: int
@@ -61,7 +61,7 @@ class MotifSummary:
 
 @dataclass(frozen=True)
 class _Found:
-    """Motifs, with the known ones that they are like; their hits; all seqlets; and why there is no motif."""
+    """Motifs with the known ones most similar to them, their hits, all seqlets, and why there is no motif."""
 
     discovered: Discovered
     motifs: list[NamedMotif]
@@ -81,19 +81,19 @@ def find_motifs(
 ) -> MotifSummary:
     """Find motifs by TF-MoDISco, name them by Tomtom, and find their occurrences by Fi-NeMo.
 
-    Too few sequences for a motif are no error: the tables are then empty but for ``seqlets.tsv``, which names
-    the known motif that each seqlet is most like, and the summary's note says so.
+    Too few sequences for a motif are not an error: the tables are then empty except ``seqlets.tsv``, which
+    has the known motif most similar to each seqlet, and the summary's note says so.
 
     Parameters
     ----------
     settings
         The config's section ``motifs``. Time grows with the square of the number of seqlets; of more than the
-        most a random sample is taken, by the seed. Nothing else is random: TF-MoDISco seeds its clustering.
+        maximum a random sample is used, by the seed. Nothing else is random: TF-MoDISco seeds its clustering.
     contributions, sequences
         ``contributions.h5`` and ``sequences.tsv``.
     out
-        The folder to write ``motifs.h5 motifs.meme motifs_cwm.meme motif_matrices.tsv motifs.tsv seqlets.tsv
-        hits.bed.gz motifs.json`` into, all or none. Their layout is in ``docs/architecture.md``.
+        The folder for ``motifs.h5 motifs.meme motifs_cwm.meme motif_matrices.tsv motifs.tsv seqlets.tsv
+        hits.bed.gz motifs.json``, all or none. Their layout is in ``docs/architecture.md``.
     min_seqlets
         The smallest number of seqlets that make a motif.
     threads
@@ -102,7 +102,7 @@ def find_motifs(
     Raises
     ------
     InputError
-        If a file is missing or damaged, the two are of different runs, contributions are not finite, the
+        If a file is missing or damaged, the two are from different runs, contributions are not finite, the
         database cannot be read, the window is longer than the sequences, or a file may not be written (see
         `check_outputs`).
     """
@@ -198,7 +198,7 @@ def _read_scores(contributions: Path, sequences: Path, window: int | None) -> Sc
 
 
 def _middle(stored: Rows, offset: int, width: int) -> NDArray[Any]:
-    """Return some positions, (sequence, base, position), of rows that are read and checked some at a time."""
+    """Return the middle positions, (sequence, base, position), reading and checking a few rows at a time."""
     n, bases, _ = stored.shape
     middle = np.empty((n, bases, width), stored.dtype)
     for start in range(0, n, _ROWS):
@@ -207,7 +207,7 @@ def _middle(stored: Rows, offset: int, width: int) -> NDArray[Any]:
 
 
 def _note(scores: Scores, found: Discovered, seqlets: pd.DataFrame, min_seqlets: int) -> str:
-    """Return why there is no motif, in a sentence."""
+    """Return a sentence that says why there is no motif."""
     n, _, width = scores.onehot.shape
     looked_at = f"{n} sequence{'' if n == 1 else 's'}"
     if not (scores.onehot * scores.hypothetical).any():

@@ -1,4 +1,4 @@
-"""The reference step: what each sequence is compared with, as a file."""
+"""The reference step: a file of the references that each sequence is compared with."""
 
 import logging
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ _LOG = logging.getLogger("genolift")
 
 @dataclass(frozen=True)
 class ReferenceSummary:
-    """What `write_references` wrote: ``number`` references of each sequence, or of one set that is shared."""
+    """What `write_references` wrote: ``number`` references for each sequence, or in one shared set."""
 
     kind: str
     number: int
@@ -45,8 +45,8 @@ def write_references(
     Parameters
     ----------
     settings
-        The config's section ``references``. The number and the seed are of the shuffles alone; references of
-        a FASTA are each as long as the sequences, and an N becomes an all-zero column.
+        The config's section ``references``. Only shuffles have a number and a seed; references from a FASTA
+        have the length of the sequences, and an N is an all-zero column.
     sequences
         sequences.h5, as the encode step writes it.
     out
@@ -81,7 +81,7 @@ def write_references(
 def _shared_references(
     settings: sections.References, codes: NDArray[np.uint8], rna: bool
 ) -> NDArray[np.float32] | None:
-    """Return the references that serve every sequence, (reference, 4, position); None for shuffles."""
+    """Return the references that all sequences share, (reference, 4, position); None for shuffles."""
     length, given = codes.shape[1], settings.frequencies
     if settings.kind == "zeros":
         return np.zeros((1, 4, length), dtype=np.float32)
@@ -93,7 +93,7 @@ def _shared_references(
 
 
 def _shuffled_blocks(stored: Sequences, kind: str, number: int, seed: int) -> Iterator[NDArray[np.uint8]]:
-    """Yield shuffles of some sequences at a time, uint8 (sequence, reference, position), in order."""
+    """Yield shuffles, uint8 (sequence, reference, position), for a few sequences at a time, in order."""
     n, length = stored.codes.shape
     step = sequences_in_chunk(number, length)
     unmoved: list[int] = []

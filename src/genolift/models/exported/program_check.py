@@ -257,23 +257,14 @@ def _cpu(value: Any) -> dict[str, Any]:
 
 
 _CHECKS: Mapping[str, Callable[[Any], Any]] = {
-    "name": _name,
-    "as_name": _name,
-    "target": _operation,
-    "as_operator": _operation,
+    **dict.fromkeys(("name", "as_name"), _name),
+    **dict.fromkeys(("target", "as_operator"), _operation),
+    **dict.fromkeys(("tensor_values", "sym_int_values", "sym_bool_values", "sym_float_values"), _by_name),
+    **dict.fromkeys(("device", "as_device"), _cpu),
+    **dict.fromkeys(("parameter_name", "buffer_name", "tensor_constant_name", "user_input_name"), check_path),
     "expr_str": _size,
     "metadata": _metadata,
-    "tensor_values": _by_name,
-    "sym_int_values": _by_name,
-    "sym_bool_values": _by_name,
-    "sym_float_values": _by_name,
-    "device": _cpu,
-    "as_device": _cpu,
     "range_constraints": _ranges,
-    "parameter_name": check_path,
-    "buffer_name": check_path,
-    "tensor_constant_name": check_path,
-    "user_input_name": check_path,
 }
 
 
