@@ -338,7 +338,8 @@ def _with_starts_in_order(operations: Sequence[Operation], inputs: set[Name]) ->
     for operation in reversed(operations):
         if operation.name in alike:
             operation = replace(operation, outer=wanted.get(operation.name, operation.outer))
-        if operation.name in alike or operation_of(operation.target) in RECURRENT:
+        recurrent = isinstance(operation.target, Result) and operation.target.operation in RECURRENT
+        if operation.name in alike or recurrent:
             wanted.update({name: operation.outer for name in operation.inputs if name in alike})
         ordered.append(operation)
     return tuple(reversed(ordered))
