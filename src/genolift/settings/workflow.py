@@ -14,30 +14,24 @@ from genolift.errors import InputError
 if TYPE_CHECKING:
     from genolift.settings.sections import Analysis
 
-_LONGEST_COMMAND = 120_000
-_MOST_SETTINGS = 90_000
+_LONGEST_COMMAND, _MOST_SETTINGS = 120_000, 90_000
 """Bytes of a step's command, and of the settings in it. Linux takes 131,072 in one argument, such as that of
 ``bash -c``.
 """
-_WRITTEN = """
-attribution check.json contributions.bw contributions.h5 contributions_sd.bw hits.bed.gz
-inspection logos logs models motif_matrices.tsv motifs.h5 motifs.meme motifs.tsv motifs_cwm.meme
-per_base.parquet per_sequence.tsv references.h5 report.html seqlets.tsv sequences.h5
-sequences.tsv
-"""
-WRITTEN = frozenset(_WRITTEN.split())
+_ALWAYS = ["sequences.tsv", "references.h5", "contributions.h5", "per_base.parquet", "per_sequence.tsv"]
+_ALWAYS += ["motifs.h5", "motifs.meme", "motifs.tsv", "hits.bed.gz", "logos", "report.html"]
+_SOMETIMES = ["contributions.bw", "contributions_sd.bw", "models"]
+_ON_THE_WAY = ["check.json", "sequences.h5", "inspection", "attribution", "aggregate.json", "logs"]
+_ON_THE_WAY += ["motif_matrices.tsv", "motifs_cwm.meme", "motifs.json", "seqlets.tsv"]
+WRITTEN = frozenset([*_ALWAYS, *_SOMETIMES, *_ON_THE_WAY])
 """What the workflow writes into an analysis's folder."""
-
-
-_FINAL = ["sequences.tsv", "references.h5", "contributions.h5", "per_base.parquet", "per_sequence.tsv"]
-_FINAL += ["motifs.h5", "motifs.meme", "motifs.tsv", "hits.bed.gz", "logos", "report.html"]
 
 
 def final_files(analysis: Analysis) -> list[str]:
     """Return what is made of an analysis at the end, by its names in the analysis's folder."""
     on_genome, several = analysis.sequences.bed is not None, len(analysis.models) > 1
     spread = ["contributions_sd.bw"] * (on_genome and several)
-    return [*_FINAL, *["contributions.bw"] * on_genome, *["models"] * several, *spread]
+    return [*_ALWAYS, *["contributions.bw"] * on_genome, *["models"] * several, *spread]
 
 
 def check_workflow(analysis: Analysis, folder: str, where: str) -> None:
