@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import BeforeValidator
+from pydantic import Field
 
 from genolift.cli.command import command
-from genolift.errors import InputError
-from genolift.files.plain_values import shown
 from genolift.settings.comparison import COMPARED, Comparison
 from genolift.settings.model import ONE_MODEL
 from genolift.settings.sections import EXPLAINED, EXTRAS, Settings
 
-
-def _shard(text: Any) -> tuple[int, int]:
-    match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", str(text))
-    if not match or int(match[1]) >= int(match[2]):
-        raise InputError(f"{shown(text)} is not a shard", remedy="write 0/4 for the first of four")
-    return int(match[1]), int(match[2])
-
-
-Shard = Annotated[tuple[int, int], BeforeValidator(_shard, json_schema_input_type=str)]
+Shard = Annotated[str, Field(pattern=r"^[0-9]{1,9}/[0-9]{1,9}$", examples=["0/4 for the first of four"])]
 
 
 @command("model", *EXTRAS, *EXPLAINED, "attribution")
@@ -32,7 +21,7 @@ def attribute(
     sequences: Path,
     references: Path,
     out: Path,
-    shard: Shard = (0, 1),
+    shard: Shard = "0/1",
     model_name: str = ONE_MODEL,
 ) -> None:
     """Run DeepLIFT on every sequence against each of its references.
@@ -58,13 +47,14 @@ def attribute(
     from genolift.cli.progress import shown_progress
     from genolift.steps.attribute import attribute
 
+    part, _, parts = shard.partition("/")
     with shown_progress("attribute", "pair") as progress:
         summary = attribute(
             settings,
             sequences=sequences,
             references=references,
             out=out,
-            shard=shard,
+            shard=(int(part), int(parts)),
             model_name=model_name,
             progress=progress,
         )
