@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
-from genolift.settings.types import PART, FileName, asked
+from genolift.settings.types import FILES, PART, FileName, asked
 
 _AS_A_WHOLE = ("arguments", "expect")
 """Keys that null empties; of another section, null says nothing."""
@@ -75,18 +76,22 @@ def _files_in(value: Any, key: str) -> Iterator[tuple[str, str]]:
         yield from (found for i, each in enumerate(value) for found in _files_in(each, f"{key}[{i}]"))
 
 
-def together(check: Callable[[Any], None]) -> Any:
+def together(check: Callable[[Any], None], *, asks: str | None = None) -> Any:
     """Make a validator of whether keys go together, which is left out for a part of a config.
 
     The check raises `InputError`; a ``where`` that begins with a dot is a key within the section.
     """
 
     def run(section: Any, info: ValidationInfo) -> Any:
-        if not asked(info, PART):
+        if not asked(info, PART) and (asks is None or asked(info, asks)):
             check(section)
         return section
 
     return model_validator(mode="after")(run)
+
+
+in_a_config = partial(together, asks=FILES)
+"""The same of a whole config, which a command's flags need not be."""
 
 
 def merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

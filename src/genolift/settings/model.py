@@ -14,7 +14,6 @@ from pydantic import (
     Field,
     PrivateAttr,
     ValidationInfo,
-    model_validator,
 )
 
 from genolift.errors import InputError
@@ -23,7 +22,7 @@ from genolift.files.of_models import existing_model, model_files, sharded
 from genolift.files.pickled_code import pickled_code_files
 from genolift.files.whole import existing_file
 from genolift.settings import types
-from genolift.settings.fields import Section, flag
+from genolift.settings.fields import Section, flag, in_a_config
 from genolift.settings.mistakes import checked
 from genolift.settings.types import FILES, NUMBER, File, Positions, Text, asked
 
@@ -183,18 +182,15 @@ class ModelSpec(Section):
         extra = keys.pop("extra_channels", 0)
         return checked(cls, keys, "model").with_channels(extra)
 
-    @model_validator(mode="after")
-    def _has_a_class(self, info: ValidationInfo) -> ModelSpec:
-        """`genolift inspect` describes weights without a class: only a config is refused."""
-        if not asked(info, FILES) or asked(info, types.PART):
-            return self
+    @in_a_config
+    def _has_a_class(self) -> None:
+        """`genolift inspect` describes weights without a class."""
         holds_weights = self.path.endswith(".safetensors") or sharded(self.path) is not None
         if self.class_name is None and holds_weights:
             raise InputError(
                 f"{self.path} holds weights but no model",
                 remedy="name the class to put them in, class: path/to/model.py:Class",
             )
-        return self
 
     @property
     def extra_channels(self) -> int:

@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from itertools import combinations
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from genolift.errors import InputError
 from genolift.settings import types
 from genolift.settings.extra_inputs import ExtraChannel, ExtraInput, Extras
-from genolift.settings.fields import RUNNING, WORKFLOW, Section, flag, together
+from genolift.settings.fields import RUNNING, WORKFLOW, Section, flag, in_a_config, together
 from genolift.settings.folder_names import names_differ
 from genolift.settings.model import ONE_MODEL, ModelPath, ModelSpec, is_rna
 from genolift.settings.types import NUMBER, WHOLE, File, ListOf, Positions, Seed, Value
@@ -211,7 +211,7 @@ class Analysis(Section):
         """What the models are given beside the bases."""
         return Extras(inputs=self.extra_inputs, channels=self.extra_channels)
 
-    @together
+    @in_a_config
     def _models_agree(self) -> None:
         if not self.models:
             raise InputError("the key 'model' is missing", remedy="give the trained model")
@@ -224,7 +224,7 @@ class Analysis(Section):
                 )
         check_lengths({name: spec.input_length for name, spec in self.models.items()}, ".models")
 
-    @together
+    @in_a_config
     def _lengths_agree(self) -> None:
         given, window = self.sequences.length, self.motifs.window
         of_models = [model.input_length for model in self.models.values() if model.input_length is not None]
@@ -263,14 +263,6 @@ class Settings(Analysis):
     sequences: Sequences | None = None  # type: ignore[assignment]
     rule: AnyRule = "genomics-default"  # type: ignore[assignment]
     """the rule"""
-
-    @model_validator(mode="after")
-    def _models_agree(self) -> Settings:
-        return self
-
-    @model_validator(mode="after")
-    def _lengths_agree(self) -> Settings:
-        return self
 
     @property
     def source(self) -> Sequences:
