@@ -214,8 +214,8 @@ class ModelSpec(Section):
         """
         files = model_files(self.path) if self.path else ()
         yield from (("path", file) for file in files)
-        yield from super().named_files()
         yield from (("class", str(path)) for place in self.code for path in code_files(place).values())
+        yield from super().named_files()
         if self.trust:
             pickled = (path for file in files for path in pickled_code_files(Path(file)).values())
             yield from (("trust", str(path)) for path in pickled)
