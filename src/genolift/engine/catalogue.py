@@ -1,12 +1,13 @@
 """Every core ATen operation and how genolift takes it, as a table made from the registry.
 
-``python -m genolift.engine.catalogue`` prints docs/operations.md.
+``python -m genolift.engine.catalogue`` prints docs/operations.md; its text before the tables is catalogue.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -116,42 +117,9 @@ def _not_registered(operation: Any) -> tuple[str, str]:
     return ("decomposed", "by torch") if operation in decompositions else ("refused", "")
 
 
-_HEAD = """# Operations
-
-Made by `python -m genolift.engine.catalogue` from the registry (`src/genolift/engine/registry.py`); a test
-compares the two. A model is captured with `torch.export` and taken apart into core ATen operations. Each is:
-
-- **linear** in what depends on the input: multipliers pass by its transpose, from autograd;
-- **elementwise**: Rescale or RevealCancel;
-- **bilinear**: the symmetric split, d(u v) = (u + u0)/2 dv + (v + v0)/2 du;
-- **selection**: credit to the maximum of the input and to that of the reference;
-- **composed**: a small program of the kinds above, run on input and reference at once;
-- **decomposed**: written in other operations of this table before rules are given;
-- **constant**: does not depend on what the input holds;
-- **refused** before anything is computed, with the line of the model, unless a rule is registered:
-
-```python
-import genolift
-
-
-def cumulative_product(compute, x, x0, multiplier):
-    # Every element is credited with its share of all that changed: crude, but the sum is exact.
-    change = (multiplier * (compute(x) - compute(x0))).sum(-1, keepdim=True)
-    size = (x - x0).abs().sum(-1, keepdim=True).clamp_min(1e-12)
-    return change * (x - x0).sign() / size
-
-
-genolift.register_rule("aten.cumprod.default", cumulative_product)
-```
-
-`genolift plan --check` compares, for every operation, what comes in with what goes out, and so shows where a
-rule of one's own loses something.
-"""
-
-
 def as_markdown() -> str:
     """Return docs/operations.md."""
-    lines = [_HEAD]
+    lines = [Path(__file__).with_suffix(".md").read_text(encoding="utf-8")]
     for title, core in (("Core ATen operations", True), ("Others that are known", False)):
         lines += [f"## {title}", "", "| operation | taken as | note |", "|---|---|---|"]
         lines += [f"| `{row.operation}` | {row.taken} | {row.note} |" for row in rows() if row.core is core]
