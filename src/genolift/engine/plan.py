@@ -20,7 +20,7 @@ from genolift.engine.graph.graph import (
     with_dependence,
 )
 from genolift.engine.kinds.kind import Kind, Step
-from genolift.engine.registry import MOVES, kind_of, kind_or_any, only_moves
+from genolift.engine.registry import kind_of, kind_or_any, only_moves
 from genolift.engine.rules.composites import composite_named
 from genolift.errors import InputError
 
@@ -40,17 +40,15 @@ class Plan:
     """What part of the derivative each factor of a product gets where no reference is used."""
 
     def table(self) -> list[dict[str, str]]:
-        """Return a row for each operation: value, layer, operation, kind, rule, why, line of the model."""
+        """Return a row for each operation: see `row_of`."""
         return [
-            {
-                "value": str(step.operation.name),
-                "layer": step.operation.layer,
-                "operation": step.operation.title,
-                "kind": step.kind.shown,
-                "rule": step.rule.name if step.rule else step.kind.passes,
-                "why": step.reason,
-                "line": step.operation.source,
-            }
+            row_of(
+                step.operation,
+                step.kind.shown,
+                step.rule.name if step.rule else step.kind.passes,
+                step.reason,
+                moves=step.kind.moves,
+            )
             for step in self.steps
         ]
 
@@ -59,6 +57,22 @@ class Plan:
 
     def __str__(self) -> str:
         return as_text(self.table(), ["layer", "operation", "kind", "rule", "why", "line"])
+
+
+def row_of(
+    operation: Operation, kind: str, rule: str, why: str = "", *, moves: bool = False
+) -> dict[str, str]:
+    """Return an operation's row of a plan; ``moves`` says whether it only places values elsewhere."""
+    return {
+        "value": str(operation.name),
+        "layer": operation.layer,
+        "operation": operation.title,
+        "kind": kind,
+        "rule": rule,
+        "why": why,
+        "line": operation.source,
+        "moves": "yes" if moves else "",
+    }
 
 
 def as_text(rows: Sequence[Mapping[str, str]], columns: Sequence[str]) -> str:
@@ -72,7 +86,8 @@ def as_text(rows: Sequence[Mapping[str, str]], columns: Sequence[str]) -> str:
 
 def shown_rows(rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
     """Return a plan's rows for people: files without their folders, runs of moves as one row."""
-    return [{**row, "line": _without_folder(row["line"])} for row in _folded(rows)]
+    rows = [{**row, "line": _without_folder(row["line"])} for row in _folded(rows)]
+    return [{column: text for column, text in row.items() if column != "moves"} for row in rows]
 
 
 def _folded(rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
@@ -80,15 +95,14 @@ def _folded(rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
     folded: list[dict[str, str]] = []
     moves: list[str] = []
     for row in rows:
-        move = row["operation"] in MOVES
-        if move and moves and folded[-1]["layer"] == row["layer"]:
+        if row.get("moves") and moves and folded[-1]["layer"] == row["layer"]:
             moves.append(row["operation"])
             shown = ", ".join(dict.fromkeys(moves))
             folded[-1]["operation"] = f"{shown} ({len(moves)} moves)"
             if float(row.get("lost") or 0) > float(folded[-1].get("lost") or 0):
                 folded[-1]["lost"] = row["lost"]
             continue
-        moves = [row["operation"]] if move else []
+        moves = [row["operation"]] if row.get("moves") else []
         folded.append(dict(row))
     return folded
 

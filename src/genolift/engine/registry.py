@@ -7,6 +7,7 @@ docs/operations.md follow, and the test table asks for its row.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
@@ -20,9 +21,8 @@ from genolift.engine.graph.graph import (
     aten,
     named,
     names_in,
-    short_name,
 )
-from genolift.engine.graph.recurrent_operations import genolift
+from genolift.engine.graph.recurrent_operations import WHOLE_LAYERS
 from genolift.engine.kinds import coefficients
 from genolift.engine.kinds.composed import Composed
 from genolift.engine.kinds.elementwise import STEP, Elementwise
@@ -31,7 +31,7 @@ from genolift.engine.kinds.kind import Kind, Window
 from genolift.engine.kinds.linear import Linear
 from genolift.engine.kinds.product import Product
 from genolift.engine.kinds.programs import log_softmax, logsumexp, product, softmax
-from genolift.engine.kinds.recurrent import Recurrent, gru, lstm, rnn_relu, rnn_tanh, stepped
+from genolift.engine.kinds.recurrent import Recurrent, recurrent, stepped
 from genolift.engine.kinds.selection import Selection
 from genolift.engine.rules.activations import RELU, SIGMOID, TANH
 from genolift.engine.torch_internals import schema_of
@@ -139,22 +139,19 @@ JOINT: Mapping[Any, Elementwise] = _table(
 
 # Of the input, the initial state and a mask, the weights held; each with its results.
 RECURRENT: Mapping[Any, Kind] = {
-    Result(operation, index): Recurrent(program(index), pieces)
-    for operations, program, pieces, results in (
-        ((aten.lstm.input, genolift.lstm.default), lstm, "dense, sigmoid, tanh, products, each step", 3),
-        ((aten.gru.input, genolift.gru.default), gru, "dense, sigmoid, tanh, products, each step", 2),
-        ((aten.rnn_tanh.input, genolift.rnn_tanh.default), rnn_tanh, "dense, tanh, each step", 2),
-        ((aten.rnn_relu.input, genolift.rnn_relu.default), rnn_relu, "dense, relu, each step", 2),
-        ((genolift.stepped.default,), stepped, "dense, activations, products, a mask, each step", 3),
+    Result(operation, index): Recurrent(program(index), f"{pieces}, each step")
+    for name, program, pieces in (
+        ("lstm", partial(recurrent, "lstm", TANH), "dense, sigmoid, tanh, products"),
+        ("gru", partial(recurrent, "gru", TANH), "dense, sigmoid, tanh, products"),
+        ("rnn_tanh", partial(recurrent, "rnn", TANH), "dense, tanh"),
+        ("rnn_relu", partial(recurrent, "rnn", RELU), "dense, relu"),
+        ("stepped", stepped, "dense, activations, products, a mask"),
     )
-    for operation in operations
-    for index in range(results)
+    for operation in WHOLE_LAYERS[name]
+    for index in range(len(schema_of(operation).returns))
 }
 
 _WRITTEN = {aten.slice_scatter.default, aten.select_scatter.default}
-
-MOVES = frozenset(short_name(target) for target, kind in FIRST.items() if kind.moves)
-"""The names of what only places values elsewhere: it says little of a model, and there is much of it."""
 
 
 def only_moves(operation: Operation) -> bool:

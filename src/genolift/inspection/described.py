@@ -13,9 +13,9 @@ from genolift.data.stored_tensors import random_onehot
 from genolift.engine.graph.graph import Graph, UnsupportedOperation
 from genolift.engine.graph.own_state import own_state
 from genolift.engine.graph.trial_model import TrialModel
-from genolift.engine.plan import shown_rows, step_over_final_activation
+from genolift.engine.plan import row_of, shown_rows, step_over_final_activation
 from genolift.engine.receptive_field import ReceptiveField, receptive_field
-from genolift.engine.registry import MOVES, kind_of
+from genolift.engine.registry import kind_of
 from genolift.engine.rules.composites import GENOMICS_DEFAULT
 from genolift.errors import InputError
 from genolift.explain.captured import CaptureKey, captured
@@ -75,7 +75,7 @@ class Inspection:
     def operations(self) -> list[tuple[str, str, str, int]]:
         """Kind, rule, operation, and their number, largest first; without those that only move values."""
         counted = Counter(
-            (row["kind"], row["rule"], row["operation"]) for row in self.plan if row["operation"] not in MOVES
+            (row["kind"], row["rule"], row["operation"]) for row in self.plan if not row["moves"]
         )
         return [(*key, number) for key, number in counted.most_common()]
 
@@ -237,22 +237,12 @@ def _refused(graph: Graph) -> tuple[tuple[Mapping[str, str], ...], tuple[str, ..
         if operation.name not in graph.dependent:
             continue
         try:
-            kind, rule = kind_of(operation, graph.dependent).label, ""
+            kind = kind_of(operation, graph.dependent)
+            rows.append(row_of(operation, kind.label, rule="", moves=kind.moves))
         except UnsupportedOperation as lacking:
-            kind, rule = "refused", "none"
+            rows.append(row_of(operation, "refused", rule="none"))
             layer = f"layer {operation.layer}, " if operation.layer else ""
             refused.append(f"{operation.title} ({layer}{lacking.where}): {lacking.what}")
-        rows.append(
-            {
-                "value": str(operation.name),
-                "layer": operation.layer,
-                "operation": operation.title,
-                "kind": kind,
-                "rule": rule,
-                "why": "",
-                "line": operation.source,
-            }
-        )
     return tuple(rows), tuple(refused)
 
 
