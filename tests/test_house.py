@@ -28,9 +28,6 @@ PUBLIC = {
 """What users call with keywords: the interface fixes their parameters, and their docstrings may be longer."""
 
 MANY_PARAMETERS = {
-    "engine/backends/kernels.py ratio",
-    "engine/backends/kernels.py reveal_cancel_relu",
-    "engine/backends/kernels.py select_largest",
     "explain/explainer.py Explainer.explain_each",
     "models/keras/locally_connected.py LocallyConnected.__init__",
 }

@@ -37,7 +37,14 @@ def rescale_relu(x: Values, x0: Values, a: Values, r: int, out: Values) -> None:
 
 @_LOOPS
 def reveal_cancel_relu(
-    x: Values, x0: Values, spread: Values, a: Values, b: Values, r: int, noise: Any, out: Values, half: Values
+    x: Values,
+    x0: Values,
+    spread: Values,
+    a: Values,
+    b: Values,
+    r: int,
+    noise: Any,
+    out: tuple[Values, Values],
 ) -> None:
     """RevealCancel of relu (section 3.5.3): the mean of x's two multipliers, and half their difference.
 
@@ -49,7 +56,7 @@ def reveal_cancel_relu(
     for q in range(a.shape[0]):
         xs, zs, ss = x[q // r], x0[0 if shared else q], spread[q]
         means, halves = a[q], b[q if split else 0] if split else a[q]
-        result, result_half = out[q], half[q]
+        result, result_half = out[0][q], out[1][q]
         for k in range(result.shape[0]):
             v, z, s = xs[k], zs[k], ss[k]
             difference = v - z
@@ -76,12 +83,14 @@ def reveal_cancel_relu(
 
 @_LOOPS
 def ratio(
-    x: Values, x0: Values, y: Values, y0: Values, a: Values, r: int, absolute: Any, relative: Any, out: Values
+    x: Values, x0: Values, y: Values, y0: Values, a: Values, r: int, tiny_below: tuple[Any, Any], out: Values
 ) -> int:
     """Rescale of any function: out = a (y - y0) / (x - x0), NaN where x - x0 is too small to divide by.
 
-    That is at most ``absolute``, or ``relative`` times the smaller of x and x0. Returns how often that was.
+    That is at most the first of ``tiny_below``, or the second times the smaller of x and x0. Returns how
+    often that was.
     """
+    absolute, relative = tiny_below
     shared, tiny, nothing = x0.shape[0] == 1, 0, x.dtype.type(np.nan)
     for q in range(a.shape[0]):
         xs, ys, row = x[q // r], y[q // r], 0 if shared else q
@@ -127,18 +136,16 @@ def select_largest(
     chosen0: Values,
     a: Values,
     r: int,
-    outer: int,
-    inner: int,
-    outer_step: int,
-    inner_step: int,
-    window_step: int,
+    steps: tuple[int, int, int, int, int],
     out: Values,
 ) -> None:
     """Credit the input's maximum with what raises the output, the reference's with what lowers it.
 
-    Output (u, v), of ``outer`` times ``inner``, chose x at u outer_step + v inner_step + index window_step.
-    See `kinds.selection` for the rule; ``out`` is added to.
+    ``steps`` are outer, inner, outer_step, inner_step and window_step: output (u, v), of outer times inner,
+    chose x at u outer_step + v inner_step + index window_step. See `kinds.selection` for the rule; ``out`` is
+    added to.
     """
+    outer, inner, outer_step, inner_step, window_step = steps
     zero = x.dtype.type(0)
     shared = x0.shape[0] == 1
     for q in range(out.shape[0]):
@@ -160,3 +167,49 @@ def select_largest(
                     result[i] += multipliers[k] * ((higher - y0) / rise)
                 if y != higher and fall != zero:
                     result[j] += multipliers[k] * ((y - higher) / fall)
+
+
+# numpy and numba know no bfloat16: its bits, the upper half of a float32's, are passed as uint16, and rounded
+# to the nearest, ties to even, as torch rounds.
+
+
+@_LOOPS
+def _whole(half: Any) -> Any:
+    return np.uint32(np.uint32(half) << np.uint32(16)).view(np.float32)
+
+
+@_LOOPS
+def _rounded(number: Any) -> Any:
+    bits = np.float32(number).view(np.uint32)
+    even = np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))
+    return np.uint16((bits + even) >> np.uint32(16))
+
+
+@_LOOPS
+def relu_of_half(x: Values, out: Values) -> None:
+    """Out, float32, is relu of x; both (values,)."""
+    zero = np.float32(0)
+    for k in range(out.shape[0]):
+        out[k] = max(_whole(x[k]), zero)
+
+
+@_LOOPS
+def add_half(a: Values, half: Values, out: Values) -> None:
+    """Out = a + half, a and out float32; all (values,)."""
+    for k in range(out.shape[0]):
+        out[k] = a[k] + _whole(half[k])
+
+
+@_LOOPS
+def rescale_relu_of_half(x: Values, x0: Values, a: Values, r: int, out: Values) -> None:
+    """`rescale_relu` of x and x0 in bfloat16 and a in float32, to bfloat16."""
+    zero, one = np.float32(0), np.float32(1)
+    shared = x0.shape[0] == 1
+    for q in range(a.shape[0]):
+        xs, zs, multipliers, result = x[q // r], x0[0 if shared else q], a[q], out[q]
+        for k in range(result.shape[0]):
+            v, z = _whole(xs[k]), _whole(zs[k])
+            difference = v - z
+            ratio = (max(v, zero) - max(z, zero)) / difference
+            slope = one if z > zero else zero
+            result[k] = _rounded(multipliers[k] * (ratio if difference != zero else slope))

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genolift.engine.backends import half_kernels, kernels
+from genolift.engine.backends import kernels
 from genolift.engine.rules.rules import ROUNDING_UNITS, Function, small_difference
 
 _FLOATS = (torch.float32, torch.float64)
@@ -57,8 +57,9 @@ class Sides:
     def rescale_relu(self, a: Tensor) -> Tensor:
         """Return the multipliers of relu's input by Rescale, (n r k, ...), in the type of that."""
         out, flat = self._out()
-        loop = half_kernels if self.model.dtype == torch.bfloat16 else kernels
-        loop.rescale_relu(self.x, self.x0, self._flat(a), self.r, flat)
+        half = self.model.dtype == torch.bfloat16
+        loop = kernels.rescale_relu_of_half if half else kernels.rescale_relu
+        loop(self.x, self.x0, self._flat(a), self.r, flat)
         return out
 
     def reveal_cancel_relu(self, spread: Tensor, a: Tensor, b: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -67,7 +68,7 @@ class Sides:
         split = self._flat(b) if b is not None else np.empty((0, 0), self.x.dtype)
         noise = self.x.dtype.type(ROUNDING_UNITS * np.finfo(self.x.dtype).eps)
         kernels.reveal_cancel_relu(
-            self.x, self.x0, self._flat(spread), self._flat(a), split, self.r, noise, flat, flat_half
+            self.x, self.x0, self._flat(spread), self._flat(a), split, self.r, noise, (flat, flat_half)
         )
         return out, half
 
@@ -81,12 +82,10 @@ class Sides:
         The second value says whether there is such a place.
         """
         out, flat = self._out()
-        absolute, relative = (
-            self.x.dtype.type(each) for each in small_difference(function.curved, self.model.dtype)
-        )
-        tiny = kernels.ratio(
-            self.x, self.x0, self._flat(y), self._flat(y0), self._flat(a), self.r, absolute, relative, flat
-        )
+        limits = small_difference(function.curved, self.model.dtype)
+        tiny_below = self.x.dtype.type(limits[0]), self.x.dtype.type(limits[1])
+        values = (self._flat(each) for each in (y, y0, a))
+        tiny = kernels.ratio(self.x, self.x0, *values, self.r, tiny_below, flat)
         return out, tiny > 0
 
     def size_of_difference(self) -> Tensor:
@@ -120,12 +119,12 @@ class Sides:
         channels, positions = a.shape[1], a.shape[2:].numel()
         if of_channel < of_position:  # a position's channels lie side by side
             indices, indices0, a = (each.movedim(1, -1) for each in (chosen, chosen0, a))
-            loop = positions, channels, 0, of_channel, of_position
+            steps = positions, channels, 0, of_channel, of_position
         else:
             indices, indices0 = chosen, chosen0
-            loop = channels, positions, of_channel, 0, of_position
+            steps = channels, positions, of_channel, 0, of_position
         values = (each.reshape(each.shape[0], -1).contiguous().numpy() for each in (indices, indices0, a))
-        kernels.select_largest(self.x, self.x0, *values, self.r, *loop, flat)
+        kernels.select_largest(self.x, self.x0, *values, self.r, steps, flat)
         return out
 
 
@@ -134,7 +133,7 @@ def relu_of_half(x: Tensor) -> Tensor:
     if not _is_dense(x):
         return x.float().relu_()
     out = _empty_as(x, x.shape, torch.float32)
-    half_kernels.relu(_line(x), _line(out))
+    kernels.relu_of_half(_line(x), _line(out))
     return out
 
 
@@ -143,7 +142,7 @@ def add_half(a: Tensor, half: Tensor) -> Tensor:
     if not _is_dense(half):
         return half.float().add_(a)
     out = _empty_as(half, half.shape, torch.float32)
-    half_kernels.add(_line(_laid_out_as(half, a)), _line(half), _line(out))
+    kernels.add_half(_line(_laid_out_as(half, a)), _line(half), _line(out))
     return out
 
 
