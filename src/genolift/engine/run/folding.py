@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from genolift.engine.graph.graph import Name, Operation, Result, aten
 from genolift.engine.kinds.kind import Step
@@ -57,48 +58,37 @@ def fold_batch_norm(plan: Plan, constants: MutableMapping[str, Any]) -> Plan:
 
 def _together(layer: Operation, norm: Operation, constants: MutableMapping[str, Any]) -> Operation | None:
     """Return layer and batch norm as one operation, its weights among the constants; None if they are not."""
-    _, scale, shift, mean, variance, _, epsilon = norm.args
     found = _weights(layer, constants)
     if found is None:
         return None
-    weight, bias = found
-    numbers = [_value(each, constants) for each in (scale, shift, mean, variance)]
+    _, scale, shift, mean, variance, _, epsilon = norm.args
+    numbers = [_value(each, constants) for each in (mean, variance, scale, shift)]
     if not all(number is None or isinstance(number, Tensor) for number in numbers):
         return None
-    gain = (numbers[3] + epsilon).rsqrt()
-    if numbers[0] is not None:
-        gain = gain * numbers[0]
-    constant = -numbers[2] * gain
-    if bias is not None:
-        constant = constant + bias * gain
-    if numbers[1] is not None:
-        constant = constant + numbers[1]
+    dense = layer.target is aten.addmm.default
+    # A dense layer's matrix is (in, out) here: transposed it is a convolution's weight without positions.
+    weight, bias = fuse_conv_bn_weights(*found, *numbers[:2], epsilon, *numbers[2:])
     names = Name(f"{norm.name}_weight"), Name(f"{norm.name}_bias")
-    if layer.target is aten.convolution.default:
-        constants[names[0]] = weight * gain.view(-1, *[1] * (weight.dim() - 1))
-        args: tuple[Any, ...] = layer.args[0], names[0], names[1], *layer.args[3:]
-    else:
-        constants[names[0]] = weight * gain
-        args = names[1], layer.args[1], names[0]
-    constants[names[1]] = constant
+    constants[names[0]] = weight.detach().T if dense else weight.detach()
+    constants[names[1]] = bias.detach()
+    args = (names[1], layer.args[1], names[0]) if dense else (layer.args[0], *names, *layer.args[3:])
     return replace(norm, target=layer.target, args=args, kwargs=layer.kwargs, layer=layer.layer)
 
 
 def _weights(layer: Operation, constants: Mapping[str, Any]) -> tuple[Tensor, Tensor | None] | None:
-    """Return the weight and the bias of a convolution or a dense layer, if both are constants."""
+    """Return a layer's weight, outputs first, and its bias, if they are constants; None of other layers."""
     if layer.kwargs:
         return None
     if layer.target is aten.convolution.default and not layer.args[6]:
         weight, bias = (_value(each, constants) for each in layer.args[1:3])
     elif layer.target is aten.addmm.default:
         bias, weight = (_value(each, constants) for each in (layer.args[0], layer.args[2]))
+        weight = weight.T if isinstance(weight, Tensor) else None
+        if not isinstance(bias, Tensor) or bias.dim() != 1:
+            return None
     else:
         return None
-    if not isinstance(weight, Tensor) or not (bias is None or isinstance(bias, Tensor)):
-        return None
-    if layer.target is aten.addmm.default and (bias is None or bias.dim() != 1):
-        return None
-    return weight, bias
+    return (weight, bias) if isinstance(weight, Tensor) and isinstance(bias, Tensor | None) else None
 
 
 def _value(argument: Any, constants: Mapping[str, Any]) -> Any:
