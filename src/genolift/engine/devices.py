@@ -17,6 +17,17 @@ _MOST_WORKERS = 16
 """Python runs one thread at a time between operations; with more workers than this they would wait for it."""
 
 
+@contextmanager
+def threads_of_torch(number: int) -> Iterator[None]:
+    """Let torch compute an operation by so many threads, and set back how many it were."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 class Cpu:
     """A CPU, whose memory is the host's. On it batches are small, and each core computes its own."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 import torch
@@ -112,10 +113,7 @@ def operation_named(operation: str | Callable[..., Any]) -> Any:
 
 
 def _looked_up(name: str) -> Any:
-    found: Any = torch.ops
-    for part in name.replace("::", ".").split("."):
-        try:
-            found = getattr(found, part)
-        except AttributeError:
-            return None
-    return found
+    try:
+        return reduce(getattr, name.replace("::", ".").split("."), torch.ops)
+    except AttributeError:
+        return None

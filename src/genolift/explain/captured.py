@@ -16,7 +16,7 @@ from genolift.engine.graph.capture import capture
 from genolift.engine.graph.graph import Graph
 from genolift.engine.plan import behind_last_convolution, step_over_final_activation
 from genolift.engine.rules.composites import GENOMICS_DEFAULT
-from genolift.engine.run.explained import Explained
+from genolift.engine.run.given import Explained
 from genolift.errors import InputError
 from genolift.targets.targets import LAST_CONVOLUTION, Target, resolve
 from genolift.targets.trial import trial_of

@@ -17,9 +17,8 @@ from genolift.engine.graph.own_state import own_state, process_settings
 from genolift.engine.plan import make_plan
 from genolift.engine.rules.composites import GENOMICS_DEFAULT
 from genolift.engine.run.budget import SHARE_OF_FREE_MEMORY, check_alone, split
-from genolift.engine.run.explained import Explained
 from genolift.engine.run.footprint import bytes_per_pair, footprint, value_bytes
-from genolift.engine.run.given import as_tensor, is_onehot
+from genolift.engine.run.given import Explained, as_tensor, is_onehot
 from genolift.engine.run.independence import check_rows_are_independent
 from genolift.engine.run.job import Job, Path
 from genolift.engine.run.run import Runner

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from genolift.engine.graph.shadow import unwrapped
-from genolift.engine.graph.trial_model import AS_TRAINED, ONE_SEQUENCE, TrialModel
+from genolift.engine.graph.trial_model import AS_TRAINED, ONE_SEQUENCE, TrialModel, unwrapped
 from genolift.engine.run.given import as_tensor
 from genolift.errors import InputError
 from genolift.explain.explainer import Piece

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from genolift.data.alphabet import BASES
-from genolift.engine.graph.signature import inputs_of_program
+from genolift.engine.graph.program import inputs_of_program
 from genolift.errors import InputError
 from genolift.settings.model import BASES_FIRST, ModelSpec, axes_of
 from genolift.targets.targets import task_names

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genolift.engine.run.explained import Explained
+from genolift.engine.run.given import Explained
 from genolift.targets.outputs import OF_CALLABLE, Output, output_named, shape_in_words, wrong_target
 
 LAST_CONVOLUTION = "last-convolution"

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from genolift.engine.graph.capture import TRIAL_ROWS, capture
 from genolift.engine.graph.outputs import tensors_of
 from genolift.engine.plan import make_plan
-from genolift.engine.run.explained import Explained
+from genolift.engine.run.given import Explained
 from genolift.engine.run.independence import check_rows_are_independent
 from genolift.engine.run.run import Runner
 from genolift.engine.torch_internals import tree_flatten, tree_unflatten

@@ -20,7 +20,6 @@ from genolift.engine.graph.graph import Graph, UnsupportedOperation
 from genolift.engine.graph.own_state import one_capture_at_a_time, own_state
 from genolift.engine.graph.program import graph_of, no_tensor, placed
 from genolift.engine.graph.recurrent_operations import AS_TORCH_HAS_IT, kept_whole
-from genolift.engine.graph.shadow import shadow_module, tensors_of_module
 from genolift.engine.graph.source import first_line, model_line
 from genolift.engine.graph.tracing import rows_in_parts, silence
 from genolift.engine.graph.trial_model import (
@@ -28,7 +27,9 @@ from genolift.engine.graph.trial_model import (
     TrialModel,
     as_found,
     check_arguments,
+    shadow_module,
     shapes_in_words,
+    tensors_of_module,
 )
 from genolift.engine.torch_internals import (
     masks_as_they_are,

@@ -6,6 +6,7 @@ taken apart further is what core ATen keeps whole but is composed of operations 
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -79,11 +80,13 @@ def _group_norm(
     eps: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
     y, mean, scale = _standardised(x.reshape(rows, groups, -1), [2], eps)
-    y = y.reshape(x.shape)
-    per_channel = (channels, *[1] * (x.dim() - 2))
-    y = y if weight is None else y * weight.reshape(per_channel)
-    y = y if bias is None else y + bias.reshape(per_channel)
-    return y, mean[..., 0], scale[..., 0]
+    return _per_channel(y.reshape(x.shape), weight, bias), mean[..., 0], scale[..., 0]
+
+
+def _per_channel(y: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    shape = (-1, *[1] * (y.dim() - 2))
+    y = y if weight is None else y * weight.reshape(shape)
+    return y if bias is None else y + bias.reshape(shape)
 
 
 def _norm_of_batch(
@@ -91,21 +94,15 @@ def _norm_of_batch(
 ) -> tuple[Tensor, Tensor, Tensor]:
     # What instance norm becomes: rows and channels are one axis, so nothing is mixed.
     y, mean, scale = _standardised(x, [0, *range(2, x.dim())], eps)
-    per_channel = (-1, *[1] * (x.dim() - 2))
-    y = y if weight is None else y * weight.reshape(per_channel)
-    y = y if bias is None else y + bias.reshape(per_channel)
-    return y, mean.flatten(), scale.flatten()
+    return _per_channel(y, weight, bias), mean.flatten(), scale.flatten()
 
 
 def _variance(
     x: Tensor, dim: Sequence[int] | None = None, *, correction: float | None = None, keepdim: bool = False
 ) -> Tensor:
     axes = list(dim) if dim else list(range(x.dim()))
-    number = 1
-    for axis in axes:
-        number *= x.shape[axis]
     centred = x - x.mean(axes, keepdim=True)
-    freedom = number - (1 if correction is None else correction)
+    freedom = math.prod(x.shape[axis] for axis in axes) - (1 if correction is None else correction)
     return (centred * centred).sum(axes, keepdim=keepdim) / freedom
 
 
@@ -157,23 +154,14 @@ def _vector_norm(
     return (x.abs() ** order).sum(axes, keepdim=keepdim) ** (1 / order)
 
 
-def _trilinear(
-    first: Tensor,
-    second: Tensor,
-    third: Tensor,
-    expand1: Sequence[int],
-    expand2: Sequence[int],
-    expand3: Sequence[int],
-    sumdim: Sequence[int],
-    unroll_dim: int = 1,
-) -> Tensor:
-    for axis in expand1:
-        first = first.unsqueeze(axis)
-    for axis in expand2:
-        second = second.unsqueeze(axis)
-    for axis in expand3:
-        third = third.unsqueeze(axis)
-    return (first * second * third).sum(list(sumdim))
+def _trilinear(*arguments: Any) -> Tensor:
+    """Three tensors, for each the axes that it lacks, and the axes to sum over."""
+    factors = []
+    for tensor, lacking in zip(arguments[:3], arguments[3:6], strict=True):
+        for axis in lacking:
+            tensor = tensor.unsqueeze(axis)
+        factors.append(tensor)
+    return (factors[0] * factors[1] * factors[2]).sum(list(arguments[6]))
 
 
 def _copied(target: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:
@@ -189,15 +177,6 @@ def _rrelu(
     generator: Any = None,
 ) -> tuple[Tensor, Tensor]:
     return torch.nn.functional.leaky_relu(x, (lower + upper) / 2), noise
-
-
-def _attached(x: Tensor) -> Tensor:
-    # What is cut off from autograd is still what the model computes.
-    return aten.alias.default(x)
-
-
-def _zeros_like(x: Tensor, **options: Any) -> Tensor:
-    return torch.zeros_like(x, **options)
 
 
 def _zeros(size: Sequence[int], **options: Any) -> Tensor:
@@ -218,7 +197,7 @@ TAKEN_APART: Mapping[Any, Callable[..., Any]] = {
     aten._trilinear.default: _trilinear,
     aten.copy.default: _copied,
     aten.rrelu_with_noise_functional.default: _rrelu,
-    aten.detach.default: _attached,
+    aten.detach.default: aten.alias.default,  # what is cut off from autograd is still what the model computes
     aten.empty.memory_format: _zeros,
-    aten.empty_like.default: _zeros_like,
+    aten.empty_like.default: torch.zeros_like,
 }

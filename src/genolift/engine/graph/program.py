@@ -26,7 +26,6 @@ from genolift.engine.graph.graph import (
     with_dependence,
 )
 from genolift.engine.graph.recurrent_operations import RECURRENT
-from genolift.engine.graph.signature import rows_of_program
 from genolift.engine.graph.source import source_line
 from genolift.engine.graph.tracing import in_precision
 from genolift.engine.torch_internals import formula, is_fixed, is_known_from_values_alone, schema_of
@@ -78,9 +77,9 @@ def graph_of(
             where="target",
             remedy="give a callable that takes the model's output and returns the value to explain, (n,)",
         )
-    nodes = list(program.graph.nodes)
     rows = rows_of_program(program)
-    computing = [node for node in nodes if node.op == "call_function" and _computes(node)]
+    called = [node for node in program.graph.nodes if node.op == "call_function"]
+    computing = [node for node in called if short_name(node.target) not in _NO_OPERATION]
     outer: dict[str, int] = {}
     operations = [
         _placed_operation(operation, device, dtype)
@@ -107,8 +106,11 @@ def no_tensor(kind: str, where: str) -> UnsupportedOperation:
 def _where_used(program: ExportedProgram, name: str) -> str:
     """Return the line of the model that first uses an input of the graph."""
     held = next(node for node in program.graph.nodes if node.op == "placeholder" and node.name == name)
-    lines = (source_line(user.meta.get("stack_trace") or "") for user in held.users)
-    return next(filter(None, lines), "model")
+    return next(filter(None, map(_line_of, held.users)), "model")
+
+
+def _line_of(node: torch.fx.Node, near: str = "") -> str:
+    return source_line(node.meta.get("stack_trace") or "", near)
 
 
 def _refuse_effects(program: ExportedProgram) -> None:
@@ -128,7 +130,7 @@ def _refuse_effects(program: ExportedProgram) -> None:
                 f"no exact rule is known for the operation {short_name(checked.target)}"
                 if computed
                 else f"the operation {short_name(effect)} has side effects",
-                where=source_line(node.meta.get("stack_trace") or "") or "model",
+                where=_line_of(node) or "model",
                 remedy="write the model without it, or explain a layer after it",
             )
 
@@ -147,17 +149,13 @@ def _refuse_random(graph: Graph) -> None:
             )
 
 
-def _computes(node: torch.fx.Node) -> bool:
-    return short_name(node.target) not in _NO_OPERATION
-
-
 def _operations(node: torch.fx.Node, rows: Any, outer: dict[str, int]) -> Iterator[Operation]:
     """Yield a node's operation, and before it the broadcasting of what it takes element by element.
 
     ``outer`` holds the values whose rows are not the slowest index of their batch axis; see `Operation`.
     """
     value: Any = node.meta.get("val")
-    source = source_line(node.meta.get("stack_trace") or "", near=short_name(node.target))
+    source = _line_of(node, near=short_name(node.target))
     axis, numel = _row_axis(value, rows, node) if isinstance(value, Tensor) else (None, 0)
     times = 1 if axis is None else _times_through_rows(node, value, axis, rows, outer)
     if times > 1:
@@ -287,20 +285,17 @@ def _row_axis(value: Any, rows: Any, node: torch.fx.Node) -> tuple[int | None, i
     if any(is_known_from_values_alone(value.shape[axis]) for axis in axes):
         raise UnsupportedOperation(
             f"how many values {short_name(node.target)} gives depends on values",
-            where=source_line(node.meta.get("stack_trace") or ""),
+            where=_line_of(node),
             remedy="choose by numbers that are made in __init__, as by mask.nonzero(), not by a mask",
         )
     multiple = formula(value.shape[axes[0]]) / rows
     if len(axes) > 1 or not multiple.is_Integer:
         raise UnsupportedOperation(
             f"{short_name(node.target)} mixes the rows of a batch with each other",
-            where=source_line(node.meta.get("stack_trace") or ""),
+            where=_line_of(node),
             remedy="a row's output may depend on that row alone",
         )
-    numel = int(multiple)
-    for axis, size in enumerate(value.shape):
-        numel *= 1 if axis == axes[0] else int(size)
-    return axes[0], numel
+    return axes[0], int(multiple) * math.prod(int(size) for size in value.shape if is_fixed(size))
 
 
 def _with_one_result_each(operations: Iterable[Operation]) -> Iterator[Operation]:
@@ -374,3 +369,28 @@ def placed(tensor: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
     if tensor.is_inference():  # which autograd does not take
         tensor = tensor.clone()
     return tensor.to(device=device, dtype=in_precision(tensor.dtype, dtype))
+
+
+def inputs_of_program(program: ExportedProgram) -> dict[str, Any]:
+    """Return what stands for each of a program's arguments, by name: of a tensor, one of its shape."""
+    users = program.graph_signature.user_inputs
+    placeholders = (node for node in program.graph.nodes if node.op == "placeholder")
+    return {node.name: node.meta["val"] for node in placeholders if node.name in users}
+
+
+def rows_of_program(program: ExportedProgram) -> torch.SymInt:
+    """Return what stands for a program's number of rows.
+
+    Raises
+    ------
+    UnsupportedOperation
+        If it takes one number alone.
+    """
+    rows = next(iter(inputs_of_program(program).values())).shape[0]
+    if isinstance(rows, int):
+        raise UnsupportedOperation(
+            f"the exported program takes {rows} rows only",
+            where="model",
+            remedy='export it with dynamic_shapes=({0: torch.export.Dim("batch", min=2)},)',
+        )
+    return rows

@@ -2,7 +2,8 @@
 
 While it traces, torch takes a recurrent layer apart into every time step to learn the shapes of its results:
 minutes for 200 steps. Under `kept_whole` a call of one becomes an operation of the same arguments that knows
-its shapes.
+its shapes. `stepped` has the layers that torch lacks, a step at a time: with other activations, a GRU that
+resets before its product, steps that a mask leaves out.
 """
 
 from __future__ import annotations
@@ -12,11 +13,73 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode, handle_torch_function, has_torch_function
 
-from genolift.engine.graph.stepping import named, stepped
+from genolift.engine.graph.cells import CELLS, STATES, Activate, State, gone_through
 from genolift.engine.rules.activations import ACTIVATIONS
 from genolift.engine.torch_internals import recurrent_function
+
+
+def stepped(
+    inputs: Tensor,
+    start: Sequence[Tensor],
+    parameters: Sequence[Tensor],
+    mask: Tensor | None,
+    cell: str,
+    activation: Activate,
+    gate: Activate,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return a recurrent layer's outputs, (row, position, unit), and its last output and memory, (row, unit).
+
+    Without a memory the last output stands for that. Under a mode of torch's functions, such as `kept_whole`,
+    a call is one function to the mode.
+
+    Parameters
+    ----------
+    inputs
+        (row, position, channel), of a floating type as all tensors but the mask.
+    start
+        The output and, of "lstm", the memory to start from, (row, unit) each; empty for zeros.
+    parameters
+        Weights of the inputs, (gate and unit, channel), and of the last output, (gate and unit, unit), and a
+        bias for each. The gates' order is torch's.
+    mask
+        (row, position), not 0 at the steps that count: another changes no state, and its output is that of
+        the step before, zeros at first. None where all count.
+    cell
+        One of `CELLS`.
+    activation, gate
+        Elementwise functions.
+    """
+    if has_torch_function((inputs, *parameters)):
+        arguments = inputs, start, parameters, mask, cell, activation, gate
+        return handle_torch_function(stepped, (inputs, *parameters), *arguments)
+    weight_in, weight_on, bias_in, bias_on = parameters
+    entering = functional.linear(inputs, weight_in, bias_in)
+    zeros = inputs.new_zeros(inputs.shape[0], weight_on.shape[1])
+    counts = None if mask is None else mask != 0
+
+    def weigh(value: Tensor, rows: slice | None = None) -> Tensor:
+        weight, bias = (weight_on, bias_on) if rows is None else (weight_on[rows], bias_on[rows])
+        return functional.linear(value, weight, bias)
+
+    def step(time: int, state: State) -> State:
+        return CELLS[cell](entering[:, time], state, weigh, activation, gate)
+
+    def choose(time: int, new: Tensor, old: Tensor) -> Tensor:
+        assert counts is not None
+        return torch.where(counts[:, time, None], new, old)
+
+    outputs, state = gone_through(
+        range(inputs.shape[1]),
+        step,
+        tuple(start) or (zeros,) * STATES[cell],
+        zeros if start else None,
+        None if counts is None else choose,
+    )
+    return torch.stack(outputs, 1), state[0], state[-1]
+
 
 _OPTIONS = (
     "Tensor[] params, bool has_biases, int num_layers, float dropout, bool train, bool bidirectional, "
@@ -80,18 +143,22 @@ for _name in ("lstm", "gru", "rnn_tanh", "rnn_relu"):
 
 genolift = torch.ops.genolift
 """The namespace of these operations."""
-_WHOLE: Mapping[Callable[..., Any], Callable[..., Any]] = {
-    recurrent_function(name): getattr(genolift, name).default
-    for name in ("lstm", "gru", "rnn_tanh", "rnn_relu")
-}
-
-AS_TORCH_HAS_IT: Mapping[Callable[..., Any], Callable[..., Any]] = {
-    getattr(genolift, name).default: getattr(torch.ops.aten, name).input
-    for name in ("lstm", "gru", "rnn_tanh", "rnn_relu")
-}
+_OF_TORCH = {name: getattr(genolift, name).default for name in ("lstm", "gru", "rnn_tanh", "rnn_relu")}
+_WHOLE = {recurrent_function(name): operation for name, operation in _OF_TORCH.items()}
+AS_TORCH_HAS_IT = {operation: getattr(torch.ops.aten, name).input for name, operation in _OF_TORCH.items()}
 """Torch's own operation, of the same arguments, for a program that is read without genolift."""
-RECURRENT = frozenset({*AS_TORCH_HAS_IT, *AS_TORCH_HAS_IT.values(), genolift.stepped.default})
-"""Every operation that is a whole recurrent layer."""
+WHOLE_LAYERS = {name: (AS_TORCH_HAS_IT[operation], operation) for name, operation in _OF_TORCH.items()} | {
+    "stepped": (genolift.stepped.default,)
+}
+"""The operations that are a whole recurrent layer, by what it is."""
+RECURRENT = frozenset(operation for operations in WHOLE_LAYERS.values() for operation in operations)
+
+
+def _names_of(*activations: Activate) -> list[str] | None:
+    """Return the names of activations; None where one has none, and a layer with it is no one operation."""
+    names: dict[Any, str] = {function.value: name for name, function in ACTIVATIONS.items()}
+    found = [names[each] for each in activations if each in names]
+    return found if len(found) == len(activations) else None
 
 
 class kept_whole(TorchFunctionMode):  # noqa: N801 - a context manager, read as a phrase
@@ -120,7 +187,7 @@ class kept_whole(TorchFunctionMode):  # noqa: N801 - a context manager, read as 
             function = _WHOLE[function]
         if function is stepped and not self.torchs_alone:
             inputs, start, parameters, mask, cell, *activations = args
-            names = named(*activations)
+            names = _names_of(*activations)
             if names is not None:
                 mask = mask if mask is None else mask.to(inputs.dtype)  # credit comes to numbers alone
                 args = inputs, start, parameters, mask, cell, *names

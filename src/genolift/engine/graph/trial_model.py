@@ -15,14 +15,13 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from genolift.engine.graph.determinism import check_same
+from genolift.engine.graph.graph import UnsupportedOperation
+from genolift.engine.graph.outputs import tensors_of
 from genolift.engine.graph.own_state import one_capture_at_a_time, own_state, process_settings
-from genolift.engine.graph.program import placed
-from genolift.engine.graph.shadow import shadow_module
-from genolift.engine.graph.signature import inputs_of_program, rows_of_program
+from genolift.engine.graph.program import inputs_of_program, placed, rows_of_program
 from genolift.engine.graph.source import first_line, model_line
 from genolift.engine.graph.tracing import one_precision
-from genolift.engine.torch_internals import no_autocast
+from genolift.engine.torch_internals import before_compiling, no_autocast, replace_tensors
 from genolift.errors import InputError
 
 AS_TRAINED = (
@@ -31,6 +30,8 @@ AS_TRAINED = (
 )
 ONE_SEQUENCE = "give x[None] for one sequence x: the first axis is that of the rows, (1, 4, length)"
 _CPU = torch.device("cpu")
+_ROUNDING = 1e-5
+"""What two calls may differ by through rounding, as a share of the largest value."""
 
 
 class TrialModel:
@@ -124,8 +125,24 @@ class TrialModel:
             ) from error
 
     def check_repeats(self, inputs: Sequence[Tensor], first: Any) -> None:
-        """Raise `UnsupportedOperation` if the model does not give ``first`` again when it is called again."""
-        check_same(self, self.module, inputs, first)
+        """Call the model again; where it does not give ``first`` again, name the first layer that does not.
+
+        Raises
+        ------
+        UnsupportedOperation
+            If it gives something else.
+        """
+        second = self(*inputs)
+        pairs = list(zip(tensors_of(first), tensors_of(second), strict=False))
+        if all(_alike(one, other) for one, other in pairs):
+            return
+        largest = max(_difference(one, other) for one, other in pairs)
+        layer = _changing_layer(self, self.module, inputs)
+        raise UnsupportedOperation(
+            f"the model gives another output when called again (by {largest:.2g})",
+            where=f"model, layer {layer}" if layer else "model",
+            remedy="it draws at random or changes its own state when predicting; mend its forward",
+        )
 
 
 def check_arguments(program: ExportedProgram, inputs: Sequence[Tensor]) -> None:
@@ -178,3 +195,105 @@ def as_found(dtype: torch.dtype) -> Iterator[None]:
         torch.random.fork_rng(devices=[]),
     ):
         yield
+
+
+def _difference(one: Tensor, other: Tensor) -> float:
+    """Return the largest difference of two values; infinity if they have different shapes."""
+    if one.shape != other.shape:
+        return torch.inf
+    return float((one - other).abs().max()) if one.numel() else 0.0
+
+
+def _changing_layer(call: Callable[..., Any], module: nn.Module, inputs: Sequence[Tensor]) -> str | None:
+    """Return the innermost layer that first gives another output for the same input; None where none does."""
+    seen: list[list[tuple[str, Any]]] = []
+
+    def see(name: str, layer: nn.Module) -> Any:
+        called = f"{name} ({type(layer).__name__})"
+        return layer.register_forward_hook(lambda _module, _, output: seen[-1].append((called, output)))
+
+    hooks = [see(name, layer) for name, layer in module.named_modules() if name]
+    try:
+        for _ in range(2):
+            seen.append([])
+            call(*inputs)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    for (name, one), (_, other) in zip(*seen, strict=False):
+        same = zip(tensors_of(one), tensors_of(other), strict=False)
+        if not all(_alike(before, after) for before, after in same):
+            return name
+    return None
+
+
+def _alike(one: Tensor, other: Tensor) -> bool:
+    """Whether two values are the same but for rounding: a GPU may sum in another order at each call."""
+    if one.shape != other.shape or not one.is_floating_point():
+        return torch.equal(one, other)
+    finite = one[torch.isfinite(one)].abs()
+    largest = float(finite.max()) if finite.numel() else 0.0
+    return torch.allclose(one, other, rtol=0, atol=_ROUNDING * largest, equal_nan=True)
+
+
+def shadow_module(model: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
+    """Return a copy of ``model`` in evaluation mode that shares no tensor with it.
+
+    Raises
+    ------
+    UnsupportedOperation
+        If it cannot be copied, or is TorchScript.
+    InputError
+        If its weights are on the meta device, where there are no values.
+    """
+    model = unwrapped(model)
+    memo: dict[int, Any] = {}
+    for tensor in tensors_of_module(model):
+        if tensor.device.type == "meta":
+            raise InputError(
+                "a weight is on the meta device and has no values",
+                where=type(model).__name__,
+                remedy="load the weights before explaining the model",
+            )
+        if not tensor.is_leaf:  # such as the weight that torch.nn.utils.weight_norm computes
+            memo[id(tensor)] = tensor.detach().clone()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            shadow = copy.deepcopy(model, memo)
+    except Exception as error:
+        raise UnsupportedOperation(
+            f"the model cannot be copied ({first_line(error)})",
+            where=type(model).__name__,
+            remedy="keep only modules, tensors and plain values as its attributes, or export it first",
+        ) from error
+    for module in shadow.modules():
+        for name, value in vars(module).items():
+            if isinstance(value, Tensor):
+                setattr(module, name, placed(value, device, dtype))
+    replace_tensors(shadow, lambda tensor: placed(tensor, device, dtype))
+    with suppress(NotImplementedError):  # an exported program's module has the mode that it was exported in
+        shadow.eval()
+    return shadow
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """Return the module within a torch.compile or a parallel wrapper."""
+    if isinstance(model, torch.jit.ScriptModule):
+        raise UnsupportedOperation(
+            "a TorchScript module cannot be traced",
+            where="model",
+            remedy="load the module that it was made from, or export that with torch.export",
+        )
+    inner = before_compiling(model)
+    if inner is None and isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+        inner = model.module
+    return model if inner is None else unwrapped(inner)
+
+
+def tensors_of_module(model: nn.Module) -> Iterator[Tensor]:
+    """Yield parameters, buffers, and tensors that are plain attributes."""
+    yield from model.parameters()
+    yield from model.buffers()
+    for module in model.modules():
+        yield from (value for value in vars(module).values() if isinstance(value, Tensor))

@@ -10,7 +10,7 @@ Shapes: values of inputs and references broadcast against each other; ``change``
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -43,17 +43,21 @@ class Compared:
         """Of both, broadcast."""
         return self.change.shape
 
-    def linear(self, function: Callable[[Tensor], Tensor]) -> Compared:
-        """Return a linear function of the value."""
-        return Compared(function(self.x), function(self.x0), function(self.change))
+    def linear(self, function: Callable[..., Tensor], *others: Compared) -> Compared:
+        """Return a linear function of the value, and of others; it has no parts that are told apart."""
+        values = (self, *others)
+        x, x0, change = ([getattr(value, field) for value in values] for field in ("x", "x0", "change"))
+        return Compared(function(*x), function(*x0), function(*change))
+
+    def net(self) -> Compared:
+        """Return the value with its parts no longer told apart."""
+        return replace(self, spread=None, spread_change=None)
 
     def __add__(self, other: Compared | Tensor) -> Compared:
         if isinstance(other, Tensor):
             return Compared(self.x + other, self.x0 + other, self.change, self.spread, self.spread_change)
-        spread, spread_change = _sum(self.spread, other.spread), _sum(self.spread_change, other.spread_change)
-        return Compared(
-            self.x + other.x, self.x0 + other.x0, self.change + other.change, spread, spread_change
-        )
+        spreads = (_sum(self.spread, other.spread), _sum(self.spread_change, other.spread_change))
+        return Compared(self.x + other.x, self.x0 + other.x0, self.change + other.change, *spreads)
 
     def __sub__(self, other: Compared) -> Compared:
         return self + other.linear(torch.neg)
@@ -64,9 +68,8 @@ class Compared:
         return Compared(self.x * other.x, self.x0 * other.x0, change)
 
     def __getitem__(self, index: Any) -> Compared:
-        spread = None if self.spread is None else self.spread[index]
-        spread_change = None if self.spread_change is None else self.spread_change[index]
-        return Compared(self.x[index], self.x0[index], self.change[index], spread, spread_change)
+        parts = self.x, self.x0, self.change, self.spread, self.spread_change
+        return Compared(*(None if part is None else part[index] for part in parts))
 
 
 Program = Callable[[Sequence[Any], int, int, Rule], Compared]

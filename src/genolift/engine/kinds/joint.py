@@ -10,8 +10,8 @@ from math import factorial
 import torch
 from torch import Tensor
 
-from genolift.engine.graph.graph import Name, Operation, execute
-from genolift.engine.kinds.kind import Kind, Sent, Step
+from genolift.engine.graph.graph import Operation, execute
+from genolift.engine.kinds.kind import Kind, Sent, Step, by_derivative
 from genolift.engine.kinds.pairs import Pairs
 from genolift.engine.kinds.reach import Reach
 
@@ -29,12 +29,12 @@ class Joint(Kind):
 
     def back(self, step: Step, pairs: Pairs, a: Tensor, b: Tensor | None) -> Iterator[Sent]:
         """Yield a times each argument's change of the result over its own change."""
-        if not pairs.layout.uses_reference:
-            yield from _by_derivative(step.operation, pairs, a)
-            return
         operation, number = step.operation, pairs.layout.number
         names, values = pairs.dependent(operation), pairs.values({})
         inputs = {str(name): pairs.rows_of_sequences(name) for name in names}
+        if not pairs.layout.uses_reference:
+            yield from by_derivative(operation, inputs, pairs, a)
+            return
         references = {str(name): pairs.rows_of_references(name) for name in names}
 
         def compute(changed: frozenset[str]) -> Tensor:
@@ -47,20 +47,6 @@ class Joint(Kind):
     def reached(self, operation: Operation, reach: Reach) -> Tensor:
         """Each element is reached by what reaches one of its arguments."""
         return reach.pointwise(operation)
-
-
-def _by_derivative(operation: Operation, pairs: Pairs, a: Tensor) -> Iterator[Sent]:
-    rows = {str(name): pairs.rows_of_sequences(name) for name in pairs.dependent(operation)}
-    leaves = {
-        name: row.detach().requires_grad_(True) for name, row in rows.items() if row.is_floating_point()
-    }
-    with torch.enable_grad():
-        result = execute(operation, pairs.values({**rows, **leaves}))
-    if not result.requires_grad:
-        return
-    back = torch.autograd.grad(result, list(leaves.values()), a, allow_unused=True)
-    for name, gradient in zip(leaves, back, strict=True):
-        yield Sent(Name(name), torch.zeros_like(leaves[name]) if gradient is None else gradient)
 
 
 def share(part: Tensor, dx: Tensor) -> Tensor:

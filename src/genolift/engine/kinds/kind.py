@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+import torch
 from torch import Tensor
 
-from genolift.engine.graph.graph import Name, Operation
+from genolift.engine.graph.graph import Name, Operation, execute
 from genolift.engine.kinds.pairs import Activations, Layout, Pairs, Transpose
 from genolift.engine.kinds.reach import Reach
 from genolift.engine.rules.composites import Composite
@@ -74,6 +75,18 @@ class Window:
     """Whether it takes all positions of an axis together."""
     padding: int | None = None
     """The place of the padding among the arguments."""
+
+
+def by_derivative(operation: Operation, at: Mapping[str, Tensor], pairs: Pairs, a: Tensor) -> Iterator[Sent]:
+    """Yield the multipliers that an operation's derivative gives, with its arguments ``at`` some values."""
+    leaves = {
+        name: value.detach().requires_grad_(True) for name, value in at.items() if value.dtype != torch.bool
+    }
+    with torch.enable_grad():
+        result = execute(operation, pairs.values({**at, **leaves}))
+    if result.requires_grad:
+        back = torch.autograd.grad(result, list(leaves.values()), a, materialize_grads=True)
+        yield from (Sent(Name(name), each) for name, each in zip(leaves, back, strict=True))
 
 
 class Kind:

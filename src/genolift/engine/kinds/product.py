@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from genolift.engine.graph.graph import Operation, execute, fill_in
-from genolift.engine.kinds.kind import Kind, Sent, Step
+from genolift.engine.graph.graph import Operation, fill_in
+from genolift.engine.kinds.kind import Kind, Sent, Step, by_derivative
 from genolift.engine.kinds.linear import Linear
 from genolift.engine.kinds.pairs import Pairs
 from genolift.engine.kinds.reach import Reach
@@ -38,19 +38,15 @@ class Product(Kind):
 
     def back(self, step: Step, pairs: Pairs, a: Tensor, b: Tensor | None) -> Iterator[Sent]:
         """d(u v) = (u + u0)/2 dv + (v + v0)/2 du: the derivative half way, exact for what is bilinear."""
-        leaves: dict[str, Tensor] = {}
-        names = pairs.dependent(step.operation)
-        for name in names:
+        halfway: dict[str, Tensor] = {}
+        for name in pairs.dependent(step.operation):
             x = pairs.sequence(name)
             if pairs.layout.uses_reference:
                 middle = (x + pairs.reference(name)) / 2
             else:
                 middle = x * pairs.layout.share_of_product
-            leaves[name] = pairs.rows(middle, name).detach().requires_grad_(True)
-        with torch.enable_grad():
-            result = execute(step.operation, pairs.values(leaves))
-        for name, a_in in zip(names, torch.autograd.grad(result, list(leaves.values()), a), strict=True):
-            yield Sent(name, a_in)
+            halfway[name] = pairs.rows(middle, name)
+        yield from by_derivative(step.operation, halfway, pairs, a)
 
     def reached(self, operation: Operation, reach: Reach) -> Tensor:
         """A place of a product of matrices is reached by what reaches its row or its column."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from genolift.engine.kinds.composed import Compared, activated
 from genolift.engine.rules.rules import RESCALE, Change, Function, Rule
@@ -43,7 +43,7 @@ def log_softmax(arguments: Sequence[Any], axis: int, shift: int, rule: Rule) -> 
     """X - log(sum(exp(x)))."""
     value: Compared = arguments[0]
     value, total = _log_sum_exp(value, _axis(arguments[1], value.x.dim(), axis, shift))
-    return Compared(value.x - total.x, value.x0 - total.x0, value.change - total.change)
+    return value.linear(torch.sub, total)
 
 
 def softmax(arguments: Sequence[Any], axis: int, shift: int, rule: Rule) -> Compared:
@@ -63,14 +63,9 @@ def logsumexp(arguments: Sequence[Any], axis: int, shift: int, rule: Rule) -> Co
     flat = value.linear(lambda z: z.movedim(axes, last).flatten(last[0]))
     total = _log_sum_exp(flat, -1)[1][..., 0]
     if len(arguments) > 2 and arguments[2]:
-        total = total.linear(lambda z: _with_axes(z, axes))
+        for kept in axes:
+            total = total.linear(partial(torch.unsqueeze, dim=kept))
     return total
-
-
-def _with_axes(tensor: Tensor, axes: Sequence[int]) -> Tensor:
-    for axis in axes:
-        tensor = tensor.unsqueeze(axis)
-    return tensor
 
 
 def product(arguments: Sequence[Any], axis: int, shift: int, rule: Rule) -> Compared:
@@ -82,13 +77,7 @@ def product(arguments: Sequence[Any], axis: int, shift: int, rule: Rule) -> Comp
         half = size // 2
         halves = value[..., :half] * value[..., half : 2 * half]
         if size % 2:
-            rest = value[..., -1:]
-            halves = Compared(
-                *(
-                    torch.cat([getattr(halves, field), getattr(rest, field)], -1)
-                    for field in ("x", "x0", "change")
-                )
-            )
+            halves = halves.linear(lambda *both: torch.cat(both, -1), value[..., -1:])
         value = halves
     keepdim = len(arguments) > 2 and arguments[2]
     return value.linear(lambda z: z.movedim(-1, dim)) if keepdim else value[..., 0]

@@ -6,7 +6,7 @@ equations are those of `torch.nn.LSTM`, `torch.nn.GRU` and `torch.nn.RNN`, and o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -20,7 +20,7 @@ from genolift.engine.kinds.composed import Compared, Composed, Program, activate
 from genolift.engine.kinds.kind import FedBy, Step
 from genolift.engine.kinds.pairs import Layout
 from genolift.engine.kinds.reach import Reach
-from genolift.engine.rules.activations import ACTIVATIONS, RELU, SIGMOID, TANH
+from genolift.engine.rules.activations import ACTIVATIONS, SIGMOID
 from genolift.engine.rules.composites import Composite
 from genolift.engine.rules.rules import Function, Rule
 
@@ -86,7 +86,7 @@ class _Layer:
             activate, gate = (partial(activated, function=f, rule=rule) for f in (self.activation, self.gate))
             output, *memory = CELLS[self.kind](entering[time], before, weigh, activate, gate)
             if self.projection is not None:
-                output = _net(weighted(output, self.projection, rule))
+                output = weighted(output, self.projection, rule).net()
             return output, *memory
 
         def choose(time: int, new: Compared, old: Compared) -> Compared:
@@ -101,10 +101,10 @@ class _Layer:
             zeros if state else None,
             None if counts is None else choose,
         )
-        return _joined(outputs[::-1] if backwards else outputs, torch.stack), end
+        return _stacked(outputs[::-1] if backwards else outputs), end
 
 
-def _recurrent(kind: str, activation: Function, index: int) -> Program:
+def recurrent(kind: str, activation: Function, index: int) -> Program:
     """Return the program of a result of torch's: 0 the outputs, 1 the last hidden state, 2 the memory."""
 
     def program(arguments: Sequence[Any], axis: int, shift: int, rule: Rule) -> Compared:
@@ -127,32 +127,12 @@ def _recurrent(kind: str, activation: Function, index: int) -> Program:
                 steps, end = made.through(inputs, state, rule, backwards=direction == 1)
                 outputs.append(steps)
                 ends.append(end)
-            inputs = _joined(outputs, partial(torch.cat, dim=-1))
+            inputs = outputs[0].linear(lambda *each: torch.cat(each, -1), *outputs[1:])
         if index == 0:
             return inputs.linear(lambda z: z.movedim(0, 1 + shift)) if batch_first else inputs
-        return _joined([end[index - 1] for end in ends], torch.stack)
+        return _stacked([end[index - 1] for end in ends])
 
     return program
-
-
-def lstm(index: int) -> Program:
-    """Long short-term memory: results are the outputs, the last hidden state, and the last memory."""
-    return _recurrent("lstm", TANH, index)
-
-
-def gru(index: int) -> Program:
-    """Gated recurrent unit: results are the outputs and the last hidden state."""
-    return _recurrent("gru", TANH, index)
-
-
-def rnn_tanh(index: int) -> Program:
-    """A plain recurrent layer with tanh."""
-    return _recurrent("rnn", TANH, index)
-
-
-def rnn_relu(index: int) -> Program:
-    """A plain recurrent layer with relu."""
-    return _recurrent("rnn", RELU, index)
 
 
 def stepped(index: int) -> Program:
@@ -175,10 +155,6 @@ def _biased(value: Compared, bias: Tensor | None) -> Compared:
     return value if bias is None else value + bias
 
 
-def _net(value: Compared) -> Compared:
-    return Compared(value.x, value.x0, value.change)
-
-
 def _chosen(counts: Compared, one: Compared, other: Compared) -> Compared:
     """Return one where ``counts``, 0 or 1, is 1, else the other: each is credited with its Shapley value."""
     often = (counts.x + counts.x0) / 2
@@ -188,6 +164,5 @@ def _chosen(counts: Compared, one: Compared, other: Compared) -> Compared:
     return Compared(x, x0, change)
 
 
-def _joined(values: Sequence[Compared], join: Callable[[list[Tensor]], Tensor]) -> Compared:
-    x, x0, change = (join([getattr(value, field) for value in values]) for field in ("x", "x0", "change"))
-    return Compared(x, x0, change)
+def _stacked(values: Sequence[Compared]) -> Compared:
+    return values[0].linear(lambda *each: torch.stack(each), *values[1:])

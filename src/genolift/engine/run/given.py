@@ -1,14 +1,36 @@
-"""What a caller gives, as tensors."""
+"""What a caller gives: inputs and references as tensors, and what of an output is explained."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from genolift.errors import InputError
+
+
+class Explained(Protocol):
+    """How a target is read off the values that a graph puts out. Rows are on the first axis."""
+
+    def of(self, output: Tensor) -> Tensor:
+        """Return the target, (n,), of outputs (n, ...).
+
+        Raises
+        ------
+        InputError
+            If outputs of this shape have no such target.
+        """
+        ...
+
+    def of_reference(self, reference_output: Tensor, output: Tensor) -> Tensor:
+        """Return the target, (n, r), of references' outputs (n or 1, r, ...); the sequences' are (n, ...)."""
+        ...
+
+    def seed(self, output: Tensor, r: int) -> Tensor:
+        """Return the multipliers of the outputs of n r pairs, (n r, ...), given the sequences' (n, ...)."""
+        ...
 
 
 def as_tensor(values: Any, where: str) -> Tensor:

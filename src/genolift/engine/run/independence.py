@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from genolift.engine.devices import threads_of_torch
 from genolift.engine.graph.graph import UnsupportedOperation, freed_after
 from genolift.engine.graph.own_state import default_dtype
 from genolift.engine.run.run import Runner
@@ -40,24 +41,16 @@ def check_rows_are_independent(runner: Runner, example: tuple[Tensor, ...]) -> N
 
 
 def _mixes_rows(runner: Runner, name: str, runs: list[dict[str, Any]]) -> bool:
-    # Comparing takes no time, but waiting for another core at each of its small steps does: where others use
-    # the cores, 7 s for a BPNet-shaped model, 0.1 s by one thread.
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        return _differ(runner, name, runs)
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _differ(runner: Runner, name: str, runs: list[dict[str, Any]]) -> bool:
     layout = runner.layout
     axis = layout.axis[name] + 1
-    both, first, second = (layout.broadcast(layout.number(run[name]), name, 2, 1) for run in runs)
-    scale = float(both.abs().max()) if both.numel() and bool(torch.isfinite(both).all()) else 1.0
-    near: dict[str, Any] = {"rtol": 1e-3, "atol": 1e-4 * max(scale, 1e-30), "equal_nan": True}
-    kept = torch.allclose(both.select(axis, 0), first.select(axis, 0), **near)
-    return not kept or not torch.allclose(both.select(axis, 1), second.select(axis, 1), **near)
+    # Comparing takes no time, but waiting for another core at each of its small steps does: where others use
+    # the cores, 7 s for a BPNet-shaped model, 0.1 s by one thread.
+    with threads_of_torch(1):
+        both, first, second = (layout.broadcast(layout.number(run[name]), name, 2, 1) for run in runs)
+        scale = float(both.abs().max()) if both.numel() and bool(torch.isfinite(both).all()) else 1.0
+        near: dict[str, Any] = {"rtol": 1e-3, "atol": 1e-4 * max(scale, 1e-30), "equal_nan": True}
+        kept = torch.allclose(both.select(axis, 0), first.select(axis, 0), **near)
+        return not kept or not torch.allclose(both.select(axis, 1), second.select(axis, 1), **near)
 
 
 def _probe(runner: Runner, example: tuple[Tensor, ...], seeds: tuple[int, ...]) -> dict[str, Any]:

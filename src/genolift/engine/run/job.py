@@ -9,19 +9,18 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 from threading import Lock
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
-from genolift.engine.devices import place
+from genolift.engine.devices import place, threads_of_torch
 from genolift.engine.kinds.pairs import Activations, Pairs
 from genolift.engine.run.backward import multipliers as multipliers_of
-from genolift.engine.run.explained import Explained
-from genolift.engine.run.given import as_tensor
+from genolift.engine.run.given import Explained, as_tensor
 from genolift.engine.run.run import Runner, batches
 from genolift.engine.torch_internals import says_memory_is_exhausted
 from genolift.errors import InputError
@@ -150,8 +149,9 @@ class Job:
             while tasks:
                 yield from self._made(*tasks.popleft(), made_of)
             return
-        with _threads_for_each(workers) as initializer:
-            pool = ThreadPoolExecutor(workers, "genolift", initializer)
+        each = max(1, torch.get_num_threads() // workers)
+        with threads_of_torch(each):
+            pool = ThreadPoolExecutor(workers, "genolift", torch.set_num_threads, (each,))
             ahead: deque[Future[list[Made]]] = deque()
             try:
                 while tasks:
@@ -170,26 +170,12 @@ class Job:
             for rows, _ in batches(n, 1, min(size, -(-n // workers))):
                 yield _Group(self, rows), [slice(0, self.r)]
             return
-        size = min(size, -(-n * self.r // workers))
-        group: _Group | None = None
-        slices: list[slice] = []
-        for rows, references in batches(n, self.r, size):
-            if group is None or group.rows != rows:
-                if group is not None:
-                    yield from self._divided(group, slices, workers)
-                group, slices = _Group(self, rows), []
-            slices.append(references)
-        if group is not None:
-            yield from self._divided(group, slices, workers)
-
-    def _divided(
-        self, group: _Group, slices: list[slice], workers: int
-    ) -> Iterator[tuple[_Group, list[slice]]]:
-        """Yield a group's slices as one task, or as several where there are too few groups."""
-        if len(self.inputs) >= 2 * workers or len(slices) == 1:
-            yield group, slices
-        else:
-            yield from ((group, [references]) for references in slices)
+        found = batches(n, self.r, min(size, -(-n * self.r // workers)))
+        for _, same_rows in groupby(found, key=lambda each: each[0].start):
+            each = list(same_rows)
+            group, slices = _Group(self, each[0][0]), [references for _, references in each]
+            # With few groups, the slices of one are computed by several workers.
+            yield from [(group, slices)] if n >= 2 * workers else ((group, [one]) for one in slices)
 
     def _list_made(self, task: tuple[_Group, list[slice]], made_of: Callable[[Part], Made]) -> list[Made]:
         with torch.no_grad():  # which each thread has of its own
@@ -360,15 +346,3 @@ class _Group:
             if self._sequences is None:
                 self._sequences = self.job.forward(self.rows, carry=False)
             return self._sequences
-
-
-@contextmanager
-def _threads_for_each(workers: int) -> Iterator[Callable[[], None]]:
-    """Share torch's threads out among workers, and set them back; yields what each is to call first."""
-    before = torch.get_num_threads()
-    each = max(1, before // workers)
-    torch.set_num_threads(each)
-    try:
-        yield lambda: torch.set_num_threads(each)
-    finally:
-        torch.set_num_threads(before)

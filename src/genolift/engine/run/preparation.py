@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,92 +10,105 @@ from torch import Tensor
 
 from genolift.engine.backends import channels_last
 from genolift.engine.backends.choice import Forms
-from genolift.engine.graph.graph import Graph, Name, Operation, aten, execute, following, freed_after
+from genolift.engine.graph.graph import Graph, Operation, aten, execute, following, freed_after
 from genolift.engine.graph.own_state import default_dtype
 from genolift.engine.kinds.kind import Step
 from genolift.engine.kinds.pairs import Layout
 from genolift.engine.plan import Plan
 
 
-@dataclass(frozen=True)
 class Preparation:
-    """A plan's operations that depend on an input, and what can be known of running them."""
+    """A plan's operations that depend on an input, and what can be known of running them.
 
-    operations: Sequence[Operation]
-    steps: Mapping[str, Step]
-    """The step of an operation that multipliers pass."""
-    layout: Layout
-    kept: frozenset[str]
-    """The values that a backward pass needs."""
-    freed: Mapping[str, Sequence[str]]
-    """The values that are needed no more after an operation."""
-    sums: frozenset[str]
-    """The additions of two values that both depend on the input."""
-    written_over: Mapping[str, Name]
-    """For a sum, a term that nothing else needs: memory to put the sum in."""
-    halved: frozenset[str]
-    """The operations that are computed in half precision."""
+    Parameters
+    ----------
+    plan, forms, dtype
+        What is run, by which fast forms, and in what floating numbers.
+    constants
+        The values that depend on no input.
+    half_precision, keep_everything
+        See `run.Runner`.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        constants: Mapping[str, Any],
+        forms: Forms,
+        dtype: torch.dtype,
+        *,
+        half_precision: bool,
+        keep_everything: bool,
+    ) -> None:
+        graph, carries_spread = plan.graph, plan.carries_spread
+        self.operations = [each for each in graph.operations if each.name not in constants]
+        self.steps: dict[str, Step] = {step.operation.name: step for step in plan.steps}
+        """The step of an operation that multipliers pass."""
+        dependent = {
+            str(each.name): [name for name in each.inputs if name in graph.dependent]
+            for each in self.operations
+        }
+        kept = {graph.output, graph.read}
+        for name, step in self.steps.items():
+            kept |= step.kind.keeps(step, spread=name in carries_spread)
+        if keep_everything:
+            kept |= graph.dependent - {graph.input}
+        self.kept = frozenset(kept - constants.keys())
+        """The values that a backward pass needs."""
+        self.freed: Mapping[str, Sequence[str]] = freed_after(self.operations, kept | constants.keys())
+        """The values that are needed no more after an operation."""
+        sums = {
+            name: step for name, step in self.steps.items() if _is_sum(step) and len(dependent[name]) == 2
+        }
+        self.sums = frozenset(sums)
+        """The additions of two values that both depend on the input."""
+        self.written_over = {
+            name: term
+            for name in sums
+            for term in self.steps[name].operation.inputs
+            if term not in kept and len(graph.users[term]) == 1 and self._is_made_anew(term)
+        }
+        """For a sum, a term that nothing else needs: memory to put the sum in."""
+        halved = {name for name, step in self.steps.items() if half_precision and step.kind.weighted}
+        self.halved = frozenset(halved)
+        """The operations that are computed in half precision."""
+        axis, outer = _places_of_rows(graph, self.operations)
+        self.layout = Layout(
+            constants,
+            self._stays_half(plan, axis, outer) if forms.half_loops else frozenset(),
+            forms,
+            dtype,
+            axis,
+            outer,
+            dependent,
+            carries_spread,
+            plan.uses_reference,
+            plan.share_of_product,
+        )
+
+    def _is_made_anew(self, name: str) -> bool:
+        return name in self.steps and self.steps[name].kind.made_anew
+
+    def _stays_half(self, plan: Plan, axis: Mapping[str, int], outer: Mapping[str, int]) -> frozenset[str]:
+        """Return the results in half precision that a relu by Rescale takes, and nothing else."""
+        found = set()
+        for name in self.halved - {plan.graph.output, plan.graph.read} - plan.carries_spread:
+            users = plan.graph.users[name]
+            step = self.steps.get(users[0].name) if len(users) == 1 else None
+            by_rescale = step is not None and step.rule is not None and step.rule.loops == "rescale"
+            if by_rescale and users[0].target is aten.relu.default and (axis[name], outer[name]) == (0, 1):
+                found.add(name)
+        return frozenset(found)
 
 
-def prepare(
-    plan: Plan,
-    constants: Mapping[str, Any],
-    forms: Forms,
-    dtype: torch.dtype,
-    *,
-    half_precision: bool,
-    keep_everything: bool,
-) -> Preparation:
-    """Return what can be known of running a plan; ``constants`` are the values that depend on no input."""
-    graph = plan.graph
-    operations = [operation for operation in graph.operations if operation.name not in constants]
-    steps: dict[str, Step] = {step.operation.name: step for step in plan.steps}
-    with_rows = [operation for operation in operations if operation.batch_axis is not None]
+def _places_of_rows(graph: Graph, operations: Iterable[Operation]) -> tuple[dict[str, int], dict[str, int]]:
+    """Return the axis of each value's rows, and how many times it runs through them."""
     axis: dict[str, int] = dict.fromkeys(graph.inputs, 0)
-    axis.update({str(each.name): each.batch_axis for each in with_rows if each.batch_axis is not None})
-    outer = {str(operation.name): operation.outer for operation in with_rows}
-    dependent = {
-        str(each.name): [name for name in each.inputs if name in graph.dependent] for each in operations
-    }
-    needed = {plan.graph.output, plan.graph.read}
-    for name, step in steps.items():
-        needed |= step.kind.keeps(step, spread=name in plan.carries_spread)
-    kept = frozenset(needed - constants.keys())
-    if keep_everything:
-        kept |= graph.dependent - {graph.input}
-    sums = {name for name, step in steps.items() if _is_sum(step) and len(dependent[name]) == 2}
-    halves = {name for name, step in steps.items() if half_precision and step.kind.weighted}
-    stays_half = {
-        name
-        for name in halves
-        if forms.half_loops
-        and name not in {graph.output, graph.read} | plan.carries_spread
-        and axis[name] == 0
-        and outer.get(name, 1) == 1
-        and _only_a_rescaled_relu_takes(graph.users[name], steps)
-    }
-    layout = Layout(
-        constants,
-        frozenset(stays_half),
-        forms,
-        dtype,
-        axis,
-        outer,
-        dependent,
-        plan.carries_spread,
-        plan.uses_reference,
-        plan.share_of_product,
-    )
-    return Preparation(
-        operations,
-        steps,
-        layout,
-        kept,
-        freed_after(operations, kept | constants.keys()),
-        frozenset(sums),
-        _written_over(sums, steps, graph, kept),
-        frozenset(halves),
-    )
+    outer: dict[str, int] = {}
+    for operation in operations:
+        if operation.batch_axis is not None:
+            axis[operation.name], outer[operation.name] = operation.batch_axis, operation.outer
+    return axis, outer
 
 
 def _is_sum(step: Step) -> bool:
@@ -133,21 +145,3 @@ def halved(argument: Any) -> Any:
     """Return single precision as half, anything else as it is."""
     single = isinstance(argument, Tensor) and argument.dtype == torch.float32
     return argument.bfloat16() if single else argument
-
-
-def _written_over(
-    sums: Iterable[str], steps: Mapping[str, Step], graph: Graph, kept: frozenset[str]
-) -> dict[str, Name]:
-    return {
-        name: term
-        for name in sums
-        for term in steps[name].operation.inputs
-        if term in steps and steps[term].kind.made_anew and len(graph.users[term]) == 1 and term not in kept
-    }
-
-
-def _only_a_rescaled_relu_takes(users: Sequence[Operation], steps: Mapping[str, Step]) -> bool:
-    if len(users) != 1 or users[0].target is not aten.relu.default or users[0].name not in steps:
-        return False
-    rule = steps[users[0].name].rule
-    return rule is not None and rule.loops == "rescale"

@@ -22,7 +22,7 @@ from genolift.engine.graph.tracing import in_precision
 from genolift.engine.kinds.pairs import Activations, Transpose
 from genolift.engine.plan import Plan
 from genolift.engine.run.folding import fold_batch_norm
-from genolift.engine.run.preparation import constants_of, halved, lay_out_weights, prepare
+from genolift.engine.run.preparation import Preparation, constants_of, halved, lay_out_weights
 
 
 class Runner:
@@ -59,7 +59,7 @@ class Runner:
         folds = forms.folding and not keep_everything
         self.plan = fold_batch_norm(plan, self.constants) if folds else plan
         self.graph = self.plan.graph
-        self.known = prepare(
+        self.known = Preparation(
             self.plan,
             self.constants,
             forms,
@@ -141,11 +141,8 @@ class Runner:
         return result.detach(), (leaves, result)
 
     def value(self, operation: Operation, values: Mapping[str, Any]) -> Any:
-        """Compute an operation from the values of its arguments."""
-        return self._computed(operation, fill_in(operation.args, values), fill_in(operation.kwargs, values))
-
-    def _computed(self, operation: Operation, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        """Compute an operation in the layout and the precision that it is computed in here."""
+        """Compute an operation, in the layout and precision of this run, from the values of its arguments."""
+        args, kwargs = fill_in(operation.args, values), fill_in(operation.kwargs, values)
         if operation.name not in self.known.halved:
             return self._laid_out(operation, args, kwargs)
         half = self._laid_out(operation, tuple(halved(argument) for argument in args), kwargs)

@@ -14,7 +14,7 @@ import keras
 import torch
 from torch import Tensor, nn
 
-from genolift.engine.graph.stepping import stepped
+from genolift.engine.graph.recurrent_operations import stepped
 from genolift.engine.rules.activations import ACTIVATIONS
 from genolift.models.keras.conv_lstm import CONVOLUTIONAL, ConvolutionalLSTM
 
