@@ -199,12 +199,9 @@ class _Reach:
 
     def _ends(self, before: Sequence[int], behind: Sequence[int]) -> Tensor:
         """Return a row for each place: the positions before it, or those from it on."""
-        rows = torch.zeros(len(before) + len(behind), _BASES, self.length)
-        for row, place in enumerate(before):
-            rows[row, :, :place] = 1
-        for row, place in enumerate(behind, len(before)):
-            rows[row, :, place:] = 1
-        return rows
+        positions = torch.arange(self.length)
+        rows = [positions < place for place in before] + [positions >= place for place in behind]
+        return torch.stack(rows)[:, None].repeat(1, _BASES, 1).float()
 
     def run(self, rows: Tensor, wanted: set[Name]) -> dict[Name, Tensor]:
         """Return wanted values: 0 where none of a row's positions reaches, else 1."""

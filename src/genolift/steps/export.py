@@ -84,8 +84,7 @@ def write_program(spec: ModelSpec, out: Path, held: Extras | None = None) -> Wri
         "provenance": {**versions("torch"), **model_provenance(spec)},
     }
     archive = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"):
         torch.export.save(program, archive, extra_files={DESCRIPTION: json.dumps(description, default=str)})
     with whole_file(out) as path:
         path.write_bytes(archive.getvalue())

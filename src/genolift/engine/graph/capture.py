@@ -41,6 +41,8 @@ from genolift.engine.torch_internals import (
 )
 from genolift.errors import InputError
 
+After = Callable[[Any], Tensor] | None
+"""A function of what a model returns that gives the target, (n,); None where that is the output itself."""
 TRIAL_ROWS = 3  # 1 is special to torch.export, and 2 a common number of other things
 
 
@@ -50,7 +52,7 @@ def capture(
     *,
     device: torch.device,
     dtype: torch.dtype,
-    after: Callable[[Any], Tensor] | None = None,
+    after: After = None,
     of_layer: str | None = None,
     read: str | None = None,
     tried: Callable[[Any, Any], None] | None = None,
@@ -92,7 +94,7 @@ def capture(
     rows = _as_rows(example, device, dtype)
     # What a trial leaves in buffers may not be in the graph, so that it has a copy of its own.
     trial = TrialModel(model, device, dtype)
-    target = _Traced(trial.module, after, of_layer, read, is_trial=True)
+    target = _Traced(trial.module, after, of_layer, read, trial=True)
     traced = _Traced(shadow_module(model, device, dtype), after, of_layer, read)
     trial = trial.by_way_of(target)
     first = trial.output(*rows, remedy=lambda: _one_sequence(trial, rows))
@@ -135,8 +137,7 @@ def exported(model: nn.Module | ExportedProgram, example: tuple[Tensor, ...]) ->
         As `capture` does.
     """
     if isinstance(model, ExportedProgram):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"):
             program = copy.deepcopy(model)
     else:
         double = any(tensor.dtype in (torch.float64, torch.complex128) for tensor in tensors_of_module(model))
@@ -158,8 +159,7 @@ def exported(model: nn.Module | ExportedProgram, example: tuple[Tensor, ...]) ->
 def _export(traced: nn.Module, example: tuple[Tensor, ...], *, for_others: bool = False) -> ExportedProgram:
     rows = Dim("batch", min=2)
     shapes = (tuple({0: rows} for _ in example),)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"):
         try:
             whole = kept_whole(torchs_alone=for_others)
             with whole, whole_traces(), masks_as_they_are(), rows_in_parts(), silence():
@@ -186,19 +186,13 @@ class _Traced(nn.Module):
     """A copy of a model, the function of its output that is explained, and the layers that are looked at."""
 
     def __init__(
-        self,
-        model: nn.Module,
-        after: Callable[[Any], Tensor] | None,
-        of_layer: str | None,
-        read: str | None,
-        *,
-        is_trial: bool = False,
+        self, model: nn.Module, after: After, of_layer: str | None, read: str | None, *, trial: bool = False
     ) -> None:
         super().__init__()
         self.model, self.after = model, after
         self.of_layer, self.read = of_layer, read
         self.seen: dict[str, list[Any]] = {}
-        self.is_trial = is_trial
+        self.trial = trial
         self.given: Any = None
         for layer in dict.fromkeys(name for name in (of_layer, read) if name is not None):
             if not isinstance(layer, str):
@@ -223,7 +217,7 @@ class _Traced(nn.Module):
         if self.of_layer is not None:
             output = _call_of(self.of_layer, seen[self.of_layer])
         if self.after is not None:
-            output = self._tried(self.after, output) if self.is_trial else self.after(output)
+            output = self._tried(self.after, output) if self.trial else self.after(output)
         if self.read is None:
             return output
         value = _call_of(self.read, seen[self.read])

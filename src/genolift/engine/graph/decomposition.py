@@ -43,8 +43,7 @@ def decomposed(program: ExportedProgram) -> ExportedProgram:
     table.update(TAKEN_APART)
     for operation in (*KEPT_WHOLE, *REGISTERED):
         table.pop(operation_of(operation), None)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"):
         try:
             return program.run_decompositions(table)
         except Exception as error:
@@ -169,12 +168,7 @@ def _copied(target: Tensor, source: Tensor, non_blocking: bool = False) -> Tenso
 
 
 def _rrelu(
-    x: Tensor,
-    noise: Tensor,
-    lower: float = 1 / 8,
-    upper: float = 1 / 3,
-    training: bool = False,
-    generator: Any = None,
+    x: Tensor, noise: Tensor, lower: float = 1 / 8, upper: float = 1 / 3, *_training: Any
 ) -> tuple[Tensor, Tensor]:
     return torch.nn.functional.leaky_relu(x, (lower + upper) / 2), noise
 

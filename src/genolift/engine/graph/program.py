@@ -55,14 +55,13 @@ def graph_of(
     signature = program.graph_signature
     constants: dict[str, Tensor] = {}
     inputs: list[Name] = []
+    stored: Mapping[str, Any] = {**program.constants, **program.state_dict}
     for spec in signature.input_specs:
         name = Name(spec.arg.name)
         if spec.kind is InputKind.USER_INPUT:
             inputs.append(name)
             continue
-        target = str(spec.target)
-        held: Any = program.state_dict.get(target) if spec.kind is not InputKind.CONSTANT_TENSOR else None
-        held = program.constants[target] if held is None else held
+        held = stored[str(spec.target)]
         if not isinstance(held, Tensor):
             raise no_tensor(type(held).__name__, _where_used(program, spec.arg.name))
         constants[name] = placed(held.detach(), device, dtype)
@@ -156,17 +155,14 @@ def _operations(node: torch.fx.Node, rows: Any, outer: dict[str, int]) -> Iterat
     """
     value: Any = node.meta.get("val")
     source = _line_of(node, near=short_name(node.target))
-    axis, numel = _row_axis(value, rows, node) if isinstance(value, Tensor) else (None, 0)
+    axis, numel = _row_axis(value, rows, node)
     times = 1 if axis is None else _times_through_rows(node, value, axis, rows, outer)
     if times > 1:
         outer[node.name] = times
     names: dict[torch.fx.Node, Name] = {argument: Name(argument.name) for argument in node.all_input_nodes}
     pointwise = torch.Tag.pointwise in getattr(node.target, "tags", ())
     if pointwise and node.target not in _BROADCAST_BY_AUTOGRAD:
-        for argument in node.all_input_nodes:
-            held: Any = argument.meta.get("val")
-            if not isinstance(held, Tensor) or all(map(is_fixed, held.shape)):
-                continue
+        for argument, held, _ in _with_rows(node):
             if _sizes(held) == _sizes(value):
                 continue
             names[argument] = Name(f"{node.name}_{argument.name}")
@@ -240,11 +236,7 @@ def _times_through_rows(
         return _times_joined_or_cut(node, value, axis, rows, outer)
     # A result of several has the arguments of the operation that gives them.
     whole: Any = node.args[0] if node.target is operator.getitem else node
-    for argument in whole.all_input_nodes:
-        held: Any = argument.meta.get("val")
-        if not isinstance(held, Tensor) or all(map(is_fixed, held.shape)):
-            continue
-        at = next(index for index, size in enumerate(held.shape) if not is_fixed(size))
+    for argument, held, at in _with_rows(whole):
         times = outer.get(argument.name, 1)
         if node.target is aten.view.default:
             total = times * math.prod(int(size) for size in held.shape[:at])
@@ -262,15 +254,30 @@ def _times_joined_or_cut(
 ) -> int:
     """Return `_times_through_rows` of what joins, cuts or repeats; 1 where rows have no one order."""
     # How many values follow each other for one row: as many in the result as in each of the arguments.
-    following = set()
-    for argument in node.all_input_nodes:
-        held: Any = argument.meta.get("val")
-        if isinstance(held, Tensor):
-            sizes: list[Any] = [size for size in held.shape if not is_fixed(size)]
-            following.add(formula(sizes[0]) / rows / outer.get(argument.name, 1) if sizes else 0)
-    size: Any = value.shape[axis]
-    times = formula(size) / rows / following.pop() if len(following) == 1 and 0 not in following else 1
+    following = [
+        formula(held.shape[at]) / rows / outer.get(argument.name, 1)
+        for argument, held, at in _with_rows(node)
+    ]
+    tensors = [each for each in node.all_input_nodes if isinstance(each.meta.get("val"), Tensor)]
+    if len(set(following)) != 1 or len(following) < len(tensors):
+        return 1
+    times = formula(value.shape[axis]) / rows / following[0]
     return int(times) if times == int(times) else 1
+
+
+def _with_rows(node: torch.fx.Node) -> Iterator[tuple[torch.fx.Node, Tensor, int]]:
+    """Yield the arguments of a node that hold rows, with what they are and the axis of the rows."""
+    for argument in node.all_input_nodes:
+        value: Any = argument.meta.get("val")
+        axes = _free_axes(value)
+        if axes:
+            yield argument, value, axes[0]
+
+
+def _free_axes(value: Any) -> list[int]:
+    """Return the axes of a tensor whose size is no number; none of anything else."""
+    sizes = value.shape if isinstance(value, Tensor) else ()
+    return [axis for axis, size in enumerate(sizes) if not is_fixed(size)]
 
 
 def _sizes(value: Tensor) -> list[Any]:
@@ -279,7 +286,7 @@ def _sizes(value: Tensor) -> list[Any]:
 
 
 def _row_axis(value: Any, rows: Any, node: torch.fx.Node) -> tuple[int | None, int]:
-    axes = [axis for axis, size in enumerate(value.shape) if not is_fixed(size)]
+    axes = _free_axes(value)
     if not axes:
         return None, 0
     if any(is_known_from_values_alone(value.shape[axis]) for axis in axes):

@@ -14,9 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.overrides import TorchFunctionMode, handle_torch_function, has_torch_function
+from torch.overrides import handle_torch_function, has_torch_function
 
 from genolift.engine.graph.cells import CELLS, STATES, Activate, State, gone_through
+from genolift.engine.graph.tracing import Replacing
 from genolift.engine.rules.activations import ACTIVATIONS
 from genolift.engine.torch_internals import recurrent_function
 
@@ -95,22 +96,12 @@ _LIBRARY.define(
 )
 
 
-def _results_like(inputs: Tensor, start: Tensor, bidirectional: bool) -> Tensor:
-    width = start.shape[2] * (2 if bidirectional else 1)
-    return inputs.new_empty(inputs.shape[0], inputs.shape[1], width)
-
-
-def _lstm_shapes(
-    inputs: Tensor, start: Sequence[Tensor], parameters: Sequence[Tensor], *options: Any
-) -> tuple[Tensor, Tensor, Tensor]:
-    hidden, memory = (torch.empty_like(value) for value in start)
-    return _results_like(inputs, start[0], options[4]), hidden, memory
-
-
 def _shapes(
-    inputs: Tensor, start: Tensor, parameters: Sequence[Tensor], *options: Any
-) -> tuple[Tensor, Tensor]:
-    return _results_like(inputs, start, options[4]), torch.empty_like(start)
+    inputs: Tensor, start: Tensor | Sequence[Tensor], parameters: Sequence[Tensor], *options: Any
+) -> tuple[Tensor, ...]:
+    starts = [start] if isinstance(start, Tensor) else start
+    width = starts[0].shape[2] * (2 if options[4] else 1)
+    return inputs.new_empty(*inputs.shape[:2], width), *map(torch.empty_like, starts)
 
 
 def _stepped(
@@ -139,7 +130,7 @@ _LIBRARY.impl("stepped", _stepped, "CompositeExplicitAutograd")
 _LIBRARY.impl("stepped", _stepped_shapes, "Meta")
 for _name in ("lstm", "gru", "rnn_tanh", "rnn_relu"):
     _LIBRARY.impl(_name, recurrent_function(_name), "CompositeExplicitAutograd")
-    _LIBRARY.impl(_name, _lstm_shapes if _name == "lstm" else _shapes, "Meta")
+    _LIBRARY.impl(_name, _shapes, "Meta")
 
 genolift = torch.ops.genolift
 """The namespace of these operations."""
@@ -161,7 +152,7 @@ def _names_of(*activations: Activate) -> list[str] | None:
     return found if len(found) == len(activations) else None
 
 
-class kept_whole(TorchFunctionMode):  # noqa: N801 - a context manager, read as a phrase
+class kept_whole(Replacing):  # noqa: N801 - a context manager, read as a phrase
     """``with kept_whole():`` a recurrent layer is traced as one operation of the namespace genolift.
 
     Parameters
@@ -174,13 +165,7 @@ class kept_whole(TorchFunctionMode):  # noqa: N801 - a context manager, read as 
         super().__init__()
         self.torchs_alone = torchs_alone
 
-    def __torch_function__(
-        self,
-        function: Callable[..., Any],
-        types: Sequence[type],
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
+    def called(self, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Put the operation kept whole in the place of a recurrent layer of a padded batch."""
         # A packed sequence's third argument is the initial state, not the weights.
         if function in _WHOLE and len(args) == 9 and not isinstance(args[3], (list, tuple)):
@@ -192,4 +177,4 @@ class kept_whole(TorchFunctionMode):  # noqa: N801 - a context manager, read as 
                 mask = mask if mask is None else mask.to(inputs.dtype)  # credit comes to numbers alone
                 args = inputs, start, parameters, mask, cell, *names
                 function = genolift.stepped.default
-        return function(*args, **(kwargs or {}))
+        return function(*args, **kwargs)

@@ -30,7 +30,25 @@ def in_precision(value: Any, dtype: torch.dtype) -> Any:
     return dtype if value.is_floating_point else value
 
 
-class one_precision(TorchFunctionMode):  # noqa: N801 - a context manager, read as a phrase
+class Replacing(TorchFunctionMode):
+    """A mode of torch's functions in which `called` says what a call of one gives."""
+
+    def __torch_function__(
+        self,
+        function: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """See `called`."""
+        return self.called(function, args, kwargs or {})
+
+    def called(self, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Return what a call gives."""
+        raise NotImplementedError
+
+
+class one_precision(Replacing):  # noqa: N801 - a context manager, read as a phrase
     """``with one_precision(dtype):`` what a model casts to another floating element type is in ``dtype``.
 
     Its weights are, whatever they were saved in: a forward's own ``x.half()`` would not fit them, and its
@@ -41,37 +59,24 @@ class one_precision(TorchFunctionMode):  # noqa: N801 - a context manager, read 
         super().__init__()
         self.dtype = dtype
 
-    def __torch_function__(
-        self,
-        function: Callable[..., Any],
-        types: Sequence[type],
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
+    def called(self, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Call with the one precision in the place of any other."""
         if function in _CASTS:
             return args[0].to(self.dtype)
         if function in _COMPLEX_CASTS:
             return args[0].to(in_precision(torch.complex64, self.dtype))
-        named = {name: in_precision(value, self.dtype) for name, value in (kwargs or {}).items()}
+        named = {name: in_precision(value, self.dtype) for name, value in kwargs.items()}
         return function(*(in_precision(value, self.dtype) for value in args), **named)
 
 
-class rows_in_parts(TorchFunctionMode):  # noqa: N801 - a context manager, read as a phrase
+class rows_in_parts(Replacing):  # noqa: N801 - a context manager, read as a phrase
     """``with rows_in_parts():`` a batch that was joined of several is taken apart by slices.
 
     torch's own chunk and split want to know how many rows there are.
     """
 
-    def __torch_function__(
-        self,
-        function: Callable[..., Any],
-        types: Sequence[type],
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
+    def called(self, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Write a chunk or a split along an axis of unknown size as slices."""
-        kwargs = kwargs or {}
         if function in _PARTS and len(args) > 1 and set(kwargs) <= {"dim"}:
             parts = _PARTS[function](*args, **kwargs)
             if parts is not None:

@@ -79,8 +79,7 @@ class TrialModel:
 
     def __call__(self, *inputs: Tensor) -> Any:
         """Return what the model returns; whatever it raises is passed on."""
-        with own_state(), as_found(self.dtype), torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with own_state(), as_found(self.dtype), torch.no_grad(), warnings.catch_warnings(action="ignore"):
             torch.set_rng_state(self._random)
             try:
                 return self._called(*(placed(each, self.device, self.dtype).clone() for each in inputs))
@@ -258,8 +257,7 @@ def shadow_module(model: nn.Module, device: torch.device, dtype: torch.dtype) ->
         if not tensor.is_leaf:  # such as the weight that torch.nn.utils.weight_norm computes
             memo[id(tensor)] = tensor.detach().clone()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"):
             shadow = copy.deepcopy(model, memo)
     except Exception as error:
         raise UnsupportedOperation(

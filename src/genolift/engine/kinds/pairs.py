@@ -75,41 +75,32 @@ class Layout:
         return full.reshape(*shape[:axis], shape[axis] * n * r * shape[axis + 3], *shape[axis + 4 :])
 
 
+@dataclass
 class Pairs:
-    """Sequences and references whose values are compared, every sequence with r references.
+    """Sequences and references whose values are compared, every sequence with r references."""
 
-    Parameters
-    ----------
-    layout
-        What is known of the values.
-    sequences, references, carrier
-        The forward passes; the carrier is the one of the two that has the transposes.
-    r
-        References of each sequence.
-    shared
-        The number of the one reference that all sequences are compared with, else None.
-    frees
-        Whether a backward pass may drop the references' values as it goes.
-    """
+    layout: Layout
+    sequences: Activations
+    references: Activations
+    carrier: Activations
+    """The one of the two forward passes that has the transposes."""
+    r: int
+    """References of each sequence."""
+    shared: int | None = None
+    """The number of the one reference that all sequences are compared with; None where each has its own."""
+    frees: bool = False
+    """Whether a backward pass may drop the references' values as it goes."""
+    again: bool = False
+    """Whether another backward pass comes, which the transposes stay for."""
+    spread: dict[str, Tensor] = field(default_factory=dict)
+    """Of values whose parts are told apart, dx+ - dx- of every pair; made by the first backward pass."""
+    spread_transposes: dict[str, Transpose] = field(default_factory=dict)
+    _last: tuple[str, loops.Sides | None] = "", None
 
-    def __init__(
-        self,
-        layout: Layout,
-        sequences: Activations,
-        references: Activations,
-        carrier: Activations,
-        r: int,
-        shared: int | None = None,
-        frees: bool = False,
-    ) -> None:
-        self.layout, self.sequences, self.references, self.carrier = layout, sequences, references, carrier
-        self.n, self.r, self.shared, self.frees = sequences.rows, r, shared, frees
-        self.again = False
-        """Whether another backward pass comes, which the transposes stay for."""
-        self.spread: dict[str, Tensor] = {}
-        """Of values whose parts are told apart, dx+ - dx- of every pair; made by the first backward pass."""
-        self.spread_transposes: dict[str, Transpose] = {}
-        self._last: tuple[str, loops.Sides | None] = "", None
+    @property
+    def n(self) -> int:
+        """Number of sequences."""
+        return self.sequences.rows
 
     def dependent(self, operation: Operation) -> list[Name]:
         """Return the arguments of an operation that depend on the input."""
