@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from genolift.engine.torch_internals import give_back_freed_memory, keep_freed_memory
+from genolift.errors import InputError
 
 _CPU_BATCH_BYTES = 160 * 2**20
 """Small batches, whose values stay near the processor, are faster than large ones (benchmarks/README.md)."""
@@ -121,6 +122,15 @@ HOST = Cpu(torch.device("cpu"))
 def place(device: torch.device) -> Cpu:
     """Return a device with what is its own."""
     return Gpu(device) if device.type == "cuda" else Cpu(device)
+
+
+def does_not_fit(device: torch.device, what: str) -> InputError:
+    """Return what to say where not even the least that can be computed at a time fits a device."""
+    return InputError(
+        f"{what} fit the device's memory",
+        where=f"device {device}",
+        remedy="free memory on it, use another device, or device: cpu",
+    )
 
 
 def may_hold(mask: Tensor) -> bool:

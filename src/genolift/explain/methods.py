@@ -212,13 +212,7 @@ class Mutagenesis:
                     values[sequence[part] + start, base[part], position[part]] = effects
                     advance(len(effects))
         hypothetical = values - values.mean(1, keepdim=True)
-        dtype = self._forward.dtype
-        return _compared_with_nothing(
-            (hypothetical * inputs).to(dtype),
-            hypothetical.to(dtype),
-            output.to(dtype),
-            self._forward.target_names[0],
-        )
+        return _compared_with_nothing(self._forward, output, hypothetical * inputs, hypothetical)
 
 
 class GradCam:
@@ -274,10 +268,7 @@ class GradCam:
         if self._guided is not None:
             guided = self._guided.explain(inputs, zeros, extra_inputs=extra_inputs, batch_size=batch_size)
             contributions = maps * guided.contributions
-        dtype = self._maps.dtype
-        return _compared_with_nothing(
-            contributions.to(dtype), None, output.to(dtype), self._maps.target_names[0]
-        )
+        return _compared_with_nothing(self._maps, output, contributions)
 
     def _map(self, values: Tensor, gradients: Tensor, length: int) -> Tensor:
         """Return the map at the input's positions, (n, 1, length)."""
@@ -293,16 +284,16 @@ class GradCam:
 
 
 def _compared_with_nothing(
-    contributions: Tensor, hypothetical: Tensor | None, output: Tensor, target: str
+    explainer: Explainer, output: Tensor, contributions: Tensor, hypothetical: Tensor | None = None
 ) -> Attribution:
-    n = len(output)
+    dtype, none = explainer.dtype, torch.zeros((len(output), 0), dtype=explainer.dtype)
     return Attribution(
-        contributions=contributions,
-        hypothetical=hypothetical,
-        standard_error=torch.full((n, contributions.shape[2]), torch.nan, dtype=output.dtype),
+        contributions=contributions.to(dtype),
+        hypothetical=None if hypothetical is None else hypothetical.to(dtype),
+        standard_error=torch.full((len(output), contributions.shape[2]), torch.nan, dtype=dtype),
         multipliers=None,
-        output=output,
-        reference_output=torch.zeros((n, 0), dtype=output.dtype),
-        convergence_error=torch.zeros((n, 0), dtype=output.dtype),
-        target=target,
+        output=output.to(dtype),
+        reference_output=none,
+        convergence_error=none,
+        target=explainer.target_names[0],
     )

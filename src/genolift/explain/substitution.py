@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
+from genolift.engine.devices import does_not_fit
 from genolift.engine.kinds.kind import Step
 from genolift.engine.plan import Plan
 from genolift.engine.registry import kind_or_any
@@ -84,11 +85,7 @@ class Rows:
                 values = run(part)
             except torch.OutOfMemoryError as error:
                 if self.size == 1:
-                    raise InputError(
-                        "one sequence does not fit the device's memory",
-                        where=f"device {self.forward.device}",
-                        remedy="free memory on it, use another device, or device: cpu",
-                    ) from error
+                    raise does_not_fit(self.forward.device, "one sequence does not") from error
                 torch.cuda.empty_cache()
                 self.size = -(-self.size // 2)
                 continue

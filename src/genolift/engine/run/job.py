@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from genolift.engine.devices import place, threads_of_torch
+from genolift.engine.devices import does_not_fit, place, threads_of_torch
 from genolift.engine.kinds.pairs import Activations, Pairs
 from genolift.engine.run.backward import multipliers as multipliers_of
 from genolift.engine.run.given import Explained, as_tensor
@@ -194,11 +194,8 @@ class Job:
                     raise
                 halves = self._halves(group, references)
                 if not halves:
-                    raise InputError(
-                        "one sequence and one reference do not fit the device's memory",
-                        where=f"device {self.runner.device}",
-                        remedy="free memory on it, use another device, or device: cpu",
-                    ) from error
+                    what = "one sequence and one reference do not"
+                    raise does_not_fit(self.runner.device, what) from error
                 self._shared = None
                 self.place.give_back()
                 ahead += reversed(halves)
