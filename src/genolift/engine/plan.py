@@ -145,7 +145,7 @@ def make_plan(graph: Graph, rule: str) -> Plan:
         steps.append(Step(operation, kind, chosen, reason))
     base = composite.rule
     return Plan(
-        graph, rule, tuple(steps), _carriers(graph, steps), base.uses_reference, base.share_of_product
+        graph, rule, tuple(steps), _carrying_spread(graph, steps), base.uses_reference, base.share_of_product
     )
 
 
@@ -185,7 +185,7 @@ def weighted_layers_before(operation: Operation, graph: Graph, kinds: Mapping[Na
     return {layer for layer in layers if layer}
 
 
-def _carriers(graph: Graph, steps: list[Step]) -> frozenset[Name]:
+def _carrying_spread(graph: Graph, steps: list[Step]) -> frozenset[Name]:
     """Return the values that need their spread: those between a weighted layer and a rule of parts."""
     kinds = {step.operation.name: step.kind for step in steps if step.kind.carries_spread}
     wanted = [

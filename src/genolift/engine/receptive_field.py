@@ -34,7 +34,7 @@ class ReceptiveField:
     """Whether the ends of the input cut it off: it would be larger in a longer input."""
 
 
-def receptive_field(graph: Graph, length: int, held: Sequence[Tensor] = ()) -> ReceptiveField:
+def receptive_field(graph: Graph, length: int, extra_inputs: Sequence[Tensor] = ()) -> ReceptiveField:
     """Return how many bases one unit reads before the first dense layer, global pooling or flattening.
 
     Parameters
@@ -43,10 +43,10 @@ def receptive_field(graph: Graph, length: int, held: Sequence[Tensor] = ()) -> R
         A model of one-hot DNA, (row, 4, position).
     length
         Positions that it was captured with.
-    held
+    extra_inputs
         One row of each of its further arguments.
     """
-    reach = _Reach(graph, length, tuple(held))
+    reach = _Reach(graph, length, tuple(extra_inputs))
     edges = reach.edges()
     whole = reach.reads_both(edges)
     ends: list[Operation] = []
@@ -96,8 +96,8 @@ def _collapses(operation: Operation, reach: _Reach) -> bool:
 class _Reach:
     """What of a graph some positions of the input reach."""
 
-    def __init__(self, graph: Graph, length: int, held: tuple[Tensor, ...]) -> None:
-        self.graph, self.length, self.held = graph, length, held
+    def __init__(self, graph: Graph, length: int, extra_inputs: tuple[Tensor, ...]) -> None:
+        self.graph, self.length, self.extra_inputs = graph, length, extra_inputs
         self.by_name = graph.by_name
         self.kinds: dict[Name, Kind] = {}
         self.positions: dict[Name, int] = {}
@@ -208,7 +208,7 @@ class _Reach:
         n = len(rows)
         values: dict[str, Any] = dict(self.graph.constants)
         values[self.graph.input] = rows
-        for name, one in zip(self.graph.inputs[1:], self.held, strict=True):
+        for name, one in zip(self.graph.inputs[1:], self.extra_inputs, strict=True):
             values[name] = one[:1].expand(n, *one.shape[1:])
         operations = needed_for(wanted, self.graph.operations)
         freed = freed_after(operations, self.graph.constants.keys() | wanted)

@@ -137,7 +137,7 @@ JOINT: Mapping[Any, Elementwise] = _table(
     (STEP, "bitwise_xor.Tensor bitwise_xor.Scalar"),
 )
 
-# Of the input, the initial state and a mask, the weights held; each with its results.
+# Of the input, the initial state and a mask, the weights constant; each with its results.
 RECURRENT: Mapping[Any, Kind] = {
     Result(operation, index): Recurrent(program(index), f"{pieces}, each step")
     for name, program, pieces in (

@@ -200,8 +200,8 @@ class Mutagenesis:
                 where="inputs",
                 remedy="give (n, 4, length), one 1 in each column and nothing at an N",
             )
-        held = tuple(as_tensor(extra, "extra_inputs") for extra in extra_inputs)
-        rows = Rows(self._forward, inputs, held, batch_size)
+        extra_inputs = tuple(as_tensor(extra, "extra_inputs") for extra in extra_inputs)
+        rows = Rows(self._forward, inputs, extra_inputs, batch_size)
         output = rows.output
         values = output[:, None, None].repeat(1, 4, inputs.shape[2])
         with shown(progress, int((inputs == 0).sum()), "substitution") as advance:

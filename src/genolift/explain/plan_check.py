@@ -108,8 +108,8 @@ def check_plan(
         precision="float64",
     )
     runner = Runner(explainer.plan, explainer.device, explainer.dtype, keep_everything=True)
-    held = tuple(runner.placed(as_tensor(extra, "extra_inputs")) for extra in extra_inputs)
+    extra_inputs = tuple(runner.placed(as_tensor(extra, "extra_inputs")) for extra in extra_inputs)
     with torch.no_grad():
-        output = runner.output(runner.forward((runner.placed(inputs), *held), carry=False))
+        output = runner.output(runner.forward((runner.placed(inputs), *extra_inputs), carry=False))
     seed = explainer.target.seed(output, 1)
-    return CheckedPlan(explainer.plan, tuple(losses(runner, inputs, references, held, seed)))
+    return CheckedPlan(explainer.plan, tuple(losses(runner, inputs, references, extra_inputs, seed)))

@@ -26,10 +26,10 @@ class JoinedInputs(nn.Module):
         self.pieces = list(pieces)
         self.tasks: list[str] = []
 
-    def forward(self, flat: Tensor, *held: Tensor) -> Any:
+    def forward(self, flat: Tensor, *extra_inputs: Tensor) -> Any:
         """Return the model's output for its inputs side by side, (n, total), and its further arguments."""
         inputs = [flat[:, start:stop].reshape(-1, *event) for start, stop, event in self.pieces]
-        return self.model(*inputs, *held)
+        return self.model(*inputs, *extra_inputs)
 
 
 def joined(inputs: Sequence[Any]) -> tuple[Tensor, list[Piece]]:
@@ -61,7 +61,7 @@ def joined(inputs: Sequence[Any]) -> tuple[Tensor, list[Piece]]:
 
 @contextmanager
 def one_sequence_of_each_told(
-    model: nn.Module | ExportedProgram, inputs: Sequence[Any], held: Sequence[Any]
+    model: nn.Module | ExportedProgram, inputs: Sequence[Any], extra_inputs: Sequence[Any]
 ) -> Iterator[None]:
     """Say of a model that does not take several inputs if it takes them as one row each, x[None]."""
     try:
@@ -70,7 +70,7 @@ def one_sequence_of_each_told(
         rows = [as_tensor(each, "inputs")[None] for each in inputs]
         if not rows or error.remedy != AS_TRAINED or any(row.dim() != 3 for row in rows):
             raise
-        further = [as_tensor(each, "extra_inputs")[:1] for each in held]
+        further = [as_tensor(each, "extra_inputs")[:1] for each in extra_inputs]
         if not TrialModel(model).takes(*rows, *further):
             raise
         raise InputError(error.what, where=error.where, remedy=ONE_SEQUENCE) from error

@@ -40,18 +40,18 @@ class Rows:
     ----------
     forward
         The model and its target.
-    inputs, held
+    inputs, extra_inputs
         (n, 4, length) one-hot, and the model's further arguments, (n, ...) each.
     batch_size
         Rows at a time; None chooses it from the memory there is.
     """
 
     def __init__(
-        self, forward: Explainer, inputs: Tensor, held: tuple[Tensor, ...], batch_size: int | None
+        self, forward: Explainer, inputs: Tensor, extra_inputs: tuple[Tensor, ...], batch_size: int | None
     ) -> None:
-        self.forward, self.inputs, self.held = forward, inputs, held
+        self.forward, self.inputs, self.extra_inputs = forward, inputs, extra_inputs
         self.size = checked_size(batch_size if batch_size is not None else forward.batch_size())
-        for extra in held:
+        for extra in extra_inputs:
             if len(extra) != len(inputs):
                 raise InputError(f"{len(extra)} rows for {len(inputs)} inputs", where="extra_inputs")
         # As many as fill a batch or more: the indices of all substitutions of all sequences may not fit.
@@ -97,13 +97,14 @@ class Rows:
         runner = self.forward.runner
         first, last = int(sequence[0]), int(sequence[-1]) + 1
         row = (sequence - first).to(runner.device)
-        onehot, *held = (runner.placed(tensor[first:last])[row] for tensor in (self.inputs, *self.held))
+        given = self.inputs, *self.extra_inputs
+        onehot, *extra_inputs = (runner.placed(tensor[first:last])[row] for tensor in given)
         if base is not None and position is not None:
             each, at = torch.arange(len(row), device=runner.device), position.to(runner.device)
             onehot[each, :, at] = 0
             onehot[each, base.to(runner.device), at] = 1
         with self.forward._settings():
-            return runner.output(runner.forward((onehot, *held), carry=False))
+            return runner.output(runner.forward((onehot, *extra_inputs), carry=False))
 
 
 def _finite(values: Tensor, sequence: Tensor, how: str) -> Tensor:

@@ -94,7 +94,7 @@ class Graph:
     constants: Mapping[str, Tensor]
     """Parameters, buffers and constants of the model."""
     inputs: tuple[Name, ...]
-    """The model's arguments; the first differs between sequence and reference, the others are held."""
+    """The model's arguments: the one that differs between sequence and reference, then the extra inputs."""
     output: Name
     read: Name
     """The value whose contributions are computed: the first argument, or a layer's output."""

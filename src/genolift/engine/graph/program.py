@@ -61,10 +61,10 @@ def graph_of(
         if spec.kind is InputKind.USER_INPUT:
             inputs.append(name)
             continue
-        held = stored[str(spec.target)]
-        if not isinstance(held, Tensor):
-            raise no_tensor(type(held).__name__, _where_used(program, spec.arg.name))
-        constants[name] = placed(held.detach(), device, dtype)
+        value = stored[str(spec.target)]
+        if not isinstance(value, Tensor):
+            raise no_tensor(type(value).__name__, _where_used(program, spec.arg.name))
+        constants[name] = placed(value.detach(), device, dtype)
     outputs = [
         spec.arg.name
         for spec in signature.output_specs
@@ -104,8 +104,8 @@ def no_tensor(kind: str, where: str) -> UnsupportedOperation:
 
 def _where_used(program: ExportedProgram, name: str) -> str:
     """Return the line of the model that first uses an input of the graph."""
-    held = next(node for node in program.graph.nodes if node.op == "placeholder" and node.name == name)
-    return next(filter(None, map(_line_of, held.users)), "model")
+    placeholder = next(node for node in program.graph.nodes if node.op == "placeholder" and node.name == name)
+    return next(filter(None, map(_line_of, placeholder.users)), "model")
 
 
 def _line_of(node: torch.fx.Node, near: str = "") -> str:
@@ -162,13 +162,13 @@ def _operations(node: torch.fx.Node, rows: Any, outer: dict[str, int]) -> Iterat
     names: dict[torch.fx.Node, Name] = {argument: Name(argument.name) for argument in node.all_input_nodes}
     pointwise = torch.Tag.pointwise in getattr(node.target, "tags", ())
     if pointwise and node.target not in _BROADCAST_BY_AUTOGRAD:
-        for argument, held, _ in _with_rows(node):
-            if _sizes(held) == _sizes(value):
+        for argument, taken, _ in _with_rows(node):
+            if _sizes(taken) == _sizes(value):
                 continue
             names[argument] = Name(f"{node.name}_{argument.name}")
             sizes = [int(size) if is_fixed(size) else -1 for size in value.shape]
             args = (Name(argument.name), sizes)
-            yield Operation(names[argument], aten.expand.default, args, {}, source, axis, numel, held.dtype)
+            yield Operation(names[argument], aten.expand.default, args, {}, source, axis, numel, taken.dtype)
     convert = torch.fx.node.map_arg
     yield Operation(
         Name(node.name),
@@ -236,12 +236,12 @@ def _times_through_rows(
         return _times_joined_or_cut(node, value, axis, rows, outer)
     # A result of several has the arguments of the operation that gives them.
     whole: Any = node.args[0] if node.target is operator.getitem else node
-    for argument, held, at in _with_rows(whole):
+    for argument, taken, at in _with_rows(whole):
         times = outer.get(argument.name, 1)
         if node.target is aten.view.default:
-            total = times * math.prod(int(size) for size in held.shape[:at])
+            total = times * math.prod(int(size) for size in taken.shape[:at])
             return max(1, total // math.prod(int(size) for size in value.shape[:axis]))
-        if _sizes(held)[at] == _sizes(value)[axis]:
+        if _sizes(taken)[at] == _sizes(value)[axis]:
             return times
     return 1
 
@@ -255,8 +255,8 @@ def _times_joined_or_cut(
     """Return `_times_through_rows` of what joins, cuts or repeats; 1 where rows have no one order."""
     # How many values follow each other for one row: as many in the result as in each of the arguments.
     following = [
-        formula(held.shape[at]) / rows / outer.get(argument.name, 1)
-        for argument, held, at in _with_rows(node)
+        formula(taken.shape[at]) / rows / outer.get(argument.name, 1)
+        for argument, taken, at in _with_rows(node)
     ]
     tensors = [each for each in node.all_input_nodes if isinstance(each.meta.get("val"), Tensor)]
     if len(set(following)) != 1 or len(following) < len(tensors):

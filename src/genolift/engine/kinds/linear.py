@@ -120,7 +120,7 @@ class Linear(Kind):
         """m(dx) = W^T a + sign(dx) |W|^T b; where the parts of dx are told apart too, each by its own."""
         operation, dtype, weighted = step.operation, pairs.layout.dtype, self.weighted is not None
         names = pairs.dependent(operation)
-        carried = pairs.carrier.transposes
+        carried = pairs.carrying.transposes
         # A sum of values alike has no transpose.
         back = _passed_back(carried, operation, a, pairs) if operation.name in carried else (a,) * len(names)
         back_b: tuple[Tensor | None, ...] = (None,) * len(names)

@@ -82,7 +82,7 @@ class Pairs:
     layout: Layout
     sequences: Activations
     references: Activations
-    carrier: Activations
+    carrying: Activations
     """The one of the two forward passes that has the transposes."""
     r: int
     """References of each sequence."""
@@ -107,8 +107,8 @@ class Pairs:
         return self.layout.dependent[operation.name]
 
     def values(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the values that an operation may take, those that are given in place of the carrier's."""
-        return {**self.layout.constants, **self.carrier.values, **given}
+        """Return the values that an operation may take: those that are given, else those of `carrying`."""
+        return {**self.layout.constants, **self.carrying.values, **given}
 
     # To broadcast ---------------------------------------------------------------------------------------
 

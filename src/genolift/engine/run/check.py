@@ -30,7 +30,7 @@ class Loss:
 
 
 def losses(
-    runner: Runner, inputs: Tensor, references: Tensor, held: tuple[Tensor, ...], seed: Tensor
+    runner: Runner, inputs: Tensor, references: Tensor, extra_inputs: tuple[Tensor, ...], seed: Tensor
 ) -> list[Loss]:
     """Return what each operation loses on some pairs, in the order of computing.
 
@@ -40,16 +40,17 @@ def losses(
         A plan to run, made with ``keep_everything``.
     inputs, references
         (n, *event) and (n, *event): one reference for each input.
-    held
+    extra_inputs
         The model's further arguments, (n, ...).
     seed
         Multipliers of the graph's output, (n, ...).
     """
     with torch.no_grad():
-        sequences = runner.forward((runner.placed(inputs), *held), carry=not runner.plan.uses_reference)
-        compared = runner.forward((runner.placed(references), *held), carry=runner.plan.uses_reference)
-        carrier = compared if runner.plan.uses_reference else sequences
-        backward = _Checked(runner, Pairs(runner.layout, sequences, compared, carrier, 1), seed)
+        uses_reference = runner.plan.uses_reference
+        sequences = runner.forward((runner.placed(inputs), *extra_inputs), carry=not uses_reference)
+        compared = runner.forward((runner.placed(references), *extra_inputs), carry=uses_reference)
+        carrying = compared if uses_reference else sequences
+        backward = _Checked(runner, Pairs(runner.layout, sequences, compared, carrying, 1), seed)
         backward.run(seed)
     scale = max(float(backward.explained.abs().max()), torch.finfo(seed.dtype).tiny)
     found = []

@@ -58,7 +58,7 @@ def _probe(runner: Runner, example: tuple[Tensor, ...], seeds: tuple[int, ...]) 
     event = example[0].shape[1:]
     rows = [torch.rand(event, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
     values: dict[str, Any] = dict(runner.constants)
-    held = (torch.cat([tensor[:1]] * len(seeds)) for tensor in example[1:])
+    extra = (torch.cat([tensor[:1]] * len(seeds)) for tensor in example[1:])
     first = torch.stack([row / row.sum(0, keepdim=True) if row.dim() > 1 else row for row in rows])
-    values.update(zip(runner.graph.inputs, (first.to(example[0]), *held), strict=True))
+    values.update(zip(runner.graph.inputs, (first.to(example[0]), *extra), strict=True))
     return values

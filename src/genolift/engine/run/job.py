@@ -71,7 +71,7 @@ class Job:
     references
         (n, r, *event), (r, *event), or a function of inputs that gives either; it is given all inputs at once
         only if it has the attribute ``shared``.
-    held
+    extra_inputs
         The model's further arguments, each (n, ...).
     path
         Points and weights of integrated gradients; empty for multipliers at the input itself.
@@ -90,14 +90,14 @@ class Job:
         targets: Sequence[Explained],
         inputs: Tensor,
         references: Any,
-        held: tuple[Tensor, ...],
+        extra_inputs: tuple[Tensor, ...],
         path: Path,
         names: Sequence[str] | None,
     ) -> None:
         self.runner, self.targets, self.place = runner, tuple(targets), place(runner.device)
         self.inputs, self.path, self.names = inputs, path, names
-        self.held = tuple(as_tensor(extra, "extra_inputs") for extra in held)
-        for extra in self.held:
+        self.extra_inputs = tuple(as_tensor(extra, "extra_inputs") for extra in extra_inputs)
+        for extra in self.extra_inputs:
             if len(extra) != len(inputs):
                 raise InputError(f"{len(extra)} rows for {len(inputs)} inputs", where="extra_inputs")
         self.make: Callable[[Tensor], Tensor] | None = None
@@ -112,8 +112,8 @@ class Job:
         self.given = given
         self._check(given)
         self.r = given.shape[1] if self.per_sequence else given.shape[0]
-        # With one sequence, or held arguments of each, nothing is saved by sharing.
-        self.share = not self.per_sequence and len(inputs) > 1 and not self.held
+        # With one sequence, or extra inputs of each, nothing is saved by sharing.
+        self.share = not self.per_sequence and len(inputs) > 1 and not self.extra_inputs
         self._making = Lock()
         self._shared: Activations | None = None
 
@@ -219,8 +219,8 @@ class Job:
 
     def forward(self, rows: slice, carry: bool) -> Activations:
         """Run sequences through the model."""
-        held = tuple(self.runner.placed(extra[rows]) for extra in self.held)
-        return self.runner.forward((self.runner.placed(self.inputs[rows]), *held), carry=carry)
+        placed = (self.runner.placed(each[rows]) for each in (self.inputs, *self.extra_inputs))
+        return self.runner.forward(tuple(placed), carry=carry)
 
     def _parts(self, group: _Group, references: slice) -> Iterator[Part]:
         if not self.runner.plan.uses_reference:
@@ -234,9 +234,9 @@ class Job:
         sequences, reference = group.sequences(), group.references(references)
         n, r = sequences.rows, reference.shape[1]
         flat = reference.expand(n, *reference.shape[1:]).flatten(0, 1).contiguous()
-        carrier = self._forward_references(flat, group.rows, r, carry=True)
-        multipliers = self._multipliers(Pairs(self.runner.layout, sequences, carrier, carrier, r, frees=True))
-        return self._made_part(group.rows, references, sequences, carrier, multipliers)
+        compared = self._forward_references(flat, group.rows, r, carry=True)
+        pairs = Pairs(self.runner.layout, sequences, compared, compared, r, frees=True)
+        return self._made_part(group.rows, references, sequences, compared, self._multipliers(pairs))
 
     def _shared_parts(self, group: _Group, references: slice) -> Iterator[Part]:
         sequences = self.forward(group.rows, carry=True)
@@ -316,8 +316,8 @@ class Job:
         )
 
     def _forward_references(self, flat: Tensor, rows: slice, r: int, *, carry: bool) -> Activations:
-        held = tuple(self.runner.placed(extra[rows]).repeat_interleave(r, 0) for extra in self.held)
-        return self.runner.forward((flat, *held), carry=carry)
+        extra = (self.runner.placed(each[rows]).repeat_interleave(r, 0) for each in self.extra_inputs)
+        return self.runner.forward((flat, *extra), carry=carry)
 
 
 class _Group:
