@@ -57,9 +57,7 @@ class Preparation:
         """The values that a backward pass needs."""
         self.freed: Mapping[str, Sequence[str]] = freed_after(self.operations, kept | constants.keys())
         """The values that are needed no more after an operation."""
-        sums = {
-            name: step for name, step in self.steps.items() if _is_sum(step) and len(dependent[name]) == 2
-        }
+        sums = [name for name, step in self.steps.items() if _is_sum(step) and len(dependent[name]) == 2]
         self.sums = frozenset(sums)
         """The additions of two values that both depend on the input."""
         self.written_over = {
