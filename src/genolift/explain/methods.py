@@ -1,7 +1,7 @@
 """The methods beside DeepLIFT: in-silico mutagenesis, gradient x input, Grad-CAM.
 
 All explain the target that `genolift.deeplift` explains, on the same captured graph, and give the same type
-of result. What is a rule for an operation is in engine/rules.py, not here.
+of result. What is a rule for an operation is in engine/rules/, not here.
 """
 
 from __future__ import annotations
