@@ -13,7 +13,6 @@ from torch import Tensor
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from genolift.engine.graph.graph import Name, Operation, Result, aten
-from genolift.engine.kinds.kind import Step
 from genolift.engine.plan import Plan
 
 _BATCH_NORM = Result(aten._native_batch_norm_legit_no_training.default)
@@ -42,18 +41,15 @@ def fold_batch_norm(plan: Plan, constants: MutableMapping[str, Any]) -> Plan:
     if not folded:
         return plan
     operations = tuple(folded.get(each.name, each) for each in plan.graph.operations if each.name not in gone)
-    layers = {step.operation.name: step for step in plan.steps}
-    steps: list[Step] = []
-    for step in plan.steps:
-        name = step.operation.name
-        if name in folded:
-            layer_name = by_name[name].args[0]
-            # Before a layer that is read there is no step for either.
-            step = replace(layers[layer_name], operation=folded[name])
-        if name not in gone:
-            steps.append(step)
+    # Before a layer that is read there is no step for either.
+    before = {step.operation.name: step for step in plan.steps}
+    steps = tuple(
+        replace(before[by_name[name].args[0]], operation=folded[name]) if name in folded else step
+        for name, step in before.items()
+        if name not in gone
+    )
     graph = replace(plan.graph, operations=operations, dependent=plan.graph.dependent - gone)
-    return replace(plan, graph=graph, steps=tuple(steps), carries_spread=plan.carries_spread - gone)
+    return replace(plan, graph=graph, steps=steps, carries_spread=plan.carries_spread - gone)
 
 
 def _together(layer: Operation, norm: Operation, constants: MutableMapping[str, Any]) -> Operation | None:

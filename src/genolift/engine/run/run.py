@@ -93,27 +93,25 @@ class Runner:
         carry
             Keep each linear operation's transpose.
         """
-        with default_dtype(self.dtype):
-            return self._forward(inputs, carry=carry)
-
-    def _forward(self, inputs: tuple[Tensor, ...], *, carry: bool) -> Activations:
         known = self.known
         values: dict[str, Any] = dict(self.constants)
         values.update(zip(self.graph.inputs, inputs, strict=True))
         activations = Activations(inputs[0].shape[0], {}, carry)
-        for operation in known.operations:
-            name = operation.name
-            step = known.steps.get(name)
-            if carry and name in known.sums and _alike(terms := [values[each] for each in operation.inputs]):
-                # Its multipliers are those of each term; what nothing else takes is written over.
-                into = known.written_over.get(name)
-                values[name] = torch.add(*terms, out=None if into is None else values[into])
-            elif step is None:
-                values[name] = self.value(operation, values)
-            else:
-                values[name] = step.kind.forward(step, self, values, activations)
-            for each in known.freed.get(name, ()):
-                del values[each]
+        with default_dtype(self.dtype):
+            for operation in known.operations:
+                name = operation.name
+                step = known.steps.get(name)
+                terms = [values[each] for each in operation.inputs] if carry and name in known.sums else []
+                if terms and _alike(terms):
+                    # Its multipliers are those of each term; what nothing else takes is written over.
+                    into = known.written_over.get(name)
+                    values[name] = torch.add(*terms, out=None if into is None else values[into])
+                elif step is None:
+                    values[name] = self.value(operation, values)
+                else:
+                    values[name] = step.kind.forward(step, self, values, activations)
+                for each in known.freed.get(name, ()):
+                    del values[each]
         activations.values = {name: values[name] for name in known.kept}
         return activations
 
