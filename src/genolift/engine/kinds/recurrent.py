@@ -136,7 +136,7 @@ def recurrent(kind: str, activation: Function, index: int) -> Program:
 
 
 def stepped(index: int) -> Program:
-    """`stepping.stepped`: results are the outputs, the last output and the last memory."""
+    """`recurrent_operations.stepped`: results are the outputs, the last output and the last memory."""
 
     def program(arguments: Sequence[Any], axis: int, shift: int, rule: Rule) -> Compared:
         inputs, start, parameters, mask, kind, activation, gate = arguments
