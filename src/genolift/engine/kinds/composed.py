@@ -68,8 +68,8 @@ class Compared:
         return Compared(self.x * other.x, self.x0 * other.x0, change)
 
     def __getitem__(self, index: Any) -> Compared:
-        parts = self.x, self.x0, self.change, self.spread, self.spread_change
-        return Compared(*(None if part is None else part[index] for part in parts))
+        spreads = (None if each is None else each[index] for each in (self.spread, self.spread_change))
+        return Compared(self.x[index], self.x0[index], self.change[index], *spreads)
 
 
 Program = Callable[[Sequence[Any], int, int, Rule], Compared]

@@ -57,13 +57,14 @@ def _together(layer: Operation, norm: Operation, constants: MutableMapping[str, 
     found = _weights(layer, constants)
     if found is None:
         return None
-    _, scale, shift, mean, variance, _, epsilon = norm.args
-    numbers = [_value(each, constants) for each in (mean, variance, scale, shift)]
+    _, *given, _, epsilon = norm.args
+    numbers = [_value(each, constants) for each in given]
     if not all(number is None or isinstance(number, Tensor) for number in numbers):
         return None
+    scale, shift, mean, variance = numbers
     dense = layer.target is aten.addmm.default
     # A dense layer's matrix is (in, out) here: transposed it is a convolution's weight without positions.
-    weight, bias = fuse_conv_bn_weights(*found, *numbers[:2], epsilon, *numbers[2:])
+    weight, bias = fuse_conv_bn_weights(*found, mean, variance, epsilon, scale, shift)
     names = Name(f"{norm.name}_weight"), Name(f"{norm.name}_bias")
     constants[names[0]] = weight.detach().T if dense else weight.detach()
     constants[names[1]] = bias.detach()
