@@ -18,10 +18,10 @@ from torch.export import Dim, ExportedProgram
 
 from genolift.engine.graph.graph import Graph, UnsupportedOperation
 from genolift.engine.graph.own_state import one_capture_at_a_time, own_state
-from genolift.engine.graph.program import graph_of, no_tensor, placed
+from genolift.engine.graph.program import graph_of, no_tensor
 from genolift.engine.graph.recurrent_operations import AS_TORCH_HAS_IT, kept_whole
 from genolift.engine.graph.source import first_line, model_line
-from genolift.engine.graph.tracing import rows_in_parts, silence
+from genolift.engine.graph.tracing import placed, rows_in_parts, silence
 from genolift.engine.graph.trial_model import (
     ONE_SEQUENCE,
     TrialModel,

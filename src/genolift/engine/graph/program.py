@@ -27,7 +27,7 @@ from genolift.engine.graph.graph import (
 )
 from genolift.engine.graph.recurrent_operations import RECURRENT
 from genolift.engine.graph.source import source_line
-from genolift.engine.graph.tracing import in_precision
+from genolift.engine.graph.tracing import in_precision, placed
 from genolift.engine.torch_internals import formula, is_fixed, is_known_from_values_alone, schema_of
 from genolift.errors import InputError
 
@@ -369,13 +369,6 @@ def _with_products_for_quotients(graph: Graph) -> Graph:
             args = (inverse.name, operation.args[0])
         operations += [inverse, replace(operation, target=target, args=args)]
     return with_dependence(replace(graph, operations=tuple(operations)))
-
-
-def placed(tensor: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """Return a tensor on ``device``, and in ``dtype``, or its complex one, where it holds such numbers."""
-    if tensor.is_inference():  # which autograd does not take
-        tensor = tensor.clone()
-    return tensor.to(device=device, dtype=in_precision(tensor.dtype, dtype))
 
 
 def inputs_of_program(program: ExportedProgram) -> dict[str, Any]:

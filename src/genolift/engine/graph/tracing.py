@@ -30,6 +30,13 @@ def in_precision(value: Any, dtype: torch.dtype) -> Any:
     return dtype if value.is_floating_point else value
 
 
+def placed(tensor: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Return a tensor on ``device``, and in ``dtype``, or its complex one, where it holds such numbers."""
+    if tensor.is_inference():  # which autograd does not take
+        tensor = tensor.clone()
+    return tensor.to(device=device, dtype=in_precision(tensor.dtype, dtype))
+
+
 class Replacing(TorchFunctionMode):
     """A mode of torch's functions in which `called` says what a call of one gives."""
 

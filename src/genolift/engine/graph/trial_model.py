@@ -18,9 +18,9 @@ from torch.export import ExportedProgram
 from genolift.engine.graph.graph import UnsupportedOperation
 from genolift.engine.graph.outputs import tensors_of
 from genolift.engine.graph.own_state import one_capture_at_a_time, own_state, process_settings
-from genolift.engine.graph.program import inputs_of_program, placed, rows_of_program
+from genolift.engine.graph.program import inputs_of_program, rows_of_program
 from genolift.engine.graph.source import first_line, model_line
-from genolift.engine.graph.tracing import one_precision
+from genolift.engine.graph.tracing import one_precision, placed
 from genolift.engine.torch_internals import before_compiling, no_autocast, replace_tensors
 from genolift.errors import InputError
 
