@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from math import inf, nan
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from command_line import run
 from genolift.cli.commands import COMMANDS
 from genolift.cli.handed import handed
 from genolift.settings.config import resolve_config
+from genolift.settings.mistakes import checked
 from genolift.settings.sections import Attribution, Settings
 
 FULL: dict[str, Any] = {
@@ -46,6 +48,8 @@ FULL: dict[str, Any] = {
     "report": {"title": 'It\'s "mine"'},
 }
 FILES = ("weights.pt", "model.py", "expected.npz", "-peaks.bed", "genome.fa", "library.tsv", "track.bw")
+LETTERS = {"sequences": {"fasta": "library.tsv"}}
+"""A FASTA."""
 OWN = {
     "check": "--out o",
     "encode": "--table t --out o",
@@ -121,6 +125,29 @@ def test_settings_that_are_not_used_are_not_handed(folder: Path) -> None:
     zeros["references"] = {"kind": "zeros", "number": 3, "seed": 4}
     analysis = resolve_config({"analyses": {"mine": zeros}}, "my.yaml").analyses["mine"]
     assert handed(analysis, "reference") == ('{"references": {"kind": "zeros"}}', "{}")
+
+
+def test_encode_is_handed_the_extra_channels_where_it_reads_the_model(folder: Path) -> None:
+    keys = {"model": {"path": "weights.pt"}, **LETTERS, "extra_channels": [1, 0]}
+    analysis = resolve_config({"analyses": {"mine": keys}}, "my.yaml").analyses["mine"]
+    settings, _ = handed(analysis, "encode")
+    given = checked(Settings, json.loads(settings))
+    assert given.the_model.extra_channels == 2
+
+
+def test_infinite_arguments_of_a_model_are_handed_as_they_are(folder: Path) -> None:
+    arguments = {"mask": -inf, "list": [1, {"missing": nan}]}
+    keys = {"model": {"path": "weights.pt", "arguments": arguments}, **LETTERS}
+    analysis = resolve_config({"analyses": {"mine": keys}}, "my.yaml").analyses["mine"]
+    for command in ("check", "inspect", "attribute"):
+        settings, _ = handed(analysis, command, "model" if command != "check" else None)
+        assert repr(checked(Settings, json.loads(settings)).the_model.arguments) == repr(arguments)
+
+
+def test_inspect_is_handed_the_target_that_it_would_else_choose(folder: Path) -> None:
+    keys = {"model": {"path": "weights.pt"}, **LETTERS}
+    analysis = resolve_config({"analyses": {"mine": keys}}, "my.yaml").analyses["mine"]
+    assert json.loads(handed(analysis, "inspect", "model")[0])["target"] == 0
 
 
 def test_flags_and_json_come_to_the_same(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

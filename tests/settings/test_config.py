@@ -17,7 +17,7 @@ from genolift.motifs.databases import read_jaspar
 from genolift.settings.config import Config, check_config_file, resolve_config
 from genolift.settings.database import GROUPS
 from genolift.settings.model import Expect
-from genolift.settings.schema import json_schema, table
+from genolift.settings.schema import json_schema, with_table
 
 FILES = ("weights.pt", "model.py", "sequences.fa", "peaks.bed", "genome.fa", "mine.meme", "references.fa")
 FOLDS = {name: {"path": f"{name}.pt"} for name in ("fold_0", "fold_1")}
@@ -136,6 +136,22 @@ def test_a_whole_number_may_be_written_with_a_point() -> None:
     mine = resolve(smallest(**yaml.safe_load(text))).analyses["mine"]
     found = (mine.attribution.batch_size, mine.attribution.shards, mine.references.number, mine.motifs.window)
     assert repr(found) == "(20, 3, 5, 100)"
+
+
+def test_a_genome_may_hold_for_all_analyses_and_one_read_a_fasta() -> None:
+    given = {
+        "defaults": {
+            "model": {"path": "weights.pt", "class": "model.py:Model"},
+            "sequences": {"genome": "genome.fa"},
+        },
+        "analyses": {
+            "letters": {"sequences": {"fasta": "sequences.fa"}},
+            "peaks": {"sequences": {"bed": "peaks.bed"}},
+        },
+    }
+    found = resolve(given).analyses
+    assert found["letters"].sequences.fasta == "sequences.fa"
+    assert found["peaks"].sequences.genome == "genome.fa"
 
 
 def test_each_model_is_compared_with_outputs_of_its_own() -> None:
@@ -259,10 +275,15 @@ MISTAKES = {
         "my.yaml: analyses.mine.sequences: 'bed' is given without 'genome'; "
         "give the genome's FASTA as 'genome'",
     ),
-    "genome without bed": (
-        {"sequences__genome": "genome.fa"},
-        "my.yaml: analyses.mine.sequences: 'genome' is given without 'bed'; "
-        "give the intervals as 'bed', or set genome: null",
+    "unknown key with a blank": (
+        {"my key": 1},
+        'my.yaml: analyses.mine."my key": unknown key; the keys here are model, models, sequences, '
+        "extra_inputs, extra_channels, target, keep_final_activation, rule, references, attribution, motifs, "
+        "logos, report",
+    ),
+    "unknown key that ends in a blank": (
+        {"rule ": "rescale"},
+        "my.yaml: analyses.mine.\"rule \": unknown key; did you mean 'rule'?",
     ),
     "part of a number": (
         {"attribution__batch_size": 20.5},
@@ -380,13 +401,10 @@ def test_mistakes_at_the_top_are_named() -> None:
     assert message_of({"analysis": {"mine": analysis}}) == (
         "my.yaml: analysis: unknown key; did you mean 'analyses'?"
     )
-    assert (
-        message_of({})
-        == "my.yaml: the key 'analyses' is missing; give the analyses by name, which is a folder's name too"
-    )
-    assert message_of({"analyses": {}}) == (
-        "my.yaml: analyses: is empty; give the analyses by name, which is a folder's name too"
-    )
+    remedy = "give the analyses, each under a name (its folder's too) with a model and sequences"
+    assert message_of({}) == f"my.yaml: the key 'analyses' is missing; {remedy}"
+    for empty in ({}, None):
+        assert message_of({"analyses": empty}) == f"my.yaml: analyses: is empty; {remedy}"
     assert message_of(smallest() | {"rule": "rescale"}) == (
         "my.yaml: rule: unknown key; did you mean 'rule' of an analysis, or under 'defaults'?"
     )
@@ -448,19 +466,17 @@ def test_the_demo_config_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_table_of_keys_in_the_config_readme_is_made_from_them() -> None:
-    """``python -m genolift.settings.schema --table`` prints it."""
     readme = (ROOT / "config" / "README.md").read_text(encoding="utf-8")
-    between = readme.partition("<!-- keys -->\n")[2].partition("<!-- end of keys -->")[0]
-    assert between == table()
-    assert "| `sequences.max_n_fraction` | a number from 0 to 1 | `0.1` |" in between
+    assert readme == with_table(readme), "out of date: run python -m genolift.settings.schema"
+    assert "| `sequences.max_n_fraction` | a number from 0 to 1 | `0.1` |" in readme
 
 
 def test_the_schema_for_editors_is_made_from_the_keys() -> None:
-    """``python -m genolift.settings.schema`` prints it."""
     link = ROOT / "workflow" / "schemas" / "config.schema.json"
     assert link.is_symlink()
     assert link.resolve() == ROOT / "src" / "genolift" / "settings" / "config.schema.json"
-    assert json.loads(link.read_text(encoding="utf-8")) == json_schema()
+    written = json.loads(link.read_text(encoding="utf-8"))
+    assert written == json_schema(), "out of date: run python -m genolift.settings.schema"
 
 
 @pytest.mark.parametrize("name", ["jaspar:fungi", "JASPAR:Fungi", "Jaspar: FUNGI"])

@@ -120,6 +120,6 @@ def test_a_part_may_lack_keys_and_files_are_looked_for_on_demand(tmp_path: Path)
     with pytest.raises(InputError, match=r"^my\.yaml: defaults\.model\.class: model\.py: no such file"):
         check_part(Config, part, "my.yaml", {FILES})
     with pytest.raises(
-        InputError, match=r"^my\.yaml: the key 'analyses' is missing; give the analyses by name"
+        InputError, match=r"^my\.yaml: the key 'analyses' is missing; give the analyses, each"
     ):
         check_part(Config, {}, "my.yaml")

@@ -11,7 +11,7 @@ from genolift.settings.sections import EXPLAINED, EXTRAS, Settings
 from genolift.settings.types import Database
 
 
-@command("sequences", "model", "models")
+@command("sequences", "model", "models", "extra_channels")
 def encode(settings: Settings, table: Path, out: Path) -> None:
     """Turn FASTA, or BED/narrowPeak windows on a genome, into a table and a store of sequences.
 
@@ -53,7 +53,7 @@ def check(settings: Settings, out: Path, database: Database | None = None) -> No
     from genolift.steps.check import check_analysis
 
     if not any(spec.path for spec in settings.models.values()):
-        raise InputError("there is no model", where="--model", remedy="give its file, or --models")
+        raise InputError("there is no model", where="model", remedy="give its file (--model), or --models")
     summary = check_analysis(settings, out=out, database=database)
     models = f"{summary.n_models} models run" if summary.n_models > 1 else "the model runs"
     known = summary.database

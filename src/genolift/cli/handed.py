@@ -26,6 +26,8 @@ def handed(analysis: Analysis, command: str, model: str | None = None) -> tuple[
         given = {"sequences": given["sequences"] | {"length": analysis.length}}
     if command in ("encode", "reference") and analysis.rna_alphabet is not None:
         given["model"] = given.get("model", {}) | {"alphabet": analysis.rna_alphabet}
+    if command == "inspect":  # which takes the first target of several if none is named
+        given["target"] = analysis.target
     if command == "reference" and not analysis.references.drawn:
         given["references"] = {
             key: value for key, value in given["references"].items() if key not in ("number", "seed")

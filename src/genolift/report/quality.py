@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -11,8 +11,7 @@ from numpy.typing import ArrayLike
 
 from genolift.report import figures, words
 from genolift.report.texts import texts
-
-_EXACT_RULES = ("rescale", "revealcancel", "genomics-default")
+from genolift.settings.sections import Rule
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ def checks(scored: pd.DataFrame, n_references: int, provenance: Mapping[str, Any
     """Return the checks of ``per_sequence.tsv``, in the order in which they are worth reading."""
     return (
         _convergence(scored, n_references, provenance),
-        _totals(scored, exact=str(provenance.get("rule", "")) in _EXACT_RULES),
+        _totals(scored, exact=provenance.get("rule") in get_args(Rule)),
         _references(scored, n_references),
         _standard_error(scored, n_references),
     )

@@ -20,7 +20,7 @@ class ExtraInput(Section):
     table: File | None = None
     """a table with a column `id`, and numbers in the others; TSV or CSV"""
     columns: Filled[Text] | None = None
-    """those of the table's columns to take, in order; by default all"""
+    """the table's columns to take, in order; by default all"""
     values: Filled[Value] | None = None
     """the same values for every sequence"""
     shape: Filled[Positions] | None = None

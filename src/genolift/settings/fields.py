@@ -35,6 +35,7 @@ class Section(BaseModel):
         defer_build=True,
         extra="forbid",
         frozen=True,
+        ser_json_inf_nan="constants",  # a model's arguments may be infinite
         strict=True,
         use_attribute_docstrings=True,
         validate_by_name=True,

@@ -76,14 +76,18 @@ def _order(kind: str) -> int:
 def _located(error: Any, schema: Mapping[str, Any], key: str) -> tuple[str, Mapping[str, Any]]:
     """Return the key at an error's place, and the schema there; of an unknown key, the schema around it."""
     inside: Mapping[str, Any] = schema
-    unknown = error["loc"][-1:] if error["type"] == "extra_forbidden" else ()
-    for part in error["loc"]:
+    of_name = error["loc"][-1:] == ("[key]",)
+    for number, part in enumerate(error["loc"], 1):
+        unknown = error["type"] == "extra_forbidden" and number == len(error["loc"])
         kinds = branches(inside, schema)
         found = [kind.get("properties", {}).get(part) or kind.get("additionalProperties") for kind in kinds]
         if isinstance(part, int):
             found, key = [kind.get("items") for kind in kinds], f"{key}[{part}]"
-        elif (any(found) or part in unknown) and re.fullmatch(r"\w[\w.-]{0,99}", part):
-            key += f".{part}" if key else part  # else a branch of a union, or a name that is none
+        elif any(found) or unknown:  # else a branch of a union
+            plain = re.fullmatch(r"\w[\w.-]{0,99}", part)
+            if plain or not of_name:  # a name that is none stands in the message
+                name = part if plain else shown(part)
+                key += f".{name}" if key else name
         inside = next((each for each in found if isinstance(each, Mapping)), inside)
     return key, inside
 
@@ -148,7 +152,7 @@ def _words(error: Any, inside: Mapping[str, Any], schema: Mapping[str, Any]) -> 
         case "too_short":
             return "is empty", f"give {inside['description']}"
         case "string_too_short":
-            return "is empty text", "write something, or leave the key out"
+            return "is empty text", "write something, or leave it out"
     like = f", such as {examples}" if examples else ""
     what = "is empty" if value is None else f"{shown(value)} is {_kind_of(value)}"
     return what, f"give {may_be}{like}"

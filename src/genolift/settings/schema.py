@@ -1,13 +1,13 @@
 """What is made of the config's keys: their JSON schema, which editors use, and the table in config/README.md.
 
-``python -m genolift.settings.schema`` prints the schema, with ``--table`` the table.
+``python -m genolift.settings.schema``, in the clone, writes both anew.
 """
 
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from genolift.settings.mistakes import allowed, branches
@@ -86,5 +86,14 @@ def table() -> str:
     return "\n".join([*head, *(key.row(schema) for key in keys), ""])
 
 
+def with_table(readme: str) -> str:
+    """Return the text of config/README.md with the table of today's keys in its place."""
+    before, begin, rest = readme.partition("<!-- keys -->\n")
+    _, end, after = rest.partition("<!-- end of keys -->")
+    return f"{before}{begin}{table()}{end}{after}"
+
+
 if __name__ == "__main__":
-    print(table() if "--table" in sys.argv[1:] else json.dumps(json_schema(), indent=1) + "\n", end="")
+    Path(__file__).with_name("config.schema.json").write_text(json.dumps(json_schema(), indent=1) + "\n")
+    README = Path("config/README.md")
+    README.write_text(with_table(README.read_text(encoding="utf-8")), encoding="utf-8")

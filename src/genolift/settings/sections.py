@@ -63,9 +63,6 @@ class Sequences(Section):
             raise InputError("there are no sequences", remedy="give 'fasta', or 'bed' together with 'genome'")
         if self.bed is not None and self.genome is None:
             raise InputError("'bed' is given without 'genome'", remedy="give the genome's FASTA as 'genome'")
-        if self.genome is not None and self.bed is None:
-            remedy = "give the intervals as 'bed', or set genome: null"
-            raise InputError("'genome' is given without 'bed'", remedy=remedy)
 
 
 class References(Section):
@@ -285,7 +282,7 @@ class Settings(Analysis):
             If none is named.
         """
         if self.model is None or not self.model.path:
-            raise InputError("there is no model", where="--model", remedy="give its file")
+            raise InputError("there is no model", where="model", remedy="give its file")
         return self.models[ONE_MODEL]
 
 
@@ -297,9 +294,12 @@ class Config(Section):
     defaults: Analysis | None = None
     """keys of an analysis that hold for every analysis which does not set them itself"""
     analyses: Annotated[
-        dict[types.NamedAnalysis, Analysis], Field(min_length=1), AfterValidator(names_differ)
+        dict[types.NamedAnalysis, Analysis],
+        Field(min_length=1),
+        BeforeValidator(types.no_keys_if_empty),
+        AfterValidator(names_differ),
     ]
-    """the analyses by name, which is a folder's name too"""
+    """the analyses, each under a name (its folder's too) with a model and sequences"""
 
 
 def check_lengths(lengths: Mapping[str, int | None], where: str) -> None:

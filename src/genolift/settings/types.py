@@ -143,9 +143,16 @@ Results = Annotated[
     AfterValidator(one_line),
     AfterValidator(results_folder),
 ]
-_IS_MEMORY = WithJsonSchema({"type": "string", "pattern": _MEMORY})
+_IS_MEMORY = WithJsonSchema(
+    {
+        "anyOf": [
+            {"type": "string", "pattern": _MEMORY},
+            {"type": "integer", "minimum": _LEAST_MEMORY, "maximum": _MOST_MEMORY},
+        ]
+    }
+)
 Memory = Annotated[ByteSize, BeforeValidator(_memory), AfterValidator(_enough_memory), _IS_MEMORY]
-"""Bytes, from text such as 4GB (decimal) or 4GiB (binary)."""
+"""Bytes, or text such as 4GB (decimal) or 4GiB (binary)."""
 
 Value = Annotated[float, Field(ge=-1e38, le=1e38), NUMBER]
 """One that float32 can hold."""

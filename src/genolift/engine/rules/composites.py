@@ -1,6 +1,6 @@
 """The names that ``rule=`` takes: which rule an activation gets, by the weighted layer that feeds it.
 
-Every name is listed once, here. Most give every activation the same rule.
+Most give every activation the same rule.
 """
 
 from __future__ import annotations
