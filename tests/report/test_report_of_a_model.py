@@ -104,5 +104,5 @@ def test_what_is_of_another_model_or_damaged_is_refused(own: Path, tmp_path: Pat
         report(own, tmp_path / "report.html")
     for damaged in ("{", "[]", json.dumps({**INSPECTED, "weights": None}), '{"format": "other"}'):
         path.write_text(damaged)
-        with pytest.raises(InputError, match=r"model\.json: cannot be read as what a model is"):
+        with pytest.raises(InputError, match=r"model\.json: cannot be read as an inspection"):
             report(own, tmp_path / "report.html")
