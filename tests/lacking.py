@@ -9,7 +9,7 @@ import pytest
 
 
 def skip(why: str, *, lacking: str) -> NoReturn:
-    """Skip a test because this machine is ``lacking`` something ("shared", "chromium").
+    """Skip a test because this machine is ``lacking`` something ("shared", "chromium", "cpu-torch", ...).
 
     Where ``CI`` is set the test fails instead, unless ``GENOLIFT_TESTS_WITHOUT`` lists what is lacking: so a
     CI machine cannot lose its data without anyone noticing.

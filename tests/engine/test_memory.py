@@ -10,6 +10,7 @@ import sys
 import psutil
 import pytest
 import torch
+from lacking import skip
 from torch import nn
 
 import genolift
@@ -68,16 +69,15 @@ for more in (10**9, int(sys.argv[2])):
     print(json.dumps([1024 * kibibytes("VmHWM") - before, more]))
 """
 
-linux = pytest.mark.skipif(sys.platform != "linux", reason="peaks are read from /proc")
-
 
 def measured(script: str, *arguments: object) -> list[tuple[int, int]]:
+    if sys.platform != "linux":
+        skip("peaks are read from /proc", lacking="linux")
     words = [sys.executable, "-c", MEASURED + script, *map(str, arguments)]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     return [tuple(json.loads(line)) for line in done.stdout.splitlines()]
 
 
-@linux
 @pytest.mark.parametrize("rule", ["rescale", "revealcancel"])
 def test_no_batch_takes_more_than_is_estimated(rule: str) -> None:
     for peak, most in measured(ESTIMATED, rule):
@@ -85,7 +85,6 @@ def test_no_batch_takes_more_than_is_estimated(rule: str) -> None:
         assert most < 6 * peak + 128 * MIB  # or what would fit is refused
 
 
-@linux
 def test_a_budget_is_kept_by_the_whole_process() -> None:
     (without, _), (peak, budget) = measured(BUDGETED, "rescale", 110 * MIB)
     assert peak <= budget < without

@@ -161,7 +161,7 @@ def test_nan_is_named_with_its_sequence() -> None:
 
 def test_choices_that_there_are_not_are_refused() -> None:
     assert "there is no rule 'rescaled'" in wrong(rule="rescaled")
-    assert "'float16' is no precision" in wrong(precision="float16")
+    assert "'float16' is not a precision" in wrong(precision="float16")
     assert "no device 'gpu0'" in wrong(device="gpu0")
     assert "no device 'meta'" in wrong(device="meta")
     assert "model: is a builtin_function_or_method; give a torch.nn.Module" in wrong(model=torch.relu)

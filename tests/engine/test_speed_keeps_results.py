@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 
@@ -13,6 +11,7 @@ from torch import Tensor, nn
 
 import genolift
 from genolift.engine.backends.choice import Forms, forms_for
+from genolift.engine.devices import threads_of_torch
 from genolift.engine.run.run import Runner
 from genolift.explain.attribution import Explainer
 
@@ -55,25 +54,15 @@ def onehot(n: int, seed: int = 0) -> Tensor:
     return nn.functional.one_hot(codes, 4).permute(0, 2, 1).float()
 
 
-@contextmanager
-def threads(number: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("n", [1, 7])
 def test_contributions_do_not_depend_on_the_number_of_threads(n: int, shared: bool) -> None:
     x = onehot(n)
     references = onehot(3, seed=1) if shared else onehot(n * 3, seed=1).view(n, 3, 4, -1)
     explainer = Explainer(basset(), x, device="cpu")
-    with threads(1):
+    with threads_of_torch(1):
         one = explainer.explain(x, references, batch_size=2, keep_multipliers=True)
-    with threads(3):
+    with threads_of_torch(3):
         three = explainer.explain(x, references, batch_size=2, keep_multipliers=True)
         assert torch.get_num_threads() == 3
     # One sequence's references are divided among threads, in batches that one thread would not make.
@@ -95,7 +84,7 @@ def test_an_error_in_a_thread_is_the_callers() -> None:
             raise genolift.InputError("no more", where="references")
         return references[: len(inputs)]
 
-    with threads(3):
+    with threads_of_torch(3):
         with pytest.raises(genolift.InputError, match="no more"):
             genolift.deeplift(basset(), x, make, batch_size=3)
         assert torch.get_num_threads() == 3
@@ -108,7 +97,7 @@ def test_an_output_that_is_not_finite_is_named_by_its_sequence_under_threads() -
 
     x = onehot(5)
     x[3, 0] = 0
-    with threads(2):
+    with threads_of_torch(2):
         with pytest.raises(genolift.InputError, match="sequence 3: the model's output is infinite") as caught:
             genolift.deeplift(Log(), x, onehot(2, seed=1), batch_size=1, precision="float64")
         # Also while the error, and with it every frame, is still held.

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from lacking import skip
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
@@ -220,7 +221,7 @@ def test_nested_results_are_flattened_in_order() -> None:
 
 def test_freed_memory_is_kept_and_given_back() -> None:
     if internals.glibc() is None:
-        pytest.skip("another C library than glibc")
+        skip("another C library than glibc", lacking="glibc")
     internals.keep_freed_memory()
     assert internals.glibc().mallopt(-1, 512 * 2**20) == 1, "mallopt refuses M_TRIM_THRESHOLD"
     internals.give_back_freed_memory()

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
+from lacking import skip
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, prune
 from torch.utils.checkpoint import checkpoint
@@ -86,11 +87,10 @@ def test_a_model_keeps_its_mode_its_gradients_and_its_hooks() -> None:
     handle.remove()
 
 
-@pytest.mark.skipif(
-    torch.version.cuda is not None,
-    reason="torch built with CUDA refuses autograd in a process forked from one that used it",
-)
 def test_a_forked_process_computes_what_its_parent_does() -> None:
+    if torch.version.cuda is not None:
+        why = "torch built with CUDA refuses autograd in a process forked from one that used it"
+        skip(why, lacking="cpu-torch")
     wanted = expected().contributions
     with process_settings(torch.float64), one_capture_at_a_time():  # as held by another thread of the parent
         child = os.fork()

@@ -372,7 +372,7 @@ def test_layers_that_cannot_be_read_are_refused() -> None:
     twice = seeded(Twice)
     assert "layer conv: is called 2 times; choose a call: conv#0, conv#1" in refusal(twice, layer="conv")
     assert "no layer 'steam'; choose a submodule, such as stem" in refusal(twice, layer="steam")
-    assert "a Conv1d is no layer's name; name the submodule" in refusal(twice, layer=twice.stem)
+    assert "a Conv1d is not the name of a layer; name the submodule" in refusal(twice, layer=twice.stem)
     assert "no layer ''; choose a submodule, such as conv, stem, head" in refusal(twice, layer="")
     assert "layer stem has no unit 6; choose one of 0 to 5" in refusal(twice, target=layer("stem", 6))
     assert "give the unit to explain" in refusal(twice, target=layer("stem"))

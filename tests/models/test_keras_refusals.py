@@ -194,7 +194,7 @@ def test_a_malicious_pickle_is_not_run(tmp_path: Path, suffix: str) -> None:
     (tmp_path / "model.json").write_text("{}")
     pair = {"path": f"{tmp_path}/model.json", "weights": str(path)}
     if suffix != ".json":
-        assert "is no HDF5 file" in refused(pair)
+        assert "is not an HDF5 file" in refused(pair)
     assert not (tmp_path / "written").exists()
 
 
@@ -238,7 +238,9 @@ def test_what_is_not_there_is_said(saved: Path) -> None:
     assert "holds weights but no architecture; give the architecture's .json" in refused(pair["weights"])
     assert "no such file" in refused(pair | {"weights": "nowhere.h5"})
     assert "a Keras model takes no filters" in refused(pair | {"arguments": {"filters": 3}})
-    assert "'cuda' is no backend; write one of theano" in refused(pair | {"arguments": {"backend": "cuda"}})
+    assert "'cuda' is not a backend; write one of theano" in refused(
+        pair | {"arguments": {"backend": "cuda"}}
+    )
     (saved / "folder.keras").mkdir()
     (saved / "folder.keras" / "saved_model.pb").write_bytes(b"")
     message = refused(f"{saved}/folder.keras")

@@ -116,10 +116,10 @@ def test_yaml_that_makes_objects_is_refused_and_the_same_in_json_is_read(tmp_pat
     (tmp_path / "model.yaml").write_text(as_yaml(model).replace("0.07", gadget))
     message = refused(spec(tmp_path, "model.yaml"))
     assert "model.yaml, line " in message
-    assert "is no architecture in plain YAML: " in message
+    assert "is not an architecture in plain YAML: " in message
     assert "write it as JSON with the Keras that wrote it: " in message
     assert not (tmp_path / "written").exists()
     (tmp_path / "model.json").write_text(model.to_json())
     assert genolift.load_model(spec(tmp_path)) is not None
     (tmp_path / "model.yaml").write_text("class_name: &a [*a, *a]\n")
-    assert "is no architecture in plain YAML: " in refused(spec(tmp_path, "model.yaml"))
+    assert "is not an architecture in plain YAML: " in refused(spec(tmp_path, "model.yaml"))

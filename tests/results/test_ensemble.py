@@ -9,7 +9,6 @@ from typing import Any
 import h5py
 import numpy as np
 import pandas as pd
-import pyBigWig
 import pytest
 import torch
 from made_up_results import tell
@@ -17,6 +16,7 @@ from places import TESTS
 from refusals import refused_by
 from run_steps import LENGTH, Study, make_references, source_of, study
 from safetensors.torch import save_file
+from window_tracks import assert_mean_of_windows
 
 from genolift.cli.main import main
 from genolift.models import make_module
@@ -166,17 +166,9 @@ def test_tables_and_tracks_have_the_spread_over_models(averaged: Study) -> None:
     bases = pd.read_parquet(averaged.folder / "per_base.parquet")
     spread = of_mean(averaged, "genolift/model_sd")
     np.testing.assert_array_equal(bases["model_sd"].to_numpy(), spread.ravel())
-    windows = pd.read_csv(averaged.folder / "sequences.tsv", sep="\t")
-    track = pyBigWig.open(str(averaged.folder / "contributions_sd.bw"))
-    for chrom in track.chroms():
-        total, count = np.zeros(900), np.zeros(900)
-        for row in np.flatnonzero(windows["chrom"] == chrom):
-            start = windows["start"][row]
-            total[start : start + LENGTH] += spread[row][:: -1 if windows["strand"][row] == "-" else 1]
-            count[start : start + LENGTH] += 1
-        values = track.values(chrom, 0, 900, numpy=True)
-        assert np.isnan(values[count == 0]).all()
-        np.testing.assert_allclose(values[count > 0], total[count > 0] / count[count > 0], atol=1e-7)
+    assert_mean_of_windows(
+        averaged.folder / "contributions_sd.bw", averaged.folder / "sequences.tsv", spread, 900
+    )
 
 
 def test_models_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:

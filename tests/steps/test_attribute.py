@@ -16,12 +16,12 @@ import h5py
 import numpy as np
 import pandas as pd
 import psutil
-import pyBigWig
 import pytest
 import torch
 from places import TESTS
 from refusals import refused_by
 from run_steps import LENGTH, Study, study
+from window_tracks import assert_mean_of_windows
 
 import genolift
 from genolift.data.stored_sequences import read_sequences
@@ -289,23 +289,10 @@ def test_the_table_of_bases_agrees_with_the_store_on_both_strands(on_genome: Stu
 
 
 def test_the_track_is_the_mean_of_the_windows_at_every_base(on_genome: Study) -> None:
-    windows = pd.read_csv(on_genome.folder / "sequences.tsv", sep="\t")
     with open_contributions(on_genome.folder / "contributions.h5") as file:
         scores = file["projected_shap/seq"][:].sum(1).astype(float)
-    track = pyBigWig.open(str(on_genome.folder / "contributions.bw"))
-    assert track.chroms() == {"chrB": 900, "chrA": 900}
-    overlapping = 0
-    for chrom in track.chroms():
-        total, count = np.zeros(900), np.zeros(900)
-        for row in np.flatnonzero(windows["chrom"] == chrom):
-            start = windows["start"][row]
-            total[start : start + LENGTH] += scores[row][:: -1 if windows["strand"][row] == "-" else 1]
-            count[start : start + LENGTH] += 1
-        values = track.values(chrom, 0, 900, numpy=True)
-        assert np.isnan(values[count == 0]).all()
-        np.testing.assert_allclose(values[count > 0], total[count > 0] / count[count > 0], atol=1e-7)
-        overlapping += int((count > 1).sum())
-    assert overlapping > 0
+    track = on_genome.folder / "contributions.bw"
+    assert assert_mean_of_windows(track, on_genome.folder / "sequences.tsv", scores, 900) > 0
 
 
 def test_finemo_reads_the_store_as_it_is(done: Study) -> None:

@@ -20,6 +20,7 @@ import pandas as pd
 import pyBigWig
 import pytest
 import yaml
+from lacking import skip
 from places import ROOT
 from run_steps import study
 from test_held_runs import assert_equal, directly, write_model
@@ -393,8 +394,9 @@ def test_the_environment_of_pre_commit_has_the_same_versions() -> None:
         assert f"{tool}=={hook['rev'].removeprefix('v')}" in pinned
 
 
-@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 def test_make_says_what_it_can_do() -> None:
+    if shutil.which("make") is None:
+        skip("needs make", lacking="make")
     said = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for target in ("demo", "test", "faults", "lint", "benchmark", "clean"):
         assert f"make {target}" in said

@@ -5,7 +5,6 @@ Reads the files, runs every method on the same model and references, and writes 
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -34,6 +33,7 @@ from genolift.explain.methods import GradCam, Mutagenesis
 from genolift.explain.result import Attribution
 from genolift.files.of_models import model_sha256
 from genolift.files.output_paths import check_outputs
+from genolift.files.plain_values import as_json
 from genolift.files.whole import whole_folder
 from genolift.models import input_length, load_model
 from genolift.models.expected import check_expected
@@ -225,7 +225,7 @@ def _write(out: Path, table: pd.DataFrame, agreement: pd.DataFrame, about: Mappi
     with whole_folder(out, _KIND) as folder:
         table.to_csv(folder / "methods.tsv", sep="\t", index=False, float_format="%.6g")
         agreement.to_csv(folder / "agreement.tsv", sep="\t", index=False, float_format="%.6f")
-        (folder / "comparison.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+        (folder / "comparison.json").write_text(as_json(about), encoding="utf-8")
         draw_comparison(table, agreement, about, folder / "compare")
 
 

@@ -19,7 +19,7 @@ from genolift.engine.graph.graph import (
     following,
     with_dependence,
 )
-from genolift.engine.kinds.kind import Kind, Step
+from genolift.engine.kinds.kind import Kind, NoKind, Step
 from genolift.engine.registry import kind_of, kind_or_any, only_moves
 from genolift.engine.rules.composites import composite_named
 from genolift.errors import InputError
@@ -179,7 +179,7 @@ def weighted_layers_before(operation: Operation, graph: Graph, kinds: Mapping[Na
     """Return the kinds of weighted layer that feed an activation, looking through what only moves,
     scales or adds values (batch norm, dropout, reshapes, pooling by the mean).
     """
-    other = Kind()  # of what does not depend on the input, or is refused
+    other = NoKind()
     found = graph.before(operation.inputs, lambda each: kinds.get(each.name, other).looked_through)
     layers = (kinds.get(each.name, other).weighted for each in found)
     return {layer for layer in layers if layer}

@@ -105,7 +105,7 @@ def operation_named(operation: str | Callable[..., Any]) -> Any:
         overload = overload.default if "default" in overload.overloads() else None
     if not isinstance(overload, OpOverload):
         raise InputError(
-            f"{operation!r} is no operation of torch",
+            f"{operation!r} is not an operation of torch",
             where="register_rule",
             remedy='give it as an error or a plan names it, such as "aten.cumprod.default"',
         )

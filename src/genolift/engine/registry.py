@@ -27,7 +27,7 @@ from genolift.engine.kinds import coefficients
 from genolift.engine.kinds.composed import Composed
 from genolift.engine.kinds.elementwise import STEP, Elementwise
 from genolift.engine.kinds.joint import Joint
-from genolift.engine.kinds.kind import Kind, Window
+from genolift.engine.kinds.kind import Kind, NoKind, Window
 from genolift.engine.kinds.linear import Linear
 from genolift.engine.kinds.product import Product
 from genolift.engine.kinds.programs import log_softmax, logsumexp, product, softmax
@@ -186,7 +186,7 @@ def kind_or_any(operation: Operation, dependent: frozenset[Name]) -> Kind:
     try:
         return kind_of(operation, dependent)
     except UnsupportedOperation:
-        return Kind()
+        return NoKind()
 
 
 def _find(operation: Operation, where: list[bool], dependent: frozenset[Name]) -> Kind | None:

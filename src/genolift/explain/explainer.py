@@ -83,7 +83,7 @@ class Explainer:
     ) -> None:
         if precision not in PRECISIONS:
             raise InputError(
-                f"{precision!r} is no precision",
+                f"{precision!r} is not a precision",
                 where="precision",
                 remedy=f"choose one of {', '.join(PRECISIONS)}",
             )
@@ -105,7 +105,7 @@ class Explainer:
             raise InputError("there is no target", where="target", remedy="give at least one")
         events = CaptureKey.events_of(rows)
         key = CaptureKey(events, targets, layer, keep_final_activation, chosen_device(device), dtype)
-        with process_settings(dtype, tf32=precision == "tf32" and key.device.type == "cuda"):
+        with process_settings(dtype, tf32=_is_tf32(precision, key.device)):
             self._begin(captured(model, rows, key, rule), rows, rule, precision, memory, besides)
 
     @classmethod
@@ -254,14 +254,10 @@ class Explainer:
         room = int(SHARE_OF_FREE_MEMORY * there.free())
         return there.fast_batch(room, bytes_per_pair(self.runner), value_bytes(self.runner))
 
-    @property
-    def _tf32(self) -> bool:
-        return self.precision == "tf32" and self.device.type == "cuda"
-
     @contextmanager
     def _settings(self) -> Iterator[None]:
         """Set what precision asks of the whole process, and set it back."""
-        with process_settings(self.dtype, tf32=self._tf32), torch.no_grad():
+        with process_settings(self.dtype, tf32=_is_tf32(self.precision, self.device)), torch.no_grad():
             yield
 
 
@@ -301,6 +297,10 @@ def chosen_device(device: str | torch.device | None) -> torch.device:
             f"there is no device {str(device)!r} here", where="device", remedy="choose auto, cpu or cuda"
         ) from error
     return chosen
+
+
+def _is_tf32(precision: str, device: torch.device) -> bool:
+    return precision == "tf32" and device.type == "cuda"
 
 
 def checked_size(size: Any) -> int:

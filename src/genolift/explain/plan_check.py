@@ -10,7 +10,7 @@ from torch import Tensor
 from genolift.engine.graph.own_state import own_state
 from genolift.engine.plan import Plan, as_text
 from genolift.engine.rules.composites import GENOMICS_DEFAULT
-from genolift.engine.run.check import Loss, losses
+from genolift.engine.run.exactness import Loss, losses
 from genolift.engine.run.given import as_tensor
 from genolift.engine.run.run import Runner
 from genolift.errors import InputError

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from genolift.errors import InputError
+from genolift.files.plain_values import as_json
 
 _FORMAT = "genolift-folder"
 MARK = ".genolift"
@@ -120,7 +121,7 @@ def check_folder(path: Path, kind: str, *, replaced: bool = True) -> None:
 def mark_text(kind: str, files: Iterable[str], **more: str) -> str:
     """Return the text of `MARK`: the kind of folder, and the files we write into it."""
     said = {"format": _FORMAT, "version": 1, "kind": kind, "files": sorted(files), **more}
-    return json.dumps(said, indent=1) + "\n"
+    return as_json(said)
 
 
 def read_mark(folder: Path) -> dict[str, Any] | None:

@@ -85,6 +85,11 @@ def shown(value: Any) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
+def as_json(value: Any) -> str:
+    """Return a value as the JSON that our own files have: indented, and with a line end."""
+    return json.dumps(value, indent=1) + "\n"
+
+
 def from_json(text: str, where: str) -> Any:
     """Return the value of a JSON text.
 

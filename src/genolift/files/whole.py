@@ -2,7 +2,6 @@
 
 import errno
 import hashlib
-import json
 import os
 import secrets
 import shutil
@@ -13,6 +12,7 @@ from typing import Any
 
 from genolift.errors import InputError
 from genolift.files.output_paths import MARK, UNFINISHED, check_file, check_folder, files_in, mark_text
+from genolift.files.plain_values import as_json
 from genolift.files.stopping import not_ended, nothing_lost
 
 _MOST_NAME_BYTES = 120
@@ -93,7 +93,7 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Write a value as JSON, indented, as `whole_file` does."""
-    write_text(path, json.dumps(value, indent=1) + "\n")
+    write_text(path, as_json(value))
 
 
 def _make_empty_file(path: Path) -> None:

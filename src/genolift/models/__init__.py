@@ -4,7 +4,14 @@ May import `targets`, `engine`, `data`, `settings`, `files`.
 """
 
 from genolift.models.classes import make_module
-from genolift.models.loading import Model, assumption, input_length, load_model, model_provenance
+from genolift.models.loading import (
+    Model,
+    assumption,
+    input_length,
+    known_input_length,
+    load_model,
+    model_provenance,
+)
 from genolift.settings.model import ModelSpec
 
 __all__ = [
@@ -12,6 +19,7 @@ __all__ = [
     "ModelSpec",
     "assumption",
     "input_length",
+    "known_input_length",
     "load_model",
     "make_module",
     "model_provenance",

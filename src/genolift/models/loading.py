@@ -238,6 +238,21 @@ def input_length(model: Model, spec: ModelSpec) -> int | None:
     return said
 
 
+def known_input_length(model: Model, spec: ModelSpec) -> int:
+    """Return the model's input length in bases.
+
+    Raises
+    ------
+    InputError
+        As `input_length`, and if neither the spec nor the model says it.
+    """
+    length = input_length(model, spec)
+    if length is None:
+        what = "the model does not say its input length"
+        raise InputError(what, where="--input-length", remedy="give it, in bases")
+    return length
+
+
 def assumption(model: Model) -> str | None:
     """Return what was assumed about a model because its file does not say; None if nothing was."""
     if isinstance(model, ExportedProgram):

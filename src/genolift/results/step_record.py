@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genolift.errors import InputError
+from genolift.files.plain_values import as_json
 from genolift.files.whole import existing_file, sha256
 
 FORMAT, VERSION = "genolift-step", 1
@@ -63,7 +64,7 @@ def write_record(path: Path, step: str, made_from: Mapping[str, str], files: Map
         "made_from": dict(made_from),
         "files": {name: sha256(file) for name, file in files.items()},
     }
-    path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    path.write_text(as_json(told), encoding="utf-8")
 
 
 def read_record(folder: Path, step: str) -> StepRecord:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from genolift.files.plain_values import as_json
 from genolift.settings.mistakes import allowed, branches
 from genolift.settings.sections import Config
 
@@ -94,6 +95,6 @@ def with_table(readme: str) -> str:
 
 
 if __name__ == "__main__":
-    Path(__file__).with_name("config.schema.json").write_text(json.dumps(json_schema(), indent=1) + "\n")
+    Path(__file__).with_name("config.schema.json").write_text(as_json(json_schema()))
     README = Path("config/README.md")
     README.write_text(with_table(README.read_text(encoding="utf-8")), encoding="utf-8")

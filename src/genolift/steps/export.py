@@ -26,7 +26,7 @@ from genolift.files.whole import whole_file
 from genolift.models.expected import check_expected
 from genolift.models.exported.reading import DESCRIPTION, exported_program
 from genolift.models.forms import Form
-from genolift.models.loading import input_length, load_model, model_provenance
+from genolift.models.loading import known_input_length, load_model, model_provenance
 from genolift.results.provenance import versions
 from genolift.settings.extra_inputs import Extras
 from genolift.settings.model import ModelSpec
@@ -65,11 +65,7 @@ def write_program(spec: ModelSpec, out: Path, held: Extras | None = None) -> Wri
     check_outputs([out], inputs=[*spec.files, *(held.files if held else ())])
     model = load_model(spec)
     check_expected(model, spec, held or Extras())
-    length = input_length(model, spec)
-    if length is None:
-        raise InputError(
-            "the model does not say its input length", where="--input-length", remedy="give it, in bases"
-        )
+    length = known_input_length(model, spec)
     tasks = tuple(task_names(model))
     further = example_of(Extras(inputs=held.inputs), length) if held else ()
     inputs = (*_inputs(length, spec.extra_channels), *map(_as_rows, further))

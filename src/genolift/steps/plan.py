@@ -9,10 +9,9 @@ from torch.nn.functional import one_hot
 
 from genolift.data.extra_inputs import example_of
 from genolift.engine.plan import Plan
-from genolift.errors import InputError
 from genolift.explain.attribution import plan
 from genolift.explain.plan_check import CheckedPlan, check_plan
-from genolift.models import assumption, input_length, load_model
+from genolift.models import assumption, known_input_length, load_model
 from genolift.models.expected import check_expected
 from genolift.results.agreement import Agreement
 from genolift.settings.sections import Settings
@@ -40,10 +39,7 @@ def plan_model(settings: Settings, *, check: bool = False) -> Planned:
     """
     spec = settings.the_model
     model = load_model(spec)
-    length = input_length(model, spec)
-    if length is None:
-        what = "the model does not say its input length"
-        raise InputError(what, where="--input-length", remedy="give it, in bases")
+    length = known_input_length(model, spec)
     agreement = check_expected(model, spec, settings.extras)
     rows = _CHECKED if check else 1
     beside = (torch.from_numpy(values) for values in example_of(settings.extras, length))

@@ -197,7 +197,7 @@ class _Traced(nn.Module):
         for layer in dict.fromkeys(name for name in (of_layer, read) if name is not None):
             if not isinstance(layer, str):
                 raise InputError(
-                    f"a {type(layer).__name__} is no layer's name",
+                    f"a {type(layer).__name__} is not the name of a layer",
                     where="layer",
                     remedy="name the submodule as model.named_modules() does, or last-convolution",
                 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from typing import Any
@@ -37,7 +38,7 @@ def placed(tensor: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
     return tensor.to(device=device, dtype=in_precision(tensor.dtype, dtype))
 
 
-class Replacing(TorchFunctionMode):
+class Replacing(TorchFunctionMode, ABC):
     """A mode of torch's functions in which `called` says what a call of one gives."""
 
     def __torch_function__(
@@ -50,9 +51,9 @@ class Replacing(TorchFunctionMode):
         """See `called`."""
         return self.called(function, args, kwargs or {})
 
+    @abstractmethod
     def called(self, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Return what a call gives."""
-        raise NotImplementedError
 
 
 class one_precision(Replacing):  # noqa: N801 - a context manager, read as a phrase

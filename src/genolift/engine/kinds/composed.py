@@ -21,7 +21,7 @@ from genolift.engine.kinds.kind import FedBy, Kind, Sent, Step, Window
 from genolift.engine.kinds.pairs import BROADCAST_AXES, Pairs
 from genolift.engine.kinds.reach import Reach
 from genolift.engine.rules.composites import Composite
-from genolift.engine.rules.rules import RESCALE, Function, Rule
+from genolift.engine.rules.rules import Function, Rule
 
 
 @dataclass(frozen=True)
@@ -95,11 +95,9 @@ def weighted(value: Compared, weight: Tensor, rule: Rule) -> Compared:
 def activated(value: Compared, function: Function, rule: Rule) -> Compared:
     """Return an elementwise function of a value, by Rescale or, where there is a spread, RevealCancel."""
     change = function.changed(value.x, value.x0)
-    if rule.uses_spread and value.spread is not None and value.spread_change is not None:
-        m_plus, m_minus, *_ = rule.parts(change, value.spread)
-        plus, minus = value.change + value.spread_change, value.change - value.spread_change
-        return Compared(change.y, change.y0, (m_plus * plus + m_minus * minus) / 2)
-    return Compared(change.y, change.y0, RESCALE.ratio(change) * value.change)
+    spread, spread_change = value.spread, value.spread_change
+    spreads = None if spread is None or spread_change is None else (spread, spread_change)
+    return Compared(change.y, change.y0, rule.changed(change, value.change, spreads))
 
 
 @dataclass(frozen=True)

@@ -57,15 +57,9 @@ class Elementwise(Kind):
 
     def spread(self, step: Step, pairs: Pairs, computing: Computing) -> Tensor:
         """Return dy+ - dy-."""
-        rule = _rule_of(step)
         name, change = self._change(step.operation, pairs)
-        spread = pairs.broadcast(pairs.spread_of(name), name)
-        if rule.uses_spread:
-            _, _, plus, minus = rule.parts(change, spread)
-            result = plus - minus
-        else:
-            result = spread * rule.ratio_of(change).abs()
-        return pairs.rows(result, step.operation.name)
+        spread = _rule_of(step).spread(change, pairs.broadcast(pairs.spread_of(name), name))
+        return pairs.rows(spread, step.operation.name)
 
     def back(self, step: Step, pairs: Pairs, a: Tensor, b: Tensor | None) -> Iterator[Sent]:
         """Yield the multipliers that the rule says: by one compiled loop, where there is one for it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -89,7 +90,7 @@ def by_derivative(operation: Operation, at: Mapping[str, Tensor], pairs: Pairs, 
         yield from (Sent(Name(name), each) for name, each in zip(leaves, back, strict=True))
 
 
-class Kind:
+class Kind(ABC):
     """A kind of operation; what is said here holds for most of them."""
 
     label: str
@@ -150,12 +151,12 @@ class Kind:
         return computing.value(step.operation, values)
 
     def spread(self, step: Step, pairs: Pairs, computing: Computing) -> Tensor:
-        """Return dy+ - dy- of every pair, of a kind that carries the spread."""
-        raise NotImplementedError
+        """Return dy+ - dy- of every pair: abs(dy) where parts are not told apart."""
+        return pairs.size_of_difference(step.operation.name)
 
+    @abstractmethod
     def back(self, step: Step, pairs: Pairs, a: Tensor, b: Tensor | None) -> Iterator[Sent]:
         """Yield the multipliers of the arguments from those of the result."""
-        raise NotImplementedError
 
     def numbers_at_once(self, step: Step, numel: Mapping[str, int], layout: Layout) -> int:
         """Return the numbers of a row that there are at once while multipliers pass; then they are freed."""
@@ -169,3 +170,13 @@ class Kind:
     def reached(self, operation: Operation, reach: Reach) -> Tensor:
         """Return what of the result some positions reach: 0 where none does."""
         return reach.everywhere(operation)
+
+
+class NoKind(Kind):
+    """Of an operation that does not depend on the input, or is refused: multipliers end there."""
+
+    label = "none"
+
+    def back(self, step: Step, pairs: Pairs, a: Tensor, b: Tensor | None) -> Iterator[Sent]:
+        """Yield nothing."""
+        yield from ()

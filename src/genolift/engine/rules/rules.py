@@ -7,6 +7,7 @@ Notation and sources: Shrikumar et al. 2017 (arXiv 1704.02685), sections 3.1 to 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
@@ -49,7 +50,7 @@ class Change(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Rule:
+class Rule(ABC):
     """A rule for elementwise functions: a subclass with `multiply`, and a line in composites.py."""
 
     name: ClassVar[str]
@@ -57,7 +58,9 @@ class Rule:
     uses_reference: ClassVar[bool] = True
     """Whether the multiplier depends on the reference; if not, one pass serves all references."""
     uses_spread: ClassVar[bool] = False
-    """Whether the positive and negative parts of the input's difference are told apart: see `parts`."""
+    """Whether the positive and negative parts of the input's difference are told apart; then a rule says
+    `pass_back`, `spread` and `changed` in its own way.
+    """
     share_of_product: ClassVar[float] = 1.0
     """What part of the derivative each factor of a product gets where no reference is used."""
     numbers_at_once: ClassVar[int] = 8
@@ -74,23 +77,25 @@ class Rule:
         """
         return RESCALE if self.uses_reference else self
 
+    @abstractmethod
     def multiply(self, change: Change, a: Tensor) -> Tensor:
         """Return the multiplier of x, given the multiplier ``a`` of y."""
-        raise NotImplementedError
-
-    def parts(self, change: Change, spread: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return (m+, m-, dy+, dy-), of a rule that uses the spread of dx."""
-        raise NotImplementedError
 
     def pass_back(self, change: Change, of_y: Multipliers, spread: Tensor | None) -> Multipliers:
         """Return the multipliers of x from those of y; ``spread`` is that of x."""
         a, b = of_y
-        if self.uses_spread:
-            assert spread is not None
-            m_plus, m_minus, *_ = self.parts(change, spread)
-            m_plus, m_minus = m_plus * (a if b is None else a + b), m_minus * (a if b is None else a - b)
-            return (m_plus + m_minus) / 2, (m_plus - m_minus) / 2
         return self.multiply(change, a), None if b is None else b * self.ratio_of(change).abs()
+
+    def spread(self, change: Change, spread: Tensor) -> Tensor:
+        """Return dy+ - dy-, given dx+ - dx-."""
+        return spread * self.ratio_of(change).abs()
+
+    def changed(self, change: Change, dx: Tensor, spreads: tuple[Tensor, Tensor] | None) -> Tensor:
+        """Return what a change ``dx`` of x, a part of the whole one, makes of y, within a composed operation.
+
+        ``spreads`` are those of the whole change and of ``dx``, where they are known.
+        """
+        return RESCALE.ratio(change) * dx
 
     def ratio_of(self, change: Change) -> Tensor:
         """Return the multiplier of x where that of y is 1."""
@@ -160,6 +165,26 @@ class RevealCancel(Rule):
         m_minus = _quotient(dy_minus, minus, minus.abs() <= noise, function, x0, x0 + plus)
         return m_plus, m_minus, dy_plus, dy_minus
 
+    def pass_back(self, change: Change, of_y: Multipliers, spread: Tensor | None) -> Multipliers:
+        """Return half the sum and half the difference of the multipliers of dx+ and dx-."""
+        assert spread is not None
+        a, b = of_y
+        m_plus, m_minus, *_ = self.parts(change, spread)
+        m_plus, m_minus = m_plus * (a if b is None else a + b), m_minus * (a if b is None else a - b)
+        return (m_plus + m_minus) / 2, (m_plus - m_minus) / 2
+
+    def spread(self, change: Change, spread: Tensor) -> Tensor:
+        """Return dy+ - dy-."""
+        _, _, plus, minus = self.parts(change, spread)
+        return plus - minus
+
+    def changed(self, change: Change, dx: Tensor, spreads: tuple[Tensor, Tensor] | None) -> Tensor:
+        """Return m+ dx+ + m- dx-; where no spreads are known, as Rescale does."""
+        if spreads is None:
+            return super().changed(change, dx, None)
+        m_plus, m_minus, *_ = self.parts(change, spreads[0])
+        return (m_plus * (dx + spreads[1]) + m_minus * (dx - spreads[1])) / 2
+
     def multiply(self, change: Change, a: Tensor) -> Tensor:
         """Return the multiplier where dx has one part only: that of Rescale."""
         return RESCALE.multiply(change, a)
@@ -199,16 +224,22 @@ class Gradient(Rule):
 
 
 @dataclass(frozen=True)
-class GuidedBackprop(Rule):
-    """The derivative at the input, where what comes back is positive (Springenberg et al. 2014)."""
+class _CutOff(Rule):
+    """A rule that at an activation passes back positive values alone."""
 
-    name = "guided-backprop"
     uses_reference = False
 
     @property
     def for_arithmetic(self) -> Rule:
         """The derivative: only at activations is what comes back cut off."""
         return GRADIENT
+
+
+@dataclass(frozen=True)
+class GuidedBackprop(_CutOff):
+    """The derivative at the input, where what comes back is positive (Springenberg et al. 2014)."""
+
+    name = "guided-backprop"
 
     def multiply(self, change: Change, a: Tensor) -> Tensor:
         """Return max(``a``, 0) f'(x)."""
@@ -216,16 +247,10 @@ class GuidedBackprop(Rule):
 
 
 @dataclass(frozen=True)
-class Deconvnet(Rule):
+class Deconvnet(_CutOff):
     """What comes back, where it is positive (Zeiler & Fergus 2013)."""
 
     name = "deconvnet"
-    uses_reference = False
-
-    @property
-    def for_arithmetic(self) -> Rule:
-        """The derivative: only at activations is what comes back cut off."""
-        return GRADIENT
 
     def multiply(self, change: Change, a: Tensor) -> Tensor:
         """Return max(``a``, 0)."""

@@ -82,18 +82,15 @@ class Sums:
 
     def of(self, part: Part) -> PartSums:
         """Return the sums of one part, on its device; nothing of this object is changed."""
-        whole = part.multipliers[self.number]
-        m, inputs, reference = (self._of_piece(each) for each in (whole, part.inputs, part.reference))
+        of_all = part.multipliers[self.number] * (part.inputs - part.reference)
+        totals = of_all.reshape(*of_all.shape[:2], -1).sum(2, dtype=torch.float64)  # an input may be a number
+        m, reference = (self._of_piece(each) for each in (part.multipliers[self.number], part.reference))
         output, reference_output = (
             part.output[self.number].double(),
             part.reference_output[self.number].double(),
         )
-        each = (m * (inputs - reference)).double()
+        each = self._of_piece(of_all).double()
         per_base = each.sum(self.base_axis) if self.base_axis else each
-        if self.piece is not None:
-            totals = (whole * (part.inputs - part.reference)).flatten(2).sum(2, dtype=torch.float64)
-        else:
-            totals = each.reshape(*each.shape[:2], -1).sum(2)  # an input may be a number
         hypothetical = None
         if self.onehot:
             hypothetical = (m - (m * reference).sum(2, keepdim=True, dtype=torch.float64)).sum(1)
@@ -105,7 +102,7 @@ class Sums:
             first=per_base.sum(1),
             second=(per_base**2).sum(1),
             output=output,
-            reference_output=reference_output.expand(len(whole), -1),
+            reference_output=reference_output.expand(len(m), -1),
             convergence_error=(totals - (output[:, None] - reference_output)).abs(),
             multipliers=m if self.keep_multipliers else None,
         )

@@ -88,7 +88,7 @@ def values_of(listed: Any, *, in_order: bool = False) -> list[Value]:
 def _first(node: Any, kwargs: dict[str, Any]) -> Any:
     """Return the first argument of a call of Keras 1 or 2, and add to ``kwargs`` those that are with it."""
     if not isinstance(node, list):
-        raise ValueError(f"{node!r:.40} is no argument of a call")
+        raise ValueError(f"{node!r:.40} is not an argument of a call")
     constant = len(node) in (3, 4) and node[0] == _CONSTANT
     if not constant and not _is_value(node):
         return [_first(each, kwargs) for each in node]

@@ -134,7 +134,9 @@ def _with_backend(saved: KerasFile, said: str | None) -> KerasFile:
     """Return a file with the backend that the user says, else its own, else the one of its time."""
     if said not in (None, *_BACKENDS):
         raise InputError(
-            f"{said!r} is no backend", where="model.arguments", remedy=f"write one of {', '.join(_BACKENDS)}"
+            f"{said!r} is not a backend",
+            where="model.arguments",
+            remedy=f"write one of {', '.join(_BACKENDS)}",
         )
     if said is None and saved.backend is None and "Convolution" in json.dumps(saved.architecture):
         # Keras itself takes a file of Keras 1 for one of the backend that reads it
@@ -190,7 +192,7 @@ def _architecture(path: Path, weights: str | None) -> KerasFile:
     weights_path = existing_file(weights, where="model.weights")
     if not h5py.is_hdf5(weights_path):
         raise InputError(
-            "is no HDF5 file",
+            "is not an HDF5 file",
             where=f"model.weights: {weights_path}",
             remedy="give what model.save_weights wrote, .h5",
         )
@@ -268,7 +270,7 @@ def _yaml(path: Path) -> dict[str, Any]:
         loaded = value_of_yaml(read_text(path, most=MOST_CHARACTERS), f"model.path: {path}", tuples=True)
     except InputError as error:
         raise InputError(
-            f"is no architecture in plain YAML: {error.what}",
+            f"is not an architecture in plain YAML: {error.what}",
             where=error.where,
             remedy="write it as JSON with the Keras that wrote it: "
             'open("model.json", "w").write(keras.models.model_from_yaml(open(FILE)).to_json())',

@@ -139,7 +139,7 @@ def _layer(data: Mapping[str, Any], name: str, where: str) -> LayerConfig:
     if _is_model(class_name, config):
         return LayerConfig(name, class_name, {}, module, graph_of(class_name, config, place, within=True))
     if not isinstance(config, Mapping):
-        raise ValueError(f"{config!r:.40} are no settings of a layer")
+        raise ValueError(f"{config!r:.40} are not the settings of a layer")
     graph = None
     within = config.get("layer") if class_name == EACH_POSITION else None
     if isinstance(within, Mapping) and _is_model(within["class_name"], within["config"]):
@@ -209,7 +209,7 @@ def _sizes(shape: Any) -> tuple[int | None, ...]:
     sizes = tuple(shape)
     for size in sizes:
         if size is not None and not (type(size) is int and 0 < size <= LARGEST_SIZE):
-            raise ValueError(f"{size!r:.40} is no size of an input")
+            raise ValueError(f"{size!r:.40} is not the size of an input")
     return sizes
 
 
@@ -234,7 +234,7 @@ def _functional(config: Mapping[str, Any], where: str, within: bool) -> KerasGra
     waiting, outputs = _renumbered(waiting, outputs, layers)
     unknown = [name for name in names if name not in inputs]
     if unknown:
-        raise ValueError(f"its input {unknown[0]} is no input layer")
+        raise ValueError(f"its input {unknown[0]} is not an input layer")
     return KerasGraph(
         config.get("name") or "model",
         {name: inputs[name] for name in names},

@@ -39,7 +39,7 @@ class LocallyConnected(keras.layers.Layer):
         self.activation = keras.activations.get(activation)
         self.implementation = implementation
         if implementation not in (1, 2, 3):
-            raise ValueError(f"{implementation!r} is no implementation of it")
+            raise ValueError(f"{implementation!r} is not an implementation of it")
 
     def _sizes(self, given: int | tuple[int, ...]) -> tuple[int, ...]:
         return (given,) * self.rank if isinstance(given, int) else tuple(given)
