@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import yaml
 from Bio.SeqIO.FastaIO import SimpleFastaParser
+from pydantic import ByteSize
 
 from fuzz import grammars
 from fuzz.intervals_of_pandas import intervals_of_pandas, text_of
@@ -209,11 +210,19 @@ def _difference_of_settings(ours: Mapping[str, Any], theirs: Mapping[Any, Any]) 
 def _is_same_setting(made: Any, given: Any) -> bool:
     if given is None:
         return True  # as if it had been left out
+    if isinstance(made, ByteSize) and isinstance(given, str):
+        return made == _bytes(given)
     if isinstance(made, float) and isinstance(given, str):
         return made == float(given)
     if isinstance(made, tuple):
         return list(made) == given
     return bool(made == given) and isinstance(made, bool) == isinstance(given, bool)
+
+
+def _bytes(amount: str) -> int:
+    """Return the bytes of an amount such as 2G (2 * 1000**3) or 1.5 GiB (1.5 * 1024**3)."""
+    number, prefix, binary = re.fullmatch("([0-9.]+) ?([KMGT]?)(I?)B?", amount.upper()).groups()  # type: ignore[union-attr]
+    return int(float(number) * (1024 if binary else 1000) ** " KMGT".index(prefix or " "))
 
 
 _CONFIG = """# words
