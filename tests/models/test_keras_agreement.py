@@ -20,7 +20,7 @@ TABLE = ROOT / "docs" / "keras-layers.md"
 ARCHIVES = sorted(FROZEN.glob("*.zip"))
 REFUSED = {
     "BatchNormalization-called-with-training-True": "training=True",
-    "Activation-a-function-of-the-user-s-named-celu": "or of the activation's, celu, and give it",
+    "Activation-a-function-of-the-user-s-named-celu": "or like the activation, celu, and give it",
     "Attention-a-class-of-the-user-s-of-this-name": "Attention mine",
     "Dropout-called-with-training-True": "training=True",
 }

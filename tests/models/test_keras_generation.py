@@ -129,7 +129,9 @@ def test_where_nothing_tells_the_plan_and_the_inspection_say_what_was_assumed(
     flat = {"class_name": "Flatten", "config": {"name": "flat", **shape}}
     soft = {"class_name": "Activation", "config": {"name": "soft", "activation": "softmax"}}
     spec = pair(tmp_path, {"class_name": "Sequential", "config": [flat, soft]}, {"flat": [], "soft": []})
-    said = "names no version of Keras, and is read as written by Keras 1, though nothing in it tells"
+    said = (
+        "names no version of Keras, and is read as if written by Keras 1, though nothing in it confirms that"
+    )
     genolift.load_model(spec)
     assert said in caplog.text
     assert any(said in note for note in inspect_model(ModelSpec.of(spec)).notes)

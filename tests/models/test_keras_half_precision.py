@@ -42,6 +42,6 @@ def test_a_model_of_mixed_precision_is_loaded_with_a_word_and_computes_in_float3
     keras.Sequential([keras.layers.Input((12, 4)), *layers]).save(tmp_path / "model.keras")
     with caplog.at_level(logging.WARNING, logger="genolift"):
         model = genolift.load_model(tmp_path / "model.keras")
-    assert "its author's Keras computes it in mixed_bfloat16, and genolift in float32" in caplog.text
+    assert "its author's Keras computes it in mixed_bfloat16, but genolift in float32" in caplog.text
     with torch.no_grad():
         assert model(torch.rand(2, 4, 12)).dtype == torch.float32

@@ -70,7 +70,7 @@ def test_a_function_of_the_users_says_what_becomes_of_a_mask(tmp_path: Path, one
     unmasked = written(plain, k.ReLU(), last)
     code = "def Mine(x):\n    return x + 0\n"
     message = refused(with_custom_layer(doubled, "mine", code))
-    assert "layer mine: is given a mask, and its function does not say what becomes of it" in message
+    assert "layer mine: is given a mask, and its function does not say what happens to it" in message
     assert "write FUNCTION.supports_masking = True below the function" in message
     handed_on = outputs(with_custom_layer(doubled, "mine", code + "Mine.supports_masking = True\n"), onehot)
     ended = outputs(with_custom_layer(doubled, "mine", code + "Mine.supports_masking = False\n"), onehot)
@@ -98,8 +98,10 @@ def test_masks_in_a_merge_of_an_early_keras_3_are_refused(tmp_path: Path) -> Non
     model.save_weights(tmp_path / "m.weights.h5")
     spec = {"path": f"{tmp_path}/m.json", "weights": f"{tmp_path}/m.weights.h5"}
     message = refused(spec)
-    assert "layer both: is given a mask, and was written by Keras 3.3.3, which does otherwise" in message
-    assert "load it in the newest Keras 3, see that its outputs are still right, and save it again" in message
+    assert "layer both: is given a mask, and was written by Keras 3.3.3, which handles masks" in message
+    assert (
+        "load it in the newest Keras 3, check that its outputs are still right, and save it again" in message
+    )
 
 
 @pytest.mark.parametrize(
@@ -108,7 +110,7 @@ def test_masks_in_a_merge_of_an_early_keras_3_are_refused(tmp_path: Path) -> Non
         ((k.Softmax(name="odd"),), "is given a mask of 2 axes for 3"),
         (
             (k.Reshape((3, 4, 4)), k.Masking(), k.TimeDistributed(k.LSTM(2), name="odd")),
-            "applies what uses masks to every step of a masked sequence",
+            "applies a layer that uses masks to every step of a masked sequence",
         ),
     ],
     ids=["softmax", "steps"],

@@ -54,7 +54,7 @@ def test_a_file_that_does_not_say_its_backend_is_taken_for_the_likelier_with_a_w
 ) -> None:
     recorded = old_files.record(version, "conv1d")
     model = loaded(recorded, tmp_path, whole=False, theano=False)
-    assert f"does not say what Keras ran on, and is taken for {said}; if it was" in caplog.text
+    assert f"does not name the backend of its Keras, and {said} is assumed; if it was" in caplog.text
     largest = float(np.abs(outputs_of(model, recorded)[0].numpy() - recorded["outputs"][0]).max())
     assert (largest < 1e-6) == (said == "theano")  # as the record is
 
@@ -62,7 +62,9 @@ def test_a_file_that_does_not_say_its_backend_is_taken_for_the_likelier_with_a_w
 def test_padding_that_theano_has_elsewhere_is_refused(tmp_path: Path) -> None:
     recorded = old_files.record("2.3.1", "conv2d_channels_last_theano")
     recorded["architecture"]["config"]["layers"][0]["config"]["kernel_size"] = [1, 4]
-    with pytest.raises(genolift.InputError, match=r"pads 'same' as Theano did.*supply the layer as a torch"):
+    with pytest.raises(
+        genolift.InputError, match=r"has padding 'same', which Theano placed.*supply the layer as a torch"
+    ):
         loaded(recorded, tmp_path, whole=True, theano=False)
 
 

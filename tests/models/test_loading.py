@@ -332,6 +332,6 @@ def test_weights_beside_a_whole_keras_model_are_refused_and_not_passed_over(fold
     with h5py.File(folder / "model.h5", "w") as file:
         file.attrs["model_config"] = "{}"
     with pytest.raises(
-        genolift.InputError, match=r"^model\.weights: is given, but .* holds weights of its own"
+        genolift.InputError, match=r"^model\.weights: is given, but .* already contains weights"
     ):
         genolift.load_model({"path": str(folder / "model.h5"), "weights": str(folder / "weights.pt")})

@@ -1,4 +1,4 @@
-"""What Keras 3 has no longer, or has otherwise on torch: layers of ours by the names of Keras's."""
+"""Our own versions, under Keras's names, of layers that Keras 3 dropped or computes differently on torch."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from genolift.models.keras.locally_connected import LocallyConnected1D, LocallyC
 
 
 class ThresholdedReLU(keras.layers.Layer):
-    """What is above a threshold, and 0 elsewhere."""
+    """Keeps values above a threshold and sets the others to 0."""
 
     def __init__(self, threshold: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.threshold = threshold
 
     def call(self, inputs: Tensor) -> Tensor:
-        """Return what is above the threshold, and 0 elsewhere."""
+        """Return the values above the threshold, and 0 elsewhere."""
         made: Tensor = Thresholded(self)(inputs)
         return made
 
 
 class Thresholded(nn.Module):
-    """As `ThresholdedReLU`, of torch alone."""
+    """`ThresholdedReLU` in plain torch."""
 
     def __init__(self, layer: ThresholdedReLU) -> None:
         super().__init__()
         self.threshold = layer.threshold
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return what is above the threshold, and 0 elsewhere."""
+        """Return the values above the threshold, and 0 elsewhere."""
         return inputs * (inputs > self.threshold)
 
 

@@ -1,4 +1,4 @@
-"""The arguments of a call in a Keras file of any version, with what stands for tensors in them."""
+"""Reads the arguments of a layer's call from a Keras file of any version; placeholders stand for tensors."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from genolift.models.keras.values import plain_value
 
 Kind = TypeVar("Kind")
 TENSORFLOW = ("TFOpLambda", "SlicingOpLambda")
-"""The classes of Keras 2 that stand for a function of TensorFlow."""
+"""The layer classes of Keras 2 that represent a TensorFlow function."""
 _KEEP_LISTS = (*TENSORFLOW, "ClassMethod", "InstanceMethod", "InstanceProperty")
-"""Those whose first argument may be a list of one tensor."""
+"""Classes whose first argument may be a list of one tensor."""
 _CONSTANT = "_CONSTANT_VALUE"
 _SLICE = {"start", "stop", "step"}
 
 
 @dataclass(frozen=True)
 class Value:
-    """What a call of a layer gave: the ``tensor``-th output of the layer's ``call``-th call, from 0."""
+    """An output of a layer: the ``tensor``-th output of its ``call``-th call, both counted from 0."""
 
     layer: str
     call: int
@@ -28,13 +28,13 @@ class Value:
 
 @dataclass(frozen=True)
 class Constant:
-    """A constant array in the place of a tensor, as nested lists."""
+    """A constant array given instead of a tensor, as nested lists."""
 
     value: list[Any]
 
 
 def filled(given: Any, kind: type[Kind], of: Callable[[Kind], Any]) -> Any:
-    """Return nested arguments with everything of a kind replaced."""
+    """Return nested arguments with every instance of ``kind`` replaced."""
     if isinstance(given, kind):
         return of(given)
     if isinstance(given, (list, tuple)):
@@ -45,7 +45,7 @@ def filled(given: Any, kind: type[Kind], of: Callable[[Kind], Any]) -> Any:
 
 
 def found_in(given: Any, kind: type[Kind]) -> Iterator[Kind]:
-    """Yield everything of a kind in nested arguments, in their order."""
+    """Yield every instance of ``kind`` in nested arguments, in order."""
     if isinstance(given, kind):
         yield given
     elif isinstance(given, (list, tuple)):
@@ -56,10 +56,10 @@ def found_in(given: Any, kind: type[Kind]) -> Iterator[Kind]:
 
 
 def arguments_of(node: Any, class_name: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return the arguments of a call of a layer, as Keras 3 or Keras 1 and 2 write them.
+    """Return the positional and keyword arguments of a layer's call, as written by any Keras since 1.
 
-    Keras 3 has {"args", "kwargs"}; the older ones have the first argument alone, with
-    [layer, call, tensor, keyword arguments] in the place of each tensor in it.
+    Keras 3 writes {"args", "kwargs"}. Keras 1 and 2 write only the first argument, with each tensor in it as
+    [layer, call, tensor, keyword arguments].
     """
     if isinstance(node, Mapping) and not {"args", "kwargs"} <= node.keys():  # inputs by key, in Keras 2
         of_key = {key: arguments_of(each, class_name) for key, each in node.items()}
@@ -70,14 +70,14 @@ def arguments_of(node: Any, class_name: str) -> tuple[tuple[Any, ...], dict[str,
     first = _first(node, kwargs)
     if isinstance(first, list) and len(first) == 1 and class_name not in _KEEP_LISTS:
         (first,) = first
-    # a mask of None says that there is none, whatever the inputs have
+    # mask=None means no mask, even if the inputs have one
     return (first,), {
         k: _old_keyword(value) for k, value in kwargs.items() if value is not None or k == "mask"
     }
 
 
 def values_of(listed: Any, *, in_order: bool = False) -> list[Value]:
-    """Return inputs or outputs, written as one, a list or by key; ``in_order`` of keys, as Keras counts."""
+    """Return inputs or outputs, written as one, a list or a dict; ``in_order`` sorts a dict by its keys."""
     if _is_value(listed):
         return [Value(*listed[:3])]
     if isinstance(listed, Mapping):
@@ -86,7 +86,7 @@ def values_of(listed: Any, *, in_order: bool = False) -> list[Value]:
 
 
 def _first(node: Any, kwargs: dict[str, Any]) -> Any:
-    """Return the first argument of a call of Keras 1 or 2, and add to ``kwargs`` those that are with it."""
+    """Return the first argument of a call in Keras 1 or 2; add its keyword arguments to ``kwargs``."""
     if not isinstance(node, list):
         raise ValueError(f"{node!r:.40} is not an argument of a call")
     constant = len(node) in (3, 4) and node[0] == _CONSTANT
@@ -116,12 +116,12 @@ def _old_keyword(value: Any) -> Any:
 
 def _given(kwargs: Mapping[str, Any]) -> dict[str, Any]:
     mask = kwargs.get("mask")
-    bare = isinstance(mask, Mapping) and not any(mask.values())  # of inputs by key, none of which has one
+    bare = isinstance(mask, Mapping) and not any(mask.values())  # inputs by key, none of which has a mask
     return {key: each for key, each in kwargs.items() if each is not None and not (bare and each is mask)}
 
 
 def _plain(value: Any) -> Any:
-    """Return an argument of Keras 3's with tensors as `Value`; only they and plain values are known."""
+    """Return an argument written by Keras 3, with tensors as `Value`; all else must be plain values."""
     if isinstance(value, Mapping):
         if value.get("class_name") == "__keras_tensor__":
             return Value(*value["config"]["keras_history"])

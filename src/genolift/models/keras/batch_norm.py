@@ -1,4 +1,4 @@
-"""Keras's BatchNormalization as a torch module, and what Keras 2 had of it that Keras 3 has not."""
+"""Keras's BatchNormalization as a torch module, with the variants of Keras 2 that Keras 3 dropped."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 class BatchNorm(nn.Module):
-    """A BatchNormalization layer of Keras, with the mean and variance that it learnt."""
+    """A Keras BatchNormalization layer, with the mean and variance that it learnt."""
 
     gamma: Tensor | None
     beta: Tensor | None
@@ -25,7 +25,7 @@ class BatchNorm(nn.Module):
             self.register_buffer(name, None if variable is None else variable.value.detach().clone())
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return the inputs less the mean, over the standard deviation, scaled and shifted."""
+        """Return the inputs normalized by the mean and standard deviation, scaled and shifted."""
         scale = torch.rsqrt(self.moving_variance + self.epsilon)
         if self.gamma is not None:
             scale = scale * self.gamma
@@ -34,13 +34,13 @@ class BatchNorm(nn.Module):
 
     def _along(self, value: Tensor, inputs: Tensor) -> Tensor:
         if isinstance(self.axis, tuple):
-            return value  # which has the inputs' axes
+            return value  # it already has the inputs' axes
         axis = self.axis % inputs.dim()
         return value if axis == inputs.dim() - 1 else value.reshape(-1, *[1] * (inputs.dim() - 1 - axis))
 
 
 class BatchRenormalization(keras.layers.BatchNormalization):
-    """Keras 2's BatchNormalization with renorm=True: in evaluation a plain one, with further weights."""
+    """Keras 2's BatchNormalization with renorm=True: a plain one in evaluation, with additional weights."""
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Make the weights, in the order of Keras 2."""
@@ -51,7 +51,7 @@ class BatchRenormalization(keras.layers.BatchNormalization):
 
 
 class BatchNormalizationOverAxes(keras.layers.Layer):
-    """Keras 2's BatchNormalization with a mean and variance for each place along several axes."""
+    """Keras 2's BatchNormalization over several axes: a mean and variance for each position along them."""
 
     def __init__(
         self,
@@ -74,6 +74,6 @@ class BatchNormalizationOverAxes(keras.layers.Layer):
         self.moving_variance = self.add_weight(shape=shape, name="moving_variance", trainable=False)
 
     def call(self, inputs: Tensor) -> Tensor:
-        """Return the inputs less the mean, over the standard deviation, scaled and shifted."""
+        """Return the inputs normalized by the mean and standard deviation, scaled and shifted."""
         made: Tensor = BatchNorm(self)(inputs)
         return made

@@ -1,4 +1,4 @@
-"""Keras's convolutional LSTM as a torch module that goes through the sequence a step at a time."""
+"""Keras's convolutional LSTM as a torch module that runs through the sequence one step at a time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CONVOLUTIONAL = (keras.layers.ConvLSTM1D, keras.layers.ConvLSTM2D)
 
 
 class ConvolutionalLSTM(nn.Module):
-    """A ConvLSTM1D or ConvLSTM2D of Keras, with the weights that it has now."""
+    """A Keras ConvLSTM1D or ConvLSTM2D, with a copy of its weights."""
 
     def __init__(self, layer: Any) -> None:
         super().__init__()
@@ -31,8 +31,8 @@ class ConvolutionalLSTM(nn.Module):
         self.backwards = layer.go_backwards
 
     def forward(self, inputs: Tensor) -> Any:
-        """Return (row, step, *places, filter), or without the step where only the last is asked for; channels
-        are where the inputs' are.
+        """Return (row, step, *position, filter), without the step axis if only the last step is returned; the
+        channel axis is where the inputs have it.
         """
         last = self.geometry.channels_last
         x = inputs.movedim(-1, 2) if last else inputs
@@ -55,5 +55,5 @@ class ConvolutionalLSTM(nn.Module):
 
 
 def _with_axes(layer: Any) -> list[Tensor]:
-    """Return a layer's weights, the bias with an axis before it, as the kernels have several."""
+    """Return a layer's weights, with a leading axis added to the bias, so that all have at least two."""
     return [value if value.dim() > 1 else value[None] for value in values_of(layer)]

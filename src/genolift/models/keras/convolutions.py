@@ -1,4 +1,4 @@
-"""Keras's convolutions as torch modules, padded as TensorFlow pads; Keras's own on torch pad otherwise."""
+"""Keras's convolutions as torch modules, padded as in TensorFlow; Keras's own pad differently on torch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TRANSPOSED: dict[int, Callable[..., Tensor]] = {
 
 @dataclass(frozen=True)
 class Geometry:
-    """How a convolution, or a pooling, goes over its input; sizes are one for each axis of places."""
+    """The padding, strides and dilation of a convolution or pooling, with one number per spatial axis."""
 
     padding: str
     """valid, same or causal."""
@@ -30,12 +30,12 @@ class Geometry:
 
     @classmethod
     def of(cls, layer: Any) -> Geometry:
-        """Return that of a layer of Keras."""
+        """Return the geometry of a Keras layer."""
         channels_last = layer.data_format == "channels_last"
         return cls(layer.padding, tuple(layer.strides), tuple(layer.dilation_rate), channels_last)
 
     def around(self, axis: int, places: int, kernel: int) -> tuple[int, int]:
-        """Return how many zeros TensorFlow puts before and after an axis."""
+        """Return how many zeros TensorFlow pads before and after an axis."""
         reach = (kernel - 1) * self.dilation[axis]
         if self.padding == "valid":
             return 0, 0
@@ -47,7 +47,7 @@ class Geometry:
 
 
 def convolved(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry, groups: int = 1) -> Tensor:
-    """Return the convolution of (row, channel, *places), with the weights in torch's layout."""
+    """Return the convolution of (row, channel, *position), with the weights in torch's layout."""
     sizes = zip(x.shape[2:], weight.shape[2:], strict=True)
     before_after = [geometry.around(axis, places, kernel) for axis, (places, kernel) in enumerate(sizes)]
     padding = [before for before, _ in before_after]
@@ -59,7 +59,7 @@ def convolved(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry
 
 
 class Convolution(nn.Module):
-    """A convolution of Keras, in one or two dimensions: plain, depthwise or separable."""
+    """A Keras convolution in one or two dimensions: plain, depthwise or separable."""
 
     def __init__(self, layer: Any) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ class Convolution(nn.Module):
         pointwise = None
         if isinstance(layer, DEPTHWISE):
             self.groups = kernel.shape[-2]
-            # each channel has filters of its own, side by side
+            # each channel has its own filters, one after the other
             weight = kernel.movedim((-2, -1), (0, 1)).flatten(0, 1).unsqueeze(1)
             if isinstance(layer, SEPARABLE):
                 pointwise, *further = further
@@ -81,7 +81,7 @@ class Convolution(nn.Module):
         self.geometry = Geometry.of(layer)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return the activation of the convolution, its channels where the inputs' are."""
+        """Return the convolution and activation, with the channel axis where the inputs have it."""
         last = self.geometry.channels_last
         x = inputs.movedim(-1, 1) if last else inputs
         bias = self.bias if self.pointwise is None else None
@@ -92,7 +92,7 @@ class Convolution(nn.Module):
 
 
 class Transposed(nn.Module):
-    """A transposed convolution of Keras, in one or two dimensions."""
+    """A Keras transposed convolution in one or two dimensions."""
 
     def __init__(self, layer: Any) -> None:
         super().__init__()
@@ -104,9 +104,9 @@ class Transposed(nn.Module):
         self.further: Sequence[int] | None = layer.output_padding
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return the activation of the transposed convolution, its channels where the inputs' are.
+        """Return the transposed convolution and activation, with the channel axis where the inputs have it.
 
-        It is the gradient of a convolution of what is returned, padded as TensorFlow pads that.
+        It is the gradient of a convolution over the output, padded as in TensorFlow.
         """
         last, strides = self.geometry.channels_last, self.geometry.strides
         x = inputs.movedim(-1, 1) if last else inputs
@@ -122,7 +122,7 @@ class Transposed(nn.Module):
         return self.activation(y.movedim(1, -1) if last else y)
 
     def _wanted(self, axis: int, places: int) -> int:
-        """Return how many places Keras says that an axis has after it."""
+        """Return the length of an axis of the output, as Keras computes it."""
         stride = self.geometry.strides[axis]
         kernel = (self.weight.shape[2 + axis] - 1) * self.geometry.dilation[axis] + 1
         if self.further is not None:
@@ -134,7 +134,7 @@ class Transposed(nn.Module):
 
 
 class Conv1DTranspose(keras.layers.Conv1DTranspose):
-    """Keras's layer, which on torch gives other lengths and values than on TensorFlow."""
+    """Keras's layer as TensorFlow computes it: on torch its output has other lengths and values."""
 
     def call(self, inputs: Tensor) -> Tensor:
         """Return the transposed convolution."""
@@ -143,7 +143,7 @@ class Conv1DTranspose(keras.layers.Conv1DTranspose):
 
 
 class Conv2DTranspose(keras.layers.Conv2DTranspose):
-    """As `Conv1DTranspose`."""
+    """Like `Conv1DTranspose`, in two dimensions."""
 
     def call(self, inputs: Tensor) -> Tensor:
         """Return the transposed convolution."""
@@ -152,7 +152,7 @@ class Conv2DTranspose(keras.layers.Conv2DTranspose):
 
 
 class SeparableConv1D(keras.layers.SeparableConv1D):
-    """Keras's layer, which in Keras 3 cannot be causal."""
+    """Keras's layer with padding "causal" too, which Keras 3 dropped."""
 
     def __init__(self, *args: Any, padding: str = "valid", **kwargs: Any) -> None:
         super().__init__(*args, padding="valid" if padding == "causal" else padding, **kwargs)
@@ -176,7 +176,7 @@ def values_of(layer: Any) -> list[Tensor]:
 
 
 def activation_of(layer: Any) -> Callable[[Tensor], Tensor]:
-    """Return a layer's activation, torch's where it is the same."""
+    """Return a layer's activation, or torch's equivalent where there is one."""
     if layer.activation is keras.activations.relu:
         return torch.relu
     return layer.activation or keras.activations.linear

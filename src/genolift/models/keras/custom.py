@@ -1,6 +1,6 @@
-"""The user's own torch functions for a Keras model's Lambda and custom layers.
+"""The user's torch functions for a Keras model's Lambda and custom layers.
 
-Python bytecode that a file holds is never run: at most the names in it are read, to say what it may compute.
+Python bytecode in a model file is never run: only the names in it are read, to hint at what it computes.
 """
 
 from __future__ import annotations
@@ -22,22 +22,21 @@ from genolift.models.keras.graph import LayerConfig
 from genolift.models.own_code import OwnCode
 
 _STRING = re.compile(rb"[ZzaA\xda\xfa\xe1\xc1](.)", re.DOTALL)
-"""How marshal begins a short text, with its length."""
+"""The start of a short string in marshal's format: a type code and the length."""
 OF_CELLS = ("RNN", "StackedRNNCells")
-"""Recurrent layers of any cells: of one that is Keras's, they are read as its layer."""
+"""Recurrent layers around arbitrary cells; one around a single Keras cell is read as that cell's layer."""
 _FEW = 6
 
 
 class CustomLayers:
-    """What the file ``custom_layers`` has for a layer that Keras has not, by the layer's name or its class's.
+    """Looks up what the file ``custom_layers`` supplies for a layer, by the layer's name or its class's.
 
-    A function of that name that the file defines stands for it, also where Keras has such a layer; so does
-    what the file's ``LAYERS`` says, a mapping whose keys may be patterns such as "lambda_*" (these only for
-    layers that Keras has not, and for functions of TensorFlow), and whose values are functions, or the name
-    of the Keras layer to take.
+    A function of that name defined in the file replaces the layer, even a layer that Keras has. So does an
+    entry of the file's ``LAYERS``, a mapping to functions or to the names of Keras layers. Its keys may be
+    patterns such as "lambda_*", which apply only to layers that Keras lacks and to TensorFlow functions.
 
-    A function that the file has only imported is taken where ``LAYERS`` lists it: the model's file chooses
-    the names, and must not be able to call whatever there is.
+    A function that the file merely imports is used only if ``LAYERS`` lists it: the names come from the
+    model's file, which must not be able to call arbitrary functions.
     """
 
     def __init__(self, module: ModuleType | None = None, code: OwnCode | None = None) -> None:
@@ -55,14 +54,14 @@ class CustomLayers:
         self.missing_activations: list[str] = []
 
     def listed_as(self, *names: str) -> Callable[..., Any] | str | None:
-        """Return what ``LAYERS`` has under the first of ``names`` that it has; else None."""
+        """Return the entry of ``LAYERS`` for the first of ``names`` that it lists, or None."""
         for name in names:
             if name in self.listed:
                 return self._usable(name, self.listed[name])
         return None
 
     def named(self, *names: str) -> Callable[..., Any] | str | None:
-        """Return what has the first of ``names`` that is there, in ``LAYERS`` or as a function; else None."""
+        """Return the entry of ``LAYERS``, else the file's function, for the first of ``names``, or None."""
         listed = self.listed_as(*names)
         if listed is not None:
             return listed
@@ -73,7 +72,7 @@ class CustomLayers:
         return own
 
     def defined(self, *names: str) -> Callable[..., Any] | None:
-        """Return the first of ``names`` that is a function defined in the file, or a module; else None."""
+        """Return the first of ``names`` that is a function defined in the file or a torch module, or None."""
         for name in names:
             found = getattr(self.module, name, None) if name.isidentifier() else None
             home = str(getattr(found, "__module__", None))
@@ -83,7 +82,7 @@ class CustomLayers:
         return None
 
     def of(self, *names: str) -> Callable[..., Any] | str | None:
-        """Return what stands for a layer or function, by name or by a pattern; else None."""
+        """Return what the user supplies for a layer or function, by name or by a pattern, or None."""
         found = self.named(*names)
         if found is not None:
             return found
@@ -94,11 +93,11 @@ class CustomLayers:
         return None
 
     def lack(self, layer: LayerConfig) -> None:
-        """Note a layer that nothing stands for, to name all of them at once."""
+        """Note a layer that the user must supply; `check` names all of them at once."""
         self.missing.append((layer.class_name, layer.name, layer.config))
 
     def lack_activation(self, name: str) -> None:
-        """Note the function of an activation that nothing stands for, beside the layer that has it."""
+        """Note an activation function that the user must supply, in addition to the layer that uses it."""
         if name.isidentifier() and not name.startswith("__") and name not in self.missing_activations:
             self.missing_activations.append(name)
 
@@ -112,28 +111,28 @@ class CustomLayers:
         what = [
             f"{words}: {_listed(layers)}"
             for words, layers in (
-                ("has layers that are not Keras's own or hold code, which is not run", others),
-                ("has a recurrent layer of several cells or of one's own, which is not read", of_cells),
-                ("calls functions of TensorFlow that are not read, or not with these arguments", functions),
+                ("has layers that are not Keras's own or contain code, which is not run", others),
+                ("has a recurrent layer of several or custom cells, which is not supported", of_cells),
+                ("calls TensorFlow functions that are not supported, or not with these arguments", functions),
             )
             if layers
         ]
         activations = ", ".join(self.missing_activations)
         remedy = (
-            "write a Python file with a torch function for each, of the layer's or the class's name, "
-            + (f"or of the activation's, {activations}, " if activations else "")
+            "write a Python file with a torch function for each, named like the layer or its class, "
+            + (f"or like the activation, {activations}, " if activations else "")
             + "and give it as model.custom_layers"
         )
-        if functions:  # no function of Python's can have a name with a dot
+        if functions:  # the name of a Python function cannot contain a dot
             names = [*(name for _, name, _ in self.missing), *self.missing_activations]
             entries = ", ".join(f'"{name}": FUNCTION' for name in dict.fromkeys(names))
             remedy = (
-                f"write a Python file with LAYERS = {{{entries}}}, where each FUNCTION is one of torch that "
-                "takes the same arguments, and give it as model.custom_layers"
+                f"write a Python file with LAYERS = {{{entries}}}, where each FUNCTION is a torch function "
+                "with the same arguments, and give it as model.custom_layers"
             )
         if self.only_imported:
             name = self.only_imported[0]
-            remedy = f'{name} is only imported there: to take it, write LAYERS = {{"{name}": {name}}}'
+            remedy = f'{name} is only imported there: to use it, write LAYERS = {{"{name}": {name}}}'
         raise InputError(
             ", and ".join(what),
             where=where,
@@ -151,7 +150,7 @@ class CustomLayers:
 
 
 def function_name(config: Mapping[str, Any]) -> str | None:
-    """Return the name of a Lambda's function, where it was a named one."""
+    """Return the name of a Lambda's function if it has one, else None."""
     function = config.get("function")
     if isinstance(function, Mapping) and function.get("class_name") == "function":
         function = function.get("config")
@@ -159,7 +158,7 @@ def function_name(config: Mapping[str, Any]) -> str | None:
 
 
 def _listed(layers: list[tuple[str, str, Mapping[str, Any]]]) -> str:
-    """Return layers with their settings, those that are alike together."""
+    """Return a list of layers with their settings, grouping those with the same class and settings."""
     alike: dict[tuple[str, str], list[str]] = {}
     for class_name, name, config in layers:
         alike.setdefault((class_name, _shown(config)), []).append(name)
@@ -175,12 +174,12 @@ def _some(names: list[str]) -> str:
 
 
 def _shown(config: Mapping[str, Any]) -> str:
-    """Return a layer's config in one line, without its name, and with the names in bytecode for the code."""
+    """Return a layer's config in one line without its name; for code, give the names in its bytecode."""
     plain = _without_code(config)
     words = [f"config {json.dumps(plain, sort_keys=True, default=str)}"]
     names = _names_in_bytecode(config.get("function"))
     if names:
-        words.append(f"its code has the names {', '.join(names)}")
+        words.append(f"its code uses the names {', '.join(names)}")
     return ", ".join(words)
 
 
@@ -201,12 +200,12 @@ def _without_code(config: Any) -> Any:
 
 
 def _is_name(function: Any) -> bool:
-    """Whether what a layer says of its function is a name, as TensorFlow's "math.add", and no code."""
+    """Whether a layer gives its function by a name, such as TensorFlow's "math.add", rather than as code."""
     return isinstance(function, str) and re.fullmatch(r"[A-Za-z_][\w.]{0,60}", function) is not None
 
 
 def _names_in_bytecode(function: Any) -> list[str]:
-    """Return the names in marshalled bytecode, found as text; nothing is unmarshalled."""
+    """Return the names in marshalled bytecode, searched as text without unmarshalling it."""
     if isinstance(function, Mapping):
         inside = function.get("config")
         function = inside.get("code") if isinstance(inside, Mapping) else None

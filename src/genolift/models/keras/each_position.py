@@ -1,4 +1,4 @@
-"""Keras's TimeDistributed: a layer, or a model, applied to each position by itself."""
+"""Keras's TimeDistributed: a layer or model applied to each position separately."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from torch import Tensor, nn
 
 
 class EachPosition(nn.Module):
-    """Applies a module to each position of (row, position, ...), as if each were a row."""
+    """Applies a module to each position of (row, position, ...), as if each position were a row."""
 
     def __init__(self, inside: nn.Module) -> None:
         super().__init__()
         self.inside = inside
 
     def forward(self, inputs: Tensor) -> Any:
-        """Return what the module gives, (row, position, ...); of several outputs a list."""
+        """Return the module's output, (row, position, ...), or a list if it has several outputs."""
         made = self.inside(inputs.flatten(0, 1))
         if isinstance(made, Tensor):
             return made.unflatten(0, inputs.shape[:2])
@@ -25,8 +25,8 @@ class EachPosition(nn.Module):
 
 
 class TimeDistributed(keras.layers.TimeDistributed):
-    """Keras's layer, which on torch goes by a vectorized map that not every layer can take."""
+    """Keras's layer without its vectorized map, which on torch does not work for every layer."""
 
     def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None) -> Any:
-        """Return what the layer gives at each position."""
+        """Return the layer's output at each position."""
         return EachPosition(self.layer)(inputs)

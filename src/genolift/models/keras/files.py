@@ -1,8 +1,8 @@
-"""What Keras wrote to disk: an architecture, and where its weights are.
+"""Reads what Keras wrote to disk: the architecture, and where its weights are.
 
-Formats: .keras (a zip archive with config.json and model.weights.h5, Keras 3 and 2.12 on), whole-model .h5
-(Keras 1 on: the attribute model_config and the group model_weights), and an architecture's .json, or .yaml
-(Keras before 2.6), with a file of weights.
+Formats: .keras (a zip archive of config.json and model.weights.h5, since Keras 2.12), whole-model .h5 (since
+Keras 1: the attribute model_config and the group model_weights), and an architecture's .json, or .yaml (Keras
+before 2.6), with a separate weights file.
 """
 
 from __future__ import annotations
@@ -50,19 +50,19 @@ class KerasFile:
     architecture: Mapping[str, Any]
     """Keras's {"class_name": ..., "config": ...}."""
     weights: Path
-    """A .h5 of any of Keras's layouts, or the .keras archive that holds one."""
+    """An .h5 in any layout of Keras, or the .keras archive that contains one."""
     version: str
-    """Of the Keras that wrote the architecture: "2.3.1", or "3" where no more is known; "0" before 1.0."""
+    """Version of Keras that wrote the architecture: "2.3.1", or "3" if only that is known; "0" before 1.0."""
     weights_version: str
-    """Of the Keras that wrote the weights."""
+    """Version of the Keras that wrote the weights."""
     backend: str | None
-    """What that Keras ran on: Theano turns a convolution's kernel round; None where nothing says it."""
+    """The backend of that Keras, or None if unknown. (Theano flips a convolution's kernel.)"""
     assumed: str | None = None
-    """What was taken for the version, where the file names none."""
+    """Which version was assumed and why, if the file names none."""
 
     @property
     def major(self) -> int:
-        """The first number of the version that wrote the architecture."""
+        """The major version of the Keras that wrote the architecture."""
         return numbers_of(self.version)[0]
 
     @property
@@ -72,7 +72,7 @@ class KerasFile:
 
 
 def of_tensorflow(version: str) -> bool:
-    """Whether a Keras is TensorFlow's, or later: it hands on from a model to its layers that it is frozen."""
+    """Whether a Keras is TensorFlow's or at least 2.4: there, freezing a model also freezes its layers."""
     return version.endswith("-tf") or numbers_of(version) >= (2, 4)
 
 
@@ -83,7 +83,7 @@ def numbers_of(version: str) -> tuple[int, ...]:
 
 
 def read_keras_file(spec: ModelSpec) -> KerasFile:
-    """Return what a ``.keras``, ``.h5`` or ``.json`` holds.
+    """Return the contents of a ``.keras``, ``.h5``, ``.json`` or ``.yaml``.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def read_keras_file(spec: ModelSpec) -> KerasFile:
     """
     if Path(spec.path, "saved_model.pb").is_file():
         raise InputError(
-            "is a TensorFlow SavedModel, whose layers cannot be read",
+            "is a TensorFlow SavedModel, from which layers cannot be read",
             where=f"model.path: {spec.path}",
             remedy='save the Keras model with model.save("model.keras") or model.save("model.h5")',
         )
@@ -101,7 +101,7 @@ def read_keras_file(spec: ModelSpec) -> KerasFile:
     check_file(path, "model.path", spec.sha256)
     if spec.weights is not None and (is_archive(path) or h5py.is_hdf5(path)):
         raise InputError(
-            f"is given, but {path} holds weights of its own",
+            f"is given, but {path} already contains weights",
             where="model.weights",
             remedy="leave it out, or give the architecture alone (.json) as model.path",
         )
@@ -118,9 +118,9 @@ def _check_arguments(spec: ModelSpec) -> None:
     unknown = [key for key in spec.arguments if key not in ("backend", "training")]
     if unknown:
         raise InputError(
-            f"a Keras model takes no {unknown[0]}",
+            f"a Keras model takes no argument {unknown[0]}",
             where="model.arguments",
-            remedy="leave it out; a Keras model takes backend, theano or tensorflow, and training: false",
+            remedy="leave it out; a Keras model takes backend: theano or tensorflow, and training: false",
         )
     if spec.arguments.get("training", False) is not False:
         raise InputError(
@@ -131,7 +131,7 @@ def _check_arguments(spec: ModelSpec) -> None:
 
 
 def _with_backend(saved: KerasFile, said: str | None) -> KerasFile:
-    """Return a file with the backend that the user says, else its own, else the one of its time."""
+    """Return a file with the backend that the user states, else its own, else the usual one at its time."""
     if said not in (None, *_BACKENDS):
         raise InputError(
             f"{said!r} is not a backend",
@@ -139,10 +139,10 @@ def _with_backend(saved: KerasFile, said: str | None) -> KerasFile:
             remedy=f"write one of {', '.join(_BACKENDS)}",
         )
     if said is None and saved.backend is None and "Convolution" in json.dumps(saved.architecture):
-        # Keras itself takes a file of Keras 1 for one of the backend that reads it
+        # Keras itself assumes that a file of Keras 1 was written with the backend that reads it
         said, other = ("theano", "tensorflow") if saved.major == 0 else ("tensorflow", "theano")
         _LOG.warning(
-            "%s: does not say what Keras ran on, and is taken for %s; if it was %s, where kernels are turned "
+            "%s: does not name the backend of its Keras, and %s is assumed; if it was %s, whose kernels are "
             "the other way round, set model.arguments: {backend: %s}",
             saved.path,
             *(said, other, other),
@@ -187,19 +187,19 @@ def _architecture(path: Path, weights: str | None) -> KerasFile:
         raise InputError(
             "holds an architecture but no weights",
             where=f"model.path: {path}",
-            remedy="give the file of weights (.h5) as model.weights",
+            remedy="give the weights file (.h5) as model.weights",
         )
     weights_path = existing_file(weights, where="model.weights")
     if not h5py.is_hdf5(weights_path):
         raise InputError(
             "is not an HDF5 file",
             where=f"model.weights: {weights_path}",
-            remedy="give what model.save_weights wrote, .h5",
+            remedy="give the .h5 file that model.save_weights wrote",
         )
     attributes = _attributes(weights_path, "model.weights")
     version, of_weights = _version(architecture) or "", _version(attributes) or ""
     if not version and "layers" in architecture and "config" not in architecture:
-        version = "0"  # Keras before 1.0 wrote the layers at the top
+        version = "0"  # Keras before 1.0 wrote the layers at the top level
     if not of_weights and "nb_layers" in attributes and "layer_names" not in attributes:
         of_weights = "0"
     backend = attributes.get("backend") or architecture.get("backend")
@@ -207,16 +207,16 @@ def _architecture(path: Path, weights: str | None) -> KerasFile:
 
 
 def _dated(saved: KerasFile, untold: str = "1") -> KerasFile:
-    """Return a file with the versions that it does not say: those that its words tell, else ``untold``."""
+    """Return a file with missing versions filled in: those that its keywords reveal, else ``untold``."""
     if saved.version:
         return replace(saved, weights_version=saved.weights_version or saved.version)
     told, of_weights = generation(saved.architecture), saved.weights_version
-    same = (None, "1") if of_weights == "0" else (None, of_weights[:1])  # before 1.0 the words are those of 1
+    same = (None, "1") if of_weights == "0" else (None, of_weights[:1])  # before 1.0: keywords as in 1
     if of_weights and told in same:
         return replace(saved, version=of_weights)
     version = told or untold
-    assumed = f"it names no version of Keras, and is read as written by Keras {version}, " + (
-        "whose words its settings are in" if told else "though nothing in it tells"
+    assumed = f"it names no version of Keras, and is read as if written by Keras {version}, " + (
+        "whose keywords it uses" if told else "though nothing in it confirms that"
     )
     if told is None:
         _LOG.warning("%s: %s", saved.path, assumed)
@@ -224,13 +224,13 @@ def _dated(saved: KerasFile, untold: str = "1") -> KerasFile:
 
 
 def _attributes(path: Path, key: str) -> dict[str, str]:
-    """Return the attributes of an HDF5 file as text, but for those of its training."""
+    """Return the attributes of an HDF5 file as text, except the training configuration."""
 
     def refusal(why: object) -> InputError:
         return InputError(
             f"cannot be read as an HDF5 file of Keras ({why})",
             where=f"{key}: {path}",
-            remedy="copy it again, or save the model anew",
+            remedy="copy it again, or save the model again",
         )
 
     with opened_hdf5(path, refusal) as file, reading(refusal):
@@ -238,7 +238,7 @@ def _attributes(path: Path, key: str) -> dict[str, str]:
 
 
 def _checked(architecture: Any, path: Path) -> Mapping[str, Any]:
-    """Return an architecture as {"class_name", "config"}, whatever Keras's version."""
+    """Return an architecture as {"class_name", "config"}, for any version of Keras."""
     if isinstance(architecture, Mapping):
         if "class_name" in architecture and "config" in architecture:
             return architecture
@@ -247,12 +247,12 @@ def _checked(architecture: Any, path: Path) -> Mapping[str, Any]:
     raise InputError(
         "holds no Keras architecture",
         where=f"model.path: {path}",
-        remedy="give what model.save or model.to_json wrote",
+        remedy="give the file that model.save or model.to_json wrote",
     )
 
 
 def _version(*said: Any) -> str | None:
-    """Return the version of Keras that the first of some mappings says that says one."""
+    """Return the version of Keras from the first of some mappings that names one."""
     found = (each.get("keras_version") for each in said if isinstance(each, Mapping))
     return next((str(version) for version in found if version), None)
 

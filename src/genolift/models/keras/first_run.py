@@ -1,4 +1,4 @@
-"""The first run of a Keras model, which makes its layers' weights, and why it may not succeed."""
+"""Runs a Keras model once, so that its layers create their weights, and explains a failure."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _LENGTH = "set model.input_length to the number of bases that the model was trai
 
 
 def run_once(net: KerasNet, inputs: list[Tensor], *, any_length: bool, where: str) -> None:
-    """Run a model: Keras's layers make their weights when they first see an input.
+    """Run a model once: Keras's layers create their weights when they first see an input.
 
     ``any_length`` says whether the file leaves the number of bases open.
 
     Raises
     ------
     InputError
-        If it cannot be run; the remedy is that of the layer where it ends.
+        If it cannot be run; the remedy suits the layer that failed.
     """
     try:
         with torch.no_grad():
@@ -40,9 +40,9 @@ def run_once(net: KerasNet, inputs: list[Tensor], *, any_length: bool, where: st
         line = model_line(error)
         if isinstance(layer, UserFunction):
             raise InputError(
-                f"the torch function that stands for it fails on an input of {shapes}: {first_line(error)}",
+                f"the torch function supplied for it fails on an input of {shapes}: {first_line(error)}",
                 where=f"{place}, {line}",
-                remedy="mend the function in model.custom_layers" + (f", or {_LENGTH}" if any_length else ""),
+                remedy="fix the function in model.custom_layers" + (f", or {_LENGTH}" if any_length else ""),
             ) from error
         raise InputError(
             f"cannot be run on an input of {shapes}: {_reason(error)}",
@@ -58,7 +58,7 @@ def _remedy(net: KerasNet, names: list[str], any_length: bool) -> str:
         remedies.append(_LENGTH)
     if before:
         remedies.append(
-            "check that what stands for layers before it returns the shapes that they did: "
+            "check that the functions supplied for layers before it return the shapes that the layers did: "
             + ", ".join(dict.fromkeys(before))
         )
     if remedies:
@@ -67,13 +67,13 @@ def _remedy(net: KerasNet, names: list[str], any_length: bool) -> str:
 
 
 def _called(error: BaseException) -> list[str]:
-    """Return the layers that an error was raised in, the outermost first."""
+    """Return the layers that an error was raised in, outermost first."""
     notes = reversed(getattr(error, "__notes__", []))
     return [note.removeprefix(CALLED) for note in notes if note.startswith(CALLED)]
 
 
 def _around(net: KerasNet, names: list[str]) -> Iterator[tuple[KerasNet, str]]:
-    """Yield the layers called ``names``, each within the one before, as the model each is in and its name."""
+    """Yield for each of ``names``, layers nested in that order, the model that contains it and its name."""
     inside: nn.Module = net
     for name in names:
         model = next((module for module in inside.modules() if isinstance(module, KerasNet)), None)
@@ -84,13 +84,13 @@ def _around(net: KerasNet, names: list[str]) -> Iterator[tuple[KerasNet, str]]:
 
 
 def _layer(net: KerasNet, names: list[str]) -> nn.Module | None:
-    """Return the innermost of the layers called ``names``; None where one is not found."""
+    """Return the innermost of the nested layers ``names``; None if one is not found."""
     found = [model.layers[name] for model, name in _around(net, names)]
     return found[-1] if found and len(found) == len(names) else None
 
 
 def _functions_before(net: KerasNet, names: list[str]) -> Iterator[str]:
-    """Yield the layers before one that are, or have within, functions of the user's."""
+    """Yield the preceding layers that are, or contain, functions of the user's."""
     for model, name in _around(net, names):
         for call in model.graph.calls:
             if call.layer == name:
@@ -100,6 +100,6 @@ def _functions_before(net: KerasNet, names: list[str]) -> Iterator[str]:
 
 
 def _reason(error: Exception) -> str:
-    """Return why a model cannot be run in one line: Keras has the reason in bold below what it called."""
+    """Return in one line why a model cannot be run: Keras gives the reason in bold below the layer's name."""
     told = re.search(r"calling (\S+)\(\)\.\s+\x1b\[1m(.*?)\x1b\[0m", str(error), re.DOTALL)
     return f"{told[1]}: {' '.join(told[2].split())}" if told else first_line(error)

@@ -1,6 +1,6 @@
-"""A Keras architecture of any version as one list of calls of layers.
+"""A Keras architecture of any version as one list of calls to layers.
 
-Nothing is imported or run that a config names: it is read as plain values.
+A config is read as plain values: nothing that it names is imported or run.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from genolift.models.keras.values import plain_value
 
 MODELS = ("Sequential", "Model", "Functional")
 EACH_POSITION = "TimeDistributed"
-"""The layer that applies another, or a model, to each position by itself."""
+"""The layer that applies another layer or a model to each position separately."""
 CALLED = "in the Keras layer "
-"""How the note of an error begins that was raised in a call of a layer."""
+"""The start of the note added to an error that was raised in a call to a layer."""
 LARGEST_SIZE = 10**8
-"""What no size in a model's config exceeds: positions, channels, words of an embedding."""
+"""The largest size accepted in a model's config: positions, channels, words of an embedding."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """A call of a layer. `Value` stand in the arguments in the place of tensors."""
+    """A call to a layer, with `Value` placeholders for the tensors in its arguments."""
 
     layer: str
     number: int
@@ -33,29 +33,29 @@ class Call:
 
     @property
     def values(self) -> list[Value]:
-        """The values in its arguments, in their order."""
+        """The values in its arguments, in order."""
         return list(found_in((self.args, self.kwargs), Value))
 
     def arguments(self, of: Callable[[Value], Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Return its arguments with what stands for each value."""
+        """Return its arguments with each value replaced by ``of`` it."""
         return filled(self.args, Value, of), filled(dict(self.kwargs), Value, of)
 
 
 @dataclass(frozen=True)
 class LayerConfig:
-    """A layer as the file describes it; ``graph`` where it is a model, or applies one to each position."""
+    """A layer as the file describes it; ``graph`` if it is a model, or applies one to each position."""
 
     name: str
     class_name: str
     config: Mapping[str, Any]
     module: str | None
-    """Where Keras 3 says that the class is from; None in older files."""
+    """The module that Keras 3 names for the class; None in older files."""
     graph: KerasGraph | None = None
 
 
 @dataclass(frozen=True)
 class KerasGraph:
-    """A model: its inputs by name with their shapes (without the row's axis; None: any), and its calls, in an
+    """A model: its inputs by name with their shapes (without the batch axis; None: any), and its calls, in an
     order in which they can be made.
     """
 
@@ -65,14 +65,14 @@ class KerasGraph:
     calls: tuple[Call, ...]
     outputs: tuple[Value, ...]
     trainable: bool | None = None
-    """Whether it was trained as a part of another; None where the file does not say, as before Keras 2.12."""
+    """Whether it is trained as part of another model; None if the file does not say, as before Keras 2.12."""
     keys: tuple[str, ...] = ()
-    """What a call that gives the inputs by key calls each of them, in their order."""
+    """The keys of the inputs, in order, in calls that give them as a dict."""
 
     def run(
         self, inputs: Mapping[str, Any], call: Callable[[Call, tuple[Any, ...], dict[str, Any]], Any]
     ) -> list[Any]:
-        """Return the outputs, given inputs by name and what makes a call with its values filled in."""
+        """Return the outputs, given inputs by name and a function that makes a call with its arguments."""
         values: dict[tuple[str, int], Any] = {(name, 0): [value] for name, value in inputs.items()}
 
         def of(value: Value) -> Any:
@@ -91,7 +91,7 @@ class KerasGraph:
 def deepest_first(graph: KerasGraph) -> KerasGraph:
     """Return a model with its calls in the order of Keras 3: those farthest from an output first.
 
-    It matters where a layer takes the masks off what it is given.
+    The order matters where a layer removes the masks from its inputs.
     """
     depth: dict[tuple[str, int], int] = {}
     for call in reversed(graph.calls):
@@ -103,19 +103,19 @@ def deepest_first(graph: KerasGraph) -> KerasGraph:
 
 
 def graph_of(class_name: str, config: Any, where: str, *, within: bool = False) -> KerasGraph:
-    """Return the graph of a model's class and config; one ``within`` another has inputs by key in order.
+    """Return the graph for a model's class and config; one ``within`` another has its inputs sorted by key.
 
     Raises
     ------
     InputError
-        If it is a model whose calls only its code says, or the config is damaged.
+        If only its code says how the model calls its layers, or if the config is damaged.
     """
     try:
         if class_name == "Sequential":
             return _sequential(config, where)
         if isinstance(config, Mapping) and {"layers", "input_layers", "output_layers"} <= config.keys():
             return _functional(config, where, within)
-    except InputError:  # of a model within, which names its own place
+    except InputError:  # from a nested model, which names its own place
         raise
     except (KeyError, TypeError, IndexError, AttributeError, ValueError, RecursionError) as error:
         raise InputError(
@@ -124,9 +124,9 @@ def graph_of(class_name: str, config: Any, where: str, *, within: bool = False) 
             remedy="save the model again with model.save",
         ) from error
     raise InputError(
-        f"is a {class_name}, whose layers only its own code calls",
+        f"is a {class_name}: how it calls its layers is in its own code, which is not run",
         where=where,
-        remedy="write it as a functional or Sequential model and save that",
+        remedy="rewrite it as a functional or Sequential model and save that",
     )
 
 
@@ -134,7 +134,7 @@ def _layer(data: Mapping[str, Any], name: str, where: str) -> LayerConfig:
     class_name, config, module = data["class_name"], data["config"], data.get("module")
     for value, kind in ((name, str), (class_name, str), (module, str | None), (config, Mapping | list)):
         if not isinstance(value, kind):
-            raise ValueError(f"{value!r:.40} describes no layer")
+            raise ValueError(f"{value!r:.40} does not describe a layer")
     place = f"{where}, layer {name}"
     if _is_model(class_name, config):
         return LayerConfig(name, class_name, {}, module, graph_of(class_name, config, place, within=True))
@@ -189,7 +189,7 @@ def _sequential(config: Any, where: str) -> KerasGraph:
 
 
 def _with_config(data: Mapping[str, Any], number: int) -> Mapping[str, Any]:
-    """Return a layer as {"class_name", "config"}; Keras before 1 had its settings and class side by side."""
+    """Return a layer as {"class_name", "config"}; Keras before 1 wrote class and settings side by side."""
     if "config" in data:
         return data
     config = {key: value for key, value in data.items() if key not in ("name", "custom_name")}
@@ -198,7 +198,7 @@ def _with_config(data: Mapping[str, Any], number: int) -> Mapping[str, Any]:
 
 
 def input_shape(config: Mapping[str, Any]) -> tuple[int | None, ...] | None:
-    """Return an input layer's shape without the row's axis; None where it does not say one."""
+    """Return an input layer's shape without the batch axis, or None if it gives none."""
     for key in ("batch_shape", "batch_input_shape"):
         if config.get(key):
             return _sizes(config[key][1:])
@@ -249,7 +249,7 @@ def _functional(config: Mapping[str, Any], where: str, within: bool) -> KerasGra
 def _renumbered(
     calls: list[Call], outputs: list[Value], layers: Mapping[str, LayerConfig]
 ) -> tuple[list[Call], list[Value]]:
-    """Count the calls of a model within a model from 0: Keras counts its own making of it as one."""
+    """Count the calls of a nested model from 0: Keras counts its creation as a call."""
     referred = [value for call in calls for value in call.values] + outputs
     lowest: dict[str, int] = {}
     for value in referred:
@@ -269,7 +269,7 @@ def _renumbered(
 
 
 def _ordered(waiting: list[Call], inputs: list[str], outputs: list[Value]) -> tuple[Call, ...]:
-    """Return calls in an order in which each finds its values; those that no output needs are left out."""
+    """Return calls sorted so that each has its inputs ready, without those that no output needs."""
     known = {(name, 0) for name in inputs}
     ordered: list[Call] = []
     while waiting:
@@ -281,7 +281,7 @@ def _ordered(waiting: list[Call], inputs: list[str], outputs: list[Value]) -> tu
         waiting = [call for call in waiting if call not in ready]
     needed = {(value.layer, value.call) for value in outputs}
     if not needed <= known:
-        raise ValueError(f"nothing leads to its output {sorted(needed - known)[0][0]}")
+        raise ValueError(f"its output {sorted(needed - known)[0][0]} cannot be reached from its inputs")
     kept: list[Call] = []
     for call in reversed(ordered):
         if (call.layer, call.number) in needed:

@@ -1,6 +1,6 @@
-"""Refuses, by name, layers that are called with training=True and compute something else then.
+"""Refuses, by name, layers that are called with training=True and then compute something different.
 
-A saved model may hold such calls. A batch norm then takes the mean and variance of the batch, and dropout
+A saved model may contain such calls. A batch norm then uses the mean and variance of the batch, and dropout
 drops values at random, so that a row's output depends on the other rows or on chance.
 """
 
@@ -21,18 +21,18 @@ _RATES = ("rate", "p", "dropout", "recurrent_dropout", "dropout_W", "dropout_U",
 _FUNCTIONS = ("Lambda", *TENSORFLOW)
 _WRAPPED = ("layer", "backward_layer", "cell")
 _OF_THE_BATCH = (
-    "in which it takes the mean and variance of the batch, so that a row's output depends on the other rows"
+    "where it uses the mean and variance of the batch, so that a row's output depends on the other rows"
 )
-_BY_CHANCE = "in which it draws at random, so that a row's output depends on chance"
+_BY_CHANCE = "where it draws random numbers, so that a row's output depends on chance"
 
 
 def check_evaluation(net: KerasNet, where: str, *, frozen_evaluates: bool) -> None:
-    """Raise `InputError` if a layer is called in training and computes something else then.
+    """Raise `InputError` if a layer is called with training=True and then computes something different.
 
     Parameters
     ----------
     frozen_evaluates
-        Whether a frozen batch norm is in evaluation however it is called, as in TensorFlow 2 and Keras 3.
+        Whether a frozen batch norm ignores training=True, as in TensorFlow 2 and Keras 3.
     """
     for layer, place, why in _in_training(net, where, False, frozen_evaluates):
         raise InputError(
@@ -45,7 +45,7 @@ def check_evaluation(net: KerasNet, where: str, *, frozen_evaluates: bool) -> No
 def _in_training(
     net: KerasNet, where: str, training: bool, frozen_evaluates: bool
 ) -> Iterator[tuple[LayerConfig, str, str]]:
-    """Yield the layers that a call in training changes, where they are, and what they then do."""
+    """Yield the layers that training=True changes, where they are, and what they then do."""
     for call in net.graph.calls:
         layer, made = net.graph.layers[call.layer], net.layers[call.layer]
         made = made.inside if isinstance(made, EachPosition) else made
@@ -65,20 +65,20 @@ def _in_training(
 
 
 def _unsaid(layer: LayerConfig, made: UserFunction, call: Call) -> str | None:
-    """Return what is wrong with a user's function in training: it must say itself what it does then."""
+    """Return what a user's function called with training=True lacks: it must take ``training`` itself."""
     told = "training" in made.takes and "training" in call.kwargs
     if told or layer.class_name in _FUNCTIONS:
         return None
-    return "and the function in its place has no parameter training"
+    return "but the function that replaces it has no parameter training"
 
 
 def _difference(class_name: str, config: Mapping[str, Any], frozen_evaluates: bool) -> str | None:
-    """Return what a layer does in training and not in evaluation; None where it does the same."""
+    """Return what a layer does in training but not in evaluation, or None if there is no difference."""
     if class_name in _BATCH_NORMS:
         frozen = config.get("trainable") is False
         return None if frozen and frozen_evaluates else _OF_THE_BATCH
     if class_name == "SpectralNormalization":
-        return "in which it changes its own weights"
+        return "where it changes its own weights"
     if class_name.startswith("Random") or any(config.get(key) for key in _RATES):
         return _BY_CHANCE
     listed = config.get("layers")

@@ -1,4 +1,4 @@
-"""Keras's LayerNormalization over any axes: on torch Keras takes those for the last, whatever they are."""
+"""Keras's LayerNormalization over any axes: on torch, Keras always normalizes over the last ones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn import functional
 
 
 class LayerNorm(nn.Module):
-    """A LayerNormalization layer of Keras, with the weights that it has now."""
+    """A Keras LayerNormalization layer, with a copy of its weights."""
 
     gamma: Tensor | None
     beta: Tensor | None
@@ -25,9 +25,10 @@ class LayerNorm(nn.Module):
             self.register_buffer(name, None if variable is None else variable.value.detach().clone())
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return the inputs less their mean over the axes, over their deviation, scaled and shifted.
+        """Return the inputs normalized by mean and standard deviation over the axes, scaled and shifted.
 
-        With ``rms_scaling`` nothing is taken off or added: so Keras has it, whatever the name says.
+        With ``rms_scaling`` no mean is subtracted and no shift added, but the inputs are still divided by
+        their standard deviation: Keras does so, despite the name.
         """
         axes = [axis % inputs.dim() for axis in self.axes]
         last = list(range(inputs.dim() - len(axes), inputs.dim()))
@@ -42,7 +43,7 @@ class LayerNorm(nn.Module):
 
 
 class LayerNormalization(keras.layers.LayerNormalization):
-    """Keras's layer, but for its computation."""
+    """Keras's layer, computed by `LayerNorm`."""
 
     def __init__(self, *, rms_scaling: bool = False, **kwargs: Any) -> None:
         super().__init__(rms_scaling=rms_scaling, **kwargs)

@@ -1,7 +1,6 @@
-"""Keras's layers made from their settings, one by one: no class is looked up by a path that a file names.
+"""Makes each Keras layer from its settings, without importing any class by a path given in the file.
 
-Lambda and custom layers become the user's own torch functions, and what Keras 3 has no longer stands in
-`absent`.
+Lambda and custom layers become the user's torch functions; layers that Keras 3 lacks come from `absent`.
 """
 
 from __future__ import annotations
@@ -29,10 +28,10 @@ from genolift.models.keras.tensorflow_functions import part_of
 
 _LOG = logging.getLogger("genolift")
 _HOLD_CODE = ("Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer", *OF_CELLS)
-# Keras's layers that prepare data may read files that their settings name, or make layers of them.
+# Keras's preprocessing layers may read files that their settings name, or make layers from them.
 _PREPARING = "keras.src.layers.preprocessing."
 _HARMLESS = ("Rescaling", "Normalization")
-# A setting that Keras's own class writes from Keras 2 on, but not a class of the user's of the same name.
+# A setting that Keras's own class has always written since Keras 2, unlike a user's class of the same name.
 _ALWAYS_WRITTEN = {
     "AdditiveAttention": "use_scale",
     "Attention": "use_scale",
@@ -53,7 +52,7 @@ _NO_FUNCTIONS = ("deserialize", "serialize", "get")
 _OPERATIONS = ("numpy", "nn", "core", "math", "linalg")
 # Keras 3 writes a class's own name in .h5, and the name of keras.layers in other forms.
 _BY_OWN_NAME = {each.__name__: each for each in vars(keras.layers).values() if inspect.isclass(each)}
-# What says how a layer was trained, or what its weights tell too, and not what it computes.
+# Settings that concern training, or that the weights imply anyway, but not what a layer computes.
 _FREE_OF_MEANING = frozenset(
     {
         "arguments",
@@ -99,7 +98,7 @@ _ENDINGS_FREE_OF_MEANING = ("_initializer", "_regularizer", "_constraint")
 
 
 class UserFunction(nn.Module):
-    """A torch function in the place of a layer, with the weights that the file has for it."""
+    """A torch function that replaces a layer, with the weights that the file has for the layer."""
 
     def __init__(self, function: Callable[..., Any], config: Mapping[str, Any]) -> None:
         super().__init__()
@@ -107,7 +106,7 @@ class UserFunction(nn.Module):
         self.buffer_of: dict[str, str] = {}
         try:
             parameters = set(inspect.signature(function).parameters)
-        except ValueError:  # of a function that is not written in Python
+        except ValueError:  # from a function that is not written in Python
             parameters = set()
         self.takes = parameters
         self.asked = parameters & {"weights", "config"}
@@ -119,9 +118,9 @@ class UserFunction(nn.Module):
             self.buffer_of[name] = f"weight_{number}"
 
     def forward(self, inputs: Any, **call: Any) -> Any:
-        """Return the function's value; ``inputs`` as Keras gives them, a list where there are several.
+        """Return the function's value; ``inputs`` are as Keras gives them, a list if there are several.
 
-        Of the keyword arguments of the call the function is given those that it has a parameter for.
+        The function gets those keyword arguments of the call for which it has a parameter.
         """
         further = {key: value for key, value in call.items() if key in self.takes}
         if "config" in self.asked:
@@ -134,23 +133,23 @@ class UserFunction(nn.Module):
 def make_layer(
     layer: LayerConfig, custom: CustomLayers, major: int, where: str, calls: Sequence[Call] = ()
 ) -> nn.Module | None:
-    """Return a layer of Keras 3, or a torch function in its place; None where the user must supply one.
+    """Return a layer of Keras 3 or a torch function that replaces it; None if the user must supply one.
 
     Parameters
     ----------
     major
-        Of the Keras that wrote the config.
+        Major version of the Keras that wrote the config.
     where
-        What messages name as its place.
+        The place to name in error messages.
     calls
-        The layer's calls, which say what a function of TensorFlow's does.
+        The layer's calls, which hold the arguments of a TensorFlow function.
 
     Raises
     ------
     InputError
         If the layer has settings that Keras 3 does not know.
     """
-    # a registered class is named with its package, as "Custom>FrameSlice"
+    # the name of a registered class includes its package, as in "Custom>FrameSlice"
     classes = (layer.class_name, layer.class_name.rpartition(">")[2])
     names = [name for name in (layer.name, function_name(layer.config), *classes) if name]
     place = f"{where}, layer {layer.name}"
@@ -160,7 +159,7 @@ def make_layer(
             return made
     own = custom.listed_as(*names)
     class_name, config = modern(*of_one_cell(layer.class_name, layer.config), major)
-    # Keras 3 may write an operation as a layer, such as the sum of two; most layers say if they are trained
+    # Keras 3 may write an operation, such as a sum, as a layer; only real layers have the key "trainable"
     operation = major >= 3 and "trainable" not in layer.config
     if operation and class_name == "GetItem":
         return Operation(part_of)
@@ -173,8 +172,8 @@ def make_layer(
     if keras_class is not None and (own := custom.defined(*names)) is not None:
         keras_class = None
         _LOG.warning(
-            "%s: Keras has such a layer, but a function of this name in model.custom_layers is taken for it; "
-            "rename the function if it is not meant for it",
+            "%s: Keras has this layer, but the function of the same name in model.custom_layers replaces it; "
+            "rename the function if it is not meant to",
             place,
         )
     if keras_class is None:
@@ -199,14 +198,14 @@ def _instance(keras_class: Any, class_name: str, settings: Mapping[str, Any], wh
         return made if isinstance(made, nn.Module) else Operation(made)
     except (TypeError, ValueError) as error:
         raise InputError(
-            f"Keras {keras.__version__} makes no {class_name} of its settings ({error})".replace("\n", " "),
+            f"Keras {keras.__version__} rejects the settings of {class_name} ({error})".replace("\n", " "),
             where=where,
             remedy="supply the layer as a torch function, by model.custom_layers",
         ) from error
 
 
 def _class_written(class_name: str, module: str | None, operation: bool) -> Any:
-    """Return Keras's class for a layer as its file names it, an operation's first if it may be one."""
+    """Return Keras's class for a layer as named in the file; an operation's class first if it may be one."""
     found = _class_of(class_name, module, is_operation=True) if operation else None
     return _class_of(class_name, module) if found is None else found
 
@@ -215,7 +214,7 @@ def _class_named(given: Any, class_name: str, where: str) -> Any:
     """Return the Keras class that the user names for a custom layer."""
     if (found := _class_of(class_name, None)) is None:
         raise InputError(
-            f"Keras {keras.__version__} has no layer {given!r} to take for it",
+            f"Keras {keras.__version__} has no layer {given!r} to replace it",
             where=where,
             remedy="name one of keras.layers, or give a torch function, in model.custom_layers",
         )
@@ -223,10 +222,10 @@ def _class_named(given: Any, class_name: str, where: str) -> Any:
 
 
 def _class_of(class_name: str, module: str | None, *, is_operation: bool = False) -> Any:
-    """Return Keras's own class of a name; None where it has none, or one that runs code from the file.
+    """Return Keras's own class of a name; None if it has none, or only one that runs code from the file.
 
-    ``module`` is where Keras 3 says that the class is from; a class of another package is none of Keras's.
-    That of an operation is one of keras.ops.
+    ``module`` is the module that Keras 3 names for the class; a class from another package is not Keras's.
+    For an operation the class is one of keras.ops.
     """
     if class_name in _HOLD_CODE or not (module is None or module == "keras" or module.startswith("keras.")):
         return None
@@ -245,12 +244,12 @@ def _class_of(class_name: str, module: str | None, *, is_operation: bool = False
 def _settings(
     keras_class: Any, config: Mapping[str, Any], custom: CustomLayers, major: int, where: str
 ) -> dict[str, Any] | None:
-    """Return the keyword arguments of a class; None where a function in them is the user's to supply."""
+    """Return the keyword arguments for a class; None if the user must supply a function among them."""
     known = _parameters(keras_class)
     settings: dict[str, Any] = {}
     for key, value in config.items():
         if key == "name":
-            # Keras 3 has no / in names, which TensorFlow's scopes have, and torch no dot
+            # Keras 3 allows no "/" in names, as TensorFlow's scopes have it, and torch no dot
             settings[key] = re.sub(r"[/.]", "_", str(value))
         elif key in _WRAPPED and keras_class.__name__ in _WRAPPERS:
             if value is None:
@@ -283,7 +282,7 @@ def _settings(
                 return None
         elif value not in (None, False, 0, [], {}):
             raise InputError(
-                f"Keras {keras.__version__} has no setting {key} ({value!r}) of {keras_class.__name__}",
+                f"{keras_class.__name__} has no setting {key} ({value!r}) in Keras {keras.__version__}",
                 where=where,
                 remedy="supply the layer as a torch function, by model.custom_layers",
             )
@@ -291,16 +290,16 @@ def _settings(
 
 
 def _both_ways(layer: Any, backward_layer: Any = None, **settings: Any) -> Any:
-    """Return a Bidirectional layer, whose copies of ``layer`` have its activations, functions too.
+    """Return a Bidirectional layer whose copies of ``layer`` keep its activations, including functions.
 
-    Keras copies a layer by its config, in which a function of ours would be a path to import.
+    Keras copies a layer through its config, where a function of ours would become a path to import.
     """
     cell = getattr(layer, "cell", None)
     own = backward_layer is None
     activations = {key: getattr(cell, key) for key in _ACTIVATION if hasattr(cell, key)}
     for key in activations:
         setattr(cell, key, keras.activations.linear)
-    if own and getattr(layer, "go_backwards", False):  # which Keras 2 turns round for the other direction
+    if own and getattr(layer, "go_backwards", False):  # Keras 2 reverses it for the other direction
         turned = {"go_backwards": False, "name": f"backward_{layer.name}"}
         backward_layer = type(layer).from_config({**layer.get_config(), **turned})
     made = keras.layers.Bidirectional(layer, backward_layer=backward_layer, **settings)
@@ -311,7 +310,7 @@ def _both_ways(layer: Any, backward_layer: Any = None, **settings: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Return a setting as numbers, texts and tuples; None where it describes an object, to be made."""
+    """Return a setting as numbers, strings and tuples; None if it describes an object."""
     if isinstance(value, list):
         made = tuple(_plain(each) for each in value)
         return (
@@ -323,7 +322,7 @@ def _plain(value: Any) -> Any:
 
 
 def _parameters(keras_class: Any) -> set[str]:
-    """Return the names of a class's keyword arguments, and of those that it hands on to its bases."""
+    """Return the names of a class's keyword arguments, including those that it passes to its bases."""
     names: set[str] = set()
     for base in keras_class.__mro__:
         if base in (keras.layers.Layer, keras.Operation, nn.Module, object):
@@ -337,7 +336,7 @@ def _parameters(keras_class: Any) -> set[str]:
 
 
 def _activation(value: Any, custom: CustomLayers, major: int, where: str) -> Any:
-    """Return an activation: a name of Keras's own, or a function; None where the user must supply it."""
+    """Return an activation, as one of Keras's names or as a function; None if the user must supply it."""
     if isinstance(value, Mapping) and isinstance(value.get("config"), Mapping):  # a layer, such as ReLU
         name = str(value["config"].get("name") or value.get("class_name"))
         layer = LayerConfig(name, str(value.get("class_name")), value["config"], value.get("module"))
@@ -346,12 +345,12 @@ def _activation(value: Any, custom: CustomLayers, major: int, where: str) -> Any
     if isinstance(value, Mapping):
         value = value.get("config") if isinstance(value.get("config"), str) else value.get("class_name")
     name = str(value)
-    own = custom.of(name, name.rpartition(">")[2])  # of a registered one behind its package
+    own = custom.of(name, name.rpartition(">")[2])  # without the package of a registered one
     if own is not None:
         return own
     if value == HARD_SIGMOID:
         return HARD_SIGMOID_BEFORE_KERAS_3.value
-    # Keras writes its own functions as names, but another's as a mapping, also if one of its own is named so
+    # Keras writes its own functions as names and any other as a mapping, even one with a name of its own
     others = isinstance(written, Mapping) and name != "swish"
     others = others or (major < 3 and name not in ACTIVATIONS_BEFORE_3)
     known = inspect.isfunction(getattr(keras.activations, name, None)) and name not in _NO_FUNCTIONS

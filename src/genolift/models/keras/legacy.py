@@ -1,7 +1,7 @@
-"""Layers of Keras 0.3, 1 and 2 in the words of Keras 3.
+"""Translates layer configs of Keras 0.3, 1 and 2 into those of Keras 3.
 
-Names and defaults are those of the Keras releases' own documentation; where a default changed and an old
-config leaves it out, the old one is put in.
+Names and defaults are those in the documentation of the Keras releases. If a default has changed and an old
+config omits the setting, the old default is filled in.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ ACTIVATIONS_BEFORE_3 = frozenset(
         *("relu6", "selu", "sigmoid", "silu", "softmax", "softplus", "softsign", "swish", "tanh"),
     )
 )
-"""The activations of Keras 1 and 2, and of tf.nn; another name is that of a function of the user's."""
+"""The activations of Keras 1 and 2, and of tf.nn; any other name is a user's function."""
 RENORMALIZED = "BatchNormalization with renorm"
 OVER_AXES = "BatchNormalization over several axes"
 _CLASSES = {
@@ -31,7 +31,7 @@ _CLASSES = {
     "CuDNNLSTM": "LSTM",
     "SyncBatchNormalization": "BatchNormalization",
     "TimeDistributedDense": "Dense",
-    # Of the package concise, whose layers are Keras's with a check of the alphabet.
+    # From the package concise, whose layers are Keras's with a check of the alphabet.
     "ConvDNA": "Conv1D",
     "ConvRNA": "Conv1D",
     "ConvSequence": "Conv1D",
@@ -67,7 +67,7 @@ _KEYS_OF: dict[str, dict[str, str]] = {
     "Reshape": {"dims": "target_shape"},
     "Permute": {"dims": "dims"},
 }
-_UNSAID: dict[str, dict[str, Any]] = {  # what an old config leaves out, and Keras 3 has another default for
+_UNSAID: dict[str, dict[str, Any]] = {  # what old configs omit, and Keras 3 has another default for
     "GRU": {"reset_after": False},
     "LeakyReLU": {"negative_slope": 0.3},
 }
@@ -80,17 +80,17 @@ _OF_ONE_GROUP = (
     "SeparableConv1D",
     "SeparableConv2D",
 )
-"""Whose setting ``groups`` Keras 2 writes, though it can only be 1."""
+"""Layers for which Keras 2 writes a setting ``groups`` that can only be 1."""
 _RECURRENT = ("LSTM", "GRU", "SimpleRNN")
 
 
 def modern(class_name: str, config: Mapping[str, Any], major: int) -> tuple[str, dict[str, Any]]:
-    """Return a layer's class and config as Keras 3 calls them.
+    """Return a layer's class and config in the terms of Keras 3.
 
     Parameters
     ----------
     class_name, config
-        As Keras of the version ``major`` wrote them.
+        As written by Keras of the version ``major``.
     """
     if major >= 3:
         return class_name, dict(config)
@@ -122,7 +122,7 @@ def modern(class_name: str, config: Mapping[str, Any], major: int) -> tuple[str,
 
 
 def of_one_cell(class_name: str, config: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-    """Return an RNN layer around an LSTM's, GRU's or SimpleRNN's cell as that layer; others as they are."""
+    """Return an RNN around the cell of an LSTM, GRU or SimpleRNN as that layer, and others unchanged."""
     cell = config.get("cell")
     if class_name != "RNN" or not isinstance(cell, Mapping) or not isinstance(cell.get("config"), Mapping):
         return class_name, config
@@ -137,11 +137,11 @@ def of_one_cell(class_name: str, config: Mapping[str, Any]) -> tuple[str, Mappin
 
 
 def _old_batch_norm(made: dict[str, Any]) -> str:
-    """Take out what Keras 2 says of training alone; return the class."""
+    """Remove the settings of Keras 2 that only concern training, and return the class."""
     if isinstance(made.get("axis"), list) and len(made["axis"]) == 1:
-        (made["axis"],) = made["axis"]  # TensorFlow's Keras lists the one it has
+        (made["axis"],) = made["axis"]  # TensorFlow's Keras writes a single axis as a list
     if made.get("virtual_batch_size") and isinstance(made.get("axis"), int) and made["axis"] > 0:
-        made["axis"] -= 1  # Keras 2 counts an axis more, of the parts of a batch in training
+        made["axis"] -= 1  # Keras 2 counts one more axis, that of the virtual batches
     for key in ("fused", "renorm_clipping"):
         made.pop(key, None)
     renormalized = made.pop("renorm", False)

@@ -1,4 +1,4 @@
-"""The way from a Keras file to a torch module of one-hot DNA: what `genolift.models` calls."""
+"""Loads a Keras file as a torch module that takes one-hot DNA; `genolift.models` calls it."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ from genolift.settings.model import ModelSpec, axes_of
 _LOG = logging.getLogger("genolift")
 _LENGTH_FIRST = "length,bases"
 _TRIAL_LENGTH = 1000
-"""Positions of the trial input of a model that takes any number, to build its layers by."""
+"""Length of the trial input that builds the layers of a model for any length."""
 
 Shape = tuple[int | None, ...]
 
 
 def load_keras(spec: ModelSpec) -> tuple[KerasNet, str]:
-    """Return a Keras model, of any version, and the axes of the DNA that it takes first, as "length,bases".
+    """Return a Keras model of any version, and the axes of its DNA, such as "length,bases".
 
-    What it takes behind that are its other inputs, in its own order.
+    The module takes the DNA first, then the model's other inputs in their own order.
 
     Raises
     ------
     InputError
-        If it is damaged, has layers that are not Keras's own and that ``custom_layers`` lacks, or takes no
-        one-hot DNA.
+        If the file is damaged, if layers that are not Keras's own are missing from ``custom_layers``, or if
+        no input is one-hot DNA.
     """
     saved = read_keras_file(spec)
     place = f"model: {saved.path}"
@@ -67,13 +67,13 @@ def load_keras(spec: ModelSpec) -> tuple[KerasNet, str]:
             _fill(net, by_order(weights, net, place), place)
     for module in net.modules():
         if isinstance(module, keras.layers.Layer):
-            # float32 inputs stay so without it, and float64 is not rounded on the way
+            # without autocast, float32 inputs stay float32 and float64 is not rounded
             module.autocast = False
     half = half_precision(saved.architecture)
     if half is not None:
         _LOG.warning(
-            "%s: its author's Keras computes it in %s, and genolift in float32: outputs differ by the "
-            "rounding of half precision, by about 0.01 of the largest",
+            "%s: its author's Keras computes it in %s, but genolift in float32: outputs differ by the "
+            "rounding of half precision, about 0.01 of the largest",
             place,
             half,
         )
@@ -96,11 +96,11 @@ def _layers(graph: KerasGraph, custom: CustomLayers, saved: KerasFile, where: st
             one = make_layer(layer, custom, saved.major, where, calls)
         if saved.backend == "theano" and not pads_alike(one):
             raise InputError(
-                "pads 'same' as Theano did, which is not where torch does with its size and strides",
+                "has padding 'same', which Theano placed differently from torch for its size and strides",
                 where=f"{where}, layer {name}",
                 remedy="supply the layer as a torch function, by model.custom_layers",
             )
-        # TensorFlow's own Keras began to give zeros at masked positions
+        # zeros at masked positions are a change that came with TensorFlow's own Keras
         if isinstance(one, keras.layers.Bidirectional) and not of_tensorflow(saved.version):
             one.forward_layer.zero_output_for_mask = one.backward_layer.zero_output_for_mask = False
         if one is not None:
@@ -109,20 +109,20 @@ def _layers(graph: KerasGraph, custom: CustomLayers, saved: KerasFile, where: st
 
 
 def _of_training(net: KerasNet, saved: KerasFile, spec: ModelSpec, where: str) -> None:
-    """Refuse calls in training that change a layer, unless the user asks for evaluation."""
+    """Refuse calls with training=True that change a layer, unless the user asks for evaluation."""
     if "training" in spec.arguments:
         for module in net.modules():
             if isinstance(module, KerasNet):
                 module.calls_in_training = False
     else:
-        # TensorFlow 1, whose Keras is 2.2.4-tf at most, normalized by the batch in a frozen layer too
+        # in TensorFlow 1, whose last Keras is 2.2.4-tf, even a frozen batch norm used the batch's statistics
         frozen = of_tensorflow(saved.version) and numbers_of(saved.version) >= (2, 3)
         check_evaluation(net, where, frozen_evaluates=frozen)
 
 
 @contextmanager
 def _settings_of(where: str) -> Iterator[None]:
-    """Say in one line what a layer's damaged settings raise; nothing of the user's is run here."""
+    """Report in one line an error that a layer's damaged settings raise; no code of the user's runs here."""
     try:
         yield
     except InputError:
@@ -137,7 +137,7 @@ def _settings_of(where: str) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class _Dna:
-    """The input that is DNA: its name, axes, length in bases (None: any), and two rows of zeros."""
+    """The DNA input: its name, axes, length in bases (None: any), and a trial input of two rows of zeros."""
 
     name: str
     axes: str
@@ -149,7 +149,7 @@ def _dna(graph: KerasGraph, spec: ModelSpec, where: str) -> _Dna:
     channels = len(spec.alphabet) + spec.extra_channels
     found = {}
     for name, shape in graph.inputs.items():
-        if shape is None:  # an old Sequential that says none
+        if shape is None:  # an old Sequential without an input shape
             found[name] = spec.axes or _LENGTH_FIRST
         elif spec.axes is None:
             axes = axes_of_shape(shape, channels)
@@ -168,7 +168,7 @@ def _dna(graph: KerasGraph, spec: ModelSpec, where: str) -> _Dna:
         )
     name, axes = next(iter(found.items()))
     if len(found) > 1:
-        _LOG.warning("%s: of the inputs %s the first is attributed", where, ", ".join(found))
+        _LOG.warning("%s: the inputs %s could all be DNA; the first is attributed", where, ", ".join(found))
     shape = graph.inputs[name]
     place = axes_of(axes).index("length")
     length = shape[place] if shape is not None and shape[place] is not None else spec.input_length
@@ -186,7 +186,7 @@ def _any_length(graph: KerasGraph, dna: _Dna) -> bool:
 
 
 def _others(graph: KerasGraph, dna: str) -> list[Tensor]:
-    """Return two rows of zeros of every other input."""
+    """Return two rows of zeros for every other input."""
     return [
         torch.zeros(2, *(size or _TRIAL_LENGTH for size in shape or ()))
         for name, shape in graph.inputs.items()
@@ -195,7 +195,7 @@ def _others(graph: KerasGraph, dna: str) -> list[Tensor]:
 
 
 def _take(net: KerasNet, weights: SavedWeights, where: str) -> None:
-    """Give the user's functions their weights, which they need to be called."""
+    """Give the user's functions their weights, which they need for the first run."""
     for name, attribute in net.attribute.items():
         layer = _model_of(getattr(net, attribute))
         if isinstance(layer, UserFunction):
@@ -207,7 +207,7 @@ def _take(net: KerasNet, weights: SavedWeights, where: str) -> None:
 
 
 def _model_of(layer: nn.Module) -> nn.Module:
-    """Return the model that a layer applies to each position; another layer as it is."""
+    """Return the model that a layer applies to each position; other layers unchanged."""
     return layer.inside if isinstance(layer, EachPosition) else layer
 
 
@@ -226,7 +226,7 @@ def _fill(net: KerasNet, weights: SavedWeights, where: str) -> None:
 def _named(where: str) -> Iterator[None]:
     try:
         yield
-    except InputError:  # of a model within, which names its own place
+    except InputError:  # from a nested model, which names its own place
         raise
     except (ValueError, LookupError, TypeError, OSError, RuntimeError) as error:
         raise InputError(

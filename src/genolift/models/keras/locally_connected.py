@@ -1,6 +1,6 @@
-"""Locally connected layers, which Keras 3 lacks: convolutions with weights of their own at each place.
+"""Locally connected layers, which Keras 3 lacks: convolutions with separate weights at each position.
 
-Keras 2 keeps the weights in one of three forms, its "implementation", and has them in its files so.
+Keras 2 keeps the weights in one of three forms, chosen by "implementation", and saves them in that form.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from genolift.models.keras.convolutions import activation_of, values_of
 
 
 class LocallyConnected(keras.layers.Layer):
-    """Holds the weights as the file has them; `ByPlace` computes."""
+    """Holds the weights in the file's form; `ByPlace` computes the output."""
 
     rank: int
 
@@ -39,7 +39,7 @@ class LocallyConnected(keras.layers.Layer):
         self.activation = keras.activations.get(activation)
         self.implementation = implementation
         if implementation not in (1, 2, 3):
-            raise ValueError(f"{implementation!r} is not an implementation of it")
+            raise ValueError(f"its implementation is {implementation!r}, not 1, 2 or 3")
 
     def _sizes(self, given: int | tuple[int, ...]) -> tuple[int, ...]:
         return (given,) * self.rank if isinstance(given, int) else tuple(given)
@@ -70,10 +70,10 @@ class LocallyConnected(keras.layers.Layer):
             self.bias = self.add_weight(shape=shape_of_bias, initializer="zeros", name="bias")
 
     def taken(self) -> tuple[Tensor, Tensor]:
-        """Return which input place each place takes at each position of the kernel, and whether there is one.
+        """Return the input place under each kernel element of each output place, and whether it exists.
 
-        Both are (place, position of the kernel), over all axes, the last fastest; where there is none the
-        place is 0. Padding "same" is not TensorFlow's: each window has its middle at a stride.
+        Both are (output place, kernel element), with all axes flattened, the last one fastest. Outside the
+        input the place is 0. Padding "same" differs from TensorFlow's: each window is centred on a stride.
         """
         index, there = torch.zeros(1, 1, dtype=torch.long), torch.ones(1, 1, dtype=torch.bool)
         for axis, size in enumerate(self.places):
@@ -88,7 +88,7 @@ class LocallyConnected(keras.layers.Layer):
         return index * there, there
 
     def kernel_by_place(self) -> Tensor:
-        """Return the kernel as (place, position of the kernel, channel, filter)."""
+        """Return the kernel as (output place, kernel element, channel, filter)."""
         kernel = self.kernel.value.detach()
         index, there = self.taken()
         places, positions = there.shape
@@ -104,7 +104,7 @@ class LocallyConnected(keras.layers.Layer):
             else:
                 all_pairs = kernel.reshape(before, channels, places, filters).permute(2, 0, 1, 3)
             return all_pairs[torch.arange(places)[:, None], index] * there[:, :, None, None]
-        if self.channels_first:  # the connections in the order of outputs, then of inputs
+        if self.channels_first:  # connections are sorted by output, then by input
             listed = kernel.new_zeros(filters, places, channels, positions)
             listed[there[None, :, None].expand_as(listed)] = kernel
             return listed.permute(1, 3, 2, 0)
@@ -113,25 +113,25 @@ class LocallyConnected(keras.layers.Layer):
         return listed.permute(0, 2, 3, 1)
 
     def call(self, inputs: Tensor) -> Tensor:
-        """Return the activation of the sums."""
+        """Return the weighted sums after the activation."""
         made: Tensor = ByPlace(self)(inputs)
         return made
 
 
 class LocallyConnected1D(LocallyConnected):
-    """Of one axis of places."""
+    """A locally connected layer in one dimension."""
 
     rank = 1
 
 
 class LocallyConnected2D(LocallyConnected):
-    """Of two axes of places."""
+    """A locally connected layer in two dimensions."""
 
     rank = 2
 
 
 class ByPlace(nn.Module):
-    """A locally connected layer, with the weights that it has now."""
+    """A locally connected layer, with a copy of its weights."""
 
     taken: Tensor
 
@@ -145,12 +145,12 @@ class ByPlace(nn.Module):
         self.activation = activation_of(layer)
         if layer.use_bias:
             bias = values_of(layer)[1]
-            if self.channels_first:  # Keras reshapes where it should transpose, and its models are trained so
+            if self.channels_first:  # Keras reshapes instead of transposing, also in training
                 bias = bias.reshape(layer.filters, *self.places_after).movedim(0, -1)
             self.bias = nn.Parameter(bias.contiguous())
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return the activation of the sums, its channels where the inputs' are."""
+        """Return the weighted sums after the activation, with the channel axis where the inputs have it."""
         x = inputs.movedim(1, -1) if self.channels_first else inputs
         x = x.flatten(1, -2).index_select(1, self.taken.flatten())
         rows = x.reshape(x.shape[0], len(self.taken), -1)
@@ -160,6 +160,6 @@ class ByPlace(nn.Module):
 
 
 def _all_pairs(one: Tensor, other: Tensor, join: Any) -> Tensor:
-    """Return ``join`` of every pair of rows and of columns, the other's fastest."""
+    """Return ``join`` of all pairs of rows and of columns, those of ``other`` varying fastest."""
     made: Tensor = join(one[:, None, :, None], other[None, :, None, :])
     return made.flatten(2).flatten(0, 1)

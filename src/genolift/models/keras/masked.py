@@ -1,7 +1,7 @@
-"""Keras's layers that compute otherwise under a mask, as torch modules.
+"""Keras's layers that compute something different under a mask, as torch modules.
 
-Masks are true at the positions that count, (row, position). Keras's own layers on torch give other numbers
-than on TensorFlow where a row has no such position, or look for the mask on the tensor.
+Masks are (row, position), true at the positions that count. Keras's own layers on torch give other numbers
+than on TensorFlow if a row has no such position, or look for the mask on the tensor.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from torch import Tensor, nn
 
 
 class MaskedOut(nn.Module):
-    """A Masking layer of Keras: zeros where all channels have the one value."""
+    """A Keras Masking layer: zeros where all channels have the mask value."""
 
     def __init__(self, layer: Any) -> None:
         super().__init__()
         self.value = layer.mask_value
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return the inputs, with zeros where they are masked."""
+        """Return the inputs, with zeros at masked positions."""
         if self.value == 0:
             return inputs
         return torch.where((inputs != self.value).any(-1, keepdim=True), inputs, 0.0)
 
 
 class Product(nn.Module):
-    """A Multiply layer of Keras 3 under masks: what is masked is no factor, and 0 where all is."""
+    """A Multiply layer of Keras 3 under masks: masked values are left out; if all are masked it gives 0."""
 
     def forward(self, inputs: Sequence[Tensor], masks: Sequence[Tensor | None] | None = None) -> Tensor:
         """Return the product of the inputs."""
@@ -46,7 +46,7 @@ class Product(nn.Module):
 
 
 class Extreme(nn.Module):
-    """A Maximum or Minimum layer of Keras 3 under masks: what is masked gives way to what is not."""
+    """A Maximum or Minimum layer of Keras 3 under masks: masked values are left out if others are not."""
 
     def __init__(self, layer: Any) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class Extreme(nn.Module):
         self.choose: Callable[[Tensor, Tensor], Tensor] = of_two[type(layer).__name__]
 
     def forward(self, inputs: Sequence[Tensor], masks: Sequence[Tensor | None] | None = None) -> Tensor:
-        """Return the largest or smallest of the inputs."""
+        """Return the elementwise maximum or minimum of the inputs."""
         masks = masks or [None] * len(inputs)
         best, kept = inputs[0], masks[0]
         for x, mask in zip(inputs[1:], masks[1:], strict=True):
@@ -68,7 +68,7 @@ class Extreme(nn.Module):
 
 
 class Attended(nn.Module):
-    """An Attention or AdditiveAttention layer of Keras under masks."""
+    """A Keras Attention or AdditiveAttention layer under masks."""
 
     def __init__(self, layer: Any) -> None:
         super().__init__()
@@ -81,9 +81,9 @@ class Attended(nn.Module):
         return_attention_scores: bool = False,
         use_causal_mask: bool = False,
     ) -> Any:
-        """Return what each query attends to; beside it the weights where they are asked for.
+        """Return the attended values for each query, with the attention weights if they are asked for.
 
-        ``inputs`` are queries, values and perhaps keys, (row, position, channel), and ``mask`` theirs.
+        ``inputs`` are queries, values and perhaps keys, (row, position, channel), and ``mask`` their masks.
         """
         query, value, *key = inputs
         scores = self.layer._calculate_scores(query=query, key=key[0] if key else value)
@@ -99,7 +99,7 @@ class Attended(nn.Module):
 
 
 class AttendedInHeads(nn.Module):
-    """A MultiHeadAttention layer of Keras under masks."""
+    """A Keras MultiHeadAttention layer under masks."""
 
     def __init__(self, layer: Any) -> None:
         super().__init__()
@@ -115,10 +115,10 @@ class AttendedInHeads(nn.Module):
         use_causal_mask: bool = False,
         zeroes: bool = False,
     ) -> Any:
-        """Return what each query attends to; beside it the weights where they are asked for.
+        """Return the attended values for each query, with the attention weights if they are asked for.
 
-        ``attention_mask`` says for each query which values it may look at, (row, query, value). Where it may
-        look at none, the weights are 0 if ``zeroes``, else equal.
+        ``attention_mask`` says which values each query may attend to, (row, query, value). A query that may
+        attend to none has weights of 0 if ``zeroes``, else equal weights.
         """
         layer = self.layer
         allowed = layer._compute_attention_mask(
@@ -130,7 +130,7 @@ class AttendedInHeads(nn.Module):
         scores = torch.einsum(layer._dot_product_equation, of_key, of_query)
         weights = layer._softmax(scores)
         if allowed is not None:
-            while allowed.dim() < scores.dim():  # the heads, behind the row
+            while allowed.dim() < scores.dim():  # the axis of the heads, after that of the rows
                 allowed = allowed.unsqueeze(-2 * len(layer._attention_axes) - 1)
             axes = tuple(range(-len(layer._attention_axes), 0))
             weights = _shared_out(weights, allowed, axes, zeroes=zeroes)
@@ -140,7 +140,7 @@ class AttendedInHeads(nn.Module):
 
 
 class Normalized(nn.Module):
-    """A Softmax layer of Keras 2 under a mask, with equal weights where all is masked."""
+    """A Softmax layer of Keras 2 under a mask, with equal weights where everything is masked."""
 
     def __init__(self, layer: Any) -> None:
         super().__init__()
@@ -148,17 +148,17 @@ class Normalized(nn.Module):
         self.axes = tuple(layer.axis) if isinstance(layer.axis, (list, tuple)) else (layer.axis,)
 
     def forward(self, inputs: Tensor, mask: Tensor | None = None) -> Any:
-        """Return the softmax of the inputs that count; the mask has their axes."""
+        """Return the softmax over the unmasked inputs; the mask has the same axes as the inputs."""
         weights = self.layer(inputs)
         return weights if mask is None else _shared_out(weights, mask, self.axes, zeroes=False)
 
 
 def _shared_out(weights: Tensor, allowed: Tensor, axes: tuple[int, ...], *, zeroes: bool) -> Tensor:
-    """Return a softmax of what is allowed alone, given that of all. Where nothing is, all have equal weights,
-    or 0 if ``zeroes``.
+    """Return the softmax over the allowed positions, given the softmax over all. Where none is allowed, the
+    weights are equal, or 0 if ``zeroes``.
 
-    Keras subtracts 1e9 from the scores of the rest, beside which a difference of scores would be lost where a
-    mask is not that of the reference.
+    Keras subtracts 1e9 from the scores of the other positions, which would swamp differences of scores where
+    the sequence and its reference have different masks.
     """
     kept = torch.where(allowed, weights, 0.0)
     total = kept.sum(axes, keepdim=True)
@@ -184,5 +184,5 @@ _UNDER_MASKS: dict[Any, Callable[[Any], nn.Module]] = {
 
 
 def under_masks(layer: Any) -> nn.Module:
-    """Return a torch module in the place of a filled layer of Keras that is called with masks."""
+    """Return a torch module equivalent to a Keras layer, with its weights, that is called with masks."""
     return _UNDER_MASKS[type(layer)](layer)

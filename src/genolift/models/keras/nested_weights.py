@@ -1,9 +1,9 @@
-"""Which layer each weight of a nested model belongs to, in files that hold all of them in one list.
+"""Finds the layer of each weight of a nested model, in files that hold all of its weights in one list.
 
-A .h5 of any Keras has one list of weights for each layer of the outer model. Where that layer is a model, the
-list holds the weights of all its layers, those that are trained first; which those are follows ``trainable``
-of each layer and of the models around it. Names are surer than this order, since an architecture's .json may
-have been written before layers were frozen.
+An .h5 of any Keras has one list of weights for each layer of the outer model. If that layer is a model, the
+list holds the weights of all its layers, trained ones first; which are trained depends on ``trainable`` of
+each layer and of the models around it. Names are more reliable than this order, since an architecture's .json
+may have been written before layers were frozen.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from genolift.models.keras.old_weights import number_saved
 Arrays = dict[str, NDArray[Any]]
 """Weights by name, in the order of the file."""
 Path = tuple[str, ...]
-"""A layer by its name and those of the models around it, the outermost first."""
+"""A layer, as the names of the models around it, outermost first, and its own."""
 _MOST_UNSAID = 6
 _ALIKE = {"depthwise_kernel": "kernel"}
 _WORDS = frozenset(
     ("kernel", "bias", "gamma", "beta", "moving_mean", "moving_variance", "recurrent_kernel", "embeddings")
 )
-"""Names of weights that mean the same in every Keras since 2; others changed from one to the next."""
+"""Names of weights that mean the same in every Keras since 2; others have changed."""
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,14 @@ class Writer:
     """The Keras that wrote the weights, whose version says how it ordered them."""
 
     release: tuple[int, ...]
-    """Keras 3 goes through the layers once; before it, each model within listed its trained weights first."""
+    """Keras 3 goes through all layers once; earlier, each nested model listed its trained weights first."""
     of_tensorflow: bool
-    """Whether freezing a model freezes its layers too, so that their settings tell of it."""
+    """Whether freezing a model also freezes its layers, so that their settings show it."""
 
 
 @dataclass(frozen=True)
 class _Layer:
-    """A layer of a model within, or of one inside that, by its place among them."""
+    """A layer of a nested model, or of a model inside that."""
 
     path: Path
     made: Any
@@ -57,13 +57,13 @@ Slots = list[Path]
 
 
 def names_fit(names: list[str], layer: Any) -> bool:
-    """Whether weights of these names can be those of a layer, in its order: not a bias where its kernel is.
+    """Whether weights of these names can be those of a layer, in its order: not a bias where the kernel is.
 
-    Names without a scope, those of Keras 1, tell nothing here.
+    Names without a scope, as in Keras 1, say nothing about this and always fit.
     """
     wanted = layer.weights
     scopes = {name.rpartition("/")[0] for name in names}
-    reordered = isinstance(layer, keras.layers.SpectralNormalization)  # it is told by shapes, in old_weights
+    reordered = isinstance(layer, keras.layers.SpectralNormalization)  # old_weights sorts these by shape
     if len(names) != len(wanted) or "" in scopes or reordered:
         return True
     if isinstance(layer, keras.layers.Bidirectional):
@@ -77,7 +77,7 @@ def names_fit(names: list[str], layer: Any) -> bool:
 
 
 def owners_by_name(found: Arrays, net: KerasNet) -> dict[Path, Arrays]:
-    """Return weights by the layer that their names have; those whose names tell no layer are left out."""
+    """Return weights by the layer that their names contain, leaving out those that name no known layer."""
     paths = [layer.path for layer in _layers_of(net)]
     owned: dict[Path, Arrays] = {}
     for name, value in found.items():
@@ -93,7 +93,7 @@ def owners(found: Arrays, net: KerasNet, writer: Writer) -> dict[Path, Arrays]:
     Raises
     ------
     ValueError
-        If neither names nor order tell which weight belongs to which layer.
+        If neither names nor order show which weight belongs to which layer.
     """
     by_name = owners_by_name(found, net)
     all_named = sum(map(len, by_name.values())) == len(found)
@@ -103,8 +103,8 @@ def owners(found: Arrays, net: KerasNet, writer: Writer) -> dict[Path, Arrays]:
     for slots in _possible_orders(net, writer):
         if len(slots) != len(found):
             if all_named:
-                return by_name  # so that the layer is told whose weights do not fit
-            raise ValueError(f"the file has {len(found)} weights of it, it takes {len(slots)}")
+                return by_name  # so that the error names the layer whose weights do not fit
+            raise ValueError(f"the file has {len(found)} weights for it, but it takes {len(slots)}")
         shared_out: dict[Path, Arrays] = {}
         for path, (name, value) in zip(slots, found.items(), strict=True):
             shared_out.setdefault(path, {})[name] = value
@@ -116,7 +116,7 @@ def owners(found: Arrays, net: KerasNet, writer: Writer) -> dict[Path, Arrays]:
         why = "more than one order fits" if fitting else "none fits"
         raise ValueError(
             f"neither the names of its {len(found)} weights, such as {next(iter(found))}, nor their order, "
-            f"which follows what was frozen, tell which layer each belongs to ({why})"
+            f"which depends on what was frozen, shows which layer each belongs to ({why})"
         )
     return next(iter(fitting.values()))
 
@@ -127,7 +127,7 @@ def _word(name: str) -> str:
 
 
 def _layers_and_models(net: KerasNet) -> Iterator[tuple[str, Any]]:
-    """Yield the layers of a model by name, in the place of one that applies a model that model."""
+    """Yield the layers of a model by name; a layer that applies a model is replaced by that model."""
     for name, made in net.layers.items():
         yield name, made.inside if isinstance(made, EachPosition) else made
 
@@ -141,7 +141,7 @@ def _layers_of(net: KerasNet, around: Path = ()) -> Iterator[_Layer]:
 
 
 def _is_frozen(config: Mapping[str, Any]) -> bool:
-    """Whether a layer is frozen, or that which it wraps."""
+    """Whether a layer, or the layer that it wraps, is frozen."""
     inner = config.get("layer")
     wrapped = inner.get("config") if isinstance(inner, Mapping) else None
     return config.get("trainable") is False or (
@@ -150,9 +150,10 @@ def _is_frozen(config: Mapping[str, Any]) -> bool:
 
 
 def _owner(name: str, paths: list[Path]) -> Path | None:
-    """Return which layer a weight's name has, "model/conv/kernel:0" or in Keras 1 "conv_W"; else None.
+    """Return the layer that a weight is named after, or None.
 
-    Of layers of one name it is that whose models' names are there too.
+    Names are "model/conv/kernel:0", or in Keras 1 "conv_W". Among layers of the same name it is the one for
+    which the names of the models around it appear too.
     """
     if "/" not in name:
         longest = max((path[-1] for path in paths if name.startswith(f"{path[-1]}_")), key=len, default=None)
@@ -171,19 +172,19 @@ def _all_fit(shared_out: Mapping[Path, Arrays], net: KerasNet, writer: Writer) -
 
 
 def _fit(arrays: Arrays, made: Any, writer: Writer) -> bool:
-    """Whether arrays can be the weights of a layer, by number, names and sizes."""
-    if not isinstance(made, keras.layers.Layer):  # a user's function, whose weights only its code knows
+    """Whether arrays can be the weights of a layer, judging by number, names and sizes."""
+    if not isinstance(made, keras.layers.Layer):  # a user's function, whose weights only it knows
         return True
     if len(arrays) != number_saved(made, writer.release) or not names_fit(list(arrays), made):
         return False
     return len(arrays) != len(made.weights) or all(
-        value.size == math.prod(variable.shape) or "bias" in variable.name  # CuDNN's layers have two
+        value.size == math.prod(variable.shape) or "bias" in variable.name  # CuDNN's layers have two biases
         for value, variable in zip(arrays.values(), made.weights, strict=True)
     )
 
 
 def _possible_orders(net: KerasNet, writer: Writer) -> Iterator[Slots]:
-    """Yield each order that the settings leave open, as the layer of each weight in the file."""
+    """Yield each order that the settings allow, as the layer of each weight in the file."""
     if writer.release[0] >= 3:
         yield _order_of_keras3(net, writer)
         return
@@ -195,7 +196,7 @@ def _possible_orders(net: KerasNet, writer: Writer) -> Iterator[Slots]:
         if made.graph.trainable is None and (not writer.of_tensorflow or _partly_frozen(made))
     ]
     if len(unsaid) > _MOST_UNSAID:
-        raise ValueError(f"it has {len(unsaid)} models within that may have been frozen or not")
+        raise ValueError(f"it has {len(unsaid)} nested models that may or may not have been frozen")
     for chosen in product((False, True), repeat=len(unsaid)):
         trained, others = _order_before_3(net, (), frozen | dict(zip(unsaid, chosen, strict=True)), writer)
         yield trained + others
@@ -215,7 +216,7 @@ def _partly_frozen(net: KerasNet) -> bool:
 def _order_before_3(
     net: KerasNet, around: Path, frozen: Mapping[Path, bool], writer: Writer
 ) -> tuple[Slots, Slots]:
-    """Return the layers of the weights that are trained, and of the others, as Keras 2 lists them."""
+    """Return the layer of each trained weight, and of each other weight, in the order of Keras 2."""
     trained: Slots = []
     others: Slots = []
     for name, made in _layers_and_models(net):
@@ -235,7 +236,7 @@ def _order_before_3(
 
 
 def _order_of_keras3(net: KerasNet, writer: Writer) -> Slots:
-    """Return the layers of the weights that are trained, then of the others; all in turn if it is frozen."""
+    """Return the layer of each trained weight, then of the others; or of all in turn if it is frozen."""
     each = [(layer, *_numbers(layer.made, writer)) for layer in _layers_of(net)]
     if net.graph.trainable is False:
         return [layer.path for layer, number, untrained in each for _ in range(number + untrained)]
@@ -248,7 +249,7 @@ def _order_of_keras3(net: KerasNet, writer: Writer) -> Slots:
 
 
 def _numbers(made: Any, writer: Writer) -> tuple[int, int]:
-    """Return how many weights of a layer a file has: those that training changes, and the others."""
+    """Return how many trainable and how many other weights of a layer a file has."""
     if not isinstance(made, keras.layers.Layer):
         return 0, 0
     untrained = len(made.non_trainable_weights)

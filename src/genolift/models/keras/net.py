@@ -20,20 +20,20 @@ from genolift.models.layout import Described
 
 
 class KerasNet(Described):
-    """A Keras model: each layer is a submodule of its own name, so that a plan and errors can name it.
+    """A Keras model: each layer is a submodule of the same name, so that a plan and errors can name it.
 
     Parameters
     ----------
     graph
-        What calls what.
+        The calls between layers.
     layers
         The layers by name.
     order
         The names of the inputs, in the order of forward's arguments.
     release
-        Of the Keras that wrote the model, such as (2, 15, 0): masks go other ways in Keras 3.
+        Release of the Keras that wrote the model, such as (2, 15, 0): Keras 3 handles masks differently.
     where
-        What messages name as its place.
+        The place to name in error messages.
     """
 
     def __init__(
@@ -52,12 +52,12 @@ class KerasNet(Described):
         self.graph, self.order = graph, list(order)
         self.release, self.where = release, where
         self.input_length: int | None = None
-        """Of the first input, which is DNA, in bases; None for any."""
+        """Length of the first input, the DNA, in bases; None for any."""
         self.assumed = None
         self.calls_in_training = True
         """Whether a user's function is told that its layer is called with training=True."""
         self.masked: set[str] = set()
-        """The layers that were called with masks and that Keras's own on torch do not stand for."""
+        """The layers called with masks for which Keras's own layers on torch must be replaced."""
         self.attribute: dict[str, str] = {}
         for name, layer in layers.items():
             attribute = name.replace(".", "_")
@@ -78,7 +78,7 @@ class KerasNet(Described):
 
     @property
     def uses_masks(self) -> bool:
-        """Whether a mask of an input changes what the model gives."""
+        """Whether a mask of an input changes the output."""
         return any(each.uses for each in self.treatments.values()) or any(
             net.uses_masks for net in self.children() if isinstance(net, KerasNet)
         )
@@ -91,13 +91,14 @@ class KerasNet(Described):
         )
 
     def forward(self, *inputs: Tensor, masked: list[Masked] | None = None) -> Any:
-        """Return the model's output; of several a mapping by the names of the layers that give them.
+        """Return the model's output, or several outputs as a dict by the names of their layers.
 
-        ``masked`` are the inputs with their masks, where a model calls this one; it is left with the outputs.
+        ``masked`` are the inputs with their masks, if another model calls this one; they are overwritten with
+        the outputs.
         """
         values = [Masked(each) for each in inputs] if masked is None else masked
         device = inputs[0].device
-        # Keras moves what it is given to its own device, which on a machine with a GPU is that
+        # Keras moves its inputs to its own device, by default the GPU if there is one
         with keras.device(device.type if device.index is None else f"{device.type}:{device.index}"):
             outputs = self.graph.run(dict(zip(self.order, values, strict=True)), self._call)
         if masked is not None:
@@ -119,31 +120,31 @@ class KerasNet(Described):
         given = treatment.arranged(given)
         further = treatment.further(given)
         if further and treatment.ours and isinstance(layer, keras.layers.Layer):
-            # it is only run to make its weights
+            # this first run only creates its weights
             self.masked.add(call.layer)
             further = {}
-        # Keras's own layers are run in evaluation: calls in training that change them were refused
+        # Keras's own layers run in evaluation: calls with training=True that change them were refused
         takes = getattr(layer, "takes", ()) if self.calls_in_training else ()
         left_out = {"training", *treatment.spoken_for} - ({"training"} & set(takes))
         said = {key: value for key, value in given.kwargs.items() if key not in left_out}
         made = layer(*without_masks(given.args), **without_masks(said), **further)
         outputs = list(made) if isinstance(made, (list, tuple)) else [made]
         for output in outputs:
-            # Keras's own layers leave masks on tensors; here they go beside them alone
+            # Keras's own layers attach masks to tensors; we only pass them separately
             if getattr(output, "_keras_mask", None) is not None:
                 output._keras_mask = None
         return treatment.made(given, outputs)
 
 
 def _called_within(net: KerasNet, given: Given) -> list[Masked]:
-    """Call a model that is a layer, which takes its inputs one by one, with their masks."""
+    """Call a nested model with its inputs as separate arguments, and with their masks."""
     given = _in_order(given, net.graph)
     masked = given.first
     for value, mask in zip(masked, given.handed, strict=True):
         value.mask = mask
     made = net(*[value.tensor for value in masked], masked=masked)
     outputs = list(made.values()) if isinstance(made, dict) else [made]
-    # the same tensors, unless the engine looks at this layer's output and hands on a copy
+    # the same tensors, unless the engine records this layer's output and returns a copy
     return [
         value if value.tensor is output else Masked(output, value.mask)
         for output, value in zip(outputs, masked, strict=True)
@@ -151,7 +152,7 @@ def _called_within(net: KerasNet, given: Given) -> list[Masked]:
 
 
 def _in_order(given: Given, graph: KerasGraph) -> Given:
-    """Return a call that gives inputs, and perhaps masks, by key as one that lists them in order."""
+    """Return a call with inputs, and perhaps masks, given by key as a call that lists them in order."""
     first, mask = given.args[0] if given.args else None, given.kwargs.get("mask")
     args, kwargs = given.args, dict(given.kwargs)
     if isinstance(first, Mapping):
@@ -162,7 +163,7 @@ def _in_order(given: Given, graph: KerasGraph) -> Given:
 
 
 def _as_value(constant: Constant, beside: Any) -> Masked:
-    """Return a constant array as Keras gives it to a layer, of the type and rows of the tensor beside it."""
+    """Return a constant array as Keras passes it to a layer: with the dtype and rows of another argument."""
     tensor = next(values_in(beside)).tensor
     array = torch.tensor(constant.value, dtype=tensor.dtype, device=tensor.device)
     one_for_all = array.dim() == tensor.dim() and array.shape[0] == 1
@@ -170,7 +171,7 @@ def _as_value(constant: Constant, beside: Any) -> Masked:
 
 
 def output_names(graph: KerasGraph) -> list[str]:
-    """Return the names of a model's outputs: the layers', with a number where one gives several."""
+    """Return the names of a model's outputs: those of their layers, numbered if a layer has several."""
     names: list[str] = []
     for output in graph.outputs:
         name, number = output.layer, 1

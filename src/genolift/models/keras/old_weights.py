@@ -1,8 +1,8 @@
-"""Weights as Keras before 3 laid them out, in the layout of Keras 3.
+"""Converts weights from the layouts of Keras before 3 to that of Keras 3.
 
-Keras 1 on Theano's order of axes kept a convolution's filters first; Theano itself convolves with the kernel
-turned round; Keras 1's recurrent layers kept each gate apart; CuDNN's keep both of their biases; batch
-normalization kept a standard deviation before Keras 1.0.6.
+With Theano's axis order, Keras 1 stored a convolution's filters first; Theano itself flips the kernel;
+recurrent layers of Keras 1 stored each gate separately; CuDNN's have two biases; batch normalization stored a
+standard deviation before Keras 1.0.6.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Array = NDArray[Any]
 _CONVOLUTIONS = ("Conv1D", "Conv2D", "Conv3D", "Conv2DTranspose")
 _FIRST_WITH_VARIANCE = (1, 0, 6)
 _GATES = {"LSTM": (0, 2, 1, 3), "GRU": (0, 1, 2), "SimpleRNN": (0,)}
-"""Where Keras 1 has the gates in the order of Keras 3: its LSTM's were input, cell, forget, output."""
+"""Where Keras 1 has each gate of Keras 3: its LSTM's gates were input, cell, forget, output."""
 
 
 def modern_weights(
@@ -26,12 +26,12 @@ def modern_weights(
     release: tuple[int, ...],
     backend: str | None,
 ) -> list[Array]:
-    """Return a layer's weights as it takes them.
+    """Return a layer's weights in the form that Keras 3 takes.
 
     Parameters
     ----------
     release, backend
-        Of the Keras that wrote them.
+        Release and backend of the Keras that wrote them.
     """
     if isinstance(layer, keras.layers.Bidirectional):
         half = len(weights) // 2
@@ -58,7 +58,7 @@ def modern_weights(
 
 
 def _by_shape(weights: list[Array], layer: Any) -> list[Array]:
-    """Return weights in a layer's order: Keras 2 has the vector of a spectral norm behind the others."""
+    """Return weights in a layer's order: Keras 2 puts the vector of a spectral norm last."""
     left, made = list(weights), []
     for variable in layer.weights:
         place = next((at for at, each in enumerate(left) if each.shape == tuple(variable.shape)), 0)
@@ -67,7 +67,7 @@ def _by_shape(weights: list[Array], layer: Any) -> list[Array]:
 
 
 def number_saved(layer: keras.layers.Layer, release: tuple[int, ...]) -> int:
-    """Return how many arrays the Keras of a release saved of a layer: Keras 1 kept each gate apart."""
+    """Return how many arrays a release of Keras saved for a layer: Keras 1 stored each gate separately."""
     if isinstance(layer, keras.layers.Bidirectional):
         return number_saved(layer.forward_layer, release) + number_saved(layer.backward_layer, release)
     if isinstance(layer, keras.layers.TimeDistributed):
@@ -77,10 +77,10 @@ def number_saved(layer: keras.layers.Layer, release: tuple[int, ...]) -> int:
 
 
 def pads_alike(layer: Any) -> bool:
-    """Whether a layer of Keras on Theano pads where it does on torch.
+    """Whether a Keras layer pads on Theano as it does on torch.
 
-    Theano pads "same" by half the size on either side, and so shifts what has an even size or strides; in
-    pooling, a size beyond 3 too.
+    Theano pads "same" by half the size on either side, which differs for even sizes, for strides, and in
+    pooling for sizes over 3.
     """
     if getattr(layer, "padding", None) != "same":
         return True
@@ -108,7 +108,7 @@ def _kernel_first(
 
 
 def _gates_joined(weights: list[Array], kind: str) -> list[Array]:
-    """Join the gates' weights, three arrays for each gate: input, recurrent, bias."""
+    """Join the gates' weights, which are three arrays per gate: input, recurrent, bias."""
     order = _GATES[kind]
     if len(weights) != 3 * len(order):
         return weights

@@ -1,7 +1,7 @@
-"""Operations on tensors in the place of layers: those of keras.ops, and TensorFlow's functions in Keras 2.
+"""Operations on tensors that Keras saves as layers: those of keras.ops, and TensorFlow functions in Keras 2.
 
-Keras 2 writes the name of a function of TensorFlow and its arguments. The name is looked up in a table of
-ours. No argument that the table's function lacks is left out: such a layer is the user's to supply.
+Keras 2 writes the name of a TensorFlow function and its arguments. The name is looked up in our own table. An
+argument that the table's function lacks is never ignored: the user must supply such a layer.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ _WITHOUT_EFFECT: Mapping[str, tuple[Any, ...]] = {
     "ord": ("euclidean",),
     "out_type": ("int32",),
 }
-"""Arguments that say what is so anyway, with their values of that meaning."""
+"""Arguments with the values for which they have no effect."""
 _WITHOUT_INPUTS: Mapping[Any, str] = {
     "einsum": "tf.matmul or tf.tensordot",
     "__operators__.eq": "tf.equal",
     "__operators__.ne": "tf.not_equal",
 }
-"""The functions of which Keras 2 writes some inputs alone, with others that it writes whole."""
+"""Functions for which Keras 2 saves only some inputs, with alternatives that it saves completely."""
 _NEVER_OF_EFFECT = ("name", "num")
 
 
 class Operation(nn.Module):
-    """An operation of keras.ops, which is no module, in the place of a layer."""
+    """Wraps an operation of keras.ops, which is not a module, as a layer."""
 
     def __init__(self, operation: Callable[..., Any]) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class Operation(nn.Module):
 
 
 class Cast(Operation):
-    """A value as another type; float32 stands for the type of real numbers in which the model is run."""
+    """Casts a value to another dtype; float32 stands for the floating-point dtype that the model runs in."""
 
     real: Tensor
 
@@ -71,15 +71,15 @@ class Cast(Operation):
         self.register_buffer("real", torch.zeros(()), persistent=False)
 
     def forward(self, x: Any) -> Any:
-        """Return the value as the type."""
+        """Return the value in the new dtype."""
         return _cast(x, self.dtype, self.real)
 
 
 class TensorFlowFunction(Operation):
-    """A function of TensorFlow's by its name, in torch; constants become tensors where it needs them."""
+    """A TensorFlow function, by its name, in torch; constants become tensors if it needs them."""
 
     real: Tensor
-    """Of the type of real numbers, and on the device, in which the model is run."""
+    """Follows the floating-point dtype and the device that the model runs in."""
 
     def __init__(self, name: str) -> None:
         function = FUNCTIONS[name]
@@ -88,7 +88,7 @@ class TensorFlowFunction(Operation):
         self.register_buffer("real", torch.zeros(()), persistent=False)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Return the function's value, of arguments that `_is_known` says are known."""
+        """Return the function's value, for arguments accepted by `_is_known`."""
         given = _effective(kwargs)
         if self.name == CAST:
             return _cast(args[0], given["dtype"], self.real)
@@ -100,7 +100,7 @@ class TensorFlowFunction(Operation):
         return self.operation(*bound.args, **bound.kwargs)
 
     def _dtype(self, given: Mapping[str, Any]) -> torch.dtype:
-        """Return the type of a call's constants: that of its tensors; of constants alone their own."""
+        """Return the dtype for a call's constants: that of its tensors, or their own if there are none."""
         listed = [value for name, value in given.items() if name != "condition" and name not in _SETTINGS]
         flat = [each for value in listed for each in (value if isinstance(value, list) else [value])]
         tensors = [each for each in flat if isinstance(each, Tensor)]
@@ -128,19 +128,19 @@ def _cast(x: Any, dtype: str, real: Tensor) -> Any:
 
 
 def tensorflow_function(layer: LayerConfig, calls: Sequence[Call], where: str) -> TensorFlowFunction | None:
-    """Return TensorFlow's function that a layer stands for; None where it or an argument is not known.
+    """Return the TensorFlow function that a layer represents; None if it or an argument is not known.
 
     Raises
     ------
     InputError
-        If the file lacks what it is applied to.
+        If the file lacks some of its inputs.
     """
     name = layer.config.get("function")
     if name in _WITHOUT_INPUTS:
         raise InputError(
-            f"applies tf.{name}, of whose inputs Keras 2 leaves out some in the file",
+            f"applies tf.{name}, but Keras 2 does not save all of its inputs",
             where=where,
-            remedy=f"write the model with {_WITHOUT_INPUTS[name]} in its place, and save it again",
+            remedy=f"use {_WITHOUT_INPUTS[name]} instead in the model, and save it again",
         )
     slices = layer.class_name == "SlicingOpLambda"
     if not (isinstance(name, str) and name in FUNCTIONS and slices == (name == GET_ITEM)):
@@ -149,14 +149,14 @@ def tensorflow_function(layer: LayerConfig, calls: Sequence[Call], where: str) -
 
 
 def with_calls(layer: LayerConfig, calls: Sequence[Call]) -> LayerConfig:
-    """Return a layer's description with the arguments of its calls, to be shown."""
+    """Return a layer's description with the arguments of its calls added, for display."""
     given = [call.arguments(lambda value: value.layer)[1] for call in calls]
     said = [{key: value for key, value in each.items() if key != "name"} for each in given]
     return replace(layer, config={**layer.config, "call": said[0] if len(said) == 1 else said})
 
 
 def _effective(kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a call's arguments without those that do not change what the function gives."""
+    """Return a call's arguments without those that have no effect."""
     return {
         name: value
         for name, value in kwargs.items()
@@ -180,7 +180,7 @@ def _is_known(name: str, call: Call) -> bool:
 
 
 def _is_tensor(value: Any) -> bool:
-    """Whether an argument is a tensor, a constant or a list of them."""
+    """Whether an argument is a tensor, a constant, or a list of these."""
     if isinstance(value, Constant):
         return _is_tensor(value.value)
     if isinstance(value, list):
@@ -209,7 +209,7 @@ def _are_axes(value: Any) -> bool:
 
 
 def _is_shape(value: Any) -> bool:
-    """Whether sizes are numbers, of which tensors may be sizes too, or all are those of a tensor."""
+    """Whether an argument is a list of sizes, each a number or a tensor, or one tensor with all of them."""
     return isinstance(value, Value) or (
         isinstance(value, list) and all(_is_whole(each) or isinstance(each, Value) for each in value)
     )
@@ -233,7 +233,7 @@ def _are_two_axes(value: Any) -> bool:
 
 
 def _are_places(value: Any) -> bool:
-    """Whether indices count from the front: TensorFlow has no others."""
+    """Whether indices are not negative: TensorFlow accepts no others."""
     return _are_axes(value) and all(each >= 0 for each in (value if isinstance(value, list) else [value]))
 
 
@@ -262,4 +262,4 @@ _SETTINGS: Mapping[str, Callable[[Any], bool]] = {
     "transpose_a": _is_flag,
     "transpose_b": _is_flag,
 }
-"""The arguments that are no tensors, by their names in TensorFlow, and what they may be."""
+"""The arguments that are not tensors, by their names in TensorFlow, with a check of their values."""

@@ -1,8 +1,8 @@
-"""Keras's commonest layers as torch modules, once they have their weights.
+"""Replaces Keras's most common layers, once they have their weights, by torch modules.
 
 Keras on torch checks and converts types around every operation, and multiplies matrices in float32 whatever
-they are in: a model of 28 residual blocks is exported with 2,501 operations of Keras's layers in 4.5 s, with
-663 of these in 1.3 s.
+their dtype. A model of 28 residual blocks exports in 4.5 s with 2,501 operations from Keras's layers, and in
+1.3 s with 663 from these.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _OF_TRAINING_ALONE = (
 
 
 class Dense(nn.Module):
-    """A Dense layer of Keras."""
+    """A Keras Dense layer."""
 
     def __init__(self, layer: Any) -> None:
         super().__init__()
@@ -53,12 +53,12 @@ class Dense(nn.Module):
         self.activation = activation_of(layer)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return the activation of the product with the weights, along the last axis."""
+        """Return the linear map along the last axis, after the activation."""
         return self.activation(functional.linear(inputs, self.weight, self.bias))
 
 
 class Activation(nn.Module):
-    """An Activation layer of Keras, whose function may be one that Keras cannot copy."""
+    """A Keras Activation layer, whose function may be one that Keras cannot copy."""
 
     def __init__(self, layer: Any) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class Activation(nn.Module):
 
 
 class EinsumDense(nn.Module):
-    """An EinsumDense layer of Keras."""
+    """A Keras EinsumDense layer."""
 
     def __init__(self, layer: Any) -> None:
         super().__init__()
@@ -81,15 +81,15 @@ class EinsumDense(nn.Module):
         self.activation = activation_of(layer)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return the activation of the sums that the equation says."""
+        """Return the einsum with the weights, after the activation."""
         y = torch.einsum(self.equation, inputs, self.weight)
         return self.activation(y if self.bias is None else y + self.bias)
 
 
 def as_torch(layer: Any, *, masked: bool) -> nn.Module:
-    """Return a torch module in the place of a filled layer of Keras, or the layer where there is none.
+    """Return a torch module equivalent to a Keras layer with its weights, or the layer if there is none.
 
-    ``masked`` says whether it is ever called with masks that Keras's own layer on torch does not stand for.
+    ``masked`` says whether it is ever called with masks that Keras's own layer handles differently on torch.
     """
     if type(layer) is keras.layers.Masking:
         return MaskedOut(layer)
@@ -118,6 +118,6 @@ def as_torch(layer: Any, *, masked: bool) -> nn.Module:
     if type(layer) is keras.layers.EinsumDense and "..." not in layer.equation:
         return EinsumDense(layer)
     if type(layer) is keras.layers.SpectralNormalization:
-        return as_torch(layer.layer, masked=False)  # the kernel that is saved is the normalized one
+        return as_torch(layer.layer, masked=False)  # the saved kernel is already normalized
     made = recurrent_as_torch(layer, masked=masked)
     return under_masks(layer) if masked and made is layer else made

@@ -1,8 +1,8 @@
 """Keras's recurrent layers as torch modules, torch's own where they compute the same.
 
-Keras on torch fixes the number of rows, and goes through a sequence in Python, a step at a time, which a
-captured model would hold as thousands of operations; torch's own layers stay one, and so do the engine's
-where torch has no such layer.
+Keras on torch fixes the number of rows and loops over the steps in Python, which would put thousands of
+operations into a captured model. Torch's own layers are one operation, and so are the engine's recurrences,
+used where torch has no equivalent.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _CELLS: Mapping[type, str] = {
 _RECURRENT = tuple(_CELLS)
 
 States = Tensor | Sequence[Tensor] | None
-"""What a layer starts from: one tensor (row, unit), or for an LSTM two, its output and its memory."""
+"""Initial states of a layer: one tensor (row, unit), or for an LSTM two, its hidden and its cell state."""
 
 
 class Recurrent(nn.Module):
-    """An LSTM or GRU of Keras, in one direction, with the weights that it has now."""
+    """A Keras LSTM or GRU in one direction, with a copy of its weights."""
 
     def __init__(self, layer: Any) -> None:
         super().__init__()
@@ -44,9 +44,9 @@ class Recurrent(nn.Module):
                 own.copy_(value)
 
     def forward(self, inputs: Tensor, initial_state: States = None) -> Any:
-        """Return (row, position, unit), or (row, unit) where only the last is asked for.
+        """Return (row, position, unit), or (row, unit) if only the last step is returned.
 
-        Behind it stand the last states, (row, unit) each, where they are asked for.
+        If asked for, the final states follow, (row, unit) each.
         """
         x = inputs.flip(1) if self.backwards else inputs
         if initial_state is None:
@@ -59,9 +59,9 @@ class Recurrent(nn.Module):
 
 
 class Stepped(nn.Module):
-    """A recurrent layer of Keras that torch has not, such as a GRU that resets before its product.
+    """A Keras recurrent layer that torch lacks, such as a GRU that resets before its matrix product.
 
-    It can pass over steps that are masked.
+    It can skip masked steps.
     """
 
     def __init__(self, layer: Any) -> None:
@@ -77,11 +77,10 @@ class Stepped(nn.Module):
         self.own = nn.ParameterList(_as_torch_has_them(layer))
 
     def forward(self, inputs: Tensor, initial_state: States = None, mask: Tensor | None = None) -> Any:
-        """Return (row, position, unit), or (row, unit) where only the last is asked for.
+        """Return (row, position, unit), or (row, unit) if only the last step is returned.
 
-        Behind it stand the last states, (row, unit) each, where they are asked for. A step that ``mask``
-        (row, position) leaves out changes no state, and its output is that of the step before, zeros at
-        first.
+        If asked for, the final states follow, (row, unit) each. A step where ``mask`` (row, position) is
+        false leaves the states unchanged and repeats the output of the step before, initially zeros.
         """
         x = inputs.flip(1) if self.backwards else inputs
         steps = mask.flip(1) if mask is not None and self.backwards else mask
@@ -89,7 +88,7 @@ class Stepped(nn.Module):
         outputs, h, c = stepped(x, start, list(self.own), steps, self.cell, self.activation, self.gate)
         y = outputs if self.sequences else outputs[:, -1]
         if mask is not None and steps is not None and self.zeroed:
-            # Keras forgets to turn the mask of a layer that is unrolled backwards
+            # Keras forgets to reverse the mask of an unrolled backward layer
             shown = mask if self.sequences and self.unrolled else steps
             y = torch.where(shown[..., None] if self.sequences else shown[:, -1:], y, 0.0)
         ends = [h, c] if self.cell == "lstm" else [h]
@@ -97,7 +96,7 @@ class Stepped(nn.Module):
 
 
 class BothWays(nn.Module):
-    """A Bidirectional layer of Keras around an LSTM, GRU or SimpleRNN."""
+    """A Keras Bidirectional layer around an LSTM, GRU, SimpleRNN or ConvLSTM."""
 
     def __init__(self, layer: Any, *, masked: bool) -> None:
         super().__init__()
@@ -107,9 +106,9 @@ class BothWays(nn.Module):
         self.states = layer.return_state
 
     def forward(self, inputs: Tensor, initial_state: States = None, **mask: Tensor) -> Any:
-        """Return what both directions give, in the order of the sequence, merged.
+        """Return the merged outputs of both directions, in the order of the sequence.
 
-        Behind it stand the last states of both where they are asked for; each starts from its half of
+        If asked for, the final states of both follow. Each direction starts from its half of
         ``initial_state``.
         """
         one, other = (
@@ -136,7 +135,7 @@ class BothWays(nn.Module):
 
 
 def as_torch(layer: Any, *, masked: bool) -> nn.Module:
-    """Return a torch module in the place of a built recurrent layer; another layer as it is.
+    """Return a torch module equivalent to a built recurrent layer; other layers unchanged.
 
     ``masked`` says whether it is ever called with a mask.
     """
@@ -154,7 +153,7 @@ def as_torch(layer: Any, *, masked: bool) -> nn.Module:
 
 
 def _is_torchs(layer: Any) -> bool:
-    """Whether torch has the same: gates of sigmoid and tanh, and a GRU that resets after its product."""
+    """Whether torch has this layer: sigmoid gates, tanh, and in a GRU the reset after the matrix product."""
     return (
         not isinstance(layer, keras.layers.SimpleRNN)
         and layer.activation is keras.activations.tanh
@@ -164,7 +163,7 @@ def _is_torchs(layer: Any) -> bool:
 
 
 def _halves(states: States) -> list[dict[str, Any]]:
-    """Return what each direction starts from, as keyword arguments; none where nothing is given."""
+    """Return each direction's initial states as keyword arguments, empty if none are given."""
     if states is None:
         return [{}, {}]
     half = len(states) // 2
@@ -176,7 +175,7 @@ def _listed(states: Any) -> list[Tensor]:
 
 
 def _as_torch_has_them(layer: Any) -> list[Tensor]:
-    """Return the weights of the inputs and of the last output, (gate and unit, ...), and their biases."""
+    """Return the input weights, the recurrent weights, (gate and unit, ...), and their biases."""
     kernel, recurrent, *bias = [variable.value.detach() for variable in layer.weights]
     zero = kernel.new_zeros(kernel.shape[1])
     inside, back = (bias[0] if bias[0].dim() == 2 else (bias[0], zero)) if bias else (zero, zero)
@@ -188,7 +187,7 @@ def _as_torch_has_them(layer: Any) -> list[Tensor]:
 
 
 def _known(activation: Any) -> Callable[[Tensor], Tensor]:
-    """Return an activation of Keras as the engine knows it; another as it is."""
+    """Return the engine's version of a Keras activation, or the activation itself if it has none."""
     for name, function in ACTIVATIONS.items():
         if activation is getattr(keras.activations, name, None):
             return function.value

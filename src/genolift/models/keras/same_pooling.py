@@ -1,6 +1,6 @@
-"""Average pooling of Keras with padding "same", whose windows are divided by the positions that are real.
+"""Keras's average pooling with padding "same", where each window is divided by its number of real positions.
 
-So TensorFlow does; Keras on torch counts repeated positions where the padding differs on both sides.
+This is what TensorFlow does; on torch, Keras also counts repeated positions if the padding is asymmetric.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ AVERAGES = {
 
 
 class SameAveragePooling(nn.Module):
-    """An average pooling in one, two or three dimensions with padding "same"."""
+    """Average pooling in one, two or three dimensions with padding "same"."""
 
     def __init__(self, layer: Any) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class SameAveragePooling(nn.Module):
         )
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return the mean of each window, the channels where the inputs' are."""
+        """Return the mean of each window, with the channel axis where the inputs have it."""
         last, strides = self.geometry.channels_last, self.geometry.strides
         x = inputs.movedim(-1, 1) if last else inputs
         sizes = zip(x.shape[2:], self.size, strict=True)

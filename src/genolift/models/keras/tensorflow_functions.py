@@ -1,7 +1,7 @@
-"""TensorFlow's functions on tensors, in torch, by the names that Keras 2 writes: all that are read.
+"""The TensorFlow functions that can be read from a file of Keras 2, in torch, by the names that it writes.
 
-Arguments are named as TensorFlow names them; a function's first argument comes first, the others by name.
-Constants are numbers, or tensors where a function cannot take a number.
+Arguments have TensorFlow's names; the first is positional, the others are keywords. Constants are numbers, or
+tensors where a function cannot take a number.
 
 Source: tf.math, tf.nn, tf.linalg and the array operations of TensorFlow 2.15.
 """
@@ -22,7 +22,7 @@ Axes = int | list[int] | None
 
 @dataclass(frozen=True)
 class Sizes:
-    """What tf.shape gives, or a part of it: one value, where a list would be several outputs."""
+    """The result of tf.shape, or a part of it: a single value, since a list would mean several outputs."""
 
     listed: tuple[int, ...]
 
@@ -33,13 +33,13 @@ class Function:
 
     compute: Callable[..., Any]
     takes_numbers: bool = True
-    """Whether constants may stay Python's numbers."""
+    """Whether constants may stay Python numbers."""
     takes_list: bool = False
     """Whether its first argument is a list of tensors."""
 
 
 def part_of(x: Any, slice_spec: Any = None) -> Any:
-    """Return ``x[slice_spec]``; steps may be negative, unlike torch's: so the other strand is taken."""
+    """Return ``x[slice_spec]``; unlike torch's, steps may be negative, as for the reverse strand."""
     keys = list(slice_spec) if isinstance(slice_spec, (list, tuple)) else [slice_spec]
     keys = [
         slice(each["start"], each["stop"], each["step"]) if isinstance(each, dict) else each for each in keys
@@ -57,7 +57,7 @@ def part_of(x: Any, slice_spec: Any = None) -> Any:
             start, stop, step = each.indices(x.shape[axis])
             last = x.shape[axis] - 1
             keys[number] = slice(last - start, last - stop, -step)
-        axis += each is not None  # which makes an axis
+        axis += each is not None  # None adds an axis
     return x[tuple(keys)]
 
 
@@ -66,7 +66,7 @@ def _axes(x: Tensor, axis: Axes) -> list[int]:
 
 
 def _reduced(of: Callable[[Tensor, list[int], bool], Tensor]) -> Function:
-    """Return a function over axes; ``of`` takes a tensor, its axes and whether they are kept."""
+    """Return a reduction; ``of`` takes a tensor, the axes to reduce and whether to keep them."""
 
     def compute(input_tensor: Tensor, axis: Axes = None, keepdims: bool | None = None) -> Tensor:
         return of(input_tensor, _axes(input_tensor, axis), bool(keepdims))
@@ -202,18 +202,18 @@ def _cumsum(x: Tensor, axis: int = 0, reverse: bool = False) -> Tensor:
 
 
 def _of_values(compute: Callable[[Any], Any]) -> Function:
-    """Return a function of one tensor, with no settings."""
+    """Return a function of one tensor without settings."""
     return Function(lambda x: compute(x))
 
 
 def _of_two(compute: Callable[[Any, Any], Any], *, takes_numbers: bool = True) -> Function:
-    """Return a function of two tensors, with no settings."""
+    """Return a function of two tensors without settings."""
     return Function(lambda x, y: compute(x, y), takes_numbers)
 
 
 GET_ITEM = "__operators__.getitem"
 CAST = "cast"
-"""What `operators.TensorFlowFunction` computes itself, since it depends on the model's own precision."""
+"""`operators.TensorFlowFunction` computes this itself, since it depends on the model's precision."""
 FUNCTIONS: Mapping[str, Function] = {
     GET_ITEM: Function(part_of),
     CAST: Function(lambda x, dtype: x),

@@ -1,6 +1,6 @@
-"""How each layer of Keras makes a mask, hands it on, uses it or ends it.
+"""How each Keras layer makes, passes on, uses or drops a mask.
 
-Keras's two generations differ in what a merge makes of several masks, and in which layers end one.
+Keras 2 and 3 differ in how a merge combines several masks, and in which layers drop one.
 
 Source: `compute_mask`, `supports_masking` and `call` of each layer in Keras 2.15 and 3.15.
 """
@@ -32,13 +32,13 @@ from genolift.models.keras.masks import (
 from genolift.models.keras.operators import Operation
 
 _READ_FROM: Release = (3, 9)
-"""The first Keras 3 whose merges and attention do with masks what those of 3.15 do."""
+"""The first Keras 3 whose merges and attention treat masks as those of 3.15 do."""
 _ZEROES: Release = (3, 15)
-"""From which Keras 3 on the weights of a softmax are 0 where all is masked; earlier they were equal."""
+"""The first Keras 3 whose softmax gives weights of 0 where everything is masked; before, they were equal."""
 
 
 class _Passes(Treatment):
-    """Hands its input's mask on to its output."""
+    """Passes its input's mask on to its output."""
 
     def made(self, given: Given, outputs: Sequence[Tensor]) -> list[Masked]:
         made = same_or_new(given, outputs)
@@ -48,7 +48,7 @@ class _Passes(Treatment):
 
 
 class _Makes(Treatment):
-    """Masking, whose mask is false where all channels have one value; and Embedding, where the index is 0."""
+    """Masking (false where all channels have the mask value) and Embedding (false where the index is 0)."""
 
     uses = makes = True
 
@@ -61,7 +61,7 @@ class _Makes(Treatment):
 
 
 class _Merges(Treatment):
-    """A sum, mean, product or maximum of several; Keras 3 leaves what is masked out of the last two."""
+    """A sum, mean, product or maximum of inputs; Keras 3 leaves masked values out of the last two."""
 
     ours = True
 
@@ -82,7 +82,7 @@ class _Merges(Treatment):
 
 
 class _Concatenates(Treatment):
-    """Joins masks as it joins values; along the last axis, Keras 2 asks all of them, Keras 3 any."""
+    """Joins masks like values; a position then counts if all (Keras 2) or any (Keras 3) channels count."""
 
     def __init__(self, layer: Any) -> None:
         self.axis = layer.axis
@@ -104,7 +104,7 @@ class _Concatenates(Treatment):
 
 
 class _Recurs(Treatment):
-    """An LSTM, GRU or SimpleRNN, in one direction or both: a masked step leaves its state as it was."""
+    """An LSTM, GRU or SimpleRNN, in one direction or both: a masked step leaves its state unchanged."""
 
     uses = True
     ours = True
@@ -116,7 +116,7 @@ class _Recurs(Treatment):
     def arranged(self, given: Given) -> Given:
         if not given.args or not isinstance(given.args[0], (list, tuple)):
             return given
-        # Keras 2 lists the initial states behind the sequence
+        # Keras 2 lists the initial states after the sequence
         sequence, *states = given.args[0]
         further = {"initial_state": states} if states else {}
         return replace(given, args=(sequence,), kwargs={**given.kwargs, **further})
@@ -125,7 +125,7 @@ class _Recurs(Treatment):
         mask = given.used[0]
         if mask is not None and mask.dim() != 2:
             raise given.refusal(
-                f"has a mask of {mask.dim()} axes, for sequences of steps", "mask the steps of one sequence"
+                f"has a mask of {mask.dim()} axes, not (row, step)", "mask only the steps of its sequence"
             )
         return {} if mask is None else {"mask": mask}
 
@@ -146,7 +146,7 @@ class _Averages(Treatment):
 
 
 class _Normalizes(_Passes):
-    """Softmax, which leaves out what is masked where mask and input have the same axes."""
+    """Softmax, which leaves out masked values if mask and input have the same axes."""
 
     uses = True
 
@@ -157,15 +157,15 @@ class _Normalizes(_Passes):
         (mask,) = given.used
         if mask is not None and mask.dim() != given.first[0].tensor.dim():
             raise given.refusal(
-                f"is given a mask of {mask.dim()} axes for {given.first[0].tensor.dim()}, which Keras lays "
-                "over the last ones, so that rows mix",
+                f"is given a mask of {mask.dim()} axes for {given.first[0].tensor.dim()}, which Keras aligns "
+                "with the last ones, so that rows mix",
                 "use Activation('softmax'), which takes no mask",
             )
         return {} if mask is None else {"mask": mask}
 
 
 class _Attends(Treatment):
-    """Attention and AdditiveAttention: no weight on masked values, zeros where the query is masked."""
+    """Attention and AdditiveAttention: masked values get no weight, masked queries an output of zeros."""
 
     uses = True
     ours = True
@@ -178,7 +178,7 @@ class _Attends(Treatment):
 
 
 class _AttendsInHeads(Treatment):
-    """MultiHeadAttention: a query looks at a position where the masks of both, and the call's, allow it."""
+    """MultiHeadAttention: a query attends to a position if the masks of both, and the call's, allow it."""
 
     uses = True
     ours = True
@@ -205,14 +205,14 @@ class _AttendsInHeads(Treatment):
         return {"attention_mask": reduce(torch.logical_and, masks), "zeroes": zeroes}
 
     def _weighs_openly(self, given: Given) -> bool:
-        """Whether Keras 3 takes its own softmax, not TensorFlow's attention of four axes."""
+        """Whether Keras 3 uses its own softmax rather than TensorFlow's attention over four axes."""
         asked = bool(given.kwargs.get("return_attention_scores"))
         return self.drops or asked or given.first[0].tensor.dim() != 3
 
     def made(self, given: Given, outputs: Sequence[Tensor]) -> list[Masked]:
         three = self._three(given)
         mask = three[0].mask
-        if given.modern:  # which takes the masks off what it is given: whatever comes later finds none
+        if given.modern:  # Keras 3 removes the masks from the inputs, so that later layers find none
             for value in three:
                 if value is not None:
                     value.mask = None
@@ -224,7 +224,7 @@ class _AttendsInHeads(Treatment):
 
 
 class _AlongTime(Treatment):
-    """TimeDistributed around what has nothing to do with masks: hands its own on."""
+    """TimeDistributed around a layer that neither uses nor makes masks: passes its own on."""
 
     def __init__(self, *, uses: bool, makes: bool) -> None:
         self.uses_inside, self.makes_inside = uses, makes
@@ -233,7 +233,7 @@ class _AlongTime(Treatment):
         masked = any(mask is not None for mask in given.used)
         if (self.uses_inside and masked) or (self.makes_inside and not given.modern):
             raise given.refusal(
-                "applies what uses masks to every step of a masked sequence, which is not read",
+                "applies a layer that uses masks to every step of a masked sequence, which is not supported",
                 "supply the layer as a torch function with a parameter mask, by model.custom_layers",
             )
         return {}
@@ -244,12 +244,12 @@ class _AlongTime(Treatment):
 
 
 class _OfUser(Treatment):
-    """A function of the user's: it says itself what becomes of a mask, as Keras's layers do."""
+    """A user's function, which declares what happens to a mask, as Keras's layers do."""
 
     uses = True
 
     def __init__(self, layer: UserFunction, config: LayerConfig) -> None:
-        # without a setting of that name a Lambda ends a mask
+        # a Lambda without the setting "mask" drops a mask
         ends = config.class_name in _WITHOUT_MASKS and config.config.get("mask") is None
         self.supports = getattr(layer.function, "supports_masking", False if ends else None)
         self.asks = "mask" in layer.takes
@@ -258,9 +258,9 @@ class _OfUser(Treatment):
         masks = given.used
         if self.supports is None and any(mask is not None for mask in masks):
             raise given.refusal(
-                "is given a mask, and its function does not say what becomes of it",
-                "in model.custom_layers, write FUNCTION.supports_masking = True below the function where the "
-                "layer hands its mask on, else False; one that uses it takes it as its parameter mask",
+                "is given a mask, and its function does not say what happens to it",
+                "in model.custom_layers, write FUNCTION.supports_masking = True below the function if the "
+                "layer passes its mask on, else False; a function that uses the mask takes a parameter mask",
             )
         if not self.asks:
             return {}
@@ -275,7 +275,7 @@ class _OfUser(Treatment):
 
 
 class _Operates(Treatment):
-    """An operation of keras.ops, which knows no masks, but may hand on its very input."""
+    """An operation of keras.ops, which ignores masks, but may return its input itself."""
 
     spoken_for = ()
 
@@ -284,7 +284,7 @@ class _Operates(Treatment):
 
 
 class _Refuses(Treatment):
-    """A layer whose way with a mask is not read."""
+    """A layer whose treatment of a mask is not supported."""
 
     uses = True
 
@@ -293,7 +293,7 @@ class _Refuses(Treatment):
             if before(given.release, _READ_FROM):
                 raise given.refusal_of_release("is given a mask")
             raise given.refusal(
-                "is given a mask, and its way with one is not read",
+                "is given a mask, which is not supported for this layer",
                 "supply the layer as a torch function with a parameter mask, by model.custom_layers",
             )
         return {}
@@ -335,9 +335,9 @@ _OTHERS: Mapping[str, type[Treatment]] = {
 
 
 def treatment_of(layer: Any, config: LayerConfig, release: Release) -> Treatment:
-    """Return how a layer of Keras's, or a function in the place of one, treats masks.
+    """Return how a Keras layer, or a function that replaces one, treats masks.
 
-    ``release`` is that of the Keras which wrote the model.
+    ``release`` is that of the Keras that wrote the model.
     """
     modern = release[0] >= 3
     if isinstance(layer, Operation):
@@ -375,5 +375,5 @@ def treatment_of(layer: Any, config: LayerConfig, release: Release) -> Treatment
 
 
 def _with_channels(mask: Tensor, value: Tensor) -> Tensor:
-    """Return a mask with the axes of its value."""
+    """Return a mask expanded to the axes of its value."""
     return mask.reshape(*mask.shape, *[1] * (value.dim() - mask.dim())).expand(value.shape)

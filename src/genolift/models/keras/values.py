@@ -1,4 +1,4 @@
-"""Settings of Keras's files as plain values: arrays, tuples and shapes have forms of their own in JSON."""
+"""Converts settings in Keras files to plain values: arrays, tuples and shapes are encoded in JSON."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _NUMPYS = ("ndarray", "bool", "float", "int", "uint")
 def plain_value(value: Any) -> Any:
     """Return a value with every array, tuple and shape in it as a list, and numpy's numbers as plain ones.
 
-    Forms: {"type": "ndarray", "value": 0.07} of Keras 2, {"class_name": "__tuple__", "items": [...]} and
-    {"class_name": "__numpy__", "config": {"value": [...], "dtype": "float32"}} of Keras 2.12 on. Other
-    mappings stay as they are.
+    Encodings: {"type": "ndarray", "value": 0.07} in Keras 2, {"class_name": "__tuple__", "items": [...]} and
+    {"class_name": "__numpy__", "config": {"value": [...], "dtype": "float32"}} since Keras 2.12. Other
+    mappings are unchanged.
     """
     if isinstance(value, list):
         return [plain_value(each) for each in value]

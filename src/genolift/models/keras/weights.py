@@ -1,8 +1,8 @@
-"""Weights of Keras files of every layout, put into layers.
+"""Puts the weights of Keras files, in any layout, into layers.
 
-Layouts: Keras before 1.2's (groups layer_0, param_0), that of .h5 since (the attributes layer_names and
+Layouts: that of Keras before 1.2 (groups layer_0, param_0), that of .h5 since (attributes layer_names and
 weight_names), and that of .keras and Keras 3 (layers/.../vars/0, with the layer's name as an attribute, or in
-older ones by its class and a number alone).
+older files identified only by its class and a number).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class SavedWeights(Protocol):
     """The weights of the layers of one model."""
 
     def arrays(self, layer: str) -> Arrays:
-        """Return a layer's own weights; none where the file has none of it."""
+        """Return a layer's own weights, or an empty dict if the file has none."""
         ...
 
     def put(self, layer: str, built: keras.layers.Layer) -> None:
@@ -51,7 +51,7 @@ class SavedWeights(Protocol):
     def within(self, model: str, net: KerasNet, *, built: bool) -> SavedWeights:
         """Return the weights of the layers of a model that is a layer of this one.
 
-        Before its layers are ``built`` those alone whose names tell their layer.
+        Before its layers are ``built``, only those whose names show which layer they belong to.
         """
         ...
 
@@ -63,14 +63,14 @@ def opened_weights(saved: KerasFile, net: KerasNet) -> Iterator[SavedWeights]:
     Raises
     ------
     InputError
-        If they are damaged, or of no layout of Keras's.
+        If they are damaged, or not in a layout that Keras writes.
     """
 
     def refusal(why: object) -> InputError:
         return InputError(
             f"its weights cannot be read ({why})",
             where=f"model: {saved.weights}",
-            remedy="copy it again, or save the model anew",
+            remedy="copy it again, or save the model again",
         )
 
     source: Any = saved.weights
@@ -95,14 +95,14 @@ def _weights(file: h5py.Group, saved: KerasFile, net: KerasNet, refusal: Refusal
     if "layers" in file or "_layer_checkpoint_dependencies" in file:
         return _ByPath(file, net, refusal)
     raise InputError(
-        "holds no weights in a layout of Keras's",
+        "holds no weights in a layout that Keras writes",
         where=f"model: {saved.weights}",
-        remedy="give what model.save or model.save_weights wrote",
+        remedy="give the file that model.save or model.save_weights wrote",
     )
 
 
 def _plain_name(name: str, layer: str) -> str:
-    """Return a weight's name without its layer's, in the words of Keras 2."""
+    """Return a weight's name in Keras 2, without its layer's."""
     last = name.rpartition("/")[2].partition(":")[0].removeprefix(f"{layer}_")
     return {"W": "kernel", "b": "bias", "U": "recurrent_kernel"}.get(last, last)
 
@@ -112,7 +112,7 @@ def _named(group: h5py.Group) -> Arrays:
 
 
 def _listed(group: h5py.Group, key: str) -> list[str]:
-    """Return the names in an attribute, or in key0, key1, ... where HDF5 had no room for them in one."""
+    """Return the names in an attribute, or in key0, key1, ... if they were too long for one in HDF5."""
     if key in group.attrs:
         return [_text(name) for name in group.attrs[key]]
     parts = takewhile(lambda part: part in group.attrs, (f"{key}{number}" for number in count()))
@@ -126,13 +126,13 @@ def _numbered(group: h5py.Group) -> Arrays:
 
 def _values(dataset: h5py.Dataset) -> NDArray[Any]:
     if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in "biuf":
-        raise ValueError(f"{dataset.name} holds no numbers")
+        raise ValueError(f"{dataset.name} does not contain numbers")
     values: NDArray[Any] = dataset[()]
     return values
 
 
 class _ByName:
-    """Weights in one list for each layer."""
+    """Weights given as one list per layer."""
 
     def __init__(self, of_layer: Mapping[str, Arrays], saved: KerasFile) -> None:
         self.of_layer, self.saved = of_layer, saved
@@ -144,13 +144,13 @@ class _ByName:
     def put(self, layer: str, built: keras.layers.Layer) -> None:
         names = self.of_layer.get(layer, {})
         if not names_fit(list(names), built):
-            raise ValueError(f"its weights are in another order than the layer's: {', '.join(names)}")
+            raise ValueError(f"its weights are in a different order from the layer's: {', '.join(names)}")
         found = list(names.values())
         if found:
             found = modern_weights(found, built, self.saved.weights_release, self.saved.backend)
         wanted = built.weights
         if len(found) != len(wanted):
-            raise ValueError(f"the file has {len(found)} weights of it, it takes {len(wanted)}")
+            raise ValueError(f"the file has {len(found)} weights for it, but it takes {len(wanted)}")
         for variable, value in zip(wanted, found, strict=True):
             _assign(variable, value)
 
@@ -163,12 +163,12 @@ class _ByName:
 
 
 def by_order(weights: SavedWeights, net: KerasNet, where: str) -> SavedWeights:
-    """Return weights by the layers of a model that is built; in their order where the file names others.
+    """Return weights by the layers of a built model, matched in order if the file names other layers.
 
-    So Keras reads them: a model that is made again in one session has layers of other names, conv1d_1.
+    Keras does the same, since a model made twice in one session gets other names, such as conv1d_1.
     """
     if not isinstance(weights, _ByName):
-        return weights  # those in groups have the layers' classes and numbers too
+        return weights  # weights in groups can be matched by the layers' classes and numbers
     held = [name for name, arrays in weights.of_layer.items() if arrays]
     others = [name for name in held if name not in net.layers]
     taking = [name for name, layer in net.layers.items() if _takes_weights(layer)]
@@ -181,7 +181,7 @@ def by_order(weights: SavedWeights, net: KerasNet, where: str) -> SavedWeights:
 
 def _say_other_names(where: str, name: str) -> None:
     _LOG.warning(
-        "%s: the weights are of layers of other names (%s), and are taken in the layers' order", where, name
+        "%s: the weights belong to layers of other names (%s), and are assigned in order", where, name
     )
 
 
@@ -190,7 +190,7 @@ def _takes_weights(layer: Any) -> bool:
 
 
 class _Within(_ByName):
-    """Weights of a model within, by the layers of it and of the models in it."""
+    """Weights of a nested model, by its layers and those of the models in it."""
 
     def __init__(self, of_path: Mapping[Path, Arrays], saved: KerasFile) -> None:
         super().__init__({path[0]: arrays for path, arrays in of_path.items() if len(path) == 1}, saved)
@@ -202,7 +202,7 @@ class _Within(_ByName):
 
 
 class _ByPath:
-    """Weights in a group for each layer, and in that one for each layer of its own."""
+    """Weights in one group per layer, which contains a group for each layer inside it."""
 
     def __init__(self, file: h5py.Group, net: KerasNet, refusal: Refusal) -> None:
         self.refusal = refusal
@@ -229,27 +229,27 @@ class _ByPath:
         if group is None:
             if built.weights:
                 raise ValueError(
-                    "the file has no weights of it (those of a layer that two models share, or a wrapper "
-                    "and a model, are in it once: saved as .h5 it has them twice)"
+                    "the file has no weights for it (it has those of a layer shared by two models, or by a "
+                    "wrapper and a model, only once; an .h5 has them twice)"
                 )
             return
         filled = len(_fill(built, group))
         if filled != len(built.weights):
-            raise ValueError(f"the file has {filled} weights of it, it takes {len(built.weights)}")
+            raise ValueError(f"the file has {filled} weights for it, but it takes {len(built.weights)}")
 
     def within(self, model: str, net: KerasNet, *, built: bool) -> SavedWeights:
         if model not in self.of_layer:
-            raise ValueError("the file has no weights of it")
+            raise ValueError("the file has no weights for it")
         with reading(self.refusal):
             group = self.of_layer[model]
-            # a layer that applies a model to each position has its weights in a group "layer"
+            # the weights of a layer that applies a model to each position are in a group "layer"
             return _ByPath(group if "layers" in group else group.get("layer", group), net, self.refusal)
 
 
 def _by_class(groups: Mapping[str, h5py.Group], net: KerasNet) -> dict[str, h5py.Group]:
-    """Return the layers' groups where these are named by class and number, such as conv1d, conv1d_1.
+    """Return the layers' groups, which are named by class and number, such as conv1d, conv1d_1.
 
-    Numbers may have gaps, and groups without weights may be there or not, but the order is the layers'.
+    Numbers may have gaps, and groups without weights may be missing, but the order is that of the layers.
     """
     of_class: dict[str, list[str]] = {}
     for name, layer in net.graph.layers.items():
@@ -262,7 +262,7 @@ def _by_class(groups: Mapping[str, h5py.Group], net: KerasNet) -> dict[str, h5py
         if len(keys) != len(layers):
             keys = [key for key in keys if _holds_weights(groups[key])]
         if keys and len(keys) != len(layers):
-            raise ValueError(f"it has {len(keys)} layers {class_name} with weights, the model {len(layers)}")
+            raise ValueError(f"it has {len(keys)} {class_name} layers with weights, the model {len(layers)}")
         found |= {layer: groups[key] for layer, key in zip(layers, keys, strict=False)}
     return found
 
@@ -272,9 +272,9 @@ def _holds_weights(group: h5py.Group) -> bool:
 
 
 def _fill(built: Any, group: h5py.Group) -> set[int]:
-    """Fill a layer and those within it, attributes of the groups' names; return which weights, by identity.
+    """Fill a layer, and the layers inside it found as attributes named like the groups.
 
-    One may be both of a layer and of that within it.
+    Return the ids of the filled weights: a weight may belong both to a layer and to one inside it.
     """
     filled: set[int] = set()
     if "vars" in group:
@@ -293,7 +293,7 @@ def _fill(built: Any, group: h5py.Group) -> set[int]:
 
 def _assign(variable: Any, value: NDArray[Any]) -> None:
     if len(variable.shape) == 1 and max(value.shape, default=0) == value.size:
-        value = value.reshape(-1)  # batch norm of Keras 2 with virtual_batch_size has (1, 1, 1, channel)
+        value = value.reshape(-1)  # Keras 2's batch norm with virtual_batch_size: (1, 1, 1, channel)
     if tuple(variable.shape) != value.shape:
         raise ValueError(
             f"its {variable.name} is {value.shape} in the file, {tuple(variable.shape)} in the layer"

@@ -1,7 +1,7 @@
-"""Which generation of Keras wrote an architecture that names no version, told by words that only it has.
+"""Finds which generation of Keras wrote an architecture without a version, by keywords that only it uses.
 
-Keras 1 and 2 name their version in every architecture that they write; Keras 3's to_json does not, nor does
-what was cut out of a file by hand.
+Keras 1 and 2 name their version in every architecture that they write. Keras 3's to_json does not, and a part
+cut out of a file by hand may not.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 _OF_KERAS_3 = frozenset({"batch_shape", "keras_history"})
-"""Keys of Keras 3 alone: of an input's shape, and of a tensor that a layer is called with. ("module" and
-"registered_name" are in files of Keras 2.12 and later too.)"""
+"""Keys that only Keras 3 writes: for an input's shape, and for a tensor in a call. ("module" and
+"registered_name" are also in files of Keras 2.12 and later.)"""
 _CLASSES_OF_KERAS_3 = frozenset({"DTypePolicy", "__keras_tensor__"})
 _OF_KERAS_2 = frozenset(
     (
@@ -25,9 +25,9 @@ _OF_KERAS_1 = frozenset(
 
 
 def generation(architecture: Mapping[str, Any]) -> str | None:
-    """Return "3", "2" or "1": which Keras's words an architecture is written in; None where nothing tells.
+    """Return the Keras, "3", "2" or "1", whose keywords an architecture uses, or None if it uses none.
 
-    Keras before 1.0 is told by its layout, and not here.
+    Keras before 1.0 is recognized by its layout, not here.
     """
     keys: set[str] = set()
     classes: set[str] = set()
@@ -40,7 +40,7 @@ def generation(architecture: Mapping[str, Any]) -> str | None:
 
 
 def half_precision(architecture: Mapping[str, Any]) -> str | None:
-    """Return a policy by which a layer computes in half precision, such as "mixed_float16"; else None."""
+    """Return the policy of a layer that computes in half precision, such as "mixed_float16", or None."""
     for mapping in _mappings(architecture):
         said = mapping.get("dtype")
         policy = said.get("config") if isinstance(said, Mapping) else None
