@@ -1,5 +1,5 @@
-# demo, test, fuzz, faults, lint, golden, keras-agreement, benchmark and benchmark-paper: each sets itself up, with
-# nothing needed but Python 3.11+, git and make.
+# demo, test, fuzz, faults, lint, golden, keras-agreement, benchmark and benchmark-paper set themselves up and need
+# only Python 3.11+, git and make.
 SHELL := /bin/bash
 VENV := .venv
 STAMP := $(VENV)/.installed
@@ -22,20 +22,20 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 .PHONY: help demo test fuzz faults lint golden keras-agreement benchmark benchmark-paper clean
 .DEFAULT_GOAL := help
 
-help: ## Say what there is
+help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /make \1\t/'
 
-demo: $(STAMP) ## Run the demo's analysis and say where its report is (CORES=2)
+demo: $(STAMP) ## Run the demo's analysis and print where its report is (CORES=2)
 	@start=$$(date +%s) && snakemake --cores $(CORES) && \
 	echo && echo "The report: $(CURDIR)/results/demo/report.html (after $$(($$(date +%s) - start)) s)"
 
 test: $(STAMP) ## Run the tests (PYTEST_ARGS="-k workflow")
 	OMP_NUM_THREADS=1 python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
-fuzz: $(STAMP) ## Damaged and odd files for every reader, up to an hour (FUZZ_ARGS="--format bed --cases 500")
+fuzz: $(STAMP) ## Feed damaged and odd files to every reader, up to an hour (FUZZ_ARGS="--format bed --cases 500")
 	OMP_NUM_THREADS=1 PYTHONPATH=src:tests python -m fuzz --processes $(CORES) $(FUZZ_ARGS)
 
-faults: $(STAMP) ## Every step killed, interrupted and out of disk, then run again (FAULTS_ARGS="--steps encode --times 5")
+faults: $(STAMP) ## Kill and interrupt every step, fill its disk, and run it again (FAULTS_ARGS="--steps encode --times 5")
 	OMP_NUM_THREADS=1 PYTHONPATH=src:tests python -m faults --processes $(CORES) $(FAULTS_ARGS)
 
 lint: $(STAMP) ## Check style, types, which room imports which, and the workflow
@@ -46,28 +46,28 @@ lint: $(STAMP) ## Check style, types, which room imports which, and the workflow
 	snakefmt --check Snakefile workflow
 	snakemake --lint
 
-golden: $(STAMP) ## What is computed, frozen before a change and compared after (DO=write or compare, GOLDEN=folder)
+golden: $(STAMP) ## Store results before a change, or compare them after it (DO=write or compare, GOLDEN=folder)
 	OMP_NUM_THREADS=1 PYTHONPATH=src:tests:benchmarks python -m golden $(DO) $(GOLDEN)
 
-keras-agreement: $(STAMP) ## Models of every layer, written by Keras on TensorFlow and read: docs/keras-layers.md (AGREEMENT_ARGS="--new")
+keras-agreement: $(STAMP) ## Compare models of every layer with Keras on TensorFlow, for docs/keras-layers.md (AGREEMENT_ARGS="--new")
 keras-agreement: $(patsubst %/bin/python,%/.installed,$(filter $(AGREEMENT)/%,$(KERAS_2_PYTHON) $(KERAS_3_PYTHON)))
 	PYTHONPATH=tests $(KERAS_2_PYTHON) -m keras_agreement.write $(AGREEMENT)/written-2 $(AGREEMENT_ARGS)
 	PYTHONPATH=tests $(KERAS_3_PYTHON) -m keras_agreement.write $(AGREEMENT)/written-3 $(AGREEMENT_ARGS)
-	@# the table shows what is wrong too, so that it is made before this fails
+	@# make the table before failing, since it also shows what is wrong
 	PYTHONPATH=src:tests python -m keras_agreement.read $(AGREEMENT)/written-2 $(AGREEMENT)/written-3 \
 	  --explain 25 --out $(AGREEMENT)/rows.jsonl; read=$$?; \
 	PYTHONPATH=src:tests python -m keras_agreement.table $(AGREEMENT)/rows.jsonl > $(AGREEMENT)/table.md && \
 	  cp $(AGREEMENT)/table.md docs/keras-layers.md && exit $$read
 
-benchmark: $(BENCHMARK_STAMP) ## Speed beside the floor and the peers, about an hour (BENCHMARK_ARGS="--quick")
+benchmark: $(BENCHMARK_STAMP) ## Compare speed with the floor and the peers, about an hour (BENCHMARK_ARGS="--quick")
 	python benchmarks/speed.py --scaling --out benchmarks/results $(BENCHMARK_ARGS)
 	python benchmarks/shuffles.py --out benchmarks/results/shuffles
 	python benchmarks/encoding.py --genome $(GENOME) --out benchmarks/results/encoding
 
-benchmark-paper: $(STAMP) ## The paper's figure 5b again, from its model and data (PAPER=folder)
+benchmark-paper: $(STAMP) ## Reproduce the paper's figure 5b from its model and data (PAPER=folder)
 	python benchmarks/paper_figure5.py --data $(PAPER) $(BENCHMARK_ARGS)
 
-clean: ## Remove what these targets made; results of other analyses stay
+clean: ## Remove what these targets made, but not the results of other analyses
 	rm -rf $(VENV) results/demo .snakemake build dist src/genolift.egg-info
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -81,7 +81,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  done; \
 	  if [ -z "$$found" ]; then \
 	    echo "genolift needs Python 3.11 or later with its venv module (Debian: apt install python3-venv);" \
-	      "none of python3.11, python3.12, python3.13, python3 and python is" >&2; exit 1; \
+	      "none of python3.11, python3.12, python3.13, python3 and python fits" >&2; exit 1; \
 	  fi; \
 	  echo "Making $(VENV) with $$found"; \
 	  $$found -m venv --clear $(VENV) || exit 1; \
@@ -89,8 +89,8 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "Installing genolift into $(VENV) (a few minutes the first time)"
 	@$(VENV)/bin/python -m pip install -qq --disable-pip-version-check \
 	  -c constraints.txt -e '.[checks,workflow]'
-	@# The extra "test" is "checks" and bpnet-lite, whose commands need packages that are compiled for minutes;
-	@# its models, which are tested, need these two alone.
+	@# The extra "test" is "checks" plus bpnet-lite, whose commands need packages that take minutes to compile;
+	@# its models, which are tested, need only these two.
 	@$(VENV)/bin/python -m pip install -qq --disable-pip-version-check --no-deps \
 	  -c constraints.txt bpnet-lite tangermeme
 	@touch $@
@@ -101,7 +101,7 @@ $(BENCHMARK_STAMP): $(STAMP)
 	@touch $@
 
 $(AGREEMENT)/keras-%/.installed: tests/keras_agreement/constraints-%.txt
-	@command -v python3.11 >/dev/null || { echo "TensorFlow 2.15 needs Python 3.11: python3.11 is not here" >&2; exit 1; }
+	@command -v python3.11 >/dev/null || { echo "TensorFlow 2.15 needs Python 3.11, but python3.11 was not found" >&2; exit 1; }
 	@echo "Installing Keras $* on TensorFlow into $(@D) (a few minutes the first time)"
 	@mkdir -p $(AGREEMENT) && python3.11 -m venv --clear $(@D)
 	@$(@D)/bin/python -m pip install -qq --disable-pip-version-check -c $< tensorflow-cpu keras

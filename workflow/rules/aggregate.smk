@@ -1,5 +1,5 @@
-# Four rules that differ in their outputs alone: tracks are there only for windows on a genome, and each
-# model's own contributions and their spread only where there are several.
+# Four rules that differ only in their outputs: tracks exist only for windows on a genome, and each model's own
+# contributions and their spread only for several models.
 rule aggregate:
     input:
         sequences=of_analysis("sequences.tsv"),

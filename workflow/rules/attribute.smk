@@ -21,7 +21,7 @@ rule attribute:
         ),
     params:
         settings=settings_of("attribute"),
-        # as it takes `threads`, Snakemake runs nothing again where this changes
+        # as it takes `threads`, Snakemake reruns nothing when this changes
         running=lambda wildcards, threads: handed(
             settings(wildcards), "attribute", wildcards.model
         )[1],

@@ -1,7 +1,7 @@
-# Run where snakemake runs, and before an analysis's other steps, so that what is wrong with a model or a file of
-# motifs is seen before anything is queued. That file is no input: with another one, all that waits for the check
-# would be run again, attribution too, and the motifs step reads it anyway. For the same reason the parameter
-# takes `threads`: Snakemake then compares it with no earlier run's.
+# Runs where snakemake runs, before an analysis's other steps, so that a mistake in a model or a motif file is
+# found before anything is queued. The motif file is not an input: if it were, a new one would rerun everything that
+# waits for the check, including attribution, and the motifs step reads it anyway. For the same reason the
+# parameter takes `threads`: Snakemake then does not compare it with earlier runs.
 rule check:
     input:
         sequences=files_of("sequences", "extras"),

@@ -1,4 +1,4 @@
-# The checked config, and from it the files and settings of each step. No rules.
+# The checked config, and the files and settings of each step derived from it. No rules.
 import os
 import re
 import sys
@@ -15,16 +15,16 @@ COMMAND_LINE = workflow.config_settings.config_args or []
 for config_file in CONFIG_FILES:
     check_yaml(config_file)
 with mistakes_in_one_line():
-    # Snakemake takes every number within a value of --config for text.
+    # Snakemake reads every number inside a value of --config as text.
     CONFIG = resolve_config(
         with_command_line(config, COMMAND_LINE),
         where=" and ".join([*CONFIG_FILES, *(["--config"] if COMMAND_LINE else [])]),
     )
 ANALYSES = CONFIG.analyses
 
-# `genolift` of the activated environment, or else of the one that snakemake runs in. pipefail, so that a
-# step's exit code is genolift's and not tee's, which shows a user on the terminal what goes to the log. Ctrl-C in
-# the terminal reaches all that runs: tee ignores it, so that it still has genolift's last line to write.
+# `genolift` from the activated environment, or else from the one that snakemake runs in. With pipefail a step's exit
+# code is that of genolift, not of tee, which shows the log in the terminal. Ctrl-C in the terminal reaches all
+# processes: tee ignores it, so that it can still write genolift's last line.
 shell.executable("bash")
 shell.prefix(
     f'set -euo pipefail; export PATH="$PATH:{Path(sys.executable).parent}"; '
@@ -33,7 +33,7 @@ shell.prefix(
 
 
 def any_of(names):
-    """The wildcard's pattern for these names; one that nothing matches where there are none."""
+    """The wildcard's pattern for these names; if there are none, one that matches nothing."""
     return "|".join(map(re.escape, sorted(names))) or "(?!)"
 
 
@@ -67,7 +67,7 @@ INSPECTED = of_analysis("inspection/{model}.json")
 
 
 def aggregated():
-    """What the aggregate step writes of every analysis."""
+    """The files that the aggregate step writes for every analysis."""
     shown = {"category": "{analysis}", "subcategory": "Contributions"}
     return {
         name: report(of_analysis(file), caption=f"../report/{name}.rst", **shown)
@@ -86,28 +86,28 @@ def settings(wildcards):
 
 
 def settings_of(command):
-    """What determines the command's result, as JSON."""
+    """The settings that determine the command's result, as JSON."""
     return lambda wildcards: handed(
         settings(wildcards), command, wildcards.get("model")
     )[0]
 
 
 def files_of(*sections):
-    """The files that sections of the settings name."""
+    """The files named in these sections of the settings."""
     return lambda wildcards: [
         file for name in sections for file in getattr(settings(wildcards), name).files
     ]
 
 
 def files_of_models(wildcards):
-    """The files of the one model that a rule runs, or of all."""
+    """The files of the model that a rule runs, or of all models."""
     models = settings(wildcards).models
     names = [wildcards.model] if "model" in wildcards.keys() else models
     return sorted({file for name in names for file in models[name].files})
 
 
 def of_each_model(file):
-    """A file for each model of an analysis, and where it has shards for each of them."""
+    """A file for each model of an analysis, and for each shard if the file's name has one."""
     return lambda wildcards: expand(
         file,
         analysis=wildcards.analysis,

@@ -1,5 +1,5 @@
-# Of the sequences the length alone is taken. They are no `ancient` input all the same: Snakemake then runs a rule
-# no more whose other inputs have changed, where the ancient one is to be made anew.
+# Only the sequences' length is used. They are still not an `ancient` input: if an ancient input has to be remade,
+# Snakemake no longer reruns a rule whose other inputs have changed.
 rule inspect:
     input:
         sequences=of_analysis("sequences.h5"),

@@ -1,4 +1,4 @@
-# What a user reads when something is wrong: of a config, one line; of a step that failed, its own line last. No rules.
+# The messages that a user reads: one line for a mistake in the config; a failed step's own line last. No rules.
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,12 +10,12 @@ from genolift.errors import InputError
 from genolift.cli.failed_steps import FailedSteps
 from genolift.files.output_paths import check_folder
 
-# What a step says is wrong stands far above Snakemake's last line; it is said again behind it.
+# A failed step's message is far above Snakemake's last line, so it is repeated after it.
 FAILED_STEPS = FailedSteps(sys.argv[1:])
 logger.addHandler(FAILED_STEPS)
 
 
-# The folders that are an output as a whole, and what genolift calls such a folder.
+# The rules whose output is a whole folder, and what genolift calls that folder.
 FOLDERS = {"logos": "logos", "models": "aggregate"}
 
 
@@ -28,7 +28,7 @@ onerror:
 
 
 def check_folders():
-    """Refuse to lose a user's files: Snakemake deletes a folder with all in it before the step that makes it."""
+    """Refuse to lose a user's files: Snakemake deletes an output folder and its contents before the step runs."""
     jobs = workflow.dag.needrun_jobs()
     folders = {file for job in jobs for file in job.output if file.is_directory}
     with mistakes_in_one_line():
@@ -38,7 +38,7 @@ def check_folders():
 
 @contextmanager
 def mistakes_in_one_line():
-    """End with one line for a mistake in the config, without the place in here that Snakemake would add."""
+    """End with one line for a mistake in the config, without the place in this file that Snakemake would add."""
     try:
         yield
     except InputError as error:
@@ -47,6 +47,6 @@ def mistakes_in_one_line():
 
 
 def check_yaml(file):
-    """Read a config file as check-config does: of a key that is written twice, Snakemake takes the last."""
+    """Read a config file as check-config does: Snakemake would accept a duplicate key and use the last."""
     with mistakes_in_one_line():
         read_yaml(Path(file))
