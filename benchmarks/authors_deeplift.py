@@ -1,12 +1,12 @@
-"""The authors' TensorFlow package on the paper's model, for Python 3.7; knows nothing of genolift.
+"""Runs the authors' TensorFlow package on the paper's model, under Python 3.7 and without genolift.
 
-Started by original_deeplift.py in an interpreter that has tensorflow 1.15.5, keras 2.3.1 and deeplift 0.6.13.
+original_deeplift.py starts it in an interpreter with tensorflow 1.15.5, keras 2.3.1 and deeplift 0.6.13.
 
     PYTHON authors_deeplift.py MODEL.json WEIGHTS.h5 INPUTS.npz SCORES.npz
 
-INPUTS.npz holds ``x`` (pair, position, base), ``references`` of the same shape, ``task`` and ``batch``. For
+INPUTS.npz has ``x`` (pair, position, base), ``references`` of the same shape, ``task`` and ``batch``. For
 each line of its input, a rule of `MODES`, it computes all pairs and answers ``seconds RULE NUMBER``. When the
-input ends it writes the contributions by every rule asked for, (pair, position, base), and ends.
+input ends it writes the contributions by every rule that was asked for, (pair, position, base), and exits.
 """
 
 from __future__ import annotations

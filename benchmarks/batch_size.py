@@ -1,4 +1,4 @@
-"""How the number of pairs computed at a time changes the time of a pair: python benchmarks/batch_size.py
+"""How the time per pair depends on the number of pairs computed at a time: python benchmarks/batch_size.py
 
 A BPNet-shaped model (64 filters, 8 dilated layers, 2,114 bp, counts head), 20 dinucleotide-shuffled
 references, rounds interleaved over batch sizes; medians.

@@ -1,8 +1,8 @@
 """One-hot encoding of a genome's windows on one core: python benchmarks/encoding.py --genome genome.fa.gz
 
-Ours and seqpro's (0.23 or later). The genome is in memory as bytes, one chromosome after the other; windows
-tile it. To (n, length, 4) is as seqpro lays it out; to (n, 4, length) what models take, uint8 or float32.
-Before the times: that all give the same. numba's compiling is left out of the times.
+Compares ours with seqpro's (0.23 or later). The genome is in memory as bytes, one chromosome after the other,
+and windows tile it. seqpro's layout is (n, length, 4); models take (n, 4, length), uint8 or float32. First it
+checks that all give the same result. Times do not include compilation by numba.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import statistics
 from pathlib import Path
 
 import numpy as np
-import one_thread  # first: it sets the numbers of threads
+import one_thread  # first: it sets the number of threads
 import seqpro
 from timing import median_ratio, timed_after_one
 

@@ -1,9 +1,9 @@
-"""One `genolift attribute` process, from start to end, over the engine alone on the same sequences.
+"""The time of one whole `genolift attribute` process, over that of the engine alone on the same sequences.
 
     python benchmarks/end_to_end.py --sequences 1000 --references 20
 
-The engine alone is `Explainer.explain` in this process, its model captured and its references in memory. Both
-choose their batch size themselves. Sequences, references and weights are made in a temporary folder.
+The engine alone is `Explainer.explain` in this process, with its model captured and its references in memory.
+Both choose their own batch size. Sequences, references and weights are made in a temporary folder.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ LENGTH = 2114
 
 
 def genolift_command(*arguments: object) -> float:
-    """Run a `genolift` process and return its seconds; its exit ends this one if it fails."""
+    """Run a `genolift` process and return its seconds; if it fails, exit with its code."""
     start = time.perf_counter()
     words = [sys.executable, "-m", "genolift", *map(str, arguments)]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
@@ -64,7 +64,7 @@ def make_files(folder: Path, sequences: int, references: int) -> dict[str, float
 
 
 def attribute_process(folder: Path, rule: str, device: str) -> None:
-    """Run the whole attribute step in a process of its own, anew."""
+    """Run the whole attribute step from scratch in its own process."""
     out = folder / "contributions.h5"
     out.unlink(missing_ok=True)
     genolift_command(

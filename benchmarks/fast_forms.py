@@ -1,10 +1,10 @@
-"""What each fast form of the engine is worth: the CPU time without it over the time with it.
+"""The speedup from each fast form of the engine: the CPU time without it over the time with it.
 
     python benchmarks/fast_forms.py --threads 1
     python benchmarks/fast_forms.py --threads 2 --models bpnet --rounds 15
 
-With and without alternate in one process, and CPU time is counted, so that other work on the machine
-troubles both alike. Two ratios: the median of the rounds' own, and that of the two shortest times.
+Runs with and without alternate in one process, and CPU time is measured, so that other work on the machine
+affects both alike. It gives two ratios: the median over rounds, and that of the two shortest times.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from genolift.explain.explainer import Explainer
 
 CPU = torch.device("cpu")
 PAIRS = {"paper": (8, 20), "basset": (2, 10), "bpnet": (2, 8), "deepsea": (2, 6), "transformer": (2, 10)}
-"""Sequences, and references of each, that one round explains."""
+"""The numbers of sequences, and of references for each, that one round explains."""
 WITHOUT: dict[str, dict[str, bool]] = {
     "loops": {"loops": False, "half_loops": False},
     "channels_last": {"channels_last": False},

@@ -1,7 +1,8 @@
-"""The floor: what any DeepLIFT must compute, in plain PyTorch with no rules. Knows nothing of genolift.
+"""The floor: what any DeepLIFT must compute, in plain PyTorch without rules. Does not use genolift.
 
-For n sequences with r references: a forward of n + n r rows, and a backward to the input of the n r reference
-rows. Parameters take no gradient. Data lie on the device before the clock starts; gradients are let go of.
+For n sequences with r references: a forward pass of n + n r rows, and the gradient of the n r reference rows
+with respect to their input. Parameters get no gradient. Data are moved to the device before timing starts;
+gradients are discarded.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ BATCH_SIZES = {
 
 
 def floor(model: nn.Module, sequences: Tensor, references: Tensor, batch: int, tasks: int = 1) -> None:
-    """Run what is needed for k ``tasks``: one forward of every row, k backwards of the references' rows.
+    """Run the floor of k ``tasks``: one forward pass of every row, k backward passes of the references' rows.
 
     Parameters
     ----------
     model
         (rows, 4, length) -> (rows, at least tasks).
     sequences, references
-        (n, 4, length), and (n r, 4, length): every sequence's references after each other.
+        (n, 4, length), and (n r, 4, length): the references of the first sequence, then of the second, ...
     batch
         Rows at a time.
     tasks
@@ -37,7 +38,7 @@ def floor(model: nn.Module, sequences: Tensor, references: Tensor, batch: int, t
 
 
 def gradients(model: nn.Module, rows: Tensor, tasks: int = 1) -> list[Tensor]:
-    """Return the gradient of each task to its own row, (rows, 4, length)."""
+    """Return the gradient of each task with respect to its own row, (rows, 4, length)."""
     leaf = rows.detach().requires_grad_(True)
     with torch.enable_grad():
         outputs = model(leaf)

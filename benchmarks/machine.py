@@ -1,4 +1,4 @@
-"""What a benchmark ran on, and the peak of the memory that a run took there."""
+"""Describes the machine of a benchmark, and measures the peak memory of a run."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def machine(device: torch.device) -> dict[str, Any]:
 
 
 def peak_memory(run: Run, device: torch.device) -> int:
-    """Return by how many bytes one run raised the process's, or the GPU's, memory at its highest."""
+    """Return the peak increase in bytes of the process's, or the GPU's, memory during one run."""
     gc.collect()
     if device.type == "cuda":
         torch.cuda.synchronize(device)
@@ -56,7 +56,7 @@ def peak_memory(run: Run, device: torch.device) -> int:
     process = psutil.Process()
     before = process.memory_info().rss
     try:
-        _CLEAR.write_text("5")  # sets the high-water mark to what is resident now
+        _CLEAR.write_text("5")  # sets the high-water mark to the current resident size
     except OSError:
         return _sampled_peak(run, process) - before
     run()
@@ -87,7 +87,7 @@ def _sampled_peak(run: Run, process: psutil.Process) -> int:
 
 
 def _return_freed_memory() -> None:
-    """Have the C library give back what is free, which would else hide what a run takes."""
+    """Have the C library return freed memory, which would otherwise hide what a run needs."""
     with contextlib.suppress(OSError, AttributeError):  # another C library: the peak may come out too low
         ctypes.CDLL("libc.so.6").malloc_trim(0)
 

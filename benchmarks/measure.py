@@ -1,4 +1,4 @@
-"""What is measured of one model, as one record: agreement, all runs interleaved, errors, memory."""
+"""Measures one model, as one record: agreement with peers, interleaved times, errors, memory."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Settings:
 
 @dataclass
 class Runs:
-    """What will be timed, by name, and what was found out on the way."""
+    """What will be timed, by name, and what was learnt while preparing it."""
 
     settings: Settings
     work: Work
@@ -55,7 +55,7 @@ class Runs:
     peers: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def add(self, name: str, run: Run, batch: int | None = None) -> None:
-        """Add a run, and run it until what is prepared on first use is prepared."""
+        """Add a run, and run it until everything that is prepared on first use is ready."""
         said(f"  preparing {name}" + (f", {batch} at a time" if batch else ""))
         start = time.perf_counter()
         run()
@@ -94,7 +94,7 @@ def measure(shape: Shape, settings: Settings) -> dict[str, Any]:
 
 
 def ratio(record: dict[str, Any], name: str, over: str) -> float | None:
-    """Return the median ratio of two runs' seconds; None where one was not run."""
+    """Return the median ratio of two runs' seconds; None if one was not run."""
     seconds = record["seconds"]
     if name not in seconds or over not in seconds:
         return None
@@ -102,12 +102,12 @@ def ratio(record: dict[str, Any], name: str, over: str) -> float | None:
 
 
 def of_precision(name: str, precision: str) -> str:
-    """Return the name of a run in a precision: float32 is not said."""
+    """Return the name of a run in a precision; float32 is not mentioned."""
     return name if precision == "float32" else f"{name}, {precision}"
 
 
 def said(what: str) -> None:
-    """Say on stderr what is being done."""
+    """Report progress on stderr."""
     print(what, file=sys.stderr, flush=True)
 
 
@@ -176,7 +176,7 @@ def _add_floors(runs: Runs) -> None:
 
 
 def _add_peer(runs: Runs, peer: Peer, ours: Tensor) -> None:
-    """Add a peer at its default batch and at the best of ours, if it runs at all; say whether it agrees."""
+    """Add a peer at its default batch and at the best of our sizes, if it runs, and whether it agrees."""
     work = runs.work
     found: dict[str, Any] = {"version": peer.version, "default": peer.default}
     runs.peers[peer.name] = found
@@ -205,7 +205,7 @@ def _add_peer(runs: Runs, peer: Peer, ours: Tensor) -> None:
 
 
 def largest_difference(these: Tensor, those: Tensor) -> float:
-    """Return the largest difference over the largest of ``those``."""
+    """Return the largest absolute difference, divided by the largest absolute value of ``those``."""
     those = those.double()
     return float((these.double() - those).abs().max() / those.abs().max())
 
@@ -224,7 +224,7 @@ def _errors(work: Work, explainers: dict[tuple[str, str], Explainer]) -> dict[st
 
 
 def _memory(work: Work, explainers: dict[tuple[str, str], Explainer]) -> dict[str, int]:
-    """Return peaks in bytes: of every rule at the batch size it chooses, and under a budget."""
+    """Return peak memory in bytes, for every rule at the batch size it chooses, and under a budget."""
     peaks: dict[str, int] = {"budget": MEMORY_BUDGET}
     for rule in RULES:
         explainer = explainers[rule, "float32"]

@@ -1,7 +1,7 @@
-"""The shapes of model that the benchmarks run: plain PyTorch, random weights, and the work each is given.
+"""The model architectures that the benchmarks run, in plain PyTorch with random weights, and their inputs.
 
-Every module is used once and no activation is a function, because hook-based packages see modules only.
-Outputs are logits: the packages differ in whether they step over a last sigmoid.
+Every module is used once and no activation is a function, because hook-based packages only see modules.
+Outputs are logits: the packages differ in whether they skip a final sigmoid.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ FLAT = (0.3, 0.2, 0.2, 0.3)
 
 
 class PaperShaped(nn.Module):
-    """(n, 4, 200) -> (n, 3): the DeepLIFT paper's genomics model, layer by layer as its model.json has it."""
+    """(n, 4, 200) -> (n, 3): the DeepLIFT paper's genomics model, layer by layer as in its model.json."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class BassetShaped(nn.Module):
 
 
 class BPNetShaped(nn.Module):
-    """(n, 4, length) -> (n, 1): BPNet's body (Avsec et al. 2021) and its head of log counts."""
+    """(n, 4, length) -> (n, 1): BPNet's body (Avsec et al. 2021) and its log-counts head."""
 
     def __init__(self, filters: int = 64, dilated: int = 8) -> None:
         super().__init__()
@@ -107,7 +107,7 @@ class SmallTransformer(nn.Module):
 
 
 class SmallConvolutional(nn.Module):
-    """(n, 4, length) -> (n, 1), of any length: for the cost against n, r and length."""
+    """(n, 4, length) -> (n, 1), for any length: used for the cost against n, r and length."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -123,9 +123,9 @@ class SmallConvolutional(nn.Module):
 
 @dataclass(frozen=True)
 class Shape:
-    """A model and the work it is given: sequences of ``length`` bases, each with r ``references``.
+    """A model and its inputs: sequences of ``length`` bases, each with r ``references``.
 
-    ``flat_sequences`` is the number of sequences where one flat reference serves all, ``tasks`` how many
+    ``flat_sequences`` is the number of sequences for one flat reference shared by all, ``tasks`` how many
     outputs are explained together (1: the model has one). A GPU gets ``cuda_times`` as many sequences.
     """
 
@@ -153,7 +153,7 @@ SHAPES = {
 
 @dataclass(frozen=True)
 class Work:
-    """A model, frozen and on its device, and what it is run on, on the CPU.
+    """A model, frozen and on its device, and its inputs, on the CPU.
 
     Shapes: sequences (n, 4, length), references (n, r, 4, length), many (flat_sequences, 4, length), flat
     (1, 4, length).
@@ -174,7 +174,7 @@ class Work:
 
     @property
     def r(self) -> int:
-        """The number of references of each."""
+        """The number of references for each sequence."""
         return self.references.shape[1]
 
 
@@ -185,7 +185,7 @@ def random_onehot(n: int, length: int, seed: int = 0) -> Tensor:
 
 
 def with_statistics(model: nn.Module) -> nn.Module:
-    """Return ``model`` for inference, its batch norms as if trained: no identity that could be left out."""
+    """Return ``model`` for inference, with batch norms as if trained, so that none is an identity."""
     for module in model.modules():
         if isinstance(module, nn.BatchNorm1d):
             assert module.running_mean is not None
@@ -196,7 +196,7 @@ def with_statistics(model: nn.Module) -> nn.Module:
 
 
 def make_work(shape: Shape, device: torch.device, *, quick: bool = False) -> Work:
-    """Return the work of a shape; with ``quick`` the least that runs everything."""
+    """Return the work for a shape; with ``quick``, the least that exercises everything."""
     torch.manual_seed(0)
     times = shape.cuda_times if device.type == "cuda" and not quick else 1
     n, r, many = (2, 2, 4) if quick else (shape.sequences, shape.references, shape.flat_sequences)

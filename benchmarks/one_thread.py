@@ -1,6 +1,6 @@
-"""One thread for every library, and a report of what was timed with one: a Markdown table, and JSON.
+"""One thread for every library, and a report of single-threaded timings as a Markdown table and JSON.
 
-Import it before numpy and torch: it sets the numbers of threads.
+Import it before numpy and torch: it sets the number of threads.
 """
 
 from __future__ import annotations

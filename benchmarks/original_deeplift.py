@@ -1,10 +1,10 @@
-"""genolift beside the authors' TensorFlow package on the paper's model: time and agreement.
+"""genolift compared with the authors' TensorFlow package on the paper's model: time and agreement.
 
     python benchmarks/original_deeplift.py --data ../shared/paper --python path/to/python3.7
 
 The interpreter must have tensorflow 1.15.5, keras 2.3.1 and deeplift 0.6.13 (and h5py below 3 and protobuf
-below 3.21, which they need). It runs authors_deeplift.py, which computes when told to, so that rounds
-interleave. Both are given the same pairs of test sequences and dinucleotide shuffles, and all cores. What is
+below 3.21, which they need). It runs authors_deeplift.py, which computes on request, so that rounds
+interleave. Both get the same pairs of test sequences and dinucleotide shuffles, and all cores. Whatever is
 built on first use is built before the rounds.
 """
 
@@ -38,7 +38,7 @@ CPU = torch.device("cpu")
 
 
 class Authors:
-    """The authors' package in its own process, which answers a line for a line."""
+    """The authors' package in its own process, which answers each line with a line."""
 
     def __init__(self, python: Path, data: Path, inputs: Path, scores: Path) -> None:
         script = Path(__file__).with_name("authors_deeplift.py")
@@ -54,13 +54,13 @@ class Authors:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Have it write its scores and end."""
+        """Make it write its scores and exit."""
         _stream(self.process.stdin).close()
         if self.process.wait() and error is None:
             sys.exit("the authors' package failed; what it said is above")
 
     def seconds(self, rule: str) -> float:
-        """Have all pairs computed once by a rule, and return the seconds that its function took."""
+        """Make it compute all pairs once by a rule, and return the seconds that its function took."""
         stream = _stream(self.process.stdin)
         stream.write(f"{rule}\n")
         stream.flush()

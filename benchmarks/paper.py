@@ -1,4 +1,4 @@
-"""The DeepLIFT paper's own genomics model and data, read from the folder that holds its authors' files."""
+"""The DeepLIFT paper's own genomics model and data, read from the folder of its authors' files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BACKGROUND = np.array([0.3, 0.2, 0.2, 0.3])
 
 
 class PaperModel(nn.Module):
-    """(n, 4, 200) one-hot -> (n, 3) probabilities: the layers of model.json, in PyTorch's order of axes."""
+    """(n, 4, 200) one-hot -> (n, 3) probabilities: the layers of model.json, with PyTorch's axis order."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class PaperModel(nn.Module):
 
 
 def paper_model(folder: Path) -> PaperModel:
-    """Return the trained model, its weights put from Keras's order of axes into PyTorch's."""
+    """Return the trained model, with its weights converted from Keras's axis order to PyTorch's."""
     state = {}
     with h5py.File(folder / "model_weights.h5") as file:
         for layer in ("conv1d_1", "conv1d_2", "dense_1", "dense_2"):

@@ -23,7 +23,7 @@ import genolift
 from genolift.data.alphabet import encode_letters, onehot_of_codes
 
 STRONG = 7.0  # log-odds, natural logarithm
-BEST = 5  # non-overlapping matches looked at in each sequence
+BEST = 5  # non-overlapping matches examined in each sequence
 
 
 def strong_matches(onehot: np.ndarray, ppm: np.ndarray) -> list[tuple[int, int]]:
@@ -46,7 +46,7 @@ def strong_matches(onehot: np.ndarray, ppm: np.ndarray) -> list[tuple[int, int]]
 
 
 def methods(shuffled: bool) -> dict[str, Callable[..., genolift.Attribution]]:
-    """Return the methods of the table, by the name of their row."""
+    """Return the methods in the table, by the names of their rows."""
 
     def by(rule: str) -> Callable[..., genolift.Attribution]:
         return lambda model, x, references, target: genolift.deeplift(
@@ -70,7 +70,7 @@ def methods(shuffled: bool) -> dict[str, Callable[..., genolift.Attribution]]:
 
 
 def table(data: Path, shuffled: bool) -> list[dict[str, float | str | int]]:
-    """Return a row for each method: share of matches with a score of 0 or less, and mean scores."""
+    """Return a row for each method: the share of matches with a score of 0 or less, and mean scores."""
     sequences = [
         sequence
         for _, sequence, embedded in test_set(data)

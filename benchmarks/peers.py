@@ -1,7 +1,7 @@
-"""Other packages' DeepLIFT by the Rescale rule, each given the same sequences and references.
+"""Other packages' DeepLIFT with the Rescale rule, all given the same sequences and references.
 
-Each function returns (n, length): the contribution of every base, the mean over its sequence's references.
-With a batch size of None a package is used as its documentation has it. Those packages are wrapped here only.
+Each function returns (n, length): the contribution of every base, averaged over its sequence's references.
+With a batch size of None a package is used as in its documentation. Only this module uses those packages.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Scores = Callable[[nn.Module, Tensor, Tensor, torch.device, int | None], Tensor]
 
 
 class OneTask(nn.Module):
-    """A model's first output alone, (rows, 1), which is what all of the packages explain."""
+    """A model's first output, (rows, 1), which all of the packages explain."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class OneTask(nn.Module):
 def tangermeme_scores(
     model: nn.Module, sequences: Tensor, references: Tensor, device: torch.device, batch: int | None
 ) -> Tensor:
-    """Return tangermeme's; ``batch`` is the number of pairs (32 by default)."""
+    """Return tangermeme's scores; ``batch`` is the number of pairs (32 by default)."""
     from tangermeme.deep_lift_shap import deep_lift_shap
 
     size = {} if batch is None else {"batch_size": batch}
@@ -43,7 +43,7 @@ def tangermeme_scores(
 def captum_scores(
     model: nn.Module, sequences: Tensor, references: Tensor, device: torch.device, batch: int | None
 ) -> Tensor:
-    """Return Captum's: DeepLift on ``batch`` pairs at a time; by default DeepLiftShap for each sequence."""
+    """Return Captum's scores: DeepLift on ``batch`` pairs at a time; by default DeepLiftShap per sequence."""
     from captum.attr import DeepLift, DeepLiftShap
 
     n, r = references.shape[:2]
@@ -66,7 +66,7 @@ def captum_scores(
 def shap_scores(
     model: nn.Module, sequences: Tensor, references: Tensor, device: torch.device, batch: int | None
 ) -> Tensor:
-    """Return shap's: for every sequence a DeepExplainer whose background is its references.
+    """Return shap's scores: for every sequence a DeepExplainer with its references as background.
 
     With a batch size, one for each ``batch`` of its references, without the check of the sum.
     """
@@ -85,7 +85,7 @@ def shap_scores(
 
 @dataclass(frozen=True)
 class Peer:
-    """A package, its function and what its default batch is, in words."""
+    """A package, its function, and a description of its default batch."""
 
     name: str
     scores: Scores
@@ -93,7 +93,7 @@ class Peer:
 
     @property
     def version(self) -> str | None:
-        """The version that is installed; None without one."""
+        """The installed version, or None if it is not installed."""
         try:
             return version(self.name)
         except PackageNotFoundError:
@@ -107,7 +107,7 @@ class Peer:
         device: torch.device,
         batch: int | None = None,
     ) -> Tensor:
-        """Return (n, length) of the model's first output, warnings kept quiet: the sum is checked by us."""
+        """Return (n, length) for the model's first output, without warnings: we check the sum ourselves."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return self.scores(OneTask(model).eval(), sequences, references, device, batch)

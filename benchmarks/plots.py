@@ -1,4 +1,4 @@
-"""The figures of a benchmark: ratios of each model, and cost against size on log-log axes."""
+"""The figures of a benchmark: the ratios for each model, and cost against size on log-log axes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _COLOURS = {"floor": "0.6", "genolift": "#2a6f97", "peer": "#e09f3e", "other": "
 
 
 def draw_ratios(records: Sequence[Record], path: Path) -> None:
-    """Write a PNG with a panel for each model: each run's time over the floor; hatched if scores disagree."""
+    """Write a PNG with a panel for each model: each run's time over the floor, hatched if scores disagree."""
     figure, panels = plt.subplots(1, len(records), figsize=(4.2 * len(records), 4.5), squeeze=False)
     for panel, record in zip(panels[0], records, strict=True):
         left_out = (FLAT, GRADIENT, TASKS, TASKS_FLOOR)
@@ -38,7 +38,7 @@ def draw_ratios(records: Sequence[Record], path: Path) -> None:
 
 
 def draw_scaling(measured: Mapping[str, Sequence[tuple[int, float]]], path: Path) -> None:
-    """Write a PNG with a panel for each axis: seconds against its values, and the line that is linear."""
+    """Write a PNG with a panel for each axis: seconds against its values, and a line for linear cost."""
     figure, panels = plt.subplots(1, len(measured), figsize=(4 * len(measured), 3.6), squeeze=False)
     for panel, (axis, points) in zip(panels[0], measured.items(), strict=True):
         values, seconds = zip(*points, strict=True)

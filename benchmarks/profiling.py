@@ -1,4 +1,4 @@
-"""Where the time goes: the operators of a run of genolift and of the floor, by the time in themselves."""
+"""Where the time goes: the operators in a run of genolift and of the floor, sorted by their own time."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _ROWS = 20
 
 
 def step_profile(name: str, device: torch.device, rule: str, precision: str, *, quick: bool = False) -> str:
-    """Return tables of the operators of genolift's run of a model, and of the floor's at the same batch.
+    """Return tables of the operators in genolift's run of a model, and in the floor's at the same batch size.
 
-    On a CPU both use one thread: torch's profiler sees nothing of what genolift's other threads compute.
+    On a CPU both use one thread, since torch's profiler does not see genolift's other threads.
     """
     if device.type == "cpu":
         torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""Cost against the numbers of sequences and references and the length, of a model small enough for it."""
+"""Cost against the numbers of sequences and references and the length, for a model small enough for it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ QUICK = {"sequences": (10, 20), "references": (1, 2), "length": (100, 200)}
 
 
 def scaling(device: torch.device, rounds: int, *, quick: bool = False) -> dict[str, list[tuple[int, float]]]:
-    """Return, for each axis, (value, median seconds), all other values held."""
+    """Return (value, median seconds) for each axis, with the other axes fixed."""
     torch.manual_seed(0)
     model = with_statistics(SmallConvolutional()).to(device)
     runs: dict[str, Run] = {}
@@ -51,8 +51,8 @@ def _run(model: torch.nn.Module, device: torch.device, sequences: int, reference
 
 
 def slope(points: Sequence[tuple[int, float]]) -> float:
-    """Return the least-squares slope of log seconds against log value: 1 where cost is linear, less where
-    a fixed cost shows.
+    """Return the least-squares slope of log seconds against log value: 1 if cost is linear, less if a fixed
+    cost shows.
     """
     logs = [(math.log(value), math.log(seconds)) for value, seconds in points]
     x, y = (statistics.fmean(each) for each in zip(*logs, strict=True))

@@ -1,9 +1,9 @@
-"""Dinucleotide shuffles a second on one core, ours and the peers': python benchmarks/shuffles.py
+"""Dinucleotide shuffles per second on one core, ours and the peers': python benchmarks/shuffles.py
 
-Needs tangermeme and seqpro (0.23 or later) beside genolift. What each takes and gives differs, so that every
-form is timed: letters or codes (seqpro, ours), one-hot (all), packed (tangermeme). Before the times: every
-shuffle's dinucleotide counts and end bases, and a chi-square test of uniformity over the 72 sequences that
-keep those of GCTCCAATCATGC. Compiling is left out of the times, and stated.
+Needs tangermeme and seqpro (0.23 or later). Their inputs and outputs differ, so every form is timed: letters
+or codes (seqpro, ours), one-hot (all), packed (tangermeme). First it checks every shuffle's dinucleotide
+counts and end bases, and runs a chi-square test of uniformity over the 72 sequences with those of
+GCTCCAATCATGC. Times do not include compilation, which is reported separately.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-import one_thread  # first: it sets the numbers of threads
+import one_thread  # first: it sets the number of threads
 import seqpro
 import tangermeme
 import torch
@@ -51,7 +51,7 @@ def pairs(codes: Codes) -> NDArray[np.int64]:
 
 
 def check(shuffle: object, codes: Codes) -> str:
-    """Return the p-value of uniformity on the small case; fail where dinucleotides or ends change."""
+    """Return the p-value of uniformity on the small case; fail if dinucleotides or ends change."""
     shuffled = shuffle(codes, 5, 0)  # type: ignore[operator]
     assert np.array_equal(pairs(shuffled), np.repeat(pairs(codes)[:, None], 5, axis=1))
     assert (shuffled[..., [0, -1]] == codes[:, None, [0, -1]]).all()

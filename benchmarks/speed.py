@@ -1,11 +1,11 @@
-"""How fast genolift is, beside what must be computed at least and beside other packages.
+"""How fast genolift is, compared with the least that must be computed and with other packages.
 
     python benchmarks/speed.py --out benchmarks/results
     python benchmarks/speed.py --device cuda --precisions float32 tf32 bfloat16 --out benchmarks/results-cuda
     python benchmarks/speed.py --profile bpnet
 
-Writes speed.json, speed.md and ratios.png, with --scaling also scaling.png, and prints speed.md. Peers that
-are not installed are left out, and the table says so (`pip install -e '.[benchmark]'` brings them).
+Writes speed.json, speed.md and ratios.png, and with --scaling also scaling.png, and prints speed.md. Peers
+that are not installed are left out, and the table says so (`pip install -e '.[benchmark]'` installs them).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ PRECISIONS = ("float32", "tf32", "bfloat16")
 
 
 def arguments() -> argparse.Namespace:
-    """Return what the command line says."""
+    """Return the parsed command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -76,7 +76,7 @@ def main() -> None:
 
 
 def _write(results: dict[str, Any], out: Path, device: torch.device, command: str) -> None:
-    """Write all that is known so far, so that a run that is stopped leaves what it measured."""
+    """Write all results so far, so that a run that is stopped keeps what it has measured."""
     (out / "speed.json").write_text(json.dumps(results, indent=1) + "\n")
     text = markdown(results["machine"], results["models"], device.type, command)
     draw_ratios(results["models"], out / "ratios.png")

@@ -1,4 +1,4 @@
-"""CPU seconds until the command line answers: the overview, and a command's own help.
+"""CPU seconds until the command line answers with its overview, or with a command's help.
 
 ``python benchmarks/start.py`` prints the least of eight runs of each.
 """

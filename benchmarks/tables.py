@@ -1,4 +1,4 @@
-"""The records of `measure` as Markdown: a table of the bars, and for each model of all that was timed."""
+"""Writes the records of `measure` as Markdown: a table of the bars, and one of all timings for each model."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Bar:
 
 
 def fastest_peer(record: Record, batch: str = "best batch") -> str | None:
-    """Return the run of the fastest peer whose scores agree with ours; None where none does."""
+    """Return the run of the fastest peer whose scores agree with ours, or None if there is none."""
     names = [f"{name}, {batch}" for name, found in record["peers"].items() if found.get("agrees")]
     return min(names, key=lambda name: statistics.median(record["seconds"][name]), default=None)
 
@@ -44,7 +44,7 @@ def _over(name: str, other: str) -> Callable[[Record], float | None]:
 
 
 def bars(device: str) -> list[Bar]:
-    """Return the bars of a device."""
+    """Return the bars for a device."""
     rescale, half = "genolift rescale", of_precision("genolift rescale", "bfloat16")
     rows = [
         Bar("Rescale over the floor", 1.15, True, _over(rescale, FLOOR)),

@@ -1,4 +1,4 @@
-"""Interleaved timing: every run once a round, so that other work on a machine troubles all alike."""
+"""Interleaved timing: each run is timed once per round, so that other work on a machine affects all alike."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _HOPELESS = 2.0  # a batch size this many times slower than the best is the last
 
 
 def seconds(run: Run, device: torch.device) -> float:
-    """Return the seconds that one run takes, until the device is done."""
+    """Return the seconds that one run takes until the device has finished."""
     _wait_for(device)
     start = time.perf_counter()
     run()
@@ -23,7 +23,7 @@ def seconds(run: Run, device: torch.device) -> float:
 
 
 def interleaved(runs: Mapping[str, Run], rounds: int, device: torch.device) -> dict[str, list[float]]:
-    """Return the seconds of every run in every round; each round starts with another run."""
+    """Return the seconds of every run in every round; each round starts with a different run."""
     names = list(runs)
     times: dict[str, list[float]] = {name: [] for name in names}
     for number in range(rounds):
@@ -34,7 +34,7 @@ def interleaved(runs: Mapping[str, Run], rounds: int, device: torch.device) -> d
 
 
 def timed_after_one(runs: Mapping[str, Run], rounds: int) -> dict[str, list[float]]:
-    """Return the seconds of every run in every round, on a CPU, after one that is not counted (compiling)."""
+    """Return the seconds of every run in every round, on a CPU, after an uncounted one (for compilation)."""
     for run in runs.values():
         run()
     return interleaved(runs, rounds, torch.device("cpu"))
@@ -48,9 +48,9 @@ def median_ratio(times: Sequence[float], over: Sequence[float]) -> float:
 def best_batch(
     run: Callable[[int], object], candidates: Sequence[int], device: torch.device, trials: int = 2
 ) -> int:
-    """Return the batch size, of the ascending ``candidates``, whose faster of ``trials`` runs is fastest.
+    """Return the batch size, from the ascending ``candidates``, whose faster of ``trials`` runs is fastest.
 
-    A size that does not fit the device's memory, or is hopelessly slow, ends the trial.
+    A size that does not fit the device's memory, or is hopelessly slow, ends the search.
     """
     best, best_seconds = candidates[0], float("inf")
     for size in candidates:
@@ -68,7 +68,7 @@ def best_batch(
 
 @contextmanager
 def computing_in(precision: str, device: torch.device) -> Iterator[None]:
-    """Set tf32 on or off, and autocast to bfloat16, for what runs within."""
+    """Set tf32 on or off, and autocast to bfloat16, inside the context."""
     matmul, convolution = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
     try:
