@@ -1,4 +1,4 @@
-"""What the tests of the check run: a model that is any function, and an analysis that is checked."""
+"""What the tests of the check use: a model made from any function, and an analysis to check."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from genolift.steps.check import check_analysis
 
 
 class Of(nn.Module):
-    """A model that is a function of its inputs, with layers of its own."""
+    """A model made from a function of its inputs, with layers of its own."""
 
     def __init__(self, function: Callable[..., Any], **layers: nn.Module) -> None:
         super().__init__()

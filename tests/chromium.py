@@ -1,4 +1,4 @@
-"""Headless Chromium over its DevTools pipe, by the standard library: open a page, measure it, picture it."""
+"""Drives headless Chromium over its DevTools pipe, with the standard library: opens and measures a page."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def find_chromium() -> str | None:
 
 @dataclass
 class Page:
-    """What happened while a page was open: its complaints, and what it asked for beside itself."""
+    """What happened while a page was open: its errors and warnings, and requests other than for itself."""
 
     complaints: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
@@ -89,7 +89,7 @@ class Chromium:
         deadline = time.monotonic() + _SECONDS
         while not any(event["method"] == "Page.loadEventFired" for event in self._events):
             self._events.append(self._message(deadline))
-        time.sleep(0.2)  # what a script starts after loading is to be seen too
+        time.sleep(0.2)  # wait for what a script starts after loading
         self.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
         return self._what_happened(address)
 
@@ -101,7 +101,7 @@ class Chromium:
         return answer["result"].get("value")
 
     def picture(self, path: Path, *, whole: bool = True) -> None:
-        """Write a PNG of the page, all of it or what the window shows."""
+        """Write a PNG of the page, all of it or only what the window shows."""
         shot = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
         path.write_bytes(base64.b64decode(shot["data"]))
 
@@ -117,7 +117,7 @@ class Chromium:
                 method == "Runtime.consoleAPICalled" and told["type"] in ("error", "warning", "assert")
             ):
                 page.complaints.append(json.dumps(told))
-        # Pictures that are in the page itself are no requests.
+        # Pictures embedded in the page are not requests.
         page.requests = [url for url in page.requests if not url.startswith("data:")]
         return page
 
@@ -150,11 +150,11 @@ class Chromium:
 
 @contextmanager
 def open_chromium(program: str) -> Iterator[Chromium]:
-    """Start a browser with a folder of its own, and end it."""
+    """Start a browser with its own folder, and stop it at the end."""
     to_browser, write = os.pipe()
     read, from_browser = os.pipe()
-    # Chromium reads commands from descriptor 3 and answers on 4: a Python in between turns
-    # its own descriptors into those, since the ones here may stand for something else.
+    # Chromium reads commands from descriptor 3 and answers on 4. A Python process in between moves
+    # its own descriptors there, since in this process 3 and 4 may already be in use.
     inside, outside = (fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (to_browser, from_browser))
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""A command run in this process, as the command line runs it."""
+"""Runs a command in this process, as the command line would."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from genolift.cli import main as cli
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    """Return exit code, standard output and standard error of a command run in this process."""
+    """Return the exit code, standard output and standard error of a command run in this process."""
     with pytest.raises(SystemExit) as left:
         cli.main([str(argument) for argument in arguments])
     printed = capsys.readouterr()

@@ -16,7 +16,7 @@ from places import SHARED
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Obey Ctrl-C where a shell has the tests ignore it, as it does for what it runs in the background."""
+    """React to Ctrl-C even if a shell has set it to be ignored, as it does for jobs in the background."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -27,15 +27,15 @@ def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the slow tests, so that none of them is what the others have to wait for."""
+    """Begin with the slow tests, so that the others do not have to wait for one at the end."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Begin every test with the same random numbers, whatever ran before it: what passes once passes always.
+    """Begin every test with the same random seed, whatever ran before, so that it passes always or never.
 
-    A hook, since a fixture would come after those of the module.
+    This is a hook, since a fixture would run after those of the module.
     """
     random.seed(0)
     np.random.seed(0)  # noqa: NPY002 - the global generator is what is seeded
@@ -44,7 +44,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of real models and data beside the checkout; without it, see `lacking.skip`."""
+    """The folder of real models and data beside the checkout; if it is missing, see `lacking.skip`."""
     if not SHARED.is_dir():
         skip(f"needs the real models and data in {SHARED.name}/ beside the checkout", lacking="shared")
     return SHARED
@@ -52,7 +52,7 @@ def shared() -> Path:
 
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
-    """Compute with one thread of torch, whatever ran before: tests run side by side, a process a core.
+    """Use one thread of torch, whatever ran before: tests run in parallel, one process per core.
 
     numba, which the motif steps run in parallel, sets OpenMP's number of threads for torch too.
     """
@@ -61,7 +61,7 @@ def one_thread() -> None:
 
 @pytest.fixture(autouse=True)
 def environment() -> Iterator[None]:
-    """Leave the environment as it was: benchmarks, when imported, set numbers of threads in it."""
+    """Leave the environment unchanged: benchmarks set numbers of threads in it when they are imported."""
     before = dict(os.environ)
     yield
     if os.environ != before:

@@ -1,4 +1,4 @@
-"""The documentation's examples: blocks of code, commands, links, and files with the names that it uses."""
+"""Finds the documentation's examples (code, commands, links), and writes files with the names it uses."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ Model = YeastTF = MyModel
 
 @dataclass(frozen=True)
 class Example:
-    """A block or span of code: its document, line, language ("" where none is said) and text."""
+    """A block or span of code: its document, line, language ("" if none is given) and text."""
 
     document: str
     line: int
@@ -80,7 +80,7 @@ def blocks() -> list[Example]:
 
 
 def spans() -> list[Example]:
-    """Return every span of code within the text, on one line each."""
+    """Return every code span in the text, each on one line."""
     return [
         Example(name, text.count("\n", 0, found.start()) + 1, "", " ".join(found[1].split()))
         for name in DOCS
@@ -124,7 +124,7 @@ def subcommands() -> dict[str, argparse.ArgumentParser]:
 
 
 def commands(text: str) -> Iterator[list[str]]:
-    """Yield the words of each command of a shell block: of lines that are continued, and of ``&&``."""
+    """Yield the words of each command in a shell block, joining continued lines and splitting at ``&&``."""
     variables: dict[str, str] = {}
     for line in re.sub(r"\\\n", " ", text).splitlines():
         words = shlex.split(line, comments=True)
@@ -139,7 +139,7 @@ def commands(text: str) -> Iterator[list[str]]:
 
 
 def write_named_files(folder: Path) -> None:
-    """Write small files of every name that the documentation uses."""
+    """Write small files with every name that the documentation uses."""
     generator = random.Random(0)
     sequence = "".join(generator.choices("ACGT", k=PEAKS * 1200))
     for name in ("genome.fa.gz", "sacCer3.fa.gz", "hg38.fa.gz"):
@@ -166,7 +166,7 @@ def write_named_files(folder: Path) -> None:
     (folder / "model.py").write_text(MODEL)
     (folder / "layers.py").write_text("")
     (folder / "expected.npz").write_text("")
-    for name in ("model.keras", "aparent2.h5"):  # read by no example: a config is checked without its models
+    for name in ("model.keras", "aparent2.h5"):  # no example reads it: a config is checked without its models
         (folder / name).write_text("")
     namespace: dict[str, type[torch.nn.Module]] = {}
     exec(MODEL, namespace)

@@ -1,8 +1,9 @@
-"""Contributions frozen before the code changes, and compared after: what is computed must stay the same.
+"""Stores contributions before the code changes and compares them after: results must stay the same.
 
 ``make golden DO=write GOLDEN=FOLDER`` writes a file for each set: every operation of the table under each
-rule, and the real models of ../shared. ``DO=compare`` computes them again and says how far off they are.
-Both use one thread. The files hold for one machine and one torch, and stay outside the repository.
+rule, and the real models of ../shared. ``DO=compare`` computes them again and reports the differences.
+Both use one thread. The files are valid for one machine and one version of torch, and stay outside the
+repository.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from genolift.steps.encode import trial_sequences
 
 Arrays = dict[str, NDArray[np.floating]]
 EXAMPLES = 6
-"""Arguments drawn for each operation."""
+"""Sets of arguments drawn for each operation."""
 
 
 def operations() -> Arrays:
@@ -45,7 +46,7 @@ def operations() -> Arrays:
 
 
 class Seeded(Draw):
-    """Draws by a seeded generator: hypothesis draws other values when any code of the project changes."""
+    """Draws from a seeded generator: hypothesis draws other values when any code of the project changes."""
 
     def integer(self, low: int, high: int) -> int:
         return self.data.randint(low, high)
@@ -117,7 +118,7 @@ SETS: dict[str, Callable[[], Arrays]] = {
 
 
 def differences(before: Arrays, now: Arrays) -> Iterator[tuple[str, float | None]]:
-    """Yield each array's largest difference as a share of its largest value; None for the same bits."""
+    """Yield each array's largest difference as a share of its largest value; None if all bits are equal."""
     if set(before) != set(now):
         raise SystemExit(f"other arrays than before: {sorted(set(before) ^ set(now))[:10]}")
     for name, old in before.items():
@@ -133,7 +134,7 @@ def _difference(old: NDArray[np.floating], new: NDArray[np.floating]) -> float |
 
 
 def main() -> int:
-    """Write or compare the sets; return 1 where one is farther off than allowed."""
+    """Write or compare the sets; return 1 if one differs by more than allowed."""
     parser = argparse.ArgumentParser(prog="golden", description=__doc__.splitlines()[0])
     parser.add_argument("do", choices=["write", "compare"])
     parser.add_argument("folder", type=Path)

@@ -1,4 +1,4 @@
-"""Small modules that read DNA in different layouts and lengths, for what finds these out."""
+"""Small modules that read DNA in different layouts and lengths, for the tests of inspection."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class FixedLast(nn.Module):
 
 
 class Pooled(nn.Module):
-    """(n, 4, 987 to 1021), as a pool leaves positions out."""
+    """(n, 4, 987 to 1021), since a pool drops positions."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class Power(nn.Module):
 
 
 class ByRows(nn.Module):
-    """(n, 1, 50, 4), flattened by a number: another length gives another number of rows."""
+    """(n, 1, 50, 4), flattened to a fixed size: another length changes the number of rows."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class Wide(nn.Module):
 
 
 class Placed(nn.Module):
-    """(n, 300, 4), as its table of positions says."""
+    """(n, 300, 4), the size of its table of positions."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -157,7 +157,7 @@ class Tagged(nn.Module):
 
 
 class Refused(nn.Module):
-    """Two operations that no rule is known for."""
+    """Two operations without a known rule."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -169,7 +169,7 @@ class Refused(nn.Module):
 
 
 class InDouble(nn.Module):
-    """(n, 4, 30); its forward computes in double whatever its weights are."""
+    """(n, 4, 30); its forward computes in double, whatever the dtype of its weights."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -180,21 +180,21 @@ class InDouble(nn.Module):
 
 
 class InHalf(InDouble):
-    """The same in half precision, by another call."""
+    """The same in half precision, through another call."""
 
     def forward(self, x: Tensor) -> Tensor:
         return self.net(x.to(torch.float16))
 
 
 class OverItsInput(InDouble):
-    """The same, which writes over its input."""
+    """The same, but it overwrites its input."""
 
     def forward(self, x: Tensor) -> Tensor:
         return self.net(x.mul_(2).double())
 
 
 class Odd(InDouble):
-    """(n, 4, 30); an odd thing is done with what the layers give."""
+    """(n, 4, 30); does something unusual with the outputs of its layers."""
 
     def forward(self, x: Tensor) -> object:
         return self.odd(self.net(x))
@@ -274,7 +274,7 @@ class Warns(Odd):
 
 
 class WithALoss(Odd):
-    """Beside the output there is a value without rows."""
+    """Besides the output it returns a value without rows."""
 
     def odd(self, y: Tensor) -> object:
         return {"logits": y, "loss": y.mean()}
@@ -282,7 +282,7 @@ class WithALoss(Odd):
 
 @dataclass
 class Several:
-    """What `InADataclass` returns."""
+    """The return type of `InADataclass`."""
 
     logits: Tensor
     hidden: Tensor
@@ -294,7 +294,7 @@ class InADataclass(Odd):
 
 
 class NeedsDna(Odd):
-    """Of an input that is no DNA, such as zeros, it gives no numbers."""
+    """Gives NaN for an input that is not DNA, such as zeros."""
 
     def forward(self, x: Tensor) -> object:
         return self.net(x / x.sum(1, keepdim=True))

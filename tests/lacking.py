@@ -1,4 +1,4 @@
-"""Tests that need something not every machine has."""
+"""Skips tests that need something that not every machine has."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 def skip(why: str, *, lacking: str) -> NoReturn:
     """Skip a test because this machine is ``lacking`` something ("shared", "chromium", "cpu-torch", ...).
 
-    Where ``CI`` is set the test fails instead, unless ``GENOLIFT_TESTS_WITHOUT`` lists what is lacking: so a
-    CI machine cannot lose its data without anyone noticing.
+    If ``CI`` is set the test fails instead, unless ``GENOLIFT_TESTS_WITHOUT`` lists what is lacking, so that
+    a CI machine cannot lose its data unnoticed.
     """
     if os.environ.get("CI") and lacking not in os.environ.get("GENOLIFT_TESTS_WITHOUT", "").split():
         pytest.fail(why)

@@ -1,4 +1,4 @@
-"""An analysis folder by the formats of docs/architecture.md, small and made up, for what reads it."""
+"""A small made-up analysis folder, in the formats of docs/architecture.md, for tests of what reads one."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ INSPECTED = {
 
 
 def write_inspection(folder: Path, name: str = "model", **changed: object) -> None:
-    """Write what `genolift inspect` says of a model."""
+    """Write the result of `genolift inspect` for a model."""
     (folder / "inspection").mkdir(exist_ok=True)
     (folder / "inspection" / f"{name}.json").write_text(json.dumps(INSPECTED | changed))
 
@@ -105,7 +105,7 @@ def write_table(path: Path, frame: pd.DataFrame) -> None:
 
 
 def make_results(folder: Path, *, windows: bool = True, motifs: bool = True) -> Path:
-    """Make an analysis folder by the formats of docs/architecture.md: record 3 is dropped."""
+    """Make an analysis folder in the formats of docs/architecture.md: record 3 is dropped."""
     folder.mkdir(parents=True)
     random = np.random.default_rng(1)
     table = pd.DataFrame({"key": range(N + 1), "id": [f"peak_{key}" for key in range(N + 1)]})
@@ -127,7 +127,7 @@ def make_results(folder: Path, *, windows: bool = True, motifs: bool = True) -> 
 
 
 def write_records(folder: Path) -> None:
-    """Say of the tables and pictures, as they are, to be made from these contributions."""
+    """Record that the tables and pictures, as they are, were made from these contributions."""
     with open_contributions(folder / "contributions.h5") as store:
         here = {"contributions.h5": store.digest, "sequences.tsv": sha256(folder / "sequences.tsv")}
     told = {b"genolift": json.dumps({"made_from": {"contributions.h5": here["contributions.h5"]}})}
@@ -143,7 +143,7 @@ def write_records(folder: Path) -> None:
 
 
 def rewrite(path: Path, change: Callable[[dict[str, Any], dict[str, Any]], None]) -> None:
-    """Write contributions.h5 anew, its rows and provenance changed, as if it had been so from the start."""
+    """Rewrite contributions.h5 with changed rows and provenance, as if it had been written so."""
     with open_contributions(path) as store:
         block = {name: store[name][:] for name in store.layout}
         told, sizes = dict(store.provenance), {"n": store.n, "length": store.length, "r": store.r}
@@ -153,7 +153,7 @@ def rewrite(path: Path, change: Callable[[dict[str, Any], dict[str, Any]], None]
 
 
 def tell(path: Path, **provenance: object) -> None:
-    """Change the provenance of contributions.h5, as if it had been so from the start."""
+    """Change the provenance of contributions.h5, as if it had been written so."""
     rewrite(path, lambda block, told: told.update(provenance))
 
 
@@ -218,7 +218,7 @@ def write_contributions(folder: Path, kept: pd.DataFrame, random: np.random.Gene
 
 
 def write_motifs(folder: Path, kept: pd.DataFrame, placed: np.ndarray, *, motifs: bool) -> None:
-    """Write motifs.h5 and the tables of motifs, seqlets and hits: one at each site."""
+    """Write motifs.h5 and the tables of motifs, seqlets and hits, with one seqlet at each site."""
     names = ["pos_patterns.pattern_0", "neg_patterns.pattern_0"]
     seqlets = kept[["key", "id", "chrom", "strand"]].copy()
     windows = bool(kept["chrom"].iloc[0])
@@ -279,7 +279,7 @@ def write_motifs(folder: Path, kept: pd.DataFrame, placed: np.ndarray, *, motifs
 
 
 def write_logos(folder: Path, kept: pd.DataFrame, placed: np.ndarray, *, motifs: bool) -> None:
-    """Draw every logo that the index names, plainly."""
+    """Draw a plain version of every logo that the index names."""
     (folder / "logos").mkdir()
     rows: list[list[str]] = []
 

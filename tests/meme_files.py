@@ -1,4 +1,4 @@
-"""Motif files as the programs of the MEME Suite write them, with the motifs that each holds."""
+"""Motif files as the programs of the MEME Suite write them, with the motifs in each."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ STARS = "*" * 80
 DASHES = "-" * 80
 
 Rows = list[list[float]]
-"""A motif's probabilities: a row a position, of A C G T."""
+"""A motif's probabilities: one row per position, in the order A C G T."""
 
 CRP: Rows = [
     [0.117647, 0.0, 0.117647, 0.764706],
@@ -64,7 +64,7 @@ def numbers(rows: Rows) -> str:
 
 
 def banner(program: str) -> str:
-    """Return what a program of the MEME Suite begins its text with."""
+    """Return the beginning of a file of a program of the MEME Suite."""
     return (
         f"{STARS}\n{program}\n{STARS}\n"
         "MEME version 5.5.5 (Release date: Thu Sep 14 08:48:04 2023 +1000)\n\n"
@@ -78,7 +78,7 @@ def banner(program: str) -> str:
 
 
 def meme_motif(heading: str, title: str, rows: Rows, expected: str) -> str:
-    """Return a motif as meme.txt has it: its sites, its log-odds matrix, its probabilities."""
+    """Return a motif as in meme.txt: its sites, its log-odds matrix, its probabilities."""
     width = len(rows)
     odds = "".join(" " + " ".join(f"{-83 + 40 * at:6d}" for at in range(4)) + " \n" for _ in rows)
     return (
@@ -145,7 +145,7 @@ def meme_txt(alphabet: str = "ALPHABET= ACGT\n") -> str:
 
 
 def meme_3_txt() -> str:
-    """Return meme.txt of MEME 3, which numbers its motifs: 1 (CRP) and 100 (LEX), and begins with a blank."""
+    """Return meme.txt of MEME 3, which numbers its motifs, 1 (CRP) and 100 (LEX), and begins with a blank."""
     return (
         f"\n{STARS}\nMEME - Motif discovery tool\n{STARS}\n"
         "MEME version 3.0 (Release date: 2001/03/03 13:05:22)\n\n"
@@ -180,7 +180,7 @@ def streme_txt(alphabet: str = "ALPHABET= ACGT\n") -> str:
 
 
 def dreme_txt() -> str:
-    """Return dreme.txt: motif RGAT (DREME-1, GATA), under comments and with an alphabet of definitions."""
+    """Return dreme.txt: motif RGAT (DREME-1, GATA), below comments and with a definition of the alphabet."""
     return (
         "# DREME 5.4.1\n# command:          dreme -p peaks.fa -n shuffled.fa\n"
         "# positives: 100 | peaks.fa (Mon Jan 03 10:11:12 AEST 2022)\n# host: a-machine\n\n"
@@ -196,7 +196,7 @@ def dreme_txt() -> str:
 
 
 def tomtom_query(alphabet: str = "ALPHABET= ACGT\n") -> str:
-    """Return a query of Tomtom's, in the minimal format: crp (CRP), and lexA without an alternate name."""
+    """Return a query for Tomtom, in the minimal format: crp (CRP), and lexA without an alternate name."""
     return (
         f"MEME version 4\n\n{alphabet}\nstrands: + -\n\n"
         "Background letter frequencies (from file `bg.txt'):\nA 0.303 C 0.183 G 0.209 T 0.306 \n\n"

@@ -1,7 +1,7 @@
-"""Modules written the ways people write them, as small as they come.
+"""Small modules, written the ways people write them.
 
-Each is a convolution of (n, 4, 30) to six channels, one thing of the zoo, and a dense head with two outputs.
-`zoo.py` has the activations and pools that are not repeated here. Knows nothing of rules.
+Each is a convolution of (n, 4, 30) to six channels, one construct to test, and a dense head with two
+outputs. `zoo.py` has the activations and pools that are not repeated here. Does not use rules.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ CHANNELS = 6
 
 
 class Around(nn.Module):
-    """A convolution, anything made of its (n, 6, 30), and a dense head."""
+    """A convolution, any function of its output (n, 6, 30), and a dense head."""
 
     def __init__(self, inner: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
@@ -348,14 +348,14 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "baddbmm": lambda h: torch.baddbmm(h[:, :, :6], h, h.mT.tanh(), beta=0.5, alpha=0.1),
 }
 
-# Written so that a module is left in the mode that it is trained in.
+# Leaves a module in training mode.
 LEFT_IN_TRAINING = {"batch norm, left in training", "dropout, left on", "spectral norm"}
 
 NAMES = [*FUNCTIONS, *LAYERS, *MODELS]
 
 
 def module(name: str) -> nn.Module:
-    """Return a module of the zoo by its name, with weights that are the same every time."""
+    """Return a module by its name, with weights that are the same every time."""
     if name in MODELS:
         made = seeded(MODELS[name])
     elif name in LAYERS:

@@ -1,4 +1,4 @@
-"""Models of both strands of a sequence, (n, 4, 30), the ways people join them. Knows nothing of rules."""
+"""Models of both strands of a sequence, (n, 4, 30), combined as people combine them. Does not use rules."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Twin(nn.Module):
 
 
 class TwinInOneBatch(nn.Module):
-    """Both strands joined to one batch, which is taken apart again at the end."""
+    """Both strands concatenated into one batch, which is split again at the end."""
 
     def __init__(self, parted: Callable[[Tensor, int], Tensor], stacked: bool = False) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Layers with weights, and whole models, as people write them. Knows nothing of rules.
+"""Layers with weights, and whole models, as people write them. Does not use rules.
 
 `modules.py` puts a layer between a convolution, (n, 4, 30) to (n, 6, 30), and a dense head.
 """
@@ -53,7 +53,7 @@ class OneConvolutionTwice(nn.Module):
 
 
 class TiedTranspose(nn.Module):
-    """The layer that leads out has the transposed weight of the one that leads in."""
+    """The output layer has the transposed weight of the input layer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ class SqueezeAndExcitation(nn.Module):
 
 
 class Encoder(nn.Module):
-    """An encoder layer of torch's, in either layout."""
+    """A torch encoder layer, in either layout."""
 
     def __init__(self, batch_first: bool, norm_first: bool, mask: bool = False) -> None:
         super().__init__()
@@ -106,7 +106,7 @@ class Encoder(nn.Module):
 
 
 class Attention(nn.Module):
-    """nn.MultiheadAttention of positions to positions, with or without a mask that does not change."""
+    """nn.MultiheadAttention of positions to positions, with or without a constant mask."""
 
     def __init__(self, mask: bool, batch_first: bool = True, need_weights: bool = True) -> None:
         super().__init__()
@@ -121,7 +121,7 @@ class Attention(nn.Module):
 
 
 class AttentionPooling(nn.Module):
-    """One query that is learned; a softmax over positions says how much each counts."""
+    """One learned query; a softmax over positions says how much each counts."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -148,7 +148,7 @@ class RelativeBias(nn.Module):
 
 
 class Recurrent(nn.Module):
-    """A recurrent layer over six positions, in either layout, and what of its results is used."""
+    """A recurrent layer over six positions, in either layout, and the part of its results that is used."""
 
     def __init__(self, kind: str, use: str, batch_first: bool = True, **options: object) -> None:
         super().__init__()
@@ -170,7 +170,7 @@ class Recurrent(nn.Module):
 
 
 class GivenState(nn.Module):
-    """An initial state that is learned, and one that is made of zeros."""
+    """A learned initial state, and one made of zeros."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -249,7 +249,7 @@ class BatchNormOfDense(nn.Module):
 
 
 class AsImage(nn.Module):
-    """(n, 1, 4, length) made inside, and a cast to the weights' own element type."""
+    """(n, 1, 4, length) made inside, and a cast to the weights' dtype."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -261,7 +261,7 @@ class AsImage(nn.Module):
 
 
 class TiedHead(nn.Module):
-    """One parameter is the weight of the first layer and of the last."""
+    """One parameter is the weight of both the first and the last layer."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Files as old Keras wrote them, made again from the records that old_keras/record.py took of it."""
+"""Rewrites files of old versions of Keras from the records that old_keras/record.py made of them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ VERSIONS = ("0.3.3", "1.2.2", "2.3.1")
 
 @cache
 def records(version: str) -> Mapping[str, Any]:
-    """Return the records of a Keras by name."""
+    """Return the records of a version of Keras by name."""
     return json.loads((RECORDS / f"keras-{version}.json").read_text())
 
 
@@ -30,7 +30,7 @@ def names() -> list[tuple[str, str]]:
 
 
 def record(version: str, name: str) -> dict[str, Any]:
-    """Return one record, to change as one likes."""
+    """Return a copy of one record, which may be changed."""
     return copy.deepcopy(records(version)[name])
 
 
@@ -43,7 +43,7 @@ def values(shape: tuple[int, ...], number: int, name: str = "") -> NDArray[np.fl
 
 
 def inputs(recorded: Mapping[str, Any]) -> list[NDArray[np.float32]]:
-    """Return the inputs that a record's outputs are of."""
+    """Return the inputs for which a record has the outputs."""
     return [values(tuple(shape), 1000 + number) for number, shape in enumerate(recorded["inputs"])]
 
 

@@ -1,4 +1,4 @@
-"""A graph of one operation of the table, with inputs and references for it."""
+"""A graph of one operation from the table, with inputs and references for it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def values(shape: tuple[int, ...], domain: str, seed: int, special: bool) -> Ten
 
 
 def near(x: Tensor, other: Tensor, seed: int) -> Tensor:
-    """Return references that equal some of the inputs' values, and miss others by a hair."""
+    """Return references of which some equal the inputs' values and some differ from them very slightly."""
     choice = torch.rand(other.shape, generator=torch.Generator().manual_seed(seed))
     same = x.expand_as(other)
     return torch.where(choice < 0.2, same, torch.where(choice < 0.4, same + 1e-7, other))
@@ -71,7 +71,7 @@ class Made:
 
 
 def graph_of(made: list[tuple[str, Any, Any, dict[str, Any]]], draw: Draw, x: Tensor) -> tuple[Graph, Any]:
-    """Return operations as a graph, with the axis of the rows found by running 2 and 3 of them."""
+    """Return operations as a graph, finding the axis of the rows by running 2 and 3 rows."""
     runs = []
     for rows in (2, 3):
         run: dict[str, Any] = dict(draw.constants)
@@ -98,7 +98,7 @@ def graph_of(made: list[tuple[str, Any, Any, dict[str, Any]]], draw: Draw, x: Te
 
 
 def make(target: Any, row: Row, draw: Draw, *, special: bool = True) -> Made:
-    """Return the graph of an operation with what ``draw`` draws for its row of the table."""
+    """Return the graph of an operation, with arguments that ``draw`` draws for its row of the table."""
     dtype = draw.dtype
     channels, positions = row.shape or (2, 2)
     draw.channels = draw.integer(channels, 3)
@@ -131,12 +131,12 @@ def make(target: Any, row: Row, draw: Draw, *, special: bool = True) -> Made:
 
 
 def named(target: Any) -> str:
-    """Return an operation's name, and which of its results."""
+    """Return an operation's name, and the number of the result if there are several."""
     return f"{target.operation} {target.index}" if isinstance(target, Result) else str(target)
 
 
 def both_sides(made: Made, runner: Runner, *, shared: bool = False) -> tuple[Any, Any]:
-    """Return the runs of the sequences and of their references; where ``shared``, of those of the first."""
+    """Return the runs of the sequences and of their references, or of the first's if they are ``shared``."""
     sequences = runner.forward(made.inputs(made.x), carry=shared)
     flat = made.references[0] if shared else made.references.flatten(0, 1)
     return sequences, runner.forward(made.inputs(flat), carry=not shared)

@@ -1,6 +1,6 @@
 """One row for every operation of the registry: arguments that hypothesis draws, for tests of exactness.
 
-A row is a function of `Draw` that returns the arguments of one call. The graph around it holds the input "x",
+A row is a function of `Draw` that returns the arguments of one call. The graph around it has the input "x",
 (rows, channels, positions), and the values of operation_values.py.
 """
 
@@ -24,7 +24,7 @@ X, U, V, M, W = (Name(letter) for letter in "xuvmw")
 
 @dataclass
 class Draw:
-    """What a row may draw from, and the input's shape."""
+    """The source of a row's random choices, and the input's shape."""
 
     data: st.DataObject
     dtype: torch.dtype
@@ -32,7 +32,7 @@ class Draw:
     positions: int = 0
     constants: dict[str, Tensor] = field(default_factory=dict)
     made: dict[str, tuple[Any, tuple[Any, ...]]] = field(default_factory=dict)
-    """Values made of the input: operation and arguments."""
+    """Values computed from the input: operation and arguments."""
 
     def integer(self, low: int, high: int) -> int:
         return self.data.draw(st.integers(low, high))
@@ -88,10 +88,10 @@ class Row:
     domain: str = "real"
     """real, positive (from 0.2), unit (within -0.9 to 0.9) or above one (from 1.2)."""
     shape: tuple[int, int] | None = None
-    """Least channels and positions."""
+    """Smallest numbers of channels and positions."""
     options: Callable[[Draw], dict[str, Any]] = lambda d: {}
     square: bool = False
-    """The input's event has one more axis, so that windows run over two."""
+    """The input has one more axis, so that windows run over two."""
 
 
 def _of_x(*rest: Any, **options: Any) -> Row:
@@ -171,7 +171,7 @@ def _stepped(d: Draw) -> tuple[Any, ...]:
             start.append(Name(f"{whole}_of_rows"))
     weights = [d.constant(gates * units, width) for width in (d.positions, units)]
     biases = [d.constant(gates * units) for _ in range(2)]
-    # 1 where a sequence's own value is above 0, and so at other places than its reference's
+    # 1 where a sequence's own value is above 0, so at different places from its reference
     d.made |= {
         "first": (aten.select.int, (X, 2, 0)),
         "sign": (aten.sign.default, (Name("first"),)),
@@ -417,4 +417,4 @@ _COMPOSED = {
 LINEAR_ROWS = _MOVES | _LINEAR
 ROWS = LINEAR_ROWS | _FUNCTIONS | _JOINT | _SELECTIONS | _COMPOSED
 OVER_ALL_ROWS = {aten.sum.default, aten.mean.default}
-"""Registered, but over every axis, that of the rows too: a graph with one is refused."""
+"""Registered, but these work over every axis, including the rows: a graph with one is refused."""

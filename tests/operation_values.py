@@ -1,4 +1,4 @@
-"""Values that stand around one operation in its test: made of the input, or held."""
+"""Values around one operation in its test: computed from the input, or extra inputs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from genolift.engine.graph.graph import Name, aten
 
 
 def made_of_input(d: Draw, square: bool) -> dict[str, tuple[Any, tuple[Any, ...]]]:
-    """Return the values made of the input that rows name, in the order of computing."""
+    """Return the values computed from the input that rows name, in the order of computing."""
     c, p = d.channels, d.positions
     infinite = torch.zeros(c, p, dtype=d.dtype)
     infinite[0, 0] = -torch.inf
@@ -42,7 +42,7 @@ def made_of_input(d: Draw, square: bool) -> dict[str, tuple[Any, tuple[Any, ...]
 
 
 def held(rows: int, channels: int, positions: int, dtype: torch.dtype) -> dict[str, Tensor]:
-    """Return the further inputs of the graph, the same for every row."""
+    """Return the extra inputs of the graph, the same for every row."""
     generator = torch.Generator().manual_seed(0)
     places = torch.randint(positions, (1, channels, 3), generator=generator)
     grid = torch.rand(1, 2, 3, 2, generator=generator, dtype=torch.float64).to(dtype) * 2 - 1

@@ -1,4 +1,4 @@
-"""Where the checkout, its tests and the data beside it lie, for tests in any folder."""
+"""The paths of the checkout, its tests and the data beside it, for tests in any folder."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What is said where something is refused."""
+"""Returns the message of a refusal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import genolift
 
 
 def refused_by(run: Callable[[], Any], error_type: type[Exception] = genolift.InputError) -> str:
-    """Return the one line that a call is refused with."""
+    """Return the one-line message with which a call is refused."""
     with pytest.raises(error_type) as error:
         run()
     assert "\n" not in str(error.value)
@@ -19,5 +19,5 @@ def refused_by(run: Callable[[], Any], error_type: type[Exception] = genolift.In
 
 
 def refused(given: Any) -> str:
-    """Return the one line that `genolift.load_model` refuses a model with."""
+    """Return the one-line message with which `genolift.load_model` refuses a model."""
     return refused_by(lambda: genolift.load_model(given))

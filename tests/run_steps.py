@@ -21,7 +21,7 @@ from genolift.steps.reference import ReferenceSummary, write_references
 S = TypeVar("S", bound=Section)
 LENGTH = 60
 OWN = {"sequences", "references"}
-"""Paths that a step takes, which are called as sections of the settings are."""
+"""Paths that a step takes as arguments, and that have the names of sections of the settings."""
 SOURCE = """
 import torch
 from torch import nn
@@ -68,7 +68,7 @@ class Study:
         )
 
     def settings(self, changed: dict[str, Any]) -> Settings:
-        """What a step is given: of the keys that are changed, those of settings, which are taken out."""
+        """Return a step's settings, removing their keys from ``changed``."""
         held = changed.pop("held", None)
         keys = {"model": self.model}
         keys |= {} if held is None else {"extra_inputs": held.inputs, "extra_channels": held.channels}
@@ -76,11 +76,11 @@ class Study:
         run = {"device": "cpu"} | {
             name: changed.pop(name) for name in changed.keys() & Attribution.model_fields.keys()
         }
-        # not checked, since tests ask for less memory and tolerance than a user may
+        # not validated, since tests use less memory and tolerance than a user may
         return Settings().model_copy(update={**keys, "attribution": Attribution().model_copy(update=run)})
 
     def fold(self, number: int) -> ModelSpec:
-        """Another model of the same class, with random weights of its own."""
+        """Another model of the same class, with its own random weights."""
         path = self.folder / f"fold_{number}.safetensors"
         with torch.random.fork_rng():
             torch.manual_seed(number + 1)
@@ -98,7 +98,7 @@ class Study:
 
 
 def section(model: type[S], **keys: Any) -> S:
-    """A section of the config, by its keys, checked as a config is; paths may be given as such."""
+    """A section of the config from its keys, validated like a config; paths may be given as `Path`."""
     plain = {key: str(value) if isinstance(value, Path) else value for key, value in keys.items()}
     return checked(model, plain, model.__name__.lower())
 
@@ -111,7 +111,7 @@ def source_of(**keys: Any) -> Sequences:
 def make_references(
     sequences: Path, out: Path, kind: str, *, rna: bool = False, **keys: Any
 ) -> ReferenceSummary:
-    """Write references of these settings."""
+    """Write references with these settings."""
     return write_references(section(References, kind=kind, **keys), sequences=sequences, out=out, rna=rna)
 
 

@@ -15,7 +15,7 @@ from torch import nn
 from torch.export import Dim
 
 Members = dict[str, bytes]
-"""What an archive holds: bytes by name, without the archive's own folder."""
+"""The contents of an archive: bytes by name, without the archive's own folder."""
 
 
 class Writes:
@@ -43,7 +43,7 @@ class Small(nn.Module):
 
 
 def save_program(path: Path) -> nn.Module:
-    """Write a program; return the module that it is of."""
+    """Write a program, and return its module."""
     torch.manual_seed(0)
     model = Small().eval()
     torch.export.save(
@@ -56,7 +56,7 @@ def save_program(path: Path) -> nn.Module:
 
 
 def members(path: Path) -> Members:
-    """Return what an archive of torch's holds."""
+    """Return the contents of one of torch's archives."""
     with zipfile.ZipFile(path) as archive:
         return {name.partition("/")[2]: archive.read(name) for name in archive.namelist()}
 
@@ -221,7 +221,7 @@ def _compiled(held: Members, target: Path) -> None:
 
 
 TAMPERED: dict[str, tuple[Change, bool]] = {
-    # What is changed, and whether torch 2.13 then writes the file, when it reads the program or runs it.
+    # What is changed, and whether torch 2.13 then writes the file when it reads or runs the program.
     "sample inputs": (_sample_inputs, True),
     "weights of an older file": (_old_weights, True),
     "constants of an older file": (_old_constants, True),
@@ -270,11 +270,11 @@ TAMPERED: dict[str, tuple[Change, bool]] = {
     "compiled code": (_compiled, False),
 }
 LEFT_OUT = {"sample inputs", "a guard", "compiled code"}
-"""What no model needs: such a program is read without it."""
+"""Parts that no model needs: the program is read without them."""
 
 
 def texts(told: Any, place: tuple[str, ...] = ()) -> dict[tuple[str, ...], list[tuple[Any, Any]]]:
-    """Return where text stands in JSON: (container, key) by the kind of place, its path without numbers."""
+    """Return the places of text in JSON: (container, key) by the kind of place, its path without numbers."""
     found: dict[tuple[str, ...], list[tuple[Any, Any]]] = {}
     for key, value in told.items() if isinstance(told, dict) else enumerate(told):
         here = (*place, key) if isinstance(key, str) and len(told) < MOST_KEYS else (*place, "*")
@@ -287,6 +287,6 @@ def texts(told: Any, place: tuple[str, ...] = ()) -> dict[tuple[str, ...], list[
 
 
 MOST_KEYS = 12
-"""A mapping of more is one by name, not of fields."""
+"""A mapping with more keys is one by name, not of fields."""
 INJECTIONS = ["{code}", "x={code}", "a\n{code}", 'a"), {code}, ("', "[{code}]", "lambda: {code}", "x;{code}"]
-"""What would be run where text is evaluated, or written into source as it is, within quotes or on a line."""
+"""Text that would run if evaluated, or if inserted as it is into source code, within quotes or on a line."""

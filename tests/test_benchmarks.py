@@ -1,4 +1,4 @@
-"""The benchmarks' own functions: what they say of times, never how long anything takes."""
+"""Tests the benchmarks' own functions: what they compute from times, never how long anything takes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every example of the documentation is true: it is run or, where it cannot be, read by what would run it."""
+"""Every example in the documentation is true: it is run or, if it cannot be, parsed by what would run it."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ NOT_RUN = {
     "conda": "makes an environment",
     "pip": "installs into an environment",
 }
-"""Commands of other programs, and why a test does not run them."""
+"""Commands of other programs, and why the test does not run them."""
 ONLY_READ = {
     "snakemake": "the workflow's own tests run it",
     "make": "its targets set up environments; that they exist is checked",
     "python": "benchmarks take minutes",
     "genolift train-demo": "trains a model for minutes",
 }
-"""Commands whose words are checked by their own parsers, and why they are not run."""
+"""Commands whose arguments are only checked by their own parsers, and why they are not run."""
 STEPS = next(each for each in blocks() if "genolift encode" in each.text)
 SHELL = [each for each in blocks() if each.language in ("", "bash", "sh")]
 YAML = [each for each in blocks() if each.language == "yaml"]
@@ -71,7 +71,7 @@ def _run(*words: str) -> None:
 
 
 def _expanded(words: tuple[str, ...]) -> list[str]:
-    """Replace words with a star by the files that they name, as a shell does."""
+    """Expand words with a star to the files that match, as a shell does."""
     return [
         name for word in words for name in (sorted(map(str, Path().glob(word))) if "*" in word else [word])
     ]
@@ -103,14 +103,14 @@ def folder(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the files alone, as the working directory."""
+    """A folder with only these files, as the working directory."""
     write_named_files(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 def _check(name: str, words: list[str]) -> None:
-    """Have a command's own parser read its words."""
+    """Parse the words with the command's own parser."""
     if name == "genolift":
         _check_genolift(words)
     elif name == "make":
@@ -131,7 +131,7 @@ def _check(name: str, words: list[str]) -> None:
 
 
 def _check_genolift(words: list[str]) -> None:
-    """Have genolift's parser read words; of a command that is only mentioned, that it has its flags."""
+    """Parse words with genolift's parser; if a command is only mentioned, check that it has the flags."""
     command, *others = words
     parsers = subcommands()
     if not others or command == "COMMAND":
@@ -145,7 +145,7 @@ def _check_genolift(words: list[str]) -> None:
 
 
 class _HasParsedError(Exception):
-    """Raised instead of what a script does once it has read its flags."""
+    """Raised in place of a script's work once it has parsed its flags."""
 
 
 def _check_benchmark(words: list[str]) -> None:
@@ -165,7 +165,7 @@ def _check_benchmark(words: list[str]) -> None:
         patch.setattr(sys, "argv", [script, *others])
         try:
             module = importlib.import_module(Path(script).stem)
-        except ModuleNotFoundError:  # a package that genolift is compared with, which tests do without
+        except ModuleNotFoundError:  # a package that genolift is compared with, which the tests do not need
             text = (ROOT / script).read_text()
             assert [word for word in others if word.startswith("--") and f'"{word}"' not in text] == []
             return
@@ -245,7 +245,7 @@ def test_a_block_of_python_runs(named: Path, example: Example) -> None:
 
 def write_keras_model(path: Path) -> None:
     """Write a Keras model that takes (1000, 4)."""
-    from genolift.models.keras import keras  # which imports it on torch
+    from genolift.models.keras import keras  # it imports Keras on torch
 
     layers = keras.layers
     keras.Sequential(
@@ -276,7 +276,7 @@ def test_every_example_is_looked_at() -> None:
         "docs/architecture.md",
         "docs/keras-layers.md",
         "docs/keras.md",
-    }  # which have none of their own
+    }  # these have none of their own
     assert {each.document for each in blocks()} >= set(DOCS) - without
     known = {
         str(path.relative_to(ROOT)) for path in [*ROOT.glob("docs/*.md"), *ROOT.glob("[a-z]*/README.md")]

@@ -1,4 +1,4 @@
-"""The harness of tests/fuzz reports each kind of fault that it is for, and nothing of a right reader."""
+"""The harness of tests/fuzz reports each kind of fault that it should find, and none for a correct reader."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from genolift.errors import InputError
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What the harness says of readers with a fault each; in a process without threads, since it forks."""
+    """The harness's reports for readers with one fault each; in a process without threads, since it forks."""
     folder = tmp_path_factory.mktemp("planted")
     path = os.pathsep.join([str(TESTS.parent / "src"), str(TESTS)])
     ran = subprocess.run(

@@ -25,13 +25,13 @@ PUBLIC = {
     "explain/methods.py grad_cam",
     "explain/methods.py in_silico_mutagenesis",
 }
-"""What users call with keywords: the interface fixes their parameters, and their docstrings may be longer."""
+"""Functions that users call with keywords: their parameters are fixed, and docstrings may be longer."""
 
 MANY_PARAMETERS = {
     "explain/explainer.py Explainer.explain_each",
     "models/keras/locally_connected.py LocallyConnected.__init__",
 }
-"""Functions that still have too many parameters. Take one off when it no longer has; none is added."""
+"""Functions that still have too many parameters. Remove one when it is fixed; never add one."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -44,7 +44,7 @@ def _modules() -> dict[str, str]:
 
 @cache
 def _functions() -> dict[str, Function]:
-    """Every function by its module and qualified name, nested ones and methods too."""
+    """Every function by its module and qualified name, including nested functions and methods."""
     return {
         f"{module} {name}": function
         for module, text in _modules().items()
@@ -62,7 +62,7 @@ def _functions_in(node: ast.AST, inside: str) -> Iterator[tuple[str, Function]]:
 
 
 def _lines(name: str, function: Function) -> int:
-    """The lines of a function; of a public one without its docstring."""
+    """The number of lines of a function; for a public one without its docstring."""
     first = function.body[0]
     documentation = ast.get_docstring(function) is not None and name in PUBLIC
     left_out = (first.end_lineno or 0) - first.lineno + 1 if documentation else 0

@@ -1,4 +1,4 @@
-"""What a track of overlapping windows must hold."""
+"""Checks a track of overlapping windows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 
 def assert_mean_of_windows(track: Path, sequences: Path, scores: NDArray[np.floating], length: int) -> int:
-    """Check that a track is the mean of the windows' scores (sequence, position), and nothing elsewhere.
+    """Check that a track is the mean of the windows' scores (sequence, position), and empty elsewhere.
 
     Both chromosomes have ``length`` bases. Returns how many bases lie in several windows.
     """

@@ -1,4 +1,4 @@
-"""The workflow run as a user runs it, on a genome with sites and a model that looks for them."""
+"""Runs the workflow as a user does, on a genome with sites and a model that looks for them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Tiny(nn.Module):
 
 
 def snakemake(*arguments: str, folder: Path, snakefile: Path = ROOT / "Snakefile") -> tuple[int, str]:
-    """Run snakemake in ``folder`` as a user does; return its exit code, and what it says."""
+    """Run snakemake in ``folder`` as a user does; return its exit code and its output."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     process = subprocess.run(
         [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile), *arguments],

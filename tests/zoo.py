@@ -18,7 +18,7 @@ def onehot(n: int, length: int = LENGTH, seed: int = 0) -> Tensor:
 
 
 def seeded(make: Callable[[], nn.Module], seed: int = 0) -> nn.Module:
-    """Return a module with weights that depend on ``seed`` alone, in evaluation mode."""
+    """Return a module with weights that depend only on ``seed``, in evaluation mode."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         module = make()
@@ -32,8 +32,10 @@ def seeded(make: Callable[[], nn.Module], seed: int = 0) -> nn.Module:
 
 
 class Network(nn.Module):
-    """Convolution, batch norm, the activation, pooling, a residual, concatenation, and a dense head: the one
-    activation is used three times, so that it cannot be told apart by its module."""
+    """Convolution, batch norm, activation, pooling, a residual, concatenation, and a dense head.
+
+    The activation is one module used three times, so its uses cannot be told apart by their module.
+    """
 
     def __init__(
         self, activation: Callable[[Tensor], Tensor], pool: Callable[[Tensor], Tensor], pooled: int
@@ -82,7 +84,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "tanhshrink": nn.Tanhshrink(),
 }
 
-# Each with the length that it leaves of 50 positions.
+# Each with the length that it leaves from 50 positions.
 POOLS: dict[str, tuple[Callable[[Tensor], Tensor], int]] = {
     "max": (nn.MaxPool1d(3), 16),
     "overlapping max, padded, ceil mode": (nn.MaxPool1d(5, 2, 2, ceil_mode=True), 26),

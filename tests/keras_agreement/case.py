@@ -1,4 +1,4 @@
-"""A case: a small model in code that Keras 2.15 and Keras 3 run, under the name "layer, settings"."""
+"""A case: code of a small model that both Keras 2.15 and 3 can run, under the name "layer, settings"."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 LENGTH = 24
-"""Positions of the DNA that models take."""
+"""Length of the models' DNA."""
 DNA = (LENGTH, 4)
 BOTH = (2, 3)
 KERAS_2, KERAS_3 = (2,), (3,)
 Make = Callable[[Any], Any]
-"""What makes a layer or a model of the module ``keras``."""
+"""A function that makes a layer or a model with the module ``keras``."""
 
 
 @dataclass(frozen=True)
@@ -26,16 +26,16 @@ class Case:
     build: Make
     generations: tuple[int, ...] = BOTH
     further: Mapping[str, tuple[int, ...] | int] | None = None
-    """The other inputs: of real numbers their shape, without the rows; of 6 codes how many there are."""
+    """The other inputs: for real numbers the shape without the rows; for integer codes, how many of them."""
 
     @property
     def name(self) -> str:
-        """Layer and settings; no two cases have the same."""
+        """Layer and settings; unique among the cases."""
         return f"{self.layer}, {self.settings}" if self.settings else self.layer
 
     @property
     def slug(self) -> str:
-        """The name as a file's; a number tells apart names of signs that files' may not have."""
+        """The name as a file name; a number distinguishes names whose signs a file name cannot have."""
         plain = re.sub(r"[^A-Za-z0-9.]+", "-", self.name)[:60].strip("-")
         return f"{plain}-{zlib.crc32(self.name.encode()) & 0xFFFF:04x}"
 
@@ -44,12 +44,12 @@ _CASES: dict[str, Case] = {}
 
 
 def add(case: Case) -> None:
-    """Add a case to all.
+    """Add a case.
 
     Raises
     ------
     ValueError
-        If there is one of its name.
+        If there already is one of its name.
     """
     if case.slug in _CASES:
         raise ValueError(f"two cases are named {case.name}")
@@ -69,7 +69,7 @@ def layer(
     before: Make | None = None,
     **settings: Any,
 ) -> None:
-    """Add a model of one layer of ``keras.layers``, which its settings describe."""
+    """Add a model with one layer of ``keras.layers``, made with these settings."""
     made(
         class_name,
         ", ".join(f"{key}={value!r}" for key, value in settings.items()),
@@ -89,7 +89,7 @@ def made(
     shape: tuple[int, ...] = DNA,
     before: Make | None = None,
 ) -> None:
-    """Add a model of one layer that ``make`` makes, behind that of ``before`` where it is given."""
+    """Add a model with one layer made by ``make``, after the one made by ``before`` if that is given."""
 
     def build(keras: Any) -> Any:
         dna = x = keras.layers.Input(shape, name="dna")
@@ -108,7 +108,7 @@ def model(
     generations: tuple[int, ...] = BOTH,
     further: Mapping[str, tuple[int, ...] | int] | None = None,
 ) -> Callable[[Make], Make]:
-    """Add the model that a function makes of ``keras``."""
+    """Add the model that a function makes with ``keras``."""
 
     def with_function(build: Make) -> Make:
         add(Case(layer, settings, build, generations, further))

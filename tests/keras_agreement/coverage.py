@@ -1,4 +1,4 @@
-"""Which of Keras's layers are in no case, and why; everything else that Keras ships is in some."""
+"""The layers of Keras that no case covers, with the reasons; every other layer must be in some case."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ LEFT_OUT: dict[str, str] = {
         _OF_THREE,
     ),
 }
-"""By the name of the class."""
+"""Keys are names of classes."""
 _NO_ACTIVATIONS = ("deserialize", "get", "serialize", "threshold")
-"""What no layer can be given by its name: the last needs two numbers, for which a name has no room."""
+"""Activations that a layer cannot be given by name: the last needs two numbers."""
 
 
 def check_coverage(generation: int, layers: Mapping[str, Any], activations: Mapping[str, Any]) -> list[str]:
-    """Return the layers and activations of Keras's modules that no case holds and that have no reason."""
+    """Return the layers and activations of Keras's modules that are in no case and have no reason."""
     here = [case for case in CASES if generation in case.generations]
     held = {case.layer for case in here}
     classes = {

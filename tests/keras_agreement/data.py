@@ -1,4 +1,4 @@
-"""What models are run on, and weights of random values: not Keras's, whose norms begin as no norms."""
+"""The models' inputs, and random weights, since Keras's initial norms would have no effect."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from keras_agreement.case import LENGTH, Case
 
 ROWS = 6
 _OF_THE_DATA = "Normalization"
-"""The layer whose numbers are not trained, but those of data that it was shown."""
+"""The layer whose numbers are not trained but computed from data."""
 
 
 def random_of(name: str) -> np.random.Generator:
-    """Return the random numbers of a name, always the same."""
+    """Return the random numbers for a name, always the same."""
     return np.random.default_rng(zlib.crc32(name.encode()))
 
 
 def dna() -> NDArray[np.float32]:
-    """Return one-hot sequences (row, position, base), with zeros and with N as a quarter each.
+    """Return one-hot sequences (row, position, base), with some zeros, and N as a quarter each.
 
-    Zeros are inside, before and behind, as padding is; no row is of zeros alone.
+    The zeros are inside, before and after, like padding; no row is all zeros.
     """
     random = random_of("dna")
     x = np.eye(4, dtype="float32")[random.integers(4, size=(ROWS, LENGTH))]
@@ -51,7 +51,7 @@ def inputs_of(case: Case) -> dict[str, NDArray[np.float32]]:
 
 
 def randomise(model: Any, name: str) -> None:
-    """Give all weights of a model random values, about as large as training leaves them."""
+    """Give all weights of a model random values, about as large as those of a trained one."""
     random = random_of(name)
     kept = {
         id(weight)

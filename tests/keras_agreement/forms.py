@@ -15,15 +15,15 @@ FORMS: dict[int, dict[str, tuple[str, ...]]] = {
         "to_json + .weights.h5": ("model.json", "model.weights.h5"),
     },
 }
-"""By Keras's generation: a whole model is one file, an architecture has its weights beside it."""
+"""By Keras's generation: a whole model is one file, an architecture has a separate weights file."""
 
 
 def generation_of(version: str) -> int:
-    """Return 2 or 3, of a version such as "2.15.0"."""
+    """Return 2 or 3 for a version such as "2.15.0"."""
     return int(version.partition(".")[0])
 
 
 def spec_of(folder: str, files: tuple[str, ...]) -> dict[str, str]:
-    """Return the config's ``model`` section of the files of a form."""
+    """Return the config's ``model`` section for the files of a form."""
     paths = [f"{folder}/{name}" for name in files]
     return dict(zip(("path", "weights"), paths, strict=False))

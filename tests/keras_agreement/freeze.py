@@ -17,7 +17,7 @@ _TIME = (1980, 1, 1, 0, 0, 0)
 
 
 def main() -> int:
-    """Freeze what the command line says."""
+    """Freeze the cases given on the command line."""
     parser = argparse.ArgumentParser(prog="python -m keras_agreement.freeze", description=__doc__)
     parser.add_argument("folder", type=Path, help="what keras_agreement.write wrote")
     parser.add_argument("cases", nargs="+", help='their names, "layer, settings"')

@@ -1,4 +1,4 @@
-"""``python -m keras_agreement.read FOLDER...``, by genolift's Python: compare what `write` wrote."""
+"""``python -m keras_agreement.read FOLDER...``, with genolift's Python: compare what `write` wrote."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from keras_agreement.reading import LARGEST_LOSS, Read, loaded, loss_of, read
 
 @dataclass(frozen=True)
 class Row:
-    """What became of a case in one form."""
+    """The outcome of a case in one form."""
 
     case: str
     keras: str
     tensorflow: str
-    """Versions of what wrote it."""
+    """Versions of the packages that wrote it."""
     generation: int
     form: str
     read: Read
     loss: float | None = None
-    """What the sum of contributions misses, where it was explained."""
+    """By how much the sum of contributions is off, if it was explained."""
 
     @property
     def wrong(self) -> bool:
-        """Whether outputs are not the author's, or neither outputs nor a refusal came of it."""
+        """Whether outputs differ from the author's, or there were neither outputs nor a refusal."""
         return not (self.read.right or self.read.refused or self.read.unwritten)
 
 
 def main() -> int:
-    """Read what the command line says; return 1 if an output is wrong or a fault is met."""
+    """Read what the command line names; return 1 if an output is wrong or a fault occurs."""
     parser = argparse.ArgumentParser(prog="python -m keras_agreement.read", description=__doc__)
     parser.add_argument("folders", nargs="+", type=Path, help="what keras_agreement.write wrote")
     parser.add_argument("--only", default="*", help="cases of such names, as 'Conv1D*'")
@@ -65,7 +65,7 @@ def main() -> int:
 
 
 def rows_of(folder: Path, cases: list[Case], explain: int) -> Iterator[Row]:
-    """Read every case that a folder holds, in every form."""
+    """Read every case in a folder, in every form."""
     here = [case for case in cases if (folder / case.slug / "written.json").exists()]
     for number, case in enumerate(here):
         said = json.loads((folder / case.slug / "written.json").read_text())
@@ -80,13 +80,13 @@ def rows_of(folder: Path, cases: list[Case], explain: int) -> Iterator[Row]:
                 model, inputs, _ = loaded(folder / case.slug, files)
                 try:
                     loss, explained = loss_of(model, inputs), True
-                except Exception as error:  # to be listed: a model that is read must be explained too
+                except Exception as error:  # list it: a model that is read must be explained too
                     print(f"{case.name}: not explained ({type(error).__name__}: {error})"[:400], flush=True)
             yield Row(**of_case, form=form, read=found, loss=loss)
 
 
 def rows_in(path: Path) -> list[Row]:
-    """Return the rows that were written to a file."""
+    """Return the rows written to a file."""
     return [
         Row(**{**row, "read": Read(**row["read"])}) for row in map(json.loads, path.read_text().splitlines())
     ]

@@ -1,4 +1,4 @@
-"""A written model as genolift reads it: how far its outputs are from TensorFlow's, or why it is refused."""
+"""Reads a written model with genolift: how far its outputs are from TensorFlow's, or why it is refused."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from genolift.errors import InputError
 from keras_agreement.forms import spec_of
 
 LARGEST_ERROR = 1e-5
-"""Of an output, relative to the largest."""
+"""For an output, relative to the largest."""
 LARGEST_LOSS = 1e-9
-"""Of a sum of contributions, in float64, relative to the largest change of the output."""
+"""For a sum of contributions, in float64, relative to the largest change of the output."""
 
 
 @dataclass(frozen=True)
 class Read:
-    """What became of one file: one of ``error``, ``refused``, ``fault`` and ``unwritten``."""
+    """The outcome for one file: exactly one of ``error``, ``refused``, ``fault`` and ``unwritten`` is set."""
 
     error: float | None = None
-    """The largest of an output, relative to the largest output."""
+    """The largest difference of an output, relative to the largest output."""
     refused: str | None = None
-    """What genolift says to its user."""
+    """genolift's message to its user."""
     reason: str | None = None
-    """Of that, what is wrong, without the place and the remedy."""
+    """The part of it that says what is wrong, without the place and the remedy."""
     fault: str | None = None
     """Any other exception, which no user should see."""
     unwritten: str | None = None
@@ -38,12 +38,12 @@ class Read:
 
     @property
     def right(self) -> bool:
-        """Whether the outputs are those of the author."""
+        """Whether the outputs agree with the author's."""
         return self.error is not None and self.error <= LARGEST_ERROR
 
 
 def read(folder: Path, files: tuple[str, ...]) -> Read:
-    """Return what becomes of the files of one form in a folder with ``values.npz``."""
+    """Return the outcome for the files of one form in a folder with ``values.npz``."""
     try:
         model, inputs, outputs = loaded(folder, files)
         with torch.no_grad(), warnings.catch_warnings():
@@ -52,7 +52,7 @@ def read(folder: Path, files: tuple[str, ...]) -> Read:
     except InputError as error:
         said = str(error).replace(str(folder), "FOLDER")
         return Read(refused=said, reason=error.what)
-    except Exception as error:  # a fault of ours, to be listed beside the others
+    except Exception as error:  # a fault of ours, listed with the others
         return Read(fault=f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
     if len(given) != len(outputs):
         return Read(fault=f"{len(given)} outputs in the place of {len(outputs)}")
@@ -60,7 +60,7 @@ def read(folder: Path, files: tuple[str, ...]) -> Read:
 
 
 def loaded(folder: Path, files: tuple[str, ...]) -> tuple[Any, list[Tensor], list[np.ndarray]]:
-    """Return a model, what it takes, and what TensorFlow gave for that."""
+    """Return a model, its inputs, and TensorFlow's outputs for them."""
     with np.load(folder / "values.npz", allow_pickle=False) as saved:
         values = {key: saved[key] for key in saved.files}
     inputs = [torch.as_tensor(values[name]) for name in values["names"].tolist()]
@@ -72,14 +72,14 @@ def loaded(folder: Path, files: tuple[str, ...]) -> tuple[Any, list[Tensor], lis
 
 
 def tensors_of(output: Any) -> list[Tensor]:
-    """Return a model's outputs, of one or of several by name, in order."""
+    """Return a model's outputs, one or several by name, in order."""
     if isinstance(output, dict):
         output = list(output.values())
     return list(output) if isinstance(output, (list, tuple)) else [output]
 
 
 def error_of(ours: Tensor, theirs: np.ndarray) -> float:
-    """Return the largest difference, relative to the largest number; infinite where shapes differ."""
+    """Return the largest difference, relative to the largest number; infinite if shapes differ."""
     if tuple(ours.shape) != theirs.shape:
         return float("inf")
     largest = np.abs(theirs).max(initial=0)
@@ -88,7 +88,7 @@ def error_of(ours: Tensor, theirs: np.ndarray) -> float:
 
 
 def loss_of(model: Any, inputs: list[Tensor]) -> float:
-    """Return how much the contributions' sum misses of the outputs' difference, relative to its largest."""
+    """Return how far the contributions' sum is from the outputs' difference, relative to its largest."""
 
     def weighted(output: Any) -> Tensor:
         flat = torch.cat([each.flatten(1) for each in tensors_of(output)], 1)
@@ -103,7 +103,7 @@ def loss_of(model: Any, inputs: list[Tensor]) -> float:
             target=weighted,
             extra_inputs=tuple(inputs[1:]),
             device="cpu",
-            precision="float64",  # where only a rule that loses something misses more than rounding
+            precision="float64",  # only a rule that loses something is off by more than rounding
         )
     change = (explained.output[:, None] - explained.reference_output).abs().max()
     return float(explained.convergence_error.max() / (change or 1))

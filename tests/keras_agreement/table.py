@@ -1,4 +1,4 @@
-"""``python -m keras_agreement.table ROWS``: print docs/keras-layers.md of what `read` found."""
+"""``python -m keras_agreement.table ROWS``: print docs/keras-layers.md from the results of `read`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def main() -> int:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Return the page: a line for each case and generation, several where forms differ, and the counts."""
+    """Return the page: one line for each case and generation, or several if forms differ, and the counts."""
     cases = {case.name: case for case in CASES}
     order = {name: number for number, name in enumerate(cases)}
     rows = sorted(rows, key=lambda row: (order[row.case], row.generation))
@@ -61,7 +61,7 @@ def _lines(case: Case, rows: list[Row]) -> list[str]:
 
 
 def _kind(row: Row) -> str:
-    """Return what rows must have alike to be one line."""
+    """Return what must be equal for rows to share a line."""
     read = row.read
     return "" if read.right else f"{read.reason or read.unwritten or read.fault or read.error}"
 
@@ -79,7 +79,7 @@ def _outcome(rows: list[Row]) -> str:
 
 
 def _plain(cell: str) -> str:
-    """Return a text that Markdown shows as it is."""
+    """Return a text escaped so that Markdown shows it unchanged."""
     for sign in "\\*|<`":
         cell = cell.replace(sign, f"\\{sign}")
     return cell

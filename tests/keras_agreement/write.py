@@ -1,4 +1,4 @@
-"""``python -m keras_agreement.write FOLDER``, by Keras's own Python: each case in each form."""
+"""``python -m keras_agreement.write FOLDER``, with Keras's own Python: write each case in each form."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ GENERATION = generation_of(keras.__version__)
 
 
 def main() -> int:
-    """Write what the command line says; return 1 if a layer of Keras is in no case."""
+    """Write the cases given on the command line; return 1 if a layer of Keras is in no case."""
     parser = argparse.ArgumentParser(prog="python -m keras_agreement.write", description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--only", default="*", help="cases of such names, as 'Conv1D*'")
@@ -42,7 +42,7 @@ def main() -> int:
     here = [case for case in CASES if GENERATION in case.generations]
     chosen = [case for case in here[part - 1 :: parts] if fnmatch.fnmatchcase(case.name, options.only)]
     said = {"keras": keras.__version__, "tensorflow": tf.__version__, "generation": GENERATION}
-    gc.freeze()  # Keras collects garbage before each model, over all that TensorFlow holds
+    gc.freeze()  # Keras collects garbage before each model, through everything that TensorFlow holds
     for case in chosen:
         path = options.folder / case.slug / "written.json"
         if options.new and path.exists():
@@ -63,13 +63,13 @@ def main() -> int:
 
 
 def _written(case: Case, folder: Path) -> dict[str, str]:
-    """Write a case's files; return what became of each form: "written", or why not."""
+    """Write a case's files; return the outcome for each form: "written", or why not."""
     try:
         model = case.build(keras)
         randomise(model, case.name)
         given = inputs_of(case)
         outputs = _outputs(model, given)
-    except Exception as error:  # whatever Keras raises of a case that it does not run
+    except Exception as error:  # whatever Keras raises for a case that it cannot run
         return dict.fromkeys(FORMS[GENERATION], _reason(error))
     numbered = {f"y{number}": value for number, value in enumerate(outputs)}
     np.savez_compressed(folder / "values.npz", names=np.array(list(given)), **given, **numbered)
@@ -84,7 +84,7 @@ def _written(case: Case, folder: Path) -> dict[str, str]:
 
 
 def _outputs(model: Any, given: dict[str, Any]) -> list[Any]:
-    """Return what a model gives as it predicts."""
+    """Return a model's predictions."""
     names = getattr(model, "input_names", None) or [tensor.name for tensor in model.inputs]
     inputs = []
     for name, tensor in zip(names, model.inputs, strict=True):
@@ -99,9 +99,9 @@ def _outputs(model: Any, given: dict[str, Any]) -> list[Any]:
         (inputs,) = inputs
     try:
         outputs = model(inputs, training=False)
-    except Exception:  # some layouts TensorFlow turns round on a CPU, in a graph alone
+    except Exception:  # some layouts are supported on a CPU only in a TensorFlow graph
         outputs = model.predict(inputs, verbose=0)
-    if isinstance(outputs, dict):  # in the model's own order, which flatten does not keep
+    if isinstance(outputs, dict):  # in the model's own order, which flatten does not preserve
         outputs = [outputs[key] for key in model.output]
     return [np.asarray(each) for each in tf.nest.flatten(outputs)]
 

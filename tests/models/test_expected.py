@@ -166,7 +166,7 @@ def test_several_outputs_are_found_by_name_and_two_that_are_swapped_are_told(tmp
 
 
 class InLayout(nn.Module):
-    """A net of (n, channel, position) that takes its input in another layout, as its author made it."""
+    """A net of (n, channel, position) that takes its input in another layout, as its author wrote it."""
 
     def __init__(self, net: nn.Module, axes: str) -> None:
         super().__init__()
@@ -199,7 +199,7 @@ def test_inputs_are_in_the_author_s_layout_and_letters_or_in_genolift_s(
     model = Laid(author, axes, letters, 0)
     y = author.net(theirs)
     assert compared(model, given(tmp_path, dna=author.laid(theirs), y0=y), alphabet=letters).error < 1e-6
-    if (axes, letters) != ("bases,length", "UGCA"):  # whose shape the author's has too, in its own order
+    if (axes, letters) != ("bases,length", "UGCA"):  # which has the author's shape too
         assert compared(model, given(tmp_path, dna=x, y0=y), alphabet=letters).error < 1e-6
     write_fasta(tmp_path / "in.fa", x, "U" in letters)
     np.savez(tmp_path / "out.npz", y0=y)
@@ -404,7 +404,7 @@ def zipped(**records: bytes) -> bytes:
 
 
 def npy(array: NDArray[Any], **changed: str) -> bytes:
-    """An array as numpy writes it, with words of its header changed."""
+    """An array as numpy writes it, with parts of its header changed."""
     file = io.BytesIO()
     np.save(file, array)
     content = file.getvalue()

@@ -1,4 +1,4 @@
-"""Any model that can be loaded is written as a program, which is explained without the model's source."""
+"""Any model that can be loaded is written as a program, which can be explained without the model's source."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_a_program_is_explained_as_the_model_that_it_was_written_from(folder: Pa
 
 
 def test_a_program_is_read_by_torch_alone(folder: Path) -> None:
-    """Recurrent layers, which genolift keeps whole under a name of its own, have torch's in the file."""
+    """In the file, recurrent layers that genolift keeps whole under its own name have torch's."""
     spec = saved(folder, "Recurrent")
     write_program(spec, folder / "model.pt2")
     rows = onehot(3, 60)
@@ -150,7 +150,7 @@ def test_a_models_layout_and_channels_are_written_with_it(folder: Path) -> None:
 def test_a_written_programs_layout_is_not_changed_twice(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Who names the program in the place of the weights may leave the rest of the config as it was."""
+    """A user who names the program instead of the weights may leave the rest of the config as it was."""
     spec = saved(folder, "Double", alphabet="AGCT")
     write_program(spec, folder / "model.pt2")
     with caplog.at_level(logging.WARNING, "genolift"):

@@ -1,4 +1,4 @@
-"""Exported programs are read as they were written, without trust, and whatever else is in them is not run."""
+"""Exported programs are read correctly without trust, and nothing else in them is run."""
 
 from __future__ import annotations
 
@@ -309,7 +309,7 @@ def test_what_is_no_program_is_said(program: Path, tmp_path: Path) -> None:
 
 
 class Dropping(nn.Module):
-    """A norm and a dropout, each of which training makes another."""
+    """A norm and a dropout, which compute something different in training."""
 
     def __init__(self, *, norm: bool = False, drop: bool = False) -> None:
         super().__init__()
@@ -323,7 +323,7 @@ class Dropping(nn.Module):
 
 
 class DroppingAlways(Dropping):
-    """It drops values in evaluation too."""
+    """Drops values in evaluation too."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return super().forward(nn.functional.dropout(x))

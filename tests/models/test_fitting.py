@@ -1,4 +1,4 @@
-"""Weights fit the class under the names that trainers give them; what does not fit is said with its mend."""
+"""Weights fit the class under the names that trainers give them; other errors say how to fix the misfit."""
 
 from __future__ import annotations
 

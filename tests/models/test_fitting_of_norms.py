@@ -1,4 +1,4 @@
-"""Weights are read whatever way a norm keeps them, beside what says nothing of the model, and no others."""
+"""Weights are read however a norm stores them; of extra entries, only those without effect are ignored."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def made(folder: Path, name: str, **arguments: Any) -> nn.Module:
 
 
 def trained(folder: Path, name: str) -> nn.Module:
-    """Return a model whose weights are not as they were made; norms that learn have seen some inputs."""
+    """Return a model whose weights are not the initial ones; norms with statistics have seen inputs."""
     model = made(folder, name)
     for _ in range(2):
         model(torch.rand(2, 4, 30))

@@ -1,4 +1,4 @@
-"""Models that Keras 3 wrote give its outputs, in double precision too, and are attributed exactly."""
+"""Models written by Keras 3 give its outputs, in double precision too, and are attributed exactly."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ MODELS: dict[str, Callable[[Any], Any]] = {
 
 
 def made(build: Callable[[Any], Any], shape: tuple[int | None, ...] = (LENGTH, 4)) -> Any:
-    """Return a model with random weights, statistics of batch normalization among them."""
+    """Return a model with random weights, including the statistics of batch normalization."""
     x = k.Input(shape, name="dna")
     y = build(x)
     model = keras.Model(x, k.Dense(2, name="out")(k.Flatten()(y) if len(y.shape) > 2 else y))
@@ -130,7 +130,7 @@ def test_weights_named_by_class_and_number_alone_find_their_layers(tmp_path: Pat
 def test_weights_in_the_layout_of_keras_212_find_their_layers(tmp_path: Path) -> None:
     model = made(lambda x: k.Conv1D(3, 3)(k.Conv1D(3, 3)(k.Dropout(0.1)(k.Conv1D(3, 3)(x)))))
     model.save(tmp_path / "model.keras")
-    # there each layer with weights was counted twice, and stood once
+    # each layer with weights was counted twice there, but listed once
     moved = {"conv1d": "conv1d", "conv1d_1": "conv1d_2", "conv1d_2": "conv1d_4", "dense": "dense"}
     without_names(tmp_path / "model.keras", moved)
     ours = genolift.load_model(f"{tmp_path}/model.keras")
@@ -138,7 +138,7 @@ def test_weights_in_the_layout_of_keras_212_find_their_layers(tmp_path: Path) ->
 
 
 def without_names(path: Path, moved: dict[str, str] | None = None) -> None:
-    """Write a .keras again without the layers' names, as older Keras left them out."""
+    """Rewrite a .keras without the layers' names, which older versions of Keras left out."""
     with zipfile.ZipFile(path) as archive:
         files = {name: archive.read(name) for name in archive.namelist()}
     weights = path.with_suffix(".h5")

@@ -1,4 +1,4 @@
-"""Keras models that were written once, by Keras on TensorFlow, give the outputs that TensorFlow gave."""
+"""Frozen Keras models, written by Keras on TensorFlow, give the outputs that TensorFlow gave."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ REFUSED = {
     "Attention-a-class-of-the-user-s-of-this-name": "Attention mine",
     "Dropout-called-with-training-True": "training=True",
 }
-"""Cases that must be refused, by their file's name, with a word of the refusal."""
+"""Cases that must be refused, by their file's name, with a part of the message."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The user's torch functions stand for layers that Keras has not, and the input's layout is recognised."""
+"""The user's torch functions replace layers that Keras lacks, and the input's layout is recognised."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LENGTH = 12
 
 @keras.saving.register_keras_serializable("mine")
 class Scaled(k.Layer):
-    """A layer of a user's own, with a weight and a setting."""
+    """A user's own layer, with a weight and a setting."""
 
     def __init__(self, power: int = 2, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -166,7 +166,7 @@ def test_a_file_of_custom_layers_may_import_others_beside_it(tmp_path: Path) -> 
 
 
 def saved(folder: Path, *shapes: tuple[int | None, ...]) -> str:
-    """Save a model of inputs of these shapes, whose output is a sum over each with weights."""
+    """Save a model with inputs of these shapes, whose output is a weighted sum over them."""
     inputs = [k.Input(shape, name=f"input_{number}") for number, shape in enumerate(shapes)]
     flat = [k.GlobalMaxPooling1D()(each) if None in each.shape[1:] else k.Flatten()(each) for each in inputs]
     keras.Model(inputs, k.Dense(1)(k.Concatenate()(flat) if len(flat) > 1 else flat[0])).save(
@@ -241,7 +241,7 @@ def test_a_length_that_a_model_cannot_take_is_said_with_kerass_reason(tmp_path: 
     keras.Sequential(layers).save(tmp_path / "model.keras")
     message = refused({"path": f"{tmp_path}/model.keras", "input_length": 3})
     assert "cannot be run on an input of (3, 4): " in message
-    assert "(5, 4, 3)" in message  # of the kernel, which is longer
+    assert "(5, 4, 3)" in message  # the shape of the kernel, which is longer
     assert "layer conv" in message
     assert "; set model.input_length to the number of bases that the model was trained on" in message
     assert (

@@ -1,4 +1,4 @@
-"""A Keras model written by genolift export runs with neither Keras nor the file of custom layers."""
+"""A Keras model written by genolift export runs without Keras and without the file of custom layers."""
 
 from __future__ import annotations
 

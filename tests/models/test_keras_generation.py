@@ -1,4 +1,4 @@
-"""Which Keras wrote a file that names no version is told by its words, or said to be assumed."""
+"""If a file names no version, its keywords tell which Keras wrote it, or the assumption is reported."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ KERNEL = np.array([[-4.0], [-2.7], [1.0], [2.7]], "float32")
 
 
 def dense(words: str) -> dict[str, Any]:
-    """Return a model of one dense layer with a hard sigmoid, in the words of Keras 1, 2 or 3."""
+    """Return a model of one dense layer with a hard sigmoid, with the keywords of Keras 1, 2 or 3."""
     of_words: dict[str, Any] = {
         "1": {
             "output_dim": 1,

@@ -1,4 +1,4 @@
-"""A policy of half precision is read in float32, and said."""
+"""A model with a half-precision policy is read in float32, with a warning."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Layers that a model calls with training=True are refused where they differ then, unless told otherwise."""
+"""Layers called with training=True are refused if they then compute something else, unless told otherwise."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EVALUATION = {"training": False}
 
 
 def saved(folder: Path, called: Callable[[Any], Any]) -> str:
-    """Write a model whose second layer is what ``called`` makes of a convolution's output."""
+    """Write a model whose second layer is made by ``called`` from a convolution's output."""
     dna = keras.Input((LENGTH, 4), name="dna")
     x = called(k.Conv1D(3, 3, padding="same", name="conv")(dna))
     keras.Model(dna, k.GlobalAveragePooling1D()(x)).save(folder / "model.keras")

@@ -1,6 +1,6 @@
-"""Masks of Keras models are handed on as Keras hands them on, or the layer is named that loses them.
+"""Masks of Keras models are passed on as in Keras, or the layer that cannot do so is named.
 
-That the outputs are those of TensorFlow's Keras, tests/test_keras_agreement.py and test_keras_odd.py say.
+tests/models/test_keras_agreement.py and test_keras_odd.py check that outputs are those of TensorFlow's Keras.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def written(folder: Path, *layers: Any) -> dict[str, str]:
 
 
 def with_custom_layer(folder: Path, name: str, code: str) -> dict[str, str]:
-    """Make a layer one of the user's own class Mine, and give a file with a function for it."""
+    """Turn a layer into the user's class Mine, and give a file with a function for it."""
     config = json.loads((folder / "m.json").read_text())
     for layer in config["config"]["layers"]:
         if layer["config"]["name"] == name:

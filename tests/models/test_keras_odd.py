@@ -1,4 +1,4 @@
-"""Small Keras models of forms that are easily read wrong give the outputs of Keras itself, or are refused."""
+"""Small Keras models in forms that are easily misread give the outputs of Keras itself, or are refused."""
 
 from __future__ import annotations
 

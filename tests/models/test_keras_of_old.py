@@ -1,4 +1,4 @@
-"""Models that Keras 0.3, 1.2 and 2.3 wrote give the outputs that those gave."""
+"""Models written by Keras 0.3, 1.2 and 2.3 give the outputs that those versions gave."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from torch import nn
 
 import genolift
 
-# Keras 1's files do not say that they are of Theano, as those of the records are.
+# Keras 1's files do not name their backend; that of the records was Theano.
 THEANO = {"arguments": {"backend": "theano"}}
 
 
 def loaded(recorded: dict[str, Any], folder: Path, *, whole: bool, theano: bool) -> Any:
     model = genolift.load_model(old_files.write(recorded, folder, whole=whole) | (THEANO if theano else {}))
-    return getattr(model, "model", model)  # without what puts A C G T in its order
+    return getattr(model, "model", model)  # without the layer that puts A C G T in its order
 
 
 def outputs_of(model: nn.Module, recorded: dict[str, Any]) -> list[Any]:
@@ -29,7 +29,7 @@ def outputs_of(model: nn.Module, recorded: dict[str, Any]) -> list[Any]:
     return list(output.values()) if isinstance(output, dict) else [output]
 
 
-# Keras before 1 had no file of a whole model.
+# Keras before 1 had no single-file format.
 FORMS = [
     (version, name, form)
     for version, name in old_files.names()
@@ -87,7 +87,7 @@ def test_weights_of_a_model_within_are_told_by_order_where_their_names_are_of_an
 ) -> None:
     recorded = old_files.record("2.3.1", "nested_first")
     for _, weights in recorded["layers"]:
-        for weight in weights:  # TensorFlow 1 counted on when a model was loaded again
+        for weight in weights:  # TensorFlow 1 continued counting when a model was loaded again
             weight[0] = weight[0].replace("/", "_4/")
     model = loaded(recorded, tmp_path, whole=True, theano=False)
     np.testing.assert_allclose(outputs_of(model, recorded)[0].numpy(), recorded["outputs"][0], atol=1e-6)

@@ -1,4 +1,4 @@
-"""Models as TensorFlow's own Keras (2.4 to 2.15) saved them: what it writes otherwise than Keras 2."""
+"""Models saved by TensorFlow's own Keras (2.4 to 2.15), which writes some things differently from Keras 2."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def small_weights() -> dict[str, dict[str, np.ndarray]]:
 def batch_normed(
     weights: dict[str, dict[str, np.ndarray]], onehot: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The model's convolution, and its batch norm of it, in double precision."""
+    """The model's convolution, and its batch norm, in double precision."""
     conv, bn = (
         {key: torch.tensor(array).double() for key, array in weights[name].items()} for name in ("conv", "bn")
     )
@@ -92,7 +92,7 @@ def batch_normed(
 LAYERS = (
     layer("Conv1D", "conv", value("dna"), filters=FILTERS, kernel_size=[3], strides=[1], padding="valid",
           data_format="channels_last", dilation_rate=[1], groups=1, activation="linear", use_bias=True),
-    # TensorFlow's Keras lists the axis
+    # TensorFlow's Keras writes the axis as a list
     layer("BatchNormalization", "bn", value("conv"), axis=[2], momentum=0.99, epsilon=0.001, center=True,
           scale=True),
 )  # fmt: skip
@@ -129,7 +129,7 @@ def test_a_listed_axis_and_an_activation_that_is_a_layer_are_read(
 
 
 def function(name: str, inbound: list[Any], number: int | None = None) -> dict[str, Any]:
-    """A function of TensorFlow's, which takes the names of its layers from its own."""
+    """A TensorFlow function as a layer, whose name comes from the function's."""
     layer_name = f"tf.{name}" if number is None else f"tf.{name}_{number}"
     return layer("TFOpLambda", layer_name, [inbound], function=name)
 

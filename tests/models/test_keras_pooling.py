@@ -1,4 +1,4 @@
-"""Pooling with padding "same" takes the positions that are real, as TensorFlow does, in every layout."""
+"""Pooling with padding "same" uses the real positions, as TensorFlow does, in every layout."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LENGTH = 11
 
 
 def windows(length: int, size: int, stride: int) -> list[slice]:
-    """The real positions of each window: TensorFlow pads as little as it can, and more behind than before."""
+    """The real positions of each window: TensorFlow pads as little as it can, and more after than before."""
     number = -(-length // stride)
     before = max((number - 1) * stride + size - length, 0) // 2
     starts = [place * stride - before for place in range(number)]
@@ -41,7 +41,7 @@ def read(folder: Path, shape: tuple[int, ...], *layers: Any) -> Any:
 
 DNA = torch.nn.functional.one_hot(torch.arange(22).reshape(2, LENGTH) * 7 % 5 % 4, 4).movedim(1, 2).float()
 BELOW = DNA.numpy() * -3 - 1
-"""What a layer makes of it, negative throughout, so that zeros of a padding would be the largest."""
+"""Return a layer's output for inputs that are all negative, so that zero padding would be the maximum."""
 
 
 @pytest.mark.parametrize("kind", ["Average", "Max"])

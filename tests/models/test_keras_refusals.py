@@ -1,4 +1,4 @@
-"""Nothing that a Keras file names or holds is run, and each failure is one line that says what to do."""
+"""Nothing in a Keras file is run, and each failure is one line that says what to do."""
 
 from __future__ import annotations
 
@@ -60,13 +60,13 @@ def with_architecture(folder: Path, changed: dict[str, Any]) -> list[Any]:
 
 
 def bytecode(written: Path) -> str:
-    """Return what Keras stores of a Lambda: marshalled code, which writes a file when it is run."""
+    """Return what Keras stores for a Lambda: marshalled code, which writes a file when it is run."""
     code = compile(f"lambda x: open({str(written)!r}, 'w').write('run')", "<lambda>", "eval").co_consts[0]
     return base64.b64encode(marshal.dumps(code)).decode()
 
 
 def malicious(folder: Path) -> dict[str, dict[str, Any]]:
-    """Return layers that a config may hold to have code run, or a file read or fetched."""
+    """Return layers whose config would run code, or read or fetch a file."""
     code = bytecode(folder / "written")
     shell = {"module": "os", "class_name": "function", "config": "system", "registered_name": "system"}
     lambda_ = {"class_name": "__lambda__", "config": {"code": code, "defaults": None, "closure": None}}
@@ -325,7 +325,7 @@ def test_a_keras_that_will_not_do_is_said(
 
 
 def first_weights(file: h5py.Group) -> str:
-    """Return the name of the first dataset of weights, of a kernel (3, 4, 3)."""
+    """Return the name of the first weight dataset, of a kernel (3, 4, 3)."""
     names: list[str] = []
     file.visititems(
         lambda name, found: names.append(name) if getattr(found, "shape", 0) == (3, 4, 3) else None

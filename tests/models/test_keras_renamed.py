@@ -1,6 +1,6 @@
-"""Weights are put into an architecture whose layers have other names, as Keras does: by their order.
+"""Weights are put by order into an architecture whose layers have other names, as in Keras.
 
-A model that is made again in one session, as for the next fold, has layers called conv1d_1, not conv1d.
+A model that is built again in one session, as for the next fold, has layers called conv1d_1, not conv1d.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import genolift
 
 
 def _made_again(architecture: str) -> str:
-    """Return an architecture as Keras names its layers the next time; inputs keep their names."""
+    """Return an architecture with the names that Keras gives the next time; inputs keep their names."""
     names = {each["config"]["name"] for each in json.loads(architecture)["config"]["layers"]} - {"dna"}
     for name in names:
         architecture = re.sub(rf'"{re.escape(name)}"', f'"{name}_again"', architecture)

@@ -1,4 +1,4 @@
-"""Settings and architectures in the forms that older Keras wrote are read as plain values, or refused."""
+"""Settings and architectures in the formats of older Keras are read as plain values, or refused."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_settings_saved_as_arrays_and_tuples_are_read(tmp_path: Path, model: Any
 
 
 def test_every_module_of_a_function_that_keras_has_no_longer_can_be_copied(tmp_path: Path) -> None:
-    """Keras copies its layers by their settings, in which a function of ours would be a path to import."""
+    """Keras copies its layers through their settings, where our function would become a path to import."""
     layers = [
         k.Conv1D(3, 3, activation="hard_sigmoid"),
         k.SeparableConv1D(3, 2, activation="hard_sigmoid"),
@@ -89,7 +89,7 @@ def test_every_module_of_a_function_that_keras_has_no_longer_can_be_copied(tmp_p
     (tmp_path / "model.json").write_text(text)
     ours = genolift.load_model(spec(tmp_path))
     x = one_hot(2)
-    assert float((ours(x) - model(x.mT)).abs().max()) > 1e-4  # the hard sigmoid is another
+    assert float((ours(x) - model(x.mT)).abs().max()) > 1e-4  # its hard sigmoid is different
     for again in (copy.deepcopy(ours), pickle.loads(pickle.dumps(ours))):
         torch.testing.assert_close(again(x), ours(x))
 

@@ -1,4 +1,4 @@
-"""A model of any layout, alphabet and channels is the plain model with its channels put in order by hand."""
+"""A model of any layout, alphabet and channels equals the plain model with its channels reordered by hand."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def order_of(alphabet: str) -> list[int]:
 
 
 def by_hand(bases: Tensor, channels: Tensor, alphabet: str) -> Tensor:
-    """Return the channels that a model of ``alphabet`` reads, bases first: (..., channel, position)."""
+    """Return the input channels of a model of ``alphabet``, bases first: (..., channel, position)."""
     extra = channels.shape[-2]
     filled = torch.zeros(*bases.shape[:-2], len(alphabet) + extra, LENGTH)
     filled[..., order_of(alphabet), :] = bases
@@ -117,7 +117,7 @@ def test_contributions_are_those_of_the_model_with_its_channels_in_order(
     )
     assert expected.multipliers is not None
     multipliers = expected.multipliers[:, :, order_of(alphabet)]
-    if "N" in alphabet:  # the channel of N is 1 less the bases', and goes up where a base's goes down
+    if "N" in alphabet:  # it is 1 minus the bases' channels, so it rises when a base's falls
         place = alphabet.index("N")
         multipliers = multipliers - expected.multipliers[:, :, place : place + 1]
     wanted = (multipliers * (x[:, None] - references)).mean(1)

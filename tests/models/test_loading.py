@@ -1,4 +1,4 @@
-"""Models are read without running code, and a mistake is one line that says where and what to do."""
+"""Models are read without running code, and a mistake is one line that says where it is and what to do."""
 
 from __future__ import annotations
 
@@ -218,7 +218,7 @@ def test_a_function_may_make_the_model(folder: Path) -> None:
 
 
 def test_a_models_file_may_import_others_beside_it(folder: Path, tmp_path: Path) -> None:
-    """Two folders may each have a layers.py, and nothing is left on the path."""
+    """Two folders may each have a layers.py, and the import path is left unchanged."""
     before, modules = list(sys.path), set(sys.modules)
     for name, filters in (("a", 3), ("b", 5)):
         (tmp_path / name).mkdir()
@@ -246,7 +246,7 @@ def test_a_module_may_lie_in_the_working_folder(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "mine_here" / "layers.py").write_text("FILTERS = 3\n")
     (tmp_path / "mine_here" / "net.py").write_text("from .layers import FILTERS\n" + SOURCE)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [each for each in sys.path if each])  # as a console script has it
+    monkeypatch.setattr(sys, "path", [each for each in sys.path if each])  # as in a console script
     assert isinstance(make_module("mine_here.net:Small", {}), nn.Module)
     assert isinstance(make_module("mine_here/net.py:Small", {}), nn.Module)
     (tmp_path / "mine_here" / "net.py").write_text("from ..layers import FILTERS\n" + SOURCE)
@@ -255,7 +255,7 @@ def test_a_module_may_lie_in_the_working_folder(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_trusted_pickle_finds_its_module_beside_it(tmp_path: Path) -> None:
-    """A module that was pickled where its file lay is read where its file lies, and is told from another."""
+    """A module pickled in one folder is read in that folder, and not mixed up with another of its name."""
     (tmp_path / "mine_beside.py").write_text(SOURCE.replace("from torch", "import mine_parts\nfrom torch", 1))
     (tmp_path / "mine_parts.py").write_text("")
     ways = ["", ", _use_new_zipfile_serialization=False", ", pickle_protocol=4"]

@@ -1,4 +1,4 @@
-"""A model in several files is read as the one that it is, and every file of it is counted."""
+"""A model in several files is read as one, and every one of its files is recorded."""
 
 from __future__ import annotations
 

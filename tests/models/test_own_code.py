@@ -1,4 +1,4 @@
-"""A user's file is run with the files beside it, apart from all others; each is in the provenance."""
+"""A user's file is run with the files beside it, separately from all others; each is in the provenance."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Small(nn.Module):
 
 
 def lazy(folder: Path, filters: int, source: str = WITHIN) -> str:
-    """Write a model whose file imports its neighbours when it is made and when it is run."""
+    """Write a model whose file imports its neighbours when it is built and when it is run."""
     folder.mkdir(exist_ok=True)
     (folder / "model.py").write_text(source)
     (folder / "parts.py").write_text(f"FILTERS = {filters}\n")
@@ -59,7 +59,7 @@ def test_a_neighbour_may_be_imported_while_a_model_is_made_and_run_and_two_model
     path = list(sys.path)
     models = [make_module(lazy(tmp_path / name, filters), {}) for name, filters in (("a", 3), ("b", 5))]
     x = one_hot(4)
-    for _ in range(2):  # by turns, since the second call of one finds what the first has imported
+    for _ in range(2):  # alternating, since a second call finds what the first has imported
         for model, filters in zip(models, (3, 5), strict=True):
             result = genolift.deeplift(model, x[:2], x[2:], target=filters - 1)
             expected = filters * model.conv(x[:2]).relu().mean(-1)[:, -1]
@@ -94,7 +94,7 @@ def test_a_neighbour_goes_before_what_has_been_imported_under_its_name(
 def test_a_neighbour_that_was_changed_is_run_anew_whatever_its_date(tmp_path: Path) -> None:
     class_name = lazy(tmp_path, 3)
     parts = tmp_path / "parts.py"
-    __import__("py_compile").compile(str(parts))  # bytecode that Python would believe by date and size
+    __import__("py_compile").compile(str(parts))  # bytecode that Python would trust by its date and size
     date = parts.stat()
     assert make_module(class_name, {}).conv.out_channels == 3
     parts.write_text("FILTERS = 5\n")
@@ -232,11 +232,11 @@ def test_shards_between_which_a_neighbour_was_changed_are_refused(with_neighbour
 
 
 class StopError(Exception):
-    """What a test stops a run with."""
+    """Raised by a test to stop a run."""
 
 
 def stopped(pairs: int, total: int) -> None:
-    """Stop a run in its second piece."""
+    """Stop a run in its second block."""
     if pairs > 6:
         raise StopError
 

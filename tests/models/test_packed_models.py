@@ -1,4 +1,4 @@
-"""A packed model is told from a model, with the command that unpacks it, which works."""
+"""A packed model is recognised, and the message gives the command that unpacks it, which works."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_compressed_model_is_said_with_the_command_that_unpacks_it(
     assert (
         f"is compressed with {by}, not a model's file; unpack it ({by} -dc m.pt.{suffix} > m.pt)" in message
     )
-    if by == "gzip":  # the others are not on every machine
+    if by == "gzip":  # the other programs are not on every machine
         command = re.search(r"unpack it \((.*?)\)", message)
         assert command is not None
         subprocess.run(command[1], shell=True, check=True, cwd=tmp_path)

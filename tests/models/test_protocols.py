@@ -1,4 +1,4 @@
-"""What torch.save wrote is read in every pickle protocol, zipped or not, and never run."""
+"""Files of torch.save are read in every pickle protocol, zipped or not, and never run."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def same(found: Any, expected: Any) -> bool:
 
 
 def checkpoint() -> dict[str, Any]:
-    """Return what a trainer may save: weights beside numbers, texts and arrays of every plain type.
+    """Return what a trainer may save: weights, and numbers, strings and arrays of every plain type.
 
-    Some texts are names of modules and globals too, which protocol 4 writes once for both.
+    Some strings are also names of modules and globals, which protocol 4 writes only once.
     """
     model = nn.Sequential(nn.Conv1d(4, 8, 5), nn.BatchNorm1d(8), nn.Linear(8, 2))
     settings = {
@@ -143,7 +143,7 @@ def test_a_contrived_pickle_of_protocol_4_is_refused(tmp_path: Path, name: str, 
 
 
 def test_a_global_of_protocol_4_is_no_other_than_of_protocol_2(tmp_path: Path) -> None:
-    """What torch lets pass by its name is what it is asked for, and nothing is called on the way."""
+    """Torch is only asked for names that it allows, and nothing is called on the way."""
     held = pickle.dumps(Runs(tmp_path / "written"), protocol=4)
     (tmp_path / "saved.pt").write_bytes(held)
     with pytest.raises(genolift.InputError, match="holds pickled objects besides tensors"):

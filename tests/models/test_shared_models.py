@@ -1,6 +1,6 @@
-"""Every real Keras model at hand, as its author saved it, through snakemake to exact contributions.
+"""Every real Keras model available, as its author saved it, runs through snakemake to exact contributions.
 
-The CTCF and the yeast model are run so, to their motifs, in `test_real_data`.
+The CTCF and the yeast model are run up to their motifs in `test_real_data`.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def FrameSliceLayer(x):
 
 
 def analyses(shared: Path, folder: Path) -> dict[str, Any]:
-    """Return an analysis of each model, on random sequences of its length, and write what they need."""
+    """Return an analysis for each model, on random sequences of its length, and write their files."""
     keras, paper = shared / "keras", shared / "paper"
     (folder / "aparent2_layers.py").write_text(APARENT2)
     (folder / "framepool_layers.py").write_text(FRAMEPOOL)
@@ -85,7 +85,7 @@ def analyses(shared: Path, folder: Path) -> dict[str, Any]:
         letters = ["".join(random.choice(list("ACGT"), length)) for _ in range(N)]
         (folder / f"{name}.fa").write_text("".join(f">s{row}\n{text}\n" for row, text in enumerate(letters)))
         model = {key: str(value) for key, value in analysis["model"].items()}
-        # where the length is given, encode need not read the model; check and attribute compare with it
+        # if the length is given, encode need not read the model; check and attribute verify it
         sequences = {"fasta": f"{name}.fa", **({} if name == "paper" else {"length": length})}
         made[name] = {**analysis, "model": model, "sequences": sequences}
     return made

@@ -1,4 +1,4 @@
-"""TorchScript is captured where torch can convert it, and read only if it is trusted."""
+"""TorchScript is captured if torch can convert it, and read only if it is trusted."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = [
 
 
 class Net(nn.Module):
-    """What people trace: a convolution, a norm, a residual, two pools and a dense layer."""
+    """A typical traced model: a convolution, a norm, a residual, two pools and a dense layer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class Recurrent(nn.Module):
 
 
 class Upsampled(nn.Module):
-    """An upsampling, by a factor or to a size that is computed."""
+    """An upsampling, by a factor or to a computed size."""
 
     def __init__(self, mode: str) -> None:
         super().__init__()
@@ -108,7 +108,7 @@ class Looping(nn.Module):
 
 
 class OnValues(nn.Module):
-    """It goes on as long as its values say."""
+    """It loops for as long as its values say."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return sums."""
@@ -119,7 +119,7 @@ class OnValues(nn.Module):
 
 
 class FixedRows(nn.Module):
-    """Its trace holds the number of rows that it was traced with."""
+    """Its trace holds the number of rows with which it was traced."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return sums of the rows."""
@@ -231,7 +231,7 @@ def test_a_script_that_values_lead_is_refused_by_its_operation_and_read_as_a_tra
 
 
 class Trained(nn.Module):
-    """What training makes another: a norm, a dropout, or one that is always there."""
+    """Layers that change in training: a norm, a dropout, or one that is always active."""
 
     def __init__(self, kind: str) -> None:
         super().__init__()
@@ -289,4 +289,4 @@ def test_a_torchscript_program_that_would_write_a_file_is_not_run(tmp_path: Path
         assert "is TorchScript, which can run code when read" in refused_in(path)
     assert not (tmp_path / "written").exists()
     torch.jit.load(str(tmp_path / "saved.pt"))
-    assert (tmp_path / "written").exists()  # so that the test would see it
+    assert (tmp_path / "written").exists()  # otherwise the test would not see it

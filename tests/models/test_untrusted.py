@@ -1,4 +1,4 @@
-"""No file of a model is run by any way to read it, whatever its name says, unless it is trusted."""
+"""No code in a model file is run by any way of reading it, whatever its name, unless it is trusted."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_malicious_model_is_not_run_whatever_it_is_called(
     made: Study, tmp_path: Path, written: Path, kind: str, suffix: str, with_class: bool
 ) -> None:
     path = malicious(kind, tmp_path / f"model{suffix}", written)
-    spec: dict[str, object] = {"path": str(path), "input_length": 60, "trust": "true"}  # a text is no trust
+    spec: dict[str, object] = {"path": str(path), "input_length": 60, "trust": "true"}  # a string is not trust
     if with_class:
         spec["class"] = made.model.class_name
     with pytest.raises(genolift.InputError) as error:

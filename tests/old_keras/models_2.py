@@ -106,7 +106,7 @@ def record_all(record):
 
 
 def of_cudnn(cell, model, record):
-    """Record a model as if its recurrent layers were CuDNN's, whose weights Keras 2 converts as it loads."""
+    """Record a model as if its recurrent layers were CuDNN's, whose weights Keras 2 converts when loading."""
     path = "record.h5"
     model.save(path, overwrite=True)
     with h5py.File(path, "r+") as file:

@@ -1,12 +1,12 @@
-"""Record what an old Keras writes and computes: run it by that Keras, on Theano, as README.md beside says.
+"""Records what an old Keras writes and computes: run it with that Keras, on Theano (see README.md).
 
 It prints JSON with a record for each model: the attributes of the file that Keras saved, its layers' weights
-by name and shape, and the model's outputs. The values of weights and inputs are those of `values`, so that
-the records are small text, from which `tests/old_files.py` writes the same files again. The models are in
+by name and shape, and the model's outputs. The values of weights and inputs come from `values`, so that the
+records are small text, from which `tests/old_files.py` writes the same files again. The models are in
 models_0.py to models_2.py.
 """
 
-# It runs on Python 3.7 and on Keras 0.3, 1.2 and 2.3, so that it is written in what all of these have.
+# It must run on Python 3.7 with Keras 0.3, 1.2 and 2.3, so it uses only what all of these have.
 import importlib
 import json
 import sys
@@ -21,7 +21,7 @@ sys.setrecursionlimit(20000)
 
 
 def values(shape, number, name=""):
-    """Return the made-up values of the ``number``-th array of a file; positive where it is a variance."""
+    """Return the made-up values of the ``number``-th array of a file; positive if it is a variance."""
     size = int(np.prod(shape)) if len(shape) else 1
     found = 0.5 * np.sin(np.arange(size) * 1.7 + number).reshape(shape)
     if "running_std" in name or "variance" in name:
@@ -81,7 +81,7 @@ def record(name, model, inputs=None, backend=None, replaced=None, **said):
     inputs
         The shape of each input, with two rows.
     backend
-        What to write into the file as what it ran on, for Keras 2 to turn kernels round by; else Theano.
+        The backend to write into the file, by which Keras 2 flips kernels; else Theano.
     replaced
         Texts to replace in the recorded architecture, for classes that only other backends have.
     """

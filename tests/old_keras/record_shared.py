@@ -1,6 +1,6 @@
-"""Record what Keras computes of the real models in shared/: see README.md beside.
+"""Records what Keras computes for the real models in shared/ (see README.md).
 
-Keras 2.3.1 reads all but the oldest, which Keras 0.3.3 reads. Lambdas are written here by hand, from the
+Keras 2.3.1 reads all but the oldest, which Keras 0.3.3 reads. Lambdas are rewritten here by hand from the
 bytecode; the files' own code is not run.
 """
 
@@ -18,7 +18,7 @@ ROWS = 3
 
 
 def bases(length):
-    """Return one-hot sequences, (row, position, base), of a generator that is the same everywhere."""
+    """Return one-hot sequences, (row, position, base), from a generator that is the same everywhere."""
     state, found = 7, []
     for _ in range(ROWS * length):
         state = (1103515245 * state + 12345) % 2**31
@@ -50,7 +50,7 @@ def keras_2():
         def __init__(self, seq_length=None, **kwargs):
             super().__init__(**kwargs)
 
-    ConvDNA.__name__ = "Conv1D"  # by which Keras knows whose kernels to turn for Theano
+    ConvDNA.__name__ = "Conv1D"  # Keras uses this to know which kernels to flip for Theano
 
     class FrameSliceLayer(keras.layers.Layer):
         def call(self, x):

@@ -80,7 +80,7 @@ layer("Identity")
 
 
 def celu(x: Any) -> Any:
-    """A user's function, which Keras 2 has none of; Keras 3's own is another."""
+    """A user's function whose name Keras 2 does not have, and Keras 3 has for another function."""
     return x * 0.5
 
 

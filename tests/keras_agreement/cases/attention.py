@@ -8,7 +8,7 @@ from keras_agreement.case import BOTH, KERAS_3, LENGTH, model
 
 
 def _pair(keras: Any) -> tuple[Any, Any, Any]:
-    """Return the DNA and two sequences of vectors of it, of 20 and 24 positions."""
+    """Return the DNA and two sequences of vectors computed from it, of 20 and 24 positions."""
     dna = keras.layers.Input((LENGTH, 4), name="dna")
     return dna, keras.layers.Conv1D(6, 5)(dna), keras.layers.Conv1D(6, 3, padding="same")(dna)
 

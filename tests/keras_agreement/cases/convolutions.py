@@ -8,7 +8,7 @@ from keras_agreement.case import KERAS_2, KERAS_3, LENGTH, layer, model
 
 ROWS_OF_ONE, COLUMNS_OF_ONE = (1, LENGTH, 4), (LENGTH, 1, 4)
 TWO_BY = (LENGTH // 2, 2)
-"""What the positions are folded into for layers of two dimensions."""
+"""The shape that positions are folded into for layers of two dimensions."""
 
 for padding in ("valid", "same", "causal"):
     for kernel, strides, dilation in ((5, 1, 1), (4, 1, 1), (5, 3, 1), (4, 2, 1), (3, 1, 2), (4, 1, 3)):

@@ -1,4 +1,4 @@
-"""What the generations write otherwise: calls in training, precision, and settings as objects."""
+"""What the generations write differently: calls in training, precision, and settings as objects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Masks: where they come from, what takes them, and what passes them on."""
+"""Masks: where they come from, which layers use them, and which pass them on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from keras_agreement.case import BOTH, KERAS_2, KERAS_3, LENGTH, model
 
 
 def _masked(settings: str, make: Callable[[Any, Any], Any], generations: tuple[int, ...] = BOTH) -> None:
-    """Add what ``make`` makes of ``keras.layers`` and of DNA behind a Masking layer."""
+    """Add the model that ``make`` makes with ``keras.layers`` from DNA after a Masking layer."""
 
     @model("Masking", f"before {settings}" if settings else "", generations=generations)
     def build(keras: Any) -> Any:

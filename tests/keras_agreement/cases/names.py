@@ -1,4 +1,4 @@
-"""Names that other programs have a meaning for, and settings given as numpy's numbers."""
+"""Names that other programs give a meaning to, and settings given as numpy numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models within models, and what is frozen: whose weights are written in another order."""
+"""Nested models, and frozen layers, whose weights are written in a different order."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from keras_agreement.case import BOTH, KERAS_2, LENGTH, model
 
 
 def _block(keras: Any, name: str, x_of: Callable[[Any], Any], shape: tuple[int, int], kind: str) -> Any:
-    """Return a model of one input called ``name``."""
+    """Return a model with one input called ``name``."""
     layers = keras.layers
     if kind == "Sequential":
         made = keras.Sequential([layers.Input(shape), *x_of(layers)], name=name)
@@ -23,7 +23,7 @@ def _block(keras: Any, name: str, x_of: Callable[[Any], Any], shape: tuple[int, 
 
 
 def _layers_of(number: int) -> Callable[[Any], list[Any]]:
-    """Return what makes a convolution, a norm and a dense layer, whose weights would fit if swapped."""
+    """Return makers of a convolution, a norm and a dense layer, whose weights would fit if swapped."""
     return lambda layers: [
         layers.Conv1D(4, 3, padding="same", name=f"conv{number}"),
         layers.BatchNormalization(name=f"norm{number}"),
@@ -168,7 +168,7 @@ def giving_by_key(keras: Any) -> Any:
 
 
 def _of_keys(keras: Any) -> tuple[Any, Any, Any]:
-    """Return the DNA, another sequence of it, and a model of inputs by key, which are not in order."""
+    """Return the DNA, a second sequence computed from it, and a model of inputs by key, not sorted."""
     layers = keras.layers
     one, other = layers.Input((LENGTH, 4), name="x1"), layers.Input((LENGTH, 4), name="x2")
     made = layers.Dense(3)(layers.Subtract()([one, layers.Dense(4)(other)]))

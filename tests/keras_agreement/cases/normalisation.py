@@ -1,4 +1,4 @@
-"""Norms: axes, epsilon, scale and centre, groups; and what is a norm of the weights."""
+"""Norms: axes, epsilon, scale and centre, groups; and norms of the weights."""
 
 from __future__ import annotations
 

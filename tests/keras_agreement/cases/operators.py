@@ -14,7 +14,7 @@ MATRIX = np.array([[0.5, -1], [0.25, 2], [-0.75, 1]], "float32")
 
 
 def two_of(keras: Any) -> tuple[Any, Any, Any]:
-    """Return the DNA and two convolutions of it, of 20 positions and 3 channels."""
+    """Return the DNA and two convolutions of it, with 20 positions and 3 channels."""
     dna = keras.layers.Input((LENGTH, 4), name="dna")
     return dna, keras.layers.Conv1D(3, 5)(dna), keras.layers.Conv1D(3, 5)(dna)
 

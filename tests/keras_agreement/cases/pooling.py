@@ -1,4 +1,4 @@
-"""Pooling: windows, strides, padding, data formats, and what is adaptive or global."""
+"""Pooling: windows, strides, padding, data formats; adaptive and global pooling."""
 
 from __future__ import annotations
 
@@ -41,6 +41,6 @@ for kind in ("AdaptiveAveragePooling1D", "AdaptiveMaxPooling1D"):
     layer(kind, output_size=7, data_format="channels_first", shape=FIRST, generations=KERAS_3)
 for kind in ("AdaptiveAveragePooling2D", "AdaptiveMaxPooling2D"):
     layer(kind, output_size=(1, 7), shape=ROWS_OF_ONE, generations=KERAS_3)
-# to one position by maximum, TensorFlow 2.21 divides by zero and ends the process
+# for max pooling to one position, TensorFlow 2.21 divides by zero and ends the process
 layer("AdaptiveAveragePooling1D", output_size=1, generations=KERAS_3)
 layer("AdaptiveAveragePooling2D", output_size=(6, 1), shape=COLUMNS_OF_ONE, generations=KERAS_3)

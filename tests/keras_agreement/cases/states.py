@@ -1,4 +1,4 @@
-"""Recurrent layers that give their states, or begin with others."""
+"""Recurrent layers that return their states, or take initial ones."""
 
 from __future__ import annotations
 

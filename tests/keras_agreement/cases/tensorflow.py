@@ -1,4 +1,4 @@
-"""TensorFlow's functions in functional models of Keras 2, which writes their names and arguments."""
+"""TensorFlow functions in functional models of Keras 2, which writes their names and arguments."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ _OF_WHOLE_NUMBERS: dict[str, OfOne] = {
     "cast(where(x > 0, 1, 2), tf.float32)": lambda tf, x: tf.cast(tf.where(x > 0, 1, 2), tf.float32),
     "cast(3 * x, tf.int32) / 2": lambda tf, x: tf.cast(tf.cast(3 * x, tf.int32) / 2, tf.float32),
 }
-"""What is read, and not explained."""
+"""Functions that are read but not explained."""
 _OF_SIZES: dict[str, OfOne] = {
     "squeeze(x[:, :1])": lambda tf, x: tf.squeeze(x[:, :1]),
     "keras.backend.batch_flatten(x)": lambda tf, x: tf.keras.backend.batch_flatten(x),
@@ -124,7 +124,7 @@ _OF_SIZES: dict[str, OfOne] = {
         tf.reduce_sum(x, 1) / tf.cast(tf.shape(x)[1], tf.float32)
     ),
 }
-"""What Keras does not know the shape of."""
+"""Functions whose output shape Keras does not know."""
 _OF_TWO: dict[str, Callable[[Any, Any, Any], Any]] = {
     "math.squared_difference(x, y)": lambda tf, x, y: tf.math.squared_difference(x, y),
     "maximum(x, y)": lambda tf, x, y: tf.maximum(x, y),
@@ -148,7 +148,7 @@ _REFUSED: dict[str, OfOne] = {
     "cumsum(x, axis=1, exclusive=True)": lambda tf, x: tf.cumsum(x, axis=1, exclusive=True),
     "nn.dropout(x, 0.2)": lambda tf, x: tf.nn.dropout(x, 0.2),
 }
-"""What genolift has no function or no such argument for."""
+"""Functions or arguments that genolift does not support."""
 
 
 def _of_one(shown: str, operate: OfOne) -> None:

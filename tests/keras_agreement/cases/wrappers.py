@@ -1,4 +1,4 @@
-"""Layers that apply another layer, or a model."""
+"""Layers that apply another layer or a model."""
 
 from __future__ import annotations
 
