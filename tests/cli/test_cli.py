@@ -1,4 +1,4 @@
-"""The command line: help with an example, one line and exit code 2 for a mistake, and what is printed."""
+"""The command line: help with an example, one line and exit code 2 for a mistake, and the output."""
 
 from __future__ import annotations
 

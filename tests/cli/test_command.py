@@ -1,4 +1,4 @@
-"""What a command is given: by flags, or by a rule of the workflow as JSON, the same settings come of it."""
+"""A command gets the same settings from flags as from a workflow rule's JSON."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ OWN = {
     "logos": "--results r --out o",
     "report": "--results r --out o",
 }
-"""Each command that a rule hands settings, and the paths that the rule gives it."""
+"""Each command to which a rule passes settings, and the paths that the rule gives it."""
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def given_to(monkeypatch: pytest.MonkeyPatch, command: str, *words: str) -> Settings:
-    """Return the settings that a command would be run with."""
+    """Return the settings with which a command would run."""
     found: list[Settings] = []
     called = COMMANDS[command]
     given = vars(called.parser().parse_args([*OWN[command].split(), *words]))
@@ -89,7 +89,7 @@ def test_a_rule_hands_its_command_every_key_that_the_command_takes(
     analysis = resolve_config({"analyses": {"mine": FULL}}, "my.yaml").analyses["mine"]
     settings, running = handed(analysis, command, "model" if command in ("attribute", "inspect") else None)
     given = given_to(monkeypatch, command, "--settings", settings, "--running", running)
-    if command == "encode":  # which need not read the model
+    if command == "encode":  # it need not read the model
         assert json.loads(settings) == {
             "sequences": FULL["sequences"] | {"length": 400},
             "model": {"alphabet": "ACGU"},

@@ -1,4 +1,4 @@
-"""The one error of a user's mistakes is one line that any terminal shows as it is."""
+"""The error for users' mistakes is one line that any terminal displays correctly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is promised at the end of a failed run: each mistake once, behind its logs, whatever the cause."""
+"""The messages at the end of a failed run: each mistake once, after its logs, whatever the cause."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def told(*jobs: dict[str, Any], event: str = "job_error") -> list[str]:
-    """What is said at the end when Snakemake has logged that these jobs failed."""
+    """Return the messages at the end, if Snakemake has logged that these jobs failed."""
     steps = FailedSteps([])
     logger = logging.Logger("snakemake")
     logger.addHandler(steps)
@@ -30,7 +30,7 @@ def told(*jobs: dict[str, Any], event: str = "job_error") -> list[str]:
 
 
 def step(name: str, text: str) -> dict[str, Any]:
-    """A failed job as Snakemake logs it, whose log has this text."""
+    """A failed job as Snakemake logs it, with this text in its log."""
     Path(f"{name}.log").write_text(text)
     return {"rule_name": name, "log": [f"{name}.log"]}
 

@@ -1,4 +1,4 @@
-"""What the config and the flags offer by name is what there is in the registries."""
+"""The names that the config and the flags offer are those in the registries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How soon the command line answers: help and mistakes need no model, and do not wait for torch."""
+"""How soon the command line answers: help and mistakes need no model and do not wait for torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a step logs for the user to look at reaches a Python caller as a warning, once."""
+"""A step's warnings reach a Python caller as warnings, once."""
 
 from __future__ import annotations
 

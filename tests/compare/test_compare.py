@@ -1,4 +1,4 @@
-"""The comparison of methods: its tables against plain counts, its figure, what refuses, and its mistakes."""
+"""The comparison of methods: its tables against plain counts, its figure, its refusals and its errors."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def read(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, sep="\t", keep_default_na=False)
 
 
-# The whole way ---------------------------------------------------------------------------------------------
+# End to end ------------------------------------------------------------------------------------------------
 
 
 def test_every_method_has_its_row_its_agreements_and_its_place_in_the_figure(
@@ -304,7 +304,7 @@ def test_sequences_of_one_id_cannot_have_a_truth(tmp_path: Path) -> None:
 def test_agreement_is_the_mean_over_sequences_of_the_correlation() -> None:
     random = np.random.default_rng(1)
     one, other = random.normal(size=(5, 30)), random.normal(size=(5, 30)).round(1)
-    other[4] = 0.7  # no correlation with what is the same everywhere
+    other[4] = 0.7  # no correlation with constant values
     row = agreement_table({"one": one, "other": other}).iloc[0]
     frames = [pd.DataFrame({"one": one[i], "other": other[i]}) for i in range(4)]
     assert row["pearson"] == pytest.approx(np.mean([frame.corr().iloc[0, 1] for frame in frames]))

@@ -1,4 +1,4 @@
-"""Letters, codes and one-hot: each way and back."""
+"""Letters, codes and one-hot: conversions in both directions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""FASTA files in every guise that users have, and the faults that are refused."""
+"""FASTA files in every variant that users have, and the faults that are refused."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_a_bgzf_cut_between_two_blocks_is_refused(tmp_path: Path) -> None:
     with path.open("rb") as file:
         second_block = list(bgzf.BgzfBlocks(file))[1][0]
     path.write_bytes(path.read_bytes()[:second_block])
-    assert gzip.decompress(path.read_bytes())  # gzip itself sees nothing wrong
+    assert gzip.decompress(path.read_bytes())  # gzip itself finds nothing wrong
     assert "BGZF file is truncated" in refusal(path)
 
 

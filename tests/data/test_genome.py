@@ -1,4 +1,4 @@
-"""Windows of a genome come out the same by its index and by reading it, and a stale index is seen."""
+"""Windows of a genome are the same by its index and by reading it, and a stale index is noticed."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def test_a_window_whose_lines_were_wrapped_anew_is_seen_though_the_chromosome_is
     genome = tmp_path / "genome.fa"
     genome.write_bytes(text)
     Faidx(str(genome)).close()
-    at = text.index(LONG[2400:2460].encode() + b"\n")  # one base of this line goes to the next
+    at = text.index(LONG[2400:2460].encode() + b"\n")  # move one base of this line to the next
     wrapped = text[: at + 59] + b"\n" + text[at + 59 : at + 60] + text[at + 61 :]
     assert len(wrapped) == len(text)
     genome.write_bytes(wrapped)

@@ -1,4 +1,4 @@
-"""What a model is given beside the bases: the right row for each sequence, and each mistake in one line."""
+"""Extra inputs and channels: the right row for each sequence, and each mistake in one line."""
 
 from __future__ import annotations
 

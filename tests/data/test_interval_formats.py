@@ -1,4 +1,4 @@
-"""Files of intervals of every dialect give the windows that they mean; others say what makes BED of them."""
+"""Interval files in every dialect give the windows that they mean; others get advice on how to make BED."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from genolift.data.windows import windows_around
 from genolift.errors import InputError
 
 Expected = list[tuple[str, int, str, str]]
-"""Chromosome, 0-based position of the window's middle, id where column 4 gives it, strand."""
+"""Chromosome, 0-based position of the window's middle, id if column 4 gives it, strand."""
 
 
 def read(path: Path, form: str = "auto") -> Expected:

@@ -1,4 +1,4 @@
-"""BED and narrowPeak files as they are meant to be, and the faults that are refused."""
+"""Correct BED and narrowPeak files, and the faults that are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One sequence without the axis of the rows is told how to be given, by every public function."""
+"""For one sequence without the row axis, every public function says how to give it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ CALLS: dict[str, Callable[[Tensor], Any]] = {
 def test_one_sequence_is_given_as_x_none(name: str) -> None:
     with pytest.raises(genolift.InputError, match=r"give x\[None\] for one sequence"):
         CALLS[name](X)
-    if name in ("mutagenesis", "several inputs", "shuffles"):  # what is advised works
+    if name in ("mutagenesis", "several inputs", "shuffles"):  # the advice works
         CALLS[name](X[None])
 
 

@@ -1,4 +1,4 @@
-"""The encode step: what stands in the table and the store, and what a user is told."""
+"""The encode step: the contents of the table and the store, and the messages to a user."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ GENOME = f">chr1 first\n{CHR1}\n>chr2\n{CHR2}\n"
 
 
 class Step:
-    """The encode step in a folder of its own: ``run`` it on texts, then look at what it wrote."""
+    """The encode step in its own folder: ``run`` it on texts, then look at its outputs."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.out = folder, folder / "out"

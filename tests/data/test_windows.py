@@ -1,4 +1,4 @@
-"""Windows around intervals, their ids, and chromosomes that the genome calls otherwise."""
+"""Windows around intervals, their ids, and chromosomes that have other names in the genome."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The paper's simulation, the demo model's training, and the demo's data as they stand in data/demo."""
+"""The paper's simulation, the demo model's training, and the demo's data in data/demo."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_strands_and_positions_are_uniform(simulation: Simulation) -> None:
 def test_numbers_of_instances_are_those_of_the_authors_own_simulation(
     simulation: Simulation, shared: Path
 ) -> None:
-    """The share of 1, 2 and 3 instances, for a motif alone and for one beside another."""
+    """The shares of 1, 2 and 3 instances, for a motif alone and for one beside another."""
     with gzip.open(shared / "paper" / "sequences.simdata.gz", "rt") as file:
         theirs = [
             (row["seqName"], len(re.findall(motif, row["embeddings"])))
@@ -195,7 +195,7 @@ def test_training_writes_the_same_bytes_again_and_leaves_torch_as_it_was(tmp_pat
 
 
 def share_of_pairs_in_order(trained: Path, held_out: Simulation) -> list[float]:
-    """Of each task, the share of the pairs of a 1 and a 0 that the model's logits put in order."""
+    """For each task, the share of pairs of a 1 and a 0 that the model's logits rank correctly."""
     model = DemoModel()
     model.load_state_dict(load_file(trained / "model.safetensors"))
     with torch.no_grad():
@@ -253,7 +253,7 @@ def test_demo_model_tells_the_tasks_apart_on_sequences_it_was_not_trained_with()
         logits = model.eval()(torch.from_numpy(onehot_of_codes(fresh.codes)).float()).numpy()
     areas = [roc_auc_score(fresh.labels[:, task], logits[:, task]) for task in range(3)]
     assert min(areas) > 0.97
-    # "both" is more than either motif: among sequences that hold GATA1, TAL1 decides, and the other way round
+    # "both" needs more than either motif: in sequences with GATA1, TAL1 decides, and vice versa
     for task in (1, 2):
         with_one = fresh.labels[:, task] == 1
         assert roc_auc_score(fresh.labels[with_one, 0], logits[with_one, 0]) > 0.95

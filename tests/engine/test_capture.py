@@ -1,4 +1,4 @@
-"""A model is traced from a copy: it is left as it was, whatever its forward does, in whatever form it is."""
+"""A model is traced from a copy and itself left unchanged, whatever its forward does or returns."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_a_model_that_makes_tensors_of_the_default_type_is_exact_in_double() -> 
 
 
 class Casting(nn.Module):
-    """A forward with casts of its own, to the element type of its weights or to float."""
+    """A forward with its own casts, to the dtype of its weights or to float."""
 
     def __init__(self, dtype: torch.dtype) -> None:
         super().__init__()
@@ -201,7 +201,7 @@ class Prediction:
 
 
 class Answer(nn.Module):
-    """A network that answers in a form of its own."""
+    """A network that returns its outputs in its own form."""
 
     def __init__(self, form: Callable[[Tensor], object]) -> None:
         super().__init__()

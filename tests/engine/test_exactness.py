@@ -1,4 +1,4 @@
-"""Summation-to-delta for everything that is accepted, and what must not change a result."""
+"""Summation-to-delta for everything that is accepted, and changes that must not affect a result."""
 
 from __future__ import annotations
 
@@ -224,5 +224,5 @@ def test_references_from_a_function_are_made_once_for_each_sequence() -> None:
         return torch.rand(len(inputs), 5, 4, inputs.shape[2])
 
     result = genolift.deeplift(network(), x, make, batch_size=2)
-    assert calls == [1, 1, 1]  # the first for its shape
+    assert calls == [1, 1, 1]  # its first row, for the shape
     assert largest_error(result) < 1e-4

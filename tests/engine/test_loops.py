@@ -1,4 +1,4 @@
-"""The compiled loops against the rules as rules.py writes them, in every layout that values come in."""
+"""The compiled loops agree with the rules as written in rules.py, in every layout that values come in."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ LAYOUTS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 class Values:
-    """Values of sequences and references with ties, zeros and parts of dx, k rows of each side by side."""
+    """Values of sequences and references with ties, zeros and parts of dx, for k adjacent rows of each."""
 
     def __init__(self, layout: str, dtype: torch.dtype, k: int = 1, shared: bool = False) -> None:
         generator = torch.Generator().manual_seed(0)
@@ -114,7 +114,7 @@ def test_rescale_of_a_curved_function_is_that_of_the_rule(
     result, tiny = values.facing.rescale(SIGMOID, values.x.sigmoid(), values.x0.sigmoid(), values.a)
     assert tiny
     missing = result.isnan()
-    # Where nothing differs, and nowhere else, the slope is left to be taken.
+    # Where nothing differs, and only there, the slope is left for later.
     assert missing[0, :2].all()
     torch.testing.assert_close(result[~missing], expected[~missing], **near(dtype))
 

@@ -1,4 +1,4 @@
-"""A budget of memory is kept: what a batch takes is estimated from above, and what cannot fit is refused."""
+"""A memory budget is kept: a batch's memory is never underestimated, and a job that cannot fit is refused."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from genolift.explain.explainer import Explainer
 CPU = torch.device("cpu")
 MIB = 2**20
 
-# Peaks are of a process, and of what it did before: each is measured in a process of its own.
+# A peak belongs to a process and all that it has done, so each is measured in its own process.
 MEASURED = """
 import json, sys
 import torch
@@ -82,7 +82,7 @@ def measured(script: str, *arguments: object) -> list[tuple[int, int]]:
 def test_no_batch_takes_more_than_is_estimated(rule: str) -> None:
     for peak, most in measured(ESTIMATED, rule):
         assert peak <= most
-        assert most < 6 * peak + 128 * MIB  # or what would fit is refused
+        assert most < 6 * peak + 128 * MIB  # or a job that would fit is refused
 
 
 def test_a_budget_is_kept_by_the_whole_process() -> None:
@@ -103,7 +103,7 @@ def onehot(n: int) -> torch.Tensor:
 def test_a_pair_that_cannot_fit_is_refused_with_what_it_takes() -> None:
     x = onehot(2).float()
     explainer = Explainer(network(), x, device="cpu")
-    half = psutil.Process().memory_info().rss // 2  # what other tests have left may be freed meanwhile
+    half = psutil.Process().memory_info().rss // 2  # memory left by other tests may be freed meanwhile
     for refused in (
         lambda: explainer.explain(x, x[:1], memory=half),
         lambda: Explainer(network(), x, device="cpu", memory=half),
@@ -134,7 +134,7 @@ def test_without_a_budget_a_pair_that_cannot_fit_what_is_free_is_refused(
 
 
 def test_workers_share_a_budget_and_are_fewer_where_it_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
-    held = 500 * MIB  # as if: what other tests have left is freed meanwhile
+    held = 500 * MIB  # pretend that memory left by other tests is freed meanwhile
     monkeypatch.setattr(Cpu, "held", lambda self: held)
     need = Footprint(worker=10, sequence=5, pair=20, shared=0, values=1, results=100, r=4)
     assert [need.of_batch(size) for size in (1, 4, 8)] == [35, 95, 180]

@@ -1,4 +1,4 @@
-"""Models of others, and those that were trained on data: their plans can be read, their sums hold."""
+"""Other people's models, and models trained on data: their plans can be read, and their sums hold."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def assert_sums(explainer: Explainer, x: Tensor, references: Tensor, **options: 
 
 
 def column(text: str, name: str) -> list[str]:
-    """Return the cells of a printed plan's column, empty ones left out."""
+    """Return the non-empty cells of a column in a printed plan."""
     header, *lines = text.splitlines()
     start = header.index(name)
     end = next((at for at in range(start, len(header)) if header[at:].startswith("  ")), len(header))
@@ -82,7 +82,7 @@ def test_the_plan_of_bpnet_is_a_table() -> None:
 
 
 class SmallTransformer(nn.Module):
-    """Convolution, positions that are learned, an encoder layer, the mean over positions."""
+    """Convolution, learned positions, an encoder layer, the mean over positions."""
 
     def __init__(self) -> None:
         super().__init__()

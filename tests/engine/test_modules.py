@@ -1,4 +1,4 @@
-"""What people write is explained exactly and left as it was found, or refused by name before computing."""
+"""Modules as people write them are explained exactly and left unchanged, or refused by name beforehand."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DEEPLIFT = ["rescale", "revealcancel", "genomics-default"]
 
 
 def state_of(model: nn.Module) -> dict[str, Any]:
-    """Everything of a module that a call could change; tensors as copies."""
+    """Everything in a module that a call could change; tensors as copies."""
     state: dict[str, Any] = {"random": torch.get_rng_state(), "dtype": torch.get_default_dtype()}
     for path, part in model.named_modules(remove_duplicate=False):
         state[path] = id(part), type(part), part.training, sorted(vars(part))
@@ -57,7 +57,7 @@ def assert_same_state(before: dict[str, Any], after: dict[str, Any]) -> None:
 
 
 class Case:
-    """A module of the zoo, explained once in each precision."""
+    """A module, explained once in each precision."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -69,7 +69,7 @@ class Case:
 
 @pytest.fixture(scope="module", params=NAMES)
 def case(request: pytest.FixtureRequest) -> Case:
-    # Of this scope so that all tests of a module of the zoo follow each other, and it is captured once.
+    # With this scope all tests of one module follow each other, so it is captured only once.
     return Case(request.param)
 
 
@@ -81,7 +81,7 @@ def error_in_double(explainer: Explainer, rule: str) -> float:
 
 
 def error_in_single(explainer: Explainer) -> float:
-    """The largest convergence error over the output or output difference of its pair."""
+    """The largest convergence error over the output, or output difference, of its pair."""
     result = explainer.explain(X, REFERENCES)
     difference = result.output[:, None] - result.reference_output
     scale = torch.maximum(difference.abs(), result.output[:, None].abs())
@@ -110,7 +110,7 @@ def test_the_output_is_that_of_the_module_in_evaluation_mode(case: Case) -> None
 def test_the_gradient_is_that_of_autograd(case: Case) -> None:
     if case.name == "heaviside":
         return  # torch has no derivative of it
-    # At real values, since there no two elements tie for a maximum.
+    # At real values, since there no two elements tie for the maximum.
     generator = torch.Generator().manual_seed(3)
     x = torch.rand(2, 4, LENGTH, generator=generator, dtype=torch.float64)
     explainer = case.in_double.with_rule("gradient")
@@ -128,11 +128,11 @@ def test_the_module_is_left_as_it_was(case: Case) -> None:
         case.in_single.explain(X * torch.nan, REFERENCES)
     after = state_of(case.model)
     for state in (case.before, after):
-        del state["random"]  # of the tests that ran between; see the next test
+        del state["random"]  # because of tests run in between; see the next test
     assert_same_state(case.before, after)
 
 
-# Those with most to lose: buffers that training changes, weights made anew, hooks, shared tensors.
+# Those with most to lose: buffers that training changes, weights made on the fly, hooks, shared tensors.
 DELICATE = [
     "batch norm, left in training",
     "dropout, left on",
@@ -147,7 +147,7 @@ DELICATE = [
 
 
 class Sorted(nn.Module):
-    """What is refused, behind a module of the zoo."""
+    """A construct that is refused, after a convolution."""
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()

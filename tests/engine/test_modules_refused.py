@@ -1,4 +1,4 @@
-"""What has no exact rule is refused by its operation and its line, before anything is computed."""
+"""A model with an operation without an exact rule is refused, with its name and line, before computing."""
 
 from __future__ import annotations
 
@@ -201,7 +201,7 @@ def test_what_is_no_tensor_in_a_forward_is_refused() -> None:
 
 
 def test_a_row_count_taken_with_len_is_refused_with_what_to_write_instead() -> None:
-    # len() is a plain number in Python, so that a trace with it is of that many rows.
+    # len() gives a plain number in Python, so a trace with it is fixed to that many rows.
     message = refusal(seeded(lambda: Around(lambda h: h.reshape(len(h), -1))))
     assert "number of rows" in message
     assert "shape[0]" in message

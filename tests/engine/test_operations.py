@@ -1,4 +1,4 @@
-"""Every operation of the registry is exact by itself: summation-to-delta, and autograd's where linear."""
+"""Every operation of the registry is exact by itself: summation-to-delta, and autograd where it is linear."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ BAR = {torch.float64: 1e-9, torch.float32: 1e-5}
 
 
 def largest_loss(made: Made, rule: str, *, shared: bool = False) -> float:
-    """The largest difference of sum m dx and sum seed dy, over the size of what is summed."""
+    """The largest difference between sum m dx and sum seed dy, over the size of the terms."""
     runner, (n, r) = made.runner(rule), made.references.shape[:2]
     with torch.no_grad():
         sequences, compared = both_sides(made, runner, shared=shared)
@@ -92,7 +92,7 @@ def test_contributions_sum_to_the_difference(target: Any, data: st.DataObject) -
 def test_the_gradient_rule_and_every_linear_operation_are_those_of_autograd(
     target: Any, data: st.DataObject
 ) -> None:
-    # torch has no derivative of heaviside.
+    # torch has no derivative for heaviside
     made = make(target, ROWS[target], Draw(data, torch.float64), special=False)
     leaf = made.x.clone().requires_grad_()
     run: dict[str, Any] = dict(made.graph.constants)
@@ -135,7 +135,7 @@ def test_the_spread_passes_between_a_weighted_layer_and_revealcancel(
     made = make(target, ROWS[target], Draw(data, torch.float64))
     y = next(operation for operation in made.graph.operations if operation.name == "y")
     if made.graph.output != "y" or made.x.dim() != 3:
-        return  # complex values, truth values and windows over two axes have no activation behind them
+        return  # complex values, booleans and windows over two axes are not followed by an activation
     channels = made.x.shape[1]
     weight = torch.randn(
         channels, channels, 1, generator=torch.Generator().manual_seed(1), dtype=torch.float64

@@ -1,4 +1,4 @@
-"""The receptive field: what a person computes from kernels, strides, dilations and pools."""
+"""The receptive field is the one computed by hand from kernels, strides, dilations and pools."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def field_of(model: nn.Module, length: int, *held: Tensor) -> ReceptiveField:
 
 
 class Dilated(nn.Module):
-    """As BPNet: a wide convolution, then residual ones of dilations 2 to 512."""
+    """Like BPNet: a wide convolution, then residual ones with dilations 2 to 512."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class Recurrent(nn.Module):
 
 
 class Gated(nn.Module):
-    """Squeeze and excitation: a gate that is made from all positions scales each of them."""
+    """Squeeze and excitation: a gate computed from all positions scales each of them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ class Spectral(nn.Module):
 
 
 class AlongPositions(nn.Module):
-    """Layers of each position's channels, which torch computes with rows and positions merged."""
+    """Layers over each position's channels, which torch computes with rows and positions merged."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ class WithExtra(nn.Module):
 
 
 class Joined(nn.Module):
-    """Narrow and wide convolutions side by side, and channels that read nothing; a mean over all."""
+    """Narrow and wide convolutions in parallel, and channels that read nothing; a mean over all."""
 
     def __init__(self, *, dead: bool) -> None:
         super().__init__()

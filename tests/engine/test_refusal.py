@@ -1,4 +1,4 @@
-"""What is not accepted is refused before computing, in one line that says where and what to do."""
+"""Input that cannot be accepted is refused before computing, in one line that says where and what to do."""
 
 from __future__ import annotations
 

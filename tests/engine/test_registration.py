@@ -1,4 +1,4 @@
-"""Rules of a user's own, and what a check says of them."""
+"""Users' own rules, and what the plan's check reports about them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DOCS = ROOT / "docs" / "operations.md"
 
 
 class WithRunningProduct(nn.Module):
-    """cumprod has no rule of genolift's."""
+    """genolift has no rule for cumprod."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class WithSquare(nn.Module):
 
 @pytest.fixture(autouse=True)
 def forget_rules() -> Iterator[None]:
-    """Take back what a test registers."""
+    """Undo what a test registers."""
     yield
     REGISTERED.clear()
 
@@ -72,7 +72,7 @@ def test_the_documented_example_registers_an_exact_rule() -> None:
 
 def test_a_kind_can_be_registered_by_name() -> None:
     genolift.register_rule(torch.ops.aten.cumprod.default, "linear")
-    assert error_of(seeded(WithRunningProduct)) > 0.01  # it is not linear, and the sum says so
+    assert error_of(seeded(WithRunningProduct)) > 0.01  # it is not linear, and the sum shows it
     model = seeded(WithSquare)
     before = genolift.plan(model, onehot(1)).table()
     genolift.register_rule("aten.pow.Tensor_Scalar", "elementwise")
@@ -150,7 +150,7 @@ def test_a_check_wants_one_reference_for_each_input() -> None:
 
 
 def test_the_table_of_operations_in_the_docs_is_that_of_the_registry() -> None:
-    # in any order: which operations are core, and so in the first table, differs between versions of torch
+    # in any order: which operations are core, and so in the first table, depends on the version of torch
     written, made = (sorted(text.splitlines()) for text in (DOCS.read_text(), catalogue.as_markdown()))
     assert written == made, "run python -m genolift.engine.catalogue"
 

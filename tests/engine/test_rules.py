@@ -1,4 +1,4 @@
-"""The paper's worked examples by hand, the original package's scores, and which rule goes where."""
+"""The paper's worked examples by hand, the original package's scores, and which rule applies where."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is done for speed changes only rounding: threads, layouts, batch norms folded, memory reused."""
+"""Optimisations change only rounding: threads, layouts, folded batch norms, reused memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RULES = ["rescale", "revealcancel", "genomics-default"]
 
 
 class Basset(nn.Module):
-    """Convolutions of enough channels to be laid out otherwise, batch norms, pools, a residual, dense."""
+    """Convolutions with enough channels to change the layout, batch norms, pools, a residual, dense."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ def test_an_output_that_is_not_finite_is_named_by_its_sequence_under_threads() -
     with threads_of_torch(2):
         with pytest.raises(genolift.InputError, match="sequence 3: the model's output is infinite") as caught:
             genolift.deeplift(Log(), x, onehot(2, seed=1), batch_size=1, precision="float64")
-        # Also while the error, and with it every frame, is still held.
+        # This also holds while the error, and so every frame, is still referenced.
         assert torch.get_num_threads() == 2, caught
 
 
@@ -176,7 +176,7 @@ def test_bfloat16_is_used_by_convolutions_and_dense_layers_alike() -> None:
 
 
 def test_one_explainer_takes_batches_of_any_size_under_reveal_cancel() -> None:
-    """Weights' absolute values are kept between batches, but nothing whose shape is that of a batch."""
+    """Weights' absolute values are kept between batches, but nothing with the shape of a batch."""
 
     class Transformer(nn.Module):
         def __init__(self) -> None:

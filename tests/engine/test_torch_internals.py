@@ -1,4 +1,4 @@
-"""What genolift relies on that torch does not promise: a test each, which says what a release has changed."""
+"""One test for each thing that genolift relies on but torch does not promise: it shows what has changed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def changed(what: str) -> str:
 
 
 class Calling(nn.Module):
-    """A model that is one function."""
+    """A model that consists of one function."""
 
     def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
@@ -153,7 +153,7 @@ def test_a_mask_is_not_looked_at() -> None:
     encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(4, 2, 8, batch_first=True), 1)
     masked = Calling(lambda x: encoder(x.transpose(1, 2), mask=x[0, :, :8].mT @ x[0, :, :8] > 0))
     masked.encoder = encoder
-    with pytest.raises(RuntimeError):  # else masks_as_they_are() can go
+    with pytest.raises(RuntimeError):  # otherwise masks_as_they_are() can be removed
         exported(masked)
     with internals.masks_as_they_are():
         exported(masked)
@@ -175,7 +175,7 @@ def test_a_models_own_autocast_is_left_out_in_this_thread_alone() -> None:
 
 
 def test_errors_are_told_by_their_messages() -> None:
-    with pytest.raises(Exception) as fixed:  # noqa: PT011 - its message is what is looked at
+    with pytest.raises(Exception) as fixed:  # noqa: PT011 - its message is checked below
         exported(Calling(lambda x: x.reshape(3, -1)))
     assert internals.says_rows_are_fixed(fixed.value), changed(f"of fixed rows it says {fixed.value}")
     with pytest.raises(RuntimeError) as exhausted:

@@ -1,4 +1,4 @@
-"""A truth value that depends on the input: what is chosen by it gets the whole of the change."""
+"""A boolean that depends on the input: the change of the values that it selects is fully credited."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import genolift
 
 X = torch.tensor([[2.0, 1.0]])
 REFERENCE = torch.tensor([[-1.0, 1.0]])
-"""The first element's truth value changes, the second's does not."""
+"""The first element's boolean changes, the second's does not."""
 
 
 class Of(nn.Module):

@@ -1,4 +1,4 @@
-"""deeplift within other programs: models, threads and processes as people have them."""
+"""deeplift in other programs: models, threads and processes as people have them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ REFERENCE = torch.full((1, 4, 12), 0.25)
 
 
 class Net(nn.Module):
-    """A convolution and a dense layer; ``between`` is done to what is between them."""
+    """A convolution and a dense layer; ``between`` is applied to what is between them."""
 
     def __init__(self, between: Callable[[Tensor], Any] = torch.relu) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ def test_a_forked_process_computes_what_its_parent_does() -> None:
         why = "torch built with CUDA refuses autograd in a process forked from one that used it"
         skip(why, lacking="cpu-torch")
     wanted = expected().contributions
-    with process_settings(torch.float64), one_capture_at_a_time():  # as held by another thread of the parent
+    with process_settings(torch.float64), one_capture_at_a_time():  # as if in another thread of the parent
         child = os.fork()
         if child == 0:
             same = False
@@ -159,7 +159,7 @@ class Doubled(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:
-        return grad * 5  # not the derivative of what forward computes, which is what is explained
+        return grad * 5  # not the derivative of what forward computes, which is explained
 
 
 class Named(NamedTuple):
@@ -207,7 +207,7 @@ def test_calls_leave_no_tensor_no_thread_and_no_hook_behind() -> None:
 
     def left() -> tuple[int, int, int]:
         gc.collect()
-        # torch keeps some of its last trace, of tensors that hold nothing.
+        # torch keeps parts of its last trace, for tensors without data
         every = (each for each in gc.get_objects() if type(each) in (Tensor, nn.Parameter))
         held = [each for each in every if each.layout == torch.strided]
         return sum(each.nbytes for each in held), threading.active_count(), len(model[1]._forward_hooks)

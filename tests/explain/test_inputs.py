@@ -13,7 +13,7 @@ import genolift
 
 
 class Two(nn.Module):
-    """A sequence and some signals, which interact."""
+    """A sequence and some signals that interact with it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -149,7 +149,7 @@ def test_further_inputs_are_held_behind_several() -> None:
     sequence, _ = of_two(references, torch.ones(3, 6))
     without, _ = of_two(references)
     assert float((sequence.output - without.output).abs().max()) > 0
-    torch.testing.assert_close(sequence.contributions, without.contributions)  # added in a linear place
+    torch.testing.assert_close(sequence.contributions, without.contributions)  # added at a linear operation
 
 
 def test_several_inputs_that_do_not_fit_are_refused() -> None:

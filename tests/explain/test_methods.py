@@ -1,4 +1,4 @@
-"""The other methods, each against an independent one: autograd, hooks, plain loops, hand-made relus."""
+"""The other methods, each against an independent one: autograd, hooks, plain loops, custom relus."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Chain(nn.Module):
 
 
 class GuidedRelu(torch.autograd.Function):
-    """Springenberg et al. 2014: backward only where both the input and what comes back are positive."""
+    """Springenberg et al. 2014: passes back where both the input and the incoming gradient are positive."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
@@ -51,7 +51,7 @@ class GuidedRelu(torch.autograd.Function):
 
 
 class DeconvnetRelu(torch.autograd.Function):
-    """Zeiler & Fergus 2013: backward where what comes back is positive, whatever the input was."""
+    """Zeiler & Fergus 2013: passes back where the incoming gradient is positive, whatever the input was."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
@@ -109,7 +109,7 @@ def test_gradient_times_input_is_autograds() -> None:
 
 # Integrated gradients --------------------------------------------------------------------------------------
 
-# Gauss and Legendre's three points by hand; the trapezoid rule's five.
+# Gauss-Legendre's three points by hand; the trapezoid rule's five.
 NODE = math.sqrt(3 / 5) / 2
 QUADRATURES = {
     ("gauss-legendre", 3): ((0.5 - NODE, 5 / 18), (0.5, 8 / 18), (0.5 + NODE, 5 / 18)),
@@ -166,7 +166,7 @@ def as_matrix(layer: nn.Conv1d, positions: int) -> tuple[Tensor, Tensor, int]:
 
 
 class Short(nn.Module):
-    """A convolution and two dense layers with biases, on sequences of 10."""
+    """A convolution and two dense layers with biases, for sequences of 10."""
 
     def __init__(self, activation: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
@@ -191,14 +191,14 @@ def test_lrp_epsilon_is_the_formula_of_relevances_on_a_network_with_biases(
         first = x[row].flatten()
         second = activation(weight @ first + bias)
         third = activation(model.hidden(second)).detach()
-        # The seed is the output itself, and the last layer's share of it has no epsilon.
+        # The seed is the output itself, and the last layer's share has no epsilon.
         out = model.out.weight[1:].detach(), model.out.bias[1:].detach()
         arrived = relevance(third, *out, model.out(third)[1:].detach(), 0.0)
         arrived = relevance(second, model.hidden.weight.detach(), model.hidden.bias.detach(), arrived, 1e-7)
         arrived = relevance(first, weight, bias, arrived, 1e-7)
         close(result.contributions[row].flatten(), arrived, 1e-9)
     times_input = gradient(model, x, 1) * x
-    # For a relu y / z is its slope, with biases or not; any other function tells the two rules apart.
+    # For a relu, y / z is its slope, with or without biases; any other function distinguishes the two rules.
     difference = float((result.contributions - times_input).norm() / times_input.norm())
     assert difference < 1e-5 if activation is torch.relu else difference > 0.03
 
@@ -224,7 +224,7 @@ def test_lrp_epsilon_is_gradient_x_input_on_relu_networks_without_biases(pool: n
 
 
 def plain_loop(model: nn.Module, x: Tensor, target: int, *held: Tensor) -> Tensor:
-    """f of every sequence with every base at every position, (n, 4, length)."""
+    """f for every sequence with every base at every position, (n, 4, length)."""
     effects = torch.zeros(x.shape, dtype=torch.float64)
     with torch.no_grad():
         for row in range(x.shape[0]):
@@ -259,7 +259,7 @@ class Wide(nn.Module):
 
 
 class Sorted(nn.Module):
-    """Sorts, which no rule is known for."""
+    """Sorts, for which there is no rule."""
 
     def forward(self, x: Tensor) -> Tensor:
         weighted = (x * torch.tensor([0.3, -1.0, 0.7, 2.0]).to(x)[:, None]).sum(1)
@@ -299,7 +299,7 @@ def test_mutagenesis_does_not_depend_on_the_batch_size(batch_size: int) -> None:
     done: list[int] = []
     result = explainer.explain(x, batch_size=batch_size, progress=done.append)
     close(result.contributions, explainer.explain(x).contributions)
-    assert sum(done) == 3 * 60 + 2  # three for each base that is there, four for each of two N
+    assert sum(done) == 3 * 60 + 2  # three for each base present, four for each of two N
 
 
 def test_a_batch_that_does_not_fit_the_memory_is_halved(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -453,11 +453,11 @@ def test_an_output_that_is_not_finite_names_the_sequence() -> None:
 
 # Grad-CAM --------------------------------------------------------------------------------------------------
 
-MAPPED = 7  # a seed whose maps are above 0 at some positions and not at others
+MAPPED = 7  # a seed for which maps are above 0 at some positions but not all
 
 
 def grad_cam_by_hooks(model: nn.Module, layer: nn.Module, x: Tensor, target: int) -> Tensor:
-    """The map brought to the input's positions, (n, length), from a layer's output as hooks see it."""
+    """The map interpolated to the input's positions, (n, length), from a layer's output as hooks see it."""
     seen: list[Tensor] = []
     hook = layer.register_forward_hook(lambda module, inputs, output: seen.append(output))
     output = model(x)[:, target].sum()
@@ -473,7 +473,7 @@ def grad_cam_by_hooks(model: nn.Module, layer: nn.Module, x: Tensor, target: int
 
 
 def linear(maps: Tensor, length: int) -> Tensor:
-    """Each base's value between the centres of the two cells beside it; the outermost cell's at the ends."""
+    """Each base's value, interpolated between its two neighbouring cells' centres; constant at the ends."""
     positions = maps.shape[1]
     centre = ((torch.arange(length) + 0.5) * positions / length - 0.5).clamp(0, positions - 1)
     left = centre.floor().long()

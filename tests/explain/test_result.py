@@ -1,4 +1,4 @@
-"""What a call returns, and what a message quotes, is short when it is printed."""
+"""A call's result, and what a message quotes, are short when printed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results depend on no state of torch, the caller's or the model's own: it is left, or refused."""
+"""Results do not depend on torch's state, the caller's or the model's own: it is preserved, or refused."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def network() -> nn.Module:
 
 
 class Of(nn.Module):
-    """A function of what a convolution makes of the input, (row, 8), and of further inputs."""
+    """A function of a convolution's output, (row, 8), and of extra inputs."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__()
@@ -166,7 +166,7 @@ def test_threads_get_what_one_thread_gets() -> None:
     for thread in threads:
         thread.join()
     for method, result in zip(methods, found, strict=True):
-        # While one thread captures, torch has its own convolutions in the others too: they round otherwise.
+        # While one thread captures, torch uses its own convolutions in others too, which round differently.
         assert_same(wanted[method], result, rtol=1e-5)
     assert torch.get_default_dtype() == torch.float32
 
@@ -186,7 +186,7 @@ DRAWS: dict[str, Callable[..., Tensor]] = {
 def test_an_operation_that_draws_at_random_is_refused_with_its_line(operation: str) -> None:
     with pytest.raises(genolift.UnsupportedOperation, match="draws at random") as raised:
         genolift.plan(Of(DRAWS[operation]), X)
-    # torch writes some in other operations, which draw too.
+    # torch decomposes some into operations that draw too
     assert f'"{operation}": lambda self, h' in str(raised.value)
 
 

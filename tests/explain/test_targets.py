@@ -1,4 +1,4 @@
-"""What is explained: tasks, heads, layers, and functions of the output."""
+"""Targets: tasks, heads, layers, and functions of the output."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OWN = onehot(6, seed=2).view(3, 2, 4, -1)
 
 
 class Profile(nn.Module):
-    """Profile logits of two strands and log counts, as bpnet-lite's and ChromBPNet's models give them."""
+    """Profile logits of two strands and log counts, as in bpnet-lite's and ChromBPNet's models."""
 
     def __init__(self, form: type = tuple) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class Profile(nn.Module):
 
 
 class Twice(nn.Module):
-    """One convolution called twice, and what its second call gives cuts the model in two."""
+    """One convolution called twice; the output of its second call cuts the model in two."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ def test_a_profile_holds_the_weights_of_the_sequence_for_its_references(referenc
         weights = z.softmax(0)
         close(result.output[n], (weights * z).sum())
         close(result.reference_output[n], torch.stack([(weights * each).sum() for each in z0]))
-        # Held weights are a fixed function of the logits, which can be explained as one.
+        # With constant weights it is a fixed function of the logits, which can be explained as one.
         fixed = genolift.deeplift(
             model,
             X[n : n + 1],
@@ -209,7 +209,7 @@ def test_methods_of_one_target_refuse_several() -> None:
 
 
 class SeenAsItIs(Profile):
-    """A model that may be tried but not captured."""
+    """A model that may be run but not captured."""
 
     def forward(self, x: Tensor) -> Any:
         if type(x) is not Tensor:
@@ -218,7 +218,7 @@ class SeenAsItIs(Profile):
 
 
 class CountsSeenAsTheyAre(SeenAsItIs):
-    """One output alone."""
+    """Only one output."""
 
     def forward(self, x: Tensor) -> Any:
         return super().forward(x)[1]
@@ -329,7 +329,7 @@ def test_contributions_at_a_layer_are_multipliers_times_what_it_gives() -> None:
 
 
 class InPlace(nn.Module):
-    """What layers give is written over by the activation behind them, and one layer gives its input."""
+    """An activation overwrites the preceding layer's output, and one layer returns its input."""
 
     def __init__(self, in_place: bool) -> None:
         super().__init__()

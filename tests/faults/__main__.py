@@ -25,11 +25,11 @@ _NOT_BEGUN = "not begun"
 
 
 def main() -> int:
-    """Run what the command line says; return 1 if a step broke a promise."""
+    """Run what the command line asks for; return 1 if a step broke a promise."""
     options = _options()
     seed = secrets.randbelow(2**32) if options.seed is None else options.seed
     names = _chosen(options.steps, Random(seed))
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job ignores
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
     preload()
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="faults.") as made:
@@ -39,7 +39,7 @@ def main() -> int:
         faults = [*SIGNALS * options.times, *[FULL] * max(1, options.times // 4)]
         tries = [(name, fault) for fault in faults for name in names if fault in options.faults]
         until = time.monotonic() + options.seconds
-        begun = multiprocessing.Value("i", 0)  # how many, by all processes
+        begun = multiprocessing.Value("i", 0)  # the number begun by all processes
         workers = [
             _work(tries, begun, seed, folder, seconds, until, folder / f"outcomes-{number}")
             for number in range(options.processes)
@@ -91,9 +91,9 @@ def _work(
     until: float,
     outcomes: Path,
 ) -> int:
-    """Fork a process that makes tries, begins none after ``until``, and writes what became of each.
+    """Fork a process that makes tries, begins none after ``until``, and writes their outcomes.
 
-    ``begun`` counts the tries that any process has begun: each takes the next.
+    ``begun`` counts the tries that all processes have begun: each process takes the next.
     """
     process = os.fork()
     if process:

@@ -1,4 +1,4 @@
-"""A small analysis on the demo's data, step by step: what each step's command is, and what it writes."""
+"""A small analysis of the demo's data, step by step: each step's command and its outputs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PAIRS = ["--sequences", "out/sequences.h5", "--references", "out/references.h5",
 
 @dataclass(frozen=True)
 class Step:
-    """A command, what it writes, and what to do in the process before it."""
+    """A command, its outputs, and what to do in the process before it."""
 
     name: str
     arguments: Sequence[object]
@@ -29,7 +29,7 @@ class Step:
 
 
 def write_inputs(folder: Path) -> None:
-    """Write a genome that has the demo's sequences side by side, the windows on it, and two models."""
+    """Write a genome that consists of the demo's sequences, the windows on it, and two models."""
     (folder / "out").mkdir(parents=True)
     with gzip.open(DEMO / "sequences.fa.gz", "rt") as file:
         letters = [record.split("\n")[1] for record in file.read().strip().split(">")[1 : SEQUENCES + 1]]
@@ -80,7 +80,7 @@ STEPS = (
         ["out/sequences.tsv", "out/sequences.h5"],
     ),
     _reference("references", 10),
-    _reference("reference", 600),  # which takes long enough to be met while it is written
+    _reference("reference", 600),  # large enough that a fault can hit it while it is written
     _attribute("a"),
     _attribute("b"),
     _inspect("a"),
@@ -118,6 +118,6 @@ STEPS = (
     Step("train-demo", ["train-demo", "--out", "out/demo"], ["out/demo"], _short_training),
 )
 TRIED_ALWAYS = ("encode", "attribute a", "aggregate")
-"""The others are tried by turn in small runs."""
+"""In small runs the others take turns."""
 ONLY_MADE = ("references", "attribute b", "inspect b")
-"""What others need, of a kind that is tried already."""
+"""Steps that others need, but of a kind that is tried already."""

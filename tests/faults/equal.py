@@ -1,4 +1,4 @@
-"""Whether two outputs hold the same values: of formats that hold times, all but those."""
+"""Whether two outputs have the same values, ignoring times in the formats that contain them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TIMES = {"seconds", "seconds_per_sequence", "cost", "date"}
 
 
 def difference(one: Path, other: Path) -> str:
-    """Return where two files or folders differ; empty where they do not."""
+    """Return where two files or folders differ, or nothing if they are equal."""
     if one.is_dir() or other.is_dir():
         names, others = ({path.relative_to(each) for path in files_in(each)} for each in (one, other))
         if names != others:
@@ -29,7 +29,7 @@ def difference(one: Path, other: Path) -> str:
         return next((found for name in sorted(names) if (found := difference(one / name, other / name))), "")
     if not (one.is_file() and other.is_file()):
         return f"{one} or {other} is not there"
-    if one.stem == "compare":  # the picture of a comparison, which shows times
+    if one.stem == "compare":  # the figure of a comparison, which shows times
         return ""
     try:
         compare = _COMPARED.get(one.suffix, _bytes)
@@ -39,7 +39,7 @@ def difference(one: Path, other: Path) -> str:
 
 
 def files_in(folder: Path) -> list[Path]:
-    """Return the files of a folder, but for those that a killed process has left unfinished."""
+    """Return the files of a folder, except those that a killed process has left unfinished."""
     return [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(UNFINISHED)]
 
 
@@ -68,7 +68,7 @@ def _everything(file: h5py.File) -> dict[str, Any]:
 
     def add(name: str, item: h5py.Group | h5py.Dataset) -> None:
         for key, value in item.attrs.items():
-            if key == "digest":  # of the provenance too, which holds times; what it tells is compared itself
+            if key == "digest":  # it covers times too; what it covers is compared itself
                 continue
             if key == "provenance":
                 value = _without_times(json.loads(value))
@@ -119,5 +119,5 @@ _COMPARED: dict[str, Callable[[Path, Path], bool]] = {
     ".tsv": _table,
     ".html": _page,
     ".pt2": _program,
-    ".svg": lambda one, other: True,  # logos' are compared as PNG
+    ".svg": lambda one, other: True,  # logos are compared as PNG
 }

@@ -1,4 +1,4 @@
-"""One try: a step is started, something happens to it, and it is run again."""
+"""One try: a step is started, a fault happens to it, and it is run again."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _MODULES = (
 
 @dataclass
 class Outcome:
-    """What became of a try, in a word, and what was wrong."""
+    """The outcome of a try, in a word, and what was wrong."""
 
     step: str
     fault: str
@@ -46,9 +46,9 @@ class Outcome:
 
 
 def preload() -> None:
-    """Import what steps import: a process that is forked from this one begins with a step's own work.
+    """Import the modules that steps import, so that a forked process begins with the step's own work.
 
-    Not modiscolite, which has numba start its threads: a process that is forked after that cannot.
+    Except modiscolite, which makes numba start its threads; a process forked after that could not start any.
     """
     for name in _MODULES:
         importlib.import_module(f"genolift.{name}")
@@ -57,9 +57,9 @@ def preload() -> None:
 
 
 def start(step: Step, folder: Path, limit: int | None = None) -> int:
-    """Fork a process that runs a step in ``folder``; its files are at most ``limit`` bytes long.
+    """Fork a process that runs a step in ``folder``, whose files are at most ``limit`` bytes long.
 
-    Returns when the command has begun: before, a signal ends the process as it ends any.
+    Returns when the command has begun: before that, a signal ends it like any other process.
     """
     ready, said = os.pipe()
     process = os.fork()
@@ -112,8 +112,8 @@ def ended(process: int, seconds: float = _PATIENCE) -> int | None:
 def undisturbed(folder: Path, names: Collection[str], tell: Callable[[str], None]) -> dict[str, float]:
     """Run steps in ``folder`` up to the last that is named; return the seconds that each takes.
 
-    What a step begins with is kept in a folder of its name. The second run of one that is named is timed,
-    since only its first one compiles.
+    The input of each step is kept in a folder of its name. If a step is named, its second run is timed, since
+    only the first compiles.
     """
     write_inputs(folder / "run")
     seconds = {}
@@ -131,10 +131,10 @@ def undisturbed(folder: Path, names: Collection[str], tell: Callable[[str], None
 
 
 def try_once(step: Step, fault: str, base: Path, folder: Path, seconds: float, random: Random) -> Outcome:
-    """Start a step, have the fault happen at a random moment of it, and run it again."""
+    """Start a step, cause the fault at a random moment, and run it again."""
     begins_anew = random.random() < 0.5
     shutil.copytree(base / step.name, folder, dirs_exist_ok=True)
-    if not begins_anew:  # over what an earlier run wrote
+    if not begins_anew:  # over an earlier run's outputs
         for name in step.outputs:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             copy = shutil.copytree if (base / "run" / name).is_dir() else shutil.copy2
@@ -178,9 +178,9 @@ def _judge(code: int | None, fault: str, folder: Path, outcome: Outcome) -> None
 
 
 def _fill(step: Step, base: Path, folder: Path, random: Random, outcome: Outcome) -> None:
-    """Run a step on a disk that is full before its outputs are whole.
+    """Run a step on a disk that is full before its outputs are complete.
 
-    It is a tmpfs where one can be mounted, else a limit on how long a file may be, which is met alike.
+    The disk is a tmpfs if one can be mounted, else a limit on file size, which has the same effect.
     """
     sizes = [path.stat().st_size for name in step.outputs for path in _files(base / "run" / name)]
     limit = int(random.uniform(0.1, 0.9) * max(sizes))
@@ -206,7 +206,7 @@ def _fill(step: Step, base: Path, folder: Path, random: Random, outcome: Outcome
 
 
 def mounted(folder: Path, size: int) -> bool:
-    """Mount a tmpfs of so many bytes, if that is allowed."""
+    """Mount a tmpfs of this many bytes, if that is allowed."""
     if os.geteuid() != 0 or shutil.which("mount") is None:
         return False
     folder.mkdir()
@@ -218,7 +218,7 @@ def mounted(folder: Path, size: int) -> bool:
 
 
 def _check_names(step: Step, base: Path, folder: Path, fault: str, outcome: Outcome) -> None:
-    """Check that what has a final name is whole, and that nothing has a temporary one."""
+    """Check that files with a final name are complete, and that no temporary file is left."""
     left = [path for path in folder.rglob(f"{UNFINISHED}*") if fault != "SIGKILL"]
     if left:
         outcome.wrong.append(f"left {left[0].relative_to(folder)}")

@@ -1,4 +1,4 @@
-"""What the user's code imports from its folder is found without running it."""
+"""Files that the user's code imports from its folder are found without running it."""
 
 from __future__ import annotations
 

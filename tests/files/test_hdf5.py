@@ -1,4 +1,4 @@
-"""No damage to an HDF5 file holds up or ends who reads it."""
+"""A damaged HDF5 file never hangs or crashes its reader."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def with_texts() -> bytes:
     return buffer.getvalue()
 
 
-# Of the heap: its size, and the lengths of its first text, of its second, and of what is free behind them.
+# In the heap: its size, and the lengths of its first text, of its second, and of the free space after them.
 @pytest.mark.parametrize(
     ("offset", "value"), [(8, 2**40), (24, 2**63), (24, 2**64 - 1), (56, 5000), (80, 0), (80, 8)]
 )
@@ -43,7 +43,7 @@ def test_a_damaged_heap_of_texts_is_refused_since_hdf5_would_read_it_for_ever(
 def test_heaps_that_hdf5_wrote_are_whole() -> None:
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
-        for number in range(400):  # heaps that are full, and larger ones
+        for number in range(400):  # full heaps, and larger ones
             file.attrs[f"text {number}"] = "x" * (number * 37 % 1200)
             if number % 3 == 0:
                 del file.attrs[f"text {number}"]

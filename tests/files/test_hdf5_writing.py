@@ -1,4 +1,4 @@
-"""An HDF5 file is whole or not there, whatever happens while it is written; a full disk is one clear line."""
+"""An HDF5 file is complete or absent, whatever happens while it is written; a full disk is one clear line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from genolift.errors import InputError
 from genolift.files import hdf5_writing
 from genolift.files.hdf5_writing import check_hdf5, whole_hdf5
 
-# A limit on the size of files is met as a full disk is: the write fails in the middle of the file.
+# A limit on file size acts like a full disk: the write fails in the middle of the file.
 LIMITED = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))

@@ -1,4 +1,4 @@
-"""The memory that a process may still take is the least that anything leaves it."""
+"""The memory that a process may still use is the smallest of all limits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MB = 10**6
 
 @pytest.fixture
 def cgroups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder in the place of /sys/fs/cgroup, on a machine with more memory than any limit here."""
+    """A folder that stands in for /sys/fs/cgroup, on a machine with more memory than any limit here."""
     monkeypatch.setattr(host_memory, "_CGROUPS", tmp_path)
     monkeypatch.setattr(host_memory, "_MEMBERSHIP", tmp_path / "membership")
     monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Memory", (), {"available": 9000 * MB}))

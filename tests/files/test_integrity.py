@@ -1,4 +1,4 @@
-"""A model's file that is not as it was written is refused, in each form that can tell."""
+"""A model file that has changed since it was written is refused, in each format that can detect it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def flipped(path: Path, out: Path, name: str) -> Path:
 
 
 def without_checksums(path: Path, name: str = "") -> None:
-    """Set the checksums of records to 0 in the archive's list of them."""
+    """Set the checksums of records to 0 in the archive's directory."""
     data = bytearray(path.read_bytes())
     with zipfile.ZipFile(path) as archive:
         place, records = archive.start_dir, archive.infolist()
@@ -66,7 +66,7 @@ def test_a_bit_that_flipped_in_weights_is_refused_naming_the_record(made: Study,
     whole = made.folder / "weights.pt"
     genolift.load_model(of(made, whole))
     path = flipped(whole, tmp_path / "weights.pt", "/data/0")
-    torch.load(path, weights_only=True)  # which sees nothing
+    torch.load(path, weights_only=True)  # it notices nothing
     message = refused(of(made, path))
     assert (
         f"model.path: {path}: is damaged: the checksum of weights/data/0 is wrong; copy it again" in message

@@ -29,7 +29,7 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, st
 
 @pytest.fixture
 def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working folder, with every file that a command below names as an input."""
+    """The working folder, with every input file that a command below names."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "out").mkdir()
     for name in ("in", "in.pt2", "in.py", "g.fa", "g.fa.fai", "out/per_sequence.tsv", "out/motifs.tsv"):

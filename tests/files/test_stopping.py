@@ -1,4 +1,4 @@
-"""A signal ends a command with 128 + its number and one line, leaves nothing unfinished, is never lost."""
+"""A signal ends a command with 128 + its number and one line, leaves no unfinished file, and is never lost."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_command_leaves_the_handlers_of_signals_as_they_were(monkeypatch: pyte
 
 
 class Destroyed:
-    """Is interrupted when it is destroyed, where Python can pass no exception on."""
+    """Is interrupted during its destruction, where Python cannot propagate an exception."""
 
     def __init__(self, signum: int) -> None:
         self.signum = signum
@@ -83,7 +83,7 @@ def swallowed(signum: int) -> None:
 
 
 def sorting(signum: int) -> None:
-    """Raise the signal in Python code that C code calls, which may pass no exception on."""
+    """Raise the signal in Python code called from C code, which may not propagate an exception."""
     compare = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)(
         lambda one, other: signal.raise_signal(signum) or 0
     )
@@ -142,7 +142,7 @@ def test_an_interrupt_that_is_lost_while_a_program_writes_a_file_is_raised_in_it
 
 
 def test_a_signal_that_is_ignored_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as with nohup
     try:
         assert ended(monkeypatch, lambda: signal.raise_signal(signal.SIGHUP)) == 0
     finally:

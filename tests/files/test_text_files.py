@@ -1,4 +1,4 @@
-"""Text files as every editor and system writes them are read alike, and what is no text is named."""
+"""Text files as every editor and system writes them are read alike, and files that are not text are named."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def test_every_reader_names_what_is_no_text(tmp_path: Path, kind: str, what: str
     content, words = NO_TEXT[what]
     path = tmp_path / "file"
     path.write_bytes(content)
-    if kind == "yaml":  # taken plain alone
+    if kind == "yaml":  # as plain text only
         words = {"gzip twice": "is compressed with gzip", "BAM": "is compressed with gzip"}.get(what, words)
         words = words.replace("begins like UTF-16", "is UTF-16")
     with pytest.raises(InputError) as caught:
@@ -177,7 +177,7 @@ def test_every_reader_names_the_line_of_a_nul_byte(tmp_path: Path, kind: str) ->
     text, _ = CONTENT[kind]
     first, rest = text.split("\n", 1)
     path = tmp_path / "file"
-    # beyond what is looked at to see whether a file is text
+    # beyond the part that decides whether a file is text
     path.write_bytes(f"{first}{' ' * 9000}\n{rest[:-1]}\0\n".encode())
     with pytest.raises(InputError, match=f"file:{text.count(chr(10))}: holds a NUL byte"):
         read_all(path, kind)

@@ -1,4 +1,4 @@
-"""``python -m fuzz``: run cases of every format and count what became of them, or run one file alone."""
+"""``python -m fuzz``: run cases of every format and count their outcomes, or run one file alone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fuzz.running import Finding, Format, Limits, Tally, base_files, command_for
 
 
 def main() -> int:
-    """Run what the command line says; return 1 if there is a finding."""
+    """Run what the command line asks for; return 1 if there is a finding."""
     options = _options()
     warnings.simplefilter("ignore")
     logging.getLogger().handlers = [logging.NullHandler()]

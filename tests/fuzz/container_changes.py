@@ -1,6 +1,6 @@
-"""Changes to what zip archives, JSON, HDF5 and safetensors hold, with all that a reader checks put right.
+"""Changes inside zip archives, JSON, HDF5 and safetensors, with everything that a reader checks corrected.
 
-Bytes changed at random mostly end at a checksum or a header; these get past them.
+Bytes changed at random are mostly caught by a checksum or a header; these changes get past them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _JSON_TEXTS = (
 
 
 def change_zip(data: bytes, random: Random) -> bytes:
-    """Change a member, its name or how many there are; checksums are right, unless one is to be wrong."""
+    """Change a member, its name or the number of members; checksums are right, unless one should be wrong."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = [(name, archive.read(name)) for name in archive.namelist()]
     at, other = random.randrange(len(members)), random.randrange(len(members))
@@ -38,7 +38,7 @@ def change_zip(data: bytes, random: Random) -> bytes:
         case 0:
             del members[at]
         case 1:
-            members.insert(other, members[at])  # a name that stands twice
+            members.insert(other, members[at])  # a duplicate name
         case 2:
             members.insert(other, (name, random.choice(BYTES)(content, random)))
         case 3:
@@ -104,7 +104,7 @@ def _with_wrong_checksums(data: bytes, random: Random, *, every: bool) -> bytes:
 
 
 def change_json(data: bytes, random: Random) -> bytes:
-    """Change one value, anywhere in it; take it or its key away, or write it twice."""
+    """Change one value at any depth; remove it or its key, or write it twice."""
     if random.random() < 0.05:
         return random.choice(_JSON_TEXTS).encode()
     told = json.loads(data)
@@ -133,7 +133,7 @@ def _places(value: Any) -> Any:
 
 
 def _value(value: Any, random: Random) -> Any:
-    """Return another value of JSON, often of the same type."""
+    """Return another JSON value, often of the same type."""
     if type(value) in (int, float) and random.random() < 0.7:
         return random.choice((value + 1, -value, value * 1.5, *INTEGERS, 1e308, float("nan"), 10**400))
     if isinstance(value, str) and random.random() < 0.7:
@@ -147,7 +147,7 @@ def _value(value: Any, random: Random) -> Any:
 
 
 def change_safetensors(data: bytes, random: Random) -> bytes:
-    """Change the header's JSON, with its length right, or that length alone."""
+    """Change the header's JSON and correct its length, or change only that length."""
     size = struct.unpack("<Q", data[:8])[0]
     header, body = data[8 : 8 + size], data[8 + size :]
     if random.random() < 0.2:
@@ -172,7 +172,7 @@ _SIGNATURES = (
 
 
 def change_hdf5_headers(data: bytes, random: Random) -> bytes:
-    """Change bytes after one of the signatures that HDF5's own structures begin with."""
+    """Change bytes after one of the signatures that begin HDF5's own structures."""
     places = []
     for signature in _SIGNATURES:
         at = data.find(signature)
@@ -183,7 +183,7 @@ def change_hdf5_headers(data: bytes, random: Random) -> bytes:
 
 
 def change_hdf5(data: bytes, random: Random) -> bytes:
-    """Change an attribute, a dataset or a link, by the library, so that the file is whole."""
+    """Change an attribute, a dataset or a link through the library, so that the file stays well-formed."""
     import h5py
 
     buffer = io.BytesIO(data)

@@ -1,4 +1,4 @@
-"""All formats that are run. To import this is to import every library that reads them."""
+"""All formats to fuzz. Importing this imports every library that reads them."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ _ALL = tuple(HealthCheck)
 
 
 def drawn(strategy: SearchStrategy[bytes], number: int, count: int) -> list[bytes]:
-    """Return ``count`` texts or a few less, always the same of one ``number``."""
+    """Return about ``count`` texts, always the same for one ``number``."""
     texts: list[bytes] = []
 
     @seed(number)
@@ -29,7 +29,7 @@ def drawn(strategy: SearchStrategy[bytes], number: int, count: int) -> list[byte
 
 
 def _often(usual: SearchStrategy[Any], *others: Any) -> SearchStrategy[Any]:
-    """Return what is mostly usual and sometimes one of ``others``."""
+    """Return a usual value mostly, and sometimes one of ``others``."""
     return st.integers(0, 19).flatmap(lambda roll: st.sampled_from(others) if roll == 7 else usual)
 
 
@@ -42,7 +42,7 @@ _ENCODED = _often(st.just("utf-8"), "utf-8-sig", "utf-16", "latin-1", "utf-32")
 
 @composite
 def _text(draw: st.DrawFn, lines: SearchStrategy[list[str]]) -> bytes:
-    """Return lines with one of the ends that lines have, in one of the encodings that files have."""
+    """Return lines with any of the usual line ends, in any of the usual encodings."""
     end = draw(_LINE_END)
     text = end.join(draw(lines)) + draw(_often(st.just(end), "", end + end, "\x1a"))
     return text.encode(draw(_ENCODED), "replace")
@@ -155,7 +155,7 @@ _TABLE_HEADERS = {
     "##gff-version 3": "{chrom}\tx\tpeak\t{start}\t{end}\t.\t{strand}\t.\tID={name}",
     "#bin\tchrom\tchromStart\tchromEnd\tname": "585\t" + _PLACE + "\t{name}",
 }
-"""Tables that are not BED, by their header, and a row of each."""
+"""Tables that are not BED, by their header, with a row of each."""
 
 
 @composite

@@ -1,4 +1,4 @@
-"""What pandas makes of a file of intervals, by the pages that describe its format."""
+"""Reads a file of intervals with pandas, following the pages that describe its format."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from genolift.data.intervals import read_intervals
 
 
 def text_of(path: Path) -> str:
-    """Return a file's text as Unicode says it, plain or gzip, with one form of line ends."""
+    """Return a file's text as Unicode, from plain or gzip, with uniform line ends."""
     data = path.read_bytes()
     if data[:2] == b"\x1f\x8b":
         data = gzip.decompress(data)
@@ -30,8 +30,8 @@ def text_of(path: Path) -> str:
 def intervals_of_pandas(path: Path) -> Any:
     """Return chromosome, start, end, name, strand and summit of each row.
 
-    What the file is taken for is our reader's to say; what its rows then say is read here from the columns
-    that such tables have.
+    Our reader decides which format the file has; here its rows are read from the columns that such tables
+    have.
     """
     taken = read_intervals(path).taken_for
     lines = [line for line in text_of(path).split("\n") if line.strip()]
@@ -44,7 +44,7 @@ def intervals_of_pandas(path: Path) -> Any:
     return _rows_of_bed(bare)
 
 
-# Where the chromosome is, what a start, a summit, a name and a strand are called; None: by place, as HOMER's
+# The columns for chromosome, start, summit, name and strand; None: by position, as in HOMER's
 _TABLES: dict[str, tuple[str, str, str | None, str | None]] = {
     "HOMER": ("", "", None, None),
     "MACS": ("chr", "start", "abs_summit", None),
@@ -53,7 +53,7 @@ _TABLES: dict[str, tuple[str, str, str | None, str | None]] = {
 
 
 def _rows_of_table(lines: list[str], chrom: str, start: str, summit: str | None, strand: str | None) -> Any:
-    """Return the rows of a table that counts from 1, with a header line but for HOMER's."""
+    """Return the rows of a 1-based table, with a header line except for HOMER's."""
     split = [line.split("\t") if "\t" in line else line.split() for line in lines]
     rows = [[word.strip().strip('"') for word in words] for words in split]
     if not chrom:
@@ -110,12 +110,12 @@ _MISSING = ("", ".", "NA", "NaN", "nan", "None", "null")
 
 
 def _numbers(column: pd.Series) -> pd.Series:
-    """Whether there is a number, or nothing."""
+    """Whether it is a number or empty."""
     return column.isin(_MISSING) | pd.to_numeric(column, errors="coerce").notna()
 
 
 def _has_names(frame: pd.DataFrame) -> bool:
-    """Whether column 4 has names: not numbers alone, but for distinct whole ones of BED6."""
+    """Whether column 4 has names: not all numbers, except for the distinct integers of BED6."""
     if not (_numbers(frame[3]) | frame[3].isin(["+", "-"])).all():
         return True
     whole = frame[3].str.fullmatch("-?[0-9]+").all() and frame[3].is_unique
@@ -123,7 +123,7 @@ def _has_names(frame: pd.DataFrame) -> bool:
 
 
 def _is_narrow_peak(frame: pd.DataFrame) -> bool:
-    """Whether every row is of narrowPeak's types, and one has something in column 10."""
+    """Whether every row has narrowPeak's types, and some row has a value in column 10."""
     typed = frame[5].isin(["+", "-", "."]) & frame[[4, 6, 7, 8]].apply(_numbers).all(axis=1)
     given = ~frame[9].isin(_MISSING)
     summits = all(map(_is_of_peak, *(frame.loc[given, column] for column in (1, 2, 9))))

@@ -1,4 +1,4 @@
-"""What becomes of one file: refused in one line, accepted and equal to another reader's, or a finding."""
+"""The outcome for one file: refused in one line, accepted and equal to another reader's, or a finding."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from genolift.errors import InputError
 
 REFUSED, ACCEPTED = "refused", "accepted and equal"
 LONGEST_MESSAGE = 1000
-"""Characters: a line that quotes a file at length is not one that can be read."""
+"""In characters: a line that quotes a file at length is unreadable."""
 
 
 class OutOfTimeError(BaseException):
@@ -24,10 +24,10 @@ class OutOfTimeError(BaseException):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a case.
+    """The outcome of a case.
 
-    ``kind`` is `REFUSED`, `ACCEPTED`, or what is wrong; ``place`` tells findings of one cause from those of
-    another; ``detail`` is for whoever mends it.
+    ``kind`` is `REFUSED`, `ACCEPTED`, or what is wrong; ``place`` distinguishes findings by their cause;
+    ``detail`` is for whoever fixes it.
     """
 
     kind: str
@@ -46,7 +46,7 @@ def judge(
     path: Path,
     on_accepted: Callable[[], None] = lambda: None,
 ) -> Verdict:
-    """Return what becomes of a file.
+    """Return the outcome for a file.
 
     Parameters
     ----------
@@ -55,9 +55,9 @@ def judge(
     read_independently
         Another reader of the same bytes.
     difference
-        Says how two values differ, empty where they do not.
+        Says how two values differ, or is empty if they do not.
     on_accepted
-        Called between the two, where limits end that are for the reader under test alone.
+        Called between the two, to lift limits that apply only to the reader under test.
     """
     try:
         ours = read(path)
@@ -82,7 +82,7 @@ def judge(
 
 
 def fault_of_refusal(error: InputError) -> str:
-    """Return what is wrong with the words of a refusal; empty where nothing is."""
+    """Return what is wrong with the text of a refusal, or an empty string."""
     text = str(error)
     if not text.isprintable():  # control characters, line ends of any alphabet, lone surrogates
         return "is refused in more than one line, or with characters that cannot be printed"
@@ -108,7 +108,7 @@ def _trace(error: BaseException) -> str:
 
 
 def difference(ours: Any, theirs: Any, place: str = "") -> str:
-    """Return how two values of plain containers, numbers, text and arrays differ; empty where they do not."""
+    """Return how two values of plain containers, numbers, text and arrays differ, or an empty string."""
     if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
         if list(map(_key, ours)) != list(map(_key, theirs)) and set(map(_key, ours)) != set(
             map(_key, theirs)

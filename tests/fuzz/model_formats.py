@@ -1,6 +1,6 @@
-"""Saved models: our loader, and beside it torch, Keras, or the bytes as the format's page lays them out.
+"""Saved models: our loader, compared with torch, Keras, or the bytes read by the format's description.
 
-Models are compared by all of their weights, and by what they compute of the same sequences.
+Models are compared by all of their weights, and by their outputs on the same sequences.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def _saved_weights(folder: Path) -> list[Path]:
 
 
 def _put_by_torch(path: Path) -> Any:
-    """Return Small's weights as torch.load gives them, of an archive whose checksums are right."""
+    """Return Small's weights as torch.load gives them, from an archive whose checksums are right."""
     if zipfile.is_zipfile(path):
         _check_archive(path)
     saved = torch.load(path, map_location="cpu", weights_only=True)
@@ -91,7 +91,7 @@ def _check_archive(path: Path) -> None:
 
 
 def _of_small(saved: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Return Small's weights of what a file holds, whatever prefix their names have."""
+    """Return Small's weights from a file's contents, whatever prefix their names have."""
     wanted = Small().state_dict()
     ends = {key: [name for name in saved if name == key or name.endswith(f".{key}")] for key in wanted}
     if any(len(found) != 1 for found in ends.values()):
@@ -119,7 +119,7 @@ _NUMPY_TYPES = {
 
 
 def _put_by_layout(path: Path) -> Any:
-    """Read safetensors by its page: eight bytes of length, JSON, and the tensors' bytes at its offsets."""
+    """Read safetensors as described: eight bytes of length, JSON, and the tensors' bytes at its offsets."""
     data = path.read_bytes()
     size = struct.unpack("<Q", data[:8])[0]
     header, body = json.loads(data[8 : 8 + size]), data[8 + size :]
@@ -159,9 +159,9 @@ def _saved_programs(folder: Path) -> list[Path]:
 
 
 def _program_of_torch(path: Path) -> Any:
-    """Return what torch reads of a program without its sample inputs, which nothing is computed from.
+    """Return what torch reads of a program without its sample inputs, which do not affect the results.
 
-    The records that say that it is one are as torch writes them.
+    The records that identify it as a program are as torch writes them.
     """
     _check_archive(path)
     copied = io.BytesIO()
@@ -170,7 +170,7 @@ def _program_of_torch(path: Path) -> Any:
         marks = {f"{root}/archive_format": b"pt2", f"{root}/archive_version": b"0"}
         marks[f"{root}/.data/version"] = b"6\n"
         for member in archive.infolist():
-            member.CRC = None  # type: ignore[assignment]  # an archive of torch's need have none
+            member.CRC = None  # type: ignore[assignment]  # torch's archives need none
             if member.filename.startswith(f"{root}/") and member.filename not in marks:
                 left_out = "/sample_inputs/" in member.filename
                 copy.writestr(member.filename, b"" if left_out else archive.read(member))
@@ -229,9 +229,9 @@ def _keras_of_keras(path: Path) -> Any:
 
 
 def _leave_out_what_is_not_said(copy: Path) -> None:
-    """Take out of a file the settings that are null, whatever their name is now, and weights of no layer.
+    """Remove null settings from a file, whatever their name is now, and weights that belong to no layer.
 
-    A type is put in where there is none: all that is not said has one default.
+    A missing type is filled in, since everything that is not given has the same default.
     """
     with h5py.File(copy, "r+") as file:
         told = json.loads(file.attrs["model_config"], object_hook=_with_type)
@@ -247,9 +247,9 @@ def _with_type(told: dict[str, Any]) -> dict[str, Any]:
 
 
 def _as_keras_reads(path: Path) -> Path:
-    """Return a copy of a file with the same values: numbers in this machine's order, archives with checksums.
+    """Return a copy of a file with the same values: numbers in this machine's byte order, with checksums.
 
-    torch may write archives without; Keras reads none of these, and no numbers in another order.
+    torch may write archives without checksums; Keras reads none of these, and no other byte order.
     """
     copy = path.with_name(f"copy-{os.getpid()}{path.suffix}")
     if not zipfile.is_zipfile(path):
@@ -259,7 +259,7 @@ def _as_keras_reads(path: Path) -> Path:
         unwritten = all(member.CRC == 0 for member in archive.infolist())
         for member in archive.infolist():
             member.CRC = None if unwritten else member.CRC  # type: ignore[assignment]
-            with suppress(zipfile.BadZipFile):  # Keras then says what it lacks
+            with suppress(zipfile.BadZipFile):  # Keras then reports what is missing
                 content = archive.read(member)
                 is_hdf5 = member.filename.endswith(".h5")
                 copied.writestr(member.filename, _in_native_order(content) if is_hdf5 else content)
@@ -280,12 +280,12 @@ def _in_native_order(data: bytes) -> bytes:
 
 
 def _sorted(weights: Sequence[np.ndarray]) -> np.ndarray:
-    """Return all weights as one sorted array: layers of torch's own hold some the other way round."""
+    """Return all weights as one sorted array, since torch's own layers transpose some."""
     return np.sort(np.concatenate([np.ravel(each).astype(np.float32) for each in weights]))
 
 
 def _difference_of_models(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
-    """Return how two models differ; outputs may round otherwise, and are compared where weights are usual."""
+    """Return how two models differ; outputs may round differently, and are compared for moderate weights."""
     if "refused" in theirs:
         if all(_difference_of_models(ours, valid) for valid in theirs["valid"]):
             raise theirs["refused"]
@@ -306,9 +306,9 @@ def _difference_of_models(ours: Mapping[str, Any], theirs: Mapping[str, Any]) ->
 
 
 def _or_undamaged(read: Reader, name: str) -> Reader:
-    """Return a reader that gives the valid models of a format where ``read`` refuses a file.
+    """Return a reader that returns the format's valid models if ``read`` refuses a file.
 
-    It may be for a part that no output needs, and that we leave out: metadata, regularizers, names.
+    The refusal may concern a part that no output needs and we ignore: metadata, regularizers, names.
     """
 
     def read_or_take(path: Path) -> Any:
@@ -330,7 +330,7 @@ def _valid(read: Reader, folder: Path) -> list[Any]:
 
 
 def _compared(name: str, suffix: str, read: Reader, other: Reader, bases: Any, *changes: Change) -> Format:
-    """Return a format of models that are compared by what they compute."""
+    """Return a format of models that are compared by their outputs."""
     other = _or_undamaged(other, name)
     return Format(name, suffix, read, other, bases, changes=changes, difference=_difference_of_models)
 

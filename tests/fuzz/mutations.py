@@ -1,4 +1,4 @@
-"""Changes to bytes and to lines of text, at random. Knows no format."""
+"""Random changes to bytes and to lines of text, independent of the format."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ WORDS = (
 )
 ENCODINGS = ("utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "latin-1", "cp037")
 _LARGEST = 2**22
-"""Bytes of a case: a larger one shows nothing else and takes the time of many."""
+"""Bytes of a case: a larger one shows nothing new and takes as long as many."""
 
 
 def flip_bits(data: bytes, random: Random) -> bytes:
@@ -118,7 +118,7 @@ def insert_word(data: bytes, random: Random) -> bytes:
 
 
 def interesting_integer(data: bytes, random: Random) -> bytes:
-    """Write an integer over 1, 2, 4 or 8 bytes, in either order of bytes."""
+    """Write an integer over 1, 2, 4 or 8 bytes, in either byte order."""
     size = random.choice((1, 2, 4, 8))
     if len(data) < size:
         return data
@@ -216,7 +216,7 @@ TEXT: tuple[Change, ...] = (change_lines, change_lines, change_lines, change_enc
 
 
 def changed(data: bytes, others: Sequence[bytes], structured: Sequence[Change], random: Random) -> bytes:
-    """Return ``data`` after one to four changes, of which those of its format are every second."""
+    """Return ``data`` after one to four changes, half of them specific to its format."""
     for _ in range(random.choice((1, 1, 1, 2, 2, 3, 4))):
         choice = random.random()
         if structured and choice < 0.55:
@@ -230,7 +230,7 @@ def changed(data: bytes, others: Sequence[bytes], structured: Sequence[Change], 
 
 
 def _tried(change: Change, data: bytes, random: Random) -> bytes:
-    """Return a change that needs a whole file, or one of bytes where earlier changes left none."""
+    """Return a change that needs a whole file, or a byte-level one if earlier changes have broken it."""
     try:
         return change(data, random)
     except Exception:

@@ -36,19 +36,19 @@ def _raising(error: Exception) -> Callable[[Path], Any]:
 
 def _saying(text: str) -> InputError:
     error = InputError("is wrong", where="file")
-    error.args = (text,)  # past what makes one line of it
+    error.args = (text,)  # longer than what one line is made from
     return error
 
 
 def _logging(path: Path) -> Any:
     logger = logging.getLogger("genolift")
-    logger.filters = []  # which write such a thing out
+    logger.filters = []  # they print such a thing
     logger.warning("%s: has %s", path, "\x1b[31mred")
     return _FASTA.read(path)
 
 
 def _held_up(path: Path) -> Any:
-    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])  # as compiled code does that never returns
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])  # like compiled code that never returns
     time.sleep(60)
 
 
@@ -76,7 +76,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
 
 
 def main(folder: Path) -> None:
-    """Run two valid files and one empty one through each reader; print what was found of each, as JSON."""
+    """Run two valid files and one empty one through each reader; print the findings for each, as JSON."""
 
     def two_files(below: Path) -> list[Path]:
         (below / "a.fa").write_text(">a\nACGT\n>b\nTTTT\n")

@@ -1,4 +1,4 @@
-"""Cases run in processes of their own, with limits: one that crashes, hangs or fills memory is a finding.
+"""Runs cases in separate processes with limits: one that crashes, hangs or fills memory is a finding.
 
 A process is forked from this one, which has imported everything, and runs cases until one ends it.
 """
@@ -32,13 +32,13 @@ _DRAWN_AT_ONCE = 64
 _CLOCK = 6
 _LONGEST_MAKING = 60.0
 _UNMADE = "could not be made"
-"""Such a case is left out: HDF5 may never return from a file that was damaged before and is changed again."""
+"""Cases to skip: HDF5 may never return from a file that was damaged before and is changed again."""
 _READING, _COMPARING = "reading", "comparing"
 
 
 @dataclass(frozen=True)
 class Format:
-    """A kind of file, who reads it, and how cases of it are made."""
+    """A kind of file, its readers, and how cases are made."""
 
     name: str
     suffix: str
@@ -47,30 +47,30 @@ class Format:
     read_independently: Callable[[Path], Any]
     """Another reader of the same bytes."""
     bases: Callable[[Path], Sequence[Path]]
-    """Writes valid files, which are to be accepted and which others begin from, into a folder."""
+    """Writes valid files into a folder, which must be accepted and from which other cases are made."""
     texts: SearchStrategy[bytes] | None = None
     """The grammar of a text format."""
     changes: Sequence[Change] = ()
-    """Changes that know the format, beside those of bytes."""
+    """Changes specific to the format, in addition to those of bytes."""
     difference: Callable[[Any, Any], str] = difference
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What the reader under test may take of a case: seconds, and bytes beyond those it began with.
+    """Limits for the reader under test: seconds, and bytes beyond those it began with.
 
     After ``grace`` more seconds a process that no alarm reaches is killed.
     """
 
     seconds: float = 5.0
-    """Of a core. On the clock it may be six times as many, since others may use the core too."""
+    """CPU time of one core. The wall clock may be six times as much, since others may use the core too."""
     bytes: int = 2 * 2**30
     grace: float = 5.0
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A case that was neither refused rightly nor accepted rightly, and the file that shows it."""
+    """A case that was neither refused nor accepted correctly, and its file."""
 
     format: str
     verdict: Verdict
@@ -79,14 +79,14 @@ class Finding:
 
 @dataclass
 class Tally:
-    """Numbers of cases by format and by what became of them, and the findings."""
+    """Numbers of cases by format and outcome, and the findings."""
 
     counts: dict[str, Counter[str]] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 
 
 def case_of(made: Format, valid: Sequence[bytes], seed: int, number: int) -> bytes:
-    """Return case ``number`` of a format: first its valid files, then some by its grammar or changed."""
+    """Return case ``number`` of a format: first its valid files, then some from its grammar or changed."""
     if number < len(valid):
         return valid[number]
     random = Random(f"{seed} {made.name} {number}")
@@ -106,9 +106,9 @@ def _texts(strategy: SearchStrategy[bytes], seed: int) -> list[bytes]:
 def judge_file(
     made: Format, path: Path, limits: Limits, tell: Callable[[Any], None] = lambda _: None
 ) -> Verdict:
-    """Return what becomes of a file under limits, which end this process's case where they can.
+    """Return the outcome for a file under limits, which end this process's case if they can.
 
-    ``tell`` is called with what is done next, for whoever watches a process that a reader ends or holds up.
+    ``tell`` is called with what happens next, for whoever watches a process that a reader ends or blocks.
     """
 
     def on_accepted() -> None:
@@ -169,7 +169,7 @@ def _limit_memory(more: int | None) -> None:
 def _serve(
     pipe: Connection, folder: Path, formats: Mapping[str, tuple[Format, list[bytes]]], limits: Limits
 ) -> None:
-    """Run the cases that a pipe names, each from a file in ``folder``, and tell what becomes of them."""
+    """Run the cases named on a pipe, each from a file in ``folder``, and report their outcomes."""
     quiet = os.open(folder / "output.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(quiet, 1)
     os.dup2(quiet, 2)
@@ -188,7 +188,7 @@ def _serve(
 
 
 class _Worker:
-    """A process that runs cases, and what it is doing."""
+    """A process that runs cases, and its current state."""
 
     def __init__(
         self, folder: Path, formats: Mapping[str, tuple[Format, list[bytes]]], limits: Limits
@@ -213,7 +213,7 @@ class _Worker:
         self.pipe.send(case)
 
     def received(self) -> Verdict | None:
-        """Return what became of the case, where that is known by now."""
+        """Return the outcome of the case if it is known by now."""
         try:
             said = self.pipe.recv()
         except (EOFError, ConnectionResetError):
@@ -225,7 +225,7 @@ class _Worker:
         return None
 
     def overdue(self) -> Verdict | None:
-        """Return a finding where a case holds up the process so that no alarm reaches it."""
+        """Return a finding if a case blocks the process so that no alarm reaches it."""
         cores = self.limits.seconds * (4 if self.doing == _COMPARING else 1)
         most = _CLOCK * cores + self.limits.grace
         if time.monotonic() - self.since < (most if self.doing else _LONGEST_MAKING):
@@ -261,14 +261,14 @@ def run_cases(
     limits: Limits | None = None,
     on_finding: Callable[[Finding], None] = lambda finding: None,
 ) -> Tally:
-    """Run cases of each format by turns, until there were ``cases`` or ``seconds`` are over.
+    """Run cases of each format in turn, until ``cases`` are done or ``seconds`` have passed.
 
     Parameters
     ----------
     seed
         Case ``number`` of a format is always the same for a seed.
     folder
-        For files to work on.
+        For working files.
     findings
         Where the file of each finding is kept.
     """
@@ -306,8 +306,8 @@ def run_cases(
 def base_files(formats: Sequence[Format], folder: Path) -> dict[str, list[Path]]:
     """Write each format's valid files below ``folder``; return them by format.
 
-    A process of its own writes them: what it makes torch and others start, such as threads, a process that is
-    forked from one that did so would wait for.
+    A separate process writes them, since it makes torch and others start threads, and a process forked from
+    one with such threads would hang.
     """
     pipe, theirs = get_context("fork").Pipe(duplex=False)
     process = get_context("fork").Process(target=_write_bases, args=(theirs, formats, folder))

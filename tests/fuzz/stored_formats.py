@@ -1,6 +1,6 @@
-"""Our own HDF5 files, made by a small run of the steps: our readers, and h5py alone beside them.
+"""Our own HDF5 files, from a small run of the steps: our readers, compared with plain h5py.
 
-And the arrays of a model's expected outputs (.npz), beside numpy's reader.
+Also the arrays of a model's expected outputs (.npz), compared with numpy's reader.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def _file(name: str) -> Callable[[Path], Sequence[Path]]:
 
 
 def _steps(path: Path) -> Path:
-    """Return the folder of the run that a case's file was made by."""
+    """Return the folder of the run that made a case's file."""
     return path.parent.parent / "bases" / "steps"
 
 
@@ -108,7 +108,7 @@ def _contributions_by_h5py(path: Path) -> Any:
 
 
 def _aggregated(path: Path) -> Any:
-    """Return what aggregate makes of one shard."""
+    """Return what aggregate makes from one shard."""
     out = path.parent / "aggregated"
     aggregate(shards=[path], sequences=_steps(path) / "sequences.tsv", out=out)
     return _by_h5py(out / "contributions.h5", tuple(LAYOUT))
@@ -132,7 +132,7 @@ def _motifs_by_h5py(path: Path) -> Any:
 
 
 def _unchanged(read: Callable[[Path], Any], name: str) -> Callable[[Path], Any]:
-    """Return a reader that refuses what is not as the steps wrote it, as digests in our files should."""
+    """Return a reader that refuses files that differ from what the steps wrote, as our digests should."""
 
     def read_unchanged(path: Path) -> Any:
         found, valid = read(path), read(_steps(path) / name)

@@ -1,4 +1,4 @@
-"""FASTA, BED, MEME and YAML: our readers of text, and Biopython, pandas and PyYAML's C parser beside them."""
+"""FASTA, BED, MEME and YAML: our readers, compared with Biopython, pandas and PyYAML's C parser."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def _motifs(path: Path) -> Any:
 
 
 def _motifs_by_pattern(path: Path) -> Any:
-    """Read motifs as the format's page describes them: a MOTIF line, a heading, and ``w`` rows of numbers."""
+    """Read motifs by the format's description: a MOTIF line, a heading, and ``w`` rows of numbers."""
     blocks = re.split(r"(?m)^[^\S\n]*MOTIF(?=\s)", text_of(path))[1:]
     found = []
     for block in blocks:
@@ -188,7 +188,7 @@ def _given(path: Path) -> Any:
 
 
 def _difference_of_settings(ours: Mapping[str, Any], theirs: Mapping[Any, Any]) -> str:
-    """Return which value of a config did not arrive in the analyses made of it."""
+    """Return a value of a config that did not arrive in the analyses made from it."""
     analyses = {str(name): value or {} for name, value in theirs["analyses"].items()}
     if set(analyses) != set(ours):
         return f"analyses: {list(ours)}, not {list(analyses)}"
@@ -209,7 +209,7 @@ def _difference_of_settings(ours: Mapping[str, Any], theirs: Mapping[Any, Any]) 
 
 def _is_same_setting(made: Any, given: Any) -> bool:
     if given is None:
-        return True  # as if it had been left out
+        return True  # as if it were missing
     if isinstance(made, ByteSize) and isinstance(given, str):
         return made == _bytes(given)
     if isinstance(made, float) and isinstance(given, str):

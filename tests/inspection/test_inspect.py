@@ -1,4 +1,4 @@
-"""What `genolift inspect` promises: what a model takes and gives, also where the model does not say it."""
+"""`genolift inspect` finds a model's inputs and outputs, even if the model does not state them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The config that `genolift inspect` proposes has what the user's own data say, and asks for the rest."""
+"""The config that `genolift inspect` proposes contains what the user's data show, and asks for the rest."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ANY, FIXED = "High", "FixedLast"
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder to be in: sequences of 40 bases, a genome, and intervals on it."""
+    """The working folder: sequences of 40 bases, a genome, and intervals on it."""
     monkeypatch.chdir(tmp_path)
     Path("mine.fa").write_text("".join(f">s{row}\n{'ACGTA' * 8}\n" for row in range(3)))
     chromosomes = {"chr1": "ACGTTGCA" * 50, "chrIV": "GATTACA" * 50}
@@ -32,7 +32,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def proposed(capsys: pytest.CaptureFixture[str], model: str, *flags: str) -> tuple[str, dict[str, Any]]:
-    """Return the config that is proposed for a model, as text and as its one analysis."""
+    """Return the config proposed for a model, as text and as its one analysis."""
     spec = saved(Path(), model)
     code, _, error = run(
         capsys, "inspect", spec.path, "--model-class", spec.class_name, *flags, "--write-config", "my.yaml"
@@ -110,7 +110,7 @@ def test_intervals_of_one_width_propose_a_length_and_others_ask(
 def test_a_genome_is_known_by_the_length_of_a_chromosome_alone(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, indexed: bool
 ) -> None:
-    """Names do not tell: chrIV is there in yeast, a worm and others, and chr1 in most."""
+    """Names are not enough: chrIV exists in yeast, a worm and others, and chr1 in most."""
     if indexed:
         Path("genome.fa.fai").write_text("chr1\t400\t6\t400\t401\nchrIV\t350\t414\t350\t351\n")
     _, analysis = proposed(capsys, ANY, "--bed", "alike.bed", "--genome", "genome.fa")

@@ -1,4 +1,4 @@
-"""What is wrong with a model is said in one line on two sequences, before anything long is begun."""
+"""What is wrong with a model is reported in one line from two sequences, before anything long begins."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def said(model: nn.Module, *held: Tensor, x: Tensor | None = None) -> str:
 
 
 def captured(model: nn.Module) -> str:
-    """Return what is said of a model that the check runs, when it is then captured."""
+    """Return the report on a model that the check runs and then captures."""
     check_model(model, onehot(), (), ["one", "two"])
     with pytest.raises(genolift.UnsupportedOperation) as raised:
         Explainer(model, onehot(), device="cpu")

@@ -1,4 +1,4 @@
-"""Whatever runs a user's model takes the same models, and refuses others in the same words."""
+"""All that run a user's model accept the same models, and refuse others with the same message."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def test_a_malicious_model_is_not_run_whatever_it_is_called(
     made: Study, tmp_path: Path, written: Path, kind: str, suffix: str, with_class: bool
 ) -> None:
     path = malicious(kind, tmp_path / f"model{suffix}", written)
-    spec: dict[str, object] = {"path": str(path), "input_length": 60, "trust": "true"}  # a string is not trust
+    spec: dict[str, object] = {"path": str(path), "input_length": 60, "trust": "true"}  # no trust
     if with_class:
         spec["class"] = made.model.class_name
     with pytest.raises(genolift.InputError) as error:

@@ -1,4 +1,4 @@
-"""Databases of known motifs: JASPAR, and how one is named."""
+"""Databases of known motifs: JASPAR, and how to name one."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def test_hits_are_the_planted_sites_with_their_strand(planted: tuple) -> None:
     found = list(hits[["row", "motif", "start", "end", "strand"]].itertuples(index=False, name=None))
     gata = {one for one in where if one[1] == 0}
     assert {one for one in found if one[1] == 0} == gata
-    # A palindrome has one hit at a place, on either strand.
+    # A palindrome has one hit per position, on either strand.
     ebox = [one[:4] for one in found if one[1] == 1]
     assert ebox == [one[:4] for one in where if one[1] == 1]
     assert hits["similarity"].between(0.9, 1).all()

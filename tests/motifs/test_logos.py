@@ -1,4 +1,4 @@
-"""The logos step: what is drawn, where the axis says it is, and how large the files are."""
+"""The logos step: what is drawn, which positions the axis shows, and how large the files are."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def onehot(letters: str) -> np.ndarray:
 def write_inputs(
     folder: Path, *, chrom: str = "chr22", provenance: dict[str, Any] | None = None
 ) -> dict[str, Path]:
-    """Write what the step reads; sequence 3 has the strongest stretch, at 50, on the minus strand."""
+    """Write the step's inputs; sequence 3 has the strongest stretch, at 50, on the minus strand."""
     random = np.random.default_rng(2)
     folder.mkdir(parents=True, exist_ok=True)
     rows, motifs = [], []
@@ -97,7 +97,7 @@ def write_inputs(
 
 
 def write_records(folder: Path) -> None:
-    """Say of the tables that they are as the steps before wrote them."""
+    """Record that the tables are as the earlier steps wrote them."""
     with open_contributions(folder / "contributions.h5") as store:
         made_from = {"contributions.h5": store.digest}
     for step, names in (
@@ -111,7 +111,7 @@ def write_records(folder: Path) -> None:
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, LogoSummary, float]:
     folder = tmp_path_factory.mktemp("logos")
     inputs = write_inputs(folder)
-    draw_logos(Logos(number=1), **inputs, out=folder / "first")  # fonts are found once
+    draw_logos(Logos(number=1), **inputs, out=folder / "first")  # fonts are searched for once
     before, settings = time.process_time(), dict(mpl.rcParams)
     summary = draw_logos(Logos(number=3), **inputs, out=folder / "logos", window=60)
     seconds = time.process_time() - before
@@ -175,7 +175,7 @@ def test_pictures_are_small_and_quick(drawn: tuple) -> None:
     folder, summary, seconds = drawn
     assert max(path.stat().st_size for path in folder.glob("*.svg")) < 150_000
     assert max(path.stat().st_size for path in folder.glob("*.png")) < 150_000
-    assert seconds / summary.n_pictures < 1.0  # 0.3 s on one core when nothing else runs
+    assert seconds / summary.n_pictures < 1.0  # 0.3 s on one core of an idle machine
 
 
 def test_pictures_are_the_same_bytes_when_drawn_again(drawn: tuple, tmp_path: Path) -> None:
@@ -222,7 +222,7 @@ def test_coordinates_are_the_genomes_where_they_are_known() -> None:
 
 
 def test_no_coordinate_is_cut_off_at_the_edge() -> None:
-    """Of chr22:16,003,020 the last figure was, two bases from the end."""
+    """It was the last digit of chr22:16,003,020, two bases from the end."""
     frame = pd.DataFrame(np.ones((100, 4)), index=range(16_003_118, 16_003_018, -1), columns=list("ACGT"))
     with style():
         figure = logo_figure(frame, x_label="position on chr22", inches_per_base=0.095)

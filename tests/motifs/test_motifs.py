@@ -1,4 +1,4 @@
-"""The motifs step, on contributions with planted sites: found, named, placed; and on too little for any."""
+"""The motifs step, on contributions with planted sites (found, named, placed) and on too little for any."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, MotifSummary,
 
 
 def site_of(folder: Path) -> dict[str, str]:
-    """The site that each motif is of, by its consensus."""
+    """The site that each motif represents, by its consensus."""
     kinds = {}
     for motif, letters in read(folder / "motifs.tsv")[["motif", "consensus"]].itertuples(index=False):
         both = letters.upper() + " " + reverse_complement(letters.upper())
@@ -195,7 +195,7 @@ def test_seqlets_read_as_their_motif_where_the_table_says(found: tuple) -> None:
 
 
 def test_the_seqlets_of_a_motif_all_read_along_it(found: tuple) -> None:
-    """A seqlet's strand is on the genome: with the window's strand it is that in the sequence."""
+    """A seqlet's strand is on the genome; combined with the window's strand, it is that in the sequence."""
     folder, _, where = found
     seqlets = read(folder / "seqlets.tsv")
     table = read(folder / "sequences.tsv").set_index("key")
@@ -261,7 +261,7 @@ def test_more_seqlets_than_wanted_are_sampled_by_the_seed() -> None:
 
 
 def database_without_the_ebox(path: Path) -> str:
-    """Write GATA's motif among 40 of chance, of which none is like the other planted site."""
+    """Write GATA's motif among 40 random ones, none of which resembles the other planted site."""
     random = np.random.default_rng(3)
     gata = 0.8 * np.eye(4)[["ACGT".index(letter) for letter in "AGATAAG"]].T + 0.05
     chance = [(f"chance_{at}", "", random.dirichlet([0.3] * 4, 9).T, 20) for at in range(40)]
@@ -270,7 +270,7 @@ def database_without_the_ebox(path: Path) -> str:
 
 
 def assert_called_alike(folder: Path, hits: pd.DataFrame) -> None:
-    """One motif is called GATA, the other, whose best match is too unlike it, by its own name everywhere."""
+    """One motif is named GATA everywhere; the other, whose best match is too unlike it, keeps its own name."""
     motifs = read(folder / "motifs.tsv").set_index("motif")
     kinds = site_of(folder)
     for own, motif in motifs.iterrows():
@@ -321,7 +321,7 @@ def test_a_window_is_the_middle_and_coordinates_stay_the_sequences(tmp_path: Pat
 
 
 def assert_empty(folder: Path, summary: MotifSummary) -> None:
-    """Every file is there and reads as what it is, and holds no motif."""
+    """Every file exists and can be read, and contains no motif."""
     assert (summary.n_motifs, summary.n_hits) == (0, 0)
     with h5py.File(folder / "motifs.h5") as file:
         assert list(file) == []
@@ -366,7 +366,7 @@ def test_few_sequences_give_named_seqlets_and_a_sentence(tmp_path: Path, n: int)
 @pytest.mark.parametrize(("n", "length"), [(1, 31), (1, 60), (4, 35), (20, 40), (2, 200)])
 @pytest.mark.parametrize("kind", ["noise", "positive", "steps"])
 def test_noise_of_any_size_is_never_a_crash(n: int, length: int, kind: str) -> None:
-    """With one seqlet, or none of a sign, or windows all alike, TF-MoDISco fails inside."""
+    """With one seqlet, or none of a sign, or identical windows, TF-MoDISco fails internally."""
     random = np.random.default_rng(n)
     onehot = np.eye(4, dtype=np.int8)[random.integers(0, 4, (n, length))].transpose(0, 2, 1)
     hypothetical = random.normal(size=(n, 4, length)).astype(np.float32)
@@ -381,7 +381,7 @@ def test_noise_of_any_size_is_never_a_crash(n: int, length: int, kind: str) -> N
 
 
 def test_contributions_of_one_sign_still_have_their_motifs() -> None:
-    """Without a negative window there is no null for TF-MoDISco's seqlets: the strongest windows serve."""
+    """Without a negative window there is no null for TF-MoDISco's seqlets; the strongest windows serve."""
     onehot, hypothetical, _ = planted(30)
     found = discover(onehot, np.maximum(hypothetical, 0) + np.float32(0.2), min_seqlets=10)
     assert len(found.seqlets["pos"]) >= 30

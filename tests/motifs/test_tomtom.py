@@ -1,4 +1,4 @@
-"""Which known motifs a matrix is like, by Tomtom."""
+"""The known motifs that a matrix resembles, by Tomtom."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_seqlet_s_ppm_is_cut_to_what_contributes_and_firmer_there() -> None:
     ppm = seqlet_ppm(onehot("CAGATAAGC"), scores)
     assert ppm.shape == (4, 7)
     np.testing.assert_allclose(ppm.sum(0), 1)
-    np.testing.assert_allclose(ppm[0, 0], 0.75 + 0.25 / 4)  # half of the largest: a share of 0.75
+    np.testing.assert_allclose(ppm[0, 0], 0.75 + 0.25 / 4)  # half of the largest: a weight of 0.75
     np.testing.assert_allclose(ppm[2, 1], 1.0)
 
 
@@ -83,7 +83,7 @@ def test_seqlets_are_named_by_what_contributes(vertebrates: Database) -> None:
 
 
 def test_random_letters_are_seldom_called_anything(vertebrates: Database) -> None:
-    """Letters weighted by contributions down to nothing call 90 % of random seqlets CTCF."""
+    """Weighting letters by contributions down to zero would call 90 % of random seqlets CTCF."""
     random = np.random.default_rng(0)
     seqlets = []
     for _ in range(60):

@@ -1,4 +1,4 @@
-"""References: what the shuffles keep and how evenly they are drawn; the makers; references.h5."""
+"""References: what the shuffles keep and how uniform they are; the makers; references.h5."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def dinucleotides(letters: str) -> Counter[str]:
 
 
 def with_same_dinucleotides(letters: str) -> list[str]:
-    """All sequences with the dinucleotide counts and end bases of ``letters``, by trying every way."""
+    """All sequences with the dinucleotide counts and end bases of ``letters``, by enumeration."""
     left = dinucleotides(letters)
 
     def ways(so_far: str) -> Iterator[str]:
@@ -170,7 +170,7 @@ PINNED: dict[str, list[str]] = {
 
 
 def test_random_numbers_are_those_of_the_published_generator() -> None:
-    # The first numbers of SplitMix64 from 1234567, by its authors' C.
+    # The first numbers of SplitMix64 from 1234567, by its authors' C code.
     numbers = [6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431]
     state = np.array([1234567], dtype=np.uint64)
     assert [int(shuffle._next(state)) for _ in numbers] == [number >> 32 for number in numbers]
@@ -183,7 +183,7 @@ def test_random_numbers_are_those_of_the_published_generator() -> None:
 
 @pytest.mark.parametrize("bound", [1, 2, 3, 5, 2**31 + 1, 2**32 - 1])
 def test_bounded_numbers_take_as_many_of_the_words_for_each_number(bound: int) -> None:
-    """Word w gives w * bound // 2**32, but for the remainders that are too low to be shared out evenly."""
+    """Word w gives w * bound // 2**32, except for remainders too low for a uniform result."""
     refused = 2**32 % bound
     words = [0, 1, 2**31, 2**32 - 1, *(-(-(2**32 * number) // bound) for number in range(1, min(bound, 5)))]
     for word in words:
@@ -194,7 +194,7 @@ def test_bounded_numbers_take_as_many_of_the_words_for_each_number(bound: int) -
         assert drawn == word * bound // 2**32 if kept else drawn < bound
 
 
-# How evenly shuffles are drawn
+# How uniform shuffles are
 
 
 @given(st.text("ACGT", min_size=3, max_size=9), st.sampled_from([3, 4, 5, 8, 11]), st.integers(0, 99))
@@ -206,7 +206,7 @@ def test_dinucleotide_shuffle_is_uniform_whatever_the_sequence_and_the_number_ma
     times = -(-100 * len(every) // r)
     drawn = Counter(way for i in range(times) for way in shuffles_of(letters, r=r, seed=1000 * seed + i))
     assert set(drawn) == set(every)
-    # The chance that any of the 25 examples is refused by mistake is 25 in a million.
+    # The chance that any of the 25 examples fails by accident is 25 in a million.
     assert len(every) == 1 or chisquare([drawn[way] for way in every]).pvalue > 1e-6
 
 
@@ -304,7 +304,7 @@ def test_shuffles_work_where_no_cache_folder_can_be_written(tmp_path: Path) -> N
 
 @pytest.fixture
 def codes() -> NDArray[np.uint8]:
-    """Five sequences of 60, some N among them."""
+    """Five sequences of 60, with some N."""
     codes = np.random.default_rng(4).integers(0, 4, size=(5, 60)).astype(np.uint8)
     codes[1, 20:25] = 4
     codes[3, :2] = 4
@@ -418,7 +418,7 @@ def test_a_number_where_the_sequences_go_is_refused() -> None:
 
 @pytest.fixture
 def sequences(tmp_path: Path, codes: NDArray[np.uint8]) -> Path:
-    """The sequences.h5 that the encode step writes; empty records dropped leave gaps in its keys."""
+    """The sequences.h5 that the encode step writes; dropped empty records leave gaps in its keys."""
     rows = dict(zip(KEYS, codes, strict=True))
     fasta = tmp_path / "sequences.fa"
     records = [

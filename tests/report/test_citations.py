@@ -1,4 +1,4 @@
-"""What is cited is what was used."""
+"""The report cites what was used."""
 
 from __future__ import annotations
 

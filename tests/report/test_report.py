@@ -1,4 +1,4 @@
-"""What the report promises: one page, true to the folder, escaped, that loads nothing."""
+"""The report: one page, true to the folder, escaped, that loads nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report as a browser shows it: nothing sticks out, nothing complains, nothing is asked for."""
+"""The report in a browser: nothing overflows, there are no errors, and nothing is requested."""
 
 from __future__ import annotations
 

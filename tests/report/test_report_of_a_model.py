@@ -1,4 +1,4 @@
-"""What the report says a model is: what `genolift inspect` found, of the model that was run."""
+"""The report describes a model as `genolift inspect` found it, for the model that was run."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_the_page_says_what_the_model_takes_gives_and_is(results: Path, tmp_path
     ):
         assert words in text, words
     assert str(INSPECTED["model_sha256"]) in text
-    assert "&lt;p&gt;" in page  # a line of the model is no HTML
+    assert "&lt;p&gt;" in page  # a line of the model is not HTML
     assert '<a href="#model">The model</a>' in page
     assert "author" not in text, "whose outputs were not given"
     assert "inspection/" in words_of(page)

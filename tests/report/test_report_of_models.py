@@ -1,4 +1,4 @@
-"""What the report says where several models were run: what each is, and how far they agree."""
+"""The report for several models: what each one is, and how far they agree."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NOISE = {"fold_0": 0.0, "fold_1": 0.01, "fold_2": 0.05}
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Made-up results of three models, of which the last is least like the first."""
+    """Made-up results of three models, the last of which is least like the first."""
     folder = make_results(tmp_path_factory.mktemp("models") / "results")
     random = np.random.default_rng(2)
     paths = {}

@@ -1,4 +1,4 @@
-"""Several models on the same sequences and references: the mean and spread of what each says."""
+"""Several models on the same sequences and references: the mean and spread of their results."""
 
 from __future__ import annotations
 
@@ -262,7 +262,7 @@ def test_encode_takes_the_length_of_the_model_that_says_it(
 
 
 def test_the_mean_of_real_models_finds_the_site_in_real_peaks(shared: Path, tmp_path: Path) -> None:
-    """The yeast model and two with a little noise in their weights, in float64, exact to rounding."""
+    """The yeast model and two with slightly noisy weights, in float64, exact to rounding."""
     yeast = shared / "yeast"
     weights = torch.load(yeast / "model_state_dict.pt", weights_only=True)
     peaks = pd.read_csv(yeast / "Reb1_peaks.bed", sep="\t", header=None).nlargest(8, 4)

@@ -1,4 +1,4 @@
-"""Files of different runs, and files that were changed, are refused by the step that would join them."""
+"""Files from different runs, and changed files, are refused by the step that would combine them."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def own(done: Study, tmp_path: Path) -> Study:
 
 @pytest.fixture(scope="module")
 def made_up(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Two analyses that a report shows, alike but for where the sequences lie."""
+    """Two analyses as shown in a report, identical except for the sequences' coordinates."""
     folder = tmp_path_factory.mktemp("runs")
     return make_results(folder / "one"), make_results(folder / "other", windows=False)
 
@@ -62,7 +62,7 @@ def encode_again(made: Study, change: Callable[[list[str]], None]) -> None:
 
 
 def turn_letters(lines: list[str]) -> None:
-    """Reverse one sequence: the same letters, which shuffles of it have too."""
+    """Reverse one sequence: it has the same letters, and so do its shuffles."""
     lines[5] = lines[5][::-1]
 
 
@@ -139,7 +139,7 @@ def moved(block: dict[str, Any], told: dict[str, Any]) -> None:
 def test_a_well_formed_shard_that_is_wrong_is_refused(
     done: Study, own: Study, change: Callable[[dict[str, Any], dict[str, Any]], None], said: str
 ) -> None:
-    """Even where its digests are right: as a faulty program would have written it."""
+    """Even if its digests are right, as a faulty program would have written it."""
     rewrite(own.folder / "a.h5", change)
     message = refused_by(lambda: own.aggregate("a.h5", "b.h5"))
     assert said in message
@@ -170,7 +170,7 @@ def test_a_row_that_was_edited_in_place_is_refused(own: Study, name: str) -> Non
 
 
 def test_rows_before_an_edited_one_are_read(own: Study) -> None:
-    """A block is checked by itself: nobody has to read all of a large file first."""
+    """A block is checked by itself, so that nobody has to read all of a large file first."""
     with h5py.File(own.folder / "references.h5", "r+") as file:
         file["codes"][6, 0, 0] = (file["codes"][6, 0, 0] + 1) % 4
     with open_references(own.folder / "references.h5") as references:

@@ -1,4 +1,4 @@
-"""Every HDF5 file is read within its own bytes: what leads out of it, or is too large, is one line."""
+"""HDF5 files are read only within their own bytes: links that lead out, or excessive sizes, give one line."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def own(done: Study, tmp_path: Path) -> Study:
 
 
 def read(made: Study, name: str) -> Any:
-    """Read all of a store, as the step does that it is made for."""
+    """Read all of a store, as its step does."""
     path = made.folder / name
     if name == "sequences.h5":
         return read_sequences(path)
@@ -91,7 +91,7 @@ def virtual(file: h5py.File, name: str) -> None:
 
 
 def enormous(file: h5py.File, name: str) -> None:
-    """64 TiB that nothing was ever written of, which is a legal file of some kilobytes."""
+    """64 TiB to which nothing was ever written, a legal file of some kilobytes."""
     shape, dtype = file[name].shape, file[name].dtype
     del file[name]
     chunks = (1, *shape[1:])
@@ -105,7 +105,7 @@ def huge_chunk(file: h5py.File, name: str) -> None:
 
 
 def other_filter(file: h5py.File, name: str) -> None:
-    """A filter that only a library from elsewhere could undo; no data, since none is here to write it."""
+    """A filter that needs a library from elsewhere; without data, since none is here to write it."""
     shape = file[name].shape
     del file[name]
     settings = h5p.create(h5p.DATASET_CREATE)
@@ -220,7 +220,7 @@ def test_an_attribute_of_another_kind_is_refused(own: Study, name: str, value: A
 
 
 def test_flipped_bytes_are_refused_in_one_line_or_change_nothing(own: Study) -> None:
-    """Nothing else than an `InputError` is raised, wherever the bytes lie."""
+    """Only an `InputError` is ever raised, wherever the bytes are."""
     expected = {name: str(read(own, name)) for name in STORES}
     chance = random.Random(0)
     for name in STORES:

@@ -1,4 +1,4 @@
-"""What the config promises: defaults filled in, and each mistake one line with its key and its remedy."""
+"""The config: defaults are filled in, and each mistake is one line with its key and a remedy."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ SMALLEST: dict[str, Any] = {
 
 
 def smallest(**changes: Any) -> dict[str, Any]:
-    """The smallest config, with keys of its analysis ("section__key") set."""
+    """The smallest config, with additional keys of its analysis ("section__key")."""
     config = copy.deepcopy(SMALLEST)
     for name, value in changes.items():
         place = config["analyses"]["mine"]
@@ -486,7 +486,7 @@ def test_a_group_of_jaspars_is_named_in_any_case(name: str) -> None:
 
 
 def test_every_jaspar_group_of_the_config_is_one_that_can_be_read() -> None:
-    """JASPAR has others beside CORE, such as oomycota, of which no motif is read."""
+    """JASPAR has collections besides CORE, such as oomycota, from which no motif is read."""
     with pytest.raises(InputError) as refused:
         read_jaspar("nothing")
     assert refused.value.remedy == f"its groups are {', '.join(sorted(GROUPS))}"

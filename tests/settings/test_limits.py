@@ -1,4 +1,4 @@
-"""What is promised of configs and flags that nobody means: one line before any work, with what to do."""
+"""Absurd configs and flags: one line before any work, with what to do."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from genolift.settings.reading import read_yaml, with_command_line
 from genolift.settings.schema import json_schema
 from genolift.settings.workflow import WRITTEN, final_files
 
-__all__ = ["folder"]  # the fixture, which pytest finds by its name here
+__all__ = ["folder"]  # the fixture, which pytest finds here by its name
 
 BASE = yaml.safe_dump(smallest())
 LISTS = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
@@ -173,7 +173,7 @@ def test_the_longest_name_makes_no_file_name_that_is_too_long() -> None:
     longest = "n" * 100
     assert list(resolve({"analyses": {longest: smallest()["analyses"]["mine"]}}).analyses) == [longest]
     assert len(f".4194304.partial.attribute-{longest}-1000-of-1000.log") < 255
-    assert len(f"{longest}_{longest}_1000_1000") < 255  # what Slurm's plugin makes of a shard's wildcards
+    assert len(f"{longest}_{longest}_1000_1000") < 255  # what Slurm's plugin makes from a shard's wildcards
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What is promised of the sections as types: defaults, a model from a path or keys, one line a mistake."""
+"""The sections as types: defaults, a model from a path or keys, one line per mistake."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The attribute and aggregate steps: the same numbers however the work is divided, stopped or ordered."""
+"""The attribute and aggregate steps give the same numbers however the work is divided, stopped or ordered."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_a_run_that_was_killed_goes_on_where_it_stopped(done: Study, tmp_path: P
 
 
 class StopError(Exception):
-    """What a test stops a run with."""
+    """Raised by a test to stop a run."""
 
 
 def stopped(made: Study, after: int, **changed: Any) -> None:

@@ -1,4 +1,4 @@
-"""Runs of a model that takes more than bases: the numbers of a direct call, and what a user is told."""
+"""Runs of a model with extra inputs: the numbers of a direct call, and the messages to a user."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Held(nn.Module):
 
 
 def write_model(folder: Path) -> dict[str, Any]:
-    """Write the model and what it is given; return the config's keys of them."""
+    """Write the model and its inputs; return the config's keys for them."""
     (folder / "held.py").write_text(SOURCE)
     with torch.random.fork_rng():
         torch.manual_seed(3)
@@ -98,7 +98,7 @@ def spec_of(config: dict[str, Any], **changed: Any) -> tuple[ModelSpec, Extras]:
 
 
 def directly(folder: Path, config: dict[str, Any]) -> genolift.Attribution:
-    """Return the contributions by `genolift.deeplift`, of held values read in another way."""
+    """Return the contributions by `genolift.deeplift`, with extra inputs that are read in another way."""
     stored = read_sequences(folder / "sequences.h5")
     table = read_sequence_table(folder / "sequences.tsv").set_index("id")
     library = pd.read_csv(folder / "library.tsv", sep="\t").set_index("id")

@@ -1,4 +1,4 @@
-"""The whole way on real models, genomes and peaks: the motifs that are known to be there come out."""
+"""Complete runs on real models, genomes and peaks find the motifs that are known to be there."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from places import ROOT
 
 
 def snakemake(folder: Path, config: str, *wanted: str) -> str:
-    """Run the workflow in ``folder``, to the files that are wanted, and return what it printed."""
+    """Run the workflow in ``folder`` for the files that are wanted, and return its output."""
     (folder / "config.yaml").write_text(config)
     entry = ROOT / "Snakefile"
     command = [sys.executable, "-m", "snakemake", "-s", str(entry), *wanted, "--cores", "2"]

@@ -1,4 +1,4 @@
-"""What the workflow promises: the right jobs from a config, one line for a mistake, a run from end to end."""
+"""The workflow: the right jobs from a config, one line for a mistake, a complete run."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def inputs(tmp_path: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A folder with a finished run (its name has a space), and what the run said."""
+    """A folder with a finished run (its name has a space), and the run's output."""
     folder = tmp_path_factory.mktemp("a run")
     write_config(folder, write_inputs(folder))
     code, said = snakemake("--cores", "2", "--configfile", "my.yaml", folder=folder)
@@ -181,7 +181,7 @@ def test_a_run_that_was_killed_says_how_to_go_on_and_does_to_equal_results(
     )
     while started.poll() is None and not (tmp_path / "results" / "tiny" / "sequences.h5").exists():
         time.sleep(0.05)
-    os.killpg(started.pid, signal.SIGKILL)  # the steps too, as at a power loss
+    os.killpg(started.pid, signal.SIGKILL)  # including the steps, as in a power cut
     started.wait()
     code, said = snakemake(*wanted, folder=tmp_path)
     assert code != 0

@@ -1,4 +1,4 @@
-"""From a model's file alone to contributions: the config that `genolift inspect` writes runs."""
+"""From only a model's file to contributions: the config that `genolift inspect` writes can be run."""
 
 from __future__ import annotations
 

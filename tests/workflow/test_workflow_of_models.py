@@ -19,7 +19,7 @@ MODELS = ("fold_0", "fold_1")
 
 
 def write_models(folder: Path) -> dict[str, Any]:
-    """Write two models of a class; return the config of one analysis on windows, and one on a FASTA."""
+    """Write two models of a class; return the config with one analysis on windows, and one on a FASTA."""
     config = write_inputs(folder)
     windows = config["analyses"].pop("tiny")
     weights = load_file(folder / windows["model"].pop("path"))
