@@ -105,7 +105,9 @@ def test_an_operation_of_a_users_own_can_be_given_its_rule() -> None:
 
 
 def test_what_is_no_operation_or_no_rule_is_refused() -> None:
-    with pytest.raises(genolift.InputError, match=r"not an operation of torch; give it as an error or a plan"):
+    with pytest.raises(
+        genolift.InputError, match=r"not an operation of torch; give it as an error or a plan"
+    ):
         genolift.register_rule("aten.nothing", "linear")
     with pytest.raises(
         genolift.InputError, match="there is no rule 'bent'; choose linear, elementwise, product"

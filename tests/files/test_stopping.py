@@ -1,4 +1,4 @@
-"""A signal ends a command with 128 + its number and one line, leaves no unfinished file, and is never lost."""
+"""A signal ends a command with 128 + its number and one line, leaves nothing unfinished, is never lost."""
 
 from __future__ import annotations
 

@@ -270,7 +270,7 @@ def database_without_the_ebox(path: Path) -> str:
 
 
 def assert_called_alike(folder: Path, hits: pd.DataFrame) -> None:
-    """One motif is named GATA everywhere; the other, whose best match is too unlike it, keeps its own name."""
+    """One motif is named GATA everywhere; the other, whose best match is too unlike it, keeps its name."""
     motifs = read(folder / "motifs.tsv").set_index("motif")
     kinds = site_of(folder)
     for own, motif in motifs.iterrows():
