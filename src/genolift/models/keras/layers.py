@@ -159,7 +159,7 @@ def make_layer(
             return made
     own = custom.listed_as(*names)
     class_name, config = modern(*of_one_cell(layer.class_name, layer.config), major)
-    # Keras 3 may write an operation, such as a sum, as a layer; only real layers have the key "trainable"
+    # Keras 3 may write an operation, such as a sum, as a layer, but without the "trainable" of most layers
     operation = major >= 3 and "trainable" not in layer.config
     if operation and class_name == "GetItem":
         return Operation(part_of)
