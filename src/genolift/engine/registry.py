@@ -48,15 +48,15 @@ def _table(*rows: tuple[K, str]) -> Mapping[Any, K]:
     }
 
 
-_MOVED = Linear(coefficients.same, moves=True)
-_SAME = Linear(coefficients.same)  # sums and means of what is moved, by coefficients that are not negative
-_PADDED = Linear(coefficients.same, window=Window(padding=1))
+_MOVED = Linear(coefficients.SAME, moves=True)
+_SAME = Linear(coefficients.SAME)  # sums and means of what is moved, by coefficients that are not negative
+_PADDED = Linear(coefficients.SAME, window=Window(padding=1))
 _OVER_ALL = Window("global pooling", whole=True)
-_AVERAGED = Linear(coefficients.same, window=Window("average pooling", padding=3))
+_AVERAGED = Linear(coefficients.SAME, window=Window("average pooling", padding=3))
 _ADAPTIVE = Window("adaptive pooling")
 _LARGEST = Window("max pooling", padding=3)
 _MIXED = Linear()
-_CONVOLUTION = Linear(coefficients.convolution, weighted="convolution", factor=0, window=Window(padding=4))
+_CONVOLUTION = Linear(coefficients.CONVOLUTION, weighted="convolution", factor=0, window=Window(padding=4))
 _PIECEWISE = Elementwise(curved=None)
 _JUMPING = Elementwise(curved=None, activation=False)
 # A jump is lost where RevealCancel takes the derivative for a part of dx that is rounding noise.
@@ -71,14 +71,14 @@ FIRST: Mapping[Any, Kind] = _table(
     (_SAME, "tril triu im2col col2im cumsum"),
     (_SAME, "upsample_nearest1d.vec upsample_nearest2d.vec upsample_bilinear2d.vec"),
     (_PADDED, "reflection_pad1d reflection_pad2d reflection_pad3d replication_pad2d replication_pad3d"),
-    (Linear(coefficients.padded, window=Window(padding=1)), "constant_pad_nd"),
-    (Linear(coefficients.same, window=_OVER_ALL), "sum sum.dim_IntList mean mean.dim"),
+    (Linear(coefficients.PADDED, window=Window(padding=1)), "constant_pad_nd"),
+    (Linear(coefficients.SAME, window=_OVER_ALL), "sum sum.dim_IntList mean mean.dim"),
     (_AVERAGED, "avg_pool1d avg_pool2d avg_pool3d"),
-    (Linear(coefficients.same, window=_ADAPTIVE), "_adaptive_avg_pool2d _adaptive_avg_pool3d"),
+    (Linear(coefficients.SAME, window=_ADAPTIVE), "_adaptive_avg_pool2d _adaptive_avg_pool3d"),
     (_MIXED, "grid_sampler_2d _fft_r2c _fft_c2r _fft_c2c view_as_real view_as_complex"),
-    (Linear(coefficients.negated), "neg"),
-    (Linear(coefficients.scaled), "div.Scalar"),
-    (Linear(coefficients.batch_norm), "_native_batch_norm_legit_no_training"),
+    (Linear(coefficients.NEGATED), "neg"),
+    (Linear(coefficients.PRODUCT), "div.Scalar"),
+    (Linear(coefficients.BATCH_NORM), "_native_batch_norm_legit_no_training"),
     (_CONVOLUTION, "convolution"),
     (Elementwise(RELU.slope, RELU.curved, relu=True), "relu"),
     (Elementwise(SIGMOID.slope, SIGMOID.curved), "sigmoid"),
@@ -106,23 +106,22 @@ FIRST: Mapping[Any, Kind] = _table(
 
 # Linear in each argument that depends on the input, together.
 SUMS: Mapping[Any, Linear] = _table(
-    (Linear(coefficients.summed), "add.Tensor add.Scalar"),
-    (Linear(coefficients.subtracted), "sub.Tensor sub.Scalar"),
-    (Linear(coefficients.written), "slice_scatter select_scatter"),
+    (Linear(coefficients.SUM), "add.Tensor add.Scalar slice_scatter select_scatter"),
+    (Linear(coefficients.DIFFERENCE), "sub.Tensor sub.Scalar"),
 )
 
 # As sums, but for a mask or index, which may not depend on the input.
 SUMS_BUT: Mapping[Any, Linear] = _table(
-    (Linear(coefficients.where, mask=0), "where.self"),
+    (Linear(coefficients.WHERE, mask=0), "where.self"),
     (Linear(mask=1), "index_put"),
-    (Linear(coefficients.scattered, mask=2), "scatter.src scatter.value scatter_add"),
+    (Linear(coefficients.SCATTERED, mask=2), "scatter.src scatter.value scatter_add"),
 )
 
 # Linear in one argument that depends on the input, bilinear in two.
 PRODUCTS: Mapping[Any, Product] = _table(
-    (Product(Linear(coefficients.scaled, pointwise=True)), "mul.Tensor mul.Scalar"),
-    (Product(Linear(coefficients.scaled, weighted="dense", factor=0)), "mm bmm"),
-    (Product(Linear(coefficients.addmm, weighted="dense", factor=1)), "addmm"),
+    (Product(Linear(coefficients.PRODUCT, pointwise=True)), "mul.Tensor mul.Scalar"),
+    (Product(Linear(coefficients.PRODUCT, weighted="dense", factor=0)), "mm bmm"),
+    (Product(Linear(coefficients.ADDMM, weighted="dense", factor=1)), "addmm"),
 )
 
 # A function of one argument where the others do not depend on the input, else of several at once.
@@ -211,7 +210,7 @@ def _find(operation: Operation, where: list[bool], dependent: frozenset[Name]) -
         added = any(where[: bilinear.linear.factor or 0])
         return bilinear if sum(where) > 1 else _MIXED if added else bilinear.linear
     if target is aten.div.Tensor and only_first:
-        return Linear(coefficients.scaled)
+        return Linear(coefficients.PRODUCT)
     if target in JOINT:
         return JOINT[target] if number == 1 else Joint()
     if target in RECURRENT and not where[2]:

@@ -1,91 +1,53 @@
-"""Coefficients of linear operations by their absolute values: what carries the spread of a value.
+"""What a linear operation's arguments become where its coefficients are their absolute values.
 
-Each function takes an operation's arguments and which of them depend on the input, and returns the arguments
-of the same operation with the absolute values of its coefficients and no constant term.
+So the operation carries the spread of a value: without its constant terms, each coefficient positive. A table
+has a part for each argument in turn; arguments beyond its end stay as they are.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-Arguments = tuple[Any, ...]
-Depends = tuple[bool, ...]
+Part = Callable[[Any, bool], Any]
+"""``part(argument, depends)`` is what becomes of an argument, which depends on the input or does not."""
 
 
-def _zero(argument: Any) -> Any:
+def _kept(argument: Any, depends: bool) -> Any:
+    """Return an argument that is neither a coefficient nor a constant term: an axis, an index, a mask."""
+    return argument
+
+
+def _term(argument: Any, depends: bool) -> Any:
+    """Return 0 in place of a term that does not depend on the input."""
+    if depends or argument is None:
+        return argument
     return torch.zeros_like(argument) if isinstance(argument, Tensor) else 0
 
 
-def _absolute(argument: Any) -> Any:
-    if isinstance(argument, Tensor):
-        return argument if argument.dtype == torch.bool else argument.abs()
-    return abs(argument)
+def _subtracted(argument: Any, depends: bool) -> Any:
+    """Return a term for an operation that subtracts it: a - (-b) has the absolute coefficients of a - b."""
+    return -_term(argument, depends)
 
 
-def same(args: Arguments, dependent: Depends) -> Arguments:
-    """Coefficients are 0 and positive: they are their own absolute values."""
-    return args
+def _factor(argument: Any, depends: bool) -> Any:
+    """Return the absolute value of a factor that does not depend on the input: a coefficient."""
+    is_truth = isinstance(argument, Tensor) and argument.dtype == torch.bool
+    return argument if depends or argument is None or is_truth else abs(argument)
 
 
-def padded(args: Arguments, dependent: Depends) -> Arguments:
-    """What is padded with is a constant."""
-    return args[0], args[1], 0
-
-
-def summed(args: Arguments, dependent: Depends) -> Arguments:
-    """Terms that do not depend on the input are constants."""
-    return tuple(arg if depends else _zero(arg) for arg, depends in zip(args, dependent, strict=True))
-
-
-def subtracted(args: Arguments, dependent: Depends) -> Arguments:
-    """A - b has the coefficients 1 and -1, whose absolute values are those of a - (-b)."""
-    kept = summed(args, dependent)
-    return kept[0], -kept[1] if isinstance(kept[1], Tensor) else kept[1]
-
-
-def scaled(args: Arguments, dependent: Depends) -> Arguments:
-    """The factor that does not depend on the input is the coefficient."""
-    return tuple(arg if depends else _absolute(arg) for arg, depends in zip(args, dependent, strict=True))
-
-
-def negated(args: Arguments, dependent: Depends) -> Arguments:
-    """A negation: -(-x)."""
-    return (-args[0],)
-
-
-def batch_norm(args: Arguments, dependent: Depends) -> Arguments:
-    """The scale is the coefficient, mean and bias are constants."""
-    values, weight, bias, mean, variance, *rest = args
-    weight = None if weight is None else weight.abs()
-    return values, weight, None if bias is None else _zero(bias), _zero(mean), variance, *rest
-
-
-def convolution(args: Arguments, dependent: Depends) -> Arguments:
-    """The weight is the coefficient."""
-    values, weight, _, *rest = args
-    return values, weight.abs(), None, *rest
-
-
-def addmm(args: Arguments, dependent: Depends) -> Arguments:
-    """The matrix is the coefficient, what is added a constant."""
-    return (_zero(args[0]), *scaled(args[1:], dependent[1:]))
-
-
-def where(args: Arguments, dependent: Depends) -> Arguments:
-    """A choice by a constant mask: what is chosen and does not depend on the input is a constant."""
-    return args[0], *summed(args[1:], dependent[1:])
-
-
-def written(args: Arguments, dependent: Depends) -> Arguments:
-    """Writing one tensor into another: one that does not depend on the input is a constant."""
-    first, second = summed(args[:2], dependent[:2])
-    return first, second, *args[2:]
-
-
-def scattered(args: Arguments, dependent: Depends) -> Arguments:
-    """Writing the argument after axis and index into the first: see `written`."""
-    first, second = summed((args[0], args[3]), (dependent[0], dependent[3]))
-    return first, args[1], args[2], second, *args[4:]
+SAME: tuple[Part, ...] = ()
+"""Coefficients are 0 and positive: they are their own absolute values."""
+PADDED = _kept, _kept, _term
+SUM = _term, _term
+DIFFERENCE = _term, _subtracted
+NEGATED = (_subtracted,)
+PRODUCT = _factor, _factor
+ADDMM = _term, _factor, _factor
+CONVOLUTION = _kept, _factor, _term
+BATCH_NORM = _kept, _factor, _term, _term
+WHERE = _kept, _term, _term
+SCATTERED = _term, _kept, _kept, _term

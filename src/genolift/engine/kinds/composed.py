@@ -130,7 +130,7 @@ class Composed(Kind):
         for name in operation.inputs:
             if name in layout.constants:
                 continue
-            x, x0 = pairs.sequence(name), pairs.reference(name)
+            x, x0 = pairs.both(name)
             change = torch.zeros(torch.broadcast_shapes(x.shape, x0.shape), dtype=x.dtype, device=x.device)
             if name in names:
                 leaves.append(change.requires_grad_(True))

@@ -78,10 +78,10 @@ class Elementwise(Kind):
         """Return the argument, and the change of the function from reference to input."""
         (name,) = pairs.dependent(operation)
         function = self._function(operation, name, pairs)
-        x, x0 = pairs.sequence(name), pairs.reference(name)
+        x, x0 = pairs.both(name)
         if self.relu and operation.name not in pairs.sequences.values:
             return name, function.changed(x, x0)
-        return name, Change(function, x, x0, pairs.sequence(operation.name), pairs.reference(operation.name))
+        return name, Change(function, x, x0, *pairs.both(operation.name))
 
     def _function(self, operation: Operation, name: Name, pairs: Pairs) -> Function:
         layout = pairs.layout

@@ -14,6 +14,7 @@ from genolift.engine.graph.graph import Operation, execute
 from genolift.engine.kinds.kind import Kind, Sent, Step, by_derivative
 from genolift.engine.kinds.pairs import Pairs
 from genolift.engine.kinds.reach import Reach
+from genolift.engine.rules.rules import quotient
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,11 @@ class Joint(Kind):
         """Yield a times each argument's change of the result over its own change."""
         operation, number = step.operation, pairs.layout.number
         names, values = pairs.dependent(operation), pairs.values({})
-        inputs = {str(name): pairs.rows_of_sequences(name) for name in names}
+        both = {str(name): pairs.both_rows(name) for name in names}
+        inputs, references = ({name: both[name][side] for name in both} for side in (0, 1))
         if not pairs.layout.uses_reference:
             yield from by_derivative(operation, inputs, pairs, a)
             return
-        references = {str(name): pairs.rows_of_references(name) for name in names}
 
         def compute(changed: frozenset[str]) -> Tensor:
             there = {name: (inputs if name in changed else references)[name] for name in names}
@@ -51,8 +52,7 @@ class Joint(Kind):
 
 def share(part: Tensor, dx: Tensor) -> Tensor:
     """Return part / dx. Where dx is 0 a part is rounding noise: the same numbers, added in another order."""
-    none = (part == 0) | (dx == 0)
-    return torch.where(none, torch.zeros_like(part), part / torch.where(none, torch.ones_like(dx), dx))
+    return quotient(part, dx, (part == 0) | (dx == 0), lambda: torch.zeros_like(part))
 
 
 def shapley_values(names: Sequence[str], compute: Callable[[frozenset[str]], Tensor]) -> list[Tensor]:

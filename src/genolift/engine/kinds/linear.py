@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from genolift.engine.backends import channels_last
 from genolift.engine.graph.graph import Name, Operation, fill_in, names_in
+from genolift.engine.kinds.coefficients import Part
 from genolift.engine.kinds.kind import Arguments, Computing, Kind, Sent, Step, Values, Window
 from genolift.engine.kinds.pairs import Activations, Layout, Pairs, Transpose
 from genolift.engine.kinds.reach import Reach
@@ -20,12 +21,11 @@ from genolift.engine.kinds.reach import Reach
 class Linear(Kind):
     """Linear in the arguments that depend on the input.
 
-    ``absolute(args, dependent)`` gives the arguments of the same operation with its coefficients' absolute
-    values and no constant term: what carries the spread, and the |W| of a weighted layer. None where the
-    coefficients are not at hand; the spread is then made afresh behind the operation.
+    ``coefficients`` is a table of `kinds.coefficients`: their absolute values carry the spread, and are the
+    |W| of a weighted layer. None where they are not at hand; the spread is then made afresh behind it.
     """
 
-    absolute: Callable[[Arguments, tuple[bool, ...]], Arguments] | None = None
+    coefficients: tuple[Part, ...] | None = None
     weighted: str | None = None
     factor: int | None = None
     """The place of the first of two factors that lie side by side among a weighted layer's arguments."""
@@ -49,7 +49,7 @@ class Linear(Kind):
     @property
     def carries_spread(self) -> bool:  # type: ignore[override]
         """Whether the coefficients are at hand."""
-        return self.absolute is not None
+        return self.coefficients is not None
 
     @property
     def matrix(self) -> bool:  # type: ignore[override]
@@ -95,21 +95,18 @@ class Linear(Kind):
         """Return |W| s; of a weighted layer |W| |dx|, since it splits its net difference afresh."""
         operation, layout = step.operation, pairs.layout
         source = pairs.size_of_difference if self.weighted else pairs.spread_of
-        names = pairs.dependent(operation)
-        depends = tuple(any(name in names for name in names_in([argument])) for argument in operation.args)
+        names, known = pairs.dependent(operation), layout.absolute.setdefault(operation.name, {})
 
         def absolute(values: Values) -> Arguments:
-            assert self.absolute is not None
-            args = self._arguments(operation, values, layout)
-            kept = layout.absolute.get(operation.name) if self.weighted else None
-            if kept is None:
-                taken = self.absolute(args, depends)
-                others = [each for each, one in zip(operation.args, depends, strict=True) if not one]
-                if not self.weighted or any(name not in layout.constants for name in names_in(others)):
-                    return taken  # its shape may depend on the rows
-                kept = tuple(None if one else each for each, one in zip(taken, depends, strict=True))
-                layout.absolute[operation.name] = kept
-            return tuple(each if one else known for each, known, one in zip(args, kept, depends, strict=True))
+            args = list(self._arguments(operation, values, layout))
+            for place, (part, given) in enumerate(zip(self.coefficients or (), operation.args, strict=False)):
+                if place in known:
+                    args[place] = known[place]
+                    continue
+                args[place] = part(args[place], any(name in names for name in names_in([given])))
+                if self.weighted and isinstance(given, Name) and given in layout.constants:
+                    known[place] = args[place]
+            return tuple(args)
 
         result, pairs.spread_transposes[operation.name] = computing.with_transpose(
             operation, {name: source(name) for name in names}, pairs.values({}), absolute

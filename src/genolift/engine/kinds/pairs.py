@@ -52,8 +52,8 @@ class Layout:
     carries_spread: frozenset[Name]
     uses_reference: bool
     share_of_product: float
-    absolute: dict[str, tuple[Any, ...]] = field(default_factory=dict)
-    """The absolute weights of layers, made once for all batches."""
+    absolute: dict[str, dict[int, Any]] = field(default_factory=dict)
+    """The absolute weights of each layer by their place among its arguments, made once for all batches."""
 
     def number(self, tensor: Tensor) -> Tensor:
         """Return truth values as 0 and 1, other values as they are."""
@@ -77,7 +77,10 @@ class Layout:
 
 @dataclass
 class Pairs:
-    """Sequences and references whose values are compared, every sequence with r references."""
+    """Sequences and references whose values are compared, every sequence with r references.
+
+    Where multipliers depend on no reference, each sequence is its own.
+    """
 
     layout: Layout
     sequences: Activations
@@ -116,24 +119,17 @@ class Pairs:
         """View the rows of every pair so that they broadcast: see `Layout.broadcast`."""
         return self.layout.broadcast(tensor, name, self.n, self.r)
 
-    def sequence(self, name: str) -> Tensor:
-        """Return a value of the sequences, to broadcast against their references'."""
-        return self._of_sequences(self.layout.number(self.sequences.values[name]), name)
+    def both(self, name: str) -> tuple[Tensor, Tensor]:
+        """Return a value of the sequences and of their references, to broadcast; truth values as numbers."""
+        x, x0 = (self.layout.number(each.values[name]) for each in (self.sequences, self.references))
+        return self._both(x, x0, name)
 
-    def reference(self, name: str) -> Tensor:
-        """Return a value of the references; where multipliers depend on none, that of the sequences."""
-        if not self.layout.uses_reference:
-            return self.sequence(name)
-        return self._of_references(self.layout.number(self.references.values[name]), name)
-
-    def _of_sequences(self, value: Tensor, name: str) -> Tensor:
-        return self.layout.broadcast(value, name, self.n, 1)
-
-    def _of_references(self, value: Tensor, name: str) -> Tensor:
+    def _both(self, x: Tensor, x0: Tensor, name: str) -> tuple[Tensor, Tensor]:
+        x = self.layout.broadcast(x, name, self.n, 1)
         if self.shared is None:
-            return self.broadcast(value, name)
-        every = self.layout.broadcast(value, name, 1, self.references.rows)
-        return every.narrow(self.layout.axis[name] + 2, self.shared, 1)
+            return x, self.broadcast(x0, name)
+        every = self.layout.broadcast(x0, name, 1, self.references.rows)
+        return x, every.narrow(self.layout.axis[name] + 2, self.shared, 1)
 
     # As rows, one for every pair ------------------------------------------------------------------------
 
@@ -141,32 +137,24 @@ class Pairs:
         """Undo `broadcast`, repeating what broadcasts."""
         return self.layout.rows(tensor, name, self.n, self.r)
 
-    def rows_of_sequences(self, name: str, *, chosen: bool = False) -> Tensor:
-        """Return a value of the sequences, truth values as they are; or where a pool's maxima were."""
-        value = (self.sequences.chosen if chosen else self.sequences.values)[name]
-        return self.rows(self._of_sequences(value, name), name)
-
-    def rows_of_references(self, name: str, *, chosen: bool = False) -> Tensor:
-        """Return the same of the references; where multipliers depend on none, of the sequences."""
-        if not self.layout.uses_reference:
-            return self.rows_of_sequences(name, chosen=chosen)
-        value = (self.references.chosen if chosen else self.references.values)[name]
-        return self.rows(self._of_references(value, name), name)
+    def both_rows(self, name: str, *, chosen: bool = False) -> tuple[Tensor, Tensor]:
+        """Return a value of both, truth values as they are; or where a pool's maxima were."""
+        sides = self.sequences, self.references
+        x, x0 = self._both(*((each.chosen if chosen else each.values)[name] for each in sides), name)
+        return self.rows(x, name), self.rows(x0, name)
 
     def difference(self, name: str) -> Tensor:
         """Return dx of every pair."""
-        x, x0 = (self.layout.number(each.values[name]) for each in (self.sequences, self.references))
-        return self.rows(self._of_sequences(x, name) - self._of_references(x0, name), name)
+        x, x0 = self.both(name)
+        return self.rows(x - x0, name)
 
     def size_of_difference(self, name: str) -> Tensor:
         """Return abs(dx) of every pair."""
-        fast = self.fast(name)
-        return self.difference(name).abs() if fast is None else fast.size_of_difference()
+        return self.difference(name).abs()
 
     def signed(self, name: str, a: Tensor, b: Tensor) -> Tensor:
         """Return a + sign(dx) b: the multipliers of a value whose one part is dx itself."""
-        fast = self.fast(name)
-        return a + torch.sign(self.difference(name)) * b if fast is None else fast.add_signed(a, b)
+        return torch.addcmul(a, self.difference(name).sign_(), b)
 
     def spread_of(self, name: str) -> Tensor:
         """Return dx+ - dx- of every pair; where parts are not told apart, abs(dx)."""
@@ -183,10 +171,10 @@ class Pairs:
     def _made(self, name: str) -> loops.Sides | None:
         x, x0 = self.sequences.values[name], self.references.values[name]
         flat = self.layout.axis[name] == 0 and self.layout.outer.get(name, 1) == 1
-        compared = self.layout.uses_reference and self.layout.forms.loops and x0.numel()
-        if not (flat and compared and (name in self.layout.stays_half or loops.fit(x, x0))):
-            return None
-        return loops.Sides(x, self.flat_references(x0), self.n, self.r)
+        takes = name in self.layout.stays_half or loops.fit(x, x0)
+        if flat and takes and self.layout.forms.loops and x0.numel():
+            return loops.Sides(x, self.flat_references(x0), self.n, self.r)
+        return None
 
     def flat_references(self, values: Tensor) -> Tensor:
         """Return the rows of the one reference that all sequences share; all rows, if they share none."""

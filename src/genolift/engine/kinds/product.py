@@ -40,12 +40,8 @@ class Product(Kind):
         """d(u v) = (u + u0)/2 dv + (v + v0)/2 du: the derivative half way, exact for what is bilinear."""
         halfway: dict[str, Tensor] = {}
         for name in pairs.dependent(step.operation):
-            x = pairs.sequence(name)
-            if pairs.layout.uses_reference:
-                middle = (x + pairs.reference(name)) / 2
-            else:
-                middle = x * pairs.layout.share_of_product
-            halfway[name] = pairs.rows(middle, name)
+            x, x0 = pairs.both(name)
+            halfway[name] = pairs.rows((x + x0) / 2 * pairs.layout.share_of_product, name)
         yield from by_derivative(step.operation, halfway, pairs, a)
 
     def reached(self, operation: Operation, reach: Reach) -> Tensor:

@@ -27,5 +27,5 @@ class Registered(Kind):
         """Yield what the user's rule gives."""
         (name,) = pairs.dependent(step.operation)
         values = pairs.values({})
-        x, x0 = pairs.rows_of_sequences(name), pairs.rows_of_references(name)
+        x, x0 = pairs.both_rows(name)
         yield Sent(name, self.multiplier(lambda z: execute(step.operation, values | {name: z}), x, x0, a))

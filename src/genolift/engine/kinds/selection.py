@@ -53,16 +53,13 @@ class Selection(Kind):
             chosen0 = chosen0 if pairs.shared is None else chosen0[[pairs.shared]]
             yield Sent(name, fast.select_largest(chosen, chosen0, a, self.spatial))
             return
-        x, x0 = pairs.rows_of_sequences(name), pairs.rows_of_references(name)
+        x, x0 = pairs.both_rows(name)
         axes = self._axes(operation, x.dim(), pairs.layout)
         order = [axis for axis in range(x.dim()) if axis not in axes] + axes
         kept = len(order) - len(axes)
         flat, flat0 = (each.permute(order).flatten(kept) for each in (x, x0))  # chosen from: the last axis
         if self.spatial:
-            i, j = (
-                of(operation.name, chosen=True).flatten(kept)
-                for of in (pairs.rows_of_sequences, pairs.rows_of_references)
-            )
+            i, j = (each.flatten(kept) for each in pairs.both_rows(operation.name, chosen=True))
         else:
             sign = -1 if self.smallest else 1
             i, j = ((sign * each).argmax(-1, keepdim=True) for each in (flat, flat0))

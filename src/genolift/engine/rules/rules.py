@@ -120,10 +120,7 @@ class Rescale(Rule):
         tiny = dx.abs() <= _tiny(function, x, x0)
         for kink in function.kinks:
             tiny &= (x >= kink) == (x0 >= kink)
-        ratio = (y - y0) / torch.where(tiny, torch.ones_like(dx), dx)
-        if may_hold(tiny):
-            ratio = torch.where(tiny, self.slope(change), ratio)
-        return ratio
+        return quotient(y - y0, dx, tiny, lambda: self.slope(change))
 
     def slope(self, change: Change) -> Tensor:
         """Return what stands in for dy / dx where dx is tiny."""
@@ -161,8 +158,12 @@ class RevealCancel(Rule):
         # The parts come from a difference, so below this they are rounding noise, and the limit stands in.
         largest = torch.maximum(torch.maximum(x.abs(), x0.abs()), spread.abs())
         noise = ROUNDING_UNITS * torch.finfo(dx.dtype).eps * largest
-        m_plus = _quotient(dy_plus, plus, plus.abs() <= noise, function, x0, x0 + minus)
-        m_minus = _quotient(dy_minus, minus, minus.abs() <= noise, function, x0, x0 + plus)
+
+        def multiplier(dy: Tensor, part: Tensor, other: Tensor) -> Tensor:
+            slope, at = function.slope, x0.expand_as(part)
+            return quotient(dy, part, part.abs() <= noise, lambda: (slope(at) + slope(x0 + other)) / 2)
+
+        m_plus, m_minus = multiplier(dy_plus, plus, minus), multiplier(dy_minus, minus, plus)
         return m_plus, m_minus, dy_plus, dy_minus
 
     def pass_back(self, change: Change, of_y: Multipliers, spread: Tensor | None) -> Multipliers:
@@ -190,14 +191,10 @@ class RevealCancel(Rule):
         return RESCALE.multiply(change, a)
 
 
-def _quotient(
-    dy: Tensor, dx: Tensor, noise: Tensor, function: Function, one: Tensor, other: Tensor
-) -> Tensor:
-    quotient = dy / torch.where(noise, torch.ones_like(dx), dx)
-    if not may_hold(noise):
-        return quotient
-    limit = (function.slope(one.expand_as(dx)) + function.slope(other)) / 2
-    return torch.where(noise, limit, quotient)
+def quotient(dy: Tensor, dx: Tensor, tiny: Tensor, limit: Callable[[], Tensor]) -> Tensor:
+    """Return dy / dx, and its limit where dx is too small to divide by."""
+    ratio = dy / torch.where(tiny, torch.ones_like(dx), dx)
+    return torch.where(tiny, limit(), ratio) if may_hold(tiny) else ratio
 
 
 def small_difference(curved: str | None, dtype: torch.dtype) -> tuple[float, float]:

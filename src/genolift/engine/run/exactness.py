@@ -49,8 +49,9 @@ def losses(
         uses_reference = runner.plan.uses_reference
         sequences = runner.forward((runner.placed(inputs), *extra_inputs), carry=not uses_reference)
         compared = runner.forward((runner.placed(references), *extra_inputs), carry=uses_reference)
-        carrying = compared if uses_reference else sequences
-        backward = _Checked(runner, Pairs(runner.layout, sequences, compared, carrying, 1), seed)
+        pairs = Pairs(runner.layout, sequences, compared, compared, 1)
+        alone = Pairs(runner.layout, sequences, sequences, sequences, 1)
+        backward = _Checked(runner, pairs if uses_reference else alone, pairs, seed)
         backward.run(seed)
     scale = max(float(backward.explained.abs().max()), torch.finfo(seed.dtype).tiny)
     found = []
@@ -62,10 +63,11 @@ def losses(
 
 
 class _Checked(Backward):
-    """A backward pass that keeps account of every operation."""
+    """A backward pass that keeps account of every operation; ``differing`` are the pairs that it explains."""
 
-    def __init__(self, runner: Runner, pairs: Pairs, seed: Tensor) -> None:
+    def __init__(self, runner: Runner, pairs: Pairs, differing: Pairs, seed: Tensor) -> None:
         super().__init__(runner, pairs)
+        self.differing = differing
         self.lost: dict[str, Tensor] = {}
         self.explained = self._sum(runner.graph.output, seed, None)
         self._handed_on = torch.zeros_like(self.explained)
@@ -81,9 +83,9 @@ class _Checked(Backward):
 
     def _sum(self, name: str, a: Tensor, b: Tensor | None) -> Tensor:
         """Return the contribution through a value, (n,)."""
-        each = a * self.pairs.difference(name)
+        each = a * self.differing.difference(name)
         if b is not None:
-            each = each + b * self.pairs.spread_of(name)
+            each = each + b * self.differing.spread_of(name)
         rows = self.pairs.broadcast(each.real if each.is_complex() else each, name)
         rows = rows.movedim(self.pairs.layout.axis[name] + 1, 0)
         return rows.flatten(1).sum(1, dtype=torch.float64)
