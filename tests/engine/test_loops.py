@@ -117,12 +117,3 @@ def test_rescale_of_a_curved_function_is_that_of_the_rule(
     # Where nothing differs, and only there, the slope is left for later.
     assert missing[0, :2].all()
     torch.testing.assert_close(result[~missing], expected[~missing], **near(dtype))
-
-
-@every_layout
-@every_side
-def test_sizes_and_signs_of_differences_are_those_of_torch(layout: str, k: int, shared: bool) -> None:
-    values = Values(layout, torch.float32, k, shared)
-    dx = values.rows(values.faced_x() - values.faced_x0())
-    torch.testing.assert_close(values.facing.size_of_difference(), dx.abs())
-    torch.testing.assert_close(values.facing.add_signed(values.a, values.b), values.a + dx.sign() * values.b)

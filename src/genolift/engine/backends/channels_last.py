@@ -6,9 +6,7 @@ dilations, up to 1.8 times as fast (benchmarks/README.md). What comes after keep
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from threading import local
 from typing import Any
 
 import torch
@@ -19,7 +17,8 @@ aten = torch.ops.aten
 _FEWEST_CHANNELS = 16
 """With fewer in the output there is nothing to gain. Back to fewer in the input, as to one-hot bases, oneDNN
 takes up to twice as long a row for several rows as for one, so that rows are passed back one by one."""
-_kept = local()
+_OF_INPUT = [True, False, False]
+"""Which gradients of a convolution are asked for: of its input, not of its weight and bias."""
 
 
 def fits(args: tuple[Any, ...]) -> bool:
@@ -43,11 +42,10 @@ def laid_out(values: Tensor) -> Tensor:
 
 def convolution(x: Tensor, weight: Tensor, bias: Tensor | None, *options: Any) -> Tensor:
     """Return aten.convolution of the same arguments with its channels side by side."""
-    x, one_dimension = laid_out(x), x.dim() == 3
-    if one_dimension:
-        x, weight, options = x.unsqueeze(2), weight.unsqueeze(2), _with_an_axis(options)
-    y = laid_out(aten.convolution(x, weight, bias, *options))
-    return y.squeeze(2) if one_dimension else y
+    if x.dim() == 3:
+        args = weight.unsqueeze(2), bias, *_with_an_axis(*options)
+        return convolution(x.unsqueeze(2), *args).squeeze(2)
+    return laid_out(aten.convolution(laid_out(x), weight, bias, *options))
 
 
 @dataclass(frozen=True)
@@ -65,38 +63,23 @@ class Transpose:
     def __call__(self, a: Tensor) -> Tensor:
         """Return the multipliers of the input from those of the output, a."""
         weight, _, *options = self.args
-        shape, a = self.shape, laid_out(a.to(self.dtype))
-        one_dimension = len(shape) == 3
-        if one_dimension:
-            shape, weight, a = torch.Size((*shape[:2], 1, shape[2])), weight.unsqueeze(2), a.unsqueeze(2)
-            options = list(_with_an_axis(tuple(options)))
-        one_by_one = shape[1] < _FEWEST_CHANNELS and self.dtype == torch.float32
-        parts = [
-            aten.convolution_backward(
-                rows,
-                _any_values((len(rows), *shape[1:]), self.dtype),
-                weight,
-                None,
-                *options,
-                [True, False, False],
-            )[0]
-            for rows in (a.split(1) if one_by_one else [a])
-        ]
-        back = parts[0] if len(parts) == 1 else torch.cat(parts)
-        return back.squeeze(2) if one_dimension else back
+        n, channels, *positions = self.shape
+        if len(positions) == 1:
+            args = weight.unsqueeze(2), None, *_with_an_axis(*options)
+            flat = Transpose(torch.Size((n, channels, 1, *positions)), self.dtype, args)
+            return flat(a.unsqueeze(2)).squeeze(2)
+        a = laid_out(a.to(self.dtype))
+        one_by_one = channels < _FEWEST_CHANNELS and self.dtype == torch.float32
+        parts = []
+        for rows in a.split(1) if one_by_one else [a]:
+            shape = len(rows), channels, *positions
+            inputs = torch.empty(shape, dtype=self.dtype, memory_format=torch.channels_last)  # never read
+            parts.append(aten.convolution_backward(rows, inputs, weight, None, *options, _OF_INPUT)[0])
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
-def _with_an_axis(options: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return stride, padding, dilation and so on for one more axis, of size 1, before the others."""
-    stride, padding, dilation, transposed, output_padding, groups = options
+def _with_an_axis(
+    stride: Any, padding: Any, dilation: Any, transposed: Any, output_padding: Any, groups: Any
+) -> tuple[Any, ...]:
+    """Return a convolution's options for one more axis, of size 1, before the others."""
     return [1, *stride], [0, *padding], [1, *dilation], transposed, [0, *output_padding], groups
-
-
-def _any_values(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    """Return memory of a shape that is neither read nor written, one for each thread."""
-    needed = math.prod(shape)
-    memory: dict[torch.dtype, Tensor] = _kept.__dict__.setdefault("memory", {})
-    if dtype not in memory or memory[dtype].numel() < needed:
-        memory[dtype] = torch.empty(needed, dtype=dtype)
-    n, channels, *positions = shape
-    return memory[dtype][:needed].view(n, *positions, channels).movedim(-1, 1)

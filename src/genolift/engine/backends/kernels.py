@@ -21,12 +21,16 @@ Values = NDArray[Any]
 
 
 @_LOOPS
+def _row(values: Values, q: int) -> Values:
+    return values[0 if values.shape[0] == 1 else q]
+
+
+@_LOOPS
 def rescale_relu(x: Values, x0: Values, a: Values, r: int, out: Values) -> None:
     """Rescale of relu: out = a (relu(x) - relu(x0)) / (x - x0), the slope at x0 where the two are equal."""
     zero, one = x.dtype.type(0), x.dtype.type(1)
-    shared = x0.shape[0] == 1
     for q in range(a.shape[0]):
-        xs, zs, multipliers, result = x[q // r], x0[0 if shared else q], a[q], out[q]
+        xs, zs, multipliers, result = x[q // r], _row(x0, q), a[q], out[q]
         for k in range(result.shape[0]):
             v, z = xs[k], zs[k]
             difference = v - z
@@ -48,15 +52,13 @@ def reveal_cancel_relu(
 ) -> None:
     """RevealCancel of relu (section 3.5.3): the mean of x's two multipliers, and half their difference.
 
-    ``b`` is half the difference of the output's multipliers, with no rows where they are the same. Parts of
-    dx below ``noise`` of the values are rounding, and get the limit of the rule.
+    ``b`` is half the difference of the output's multipliers, (1, values) zeros where they are the same. Parts
+    of dx below ``noise`` of the values are rounding, and get the limit of the rule.
     """
     zero, one, two = x.dtype.type(0), x.dtype.type(1), x.dtype.type(2)
-    shared, split = x0.shape[0] == 1, b.shape[0] > 0
     for q in range(a.shape[0]):
-        xs, zs, ss = x[q // r], x0[0 if shared else q], spread[q]
-        means, halves = a[q], b[q if split else 0] if split else a[q]
-        result, result_half = out[0][q], out[1][q]
+        xs, zs, ss = x[q // r], _row(x0, q), spread[q]
+        means, halves, result, result_half = a[q], _row(b, q), out[0][q], out[1][q]
         for k in range(result.shape[0]):
             v, z, s = xs[k], zs[k], ss[k]
             difference = v - z
@@ -71,12 +73,8 @@ def reveal_cancel_relu(
             m_minus = ((at_minus - y0) + (y - at_plus)) / (two * minus)
             m_plus = m_plus if abs(plus) > rounding else (before + after_minus) / two
             m_minus = m_minus if abs(minus) > rounding else (before + after_plus) / two
-            if split:
-                m_plus *= means[k] + halves[k]
-                m_minus *= means[k] - halves[k]
-            else:
-                m_plus *= means[k]
-                m_minus *= means[k]
+            m_plus *= means[k] + halves[k]
+            m_minus *= means[k] - halves[k]
             result[k] = (m_plus + m_minus) / two
             result_half[k] = (m_plus - m_minus) / two
 
@@ -91,10 +89,10 @@ def ratio(
     often that was.
     """
     absolute, relative = tiny_below
-    shared, tiny, nothing = x0.shape[0] == 1, 0, x.dtype.type(np.nan)
+    tiny, nothing = 0, x.dtype.type(np.nan)
     for q in range(a.shape[0]):
-        xs, ys, row = x[q // r], y[q // r], 0 if shared else q
-        zs, y0s, multipliers, result = x0[row], y0[row], a[q], out[q]
+        xs, ys, zs, y0s = x[q // r], y[q // r], _row(x0, q), _row(y0, q)
+        multipliers, result = a[q], out[q]
         for k in range(result.shape[0]):
             v, z = xs[k], zs[k]
             difference = v - z
@@ -103,29 +101,6 @@ def ratio(
             tiny += small
             result[k] = nothing if small else multipliers[k] * (ys[k] - y0s[k]) / difference
     return tiny
-
-
-@_LOOPS
-def size_of_difference(x: Values, x0: Values, r: int, out: Values) -> None:
-    """Out = abs(x - x0)."""
-    shared = x0.shape[0] == 1
-    for q in range(out.shape[0]):
-        xs, zs, result = x[q // r], x0[0 if shared else q], out[q]
-        for k in range(result.shape[0]):
-            result[k] = abs(xs[k] - zs[k])
-
-
-@_LOOPS
-def add_signed(x: Values, x0: Values, a: Values, b: Values, r: int, out: Values) -> None:
-    """Out = a + sign(x - x0) b."""
-    zero = x.dtype.type(0)
-    shared = x0.shape[0] == 1
-    for q in range(out.shape[0]):
-        xs, zs, means, halves, result = x[q // r], x0[0 if shared else q], a[q], b[q], out[q]
-        for k in range(result.shape[0]):
-            difference, half = xs[k] - zs[k], halves[k]
-            signed = half if difference > zero else -half
-            result[k] = means[k] + (signed if difference != zero else zero)
 
 
 @_LOOPS
@@ -147,10 +122,8 @@ def select_largest(
     """
     outer, inner, outer_step, inner_step, window_step = steps
     zero = x.dtype.type(0)
-    shared = x0.shape[0] == 1
     for q in range(out.shape[0]):
-        row = 0 if shared else q
-        xs, zs, indices, indices0 = x[q // r], x0[row], chosen[q // r], chosen0[row]
+        xs, zs, indices, indices0 = x[q // r], _row(x0, q), chosen[q // r], _row(chosen0, q)
         multipliers, result = a[q], out[q]
         for u in range(outer):
             for v in range(inner):
@@ -194,19 +167,11 @@ def relu_of_half(x: Values, out: Values) -> None:
 
 
 @_LOOPS
-def add_half(a: Values, half: Values, out: Values) -> None:
-    """Out = a + half, a and out float32; all (values,)."""
-    for k in range(out.shape[0]):
-        out[k] = a[k] + _whole(half[k])
-
-
-@_LOOPS
 def rescale_relu_of_half(x: Values, x0: Values, a: Values, r: int, out: Values) -> None:
     """`rescale_relu` of x and x0 in bfloat16 and a in float32, to bfloat16."""
     zero, one = np.float32(0), np.float32(1)
-    shared = x0.shape[0] == 1
     for q in range(a.shape[0]):
-        xs, zs, multipliers, result = x[q // r], x0[0 if shared else q], a[q], out[q]
+        xs, zs, multipliers, result = x[q // r], _row(x0, q), a[q], out[q]
         for k in range(result.shape[0]):
             v, z = _whole(xs[k]), _whole(zs[k])
             difference = v - z

@@ -65,7 +65,7 @@ class Sides:
     def reveal_cancel_relu(self, spread: Tensor, a: Tensor, b: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return the mean of the multipliers of relu's input by RevealCancel, and half their difference."""
         (out, flat), (half, flat_half) = self._out(), self._out()
-        split = self._flat(b) if b is not None else np.empty((0, 0), self.x.dtype)
+        split = np.zeros((1, flat.shape[1]), flat.dtype) if b is None else self._flat(b)
         noise = self.x.dtype.type(ROUNDING_UNITS * np.finfo(self.x.dtype).eps)
         kernels.reveal_cancel_relu(
             self.x, self.x0, self._flat(spread), self._flat(a), split, self.r, noise, (flat, flat_half)
@@ -87,18 +87,6 @@ class Sides:
         values = (self._flat(each) for each in (y, y0, a))
         tiny = kernels.ratio(self.x, self.x0, *values, self.r, tiny_below, flat)
         return out, tiny > 0
-
-    def size_of_difference(self) -> Tensor:
-        """Return abs(x - x0), (n r k, ...)."""
-        out, flat = self._out()
-        kernels.size_of_difference(self.x, self.x0, self.r, flat)
-        return out
-
-    def add_signed(self, a: Tensor, b: Tensor) -> Tensor:
-        """Return a + sign(x - x0) b."""
-        out, flat = self._out()
-        kernels.add_signed(self.x, self.x0, self._flat(a), self._flat(b), self.r, flat)
-        return out
 
     def selects_in(self, spatial: int) -> bool:
         """Whether an index into the ``spatial`` last axes is one step in memory: so in the usual layouts."""
@@ -137,15 +125,6 @@ def relu_of_half(x: Tensor) -> Tensor:
     return out
 
 
-def add_half(a: Tensor, half: Tensor) -> Tensor:
-    """Return a + half, of float32 and bfloat16, laid out as the latter."""
-    if not _is_dense(half):
-        return half.float().add_(a)
-    out = _empty_as(half, half.shape, torch.float32)
-    kernels.add_half(_line(_laid_out_as(half, a)), _line(half), _line(out))
-    return out
-
-
 def _line(tensor: Tensor) -> NDArray[Any]:
     return _numbers(tensor.detach().as_strided((tensor.numel(),), (1,)))
 
@@ -156,28 +135,18 @@ def _numbers(tensor: Tensor) -> NDArray[Any]:
     return tensor.numpy()
 
 
-def _row_strides(tensor: Tensor) -> tuple[int, ...]:
-    return tuple(
-        stride if size > 1 else 0 for size, stride in zip(tensor.shape[1:], tensor.stride()[1:], strict=True)
-    )
-
-
 def _is_dense(tensor: Tensor) -> bool:
     """Whether every row's numbers stand side by side, in whatever order, and row after row."""
-    size = 1
-    for stride, length in sorted(zip(tensor.stride()[1:], tensor.shape[1:], strict=True)):
-        if length > 1 and stride != size:
-            return False
-        size *= length
-    return tensor.shape[0] < 2 or tensor.stride(0) == size
+    return _by_rows(tensor) and torch.empty_like(tensor, device="meta").stride() == tensor.stride()
+
+
+def _by_rows(tensor: Tensor) -> bool:
+    return tensor.shape[0] < 2 or tensor.stride(0) == tensor.shape[1:].numel()
 
 
 def _laid_out_as(model: Tensor, tensor: Tensor) -> Tensor:
-    row = model.stride()[1:]
-    if tensor.stride()[1:] == row and (tensor.shape[0] < 2 or tensor.stride(0) == model.shape[1:].numel()):
-        return tensor  # as nearly always; what follows takes longer
-    if _row_strides(tensor) == _row_strides(model) and _is_dense(tensor):
-        return tensor
+    if tensor.stride()[1:] == model.stride()[1:] and _by_rows(tensor):
+        return tensor  # as nearly always
     return _empty_as(model, tensor.shape, tensor.dtype).copy_(tensor)
 
 

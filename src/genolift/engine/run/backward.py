@@ -9,7 +9,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from genolift.engine.backends import loops
 from genolift.engine.kinds.kind import Step
 from genolift.engine.kinds.pairs import Pairs
 from genolift.engine.run.run import Runner
@@ -69,10 +68,7 @@ class Backward:
         if name in self.waiting:
             before_a, before_b = self.waiting[name]
             # A sum is laid out as its first term; what went through a layer last is laid out as values are.
-            if a.dtype == torch.bfloat16:
-                a = loops.add_half(before_a, a) if self.pairs.layout.stays_half else a + before_a
-            else:
-                a = a.add_(before_a) if anew and a.dtype == before_a.dtype else a + before_a
+            a = a.add_(before_a) if anew and a.dtype == before_a.dtype else a + before_a
             b = before_b if b is None else b if before_b is None else b + before_b
         elif name not in self.pairs.layout.stays_half and a.dtype == torch.bfloat16:
             a = a.to(self.runner.dtype)
