@@ -446,7 +446,7 @@ def test_an_output_that_is_not_finite_names_the_sequence() -> None:
     x[2] = 0
     x[2, 0, 4] = x[2, 1, 5:] = 1  # with the only A substituted, the output is infinite
     with pytest.raises(
-        genolift.InputError, match="sequence 2: the model's output is NaN or infinite with a sub"
+        genolift.InputError, match="sequence 2 with a substitution in it: the model's output is"
     ):
         genolift.in_silico_mutagenesis(Divided(), x, device="cpu")
 

@@ -107,18 +107,12 @@ def _times_input(rule: str, given: _Given) -> Run:
 
 
 def _integrated_gradients(given: _Given) -> Run:
-    points, weights = path_points(given.steps, "gauss-legendre")
-    path = tuple(zip(points.tolist(), weights.tolist(), strict=True))
-    return _by_rule("gradient", given, path)
+    return _by_rule("gradient", given, path_points(given.steps, "gauss-legendre"))
 
 
-def _mutagenesis(given: _Given) -> Run:
-    explainer = given.captured(Mutagenesis)
-    return lambda x, references: explainer.explain(x, **given.options(x))
-
-
-def _grad_cam(guided: bool, given: _Given) -> Run:
-    explainer = given.captured(GradCam, guided=guided)
+def _alone(make: Callable[..., Any], given: _Given, **options: Any) -> Run:
+    """Return a method that compares with nothing."""
+    explainer = given.captured(make, **options)
     return lambda x, references: explainer.explain(x, **given.options(x))
 
 
@@ -140,9 +134,9 @@ METHODS: Mapping[str, Method] = {
     "guided-backprop": Method(partial(_times_input, "guided-backprop")),
     "deconvnet": Method(partial(_times_input, "deconvnet")),
     "lrp-epsilon": Method(partial(_times_input, "lrp-epsilon")),
-    "in-silico-mutagenesis": Method(_mutagenesis),
-    "grad-cam": Method(partial(_grad_cam, False)),
-    "guided-grad-cam": Method(partial(_grad_cam, True)),
+    "in-silico-mutagenesis": Method(partial(_alone, Mutagenesis)),
+    "grad-cam": Method(partial(_alone, GradCam)),
+    "guided-grad-cam": Method(partial(_alone, GradCam, guided=True)),
 }
 """Every method by its name. The first four compare with the references; gradients and relevances are
 multiplied by the input itself."""

@@ -6,8 +6,6 @@ Shrikumar, Greenside & Kundaje 2017 (arXiv 1704.02685), section 4.2.
 import gzip
 import logging
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +18,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from genolift.data.alphabet import decode_letters, onehot_of_codes, reverse_complement_codes
+from genolift.engine.devices import threads_of_torch
 from genolift.engine.graph.source import tell_apart
 from genolift.errors import InputError
 from genolift.files.output_paths import MARK, check_folder, check_outputs, mark_text
@@ -244,7 +243,7 @@ def train_demo(
     make_folder(out)
     write_text(out / MARK, mark_text(_KIND, _FILES))
     held_out = simulate(n_held_out, seed=seed + 1)
-    with _one_thread():
+    with threads_of_torch(1):  # sums in another order would give other weights
         model = _train(simulate(n_training, seed=seed), seed=seed, epochs=epochs)
         auroc = _auroc(model, held_out)
     summary = TrainDemoSummary(n_training, n_held_out, n_written, auroc)
@@ -254,17 +253,6 @@ def train_demo(
     _write_sequences(out, held_out, rows)
     write_text(out / "README.md", _readme(summary, seed, epochs))
     return summary
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Sums in another order would give other weights."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _train(simulation: Simulation, *, seed: int, epochs: int, batch: int = 128) -> DemoModel:

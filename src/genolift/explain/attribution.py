@@ -14,6 +14,7 @@ from genolift.engine.graph.own_state import own_state
 from genolift.engine.plan import Plan
 from genolift.engine.rules.composites import GENOMICS_DEFAULT
 from genolift.engine.run.given import as_tensor
+from genolift.engine.run.job import Path
 from genolift.errors import InputError
 from genolift.explain.explainer import Explainer, Model, Piece, References, chosen_device
 from genolift.explain.result import Attribution
@@ -282,7 +283,7 @@ def integrated_gradients(
     Result and errors are those of `deeplift`; the convergence error is the completeness
     error of the path (Sundararajan, Taly & Yan 2017, arXiv 1703.01365).
     """
-    points, weights = path_points(steps, method)
+    path = path_points(steps, method)
     explainer = Explainer(
         model,
         inputs,
@@ -299,25 +300,27 @@ def integrated_gradients(
         extra_inputs=extra_inputs,
         batch_size=batch_size,
         progress=progress,
-        path=tuple(zip(points.tolist(), weights.tolist(), strict=True)),
+        path=path,
     )
 
 
-def path_points(steps: int, method: str) -> tuple[np.ndarray, np.ndarray]:
+def path_points(steps: int, method: str) -> Path:
     """Return points in [0, 1] and their weights, which sum to 1, for integrating over a path."""
     if not isinstance(steps, int) or steps < 1:
         raise InputError(f"{steps} steps", where="steps", remedy="give a whole number of 1 or more")
+    weights = np.full(steps, 1 / steps)
     if method == "gauss-legendre":
         points, weights = np.polynomial.legendre.leggauss(steps)
-        return (points + 1) / 2, weights / 2
-    if method == "midpoint":
-        return (np.arange(steps) + 0.5) / steps, np.full(steps, 1 / steps)
-    if method == "trapezoid" and steps > 1:
-        weights = np.full(steps, 1 / (steps - 1))
+        points, weights = (points + 1) / 2, weights / 2
+    elif method == "midpoint":
+        points = (np.arange(steps) + 0.5) / steps
+    elif method == "trapezoid" and steps > 1:
+        points, weights = np.linspace(0, 1, steps), np.full(steps, 1 / (steps - 1))
         weights[[0, -1]] /= 2
-        return np.linspace(0, 1, steps), weights
-    raise InputError(
-        f"no method {method!r} with {steps} steps",
-        where="method",
-        remedy="choose gauss-legendre, midpoint, or trapezoid with 2 steps or more",
-    )
+    else:
+        raise InputError(
+            f"no method {method!r} with {steps} steps",
+            where="method",
+            remedy="choose gauss-legendre, midpoint, or trapezoid with 2 steps or more",
+        )
+    return list(zip(points.tolist(), weights.tolist(), strict=True))

@@ -5,7 +5,10 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from typing import Any, TypedDict, Unpack
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain, pairwise
+from typing import Any
 
 import torch
 from numpy.typing import NDArray
@@ -22,7 +25,7 @@ from genolift.engine.run.given import Explained, as_tensor, is_onehot
 from genolift.engine.run.independence import check_rows_are_independent
 from genolift.engine.run.job import Job, Path
 from genolift.engine.run.run import Runner
-from genolift.engine.run.sums import PartSums, Sums
+from genolift.engine.run.sums import Sums
 from genolift.errors import InputError
 from genolift.explain.captured import Captured, CaptureKey, Model, captured
 from genolift.explain.result import Attribution
@@ -32,22 +35,29 @@ from genolift.targets.trial import check_layer, check_output
 References = Tensor | NDArray[Any] | Callable[[Tensor], Tensor]
 """(n, r, *event), (r, *event), or a function of some inputs that makes either, such as those of
 `genolift.references`."""
-Piece = tuple[int, int, tuple[int, ...]]
-"""(start, stop, event): where one of several inputs lies in the flat one, and its own shape."""
+Piece = tuple[slice, tuple[int, ...]]
+"""Where one of several inputs lies in the flat one, and its own event."""
 PRECISIONS = ("float32", "float64", "tf32", "bfloat16")
 
 
-class RunOptions(TypedDict, total=False):
-    """The keyword arguments of `Explainer.explain`: see `Explainer.explain_each`."""
+@dataclass(frozen=True)
+class Run:
+    """How inputs are explained: the keywords of `Explainer.explain`, some as in `genolift.deeplift`."""
 
-    extra_inputs: tuple[Tensor, ...]
-    keep_multipliers: bool
-    batch_size: int | None
-    memory: int | None
-    progress: bool | Callable[[int], None]
-    path: Path
-    names: list[str] | None
-    besides: int
+    extra_inputs: tuple[Tensor, ...] = ()
+    keep_multipliers: bool = False
+    batch_size: int | None = None
+    progress: bool | Callable[[int], None] = False
+    memory: int | None = None
+    """Bytes that the process stays under; None for what is free."""
+    besides: int = 0
+    """Those of them that the caller takes meanwhile."""
+    names: list[str] | None = None
+    """What errors call the inputs; None for their numbers."""
+    path: Path = ()
+    """Points and weights of integrated gradients."""
+    pieces: Sequence[Piece] = ()
+    """Where several inputs lie that are flattened into one; empty for one input."""
 
 
 class Explainer:
@@ -166,59 +176,40 @@ class Explainer:
             check_layer(read, rows_first and read.shape[0] == 2, self.layer)
             return tuple(read.shape[1:])
 
-    def explain(self, inputs: Tensor, references: References, **options: Unpack[RunOptions]) -> Attribution:
-        """Return the contributions of ``inputs`` to the first target; arguments as in `explain_each`."""
-        return self.explain_each(inputs, references, **options)[0][0]
+    def explain(self, inputs: Tensor, references: References, **keywords: Any) -> Attribution:
+        """Return the contributions of ``inputs`` to the first target; ``keywords`` are those of `Run`."""
+        return self.explain_each(inputs, references, **keywords)[0][0]
 
     @own_state()
     def explain_each(
-        self,
-        inputs: Tensor,
-        references: References,
-        *,
-        extra_inputs: tuple[Tensor, ...] = (),
-        keep_multipliers: bool = False,
-        batch_size: int | None = None,
-        memory: int | None = None,
-        progress: bool | Callable[[int], None] = False,
-        path: Path = (),
-        names: list[str] | None = None,
-        pieces: Sequence[Piece] = (),
-        besides: int = 0,
+        self, inputs: Tensor, references: References, **keywords: Any
     ) -> list[list[Attribution]]:
-        """Return the contributions of ``inputs`` to each target, [target][piece].
-
-        Arguments as in `genolift.deeplift`, and: ``memory`` is the number of bytes that the process stays
-        under, ``besides`` what of them the caller takes meanwhile; ``names`` name the inputs in errors;
-        ``path`` holds (point, weight) of integrated gradients; ``pieces`` are (start, stop, event) of the
-        inputs that are flattened into one; without any there is one piece, the whole.
-        """
-        if path and self.layer is not None:
+        """Return the contributions to each target, [target][piece]; arguments as in `explain`."""
+        run = Run(**keywords)
+        if run.path and self.layer is not None:
             raise InputError(
                 "integrated gradients go along the path of the input",
                 where="layer",
                 remedy="leave the layer out, or use deeplift",
             )
-        inputs = _checked(as_tensor(inputs, "inputs"), names)
-        job = Job(self.runner, self.targets, inputs, references, extra_inputs, path, names)
+        inputs = _checked(as_tensor(inputs, "inputs"), run.names)
+        job = Job(self.runner, self.targets, inputs, references, run.extra_inputs, run.path, run.names)
         divided = split(
-            footprint(job, keep_multipliers=keep_multipliers),
+            footprint(job, keep_multipliers=run.keep_multipliers),
             self.device,
             job.place.workers(),
-            memory=memory,
-            batch_size=None if batch_size is None else checked_size(batch_size),
-            besides=besides,
+            memory=run.memory,
+            batch_size=None if run.batch_size is None else checked_size(run.batch_size),
+            besides=run.besides,
         )
-        limits = place(self.device).at_most(memory)
-        with shown(progress, len(inputs) * job.r, "pair") as advance, self._settings(), limits:
-            sums = [
-                self._sums(number, inputs, job.r, keep_multipliers, pieces, names)
-                for number in range(len(self.targets))
-            ]
+        limits = place(self.device).at_most(run.memory)
+        with shown(run.progress, len(inputs) * job.r, "pair") as advance, self._settings(), limits:
+            sums = [self._sums(number, inputs, job.r, run) for number in range(len(self.targets))]
             every = [each for of_target in sums for each in of_target]
             # Closed at once also after an error: threads end, and torch's number of them is set back.
             with closing(job.run(divided, lambda part: [each.of(part) for each in every])) as parts:
-                for made in _one_behind(parts):
+                # One behind: a GPU goes on with the next part while what it made is fetched.
+                for made, _ in pairwise(chain(parts, [[]])):
                     for each, of_part in zip(every, made, strict=True):
                         each.add(of_part)
                     advance(made[0].convergence_error.numel())
@@ -229,23 +220,13 @@ class Explainer:
             for of_target, name in zip(sums, self.target_names, strict=True)
         ]
 
-    def _sums(
-        self,
-        number: int,
-        inputs: Tensor,
-        r: int,
-        keep_multipliers: bool,
-        pieces: Sequence[Piece],
-        names: list[str] | None,
-    ) -> list[Sums]:
-        at_input, n = self.layer is None, len(inputs)
-        options: dict[str, Any] = {"keep_multipliers": keep_multipliers, "names": names, "number": number}
-        if not pieces:
-            return [Sums(n, r, self.event, onehot=at_input and is_onehot(inputs), **options)]
-        sums = []
-        for start, stop, event in pieces:
-            onehot = is_onehot(inputs[:, start:stop].reshape(n, *event))
-            sums.append(Sums(n, r, event, onehot=onehot, piece=(start, stop), **options))
+    def _sums(self, number: int, inputs: Tensor, r: int, run: Run) -> list[Sums]:
+        """Return the empty sums of a target, for each piece of the inputs."""
+        n, sums = len(inputs), []
+        empty = partial(Sums, n, r, number=number, keep_multipliers=run.keep_multipliers, names=run.names)
+        for piece, event in run.pieces or [(..., self.event)]:
+            own = inputs[:, piece].reshape(n, *event) if run.pieces else inputs
+            sums.append(empty(event, onehot=self.layer is None and is_onehot(own), piece=piece))
         return sums
 
     def batch_size(self) -> int:
@@ -259,17 +240,6 @@ class Explainer:
         """Set what precision asks of the whole process, and set it back."""
         with process_settings(self.dtype, tf32=_is_tf32(self.precision, self.device)), torch.no_grad():
             yield
-
-
-def _one_behind(parts: Iterator[list[PartSums]]) -> Iterator[list[PartSums]]:
-    """Yield each part when the next has been begun: a GPU goes on while what it made is fetched."""
-    before: list[PartSums] | None = None
-    for part in parts:
-        if before is not None:
-            yield before
-        before = part
-    if before is not None:
-        yield before
 
 
 def _result(sums: Sums, dtype: torch.dtype, target: str) -> Attribution:

@@ -28,7 +28,7 @@ class JoinedInputs(nn.Module):
 
     def forward(self, flat: Tensor, *extra_inputs: Tensor) -> Any:
         """Return the model's output for its inputs side by side, (n, total), and its further arguments."""
-        inputs = [flat[:, start:stop].reshape(-1, *event) for start, stop, event in self.pieces]
+        inputs = [flat[:, place].reshape(-1, *event) for place, event in self.pieces]
         return self.model(*inputs, *extra_inputs)
 
 
@@ -54,7 +54,7 @@ def joined(inputs: Sequence[Any]) -> tuple[Tensor, list[Piece]]:
     start = 0
     for tensor in tensors:
         event = tuple(tensor.shape[1:])
-        pieces.append((start, start + math.prod(event), event))
+        pieces.append((slice(start, start + math.prod(event)), event))
         start += math.prod(event)
     return torch.cat([tensor.reshape(len(tensor), -1) for tensor in tensors], 1), pieces
 
@@ -94,7 +94,7 @@ def joined_references(inputs: Sequence[Any], references: Any, pieces: Sequence[P
             remedy="give a tuple with the references of each",
         )
     flat = []
-    for values, given, (_, _, event) in zip(inputs, references, pieces, strict=True):
+    for values, given, (_, event) in zip(inputs, references, pieces, strict=True):
         made = as_tensor(given(as_tensor(values, "inputs")) if callable(given) else given, "references")
         leading = made.dim() - len(event)
         if leading not in (1, 2) or tuple(made.shape[leading:]) != event:

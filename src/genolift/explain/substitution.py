@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from genolift.engine.devices import does_not_fit
+from genolift.engine.graph.outputs import check_finite
 from genolift.engine.kinds.kind import Step
 from genolift.engine.plan import Plan
 from genolift.engine.registry import kind_or_any
@@ -108,11 +109,5 @@ class Rows:
 
 
 def _finite(values: Tensor, sequence: Tensor, how: str) -> Tensor:
-    bad = ~torch.isfinite(values)
-    if bool(bad.any()):
-        raise InputError(
-            f"the model's output is NaN or infinite{how}",
-            where=f"sequence {int(sequence[bad][0])}",
-            remedy="check the model's weights and that it takes this input",
-        )
+    check_finite(values, lambda row: f"sequence {int(sequence[row])}{how}")
     return values

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import EllipsisType
 
 import torch
 from torch import Tensor
@@ -49,8 +50,7 @@ class Sums:
     number
         The target's place among those of the job.
     piece
-        The part of a flat event that these sums are of, (start, stop), and of the shape ``event``; None for
-        all of it.
+        The part of a flat event that these sums are of, of the shape ``event``; ... for all of it.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Sums:
         keep_multipliers: bool,
         names: Sequence[str] | None = None,
         number: int = 0,
-        piece: tuple[int, int] | None = None,
+        piece: slice | EllipsisType = ...,
     ) -> None:
         # Per-base: summed over the base axis, where there is one.
         self.base_axis = 2 if len(event) > 1 else None
@@ -131,10 +131,7 @@ class Sums:
             self.multipliers[rows, references] = part.multipliers.cpu()
 
     def _of_piece(self, values: Tensor) -> Tensor:
-        if self.piece is None:
-            return values
-        start, stop = self.piece
-        return values[:, :, start:stop].reshape(*values.shape[:2], *self.event)
+        return values[:, :, self.piece].reshape(*values.shape[:2], *self.event)
 
     def check(self) -> None:
         """Raise `InputError` if a sum is not finite, naming the sequence."""
