@@ -9,16 +9,19 @@ from typing import Any, TypedDict, Unpack, overload
 import numpy as np
 import torch
 from torch import Tensor
+from torch.export import ExportedProgram
 
 from genolift.engine.graph.own_state import own_state
+from genolift.engine.graph.trial_model import unwrapped
 from genolift.engine.plan import Plan
 from genolift.engine.rules.composites import GENOMICS_DEFAULT
 from genolift.engine.run.given import as_tensor
 from genolift.engine.run.job import Path
 from genolift.errors import InputError
-from genolift.explain.explainer import Explainer, Model, Piece, References, chosen_device
+from genolift.explain.explainer import Explainer, Model, References, chosen_device
 from genolift.explain.result import Attribution
-from genolift.explain.several_inputs import JoinedInputs, joined, joined_references, one_sequence_of_each_told
+from genolift.explain.several_inputs import joined_references, one_sequence_of_each_told
+from genolift.targets.joined import Joined, Piece, joined
 from genolift.targets.targets import Target, one_target, task_names
 
 __all__ = [
@@ -36,18 +39,39 @@ __all__ = [
 _LOG = logging.getLogger("genolift")
 
 
-class Options(TypedDict, total=False):
-    """The keyword arguments of `deeplift` that do not change the type of its result."""
+class Common(TypedDict, total=False):
+    """The keyword arguments that every method takes, as in `deeplift`."""
 
-    rule: str
-    layer: str | None
     keep_final_activation: bool
     extra_inputs: tuple[Tensor, ...]
-    keep_multipliers: bool
     batch_size: int | None
     device: str | torch.device | None
     precision: str
     progress: bool | Callable[[int], None]
+
+
+class Options(Common, total=False):
+    """The keyword arguments of `deeplift` that do not change the type of its result."""
+
+    rule: str
+    layer: str | None
+    keep_multipliers: bool
+
+
+def common_options(
+    *,
+    keep_final_activation: bool = False,
+    extra_inputs: tuple[Tensor, ...] = (),
+    batch_size: int | None = None,
+    device: str | torch.device | None = None,
+    precision: str = "float32",
+    progress: bool | Callable[[int], None] = False,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return which of the common keywords a model is captured with, and which inputs are explained with."""
+    captured_as = {"keep_final_activation": keep_final_activation, "device": device, "precision": precision}
+    run_as = {"batch_size": batch_size, "progress": progress}
+    given = {"extra_inputs": extra_inputs}
+    return captured_as | given, run_as | given
 
 
 @overload
@@ -146,21 +170,16 @@ def deeplift(
     Shrikumar, Greenside & Kundaje 2017, "Learning Important Features Through Propagating Activation
     Differences" (arXiv 1704.02685), sections 3.1 to 3.6.
     """
-    captured_as: dict[str, Any] = {
-        "rule": rule,
-        "target": target,
-        "layer": layer,
-        "keep_final_activation": keep_final_activation,
-        "extra_inputs": extra_inputs,
-        "device": device,
-        "precision": precision,
-    }
-    run_as: dict[str, Any] = {
-        "extra_inputs": extra_inputs,
-        "keep_multipliers": keep_multipliers,
-        "batch_size": batch_size,
-        "progress": progress,
-    }
+    captured_as, run_as = common_options(
+        keep_final_activation=keep_final_activation,
+        extra_inputs=extra_inputs,
+        batch_size=batch_size,
+        device=device,
+        precision=precision,
+        progress=progress,
+    )
+    captured_as |= {"rule": rule, "target": target, "layer": layer}
+    run_as |= {"keep_multipliers": keep_multipliers}
     if isinstance(inputs, tuple):
         return _deeplift_of_several(model, inputs, references, captured_as, run_as)
     explainer = Explainer(model, inputs, **captured_as)
@@ -210,9 +229,10 @@ def _deeplift_of_several(
     return tuple(results)
 
 
-def _as_one(model: Model, inputs: tuple[Any, ...]) -> tuple[JoinedInputs, Tensor, list[Piece]]:
+def _as_one(model: Model, inputs: tuple[Any, ...]) -> tuple[Joined, Tensor, list[Piece]]:
     flat, pieces = joined(inputs)
-    wrapped = JoinedInputs(model, pieces)
+    own = model.module() if isinstance(model, ExportedProgram) else unwrapped(model)
+    wrapped = Joined(own, pieces)
     wrapped.tasks = task_names(model)
     return wrapped, flat, pieces
 
@@ -257,12 +277,7 @@ def integrated_gradients(
     steps: int = 50,
     method: str = "gauss-legendre",
     target: Target = 0,
-    keep_final_activation: bool = False,
-    extra_inputs: tuple[Tensor, ...] = (),
-    batch_size: int | None = None,
-    device: str | torch.device | None = None,
-    precision: str = "float32",
-    progress: bool | Callable[[int], None] = False,
+    **options: Unpack[Common],
 ) -> Attribution:
     """Return integrated gradients: the mean gradient on the straight path from reference to input.
 
@@ -273,10 +288,10 @@ def integrated_gradients(
     method
         How the integral is approximated: "gauss-legendre", "trapezoid" or "midpoint".
 
-    model, inputs, references, target, keep_final_activation, extra_inputs
+    model, inputs, references, target
         As in `deeplift`, for one input and one target.
-    batch_size, device, precision, progress
-        As in `deeplift`.
+    keep_final_activation, extra_inputs, batch_size, device, precision, progress
+        Keywords as in `deeplift`.
 
     Notes
     -----
@@ -284,24 +299,9 @@ def integrated_gradients(
     error of the path (Sundararajan, Taly & Yan 2017, arXiv 1703.01365).
     """
     path = path_points(steps, method)
-    explainer = Explainer(
-        model,
-        inputs,
-        rule="gradient",
-        target=one_target(target),
-        keep_final_activation=keep_final_activation,
-        extra_inputs=extra_inputs,
-        device=device,
-        precision=precision,
-    )
-    return explainer.explain(
-        inputs,
-        references,
-        extra_inputs=extra_inputs,
-        batch_size=batch_size,
-        progress=progress,
-        path=path,
-    )
+    captured_as, run_as = common_options(**options)
+    explainer = Explainer(model, inputs, rule="gradient", target=one_target(target), **captured_as)
+    return explainer.explain(inputs, references, path=path, **run_as)
 
 
 def path_points(steps: int, method: str) -> Path:

@@ -29,14 +29,13 @@ from genolift.engine.run.sums import Sums
 from genolift.errors import InputError
 from genolift.explain.captured import Captured, CaptureKey, Model, captured
 from genolift.explain.result import Attribution
+from genolift.targets.joined import Piece
 from genolift.targets.targets import Target, target_in_words
 from genolift.targets.trial import check_layer, check_output
 
 References = Tensor | NDArray[Any] | Callable[[Tensor], Tensor]
 """(n, r, *event), (r, *event), or a function of some inputs that makes either, such as those of
 `genolift.references`."""
-Piece = tuple[slice, tuple[int, ...]]
-"""Where one of several inputs lies in the flat one, and its own event."""
 PRECISIONS = ("float32", "float64", "tf32", "bfloat16")
 
 

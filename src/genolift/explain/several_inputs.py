@@ -1,4 +1,4 @@
-"""Several attributed inputs as one: flattened side by side, so that the engine sees a single input."""
+"""Several attributed inputs and their references as one: see `genolift.targets.joined`."""
 
 from __future__ import annotations
 
@@ -11,52 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from genolift.engine.graph.trial_model import AS_TRAINED, ONE_SEQUENCE, TrialModel, unwrapped
+from genolift.engine.graph.trial_model import AS_TRAINED, ONE_SEQUENCE, TrialModel
 from genolift.engine.run.given import as_tensor
 from genolift.errors import InputError
-from genolift.explain.explainer import Piece
-
-
-class JoinedInputs(nn.Module):
-    """A model of several inputs as a model of one flat input, (n, total)."""
-
-    def __init__(self, model: nn.Module | ExportedProgram, pieces: Sequence[Piece]) -> None:
-        super().__init__()
-        self.model = model.module() if isinstance(model, ExportedProgram) else unwrapped(model)
-        self.pieces = list(pieces)
-        self.tasks: list[str] = []
-
-    def forward(self, flat: Tensor, *extra_inputs: Tensor) -> Any:
-        """Return the model's output for its inputs side by side, (n, total), and its further arguments."""
-        inputs = [flat[:, place].reshape(-1, *event) for place, event in self.pieces]
-        return self.model(*inputs, *extra_inputs)
-
-
-def joined(inputs: Sequence[Any]) -> tuple[Tensor, list[Piece]]:
-    """Return inputs, each (n, *event), as one, (n, total), and where each lies in it.
-
-    Raises
-    ------
-    InputError
-        If there is none, or they have different numbers of rows.
-    """
-    tensors = [as_tensor(each, "inputs") for each in inputs]
-    if not tensors:
-        raise InputError("there is no input", where="inputs", remedy="give at least one")
-    numbers = {len(tensor) for tensor in tensors}
-    if len(numbers) != 1:
-        raise InputError(
-            f"have {', '.join(str(len(tensor)) for tensor in tensors)} rows",
-            where="inputs",
-            remedy="give as many rows of each",
-        )
-    pieces: list[Piece] = []
-    start = 0
-    for tensor in tensors:
-        event = tuple(tensor.shape[1:])
-        pieces.append((slice(start, start + math.prod(event)), event))
-        start += math.prod(event)
-    return torch.cat([tensor.reshape(len(tensor), -1) for tensor in tensors], 1), pieces
+from genolift.targets.joined import Piece
 
 
 @contextmanager

@@ -1,11 +1,10 @@
 """A target tried on one output of a model before the model is captured, which may take minutes."""
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from genolift.engine.graph.capture import TRIAL_ROWS, capture
 from genolift.engine.graph.outputs import tensors_of
@@ -15,6 +14,7 @@ from genolift.engine.run.independence import check_rows_are_independent
 from genolift.engine.run.run import Runner
 from genolift.engine.torch_internals import tree_flatten, tree_unflatten
 from genolift.errors import InputError
+from genolift.targets.joined import Joined, joined
 from genolift.targets.outputs import wrong_target
 from genolift.targets.targets import Resolved
 
@@ -82,8 +82,8 @@ def check_function(
     leaves, structure = tree_flatten(given)
     if not leaves or not all(_is_of_rows(leaf, leaves[0]) for leaf in leaves):
         return
-    alone = _OfOneTensor(function, structure, [leaf.shape[1:] for leaf in leaves])
-    example = torch.cat([leaf.flatten(1) if leaf.dim() > 1 else leaf[:, None] for leaf in leaves], 1)
+    example, pieces = joined(leaves)
+    alone = Joined(lambda *each: function(tree_unflatten(list(each), structure)), pieces)
     try:
         graph = capture(alone, (example,), device=device, dtype=dtype)
         runner = Runner(make_plan(graph, rule), device, dtype)
@@ -100,18 +100,3 @@ def _is_of_rows(leaf: Any, first: Any) -> bool:
         and leaf.dim() > 0
         and leaf.shape[0] == first.shape[0]
     )
-
-
-class _OfOneTensor(nn.Module):
-    """A function of a structure of tensors, as a function of their values side by side, (row, value)."""
-
-    def __init__(
-        self, function: Callable[[Any], Tensor], structure: Any, shapes: Sequence[Sequence[int]]
-    ) -> None:
-        super().__init__()
-        self.function, self.structure, self.shapes = function, structure, shapes
-
-    def forward(self, values: Tensor) -> Tensor:
-        parts = values.split([math.prod(shape) for shape in self.shapes], 1)
-        leaves = [part.reshape(part.shape[0], *shape) for part, shape in zip(parts, self.shapes, strict=True)]
-        return self.function(tree_unflatten(leaves, self.structure))
