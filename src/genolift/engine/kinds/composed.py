@@ -28,15 +28,14 @@ from genolift.engine.rules.rules import Function, Rule
 class Compared:
     """A value of the input, x, and of its reference, x0, with the change that autograd follows.
 
-    ``spread`` = dx+ - dx- (>= 0), and ``spread_change``, which autograd follows as it does ``change``, are
-    there behind a weighted layer, where RevealCancel needs them.
+    ``spreads`` are dx+ - dx- (>= 0), and what of it autograd follows as it does ``change``: behind a weighted
+    layer, where RevealCancel needs them.
     """
 
     x: Tensor
     x0: Tensor
     change: Tensor
-    spread: Tensor | None = None
-    spread_change: Tensor | None = None
+    spreads: tuple[Tensor, Tensor] | None = None
 
     @property
     def shape(self) -> torch.Size:
@@ -51,13 +50,15 @@ class Compared:
 
     def net(self) -> Compared:
         """Return the value with its parts no longer told apart."""
-        return replace(self, spread=None, spread_change=None)
+        return replace(self, spreads=None)
 
     def __add__(self, other: Compared | Tensor) -> Compared:
         if isinstance(other, Tensor):
-            return Compared(self.x + other, self.x0 + other, self.change, self.spread, self.spread_change)
-        spreads = (_sum(self.spread, other.spread), _sum(self.spread_change, other.spread_change))
-        return Compared(self.x + other.x, self.x0 + other.x0, self.change + other.change, *spreads)
+            return replace(self, x=self.x + other, x0=self.x0 + other)
+        spreads = None
+        if self.spreads is not None and other.spreads is not None:
+            spreads = self.spreads[0] + other.spreads[0], self.spreads[1] + other.spreads[1]
+        return Compared(self.x + other.x, self.x0 + other.x0, self.change + other.change, spreads)
 
     def __sub__(self, other: Compared) -> Compared:
         return self + other.linear(torch.neg)
@@ -68,17 +69,13 @@ class Compared:
         return Compared(self.x * other.x, self.x0 * other.x0, change)
 
     def __getitem__(self, index: Any) -> Compared:
-        spreads = (None if each is None else each[index] for each in (self.spread, self.spread_change))
-        return Compared(self.x[index], self.x0[index], self.change[index], *spreads)
+        spreads = None if self.spreads is None else (self.spreads[0][index], self.spreads[1][index])
+        return Compared(self.x[index], self.x0[index], self.change[index], spreads)
 
 
 Program = Callable[[Sequence[Any], int, int, Rule], Compared]
 """``program(arguments, axis, shift, rule)``: the operation's arguments, what depends on the input as
 `Compared`; the axis of the argument at which ``shift`` more axes stand than in the operation's own shapes."""
-
-
-def _sum(one: Tensor | None, other: Tensor | None) -> Tensor | None:
-    return None if one is None or other is None else one + other
 
 
 def weighted(value: Compared, weight: Tensor, rule: Rule) -> Compared:
@@ -89,15 +86,13 @@ def weighted(value: Compared, weight: Tensor, rule: Rule) -> Compared:
     dx, size = value.x - value.x0, weight.abs()
     spread = torch.nn.functional.linear(dx.abs(), size)
     spread_change = torch.nn.functional.linear(torch.sign(dx) * value.change, size)
-    return Compared(result.x, result.x0, result.change, spread, spread_change)
+    return replace(result, spreads=(spread, spread_change))
 
 
 def activated(value: Compared, function: Function, rule: Rule) -> Compared:
     """Return an elementwise function of a value, by Rescale or, where there is a spread, RevealCancel."""
     change = function.changed(value.x, value.x0)
-    spread, spread_change = value.spread, value.spread_change
-    spreads = None if spread is None or spread_change is None else (spread, spread_change)
-    return Compared(change.y, change.y0, rule.changed(change, value.change, spreads))
+    return Compared(change.y, change.y0, rule.changed(change, value.change, value.spreads))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from torch import Tensor
 from genolift.engine.graph.graph import Name, Operation, execute
 from genolift.engine.kinds.kind import Computing, FedBy, Kind, Sent, Step
 from genolift.engine.kinds.pairs import Layout, Pairs
-from genolift.engine.kinds.reach import Reach
 from genolift.engine.rules.composites import Composite
 from genolift.engine.rules.rules import RESCALE, Change, Function, Rule
 
@@ -36,7 +35,7 @@ class Elementwise(Kind):
     """Whether it is max(x, 0), which there are loops for, and which is computed again rather than kept."""
 
     label = "elementwise"
-    of_one = carries_spread = made_anew = True
+    of_one = carries_spread = made_anew = pointwise = True
     numbers = 1
 
     def note(self) -> str:
@@ -79,7 +78,7 @@ class Elementwise(Kind):
         (name,) = pairs.dependent(operation)
         function = self._function(operation, name, pairs)
         x, x0 = pairs.both(name)
-        if self.relu and operation.name not in pairs.sequences.values:
+        if self.relu:
             return name, function.changed(x, x0)
         return name, Change(function, x, x0, *pairs.both(operation.name))
 
@@ -129,10 +128,6 @@ class Elementwise(Kind):
     def numbers_at_once(self, step: Step, numel: Mapping[str, int], layout: Layout) -> int:
         """Return those that the rule needs."""
         return _rule_of(step).numbers_at_once * super().numbers_at_once(step, numel, layout)
-
-    def reached(self, operation: Operation, reach: Reach) -> Tensor:
-        """Each element is reached by what reaches its argument."""
-        return reach.pointwise(operation)
 
 
 STEP = Elementwise(torch.zeros_like, curved=None, activation=False)

@@ -10,10 +10,9 @@ from math import factorial
 import torch
 from torch import Tensor
 
-from genolift.engine.graph.graph import Operation, execute
+from genolift.engine.graph.graph import execute
 from genolift.engine.kinds.kind import Kind, Sent, Step, by_derivative
 from genolift.engine.kinds.pairs import Pairs
-from genolift.engine.kinds.reach import Reach
 from genolift.engine.rules.rules import quotient
 
 
@@ -27,6 +26,7 @@ class Joint(Kind):
 
     label = "elementwise of several"
     passes = "Shapley value"
+    pointwise = True
 
     def back(self, step: Step, pairs: Pairs, a: Tensor, b: Tensor | None) -> Iterator[Sent]:
         """Yield a times each argument's change of the result over its own change."""
@@ -44,10 +44,6 @@ class Joint(Kind):
 
         for name, change in zip(names, shapley_values(names, compute), strict=True):
             yield Sent(name, a * share(change, number(inputs[name]) - number(references[name])))
-
-    def reached(self, operation: Operation, reach: Reach) -> Tensor:
-        """Each element is reached by what reaches one of its arguments."""
-        return reach.pointwise(operation)
 
 
 def share(part: Tensor, dx: Tensor) -> Tensor:

@@ -18,6 +18,8 @@ from genolift.engine.rules.rules import Rule
 
 Values = Mapping[str, Any]
 Arguments = tuple[Any, ...]
+Taken = Callable[[Values], Arguments]
+"""Makes an operation's arguments of values."""
 FedBy = Callable[[], set[str]]
 """Returns the kinds of weighted layer that feed an operation."""
 
@@ -53,11 +55,7 @@ class Computing(Protocol):
         ...
 
     def with_transpose(
-        self,
-        operation: Operation,
-        dependent: Mapping[str, Tensor],
-        values: Values,
-        arguments: Callable[[Values], Arguments],
+        self, operation: Operation, dependent: Mapping[str, Tensor], values: Values, arguments: Taken
     ) -> tuple[Tensor, Transpose]:
         """Compute a linear operation of ``dependent`` and other values, as ``arguments`` makes them its.
 
@@ -115,6 +113,8 @@ class Kind(ABC):
     """Whether its result is always memory of its own."""
     matrix: bool = False
     """Whether it is a product of matrices."""
+    pointwise: bool = False
+    """Whether each element of its result depends on those at its place alone."""
     window: Window | None = None
     numbers: int = 12
     """Tensors of the size of the result or an argument that there are at once while multipliers pass."""
@@ -169,7 +169,7 @@ class Kind(ABC):
 
     def reached(self, operation: Operation, reach: Reach) -> Tensor:
         """Return what of the result some positions reach: 0 where none does."""
-        return reach.everywhere(operation)
+        return reach.pointwise(operation) if self.pointwise else reach.everywhere(operation)
 
 
 class NoKind(Kind):

@@ -33,7 +33,6 @@ class Linear(Kind):
     """The place of a mask or index, which may not depend on the input."""
     moves: bool = False
     pointwise: bool = False
-    """Whether each element is that of its place, times a constant."""
     window: Window | None = None
 
     label = "linear"
@@ -132,7 +131,7 @@ class Linear(Kind):
     def reached(self, operation: Operation, reach: Reach) -> Tensor:
         """Run it with weights that are 1 where they are not 0: so none adds up to nothing with another."""
         if self.pointwise:
-            return reach.pointwise(operation)
+            return super().reached(operation, reach)
         made = {}
         for name in [] if self.factor is None else operation.args[self.factor : self.factor + 2]:
             if isinstance(name, Name) and name not in reach.graph.dependent:

@@ -8,7 +8,7 @@ the references' rows, or the sequences' own where all share their references.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from genolift.engine.backends.choice import Forms, forms_for
 from genolift.engine.graph.graph import Operation, apply, aten, fill_in
 from genolift.engine.graph.own_state import default_dtype
 from genolift.engine.graph.tracing import in_precision
+from genolift.engine.kinds.kind import Taken, Values
 from genolift.engine.kinds.pairs import Activations, Transpose
 from genolift.engine.plan import Plan
 from genolift.engine.run.folding import fold_batch_norm
@@ -116,11 +117,7 @@ class Runner:
         return activations
 
     def with_transpose(
-        self,
-        operation: Operation,
-        dependent: Mapping[str, Tensor],
-        values: Mapping[str, Any],
-        arguments: Callable[[Mapping[str, Any]], tuple[Any, ...]],
+        self, operation: Operation, dependent: Mapping[str, Tensor], values: Values, arguments: Taken
     ) -> tuple[Tensor, Transpose]:
         """Return a linear operation's result, in the precision that it is computed in, and its transpose."""
         halves = operation.name in self.known.halved
@@ -138,7 +135,7 @@ class Runner:
             result = self._laid_out(operation, args, fill_in(operation.kwargs, every))
         return result.detach(), (leaves, result)
 
-    def value(self, operation: Operation, values: Mapping[str, Any]) -> Any:
+    def value(self, operation: Operation, values: Values) -> Any:
         """Compute an operation, in the layout and precision of this run, from the values of its arguments."""
         args, kwargs = fill_in(operation.args, values), fill_in(operation.kwargs, values)
         if operation.name not in self.known.halved:
