@@ -59,7 +59,7 @@ def test_a_quarter_of_the_sequences_is_of_each_kind_and_says_so_in_its_id(simula
 
 
 def test_instances_stand_in_their_sequence_and_read_along_their_strand(simulation: Simulation) -> None:
-    widths = {motif.name: motif.ppm.shape[1] for motif in fetch_motifs()}
+    widths = {name: ppm.shape[1] for name, ppm in fetch_motifs().items()}
     for instance in simulation.instances:
         there = simulation.codes[instance.sequence, instance.start : instance.end]
         along = there if instance.strand == "+" else reverse_complement_codes(there)
@@ -75,11 +75,11 @@ def test_instances_do_not_overlap_and_are_in_order(simulation: Simulation) -> No
 
 
 def test_instances_are_drawn_from_their_motif(simulation: Simulation) -> None:
-    for motif in fetch_motifs():
-        sites = [encode_letters(i.letters) for i in simulation.instances if i.motif == motif.name]
+    for name, ppm in fetch_motifs().items():
+        sites = [encode_letters(i.letters) for i in simulation.instances if i.motif == name]
         frequencies = onehot_of_codes(np.stack(sites)).mean(axis=0)
-        assert np.abs(frequencies - motif.ppm).max() < 0.03  # 3,000 sites: standard error at most 0.01
-        assert not frequencies[motif.ppm == 0].any()
+        assert np.abs(frequencies - ppm).max() < 0.03  # 3,000 sites: standard error at most 0.01
+        assert not frequencies[ppm == 0].any()
 
 
 def test_strands_and_positions_are_uniform(simulation: Simulation) -> None:
@@ -158,12 +158,13 @@ def test_a_simulation_that_cannot_be_is_refused(arguments: dict[str, float]) -> 
 
 
 def test_motifs_are_gata1_and_tal1_of_jaspar() -> None:
-    gata1, tal1 = fetch_motifs()
-    assert (gata1.name, gata1.matrix, tal1.name, tal1.matrix) == ("GATA1", "MA0035.3", "TAL1", "MA0091.2")
-    assert "CTTATCT" in decode_letters(gata1.ppm.argmax(axis=0).astype(np.uint8))
-    assert "CATCTG" in decode_letters(tal1.ppm.argmax(axis=0).astype(np.uint8))
-    for motif in (gata1, tal1):
-        np.testing.assert_allclose(motif.ppm.sum(axis=0), 1)
+    motifs = fetch_motifs()
+    assert list(motifs) == list(MATRICES) == ["GATA1", "TAL1"]
+    assert list(MATRICES.values()) == ["MA0035.3", "MA0091.2"]
+    assert "CTTATCT" in decode_letters(motifs["GATA1"].argmax(axis=0).astype(np.uint8))
+    assert "CATCTG" in decode_letters(motifs["TAL1"].argmax(axis=0).astype(np.uint8))
+    for ppm in motifs.values():
+        np.testing.assert_allclose(ppm.sum(axis=0), 1)
 
 
 # Training

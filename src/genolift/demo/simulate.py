@@ -31,22 +31,13 @@ _LOG = logging.getLogger("genolift")
 MATRICES = {"GATA1": "MA0035.3", "TAL1": "MA0091.2"}
 _KIND = "train-demo"
 _FILES = ("model.safetensors", "sequences.fa.gz", "labels.tsv", "instances.tsv", "README.md")
-GROUPS = ("empty", "gata1_only", "tal1_only", "gata1_tal1")
+GROUPS = {"empty": (), "gata1_only": ("GATA1",), "tal1_only": ("TAL1",), "gata1_tal1": ("GATA1", "TAL1")}
+"""The motifs that the sequences of each group have."""
 TASKS = ("both", "GATA1", "TAL1")
-_MOTIFS_OF_GROUP = ((), ("GATA1",), ("TAL1",), ("GATA1", "TAL1"))
 # Instances of a motif are a Poisson number, drawn anew unless it is 1, 2 or 3. The means are what the
 # authors' own 8,000 sequences (AvantiShri/model_storage) show: 2 for a motif alone, 1 for each of two.
 _MEAN_ALONE, _MEAN_BESIDE = 2.0, 1.0
 _MOST_INSTANCES = 3
-
-
-@dataclass(frozen=True)
-class Motif:
-    """A motif to embed: its name, JASPAR's matrix, and ``ppm`` float64 (4, position), probabilities."""
-
-    name: str
-    matrix: str
-    ppm: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -77,16 +68,19 @@ class Simulation:
     instances: tuple[Instance, ...]
 
 
-def fetch_motifs() -> tuple[Motif, ...]:
-    """Return the motifs of `MATRICES` from the JASPAR releases in pyjaspar; nothing is downloaded."""
+def fetch_motifs() -> dict[str, NDArray[np.float64]]:
+    """Return the motifs of `MATRICES` from the JASPAR releases in pyjaspar; nothing is downloaded.
+
+    By name, float64 (4, position), probabilities.
+    """
     jaspar = pyjaspar.jaspardb()
-    motifs = []
+    motifs = {}
     for name, matrix in MATRICES.items():
         profile = jaspar.fetch_motif_by_id(matrix)
         counts = np.array([profile.counts[base] for base in "ACGT"], dtype=np.float64)
-        motifs.append(Motif(name, matrix, counts / counts.sum(axis=0)))
+        motifs[name] = counts / counts.sum(axis=0)
     jaspar.conn.close()
-    return tuple(motifs)
+    return motifs
 
 
 def simulate(n: int = 8000, length: int = 200, gc: float = 0.4, seed: int = 0) -> Simulation:
@@ -111,8 +105,8 @@ def simulate(n: int = 8000, length: int = 200, gc: float = 0.4, seed: int = 0) -
     InputError
         If an argument is out of range, or ``length`` too small for six instances.
     """
-    motifs = {motif.name: motif for motif in fetch_motifs()}
-    widest = max(motif.ppm.shape[1] for motif in motifs.values())
+    motifs = fetch_motifs()
+    widest = max(ppm.shape[1] for ppm in motifs.values())
     shortest = _MOST_INSTANCES * len(motifs) * 2 * widest  # so that there is always room for another
     if n < 1 or length < shortest or not 0 <= gc <= 1:
         raise InputError(
@@ -122,15 +116,14 @@ def simulate(n: int = 8000, length: int = 200, gc: float = 0.4, seed: int = 0) -
     random = np.random.default_rng(seed)
     background = np.array([(1 - gc) / 2, gc / 2, gc / 2, (1 - gc) / 2])
     codes = _draw_letters(np.broadcast_to(background[:, None], (4, n * length)), random).reshape(n, length)
+    groups = [list(GROUPS.items())[row % len(GROUPS)] for row in range(n)]
     instances: list[Instance] = []
-    for row in range(n):
-        names = _MOTIFS_OF_GROUP[row % len(GROUPS)]
+    for row, (_, names) in enumerate(groups):
         mean = _MEAN_ALONE if len(names) == 1 else _MEAN_BESIDE
-        wanted = [motifs[name] for name in names for _ in range(_draw_number(mean, random))]
+        wanted = [(name, motifs[name]) for name in names for _ in range(_draw_number(mean, random))]
         instances += _embed(wanted, row, codes[row], random)
-    ids = tuple(f"{GROUPS[row % len(GROUPS)]}_{row}" for row in range(n))
-    groups = [_MOTIFS_OF_GROUP[row % len(GROUPS)] for row in range(n)]
-    labels = [("GATA1" in group and "TAL1" in group, "GATA1" in group, "TAL1" in group) for group in groups]
+    ids = tuple(f"{group}_{row}" for row, (group, _) in enumerate(groups))
+    labels = [(len(names) == 2, "GATA1" in names, "TAL1" in names) for _, names in groups]
     return Simulation(ids, codes, np.array(labels, dtype=np.uint8), tuple(instances))
 
 
@@ -147,19 +140,22 @@ def _draw_number(mean: float, random: np.random.Generator) -> int:
 
 
 def _embed(
-    wanted: list[Motif], row: int, codes: NDArray[np.uint8], random: np.random.Generator
+    wanted: list[tuple[str, NDArray[np.float64]]],
+    row: int,
+    codes: NDArray[np.uint8],
+    random: np.random.Generator,
 ) -> list[Instance]:
     """Write an instance of each of ``wanted`` into ``codes`` (position,); return them by start."""
     placed: list[Instance] = []
-    for motif in wanted:
-        width = motif.ppm.shape[1]
-        site = _draw_letters(motif.ppm, random)
+    for name, ppm in wanted:
+        width = ppm.shape[1]
+        site = _draw_letters(ppm, random)
         strand = "+-"[int(random.integers(2))]
         start = int(random.integers(len(codes) - width + 1))
         while any(start < other.end and other.start < start + width for other in placed):
             start = int(random.integers(len(codes) - width + 1))
         codes[start : start + width] = site if strand == "+" else reverse_complement_codes(site)
-        placed.append(Instance(row, motif.name, start, start + width, strand, decode_letters(site)))
+        placed.append(Instance(row, name, start, start + width, strand, decode_letters(site)))
     return sorted(placed, key=lambda instance: instance.start)
 
 
@@ -293,7 +289,7 @@ def _auroc(model: DemoModel, simulation: Simulation) -> tuple[float, ...]:
 def _rows_to_write(n_held_out: int, n_written: int) -> list[int]:
     """The first rows of each group, as many as asked for, in order."""
     eighth = n_written // 8
-    wanted = dict.fromkeys(range(len(GROUPS)), eighth) | {GROUPS.index("gata1_tal1"): 5 * eighth}
+    wanted = dict.fromkeys(range(len(GROUPS)), eighth) | {list(GROUPS).index("gata1_tal1"): 5 * eighth}
     return [row for row in range(n_held_out) if row // len(GROUPS) < wanted[row % len(GROUPS)]]
 
 

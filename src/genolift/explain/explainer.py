@@ -17,7 +17,7 @@ from torch.export import ExportedProgram
 
 from genolift.engine.devices import place
 from genolift.engine.graph.own_state import own_state, process_settings
-from genolift.engine.plan import make_plan
+from genolift.engine.plan import Plan, make_plan
 from genolift.engine.rules.composites import GENOMICS_DEFAULT
 from genolift.engine.run.budget import SHARE_OF_FREE_MEMORY, check_alone, split
 from genolift.engine.run.footprint import bytes_per_pair, footprint, value_bytes
@@ -151,8 +151,11 @@ class Explainer:
         """The target, the first where there are several."""
         return self.targets[0]
 
+    def _planned(self, rule: str) -> Plan:
+        return make_plan(self.graph, rule)
+
     def _follow(self, rule: str) -> None:
-        self.plan = make_plan(self.graph, rule)
+        self.plan = self._planned(rule)
         half = self.precision == "bfloat16"
         self.runner = Runner(self.plan, self.device, self.dtype, half_precision=half)
 

@@ -55,7 +55,7 @@ def joined_references(inputs: Sequence[Any], references: Any, pieces: Sequence[P
     for values, given, (_, event) in zip(inputs, references, pieces, strict=True):
         made = as_tensor(given(as_tensor(values, "inputs")) if callable(given) else given, "references")
         leading = made.dim() - len(event)
-        if leading not in (1, 2) or tuple(made.shape[leading:]) != event:
+        if leading not in (1, 2) or made.shape[leading:] != event:
             raise InputError(
                 f"references have the shape {tuple(made.shape)}, inputs (n, {', '.join(map(str, event))})",
                 where="references",
@@ -64,9 +64,10 @@ def joined_references(inputs: Sequence[Any], references: Any, pieces: Sequence[P
                 else "give (n, r, *event), or (r, *event) for the same references everywhere",
             )
         flat.append(made.reshape(*made.shape[:leading], math.prod(event)))
-    if len({each.shape[-2] for each in flat}) != 1:
+    numbers = [each.shape[-2] for each in flat]
+    if len(set(numbers)) != 1:
         raise InputError(
-            f"there are {', '.join(str(each.shape[-2]) for each in flat)} references",
+            f"there are {', '.join(map(str, numbers))} references",
             where="references",
             remedy="give as many for each input",
         )

@@ -12,7 +12,6 @@ from genolift.engine.graph.outputs import check_finite
 from genolift.engine.kinds.kind import Step
 from genolift.engine.plan import Plan
 from genolift.engine.registry import kind_or_any
-from genolift.engine.run.run import Runner
 from genolift.errors import InputError
 from genolift.explain.explainer import Explainer, checked_size
 
@@ -20,16 +19,14 @@ from genolift.explain.explainer import Explainer, checked_size
 class ForwardOnly(Explainer):
     """A model captured to be run forward: only what may be computed in half precision has a step."""
 
-    def _follow(self, rule: str) -> None:
+    def _planned(self, rule: str) -> Plan:
         steps = []
         for operation in self.graph.operations:
             if operation.name in self.graph.dependent:
                 kind = kind_or_any(operation, self.graph.dependent)
                 # A layer that a batch norm is folded into takes the batch norm's step.
                 steps += [Step(operation, kind, None, "")] if kind.weighted or kind.looked_through else []
-        self.plan = Plan(self.graph, rule, tuple(steps), frozenset(), uses_reference=False)
-        half = self.precision == "bfloat16"
-        self.runner = Runner(self.plan, self.device, self.dtype, half_precision=half)
+        return Plan(self.graph, rule, tuple(steps), frozenset(), uses_reference=False)
 
 
 class Rows:

@@ -282,11 +282,10 @@ def _output_named(model: object, target: Target) -> Output | None:
     return output_named(target, lambda: task_number(model, target))
 
 
-def task_number(model: object, target: Any, tasks: Sequence[str] = ()) -> int:
+def task_number(model: object, target: Any) -> int:
     """Return the column of a task given by number or name.
 
-    Names are those given in ``tasks``, else the model's attribute ``tasks``, else ``TASKS`` in the file
-    that defines the model's class.
+    Names are those in the model's attribute ``tasks``, else in ``TASKS`` of the file that defines its class.
 
     Raises
     ------
@@ -303,7 +302,7 @@ def task_number(model: object, target: Any, tasks: Sequence[str] = ()) -> int:
         )
     if target.strip().removeprefix("-").isdecimal():
         return int(target)
-    names = list(tasks) or task_names(model)
+    names = task_names(model)
     if target in names:
         return names.index(target)
     unnamed = f"give its number, name the model's tasks, or choose a head: {', '.join(HEADS)}"
