@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -25,7 +25,7 @@ class Linear(Kind):
     |W| of a weighted layer. None where they are not at hand; the spread is then made afresh behind it.
     """
 
-    coefficients: tuple[Part, ...] | None = None
+    coefficients: tuple[Part, ...] | None = field(default=None, repr=False)
     weighted: str | None = None
     factor: int | None = None
     """The place of the first of two factors that lie side by side among a weighted layer's arguments."""
