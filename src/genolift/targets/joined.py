@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from types import EllipsisType
 from typing import Any
 
 import torch
@@ -10,8 +11,8 @@ from torch import Tensor, nn
 from genolift.engine.run.given import as_tensor
 from genolift.errors import InputError
 
-Piece = tuple[slice, tuple[int, ...]]
-"""Where one of several inputs lies in the flat one, and its own event."""
+Piece = tuple[slice | EllipsisType, tuple[int, ...]]
+"""Where one of several inputs lies in the flat one, ... if it is all of it, and its own event."""
 
 
 class Joined(nn.Module):

@@ -140,7 +140,8 @@ class Pairs:
     def both_rows(self, name: str, *, chosen: bool = False) -> tuple[Tensor, Tensor]:
         """Return a value of both, truth values as they are; or where a pool's maxima were."""
         sides = self.sequences, self.references
-        x, x0 = self._both(*((each.chosen if chosen else each.values)[name] for each in sides), name)
+        x, x0 = ((each.chosen if chosen else each.values)[name] for each in sides)
+        x, x0 = self._both(x, x0, name)
         return self.rows(x, name), self.rows(x0, name)
 
     def difference(self, name: str) -> Tensor:
