@@ -8,11 +8,11 @@ from typing import Any
 
 from keras_agreement.cases import CASES
 
-_OF_DATA = "prepares text, numbers or images before a model, and takes no one-hot DNA"
-_OF_IMAGES = "changes images at random in training, or their colours"
-_OF_CODE = "holds code of another framework or the user's, which is not run"
-_A_BASE = "is a base for the user's own classes and computes nothing"
-_OF_THREE = "takes three dimensions beside the channels, which no sequence has"
+_OF_DATA = "prepare text, numbers or images for a model, and take no one-hot DNA"
+_OF_IMAGES = "change images at random in training, or change their colours"
+_OF_CODE = "contain code of another framework or of the user, which is not run"
+_A_BASE = "base classes for the user's own, which compute nothing"
+_OF_THREE = "take three dimensions besides the channels, which a sequence does not have"
 
 LEFT_OUT: dict[str, str] = {
     **dict.fromkeys(

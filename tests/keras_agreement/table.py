@@ -15,12 +15,11 @@ from keras_agreement.read import Row, rows_in
 
 _HEAD = """# Every layer of Keras, compared
 
-Made by `make keras-agreement`: for every line Keras on TensorFlow writes a small model, in every form, and
-genolift reads it; [keras.md](keras.md) says what the forms are. Weights are random, also a norm's mean and
-variance; the sequences hold zeros, as padding does, and N as a quarter of each base. An error is the largest
-difference from TensorFlow's outputs, divided by the largest output. The last column is by how much the sum of
-the contributions, in float64, misses the difference of outputs, divided by the largest difference; it is
-given for a few.
+Made by `make keras-agreement`: for every row, Keras on TensorFlow writes a small model in every form, and
+genolift reads it; [keras.md](keras.md) lists the forms. Weights are random, including a norm's mean and
+variance; the sequences contain zeros, as in padding, and N as a quarter of each base. The error is the
+largest difference from TensorFlow's outputs, divided by the largest output. The last column, given for a few,
+is how far the sum of the contributions, in float64, is from the output difference, divided by the largest.
 
 | layer | settings | Keras | form | error | sum |
 |---|---|---|---|---|---|
@@ -88,7 +87,7 @@ def _plain(cell: str) -> str:
 def _left_out() -> Iterable[str]:
     yield "## Layers with no model here"
     yield ""
-    yield "These of `keras.layers` take no one-hot sequence, or compute nothing without code of their own:"
+    yield "These layers of `keras.layers` take no one-hot sequence, or compute nothing without further code:"
     yield ""
     for reason in dict.fromkeys(LEFT_OUT.values()):
         yield f"- {', '.join(name for name in LEFT_OUT if LEFT_OUT[name] == reason)}: {reason}."
@@ -114,7 +113,7 @@ def _counts(rows: Sequence[Row], cases: dict[str, Case]) -> Iterable[str]:
         "files read wrong": [sum(row.wrong for row in here) for here in of],
         "largest error": [f"{max((row.read.error or 0 for row in here), default=0):.0e}" for here in of],
         "explained": [sum(row.loss is not None for row in here) for here in of],
-        "largest miss of a sum": [f"{max((row.loss or 0 for row in here), default=0):.0e}" for here in of],
+        "largest error of a sum": [f"{max((row.loss or 0 for row in here), default=0):.0e}" for here in of],
     }
     for name, numbers in counts.items():
         yield f"| {name} | " + " | ".join(map(str, numbers)) + " |"
