@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+
+_LONGEST_REASON = 300
+"""Characters of a library's own message that are quoted."""
 
 
 class InputError(ValueError):
@@ -32,19 +36,38 @@ class InputError(ValueError):
         return type(self)(self.what, where=f"{where}: {self.where}", remedy=self.remedy)
 
 
-Refusal = Callable[[str], InputError]
-"""Makes the error for a file from the reason why it cannot be read."""
+@dataclass(frozen=True)
+class Refusal:
+    """The error for a file that cannot be read, up to the reason: what is wrong, where, what to do."""
+
+    what: str
+    where: object
+    remedy: str
+
+    def __call__(self, why: object) -> InputError:
+        """Return the error with its reason, such as an exception, in brackets."""
+        reason = " ".join(str(why).split())[:_LONGEST_REASON] or type(why).__name__
+        return InputError(f"{self.what} ({reason})", where=str(self.where), remedy=self.remedy)
 
 
 @contextmanager
-def refused_as(refusal: Refusal, raised: tuple[type[Exception], ...]) -> Iterator[None]:
+def refused_as(refusal: Refusal, raised: tuple[type[BaseException], ...]) -> Iterator[None]:
     """Turn exceptions that a library raises in this block into one `InputError`; an `InputError` passes."""
     try:
         yield
     except InputError:
         raise
     except raised as error:
-        raise refusal(" ".join(str(error).split()) or type(error).__name__) from error
+        raise refusal(error) from error
+
+
+@contextmanager
+def within(where: str) -> Iterator[None]:
+    """Have an `InputError` raised in this block name a file or key before its own place."""
+    try:
+        yield
+    except InputError as error:
+        raise error.within(where) from error
 
 
 def unknown_key(key: object, known: Sequence[str], where: str) -> InputError:

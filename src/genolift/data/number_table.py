@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from genolift.errors import InputError
+from genolift.errors import InputError, few
 from genolift.files.text import read_lines
 
 _ID = "id"
@@ -98,7 +98,7 @@ def _place_of_id(header: Sequence[str], path: str | Path) -> int:
         )
     if _ID not in header:
         raise InputError(
-            f"has no column 'id', but {_few(header)}",
+            f"has no column 'id', but {few(header)}",
             where=str(path),
             remedy="name the column of the sequences' ids 'id', as in sequences.tsv",
         )
@@ -115,7 +115,7 @@ def _chosen(header: Sequence[str], columns: Sequence[str] | None, path: str | Pa
             raise InputError(
                 f"has no column {name!r} of numbers",
                 where=str(path),
-                remedy=f"did you mean {near[0]!r}?" if near else f"it has {_few(others)}",
+                remedy=f"did you mean {near[0]!r}?" if near else f"it has {few(others)}",
             )
     return [header.index(name) for name in columns or others]
 
@@ -139,7 +139,3 @@ def _is_number(text: str) -> bool:
         return math.isfinite(float(text)) and abs(float(text)) <= float(np.finfo(np.float32).max)
     except ValueError:
         return False
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

@@ -2,8 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,27 +13,19 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from genolift.data.alphabet import N_CODE
-from genolift.errors import InputError
+from genolift.errors import InputError, Refusal
 from genolift.files.digests import SIZE, FileDigest, first_difference, row_digests, sequence_digests
-from genolift.files.hdf5 import (
-    Refusal,
-    Store,
-    as_bytes,
-    check_format,
-    json_object,
-    opened_store,
-    text_type,
-    texts,
-    warnings_of,
-)
+from genolift.files.hdf5 import Format, as_bytes, json_object, text_type, texts, warnings_of
 from genolift.files.tables import Table
 from genolift.files.whole import sha256
 from genolift.settings.model import ONE_MODEL
 
-FORMAT, VERSION = "genolift-sequences", 1
+_FORMAT = Format(
+    *("genolift-sequences", "sequences", "make it again with genolift encode"),
+    digested=("provenance", "chromosomes", "table_sha256"),
+)
 _CHUNK_BYTES = 2**20
 _CHECKED: Mapping[str, Any] = {"compression": "gzip", "fletcher32": True}
-_DIGESTED = ("format", "version", "provenance", "chromosomes", "table_sha256")
 SEQUENCES = Table(
     "sequences.tsv",
     "encode",
@@ -93,12 +84,7 @@ def write_sequences(file: h5py.File, sequences: Sequences, attributes: Mapping[s
     for name, values in columns.items():
         data = values if isinstance(values, np.ndarray) else _as_texts(values)
         file.create_dataset(name, data=data, **_CHECKED)
-    told = {
-        "format": FORMAT,
-        "version": VERSION,
-        "chromosomes": json.dumps(sequences.chromosomes),
-        **attributes,
-    }
+    told = _FORMAT.attributes(chromosomes=json.dumps(sequences.chromosomes), **attributes)
     file.attrs.update(told)
     file.attrs["digest"] = _file_digest(told, digests, sequences.places).hex()
     chunks = (min(n, max(1, _CHUNK_BYTES // length)), length)
@@ -114,8 +100,7 @@ def _file_digest(
     attributes: Mapping[str, Any], digests: NDArray[np.uint8], places: Places | None
 ) -> FileDigest:
     """Return the digest of ``sequences.h5``: of attributes, the sequences' digests and places."""
-    digest = FileDigest({name: attributes[name] for name in _DIGESTED})
-    digest.add(digests)
+    digest = _FORMAT.digest(attributes, digests)
     if places is not None:
         digest.add(row_digests(as_bytes(places.chrom), places.start, as_bytes(places.strand)))
     return digest
@@ -166,7 +151,7 @@ def read_sequences(path: str | os.PathLike[str]) -> Sequences:
     InputError
         If the file is missing or is something else.
     """
-    with _opened(path, _sequences) as sequences:
+    with _FORMAT.opened(path, _sequences) as sequences:
         return sequences
 
 
@@ -183,18 +168,12 @@ def read_source(path: str | os.PathLike[str]) -> dict[str, str | None]:
         made = json_object(stored, "provenance").get("encode", {})
         return {name: made.get(name) for name in ("fasta", "bed", "genome")}
 
-    with _opened(path, source) as found:
+    with _FORMAT.opened(path, source) as found:
         return found
 
 
-def _opened(
-    path: str | os.PathLike[str], made: Callable[[h5py.File, Refusal], Store]
-) -> AbstractContextManager[Store]:
-    return opened_store(path, "is not a file of sequences", "make it again with genolift encode", made)
-
-
 def _sequences(stored: h5py.File, refusal: Refusal) -> Sequences:
-    check_format(stored, FORMAT, VERSION)
+    _FORMAT.check(stored)
     warnings_of(stored)
     key, codes = stored["key"], stored["codes"]
     if key.dtype != np.int64 or codes.dtype != np.uint8 or codes.ndim != 2:

@@ -3,8 +3,9 @@
 import json
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from typing import Any, BinaryIO, TypeVar
 
 import h5py
@@ -12,7 +13,8 @@ import numpy as np
 from h5py import h5d, h5z
 from numpy.typing import NDArray
 
-from genolift.errors import InputError, Refusal, refused_as
+from genolift.errors import Refusal, refused_as
+from genolift.files.digests import FileDigest
 from genolift.files.hdf5_heaps import check_heaps
 from genolift.files.whole import existing_file
 from genolift.warned import keep_warnings
@@ -86,10 +88,7 @@ def opened_store(
         If the file is missing, damaged, or something else.
     """
     file = existing_file(path)
-
-    def refusal(why: object) -> InputError:
-        return InputError(f"{what} ({why})", where=str(file), remedy=remedy)
-
+    refusal = Refusal(what, file, remedy)
     with opened_hdf5(file, refusal) as opened:
         with reading(refusal):
             store = made(opened, refusal)
@@ -110,11 +109,40 @@ class Stored:
         return values
 
 
-def check_format(file: h5py.File, name: str, version: int) -> None:
-    """Raise ValueError unless the file declares this format and version."""
-    said = file.attrs.get("format"), file.attrs.get("version")
-    if not isinstance(said[0], str) or np.ndim(said[1]) or said != (name, version):
-        raise ValueError(f"its format is not {name} version {version}")
+@dataclass(frozen=True)
+class Format:
+    """A format of our own: its name, what its files hold, and how to make one again.
+
+    ``digested`` are the attributes that a file's digest covers besides format and version.
+    """
+
+    name: str
+    holds: str
+    again: str
+    digested: tuple[str, ...]
+    version: int = 1
+
+    def attributes(self, **others: Any) -> dict[str, Any]:
+        """Return a file's attributes: those that declare the format, and the others."""
+        return {"format": self.name, "version": self.version, **others}
+
+    def digest(self, attributes: Mapping[str, Any], *arrays: NDArray[Any]) -> FileDigest:
+        """Return the digest of a file with these attributes and arrays; more arrays may be added to it."""
+        digest = FileDigest({name: attributes[name] for name in ("format", "version", *self.digested)})
+        digest.add(*arrays)
+        return digest
+
+    def check(self, file: h5py.File) -> None:
+        """Raise ValueError unless the file declares this format and version."""
+        said = file.attrs.get("format"), file.attrs.get("version")
+        if not isinstance(said[0], str) or np.ndim(said[1]) or said != (self.name, self.version):
+            raise ValueError(f"its format is not {self.name} version {self.version}")
+
+    def opened(
+        self, path: str | os.PathLike[str], made: Callable[[h5py.File, Refusal], Store]
+    ) -> AbstractContextManager[Store]:
+        """Open a file as `opened_store` does."""
+        return opened_store(path, f"is not a file of {self.holds}", self.again, made)
 
 
 def json_object(holder: h5py.HLObject, name: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 import h5py
 
-from genolift.errors import InputError
+from genolift.errors import Refusal, refused_as
 from genolift.files.stopping import signals_wait
 from genolift.files.whole import whole_file
 from genolift.warned import kept_warnings
@@ -42,14 +42,10 @@ def whole_hdf5(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
             finally:
                 if disk.error is not None:
                     raise disk.error
-        try:
+        remedy = "run again; if it fails again, write to another disk, since this one may be failing"
+        refusal = Refusal("cannot be read right after it was written", path, remedy)
+        with refused_as(refusal, (OSError, RuntimeError, ValueError, KeyError)):
             check_hdf5(beside)
-        except (OSError, RuntimeError, ValueError, KeyError) as error:
-            raise InputError(
-                f"cannot be read right after it was written ({error})",
-                where=str(path),
-                remedy="run again; if it fails again, write to another disk, since this one may be failing",
-            ) from error
 
 
 def check_hdf5(path: Path) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from struct import error as struct_error
 from typing import Any
 
-from genolift.errors import InputError, refused_as
+from genolift.errors import InputError, Refusal, refused_as
 from genolift.files.whole import sha256
 
 _LOG = logging.getLogger("genolift")
@@ -112,10 +112,7 @@ def parsed_json(text: str | bytes) -> Any:
 
 
 def _damage(path: Path, where: str) -> AbstractContextManager[None]:
-    def refusal(why: str) -> InputError:
-        what = f"is not a complete zip archive ({why[:120]})"
-        return InputError(what, where=f"{where}: {path}", remedy="copy it again")
-
+    refusal = Refusal("is not a complete zip archive", f"{where}: {path}", "copy it again")
     return refused_as(refusal, DAMAGE)
 
 

@@ -5,7 +5,6 @@ import tokenize
 import warnings
 import zipfile
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from genolift.errors import InputError, refused_as
+from genolift.errors import InputError, Refusal, refused_as
 from genolift.files.integrity import DAMAGE, unpacked_bytes
 from genolift.files.whole import existing_file
 
@@ -64,7 +63,8 @@ def read_npz(path: str | Path, where: str) -> dict[str, NDArray[Any]]:
     if not head.startswith((_ZIP, _EMPTY_ZIP)):
         raise InputError("is not a .npz file", where=place, remedy=_SAVE)
     arrays: dict[str, NDArray[Any]] = {}
-    with _one_line(place), zipfile.ZipFile(file) as archive:
+    damaged = Refusal("is damaged", place, "copy it again, or write it again with numpy.savez")
+    with refused_as(damaged, _DAMAGE), zipfile.ZipFile(file) as archive:
         _check_sizes(archive, file, place)
         for record in archive.infolist():
             name = record.filename.removesuffix(".npy")
@@ -82,14 +82,6 @@ def arrays_in_words(arrays: Mapping[str, NDArray[Any]]) -> str:
     """Return the names and shapes of the first few arrays."""
     told = [f"{name} {'x'.join(map(str, array.shape)) or 'of one value'}" for name, array in arrays.items()]
     return ", ".join(told[:6]) + (f" and {len(told) - 6} more" if len(told) > 6 else "")
-
-
-def _one_line(place: str) -> AbstractContextManager[None]:
-    def refusal(why: str) -> InputError:
-        remedy = "copy it again, or write it again with numpy.savez"
-        return InputError(f"is damaged ({why[:120]})", where=place, remedy=remedy)
-
-    return refused_as(refusal, _DAMAGE)
 
 
 def _check_sizes(archive: zipfile.ZipFile, file: Path, place: str) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from genolift.errors import InputError
+from genolift.errors import InputError, Refusal, refused_as
 from genolift.files.whole import existing_file, sha256
 
 _SUFFIX = ".index.json"
@@ -169,15 +169,11 @@ def _shards(index: Path, where: str) -> dict[str, tuple[str, ...] | None]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
+    refusal = Refusal("cannot be read as JSON", f"model.path: {path}", "copy it again")
+    with refused_as(refusal, (OSError, ValueError, RecursionError)):
         if path.stat().st_size > _MOST_BYTES:
             raise ValueError("it is longer than any model's")
-        told = json.loads(path.read_bytes())
+        told: dict[str, Any] = json.loads(path.read_bytes())
         if not isinstance(told, dict):
             raise ValueError("it is not a mapping")
-    except (OSError, ValueError, RecursionError) as error:
-        why = " ".join(str(error).split())[:120]
-        raise InputError(
-            f"cannot be read as JSON ({why})", where=f"model.path: {path}", remedy="copy it again"
-        ) from error
     return told

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from genolift.errors import InputError, refused_as
+from genolift.errors import Refusal, refused_as
 from genolift.files.whole import existing_file
 
 
@@ -68,11 +68,7 @@ def read_table(
     """
     file = existing_file(path)
     numbers = {name: ["", "nan", "NaN"] for name, dtype in columns.items() if dtype != "str"}
-
-    def refusal(why: str) -> InputError:
-        return InputError(f"{what} ({why})", where=str(file), remedy=remedy)
-
-    with refused_as(refusal, (ValueError, TypeError, OverflowError)):
+    with refused_as(Refusal(what, file, remedy), (ValueError, TypeError, OverflowError)):
         frame = pd.read_csv(
             file,
             sep="\t",

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, cast
 
-from genolift.errors import InputError
+from genolift.errors import InputError, Refusal, refused_as
 from genolift.files.host_memory import available_memory
 from genolift.files.whole import existing_file
 
@@ -121,14 +121,11 @@ def read_lines(
 
 @contextmanager
 def _damage(place: str) -> Iterator[None]:
+    again = "copy or download the file again"
+    cut_off = Refusal("the gzip compression is truncated or damaged", place, again)
     try:
-        yield
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(
-            f"the gzip compression is truncated or damaged ({error})",
-            where=place,
-            remedy="copy or download the file again",
-        ) from error
+        with refused_as(cut_off, (EOFError, zlib.error, gzip.BadGzipFile)):
+            yield
     except UnicodeDecodeError as error:
         raise InputError(
             f"begins like {error.encoding.upper()}, but is not ({error.reason})",

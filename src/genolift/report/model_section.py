@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from genolift.errors import InputError
+from genolift.errors import InputError, Refusal, refused_as
 from genolift.files.whole import existing_file
 from genolift.inspection.words import facts
 from genolift.report.results import Results
@@ -33,7 +33,9 @@ def inspected_views(results: Results) -> list[dict[str, Any]]:
 
 
 def _view(name: str, path: Path, run: Mapping[str, Any]) -> dict[str, Any]:
-    try:
+    remedy = "run genolift inspect again"
+    damage = (ValueError, KeyError, TypeError, AttributeError)
+    with refused_as(Refusal("cannot be read as an inspection", path, remedy), damage):
         told = json.loads(existing_file(path).read_text(encoding="utf-8"))
         if told.get("format") != _FORMAT:
             raise ValueError(f"its format is {told.get('format')!r}")
@@ -44,18 +46,12 @@ def _view(name: str, path: Path, run: Mapping[str, Any]) -> dict[str, Any]:
             "plan": told["plan"],
             "agreement": agreement_in_words(run["model_agreement"]) if "model_agreement" in run else "",
         }
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"cannot be read as an inspection ({type(error).__name__}: {error})",
-            where=str(path),
-            remedy="run genolift inspect again",
-        ) from error
     for key, value in told.items():
         if _is_checked(key) and run.get(key, value) != value:
             raise InputError(
                 f"is of another model than contributions.h5: its {key} is {value}, there {run[key]}",
                 where=str(path),
-                remedy="run genolift inspect again",
+                remedy=remedy,
             )
     return view
 

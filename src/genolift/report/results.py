@@ -124,11 +124,9 @@ def stated(path: Path, step: str) -> tuple[dict[str, Any], list[str], str]:
 def _read_hits(path: Path, sequences: pd.DataFrame) -> pd.DataFrame:
     """Return the hits of ``hits.bed.gz`` as positions in their sequences."""
     file = existing_file(path)
-
-    def refusal(why: str) -> InputError:
-        return InputError(f"cannot be read as hits ({why})", where=str(file), remedy=_AGAIN)
-
-    with refused_as(refusal, (OSError, EOFError, zlib.error, ValueError)):
+    with refused_as(
+        Refusal("cannot be read as hits", file, _AGAIN), (OSError, EOFError, zlib.error, ValueError)
+    ):
         with gzip.open(file, "rt", encoding="utf-8") as lines:
             rows = [line.rstrip("\n").split("\t") for line in lines]
         hits = pd.DataFrame(rows, columns=HIT_FILE).astype({"start": int, "end": int, "key": int})

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from genolift.data.stored_sequences import check_table
-from genolift.errors import InputError
+from genolift.errors import InputError, Refusal, refused_as
 from genolift.files.whole import existing_file, sha256
 from genolift.references.store import open_references
 from genolift.results.step_record import read_record
@@ -87,12 +87,10 @@ def check_folder(folder: Path, contributions: Contributions) -> None:
 
 
 def _check_per_base(path: Path, contributions: Contributions) -> None:
-    try:
+    damage = (OSError, ValueError, KeyError, TypeError, pa.ArrowException)
+    with refused_as(Refusal("is not a complete table of bases", path, _AGGREGATE), damage):
         told = json.loads((pq.read_schema(existing_file(path)).metadata or {})[b"genolift"])
         digest = told["made_from"]["contributions.h5"]
-    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
-        what = f"is not a complete table of bases ({error})"
-        raise InputError(what, where=str(path), remedy=_AGGREGATE) from error
     if digest != contributions.digest:
         what = "belongs to another run than contributions.h5"
         raise InputError(what, where=str(path), remedy=_AGGREGATE)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from genolift.errors import InputError
+from genolift.errors import InputError, Refusal, refused_as
 from genolift.files.plain_values import as_json
 from genolift.files.whole import existing_file, sha256
 
@@ -79,13 +79,12 @@ def read_record(folder: Path, step: str) -> StepRecord:
     path = folder / f"{step}.json"
     if not path.is_file():
         raise InputError(f"is missing; genolift {step} writes it", where=str(path), remedy=remedy)
-    try:
+    damage = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+    with refused_as(Refusal("cannot be read", path, remedy), damage):
         told = json.loads(existing_file(path).read_text(encoding="utf-8"))
         if (told["format"], told["version"], told["step"]) != (FORMAT, VERSION, step):
             raise ValueError(f"its format is not {FORMAT} version {VERSION} of {step}")
         read = [
             {str(name): str(digest) for name, digest in told[key].items()} for key in ("made_from", "files")
         ]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise InputError(f"cannot be read ({error})", where=str(path), remedy=remedy) from error
     return StepRecord(path, step, *read)

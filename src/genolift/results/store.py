@@ -8,7 +8,7 @@ import json
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,21 +16,17 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from genolift.files.digests import SIZE, FileDigest, first_difference, row_digests
-from genolift.files.hdf5 import (
-    Refusal,
-    Stored,
-    as_bytes,
-    check_format,
-    json_object,
-    opened_store,
-    text_type,
-    warnings_of,
-)
+from genolift.errors import Refusal
+from genolift.files.digests import SIZE, first_difference, row_digests
+from genolift.files.hdf5 import Format, Stored, as_bytes, json_object, text_type, warnings_of
 from genolift.files.hdf5_writing import whole_hdf5
 from genolift.results.provenance import Provenance
 
-FORMAT, VERSION = "genolift-contributions", 1
+_FORMAT = Format(
+    *("genolift-contributions", "contributions"),
+    "make it again: a shard with genolift attribute, contributions.h5 with genolift aggregate",
+    digested=("provenance", "chromosomes", "models"),
+)
 _CHUNK_BYTES = 2**20
 BLOCK_BASES = 2**20
 """Bases of the rows that are read at once: 0.1 GB as sums in float64."""
@@ -122,7 +118,7 @@ class Contributions:
     """
 
     def __init__(self, file: h5py.File, refusal: Refusal) -> None:
-        check_format(file, FORMAT, VERSION)
+        _FORMAT.check(file)
         several = "genolift/model_output" in file
         self.layout = _layout(several)
         missing = [name for name in self.layout if not isinstance(file.get(name), h5py.Dataset)]
@@ -140,8 +136,7 @@ class Contributions:
         digests = file[_DIGESTS][:]
         if digests.shape != (self.n, len(self.layout), SIZE) or digests.dtype != np.uint8:
             raise ValueError("its digests do not match its rows")
-        digest = _head_digest(file.attrs, self.models)
-        digest.add(digests)
+        digest = _FORMAT.digest({**file.attrs, "models": list(self.models)}, digests)
         self.digest = digest.check(file.attrs["digest"])
         self._datasets = {
             name: Rows(name, Stored(file[name], refusal), digests[:, number], refusal)
@@ -170,8 +165,7 @@ def _check_field(dataset: h5py.Dataset, field: Field, shape: tuple[int, ...]) ->
         raise ValueError(f"its {dataset.name} is {dataset.dtype} {dataset.shape}")
 
 
-@contextmanager
-def open_contributions(path: str | os.PathLike[str]) -> Iterator[Contributions]:
+def open_contributions(path: str | os.PathLike[str]) -> AbstractContextManager[Contributions]:
     """Open contributions.h5 for reading.
 
     Raises
@@ -179,9 +173,7 @@ def open_contributions(path: str | os.PathLike[str]) -> Iterator[Contributions]:
     InputError
         If the file is missing, damaged, or something else.
     """
-    remedy = "make it again: a shard with genolift attribute, contributions.h5 with genolift aggregate"
-    with opened_store(path, "is not a file of contributions", remedy, Contributions) as contributions:
-        yield contributions
+    return _FORMAT.opened(path, Contributions)
 
 
 def write_contributions(
@@ -208,10 +200,9 @@ def write_contributions(
     sizes = _sizes(length, r, len(models))
     layout = _layout(bool(models))
     with whole_hdf5(path) as file:
-        file.attrs["format"] = FORMAT
-        file.attrs["version"] = VERSION
-        file.attrs["provenance"] = json.dumps(provenance, sort_keys=True)
-        file.attrs["chromosomes"] = json.dumps(chromosomes)
+        made = json.dumps(provenance, sort_keys=True)
+        attributes = _FORMAT.attributes(provenance=made, chromosomes=json.dumps(chromosomes))
+        file.attrs.update(attributes)
         scores = [name for name, field in layout.items() if field.dtype is not np.bytes_]
         for name in scores:
             field = layout[name]
@@ -219,7 +210,7 @@ def write_contributions(
         if models:
             file["genolift/model_output"].attrs["models"] = list(models)
         kept = _create(file, _DIGESTS, (n, len(layout), SIZE), np.uint8)
-        digest = _head_digest(file.attrs, models)
+        digest = _FORMAT.digest({**attributes, "models": list(models)})
         ids: list[bytes] = []
         start = 0
         for block in blocks:
@@ -246,12 +237,6 @@ def write_contributions(
 def _sizes(length: int, r: int, models: int) -> dict[str, int]:
     """Return the length of each axis of the layout."""
     return {"base": 4, "position": length, "reference": r, "model": models, "digest": SIZE}
-
-
-def _head_digest(attributes: Mapping[str, Any], models: Sequence[str]) -> FileDigest:
-    """Return the file's digest over its attributes, to which the rows are added."""
-    told = {name: attributes[name] for name in ("format", "version", "provenance", "chromosomes")}
-    return FileDigest(told | {"models": list(models)})
 
 
 def _create(file: h5py.File, name: str, shape: tuple[int, ...], dtype: Any) -> h5py.Dataset:

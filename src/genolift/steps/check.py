@@ -5,8 +5,8 @@ and the engine. Prints nothing.
 """
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 from genolift.data.extra_inputs import HeldInputs
 from genolift.data.stored_sequences import check_length
 from genolift.data.stored_tensors import first_two
-from genolift.errors import InputError
+from genolift.errors import within
 from genolift.files.output_paths import check_outputs
 from genolift.files.whole import whole_file
 from genolift.inspection.model_check import checked_explainer
@@ -70,7 +70,7 @@ def check_analysis(settings: Settings, *, out: Path, database: str | None = None
     two = first_two(stored, HeldInputs(settings.extras, stored))
     agreements: dict[str, Agreement] = {}
     for name, model in loaded.items():
-        with _named(name):
+        with nullcontext() if name == ONE_MODEL else within(f"models.{name}"):
             check_length(stored, lengths[name], str(source.fasta or source.bed), name)
             how = {**settings.explained, "device": "cpu"}
             _, agreement = checked_explainer(model, models[name], settings.extras, two, **how)
@@ -79,17 +79,6 @@ def check_analysis(settings: Settings, *, out: Path, database: str | None = None
     summary = CheckSummary(len(models), len(stored.id), stored.codes.shape[1], known, agreements)
     _write(out, {"models": list(models), "sequences": stored.id, "length": summary.length}, summary)
     return summary
-
-
-@contextmanager
-def _named(model: str) -> Iterator[None]:
-    """Have errors name the model, where it has a name."""
-    try:
-        yield
-    except InputError as error:
-        if model == ONE_MODEL:
-            raise
-        raise error.within(f"models.{model}") from error
 
 
 def _write(out: Path, ran: dict[str, Any], summary: CheckSummary) -> None:

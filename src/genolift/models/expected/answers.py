@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genolift.data.number_table import read_number_table
-from genolift.errors import InputError
+from genolift.errors import InputError, within
 from genolift.files.npz import arrays_in_words, is_npz, read_npz
 from genolift.models.expected.given import ARRAY_OF_OUTPUT, NO_ARRAYS_OF_ROWS, Given
 from genolift.targets.outputs import outputs_by_name
@@ -172,10 +172,8 @@ def _of_table(path: str, given: Given, shapes: Sequence[OutputShape], tasks: Seq
             where=where,
             remedy="give the inputs as FASTA, or their .npz with an array id, or the outputs as .npz",
         )
-    try:
+    with within(_WHERE):
         table = read_number_table(path, ids=set(given.ids))
-    except InputError as error:
-        raise error.within(_WHERE) from error
     lacking = [name for name in given.ids if name not in table.row_of]
     if lacking:
         raise InputError(

@@ -16,7 +16,7 @@ from torch import Tensor
 from genolift.engine.graph.outputs import check_finite
 from genolift.engine.graph.own_state import own_state
 from genolift.engine.graph.trial_model import TrialModel
-from genolift.errors import InputError
+from genolift.errors import InputError, within
 from genolift.models import Model
 from genolift.models import load_model as loaded_model
 from genolift.models.expected.answers import Answer, OutputShape, outputs_of, read_answers
@@ -80,10 +80,8 @@ def check_expected(model: Model, spec: ModelSpec, held: Extras = _NOTHING_HELD) 
     shared = Path(expect.inputs).resolve() == Path(expect.outputs).resolve()
     arguments = arguments_of(model, spec)
     given = read_given(expect.inputs, arguments, held, rna=is_rna(spec.alphabet), shared=shared)
-    try:
+    with within(f"model.expect.inputs: {expect.inputs}"):
         ours = _outputs(TrialModel(model), given)
-    except InputError as wrong:
-        raise wrong.within(f"model.expect.inputs: {expect.inputs}") from wrong
     if not ours:
         raise InputError(
             "the model returns no tensor", where="model", remedy="have its forward return its outputs"

@@ -16,7 +16,7 @@ from genolift.data.extra_inputs import HeldInputs
 from genolift.data.fasta import read_codes
 from genolift.data.stored_sequences import Sequences
 from genolift.data.stored_tensors import as_tensors
-from genolift.errors import InputError
+from genolift.errors import InputError, within
 from genolift.files.npz import MOST_BYTES, arrays_in_words, is_npz, read_npz
 from genolift.models.expected.arguments import Arguments
 from genolift.settings.extra_inputs import ExtraChannel, Extras
@@ -81,7 +81,7 @@ def read_given(path: str, arguments: Arguments, held: Extras, *, rna: bool, shar
 def _of_fasta(path: str, arguments: Arguments, held: Extras, where: str, rna: bool) -> Given:
     ids: list[str] = []
     codes: list[NDArray[np.uint8]] = []
-    try:
+    with within(where):
         for record, one, place in read_codes(path, Counter(), rna=rna, kept_per_base=_BYTES_OF_BASE):
             wanted = arguments.length or (len(codes[0]) if codes else len(one))
             if len(one) != wanted or not wanted:
@@ -99,8 +99,6 @@ def _of_fasta(path: str, arguments: Arguments, held: Extras, where: str, rna: bo
                     where=path,
                     remedy="a few sequences are enough: write fewer",
                 )
-    except InputError as error:
-        raise error.within(where) from error
     stacked = np.stack(codes)
     bases = torch.from_numpy(onehot_of_codes(stacked)).float()
     beside = _beside({}, bases, None, ids, arguments, held, f"{where}: {path}")
@@ -271,10 +269,8 @@ class _FromAnalysis:
         return self._of(Extras(inputs=(item,)))
 
     def _of(self, held: Extras) -> Tensor:
-        try:
+        with within(self.where):
             (values,) = HeldInputs(held, self.sequences).of(range(len(self.sequences.id)))
-        except InputError as error:
-            raise error.within(self.where) from error
         return as_tensors([values])[0]
 
 

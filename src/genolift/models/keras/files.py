@@ -17,7 +17,7 @@ from typing import Any
 
 import h5py
 
-from genolift.errors import InputError
+from genolift.errors import InputError, Refusal
 from genolift.files.hdf5 import opened_hdf5, reading
 from genolift.files.integrity import (
     MOST_JSON_BYTES,
@@ -225,14 +225,8 @@ def _dated(saved: KerasFile, untold: str = "1") -> KerasFile:
 
 def _attributes(path: Path, key: str) -> dict[str, str]:
     """Return the attributes of an HDF5 file as text, except the training configuration."""
-
-    def refusal(why: object) -> InputError:
-        return InputError(
-            f"cannot be read as an HDF5 file of Keras ({why})",
-            where=f"{key}: {path}",
-            remedy="copy it again, or save the model again",
-        )
-
+    remedy = "copy it again, or save the model anew"
+    refusal = Refusal("cannot be read as an HDF5 file of Keras", f"{key}: {path}", remedy)
     with opened_hdf5(path, refusal) as file, reading(refusal):
         return {key: _text(file.attrs[key]) for key in file.attrs if key != "training_config"}
 

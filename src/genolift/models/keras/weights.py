@@ -20,8 +20,8 @@ import numpy as np
 from keras.src.utils.naming import to_snake_case
 from numpy.typing import NDArray
 
-from genolift.errors import InputError
-from genolift.files.hdf5 import Refusal, opened_hdf5, reading
+from genolift.errors import InputError, Refusal
+from genolift.files.hdf5 import opened_hdf5, reading
 from genolift.files.integrity import is_archive, opened_archive
 from genolift.models.keras.files import ARCHIVED_WEIGHTS, KerasFile, of_tensorflow
 from genolift.models.keras.nested_weights import Arrays, Path, Writer, names_fit, owners, owners_by_name
@@ -65,14 +65,8 @@ def opened_weights(saved: KerasFile, net: KerasNet) -> Iterator[SavedWeights]:
     InputError
         If they are damaged, or not in a layout that Keras writes.
     """
-
-    def refusal(why: object) -> InputError:
-        return InputError(
-            f"its weights cannot be read ({why})",
-            where=f"model: {saved.weights}",
-            remedy="copy it again, or save the model again",
-        )
-
+    remedy = "copy it again, or save the model anew"
+    refusal = Refusal("its weights cannot be read", f"model: {saved.weights}", remedy)
     source: Any = saved.weights
     try:
         if is_archive(saved.weights):
