@@ -62,17 +62,18 @@ def test_layout_and_length_are_found_by_trial(
     largest: int | None,
 ) -> None:
     found = inspected(tmp_path, name)
-    assert (found.spec.axes, found.inputs[0].axes, found.inputs[0].shape) == (axes, axes, shape)
-    assert (found.length.bases, found.length.smallest, found.length.largest) == (bases, smallest, largest)
+    taken, length = found.taken, found.taken.layout.length
+    assert (taken.spec.axes, taken.inputs[0].axes, taken.inputs[0].shape) == (axes, axes, shape)
+    assert (length.bases, length.smallest, length.largest) == (bases, smallest, largest)
     assert found.error is None
 
 
 def test_what_the_user_or_the_class_says_is_not_looked_for(tmp_path: Path) -> None:
     spec = saved(tmp_path, "High")
     said = inspect_model(ModelSpec(path=spec.path, class_name=spec.class_name, input_length=40))
-    assert (said.length.bases, said.length.found) == (40, "the user")
+    assert (said.taken.layout.length.bases, said.taken.layout.length.found) == (40, "the user")
     by_class = inspect_model(study(tmp_path / "study").model)
-    assert (by_class.length.bases, by_class.length.found) == (60, "the model")
+    assert (by_class.taken.layout.length.bases, by_class.taken.layout.length.found) == (60, "the model")
     assert by_class.tasks == ("first", "second")
     assert by_class.outputs[0].others == "0 to 1: first, second"
     with pytest.raises(
@@ -83,14 +84,14 @@ def test_what_the_user_or_the_class_says_is_not_looked_for(tmp_path: Path) -> No
 
 def test_several_layouts_that_work_are_all_told(tmp_path: Path) -> None:
     found = inspected(tmp_path, "Any")
-    assert found.spec.axes == "bases,length"
-    assert "it runs with length,bases; 1,bases,length" in found.notes[0]
+    assert found.taken.spec.axes == "bases,length"
+    assert "it runs with length,bases; 1,bases,length" in found.taken.notes[0]
 
 
 def test_a_fifth_channel_is_taken_for_n(tmp_path: Path) -> None:
     found = inspected(tmp_path, "Five")
-    assert found.spec.alphabet == "ACGTN"
-    assert "five channels" in found.notes[0]
+    assert found.taken.spec.alphabet == "ACGTN"
+    assert "five channels" in found.taken.notes[0]
     assert "alphabet: ACGTN" in guess(found)
 
 
@@ -108,24 +109,24 @@ def test_outputs_heads_and_last_activations_are_told(tmp_path: Path) -> None:
     ]
     assert named.target == "on[0]"
     fixed = inspected(tmp_path, "FixedLast")
-    assert (fixed.final_activation, fixed.stepped_over) == ("sigmoid", True)
+    assert (fixed.planned.final_activation, fixed.planned.stepped_over) == ("sigmoid", True)
     kept = inspected(tmp_path, "Five", keep_final_activation=True)
-    assert (kept.final_activation, kept.stepped_over) == ("softmax", False)
+    assert (kept.planned.final_activation, kept.planned.stepped_over) == ("softmax", False)
 
 
 def test_a_further_input_is_asked_for_by_its_name(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"its forward takes dna, tag; give tag with --extra-input"):
         inspected(tmp_path, "Tagged")
     found = inspected(tmp_path, "Tagged", held=TAG)
-    assert [(each.name, each.shape) for each in found.inputs] == [("dna", (4, None)), ("tag", (3,))]
+    assert [(each.name, each.shape) for each in found.taken.inputs] == [("dna", (4, None)), ("tag", (3,))]
     assert yaml.safe_load(guess(found))["analyses"]["Tagged"]["extra_inputs"] == [{"values": [1, 2, 3]}]
 
 
 def test_every_operation_that_is_refused_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = inspected(tmp_path, "Refused")
-    assert [refused.split()[0] for refused in found.refused] == ["sort", "cumprod"]
-    assert all("inspected_models.py:" in refused for refused in found.refused)
-    assert [row["operation"] for row in found.plan if row["kind"] == "refused"] == ["sort", "cumprod"]
+    assert [refused.split()[0] for refused in found.planned.refused] == ["sort", "cumprod"]
+    assert all("inspected_models.py:" in refused for refused in found.planned.refused)
+    assert [row["operation"] for row in found.planned.rows if row["kind"] == "refused"] == ["sort", "cumprod"]
     spec = saved(tmp_path, "Refused")
     config = tmp_path / "mine.yaml"
     code, out, error = run(
@@ -183,9 +184,10 @@ def test_an_exported_program_says_its_shape(tmp_path: Path) -> None:
     program = torch.export.export(model, (torch.zeros(3, 100, 4),), dynamic_shapes=({0: rows},))
     torch.export.save(program, tmp_path / "program.pt2")
     found = inspect_model(ModelSpec(path=str(tmp_path / "program.pt2")))
-    assert (found.kind, found.inputs[0].name) == ("exported program", "onehot")
-    assert (found.spec.axes, found.length.bases, found.length.found) == ("length,bases", 100, "the model")
-    assert found.final_activation == "sigmoid"
+    taken, length = found.taken, found.taken.layout.length
+    assert (taken.kind, taken.inputs[0].name) == ("exported program", "onehot")
+    assert (taken.spec.axes, length.bases, length.found) == ("length,bases", 100, "the model")
+    assert found.planned.final_activation == "sigmoid"
     assert yaml.safe_load(guess(found))["analyses"]["program"]["model"] == {
         "path": str(tmp_path / "program.pt2"),
         "axes": "length,bases",
@@ -198,14 +200,14 @@ def test_a_program_that_genolift_export_wrote_is_inspected_as_it_says(tmp_path: 
     write_program(with_channel, tmp_path / "five.pt2")
     held = Extras(channels=(0.5,))
     found = inspect_model(ModelSpec(path=str(tmp_path / "five.pt2")).with_channels(1), held)
-    assert [each.shape for each in found.inputs] == [(4, 50), (1, 50)]
-    assert (found.final_activation, found.error) == ("softmax", None)
+    assert [each.shape for each in found.taken.inputs] == [(4, 50), (1, 50)]
+    assert (found.planned.final_activation, found.error) == ("softmax", None)
     config = yaml.safe_load(guess(found))["analyses"]["five"]
     assert config["model"] == {"path": str(tmp_path / "five.pt2")}
     assert config["extra_channels"] == [0.5]
     assert "extra_inputs" not in config
     module = inspect_model(with_channel, held)
-    assert module.inputs[0].shape == (5, 50)
+    assert module.taken.inputs[0].shape == (5, 50)
     assert module.weights.parameters == found.weights.parameters
 
 
@@ -257,10 +259,10 @@ def test_real_keras_models(shared: Path) -> None:
             weights=f"{keras}/multi_layer_dragonn.weights.h5",
         )
     )
-    assert (dragonn.spec.axes, dragonn.inputs[0].shape) == ("1,bases,length", (1, 4, 1000))
-    assert (dragonn.final_activation, dragonn.length.bases) == ("sigmoid", 1000)
+    assert (dragonn.taken.spec.axes, dragonn.taken.inputs[0].shape) == ("1,bases,length", (1, 4, 1000))
+    assert (dragonn.planned.final_activation, dragonn.taken.layout.length.bases) == ("sigmoid", 1000)
     intron = inspect_model(ModelSpec(path=str(keras / "Intron3.h5")))
-    assert (intron.inputs[0].shape, intron.length.largest) == ((None, 4), None)
+    assert (intron.taken.inputs[0].shape, intron.taken.layout.length.largest) == ((None, 4), None)
     again = inspect_model(ModelSpec(path=str(keras / "Intron3.h5")))
     assert intron.weights == again.weights
     donor = inspect_model(ModelSpec(path=str(keras / "Donor.h5")))
@@ -278,7 +280,7 @@ def test_the_further_inputs_of_a_keras_model_are_known(shared: Path, tmp_path: P
         'LAYERS = {"lambda_*": torch.relu, "aparent_*": lambda x: x[0] + x[1]}\n'
     )
     found = inspect_model(ModelSpec(path=str(shared / "keras/aparent2.h5"), custom_layers=str(layers)))
-    assert [each.shape for each in found.inputs] == [(1, 205, 4), (13,)]
+    assert [each.shape for each in found.taken.inputs] == [(1, 205, 4), (13,)]
     assert [each.name for each in found.outputs] == ["lambda_58", "lambda_57"]
     config = yaml.safe_load(guess(found))["analyses"]["aparent2"]
     assert config["extra_inputs"] == [{"values": [0] * 13}]

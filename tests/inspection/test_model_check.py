@@ -314,7 +314,7 @@ def test_what_the_check_takes_is_inspected_and_explained(tmp_path: Path, name: s
         ModelSpec(path=f"{tmp_path}/weights.pt", class_name=f"{inspected_models.__file__}:{name}")
     )
     assert found.error is None
-    assert (found.spec.axes, found.length.bases) == ("bases,length", 30)
+    assert (found.taken.spec.axes, found.taken.layout.length.bases) == ("bases,length", 30)
     result = genolift.deeplift(model, before, onehot(3, seed=1)[:, None])
     factor = 2 if name == "OverItsInput" else 1
     expected = model.net(before * factor)[:, 0]

@@ -133,6 +133,6 @@ def test_the_axes_of_a_program_of_any_length_are_those_that_inspect_finds(tmp_pa
     )
     torch.export.save(program, tmp_path / "model.pt2")
     found = inspect_model(ModelSpec(path=f"{tmp_path}/model.pt2"))
-    assert (found.error, found.spec.axes) == (None, "length,bases")
+    assert (found.error, found.taken.spec.axes) == (None, "length,bases")
     result = genolift.deeplift(load_model(f"{tmp_path}/model.pt2"), X, X.flip(2)[:, None])
     assert float(result.relative_convergence_error.max()) < 1e-4

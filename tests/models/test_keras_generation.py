@@ -134,7 +134,7 @@ def test_where_nothing_tells_the_plan_and_the_inspection_say_what_was_assumed(
     )
     genolift.load_model(spec)
     assert said in caplog.text
-    assert any(said in note for note in inspect_model(ModelSpec.of(spec)).notes)
+    assert any(said in note for note in inspect_model(ModelSpec.of(spec)).taken.notes)
     with pytest.raises(SystemExit) as left:
         main(["plan", "--model", spec["path"], "--model-weights", spec["weights"]])
     assert not left.value.code

@@ -72,7 +72,7 @@ def inspect(
         raise
     if out is None:
         print(as_text(found))
-    elif found.refused:
+    elif found.planned.refused:
         print(refused_as_text(found))
     if found.error is not None:
         raise found.error

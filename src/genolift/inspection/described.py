@@ -22,8 +22,7 @@ from genolift.explain.captured import CaptureKey, captured
 from genolift.explain.explainer import Explainer
 from genolift.inspection.model_check import check_values
 from genolift.inspection.outputs_of import OutputOf, heads_of, outputs_of
-from genolift.inspection.taken import Input, Taken, read_model, rows_of
-from genolift.inspection.trial import Length
+from genolift.inspection.taken import Taken, read_model, rows_of
 from genolift.inspection.weights import Weights, weights_of
 from genolift.models import Model, model_provenance
 from genolift.models.expected import check_expected
@@ -39,17 +38,29 @@ _GIVE = "give --input-length, --axes, or its further inputs (--extra-input)"
 
 
 @dataclass(frozen=True)
+class Planned:
+    """A captured model, None if it could not be, and its plan."""
+
+    graph: Graph | None
+    rows: tuple[Mapping[str, str], ...] = ()
+    """Those of `genolift.plan`; if operations are refused, the others."""
+    final_activation: str = ""
+    stepped_over: bool = False
+    refused: tuple[str, ...] = ()
+    """The operations without an exact rule, and where they are."""
+    error: InputError | None = None
+
+
+@dataclass(frozen=True)
 class Inspection:
     """What a model is."""
 
-    spec: ModelSpec
-    """With the axes, alphabet and length that were found."""
+    taken: Taken
+    """What it takes."""
+    planned: Planned
     held: Extras
-    kind: str
     provenance: Mapping[str, Any]
     """What identifies its files."""
-    inputs: tuple[Input, ...]
-    length: Length
     outputs: tuple[OutputOf, ...]
     heads: tuple[str, ...]
     tasks: tuple[str, ...]
@@ -57,15 +68,8 @@ class Inspection:
     """The target of the plan."""
     rule: str
     weights: Weights
-    final_activation: str
-    stepped_over: bool
     field: ReceptiveField | None
     """None if the model could not be captured."""
-    plan: tuple[Mapping[str, str], ...]
-    """The rows of `genolift.plan`; if operations are refused, the others."""
-    refused: tuple[str, ...]
-    """The operations without an exact rule, and where they are."""
-    notes: tuple[str, ...]
     error: InputError | None = None
     """Why the model cannot be explained, or how it differs from its author's outputs."""
     agreement: Agreement | None = None
@@ -75,18 +79,20 @@ class Inspection:
     def operations(self) -> list[tuple[str, str, str, int]]:
         """Kind, rule, operation, and their number, largest first; without those that only move values."""
         counted = Counter(
-            (row["kind"], row["rule"], row["operation"]) for row in self.plan if not row["moves"]
+            (row["kind"], row["rule"], row["operation"]) for row in self.planned.rows if not row["moves"]
         )
         return [(*key, number) for key, number in counted.most_common()]
 
     def as_json(self) -> dict[str, Any]:
         """Return everything as plain values, with the plan as it is shown."""
-        own = {name: _plain(getattr(self, name)) for name in _AS_THEY_ARE}
+        parts = ((self.taken, _OF_TAKEN), (self.planned, _OF_PLANNED), (self, _OF_INSPECTION))
+        own = {name: _plain(getattr(part, name)) for part, names in parts for name in names}
         return {
             "format": FORMAT,
             "version": VERSION,
             **self.provenance,
-            "model_axes": self.spec.axes,
+            "model_axes": self.taken.spec.axes,
+            "length": _plain(self.taken.layout.length),
             "model_agreement": _plain(self.agreement),
             **own,
             "receptive_field": _plain(self.field),
@@ -94,14 +100,13 @@ class Inspection:
                 {"kind": kind, "rule": rule, "operation": operation, "number": number}
                 for kind, rule, operation, number in self.operations
             ],
-            "plan": shown_rows(self.plan),
+            "plan": shown_rows(self.planned.rows),
         }
 
 
-_AS_THEY_ARE = (
-    *("kind", "inputs", "length", "outputs", "heads", "tasks", "target", "rule", "weights"),
-    *("final_activation", "stepped_over", "refused", "notes"),
-)
+_OF_TAKEN = ("kind", "inputs", "notes")
+_OF_PLANNED = ("final_activation", "stepped_over", "refused")
+_OF_INSPECTION = ("outputs", "heads", "tasks", "target", "rule", "weights")
 """Facts with the same names in the file."""
 
 
@@ -151,24 +156,17 @@ def inspect_model(
     field = None if planned.graph is None else _field(taken, planned.graph, key)
     agreement, disagreement = _compared(taken, held)
     return Inspection(
-        spec=taken.spec,
+        taken=taken,
+        planned=planned,
         held=held,
-        kind=taken.kind,
         provenance=model_provenance(spec),
-        inputs=taken.inputs,
-        length=taken.layout.length,
         outputs=outputs,
         heads=heads,
         tasks=tuple(task_names(taken.own)),
         target=chosen,
         rule=rule,
         weights=weights_of(taken.own),
-        final_activation=planned.final_activation,
-        stepped_over=planned.stepped_over,
         field=field,
-        plan=planned.rows,
-        refused=planned.refused,
-        notes=taken.notes,
         error=error or planned.error or disagreement,
         agreement=agreement,
     )
@@ -201,33 +199,23 @@ def _target(outputs: tuple[OutputOf, ...], heads: tuple[str, ...], given: int | 
     return int(first) if first.isdecimal() else first
 
 
-@dataclass(frozen=True)
-class _Planned:
-    graph: Graph | None
-    rows: tuple[Mapping[str, str], ...] = ()
-    final_activation: str = ""
-    stepped_over: bool = False
-    refused: tuple[str, ...] = ()
-    error: InputError | None = None
-
-
-def _planned(model: Model, rows: tuple[Tensor, ...], key: CaptureKey, rule: str) -> _Planned:
+def _planned(model: Model, rows: tuple[Tensor, ...], key: CaptureKey, rule: str) -> Planned:
     """Return the plan, or, if there is none, what is known, and every operation that prevents it."""
     try:
         found = captured(model, rows, key, rule)
     except UnsupportedOperation as error:
-        return _Planned(None, refused=(str(error),), error=error)
+        return Planned(None, refused=(str(error),), error=error)
     except InputError as error:
-        return _Planned(None, error=error)
+        return Planned(None, error=error)
     final = found.stepped_over or step_over_final_activation(found.graph)[1]
     try:
         plan = Explainer.of(found, rows, rule).plan
-        return _Planned(found.graph, tuple(plan.table()), final, bool(found.stepped_over))
+        return Planned(found.graph, tuple(plan.table()), final, bool(found.stepped_over))
     except UnsupportedOperation as error:
         steps, refused = _refused(found.graph)
-        return _Planned(found.graph, steps, final, refused=refused or (str(error),), error=error)
+        return Planned(found.graph, steps, final, refused=refused or (str(error),), error=error)
     except InputError as error:
-        return _Planned(found.graph, final_activation=final, error=error)
+        return Planned(found.graph, final_activation=final, error=error)
 
 
 def _refused(graph: Graph) -> tuple[tuple[Mapping[str, str], ...], tuple[str, ...]]:

@@ -29,16 +29,17 @@ def guess(inspection: Inspection, data: Data = Data()) -> str:  # noqa: B008 - i
 
     For what neither the model nor the user's ``data`` say there is a comment that asks for it.
     """
-    length, spec = inspection.length, inspection.spec
+    taken = inspection.taken
+    length, spec = taken.layout.length, taken.spec
     fixed = length.largest is not None
     given = [f"- {json.dumps(as_given(item))}" for item in inspection.held.inputs]
-    others = [each for each in inspection.inputs if each.axes is None]
+    others = [each for each in taken.inputs if each.axes is None]
     least = f", {length.smallest} bases or more" if length.smallest > SHORTEST else ""
     return _filled_in(
         spec,
         data,
-        axes=None if spec.axes == BASES_FIRST or inspection.kind == "Keras model" else spec.axes,
-        axes_from=" # found by trial" if inspection.kind.startswith("PyTorch") else "",
+        axes=None if spec.axes == BASES_FIRST or taken.kind == "Keras model" else spec.axes,
+        axes_from=" # found by trial" if taken.kind.startswith("PyTorch") else "",
         input_length=length.bases if fixed and length.found in ("trial", "typical") else None,
         length_in_words=length_in_words(asdict(length)),
         extra_inputs=given or [line for each in others for line in _placeholder(each.name, each.shape)],

@@ -29,11 +29,9 @@ class OutputOf:
 
 def outputs_of(output: Any, model: object) -> tuple[OutputOf, ...]:
     """Return the outputs of a model from what it returns."""
-    named = outputs_by_name(output)
-    if "" in named:
-        return (_only(output, task_names(model)),)
+    named, tasks = outputs_by_name(output), task_names(model)
     fields = [name for name in named if not name.isdecimal()]
-    return tuple(_one_of_several(name, named[name]) for name in fields or named)
+    return tuple(_output(name, named[name], [] if name else tasks) for name in fields or named)
 
 
 def heads_of(output: Any) -> tuple[str, ...]:
@@ -58,25 +56,16 @@ def _works(head: Any, output: Any) -> bool:
     return False
 
 
-def _only(output: Tensor, tasks: list[str]) -> OutputOf:
-    shape = tuple(output.shape[1:])
-    if len(shape) > 1:
-        return OutputOf("", shape, None, "a function of your own in Python, or a head")
-    width = shape[0] if shape else 1
-    if width == 1:
-        return OutputOf("", shape, "0", "0")
-    named = f": {', '.join(tasks)}" if len(tasks) == width else ""
-    return OutputOf("", shape, "0", f"0 to {width - 1}{named}")
-
-
-def _one_of_several(name: str, output: Any) -> OutputOf:
+def _output(name: str, output: Any, tasks: list[str]) -> OutputOf:
     if not isinstance(output, Tensor):
         return OutputOf(name, (), None, f"none, it is a {type(output).__name__}")
     shape = tuple(output.shape[1:])
-    width = shape[0] if len(shape) == 1 else 1 if not shape else 0
-    if width == 0:
+    width = 1 if not shape else shape[0]
+    if len(shape) > 1 or width == 0:
         return OutputOf(name, shape, None, "a function of your own in Python, or a head")
+    first, last = (f"{name}[{column}]" if name else str(column) for column in (0, width - 1))
     if width == 1:
-        target = f"{name}[0]" if name.isdecimal() else name
-        return OutputOf(name, shape, target, target)
-    return OutputOf(name, shape, f"{name}[0]", f"{name}[0] to {name}[{width - 1}]")
+        first = name if name and not name.isdecimal() else first
+        return OutputOf(name, shape, first, first)
+    named = f": {', '.join(tasks)}" if len(tasks) == width else ""
+    return OutputOf(name, shape, first, f"{first} to {last}{named}")

@@ -21,6 +21,7 @@ from genolift.models.layout import (
     argument_names,
     laid_out,
     length_of_shape,
+    shape_of,
     shapes_of_program,
 )
 from genolift.models.loading import axes_of_program, is_keras, of_dna, own_model
@@ -171,8 +172,7 @@ def _channels(spec: ModelSpec) -> int:
 
 
 def _shape(spec: ModelSpec, axes: str, length: int | None) -> Shape:
-    sizes: Mapping[str, int | None] = {"1": 1, "bases": _channels(spec), "length": length}
-    return tuple(sizes[name] for name in axes_of(axes))
+    return shape_of(axes_of(axes), _channels(spec), length)
 
 
 def _arguments(own: nn.Module, extra: tuple[Tensor, ...]) -> list[str]:

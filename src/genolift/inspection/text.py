@@ -14,6 +14,7 @@ _MOST_LAYERS = 60
 
 def as_text(inspection: Inspection) -> str:
     """Return all that was found about a model as text: what it is, its operations and its plan."""
+    planned = inspection.planned
     sections = [_facts(facts(inspection.as_json()))]
     if inspection.operations:
         rows = [
@@ -22,24 +23,24 @@ def as_text(inspection: Inspection) -> str:
         ]
         told = table_as_text(rows, ["number", "operation", "kind", "rule"])
         sections.append(f"Operations, except mere moves of values\n{_indented(told)}")
-    if inspection.plan:
-        title = f"Plan, of the rule {inspection.rule}" if not inspection.refused else "Operations in order"
-        sections.append(f"{title}\n{_indented(table_as_text(inspection.plan, _COLUMNS))}")
-    if inspection.refused:
+    if planned.rows:
+        title = f"Plan, of the rule {inspection.rule}" if not planned.refused else "Operations in order"
+        sections.append(f"{title}\n{_indented(table_as_text(planned.rows, _COLUMNS))}")
+    if planned.refused:
         sections.append(refused_as_text(inspection))
     return "\n\n".join(sections)
 
 
 def refused_as_text(inspection: Inspection) -> str:
     """Return the operations without a known rule, one per line."""
-    return "Refused\n" + _indented("\n".join(inspection.refused))
+    return "Refused\n" + _indented("\n".join(inspection.planned.refused))
 
 
 def in_a_line(inspection: Inspection) -> str:
     """Return what a model is, in one line."""
     field = None if inspection.field is None else asdict(inspection.field)
     return (
-        f"{inspection.kind}, {inspection.weights.parameters:,} parameters, receptive field "
+        f"{inspection.taken.kind}, {inspection.weights.parameters:,} parameters, receptive field "
         f"{field_in_words(field)}"
     )
 

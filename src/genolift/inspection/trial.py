@@ -18,6 +18,7 @@ from genolift.engine.graph.source import first_line, model_line
 from genolift.engine.graph.trial_model import not_imported, shapes_in_words
 from genolift.errors import InputError
 from genolift.inspection.words import SHORTEST
+from genolift.models.layout import shape_of
 from genolift.settings.model import AXES, BASES_FIRST, axes_of
 
 _ROWS = 2
@@ -110,8 +111,7 @@ class _Trial:
 
     def input(self, axes: str, length: int) -> Tensor:
         """Return rows of only the first base."""
-        sizes = {"1": 1, "bases": self.channels, "length": length}
-        x = torch.zeros(_ROWS, *(sizes[name] for name in axes_of(axes)))
+        x = torch.zeros(_ROWS, *(size or 0 for size in shape_of(axes_of(axes), self.channels, length)))
         x.select(axes_of(axes).index("bases") + 1, 0).fill_(1)
         return x
 

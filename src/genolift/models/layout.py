@@ -68,13 +68,7 @@ class Laid(nn.Module):
         if self.extra_channels:
             x = torch.cat([x, self._channels(bases, held)], 1)
             held = held[1:]
-        if self.axes != ("bases", "length"):
-            if self.axes.index("bases") > self.axes.index("length"):
-                x = x.transpose(1, 2)
-            for place, name in enumerate(self.axes, 1):
-                if name == "1":
-                    x = x.unsqueeze(place)
-        return self.model(x, *held)
+        return self.model(in_axes(x, self.axes), *held)
 
     def _channels(self, bases: Tensor, held: tuple[Tensor, ...]) -> Tensor:
         """Return the extra channels, the first of the extra inputs, after checking their number."""
@@ -92,6 +86,22 @@ class Laid(nn.Module):
                 remedy=f"give (n, {wanted}, {length})",
             )
         return held[0]
+
+
+def in_axes(x: Tensor, axes: tuple[str, ...]) -> Tensor:
+    """Return DNA, (row, base, position), with other axes after the row's, by name as `axes_of` has them."""
+    if axes.index("bases") > axes.index("length"):
+        x = x.transpose(1, 2)
+    for place, name in enumerate(axes, 1):
+        if name == "1":
+            x = x.unsqueeze(place)
+    return x
+
+
+def shape_of(axes: tuple[str, ...], channels: int, length: int | None) -> Shape:
+    """Return the shape of DNA with these axes."""
+    sizes = {"1": 1, "bases": channels, "length": length}
+    return tuple(sizes[name] for name in axes)
 
 
 def laid_out(

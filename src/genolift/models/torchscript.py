@@ -10,11 +10,13 @@ from typing import Any
 import torch
 from torch.export import Dim, ExportedProgram
 
+from genolift.engine.graph.source import first_line
 from genolift.engine.torch_internals import tree_leaves
 from genolift.errors import InputError
 from genolift.models.exported.reading import silenced
+from genolift.models.layout import in_axes
 from genolift.models.script_graph import ScriptGraph, UnknownOperationError, operation_of_training
-from genolift.models.training_mode import remedy_of
+from genolift.models.training_mode import trained
 from genolift.settings.model import BASES_FIRST, ModelSpec, axes_of
 
 _MEND = "load the module that it was made from, with its class, or export that with genolift export"
@@ -61,11 +63,7 @@ def torchscript(path: Path, spec: ModelSpec) -> ExportedProgram:
 def _converted(path: Path, spec: ModelSpec) -> ExportedProgram:
     module: Any = torch.jit.load(str(path), map_location="cpu").eval()
     if (name := operation_of_training(module)) is not None:
-        raise InputError(
-            f"was traced in training mode ({name}), so that outputs depend on other rows or on chance",
-            where=f"model.path: {path}",
-            remedy=remedy_of(name, "trace it again"),
-        )
+        raise trained(name, f"model.path: {path}", "traced", "trace it again")
     rows = ({0: Dim("batch", min=2)},)
     with torch.enable_grad():
         program = torch.export.export(
@@ -91,7 +89,7 @@ def _why(error: BaseException) -> str:
     if unknown is not None:
         cause = unknown.__cause__
         return f"{unknown}: {type(cause).__name__ if cause else 'unknown'}"
-    return f"{type(error).__name__}: {next(iter(str(error).strip().splitlines()), '')[:120]}"
+    return first_line(error)
 
 
 def _example(spec: ModelSpec, rows: int) -> torch.Tensor:
@@ -100,11 +98,5 @@ def _example(spec: ModelSpec, rows: int) -> torch.Tensor:
     channels = len(spec.alphabet) + spec.extra_channels
     random = torch.Generator().manual_seed(rows)
     codes = torch.randint(channels, (rows, spec.input_length), generator=random)
-    x = torch.nn.functional.one_hot(codes, channels).float()  # length, bases
-    names = axes_of(spec.axes or BASES_FIRST)
-    if names.index("bases") < names.index("length"):
-        x = x.transpose(1, 2).contiguous()
-    for place, name in enumerate(names, 1):
-        if name == "1":
-            x = x.unsqueeze(place)
-    return x
+    onehot = torch.nn.functional.one_hot(codes, channels).float().transpose(1, 2)
+    return in_axes(onehot, axes_of(spec.axes or BASES_FIRST)).contiguous()

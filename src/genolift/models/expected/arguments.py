@@ -8,7 +8,7 @@ from torch import Tensor
 from genolift.data.alphabet import BASES
 from genolift.errors import InputError
 from genolift.models import Model, input_length
-from genolift.models.layout import Laid, argument_names
+from genolift.models.layout import Laid, Shape, argument_names, shape_of
 from genolift.settings.model import BASES_FIRST, ModelSpec, axes_of
 
 _ROUNDING = 1e-5
@@ -35,20 +35,20 @@ class Arguments:
     @property
     def shapes(self) -> str:
         """The shapes that an array of inputs may have, in words."""
-        length = "length" if self.length is None else str(self.length)
-        sizes = {"bases": str(len(self.letters) + self.extra_channels), "length": length, "1": "1"}
-        own = f"(n, {', '.join(sizes[axis] for axis in self.axes)})"
-        plain = f"(n, 4, {length})"
+        both = ([size or "length" for size in shape] for shape in (self._own, (len(BASES), self.length)))
+        own, plain = (f"(n, {', '.join(map(str, sizes))})" for sizes in both)
         return own if own == plain else f"{own} or {plain}"
 
+    @property
+    def _own(self) -> Shape:
+        """The shape in the author's layout, without the row's axis."""
+        return shape_of(self.axes, len(self.letters) + self.extra_channels, self.length)
+
     def _is_own(self, shape: Sequence[int]) -> bool:
-        sizes = {"bases": len(self.letters) + self.extra_channels, "length": self.length, "1": 1}
-        return len(shape) == len(self.axes) and all(
-            sizes[axis] in (None, size) for axis, size in zip(self.axes, shape, strict=True)
-        )
+        return len(shape) == len(self.axes) and all(map(_may_be, self._own, shape))
 
     def _is_plain(self, shape: Sequence[int]) -> bool:
-        return len(shape) == 2 and shape[0] == len(BASES) and self.length in (None, shape[1])
+        return len(shape) == 2 and shape[0] == len(BASES) and _may_be(self.length, shape[1])
 
     def fits(self, shape: Sequence[int]) -> bool:
         """Whether an array of inputs may have this shape, given without the row's axis."""
@@ -102,6 +102,10 @@ class Arguments:
                     "extra_channels",
                 )
         return acgt, channels
+
+
+def _may_be(wanted: int | None, size: int) -> bool:
+    return wanted in (None, size)
 
 
 def arguments_of(model: Model, spec: ModelSpec) -> Arguments:
