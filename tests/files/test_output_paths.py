@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -227,7 +228,7 @@ def test_a_name_as_long_as_can_be_is_written(tmp_path: Path) -> None:
 
 def test_two_attributes_on_one_output_are_refused_and_the_first_is_undisturbed(tmp_path: Path) -> None:
     made = study(tmp_path, n=3)
-    with Pieces(tmp_path / "shard.h5", "the work of another process") as first:
+    with closing(Pieces(tmp_path / "shard.h5", "the work of another process")) as first:
         with pytest.raises(InputError, match="another genolift attribute is writing the same output; let"):
             made.attribute()
         assert first.folder.is_dir()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from genolift.motifs.discovery import trim
 from genolift.motifs.known import Database, Matrix, frequencies
 
 NAMED_QVALUE = 0.05
@@ -101,8 +102,7 @@ def seqlet_ppm(onehot: Matrix, contributions: Matrix) -> Matrix:
     random ones: uniform columns resemble CTCF's longest matrices.
     """
     sizes = np.abs(contributions).sum(0)
-    kept = np.flatnonzero(sizes >= 0.3 * sizes.max())
-    inside = slice(int(kept[0]), int(kept[-1]) + 1)
+    inside = slice(*trim(contributions))
     share = 0.5 + 0.5 * sizes[inside] / max(float(sizes.max()), float(np.finfo(float).tiny))
     return frequencies(share * onehot[:, inside] + (1 - share) / 4)
 

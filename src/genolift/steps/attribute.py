@@ -37,7 +37,7 @@ from genolift.results.store import Block, write_contributions
 from genolift.settings.folder_names import check_model_name
 from genolift.settings.model import ONE_MODEL
 from genolift.settings.sections import Settings
-from genolift.steps.blocks import Pieces, WritesBehind, prepared_ahead
+from genolift.steps.blocks import Pieces, prepared_ahead, written_behind
 
 _LOG = logging.getLogger("genolift")
 PIECE_ROWS = 64
@@ -99,7 +99,7 @@ def attribute(
     check_model_name(model_name, "model_name")
     check_outputs([out], inputs=[sequences, references, *settings.files])
     with _opened(settings, model_name, sequences, references, shard) as work:
-        with Pieces(out, work.fingerprint) as pieces:
+        with closing(Pieces(out, work.fingerprint)) as pieces:
             _LOG.debug("pieces of the work are kept in %s", pieces.folder)
             largest, resumed = _compute(work, pieces, progress)
             seconds = time.monotonic() - started
@@ -251,11 +251,11 @@ def _compute(work: _Work, pieces: Pieces, progress: Callable[[int, int], None] |
         return work.prepared(rows) if block is None else block
 
     ahead = closing(prepared_ahead(work.pieces, prepare))
-    with WritesBehind(pieces) as behind, ahead as prepared:
+    with written_behind(pieces) as write, ahead as prepared:
         for rows, before in prepared:
             if isinstance(before, _Compared):
                 block = work.computed(rows, before, advance)
-                behind.write(rows, block)
+                write(rows, block)
             else:
                 block = before
                 resumed += len(rows)

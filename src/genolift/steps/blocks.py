@@ -9,9 +9,8 @@ import zipfile
 import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -30,7 +29,7 @@ _PIECE = re.compile(r"\d{9,}-\d{9,}\.npz")
 Prepared = TypeVar("Prepared")
 
 
-class Pieces(AbstractContextManager["Pieces"]):
+class Pieces:
     """The finished pieces of a job, in a folder next to its output. One process at a time may use it.
 
     Raises
@@ -52,9 +51,8 @@ class Pieces(AbstractContextManager["Pieces"]):
             if _PIECE.fullmatch(piece.name) or piece.name == MARK or piece.name.startswith(UNFINISHED):
                 piece.unlink(missing_ok=True)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Let another process use the folder."""
         os.close(self._lock)
 
     def _path(self, rows: range) -> Path:
@@ -158,26 +156,21 @@ def prepared_ahead(
             del made
 
 
-class WritesBehind(AbstractContextManager["WritesBehind"]):
-    """Pieces written by a thread while the next one is computed; at the end of the block all are on disk.
+@contextmanager
+def written_behind(pieces: Pieces) -> Iterator[Callable[[range, Block], None]]:
+    """Yield a function that has a thread write a piece, and raises what went wrong with the previous one.
 
-    At most one is waiting or being written, so a faster computation waits for the disk.
+    At most one is waiting or being written, so a faster computation waits for the disk. At the end of the
+    block, even if it raises, all that has been computed is on disk.
     """
+    last: list[Future[None]] = []
 
-    def __init__(self, pieces: Pieces) -> None:
-        self._pieces = pieces
-        self._thread = ThreadPoolExecutor(1, "genolift-write")
-        self._last: Future[None] | None = None
+    def write(rows: range, block: Block) -> None:
+        if last:
+            last.pop().result()
+        last.append(thread.submit(pieces.write, rows, block))
 
-    def write(self, rows: range, block: Block) -> None:
-        """Write a piece in the background; raises the exception of the previous one, if it failed."""
-        if self._last is not None:
-            self._last.result()
-        self._last = self._thread.submit(self._pieces.write, rows, block)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._thread.shutdown()  # whatever has been computed is kept
-        if self._last is not None and kind is None:
-            self._last.result()
+    with ThreadPoolExecutor(1, "genolift-write") as thread:
+        yield write
+    if last:
+        last.pop().result()
