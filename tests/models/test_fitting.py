@@ -380,7 +380,7 @@ def test_weights_that_are_arrays_are_read(folder: Path) -> None:
     )
     assert "no state dict" in refused(folder, {key: np.array(["text"]) for key in weights})
     np.savez(folder / "arrays.npz", weight=np.zeros(3))
-    with pytest.raises(genolift.InputError, match="cannot be read as a model: it is numpy arrays"):
+    with pytest.raises(genolift.InputError, match="holds no weights that can be read: it is numpy arrays"):
         genolift.load_model(folder / "arrays.npz")
 
 

@@ -135,7 +135,7 @@ def test_shards_that_are_not_what_the_index_says_are_refused(tmp_path: Path) -> 
     second.write_bytes(first.read_bytes()[:-4])
     assert f"{second}: is not a complete safetensors file" in refused(spec(folder))
     second.write_text("{}")
-    assert f"{second}: is JSON, not a file of weights" in refused(spec(folder))
+    assert f"{second}: holds no weights that can be read: it is JSON" in refused(spec(folder))
 
 
 @pytest.mark.parametrize("name", ["../outside.safetensors", "/etc/passwd", "", ".", "a/b.bin", 3, None])

@@ -1,13 +1,12 @@
 """The format of a saved file, by its content rather than its suffix. Reads no pickle."""
 
-import bz2
-import gzip
 import lzma
+import tarfile
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from enum import Enum
 from pathlib import Path
-from typing import Any
 
 from genolift.errors import InputError
 from genolift.files.integrity import opened_archive
@@ -17,13 +16,8 @@ _OF_MODELS = (
     *(".keras", ".h5", ".hdf5", ".json", ".yaml", ".pb"),
 )
 """Suffixes of models' files."""
-_COMPRESSED: Mapping[bytes, tuple[str, Callable[..., Any]]] = {
-    b"\x1f\x8b\x08": ("gzip", gzip.open),
-    b"BZh": ("bzip2", bz2.open),
-    b"\xfd7zXZ\x00": ("xz", lzma.open),
-}
-"""First bytes of compressed files, the command that compresses them, and the module that reads them."""
-_TAR, _TAR_AT = b"ustar", 257
+_COMPRESSED = {b"\x1f\x8b\x08": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz"}
+"""First bytes of compressed files, and the command that compresses them."""
 _SHOWN = 3
 
 
@@ -109,23 +103,14 @@ def _form_of_zip(path: Path) -> Form:
 
 def _unpacking(path: Path, start: bytes) -> tuple[str, str] | None:
     """Return a packed file's format and how to unpack it; None for other files."""
-    with path.open("rb") as file:
-        file.seek(_TAR_AT)
-        if file.read(len(_TAR)) == _TAR:
-            return "a tar archive", f"unpack it (tar -xf {path.name})"
-    for magic, (kind, opened) in _COMPRESSED.items():
-        if not start.startswith(magic):
-            continue
-        try:
-            with opened(path) as file:
-                inside = file.read(_TAR_AT + len(_TAR))
-        except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError):
-            inside = b""
-        if inside[_TAR_AT:] == _TAR:
-            return f"a tar archive compressed with {kind}", f"unpack it (tar -xf {path.name})"
-        unpacked = path.stem if path.suffix else f"{path.name}.unpacked"
-        return f"compressed with {kind}", f"unpack it ({kind} -dc {path.name} > {unpacked})"
-    return None
+    kind = next((kind for magic, kind in _COMPRESSED.items() if start.startswith(magic)), "")
+    if start.strip(b"\0"):  # tarfile takes a file of zeros for an empty archive
+        with suppress(EOFError, zlib.error, lzma.LZMAError):
+            if tarfile.is_tarfile(path):
+                packed = f"a tar archive compressed with {kind}" if kind else "a tar archive"
+                return packed, f"unpack it (tar -xf {path.name})"
+    unpacked = path.stem if path.suffix else f"{path.name}.unpacked"
+    return (f"compressed with {kind}", f"unpack it ({kind} -dc {path.name} > {unpacked})") if kind else None
 
 
 def _packed(path: Path, kind: str, command: str, models: Sequence[str] = ()) -> InputError:

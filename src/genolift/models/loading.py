@@ -26,7 +26,7 @@ from genolift.models.forms import Form, form_of
 from genolift.models.layout import Described, axes_of_shape, laid_out, length_of_shape, shape_of_program
 from genolift.models.own_code import digests_of_imports, warn_of_unlisted_imports
 from genolift.models.torchscript import torchscript
-from genolift.models.weights import Weights, module_of, safetensors, saved_weights, unpickled, weights_of
+from genolift.models.weights import Weights, in_form, saved_weights, weights_of
 from genolift.settings.model import BASES_FIRST, ModelSpec
 
 _LOG = logging.getLogger("genolift")
@@ -142,19 +142,12 @@ def own_model(spec: ModelSpec) -> Model:
         return exported_program(path, form, spec.trust)
     if form is Form.TORCHSCRIPT:
         return torchscript(path, spec)
-    if form is Form.SAFETENSORS:
-        return _with_weights(weights_of(safetensors(path), path), spec)
-    if form is Form.PICKLE:
-        saved = unpickled(path, spec.trust, _script(spec))
-        module = module_of(saved)
-        if module is not None and (spec.class_name is None or _is_as_it_is(module, spec)):
-            return module.eval()
-        return _with_weights(weights_of(saved if module is None else module.state_dict(), path), spec)
-    raise InputError(
-        f"cannot be read as a model: it is {form.value}",
-        where=f"model.path: {path}",
-        remedy="give a state dict (.pt, .pth), a .safetensors file or an exported program (.pt2)",
-    )
+    saved = in_form(form, path, spec.trust, _script(spec))
+    if not isinstance(saved, nn.Module):
+        return _with_weights(saved, spec)
+    if spec.class_name is None or _is_as_it_is(saved, spec):
+        return saved.eval()
+    return _with_weights(weights_of(saved.state_dict(), path), spec)
 
 
 def _script(spec: ModelSpec) -> Callable[[], ModuleType] | None:

@@ -185,22 +185,20 @@ class OwnCode:
     def importable(self) -> Iterator[None]:
         """Within the block, other code, such as a library given a name, can import from the folder too."""
         with _ONE_AT_A_TIME:
-            yield from self._importable()
-
-    def _importable(self) -> Iterator[None]:
-        before = set(sys.modules)
-        elsewhere = {Path(place).resolve() for place in sys.path}
-        sys.modules.update({name: module for name, module in self._aside.items() if name not in before})
-        try:
-            with importable_from(self.folder):
-                yield
-        finally:
-            for name in [name for name in sys.modules if name not in before and not name.startswith(_PREFIX)]:
-                file = getattr(sys.modules[name], "__file__", None)
-                real = Path(file).resolve() if isinstance(file, str) else Path()
-                if self.folder in real.parents and elsewhere.isdisjoint(real.parents):
-                    self._aside[name] = sys.modules.pop(name)
-                    self.run.setdefault(real.relative_to(self.folder).as_posix(), sha256(real))
+            before = set(sys.modules)
+            elsewhere = {Path(place).resolve() for place in sys.path}
+            sys.modules.update({name: module for name, module in self._aside.items() if name not in before})
+            try:
+                with importable_from(self.folder):
+                    yield
+            finally:
+                for name in sys.modules.keys() - before:
+                    file = getattr(sys.modules[name], "__file__", None)
+                    real = Path(file).resolve() if isinstance(file, str) else Path()
+                    ours = name.startswith(_PREFIX) or self.folder not in real.parents
+                    if not ours and elsewhere.isdisjoint(real.parents):
+                        self._aside[name] = sys.modules.pop(name)
+                        self.run.setdefault(real.relative_to(self.folder).as_posix(), sha256(real))
 
     def file_of(self, name: str) -> tuple[str, Path | None]:
         """Return a module's name in its folder, and its file, None if it has none."""

@@ -243,29 +243,17 @@ def _as_tensor(value: Any, dtype: Any = None, device: Any = None, *_: object) ->
     return torch.tensor(value, dtype=None if dtype is None else _DTYPES[dtype], device=device)
 
 
-def _put(container: Any, key: Any, value: Any) -> None:
-    container[key] = value
-
-
 def _with(value: list[Any], more: Any) -> list[Any]:
     value.append(more)
     return value
-
-
-def _part(value: Any, start: Any = None, end: Any = None, step: Any = None) -> Any:
-    return value[slice(start, end, step)]
 
 
 def _same(value: Any, *_: object) -> Any:
     return value
 
 
-def _sequence(*values: Any) -> list[Any]:
-    return list(values)
-
-
 _PLAIN: Mapping[str, Callable[..., Any]] = {
-    "prim::ListConstruct": _sequence,
+    "prim::ListConstruct": lambda *values: list(values),
     "prim::TupleConstruct": lambda *values: values,
     "prim::DictConstruct": lambda *values: dict(zip(values[::2], values[1::2], strict=True)),
     "prim::TupleUnpack": lambda values: values[0] if len(values) == 1 else values,
@@ -300,7 +288,7 @@ _PLAIN: Mapping[str, Callable[..., Any]] = {
     "aten::warn": lambda *_: [],
     "aten::append": _with,
     "aten::__getitem__": operator.getitem,
-    "aten::_set_item": _put,
+    "aten::_set_item": operator.setitem,
     "aten::__contains__": operator.contains,
     "aten::__is__": operator.is_,
     "aten::__isnot__": operator.is_not,
@@ -327,7 +315,7 @@ _ON_NUMBERS: Mapping[str, Callable[..., Any]] = {
     "aten::remainder": operator.mod,
     "aten::__and__": operator.and_,
     "aten::__or__": operator.or_,
-    "aten::slice": _part,
+    "aten::slice": lambda values, *bounds: values[slice(*bounds)],
     "aten::copy": list,
 }
 """Operations on numbers, texts and lists, done by Python: torch's own would fix symbolic sizes."""

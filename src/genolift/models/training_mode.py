@@ -6,7 +6,8 @@ This shows in the arguments of its operations, in any kind of graph.
 from collections.abc import Mapping
 from typing import Any
 
-EVAL_FIRST = "call model.eval() first"
+from genolift.errors import InputError
+
 _FLAGS = ("training", "train", "use_input_stats")
 _STATISTICS = "running_mean"
 _CHANCES = ("p", "dropout")
@@ -40,7 +41,14 @@ def trains(name: str, given: Mapping[str, Any]) -> bool:
     return not chances or any(chance != 0 for chance in chances)
 
 
-def remedy_of(name: str, again: str) -> str:
-    """Return the remedy for an operation that `trains`; ``again`` says how to write the file again."""
+def trained(name: str, where: str, how: str, again: str) -> InputError:
+    """Return the error for a file with an operation that `trains`.
+
+    ``how`` it was written and how to write it ``again`` are in words, such as "traced" and "trace it again".
+    """
     functional = "; F.dropout needs training=self.training" if "dropout" in name else ""
-    return f"{EVAL_FIRST}, then {again}{functional}"
+    return InputError(
+        f"was {how} in training mode ({name}), so that outputs depend on other rows or on chance",
+        where=where,
+        remedy=f"call model.eval() first, then {again}{functional}",
+    )

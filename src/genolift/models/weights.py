@@ -22,7 +22,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.serialization import safe_globals
 
-from genolift.errors import InputError, few
+from genolift.engine.graph.source import first_line
+from genolift.errors import InputError, Refusal, few, refused_as
 from genolift.files.integrity import check_file, check_sha256_of
 from genolift.files.of_models import ShardedModel, model_sha256, sharded
 from genolift.files.whole import existing_file
@@ -80,14 +81,9 @@ def safetensors(path: Path) -> dict[str, Tensor]:
     InputError
         If it is damaged.
     """
-    try:
+    refusal = Refusal("is not a complete safetensors file", f"model.path: {path}", "copy it again")
+    with refused_as(refusal, (Exception,)):  # of several types, one from Rust
         return load_file(path)
-    except Exception as error:  # of several types, one from Rust
-        raise InputError(
-            f"is not a complete safetensors file ({_first_line(error)})",
-            where=f"model.path: {path}",
-            remedy="copy it again",
-        ) from error
 
 
 def unpickled(path: Path, trust: bool, script: Callable[[], ModuleType] | None = None) -> Any:
@@ -121,9 +117,8 @@ def unpickled(path: Path, trust: bool, script: Callable[[], ModuleType] | None =
             raise _refused(path, where, error) from error
         if isinstance(error, ImportError | AttributeError) and trust:
             raise _not_found(error, where) from error
-        why = _first_line(error)
         raise InputError(
-            f"cannot be read as PyTorch weights ({type(error).__name__}{': ' if why else ''}{why})",
+            f"cannot be read as PyTorch weights ({first_line(error)})",
             where=where,
             remedy="give a state dict (.pt, .pth), a .safetensors file or an exported program (.pt2)",
         ) from error
@@ -230,13 +225,6 @@ def _weights(saved: Mapping[str, Any], settings: Mapping[str, Any], where: str) 
     return Weights(_as_tensors(tensors, where), extra, settings)
 
 
-def module_of(saved: Any) -> nn.Module | None:
-    """Return the module in a trusted pickle, at the top or as a trainer's "model"; None if there is none."""
-    if isinstance(saved, Mapping):
-        saved = saved.get("model")
-    return saved if isinstance(saved, nn.Module) else None
-
-
 def _is_state_dict(value: Any, of: Any = (Tensor, np.ndarray)) -> bool:
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
         return False
@@ -281,10 +269,6 @@ def _settings(saved: Any) -> dict[str, Any]:
     return {key: value.item() if isinstance(value, np.generic) else value for key, value in given.items()}
 
 
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), "").removesuffix(".")[:120]
-
-
 def saved_weights(path: Path, digest: str | None, *, trust: bool) -> Weights:
     """Return the weights in a file, in the shards that an index lists, or in a folder.
 
@@ -309,16 +293,32 @@ def saved_weights(path: Path, digest: str | None, *, trust: bool) -> Weights:
 
 def _in_file(path: Path, digest: str | None, *, trust: bool) -> Weights:
     form = form_of(existing_file(path, where="model.path"))
-    if form not in (Form.SAFETENSORS, Form.PICKLE):
-        raise InputError(
-            f"is {form.value}, not a file of weights",
-            where=f"model.path: {path}",
-            remedy="give a state dict (.pt, .pth) or a .safetensors file",
-        )
     check_file(path, "model.path", digest)
-    saved: Any = safetensors(path) if form is Form.SAFETENSORS else unpickled(path, trust)
-    module = module_of(saved)
-    return weights_of(saved if module is None else module.state_dict(), path)
+    saved = in_form(form, path, trust)
+    return weights_of(saved.state_dict(), path) if isinstance(saved, nn.Module) else saved
+
+
+def in_form(
+    form: Form, path: Path, trust: bool, script: Callable[[], ModuleType] | None = None
+) -> Weights | nn.Module:
+    """Return the weights in a file, or the module in a trusted pickle, at the top or as a trainer's "model".
+
+    Raises
+    ------
+    InputError
+        If the file is of another form, and as `unpickled` and `weights_of`.
+    """
+    if form is Form.SAFETENSORS:
+        return weights_of(safetensors(path), path)
+    if form is not Form.PICKLE:
+        raise InputError(
+            f"holds no weights that can be read: it is {form.value}",
+            where=f"model.path: {path}",
+            remedy="give a state dict (.pt, .pth), a .safetensors file or an exported program (.pt2)",
+        )
+    saved = unpickled(path, trust, script)
+    module = saved.get("model") if isinstance(saved, Mapping) else saved
+    return module if isinstance(module, nn.Module) else weights_of(saved, path)
 
 
 def _in_several(model: ShardedModel, path: Path, digest: str | None, *, trust: bool) -> Weights:

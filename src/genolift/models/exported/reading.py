@@ -23,12 +23,12 @@ from torch.export.pt2_archive import PT2ArchiveWriter
 
 from genolift.engine.graph import recurrent_operations  # noqa: F401 - its operations may be a program's
 from genolift.engine.torch_internals import schema_of
-from genolift.errors import InputError
+from genolift.errors import InputError, Refusal, refused_as
 from genolift.files.integrity import json_in, opened_archive
 from genolift.models.exported.program_check import UnsafeError, check_path, checked, checked_payload
 from genolift.models.forms import Form
 from genolift.models.protocols import archive_in_protocol_2
-from genolift.models.training_mode import remedy_of, trains
+from genolift.models.training_mode import trained, trains
 
 DESCRIPTION = "genolift.json"
 """The extra file in which `genolift export` writes what a program lacks: its tasks and its origin."""
@@ -58,39 +58,22 @@ def exported_program(path: Path, form: Form, trust: bool) -> ExportedProgram:
             where=where,
             remedy="write the exported program itself, with torch.export.save or genolift export",
         )
-    try:
-        said, copied = _plain_copy(path)
-        program = _read(copied)
-    except Exception as error:
-        if trust:
-            said, program = {}, _read_as_it_is(path, where)
-        elif isinstance(error, UnsafeError):
-            raise InputError(
-                f"could run code when read: {error}",
-                where=where,
-                remedy="write it again with genolift export, or, if you trust its source, set trust: true",
-            ) from error
-        else:
-            raise _unreadable(error, where) from error
+    what = f"is not an exported program that torch {torch.__version__} reads"
+    with refused_as(Refusal(what, where, "save it again with torch.export.save"), (Exception,)):
+        try:
+            said, copied = _plain_copy(path)
+            program = _read(copied)
+        except Exception as error:
+            if not trust and isinstance(error, UnsafeError):
+                remedy = "write it again with genolift export, or, if you trust its source, set trust: true"
+                raise InputError(f"could run code when read: {error}", where=where, remedy=remedy) from error
+            if not trust:
+                raise
+            said, program = {}, _read(io.BytesIO(path.read_bytes()))
     _check_values(program, where)
     _check_mode(program, where)
     _check_rows(program, where)
     return _described(program, said)
-
-
-def _read_as_it_is(path: Path, where: str) -> ExportedProgram:
-    try:
-        return _read(io.BytesIO(path.read_bytes()))
-    except Exception as error:
-        raise _unreadable(error, where) from error
-
-
-def _unreadable(error: Exception, where: str) -> InputError:
-    return InputError(
-        f"is not an exported program that torch {torch.__version__} reads ({type(error).__name__})",
-        where=where,
-        remedy="save it again with torch.export.save",
-    )
 
 
 def _read(archive: io.BytesIO) -> ExportedProgram:
@@ -213,11 +196,7 @@ def _check_mode(program: ExportedProgram, where: str) -> None:
                 given.setdefault(argument.name, argument.default_value)
         name = schema.name.partition("::")[2]
         if trains(name, given):
-            raise InputError(
-                f"was exported in training mode ({name}), so that outputs depend on other rows or on chance",
-                where=where,
-                remedy=remedy_of(name, "export it again"),
-            )
+            raise trained(name, where, "exported", "export it again")
 
 
 def _check_rows(program: ExportedProgram, where: str) -> None:
