@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import pyarrow.parquet as pq
 from genolift.files.digests import row_digests, sequence_digests
 from genolift.files.whole import sha256
 from genolift.references.store import Head, add_codes
+from genolift.results import store as stored
 from genolift.results.step_record import write_record
 from genolift.results.store import open_contributions
 from genolift.results.store import write_contributions as write
@@ -146,10 +148,9 @@ def rewrite(path: Path, change: Callable[[dict[str, Any], dict[str, Any]], None]
     """Rewrite contributions.h5 with changed rows and provenance, as if it had been written so."""
     with open_contributions(path) as store:
         block = {name: store[name][:] for name in store.layout}
-        told, sizes = dict(store.provenance), {"n": store.n, "length": store.length, "r": store.r}
-        others = {"chromosomes": store.chromosomes, "models": store.models}
+        told, head = dict(store.provenance), store.head
     change(block, told)
-    write(path, iter([block]), provenance=told, **sizes, **others)
+    write(path, replace(head, provenance=told), iter([block]))
 
 
 def tell(path: Path, **provenance: object) -> None:
@@ -197,8 +198,8 @@ def write_contributions(folder: Path, kept: pd.DataFrame, random: np.random.Gene
         "references_digest": references,
         "sequences_table_sha256": sha256(folder / "sequences.tsv"),
     }
-    sizes = {"n": N, "length": LENGTH, "r": R, "chromosomes": {}}
-    write(folder / "contributions.h5", iter([block]), provenance=PROVENANCE | given, **sizes)
+    head = stored.Head(n=N, length=LENGTH, r=R, provenance=PROVENANCE | given, chromosomes={})
+    write(folder / "contributions.h5", head, iter([block]))
     peak = np.abs(scores).argmax(1)
     scored = kept[["key", "id", "chrom", "start", "end", "strand"]].assign(
         output=output,

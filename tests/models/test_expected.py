@@ -34,7 +34,7 @@ from genolift.models import load_model
 from genolift.models.expected import check_expected
 from genolift.models.layout import Laid
 from genolift.results.agreement import Agreement, agreement_in_words
-from genolift.results.shards import check_shards, merge_shards, read_heads
+from genolift.results.shards import check_shards, merge_shards, read_shards
 from genolift.results.store import open_contributions
 from genolift.settings.extra_inputs import ExtraChannel, ExtraInput, Extras
 from genolift.settings.model import Expect, ModelSpec
@@ -591,14 +591,14 @@ def test_shards_may_differ_in_the_rounding_of_the_comparison_alone(done: Study) 
     assert told["model_expect"]["inputs_sha256"] == sha256(keys["expect"]["inputs"])
     assert told["model_agreement"]["sequences"] == N
     tell(shards[1], model_agreement={"sequences": N, "outputs": 1, "error": 3e-5})
-    heads = read_heads(shards)
+    heads = read_shards(shards)
     check_shards(heads, np.arange(4))
     merge_shards(heads, done.folder / "merged.h5")
     with open_contributions(done.folder / "merged.h5") as store:
         assert store.provenance["model_agreement"]["error"] == 3e-5
     tell(shards[1], model_expect={})
     with pytest.raises(InputError, match="was made with model_expect"):
-        check_shards(read_heads(shards), np.arange(4))
+        check_shards(read_shards(shards), np.arange(4))
 
 
 def test_the_command_line_compares_too(done: Study, capsys: pytest.CaptureFixture[str]) -> None:

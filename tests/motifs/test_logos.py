@@ -23,7 +23,7 @@ from genolift.motifs.logos import (
     window_coordinates,
 )
 from genolift.results.step_record import write_record
-from genolift.results.store import open_contributions, write_contributions
+from genolift.results.store import Head, open_contributions, write_contributions
 from genolift.settings.mistakes import checked
 from genolift.settings.sections import Logos
 from genolift.steps.logos import LogoSummary, draw_logos
@@ -81,7 +81,7 @@ def write_inputs(
         "provenance": provenance or {},
         "chromosomes": {},
     }
-    write_contributions(folder / "contributions.h5", iter([block]), **sizes)
+    write_contributions(folder / "contributions.h5", Head(**sizes), iter([block]))
     table = pd.DataFrame({"key": np.arange(N) * 2, "id": [f"peak_{row}" for row in range(N)], "chrom": chrom})
     table["start"] = 16_000_000 + 1000 * np.arange(N) if chrom else ""
     table["end"] = 16_000_000 + 1000 * np.arange(N) + LENGTH if chrom else ""

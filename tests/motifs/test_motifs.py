@@ -19,7 +19,7 @@ from genolift.motifs.discovery import discover, trim
 from genolift.motifs.meme import read_meme, write_meme
 from genolift.motifs.tables import MOTIFS, SEQLETS, consensus
 from genolift.motifs.tomtom import NAMED_QVALUE
-from genolift.results.store import write_contributions
+from genolift.results.store import Head, write_contributions
 from genolift.settings.mistakes import checked
 from genolift.settings.sections import Motifs
 from genolift.steps.motifs import MotifSummary, find_motifs
@@ -90,7 +90,7 @@ def write_inputs(
     table.to_csv(folder / "sequences.tsv", sep="\t", index=False)
     told = {"sequences_table_sha256": sha256(folder / "sequences.tsv")}
     sizes: dict[str, Any] = {"n": n, "length": length, "r": 2, "provenance": told, "chromosomes": {}}
-    write_contributions(folder / "contributions.h5", iter([block]), **sizes)
+    write_contributions(folder / "contributions.h5", Head(**sizes), iter([block]))
     return {"contributions": folder / "contributions.h5", "sequences": folder / "sequences.tsv"}
 
 

@@ -20,7 +20,7 @@ from genolift.data.stored_sequences import read_sequences
 from genolift.errors import InputError
 from genolift.files.digests import row_digests, sequence_digests
 from genolift.references.store import open_references
-from genolift.results.shards import read_heads
+from genolift.results.shards import read_shards
 from genolift.results.store import LAYOUT, open_contributions
 from genolift.settings.sections import Motifs
 from genolift.steps import attribute as step
@@ -305,5 +305,5 @@ def test_tables_say_what_they_were_made_from(done: Study) -> None:
         told = pq.read_schema(done.folder / "per_base.parquet").metadata[b"genolift"].decode()
         assert told == f'{{"made_from": {{"contributions.h5": "{file.digest}"}}}}'
     assert list(pd.read_parquet(done.folder / "per_base.parquet")["key"].unique()) == list(range(8))
-    assert len({head.provenance["sequences_digest"] for head in read_heads([done.folder / "a.h5"])}) == 1
+    assert len({head.provenance["sequences_digest"] for head in read_shards([done.folder / "a.h5"])}) == 1
     assert step.PIECE_ROWS > 8

@@ -142,7 +142,7 @@ def _as_decided(
     for row, offset in zip(rows, offsets or [None] * len(rows), strict=True):
         summit = row.summit if offset is None else row.start + offset
         name = row.name if named else ""
-        decided.append(Interval(row.line, row.chrom, row.start, row.end, name, row.strand, summit))
+        decided.append(replace(row, name=name, summit=summit))
     taken_for = layout.called if offsets is None else "narrowPeak"
     return IntervalFile(decided, taken_for, columns.doubt)
 

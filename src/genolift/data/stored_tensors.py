@@ -9,8 +9,9 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from genolift.data.alphabet import onehot_of_codes
-from genolift.data.extra_inputs import HeldInputs
+from genolift.data.extra_inputs import HeldInputs, example_of
 from genolift.data.stored_sequences import Sequences
+from genolift.settings.extra_inputs import Extras
 
 
 def as_tensors(held: Iterable[NDArray[np.float32]]) -> tuple[Tensor, ...]:
@@ -26,6 +27,12 @@ def first_two(stored: Sequences, held: HeldInputs) -> tuple[Tensor, tuple[Tensor
     twice = [*rows, *rows][:2]
     onehot = torch.from_numpy(onehot_of_codes(stored.codes[rows.start : rows.stop])).float()
     return onehot[twice], tuple(values[twice] for values in as_tensors(held.of(rows))), stored.names(twice)
+
+
+def example_rows(spec: Extras, length: int, n: int = 1) -> tuple[Tensor, ...]:
+    """Return n equal rows of extra inputs for sequences that are not stored, see `example_of`."""
+    rows = as_tensors(example_of(spec, length))
+    return tuple(row.expand(n, *row.shape[1:]).contiguous() for row in rows)
 
 
 def random_onehot(n: int, length: int, seed: int = 0) -> Tensor:

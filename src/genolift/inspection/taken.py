@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from genolift.data.alphabet import BASES
-from genolift.data.extra_inputs import example_of
+from genolift.data.stored_tensors import example_rows
 from genolift.engine.graph.trial_model import TrialModel
 from genolift.errors import InputError
 from genolift.inspection.trial import Layout, Length, Run, find_layout, smallest_length
@@ -192,12 +192,11 @@ def _arguments(own: nn.Module, extra: tuple[Tensor, ...]) -> list[str]:
 
 def _given(held: Extras) -> tuple[Tensor, ...]:
     """Return one row of the user's further inputs."""
-    return tuple(torch.from_numpy(values) for values in example_of(Extras(inputs=held.inputs), 1))
+    return example_rows(Extras(inputs=held.inputs), 1)
 
 
 def _held(held: Extras, length: int, extra: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    channels = example_of(Extras(channels=held.channels), length)
-    return (*(torch.from_numpy(values) for values in channels), *extra)
+    return (*example_rows(Extras(channels=held.channels), length), *extra)
 
 
 def _zeros(shape: Shape) -> Tensor:

@@ -27,10 +27,11 @@ def facts(told: Mapping[str, Any]) -> list[tuple[str, str]]:
     stepped = (
         "stepped over: the logit before it is explained" if told["stepped_over"] else "explained with it"
     )
+    agreement = told.get("model_agreement")
     return [
         ("model", told["kind"]),
         *((label, told[key]) for key, label in _DIGESTS.items() if told.get(key)),
-        *_agreement(told.get("model_agreement")),
+        *([("compared", agreement_in_words(agreement))] if agreement else []),
         *facts_of_weights(told["weights"]),
         *(("input", _input(each)) for each in told["inputs"]),
         ("length", length_in_words(told["length"])),
@@ -41,10 +42,6 @@ def facts(told: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("receptive field", field_in_words(told["receptive_field"])),
         *(("note", note) for note in told["notes"]),
     ]
-
-
-def _agreement(found: Mapping[str, Any] | None) -> list[tuple[str, str]]:
-    return [] if found is None else [("compared", agreement_in_words(found))]
 
 
 def facts_of_weights(weights: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -57,32 +57,25 @@ def refuse(
     parts = [f"{len(missing)} missing ({few(missing, 3)})"] if missing else []
     parts += [f"{len(unexpected)} unexpected ({few(unexpected, 3)})"] if unexpected else []
     parts += [f"{len(others)} of another shape ({few(others, 3)})"] if others else []
+    mends = list(mends)
     if renamed := _renamed(weights, wanted, missing, unexpected):
-        mends = [
-            *mends,
-            f"the file has {few(renamed, 3)}: rename the keys, or name the class with these names",
-        ]
+        mends.append(f"the file has {few(renamed, 3)}: rename the keys, or name the class with these names")
     if plain := [key for key in unexpected if key in without_norm(missing)]:
-        mends = [*mends, f"the file has {few(plain, 3)} without a norm: remove it from the class's layer too"]
+        mends.append(f"the file has {few(plain, 3)} without a norm: remove it from the class's layer too")
     if anew := [key for key in unexpected if key in computed]:
-        mends = [
-            *mends,
-            f"the class computes {few(anew, 3)} with different values: register them with persistent=True",
-        ]
+        again = "register them with persistent=True"
+        mends.append(f"the class computes {few(anew, 3)} with different values: {again}")
+    remedy = "; ".join(mends) or "check model.class and model.arguments"
     if not mends and len(missing) == len(required):
-        mends = ["none of the keys belongs to the class: name the class that the weights were trained in"]
-    if not mends and missing and not unexpected and not others:
-        mends = ["the class has layers without weights in the file: name the class that was trained"]
-    if not mends and unexpected and not missing and not others:
-        mends = [
+        remedy = "none of the keys belongs to the class: name the class that the weights were trained in"
+    elif not mends and missing and not unexpected and not others:
+        remedy = "the class has layers without weights in the file: name the class that was trained"
+    elif not mends and unexpected and not missing and not others:
+        remedy = (
             "name the class that has them, or, if its outputs are the same without them, delete them from "
             "the state dict and save it again"
-        ]
-    raise InputError(
-        f"weights do not fit {class_name}: {', '.join(parts)}",
-        where=where,
-        remedy="; ".join(mends) or "check model.class and model.arguments",
-    )
+        )
+    raise InputError(f"weights do not fit {class_name}: {', '.join(parts)}", where=where, remedy=remedy)
 
 
 def _renamed(

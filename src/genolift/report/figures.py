@@ -105,8 +105,7 @@ def scatter(
     frame = _frame(axes, _ticks(x_low, x_high), _ticks(y_low, y_high), x_label, y_label)
     line = []
     if diagonal:
-        ends = [axes.x(x_low), axes.y(x_low), axes.x(x_high), axes.y(x_high)]
-        line = ['<line class="guide" x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}"/>'.format(*ends)]
+        line = [_line("guide", axes.x(x_low), axes.x(x_high), axes.y(x_low), axes.y(x_high))]
     marks = _circles(axes, points) if len(points) <= _MOST_POINTS else _cells(axes, points)
     return _svg([*frame, *line, *marks], description)
 
@@ -132,9 +131,7 @@ def strand_histogram(
         _text(WIDTH - _RIGHT - 4, _TOP + 10, "forward strand", "end"),
         _text(WIDTH - _RIGHT - 4, HEIGHT - _BOTTOM - 6, "reverse strand", "end"),
     ]
-    zero = (
-        f'<line class="axis" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{axes.y(0):.1f}" y2="{axes.y(0):.1f}"/>'
-    )
+    zero = _line("axis", _LEFT, WIDTH - _RIGHT, axes.y(0), axes.y(0))
     frame = _frame(axes, _ticks(low, high), y_ticks, x_label, "hits")
     return _svg([*frame, *bars, zero, *names], description)
 
@@ -153,12 +150,10 @@ def _ticks(low: float, high: float, most: int = 6) -> list[tuple[float, str]]:
     step *= next(factor for factor in (1, 2, 5, 10) if (high - low) / (step * factor) <= most)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+    values = [number * step for number in range(first, last + 1)]
     if decimals > 4 or step >= 1e6:
-        return [(number * step, words.figure(number * step, 2)) for number in range(first, last + 1)]
-    labels = [
-        f"{number * step:,.{decimals}f}".replace("-", "\N{MINUS SIGN}") for number in range(first, last + 1)
-    ]
-    return [(number * step, label) for number, label in zip(range(first, last + 1), labels, strict=True)]
+        return [(value, words.figure(value, 2)) for value in values]
+    return [(value, words.minus(f"{value:,.{decimals}f}")) for value in values]
 
 
 def _whole_ticks(low: float, high: float, show: Callable[[int], int] = int) -> list[tuple[float, str]]:
@@ -206,7 +201,7 @@ def _vertical(axes: _Axes, value: float, label: str) -> list[str]:
     # The label is on the side that has room for it.
     offset, anchor = (-5, "end") if value > (axes.x_low + axes.x_high) / 2 else (5, "start")
     return [
-        f'<line class="guide" x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{HEIGHT - _BOTTOM}"/>',
+        _line("guide", x, x, _TOP, HEIGHT - _BOTTOM),
         _text(x + offset, _TOP + 10, label, anchor),
     ]
 
@@ -219,19 +214,21 @@ def _frame(
     y_label: str,
 ) -> list[str]:
     bottom = HEIGHT - _BOTTOM
-    parts = [f'<line class="axis" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{bottom}" y2="{bottom}"/>']
+    parts = [_line("axis", _LEFT, WIDTH - _RIGHT, bottom, bottom)]
     for value, label in y_ticks:
         y = axes.y(value)
-        parts.append(f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(_text(_LEFT - 6, y + 4, label, "end"))
+        parts += [_line("grid", _LEFT, WIDTH - _RIGHT, y, y), _text(_LEFT - 6, y + 4, label, "end")]
     for value, label in x_ticks:
         x = axes.x(value)
-        parts.append(f'<line class="axis" x1="{x:.1f}" x2="{x:.1f}" y1="{bottom}" y2="{bottom + 4}"/>')
-        parts.append(_text(x, bottom + 17, label, "middle"))
+        parts += [_line("axis", x, x, bottom, bottom + 4), _text(x, bottom + 17, label, "middle")]
     parts.append(_text((_LEFT + WIDTH - _RIGHT) / 2, HEIGHT - 6, x_label, "middle", kind="label"))
     middle = (_TOP + bottom) / 2
     turned = f' transform="rotate(-90 12 {middle:.1f})"'
     return [*parts, _text(12, middle, y_label, "middle", kind="label", more=turned)]
+
+
+def _line(kind: str, x1: float, x2: float, y1: float, y2: float) -> str:
+    return f'<line class="{kind}" x1="{x1:.1f}" x2="{x2:.1f}" y1="{y1:.1f}" y2="{y2:.1f}"/>'
 
 
 def _text(x: float, y: float, text: str, anchor: str, *, kind: str = "tick", more: str = "") -> str:

@@ -24,7 +24,7 @@ def inspected_views(results: Results) -> list[dict[str, Any]]:
         If a file is damaged, or of another model than contributions.h5.
     """
     views = []
-    run = results.run
+    run = results.head.provenance
     for name, told in (run.models or {run.model_name: run}).items():
         path = results.folder / "inspection" / f"{name}.json"
         if path.exists():

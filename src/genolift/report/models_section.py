@@ -31,10 +31,10 @@ def models_view(results: Results) -> dict[str, Any] | None:
     InputError
         If a model's file is missing, damaged, or of another run.
     """
-    if not results.models:
+    if not results.head.models:
         return None
-    told = results.run.models
-    paths = {name: results.folder / "models" / name / "contributions.h5" for name in results.models}
+    told = results.head.provenance.models
+    paths = {name: results.folder / "models" / name / "contributions.h5" for name in results.head.models}
     with ExitStack() as stack:
         files = {name: stack.enter_context(open_contributions(path)) for name, path in paths.items()}
         for name, file in files.items():
@@ -53,9 +53,10 @@ def models_view(results: Results) -> dict[str, Any] | None:
             "error": error[number].max(),
             "alike": ["" if other == number else words.figure(r) for other, r in enumerate(alike[number])],
         }
-        for number, name in enumerate(results.models)
+        for number, name in enumerate(results.head.models)
     ]
-    return {"models": views, "reading": f"{_agreement(results.models, alike)} {_spread(results)}".strip()}
+    reading = f"{_agreement(results.head.models, alike)} {_spread(results)}".strip()
+    return {"models": views, "reading": reading}
 
 
 def _check_run(file: Contributions, path: Path, told: Mapping[str, Any]) -> None:

@@ -84,7 +84,7 @@ def _positions(hits: pd.DataFrame, results: Results, name: str) -> tuple[Markup 
     if hits.empty:
         return None, "Fi-NeMo finds no occurrence of this motif in the sequences."
     in_windows = bool((results.sequences["chrom"] != "").any())
-    origin = results.length / 2 if in_windows else -0.5  # the middle of the first base is 1
+    origin = results.head.length / 2 if in_windows else -0.5  # the middle of the first base is 1
     centers = hits["center"] - origin
     reverse = (hits["strand"] == MINUS).to_numpy()
     label = "position from the window's centre (bp)" if in_windows else "base of the sequence, from 1"
@@ -102,7 +102,7 @@ def _positions(hits: pd.DataFrame, results: Results, name: str) -> tuple[Markup 
         centers[~reverse],
         centers[reverse],
         low=-origin,
-        high=results.length - origin,
+        high=results.head.length - origin,
         description=f"Where the hits of {name} lie. {reading}",
         x_label=label,
     )

@@ -46,7 +46,7 @@ def render(results: Results, *, title: str, out: Path) -> str:
         "summary": _summary(results, motifs),
         "groups": fact_groups(told),
         "records": _records(results),
-        "checks": checks(results.scored, results.n_references, told),
+        "checks": checks(results.scored, results.head.r, told),
         "models": models_view(results),
         "inspected": inspected_views(results),
         "motifs": motifs,
@@ -61,7 +61,7 @@ def render(results: Results, *, title: str, out: Path) -> str:
         "motif_database": database,
         "jaspar": jaspar_release(database),
         "jaspar_citation": jaspar_citation(jaspar_release(database) or ""),
-        "references": references_in_words(told, results.n_references),
+        "references": references_in_words(told, results.head.r),
         "style": _asset("page.css"),
         "script": _asset("page.js"),
         "style_hash": _hash("page.css"),
@@ -101,9 +101,9 @@ def _summary(results: Results, motifs: Sequence[Mapping[str, Any]]) -> str:
     aimed = f" (target {target})" if target not in (None, "") else ""
     ruled = f" with the rule {rule}" if rule else ""
     done = (
-        f"{words.count(len(results.scored), 'sequence')} of {words.whole(results.length)} bp, as read{told}"
-        f"{aimed}, {'was' if len(results.scored) == 1 else 'were'} explained by DeepLIFT{ruled}, each "
-        f"against {references_in_words(provenance, results.n_references)}."
+        f"{words.count(len(results.scored), 'sequence')} of {words.whole(results.head.length)} bp, as read"
+        f"{told}{aimed}, {'was' if len(results.scored) == 1 else 'were'} explained by DeepLIFT{ruled}, each "
+        f"against {references_in_words(provenance, results.head.r)}."
     )
     if not motifs:
         return f"{done} TF-MoDISco found no motif."
@@ -140,7 +140,7 @@ def _files(results: Results, *, linked: bool) -> list[dict[str, Any]]:
     found = []
     for name, sentence in texts("files").items():
         path = results.folder / name
-        if path.exists() and (results.models or name not in _OF_MODELS):
+        if path.exists() and (results.head.models or name not in _OF_MODELS):
             shown = f"{name}/" if path.is_dir() else name
             files = [file for file in (path, *path.rglob("*")) if file.is_file()]
             size = words.size(sum(file.stat().st_size for file in files))

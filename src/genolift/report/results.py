@@ -18,8 +18,7 @@ from genolift.motifs.hits import HIT_FILE
 from genolift.motifs.logos import INDEX
 from genolift.motifs.tables import MOTIFS, SEQLETS
 from genolift.results.one_run import check_folder, check_keys
-from genolift.results.provenance import Provenance
-from genolift.results.store import open_contributions
+from genolift.results.store import Head, open_contributions
 from genolift.results.tables import PER_SEQUENCE, PER_SEQUENCE_OF_MODELS
 
 PLUS, MINUS = "+", "-"
@@ -34,8 +33,8 @@ class Results:
     ----------
     folder
         The analysis folder.
-    length, n_references
-        Bases of a sequence; references of each sequence.
+    head
+        What ``contributions.h5`` says of itself: its sizes, what made it, and the models whose mean it is.
     sequences
         ``sequences.tsv``, a row for every record of the input.
     scored
@@ -47,17 +46,12 @@ class Results:
         read it.
     note
         What the motifs step says about its result, such as why TF-MoDISco found nothing; may be empty.
-    models
-        The names of the models whose mean it is; empty if there is one.
-    run
-        What made ``contributions.h5``.
     provenance
-        That, and what made the other files, as one flat mapping.
+        What made ``contributions.h5`` and the other files, as one flat mapping.
     """
 
     folder: Path
-    length: int
-    n_references: int
+    head: Head
     sequences: pd.DataFrame
     scored: pd.DataFrame
     motifs: pd.DataFrame
@@ -65,8 +59,6 @@ class Results:
     logos: pd.DataFrame
     hits: pd.DataFrame
     note: str
-    models: tuple[str, ...]
-    run: Provenance
     provenance: Mapping[str, Any]
 
 
@@ -80,10 +72,9 @@ def read_results(folder: Path, provenance: Mapping[str, Any] | None = None) -> R
     """
     sequences = read_sequence_table(folder / "sequences.tsv")
     with open_contributions(folder / "contributions.h5") as store:
-        length, n_references, keys, attributed = store.length, store.r, store.key.tolist(), store.provenance
-        models, warned = store.models, store.warnings
+        head, keys, attributed, warned = store.head, store.key.tolist(), store.provenance, store.warnings
         check_folder(folder, store)
-    scored = (PER_SEQUENCE_OF_MODELS if models else PER_SEQUENCE).read(folder / PER_SEQUENCE.name)
+    scored = (PER_SEQUENCE_OF_MODELS if head.models else PER_SEQUENCE).read(folder / PER_SEQUENCE.name)
     kept = sequences.loc[sequences["kept"], "key"].tolist()
     for name, found in (("contributions.h5", keys), ("per_sequence.tsv", scored["key"].tolist())):
         check_keys(found, kept, folder / name, "kept ones of sequences.tsv")
@@ -93,8 +84,7 @@ def read_results(folder: Path, provenance: Mapping[str, Any] | None = None) -> R
     warned = list(dict.fromkeys([*warned, *of_references, *of_motifs]))
     return Results(
         folder=folder,
-        length=length,
-        n_references=n_references,
+        head=head,
         sequences=sequences,
         scored=scored,
         motifs=MOTIFS.read(folder / MOTIFS.name),
@@ -102,8 +92,6 @@ def read_results(folder: Path, provenance: Mapping[str, Any] | None = None) -> R
         logos=INDEX.read(folder / "logos" / INDEX.name),
         hits=_read_hits(folder / "hits.bed.gz", sequences),
         note=note,
-        models=models,
-        run=attributed,
         provenance=told | {"warnings": warned},
     )
 

@@ -41,7 +41,7 @@ def top_sequences(results: Results, logos: Logos) -> list[dict[str, Any]]:
             in_the_page=number <= _MOST_IN_THE_PAGE,
         )
         place = words.place(row["chrom"], row["start"], row["end"])
-        peak = _peak(row, results.length)
+        peak = _peak(row, results.head.length)
         found.append(dict(row, anchor=f"sequence-{number}", place=place, peak=peak, logo=logo))
     return found
 

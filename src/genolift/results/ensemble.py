@@ -7,6 +7,7 @@ of a sample, with k - 1 in the denominator for k models.
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 
 from genolift.errors import InputError
 from genolift.results.provenance import Provenance
-from genolift.results.shards import Head
+from genolift.results.shards import Shard
 from genolift.results.store import LAYOUT, Block, Contributions, open_contributions, write_contributions
 from genolift.settings.folder_names import check_model_name
 
@@ -27,7 +28,7 @@ _SHARED = (
 _AVERAGED = tuple(name for name in LAYOUT if name not in _SHARED)
 
 
-def by_model(heads: Sequence[Head]) -> dict[str, list[Head]]:
+def by_model(heads: Sequence[Shard]) -> dict[str, list[Shard]]:
     """Return each model's shards by model name, sorted by name.
 
     Raises
@@ -35,7 +36,7 @@ def by_model(heads: Sequence[Head]) -> dict[str, list[Head]]:
     InputError
         If a model's name cannot be a folder's name.
     """
-    models: dict[str, list[Head]] = {}
+    models: dict[str, list[Shard]] = {}
     for head in heads:
         name = head.provenance.model_name
         check_model_name(name, head.path)
@@ -43,7 +44,7 @@ def by_model(heads: Sequence[Head]) -> dict[str, list[Head]]:
     return dict(sorted(models.items()))
 
 
-def check_models_agree(models: Mapping[str, Sequence[Head]]) -> None:
+def check_models_agree(models: Mapping[str, Sequence[Shard]]) -> None:
     """Check that the runs of several models differ in nothing but the model.
 
     Raises
@@ -77,19 +78,11 @@ def write_mean(files: Mapping[str, Path], out: Path) -> None:
     with ExitStack() as stack:
         models = {name: stack.enter_context(open_contributions(path)) for name, path in files.items()}
         one = next(iter(models.values()))
-        write_contributions(
-            out,
-            (_mean_of_block(list(models.values()), rows) for rows in one.slices()),
-            n=one.n,
-            length=one.length,
-            r=one.r,
-            provenance=Provenance.of_models(
-                [model.provenance for model in models.values()],
-                [model.digest for model in models.values()],
-            ),
-            chromosomes=one.chromosomes,
-            models=tuple(models),
+        made = Provenance.of_models(
+            [model.provenance for model in models.values()], [model.digest for model in models.values()]
         )
+        blocks = (_mean_of_block(list(models.values()), rows) for rows in one.slices())
+        write_contributions(out, replace(one.head, provenance=made, models=tuple(models)), blocks)
 
 
 def _mean_of_block(models: Sequence[Contributions], rows: slice) -> Block:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,53 +10,48 @@ from numpy.typing import NDArray
 from genolift.errors import InputError
 from genolift.results.convergence import check_scores
 from genolift.results.provenance import Provenance
-from genolift.results.store import Block, open_contributions, write_contributions
+from genolift.results.store import Block, Head, open_contributions, write_contributions
 
 
 @dataclass(frozen=True)
-class Head:
-    """What identifies a shard, without its scores."""
+class Shard:
+    """What identifies a shard, without its scores: ``key`` int64 (sequence,)."""
 
     path: str
     key: NDArray[np.int64]
-    length: int
-    r: int
-    provenance: Provenance
-    chromosomes: dict[str, int]
+    head: Head
+
+    @property
+    def provenance(self) -> Provenance:
+        """What was run."""
+        return self.head.provenance
 
 
-def read_heads(shards: Sequence[str | os.PathLike[str]]) -> list[Head]:
-    """Return the heads of shards, in the order of their keys."""
-    heads = []
-    for path in shards:
-        with open_contributions(path) as shard:
-            sizes = shard.length, shard.r
-            heads.append(Head(str(path), shard.key, *sizes, shard.provenance, shard.chromosomes))
-    return sorted(heads, key=lambda head: int(head.key[0]) if len(head.key) else -1)
+def read_shards(paths: Sequence[str | os.PathLike[str]]) -> list[Shard]:
+    """Return what identifies shards, in the order of their keys."""
+    shards = []
+    for path in paths:
+        with open_contributions(path) as opened:
+            shards.append(Shard(str(path), opened.key, opened.head))
+    return sorted(shards, key=lambda shard: int(shard.key[0]) if len(shard.key) else -1)
 
 
-def merge_shards(heads: Sequence[Head], out: str | os.PathLike[str]) -> None:
+def merge_shards(shards: Sequence[Shard], out: str | os.PathLike[str]) -> None:
     """Write contributions.h5 from shards that passed `check_shards`."""
 
     def blocks() -> Iterator[Block]:
-        for head in heads:
-            with open_contributions(head.path) as shard:
-                for block in shard.blocks():
-                    check_scores(block, shard.provenance, head.path)
+        for shard in shards:
+            with open_contributions(shard.path) as opened:
+                for block in opened.blocks():
+                    check_scores(block, opened.provenance, shard.path)
                     yield block
 
-    write_contributions(
-        out,
-        blocks(),
-        n=sum(len(head.key) for head in heads),
-        length=heads[0].length,
-        r=heads[0].r,
-        provenance=Provenance.of_shards([head.provenance for head in heads]),
-        chromosomes=heads[0].chromosomes,
-    )
+    made = Provenance.of_shards([shard.provenance for shard in shards])
+    n = sum(len(shard.key) for shard in shards)
+    write_contributions(out, replace(shards[0].head, n=n, provenance=made), blocks())
 
 
-def check_shards(heads: Sequence[Head], keys: NDArray[np.int64], called: str = "the shards") -> None:
+def check_shards(shards: Sequence[Shard], keys: NDArray[np.int64], called: str = "the shards") -> None:
     """Check that the shards of one run contain each of ``keys`` once, in order.
 
     Raises
@@ -64,18 +59,18 @@ def check_shards(heads: Sequence[Head], keys: NDArray[np.int64], called: str = "
     InputError
         If a shard is missing or given twice, or shards come from different runs.
     """
-    one = heads[0]
-    for head in heads[1:]:
-        difference = head.provenance.run.difference(one.provenance.run)
+    one = shards[0]
+    for shard in shards[1:]:
+        difference = shard.provenance.run.difference(one.provenance.run)
         if difference is not None:
             key, said, other = difference
             named = " (for several models, give each its --model-name)" if key.startswith("model") else ""
             raise InputError(
                 f"was made with {key} {said}, {one.path} with {other}",
-                where=head.path,
+                where=shard.path,
                 remedy=f"remove the shards and attribute again{named}",
             )
-    found = np.concatenate([head.key for head in heads])
+    found = np.concatenate([shard.key for shard in shards])
     if np.array_equal(found, keys):
         return
     missing = np.setdiff1d(keys, found)
@@ -83,5 +78,5 @@ def check_shards(heads: Sequence[Head], keys: NDArray[np.int64], called: str = "
         what = f"{called} lack {len(missing)} of {len(keys)} sequences, key {missing[0]} first"
     else:
         what = f"{called} hold {len(found)} sequences, not the {len(keys)} that are kept"
-    where = ", ".join(head.path for head in heads)
+    where = ", ".join(shard.path for shard in shards)
     raise InputError(what, where=where, remedy="give every shard of these sequences once")

@@ -71,8 +71,29 @@ _DIGESTS = "genolift/digest"
 """(sequence, dataset, 16): the digest of each row's values in each dataset, in the layout's order."""
 
 
-def _layout(several: bool) -> Mapping[str, Field]:
-    return {**LAYOUT, **MODELS_LAYOUT} if several else LAYOUT
+@dataclass(frozen=True)
+class Head:
+    """All of a file except its rows: numbers of sequences, of positions and of references for each sequence;
+    what was run; the lengths of the genome's chromosomes in bases, empty for sequences from FASTA; and the
+    names of the models whose mean it holds, empty for one model.
+    """
+
+    n: int
+    length: int
+    r: int
+    provenance: Provenance
+    chromosomes: Mapping[str, int]
+    models: Sequence[str] = ()
+
+    @property
+    def layout(self) -> Mapping[str, Field]:
+        """The file's datasets by name."""
+        return {**LAYOUT, **MODELS_LAYOUT} if self.models else LAYOUT
+
+    def shape(self, field: Field) -> tuple[int, ...]:
+        """Return the shape of a dataset."""
+        sizes = {"base": 4, "position": self.length, "reference": self.r, "model": len(self.models)}
+        return (self.n, *({**sizes, "digest": SIZE}[axis] for axis in field.axes))
 
 
 class Rows:
@@ -101,18 +122,12 @@ class Contributions:
 
     Attributes
     ----------
-    n, length, r
-        Numbers of sequences, of positions, and of references for each sequence.
+    n, length, r, provenance, chromosomes, models
+        As in its ``head``, which has them all.
     key
         int64 (sequence,).
-    provenance
-        What was run.
     warnings
         Warnings issued on the way to it.
-    chromosomes
-        The lengths of the genome's chromosomes in bases; empty for sequences from FASTA.
-    models
-        The names of the models whose mean it holds; empty for one model.
     digest
         The file's digest: of its attributes and its rows' digests.
     """
@@ -120,19 +135,19 @@ class Contributions:
     def __init__(self, file: h5py.File, refusal: Refusal) -> None:
         _FORMAT.check(file)
         several = "genolift/model_output" in file
-        self.layout = _layout(several)
-        missing = [name for name in self.layout if not isinstance(file.get(name), h5py.Dataset)]
-        if missing:
-            raise ValueError(f"it has no {missing[0]}")
+        self.models = tuple(map(str, file["genolift/model_output"].attrs["models"])) if several else ()
+        for name in ("shap/seq", "genolift/reference_output"):
+            if not isinstance(file.get(name), h5py.Dataset):
+                raise ValueError(f"it has no {name}")
         self.provenance = Provenance(json_object(file, "provenance"))
         self.warnings = warnings_of(file)
         self.chromosomes: dict[str, int] = json_object(file, "chromosomes")
-        self.models = tuple(map(str, file["genolift/model_output"].attrs["models"])) if several else ()
         self.n, _, self.length = file["shap/seq"].shape
         self.r = int(file["genolift/reference_output"].shape[1])
-        sizes = _sizes(self.length, self.r, len(self.models))
+        self.head = Head(self.n, self.length, self.r, self.provenance, self.chromosomes, self.models)
+        self.layout = self.head.layout
         for name, field in self.layout.items():
-            _check_field(file[name], field, (self.n, *(sizes[axis] for axis in field.axes)))
+            _check_field(file.get(name), name, field, self.head.shape(field))
         digests = file[_DIGESTS][:]
         if digests.shape != (self.n, len(self.layout), SIZE) or digests.dtype != np.uint8:
             raise ValueError("its digests do not match its rows")
@@ -159,10 +174,12 @@ class Contributions:
             yield {name: self[name][start : start + rows] for name in self.layout}
 
 
-def _check_field(dataset: h5py.Dataset, field: Field, shape: tuple[int, ...]) -> None:
+def _check_field(dataset: Any, name: str, field: Field, shape: tuple[int, ...]) -> None:
+    if not isinstance(dataset, h5py.Dataset):
+        raise ValueError(f"it has no {name}")
     same = dataset.dtype.kind == "S" if field.dtype is np.bytes_ else dataset.dtype == field.dtype
     if not same or dataset.shape != shape:
-        raise ValueError(f"its {dataset.name} is {dataset.dtype} {dataset.shape}")
+        raise ValueError(f"its {name} is {dataset.dtype} {dataset.shape}")
 
 
 def open_contributions(path: str | os.PathLike[str]) -> AbstractContextManager[Contributions]:
@@ -176,41 +193,29 @@ def open_contributions(path: str | os.PathLike[str]) -> AbstractContextManager[C
     return _FORMAT.opened(path, Contributions)
 
 
-def write_contributions(
-    path: str | os.PathLike[str],
-    blocks: Iterator[Block],
-    *,
-    n: int,
-    length: int,
-    r: int,
-    provenance: Mapping[str, Any],
-    chromosomes: Mapping[str, int],
-    models: Sequence[str] = (),
-) -> None:
-    """Write contributions.h5, complete or not at all, from blocks of rows with ``n`` sequences in total.
+def write_contributions(path: str | os.PathLike[str], head: Head, blocks: Iterator[Block]) -> None:
+    """Write contributions.h5, complete or not at all, from blocks of rows that together are all.
 
-    Digests are computed on the way. ``models`` are named if the blocks hold the mean over several, and then
-    have the datasets of `MODELS_LAYOUT` too.
+    Digests are computed on the way. If ``head`` names models, the blocks have the datasets of `MODELS_LAYOUT`
+    too.
 
     Raises
     ------
     InputError
         If the file cannot be written.
     """
-    sizes = _sizes(length, r, len(models))
-    layout = _layout(bool(models))
+    layout = head.layout
     with whole_hdf5(path) as file:
-        made = json.dumps(provenance, sort_keys=True)
-        attributes = _FORMAT.attributes(provenance=made, chromosomes=json.dumps(chromosomes))
+        made = json.dumps(head.provenance, sort_keys=True)
+        attributes = _FORMAT.attributes(provenance=made, chromosomes=json.dumps(head.chromosomes))
         file.attrs.update(attributes)
         scores = [name for name, field in layout.items() if field.dtype is not np.bytes_]
         for name in scores:
-            field = layout[name]
-            _create(file, name, (n, *(sizes[axis] for axis in field.axes)), field.dtype)
-        if models:
-            file["genolift/model_output"].attrs["models"] = list(models)
-        kept = _create(file, _DIGESTS, (n, len(layout), SIZE), np.uint8)
-        digest = _FORMAT.digest({**attributes, "models": list(models)})
+            _create(file, name, head.shape(layout[name]), layout[name].dtype)
+        if head.models:
+            file["genolift/model_output"].attrs["models"] = list(head.models)
+        kept = _create(file, _DIGESTS, (head.n, len(layout), SIZE), np.uint8)
+        digest = _FORMAT.digest({**attributes, "models": list(head.models)})
         ids: list[bytes] = []
         start = 0
         for block in blocks:
@@ -228,15 +233,10 @@ def write_contributions(
                     file[name][start:stop] = column
             ids += names
             start = stop
-        if start != n:
-            raise RuntimeError(f"{start} rows were written instead of {n}")
-        _create(file, "genolift/id", (n,), text_type(ids))[:] = ids
+        if start != head.n:
+            raise RuntimeError(f"{start} rows were written instead of {head.n}")
+        _create(file, "genolift/id", (head.n,), text_type(ids))[:] = ids
         file.attrs["digest"] = digest.hex()
-
-
-def _sizes(length: int, r: int, models: int) -> dict[str, int]:
-    """Return the length of each axis of the layout."""
-    return {"base": 4, "position": length, "reference": r, "model": models, "digest": SIZE}
 
 
 def _create(file: h5py.File, name: str, shape: tuple[int, ...], dtype: Any) -> h5py.Dataset:

@@ -9,7 +9,7 @@ from genolift.errors import InputError
 from genolift.files.output_paths import check_outputs
 from genolift.files.whole import sha256, whole_file, whole_folder
 from genolift.results.ensemble import by_model, check_models_agree, write_mean
-from genolift.results.shards import check_shards, merge_shards, read_heads
+from genolift.results.shards import check_shards, merge_shards, read_shards
 from genolift.results.step_record import write_record
 from genolift.results.store import open_contributions
 from genolift.results.tables import per_sequence, write_per_base, write_per_sequence
@@ -59,7 +59,7 @@ def aggregate(*, shards: Sequence[Path], sequences: Path, out: Path) -> Aggregat
         raise InputError("there is no shard", where=str(out), remedy="give the files of the attribute step")
     check_outputs([out / name for name in _FILES], inputs=[*shards, sequences])
     table = read_sequence_table(sequences)
-    models = by_model(read_heads(shards))
+    models = by_model(read_shards(shards))
     for head in (head for heads in models.values() for head in heads):
         check_table(sequences, head.provenance, head.path)
     keys = table.loc[table["kept"], "key"].to_numpy()

@@ -32,8 +32,8 @@ from genolift.models import input_length, load_model, model_provenance
 from genolift.references.store import References, check_references, open_references
 from genolift.results.agreement import Agreement
 from genolift.results.convergence import relative_error
-from genolift.results.provenance import versions
-from genolift.results.store import Block, write_contributions
+from genolift.results.provenance import Provenance, versions
+from genolift.results.store import Block, Head, write_contributions
 from genolift.settings.folder_names import check_model_name
 from genolift.settings.model import ONE_MODEL
 from genolift.settings.sections import Settings
@@ -269,15 +269,10 @@ def _compute(work: _Work, pieces: Pieces, progress: Callable[[int, int], None] |
 def _finish(work: _Work, pieces: Pieces, out: Path, more: Mapping[str, Any]) -> None:
     """Write the finished pieces as one file, whose provenance says ``more`` too, and remove them."""
     agreement = {} if work.agreement is None else {"model_agreement": asdict(work.agreement)}
-    write_contributions(
-        out,
-        pieces.blocks(work.pieces),
-        n=len(work.rows),
-        length=work.compared.length,
-        r=work.compared.number,
-        provenance={**work.provenance, **agreement, "tolerance": work.settings.attribution.tolerance, **more},
-        chromosomes=work.stored.chromosomes,
-    )
+    tolerance = {"tolerance": work.settings.attribution.tolerance}
+    made = Provenance(work.provenance | agreement | tolerance | dict(more))
+    head = Head(len(work.rows), work.compared.length, work.compared.number, made, work.stored.chromosomes)
+    write_contributions(out, head, pieces.blocks(work.pieces))
     pieces.remove()
 
 

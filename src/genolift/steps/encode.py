@@ -20,7 +20,7 @@ from genolift.data.fasta import codes_of_letters, count_replaced_letters, read_c
 from genolift.data.genome import read_windows
 from genolift.data.intervals import IntervalFile, read_intervals
 from genolift.data.stored_sequences import SEQUENCES, Places, Sequences, write_sequences
-from genolift.data.windows import Window, check_chromosomes, strand_of, windows_around
+from genolift.data.windows import check_chromosomes, strand_of, windows_around
 from genolift.errors import InputError
 from genolift.files.hdf5_writing import whole_hdf5
 from genolift.files.output_paths import check_outputs
@@ -230,7 +230,32 @@ def _records(
         raise InputError("windows need a length", where=source.bed, remedy="give the model's input length")
     read = read_intervals(source.bed, form=source.format, with_strand=source.use_strand)
     windows = windows_around(read.intervals, length=source.length, center=source.center)
-    return *_window_records(windows, source, rna, replaced, enough), read
+    places = [(window.chrom, window.start, window.end) for window in windows]
+    found, chromosomes = read_windows(str(source.genome), places, enough=enough)
+
+    def records() -> Iterator[_Record]:
+        for key, (window, letters) in enumerate(zip(windows, found, strict=True)):
+            strand = strand_of(window, source.use_strand)
+            place = window.chrom, window.start, window.end, strand
+            record = _Record(key, window.id, window.end - window.start, None, *place)
+            if letters is None:
+                yield _outside(record, chromosomes)
+                continue
+            where = f"{source.genome}, record {window.chrom!r}"
+            codes = codes_of_letters(letters, where=where, first=window.start, rna=rna)
+            replaced.update(count_replaced_letters(letters, codes))
+            yield replace(record, codes=reverse_complement_codes(codes) if strand == "-" else codes)
+
+    return records(), chromosomes, read
+
+
+def _outside(record: _Record, chromosomes: Mapping[str, int]) -> _Record:
+    """Return the record of a window without letters, dropped for what its genome lacks."""
+    chrom, start, end = record.chrom, record.start or 0, record.end
+    if chrom not in chromosomes:
+        return record.dropped(NO_CHROMOSOME, f"the genome has no chromosome {chrom}")
+    edge = f"{'start' if start < 0 else 'end'} of {chrom}, which has {chromosomes[chrom]} bases"
+    return record.dropped(OVER_END, f"the window {start}-{end} runs over the {edge}")
 
 
 def _one_length(records: Sequence[_Record], source: sections.Sequences) -> int:
@@ -260,40 +285,6 @@ def _lengths(n_of_length: Counter[int]) -> str:
     shown = [f"{length} ({n} record{'s' if n > 1 else ''})" for length, n in n_of_length.most_common(3)]
     shown += [f"{len(n_of_length) - 3} more lengths"] if len(n_of_length) > 3 else []
     return f"{min(n_of_length)} to {max(n_of_length)}: {', '.join(shown)}"
-
-
-def _window_records(
-    windows: Sequence[Window],
-    source: sections.Sequences,
-    rna: bool,
-    replaced: Counter[str],
-    enough: int | None = None,
-) -> tuple[Iterator[_Record], dict[str, int]]:
-    """Return a record for every window, in order, and the lengths of the genome's chromosomes.
-
-    If ``enough`` is given, only so many windows are read; the records of the others are dropped.
-    """
-    places = [(window.chrom, window.start, window.end) for window in windows]
-    found, chromosomes = read_windows(str(source.genome), places, enough=enough)
-
-    def records() -> Iterator[_Record]:
-        for key, (window, letters) in enumerate(zip(windows, found, strict=True)):
-            chrom, start, end = window.chrom, window.start, window.end
-            strand = strand_of(window, source.use_strand)
-            record = _Record(key, window.id, end - start, None, chrom, start, end, strand)
-            if letters is not None:
-                where = f"{source.genome}, record {chrom!r}"
-                codes = codes_of_letters(letters, where=where, first=start, rna=rna)
-                replaced.update(count_replaced_letters(letters, codes))
-                record = replace(record, codes=reverse_complement_codes(codes) if strand == "-" else codes)
-            elif chrom not in chromosomes:
-                record = record.dropped(NO_CHROMOSOME, f"the genome has no chromosome {chrom}")
-            else:
-                edge = f"{'start' if start < 0 else 'end'} of {chrom}, which has {chromosomes[chrom]} bases"
-                record = record.dropped(OVER_END, f"the window {start}-{end} runs over the {edge}")
-            yield record
-
-    return records(), chromosomes
 
 
 def _sifted(record: _Record, length: int, max_n_fraction: float) -> _Record:

@@ -10,14 +10,11 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.export import ExportedProgram
 
-from genolift.data.extra_inputs import example_of
-from genolift.data.stored_tensors import random_onehot
+from genolift.data.stored_tensors import example_rows, random_onehot
 from genolift.engine.graph.capture import exported
 from genolift.engine.torch_internals import tree_leaves
 from genolift.errors import InputError
@@ -45,7 +42,7 @@ class WrittenProgram:
     tasks: tuple[str, ...]
 
 
-def write_program(spec: ModelSpec, out: Path, held: Extras | None = None) -> WrittenProgram:
+def write_program(spec: ModelSpec, out: Path, held: Extras = Extras()) -> WrittenProgram:  # noqa: B008
     """Write a model as a program of one-hot DNA, (n, 4, length), A C G T, for any number of rows.
 
     If the model has channels beyond those of its alphabet, they are its second input; its further arguments,
@@ -62,13 +59,13 @@ def write_program(spec: ModelSpec, out: Path, held: Extras | None = None) -> Wri
         raise InputError(
             "is not the name of an exported program", where=f"--out {out}", remedy="end it in .pt2"
         )
-    check_outputs([out], inputs=[*spec.files, *(held.files if held else ())])
+    check_outputs([out], inputs=[*spec.files, *held.files])
     model = load_model(spec)
-    check_expected(model, spec, held or Extras())
+    check_expected(model, spec, held)
     length = known_input_length(model, spec)
     tasks = tuple(task_names(model))
-    further = example_of(Extras(inputs=held.inputs), length) if held else ()
-    inputs = (*_inputs(length, spec.extra_channels), *map(_as_rows, further))
+    further = example_rows(Extras(inputs=held.inputs), length, _CHECKED_ROWS)
+    inputs = (*_inputs(length, spec.extra_channels), *further)
     program = _with_plain_names(exported(model, inputs))
     description = {
         "format": "genolift-model",
@@ -111,10 +108,6 @@ def _inputs(length: int, extra_channels: int) -> tuple[Tensor, ...]:
         return (bases,)
     random = torch.Generator().manual_seed(0)
     return bases, torch.rand(_CHECKED_ROWS, extra_channels, length, generator=random)
-
-
-def _as_rows(row: NDArray[np.float32]) -> Tensor:
-    return torch.from_numpy(row).expand(_CHECKED_ROWS, *row.shape[1:]).contiguous()
 
 
 def _check_same(read: ExportedProgram, written: ExportedProgram, inputs: tuple[Tensor, ...]) -> None:

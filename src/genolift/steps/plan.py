@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch.nn.functional import one_hot
 
-from genolift.data.extra_inputs import example_of
+from genolift.data.stored_tensors import example_rows, random_onehot
 from genolift.engine.plan import Plan
 from genolift.explain.attribution import plan
 from genolift.explain.plan_check import CheckedPlan, check_plan
@@ -42,14 +41,11 @@ def plan_model(settings: Settings, *, check: bool = False) -> Planned:
     length = known_input_length(model, spec)
     agreement = check_expected(model, spec, settings.extras)
     rows = _CHECKED if check else 1
-    beside = (torch.from_numpy(values) for values in example_of(settings.extras, length))
-    extra = tuple(values.expand(rows, *values.shape[1:]) for values in beside)
-    if not check:
-        found: Plan | CheckedPlan = plan(
-            model, torch.zeros(1, 4, length), extra_inputs=extra, **settings.explained
-        )
+    how = {"extra_inputs": example_rows(settings.extras, length, rows), **settings.explained}
+    found: Plan | CheckedPlan
+    if check:
+        inputs, references = random_onehot(2 * rows, length).split(rows)
+        found = check_plan(model, inputs, references, **how)
     else:
-        codes = torch.randint(4, (2, rows, length), generator=torch.Generator().manual_seed(0))
-        inputs, references = one_hot(codes, 4).transpose(2, 3).float()
-        found = check_plan(model, inputs, references, extra_inputs=extra, **settings.explained)
+        found = plan(model, torch.zeros(1, 4, length), **how)
     return Planned(found, assumption(model), agreement)

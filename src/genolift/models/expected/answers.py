@@ -20,19 +20,18 @@ _WHERE = "model.expect.outputs"
 
 
 @dataclass(frozen=True)
-class Answer:
-    """One of the author's outputs: the name of its array, and its values by sequence, float64 (row, ...)."""
-
-    name: str
-    values: NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class OutputShape:
-    """An output of the model: its names (messages use the first), and its shape without the rows."""
+class Output:
+    """An output of the model, or what its author got: its names (messages use the first), and its values,
+    float64 (row, ...).
+    """
 
     names: tuple[str, ...]
-    shape: tuple[int, ...]
+    values: NDArray[np.float64]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its shape without the rows."""
+        return self.values.shape[1:]
 
     @property
     def called(self) -> str:
@@ -57,8 +56,8 @@ def outputs_of(output: Any, prefix: tuple[str, ...] = ("",)) -> Iterator[tuple[t
 
 
 def read_answers(
-    path: str, given: Given, shapes: Sequence[OutputShape], tasks: Sequence[str], *, shared: bool
-) -> list[Answer]:
+    path: str, given: Given, outputs: Sequence[Output], tasks: Sequence[str], *, shared: bool
+) -> list[Output]:
     """Return the author's values of each output, in the model's order.
 
     Parameters
@@ -67,7 +66,7 @@ def read_answers(
         A .npz file, or a table with a column ``id``.
     given
         The inputs to which the outputs belong.
-    shapes
+    outputs
         The model's outputs.
     tasks
         The names of a single output's columns; empty if the model has none.
@@ -81,20 +80,20 @@ def read_answers(
         sequences, or a value is not a finite number.
     """
     if shared and given.arrays:
-        return _of_arrays(given.arrays, given, shapes, f"{_WHERE}: {path}", shared=True)
+        return _of_arrays(given.arrays, given, outputs, f"{_WHERE}: {path}", shared=True)
     if is_npz(path, _WHERE):
-        return _of_arrays(read_npz(path, _WHERE), given, shapes, f"{_WHERE}: {path}", shared=False)
-    return _of_table(path, given, shapes, tasks)
+        return _of_arrays(read_npz(path, _WHERE), given, outputs, f"{_WHERE}: {path}", shared=False)
+    return _of_table(path, given, outputs, tasks)
 
 
 def _of_arrays(
     arrays: Mapping[str, NDArray[Any]],
     given: Given,
-    shapes: Sequence[OutputShape],
+    outputs: Sequence[Output],
     where: str,
     *,
     shared: bool,
-) -> list[Answer]:
+) -> list[Output]:
     inputs = given.taken if shared else frozenset()
     left = {
         name: array
@@ -105,10 +104,10 @@ def _of_arrays(
         left = {name: array for name, array in left.items() if name != "dna"}
     numbered = [name for name in left if re.fullmatch(r"arr_\d+", name)]
     found = []
-    for place, output in enumerate(shapes):
+    for place, output in enumerate(outputs):
         spelled = [*output.names, *(f"y_{name}" for name in output.names), f"y{place}", f"y_{place}"]
         spelled += numbered[place : place + 1]
-        if len(shapes) == 1:
+        if len(outputs) == 1:
             spelled += [name for name in left if ARRAY_OF_OUTPUT.fullmatch(name) or len(left) == 1]
         name = next((name for name in spelled if name in left), None)
         if name is None:
@@ -120,7 +119,7 @@ def _of_arrays(
         found.append(_answer(name, left.pop(name), given, output, where))
     surplus = [name for name in left if not shared or re.fullmatch(r"y_?\d+|arr_\d+", name)]
     if surplus:
-        number = f"{len(shapes)} outputs" if len(shapes) > 1 else "one output"
+        number = f"{len(outputs)} outputs" if len(outputs) > 1 else "one output"
         raise InputError(
             f"has the array {surplus[0]}, and the model has {number}",
             where=where,
@@ -129,7 +128,7 @@ def _of_arrays(
     return found
 
 
-def _answer(name: str, values: NDArray[Any], given: Given, output: OutputShape, where: str) -> Answer:
+def _answer(name: str, values: NDArray[Any], given: Given, output: Output, where: str) -> Output:
     place, n = f"{where}, {name}", len(given.with_n)
     if values.dtype.kind not in "biuf" or not values.ndim:
         raise InputError(
@@ -151,7 +150,7 @@ def _answer(name: str, values: NDArray[Any], given: Given, output: OutputShape, 
         )
     numbers = values.astype(np.float64).reshape(n, *output.shape)
     _check_finite(numbers, given, place)
-    return Answer(name, numbers)
+    return Output((name,), numbers)
 
 
 def _check_finite(values: NDArray[np.float64], given: Given, where: str) -> None:
@@ -164,7 +163,7 @@ def _check_finite(values: NDArray[np.float64], given: Given, where: str) -> None
         )
 
 
-def _of_table(path: str, given: Given, shapes: Sequence[OutputShape], tasks: Sequence[str]) -> list[Answer]:
+def _of_table(path: str, given: Given, outputs: Sequence[Output], tasks: Sequence[str]) -> list[Output]:
     where = f"{_WHERE}: {path}"
     if given.ids is None:
         raise InputError(
@@ -182,21 +181,21 @@ def _of_table(path: str, given: Given, shapes: Sequence[OutputShape], tasks: Seq
             remedy="give a row for the id of every input",
         )
     values = table.values[[table.row_of[name] for name in given.ids]].astype(np.float64)
-    places = _places(table.columns, shapes, tasks, where)
+    places = _places(table.columns, outputs, tasks, where)
     n = len(values)
     found = []
-    for output, its in zip(shapes, places, strict=True):
+    for output, its in zip(outputs, places, strict=True):
         called = output.names[0] if output.names else "its columns"
-        found.append(Answer(called, values[:, its].reshape(n, *output.shape)))
+        found.append(Output((called,), values[:, its].reshape(n, *output.shape)))
     return found
 
 
 def _places(
-    columns: Sequence[str], shapes: Sequence[OutputShape], tasks: Sequence[str], where: str
+    columns: Sequence[str], outputs: Sequence[Output], tasks: Sequence[str], where: str
 ) -> list[list[int]]:
     """Return for each output the columns of a table with its values, in order."""
-    sizes = [int(np.prod(output.shape, dtype=np.int64)) for output in shapes]
-    if len(shapes) == 1 and len(columns) == sizes[0]:
+    sizes = [int(np.prod(output.shape, dtype=np.int64)) for output in outputs]
+    if len(outputs) == 1 and len(columns) == sizes[0]:
         if set(columns) == set(tasks):
             return [[columns.index(task) for task in tasks]]
         numbers = [str(number) for number in range(sizes[0])]
@@ -205,7 +204,7 @@ def _places(
     named: dict[tuple[int, int], int] = {}
     for at, column in enumerate(columns):
         match = _COLUMN.fullmatch(column)
-        for place, output in enumerate(shapes):
+        for place, output in enumerate(outputs):
             if match is not None and match["name"] in (*output.names, f"y{place}"):
                 named[place, int(match["column"] or 0)] = at
     wanted = [[(place, number) for number in range(size)] for place, size in enumerate(sizes)]
@@ -213,13 +212,13 @@ def _places(
     if lacking or len(named) != len(columns):
         number = f"{len(columns)} column{'s' * (len(columns) != 1)}"
         has = f"has {number} beside 'id', the model gives {sum(sizes)} values"
-        output = shapes[lacking[0][0]] if lacking else shapes[0]
+        output = outputs[lacking[0][0]] if lacking else outputs[0]
         example = f"{output.names[0] if output.names else 'y0'}[{lacking[0][1] if lacking else 0}]"
         raise InputError(
-            has if len(shapes) == 1 else f"{has}, and has {'no' if lacking else 'another than'} {example}",
+            has if len(outputs) == 1 else f"{has}, and has {'no' if lacking else 'another than'} {example}",
             where=where,
             remedy="give a column for each value"
-            + (f", called by output and place, such as {example}" if len(shapes) > 1 else ""),
+            + (f", called by output and place, such as {example}" if len(outputs) > 1 else ""),
         )
     return [[named[key] for key in each] for each in wanted]
 

@@ -19,7 +19,7 @@ from genolift.engine.graph.trial_model import TrialModel
 from genolift.errors import InputError, within
 from genolift.models import Model
 from genolift.models import load_model as loaded_model
-from genolift.models.expected.answers import Answer, OutputShape, outputs_of, read_answers
+from genolift.models.expected.answers import Output, outputs_of, read_answers
 from genolift.models.expected.arguments import arguments_of
 from genolift.models.expected.given import Given, read_given
 from genolift.results.agreement import Agreement
@@ -86,20 +86,15 @@ def check_expected(model: Model, spec: ModelSpec, held: Extras = _NOTHING_HELD) 
         raise InputError(
             "the model returns no tensor", where="model", remedy="have its forward return its outputs"
         )
-    shapes = [OutputShape(names, values.shape[1:]) for names, values in ours]
-    theirs = read_answers(expect.outputs, given, shapes, task_names(model), shared=shared)
-    errors = [_error(values, answer.values) for (_, values), answer in zip(ours, theirs, strict=True)]
+    theirs = read_answers(expect.outputs, given, ours, task_names(model), shared=shared)
+    errors = [_error(one.values, answer.values) for one, answer in zip(ours, theirs, strict=True)]
     for place, error in enumerate(errors):
         if not error.max() <= expect.tolerance:
             raise _disagreement(place, ours, theirs, given, expect)
     return Agreement(len(given.with_n), len(ours), max(float(error.max()) for error in errors))
 
 
-Named = tuple[tuple[str, ...], NDArray[np.float64]]
-"""An output's names, and its values by sequence."""
-
-
-def _outputs(trial: TrialModel, given: Given) -> list[Named]:
+def _outputs(trial: TrialModel, given: Given) -> list[Output]:
     """Run a model, a few sequences at a time, and return its outputs that have a row for each sequence."""
     n, length = len(given.inputs[0]), given.inputs[0].shape[2]
     step = max(1, _BATCH_BASES // max(1, length))
@@ -119,7 +114,7 @@ def _outputs(trial: TrialModel, given: Given) -> list[Named]:
     for each in zip(*parts, strict=True):
         names, whole = each[0][0], torch.cat([values for _, values in each])
         check_finite(whole, given.called, names[0] if names else "")
-        found.append((names, whole.double().numpy()))
+        found.append(Output(names, whole.double().numpy()))
     return found
 
 
@@ -131,10 +126,9 @@ def _error(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> NDArray[np
 
 
 def _disagreement(
-    place: int, ours: Sequence[Named], theirs: Sequence[Answer], given: Given, expect: Expect
+    place: int, ours: Sequence[Output], theirs: Sequence[Output], given: Given, expect: Expect
 ) -> InputError:
-    names, values = ours[place]
-    answer = theirs[place]
+    values, answer = ours[place].values, theirs[place]
     error = _error(values, answer.values)
     row = int(error.argmax())
     apart = np.abs(values[row] - answer.values[row])
@@ -144,33 +138,33 @@ def _disagreement(
     more = f", as on {others} more of {len(error)} sequences" if others else ""
     size = f"off by {error[row]:.2g} of the largest" if np.isfinite(error[row]) else "all of these are 0"
     return InputError(
-        f"on {given.called(row)} the model's output{' ' + names[0] if names else ''}{element} is "
-        f"{values[row][at]:.6g}, the author's {answer.name}{element} {answer.values[row][at]:.6g}: "
+        f"on {given.called(row)} the model's output{ours[place].called}{element} is "
+        f"{values[row][at]:.6g}, the author's {answer.names[0]}{element} {answer.values[row][at]:.6g}: "
         f"{size}, over the tolerance of {expect.tolerance:g}{more}",
         where=f"model.expect.outputs: {expect.outputs}",
         remedy=_mend(place, ours, theirs, given, expect.tolerance),
     )
 
 
-def _mend(place: int, ours: Sequence[Named], theirs: Sequence[Answer], given: Given, tolerance: float) -> str:
+def _mend(
+    place: int, ours: Sequence[Output], theirs: Sequence[Output], given: Given, tolerance: float
+) -> str:
     """Return a simple change that makes the outputs agree, if there is one."""
-    values, answer = ours[place][1], theirs[place]
+    values, answer = ours[place].values, theirs[place]
 
-    def agrees(found: NDArray[np.float64], rows: Any = slice(None)) -> bool:
-        return found.shape == answer.values.shape and bool(
-            (_error(found[rows], answer.values[rows]) <= tolerance).all()
-        )
+    def agrees(found: NDArray[np.float64], other: NDArray[np.float64] = answer.values) -> bool:
+        return found.shape == other.shape and bool((_error(found, other) <= tolerance).all())
 
-    for names, other in ours:
-        if other is not values and agrees(other):
-            return f"{answer.name} is the model's output {names[0]}: give the array that name"
+    for output in ours:
+        if output is not ours[place] and agrees(output.values):
+            return f"{answer.names[0]} is the model's output{output.called}: give the array that name"
     for name, function in _ACTIVATIONS.items():
         if agrees(function(torch.from_numpy(values)).numpy()):
             return f"the author's is the {name} of the model's: give outputs without it, or a model with it"
-        if _inverse(values, answer.values, function, tolerance):
+        if agrees(function(torch.from_numpy(answer.values)).numpy(), values):
             return f"the model's is the {name} of the author's: give outputs with it, or a model without it"
     with_n = given.with_n
-    if with_n.any() and not with_n.all() and agrees(values, ~with_n):
+    if with_n.any() and not with_n.all() and agrees(values[~with_n], answer.values[~with_n]):
         if not given.arrays:
             return (
                 "the sequences without N agree: genolift has zeros for an N; leave out those with N, here "
@@ -185,15 +179,6 @@ def _mend(place: int, ours: Sequence[Named], theirs: Sequence[Answer], given: Gi
         "mode (model.eval(), model.predict); if they are, genolift reads the model wrongly: report it, and "
         "do not explain it"
     )
-
-
-def _inverse(
-    ours: NDArray[np.float64],
-    theirs: NDArray[np.float64],
-    function: Callable[[Tensor], Tensor],
-    tolerance: float,
-) -> bool:
-    return bool((_error(function(torch.from_numpy(theirs)).numpy(), ours) <= tolerance).all())
 
 
 _ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
