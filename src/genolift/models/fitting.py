@@ -19,9 +19,9 @@ from torch.nn.parameter import is_lazy
 
 from genolift.errors import InputError, few
 from genolift.models.classes import ModelClass
-from genolift.models.misfits import arguments_that_fit, misfits, refuse, star
+from genolift.models.misfits import ClassState, State, arguments_that_fit, misfit, misfits, star
 from genolift.models.parametrized import given_norm, kept_as, made_plain, spellings
-from genolift.models.spare import computed_buffers, is_extra_state, is_optional, is_spare, may_hold_code
+from genolift.models.spare import computed_buffers, is_extra_state, is_spare, may_hold_code
 from genolift.models.weights import Weights
 
 _LOG = logging.getLogger("genolift")
@@ -31,27 +31,6 @@ _WRAPPERS = re.compile(r"(?:(?<=\.)|^)(?:_orig_mod|_fsdp_wrapped_module|_checkpo
 _OF_TRAINING = re.compile(
     r"(^|[._])(criterion|loss\w*|metrics?|accuracy|auroc|auprc)([._]|$)|_(loss|metrics?)\."
 )
-
-
-@dataclass(frozen=True)
-class _Class:
-    """The state that a class accepts."""
-
-    wanted: Mapping[str, Any]
-    """By key: tensors, and any value for extra state."""
-    computed: Mapping[str, Tensor]
-    """Buffers that it computes and does not save."""
-    transposed: frozenset[str]
-    """The keys of weights of transposed convolutions."""
-
-    @classmethod
-    def of(cls, model: nn.Module) -> _Class:
-        transposed = (
-            f"{name}.weight" if name else "weight"
-            for name, module in model.named_modules()
-            if isinstance(module, _ConvTransposeNd)
-        )
-        return cls(dict(model.state_dict()), computed_buffers(model), frozenset(transposed))
 
 
 @dataclass(frozen=True)
@@ -89,9 +68,13 @@ def fill(
     InputError
         If they do not fit.
     """
-    weights = saved.tensors | saved.extra_state
-    of_class = _Class.of(model)
-    wanted = of_class.wanted
+    weights, wanted = saved.tensors | saved.extra_state, dict(model.state_dict())
+    transposed = (
+        f"{name}.weight" if name else "weight"
+        for name, module in model.named_modules()
+        if isinstance(module, _ConvTransposeNd)
+    )
+    of_class = ClassState(class_name, where, wanted, computed_buffers(model), frozenset(transposed))
     fitting = dict(_fittings(weights, of_class))
     prefixes = [prefix for prefix in _KNOWN_PREFIXES if prefix in fitting] or list(fitting)
     if len(prefixes) > 1 and prefixes[0] not in _KNOWN_PREFIXES:
@@ -103,14 +86,10 @@ def fill(
     fit = fitting[prefixes[0]] if prefixes else _nearest(weights, of_class)
     chosen = fit.weights
     if not prefixes or misfits(chosen, wanted):
-        values = {**made_by.keywords(), **arguments}
-        found = arguments_that_fit(
-            chosen, wanted, values, saved.settings, lambda changed: made_by.make({**arguments, **changed})
-        )
-        mends = [found] if found else []
-        refuse(chosen, wanted, of_class.computed, where=where, class_name=class_name, mends=mends)
-    _check_values(chosen, wanted, where, class_name, trust=trust)
-    _check_tied(chosen, wanted, where, class_name)
+        mend = arguments_that_fit(chosen, wanted, made_by, arguments, saved.settings)
+        raise misfit(chosen, of_class, mend)
+    _check_values(chosen, of_class, trust=trust)
+    _check_tied(chosen, of_class)
     if fit.others:
         _LOG.warning("%s: ignored keys that are not the model's: %s", where, few(_groups(fit.others), 3))
     if fit.spare:
@@ -119,45 +98,42 @@ def fill(
     model.load_state_dict(chosen, strict=False)  # every key was checked
 
 
-def _check_values(
-    chosen: Mapping[str, Any], wanted: Mapping[str, Any], where: str, class_name: str, *, trust: bool
-) -> None:
+def _check_values(chosen: State, of_class: ClassState, *, trust: bool) -> None:
     for key, value in chosen.items():
         if is_extra_state(key):
             if may_hold_code(value) and not trust:
                 raise InputError(
-                    f"{key} may be a pickle, which {class_name} could run when it receives it",
-                    where=where,
+                    f"{key} may be a pickle, which {of_class.name} could run when it receives it",
+                    where=of_class.where,
                     remedy="remove it from the file, and have the class keep no extra state, or, if you "
                     "trust its source, set trust: true",
                 )
-        elif value.is_complex() and not wanted[key].is_complex():
+        elif value.is_complex() and not of_class.wanted[key].is_complex():
             raise InputError(
-                f"{key} is complex, but real in {class_name}",
-                where=where,
+                f"{key} is complex, but real in {of_class.name}",
+                where=of_class.where,
                 remedy="check that the weights belong to this class",
             )
 
 
-def _check_tied(chosen: Mapping[str, Any], wanted: Mapping[str, Any], where: str, class_name: str) -> None:
+def _check_tied(chosen: State, of_class: ClassState) -> None:
     """Refuse two different weights for one of the class's tensors, which could hold only the last."""
     first: dict[tuple[Any, ...], str] = {}
     for key, value in chosen.items():
-        memory = _memory(wanted.get(key))
+        memory = _memory(of_class.wanted.get(key))
         other = key if memory is None else first.setdefault(memory, key)
         if other != key and not torch.equal(chosen[other], value):
             raise InputError(
-                f"{other} and {key} differ, but are one weight in {class_name}",
-                where=where,
+                f"{other} and {key} differ, but are one weight in {of_class.name}",
+                where=of_class.where,
                 remedy="name the class that was trained, in which they are separate",
             )
 
 
-def _fittings(weights: Mapping[str, Any], of_class: _Class) -> Iterator[tuple[str, _Fit]]:
+def _fittings(weights: State, of_class: ClassState) -> Iterator[tuple[str, _Fit]]:
     """Yield each prefix whose removal gives the wanted keys, with the weights and the ignored keys."""
-    wanted = of_class.wanted
+    wanted, required = of_class.wanted, of_class.required
     plain = {_WRAPPERS.sub("", key): value for key, value in weights.items()}
-    required = [key for key in wanted if not is_optional(key, wanted)]
     if not required:
         return
     ends = {end for key in required[:3] for end in (*spellings(key), *kept_as(key))}  # one may be tied
@@ -184,7 +160,7 @@ def _fittings(weights: Mapping[str, Any], of_class: _Class) -> Iterator[tuple[st
             yield "", fit
 
 
-def _taken(weights: Mapping[str, Any], of_class: _Class, others: list[str]) -> _Fit:
+def _taken(weights: State, of_class: ClassState, others: list[str]) -> _Fit:
     """Return weights under the class's own names, without what it does not need."""
     named = _as_named(weights, of_class)
     spare = [
@@ -195,7 +171,7 @@ def _taken(weights: Mapping[str, Any], of_class: _Class, others: list[str]) -> _
     return _Fit({key: value for key, value in named.items() if key not in spare}, others, spare)
 
 
-def _as_named(weights: Mapping[str, Any], of_class: _Class) -> dict[str, Any]:
+def _as_named(weights: State, of_class: ClassState) -> dict[str, Any]:
     """Return weights under the class's own names, tied ones under each of their names."""
     wanted = of_class.wanted
     named = {
@@ -218,7 +194,7 @@ def _memory(tensor: Any) -> tuple[Any, ...] | None:
     return tensor.data_ptr(), tuple(tensor.shape), tensor.stride()
 
 
-def _nearest(weights: Mapping[str, Any], of_class: _Class) -> _Fit:
+def _nearest(weights: State, of_class: ClassState) -> _Fit:
     """Return weights without the prefix whose removal gives the most wanted keys."""
     wanted = of_class.wanted
     plain = {_WRAPPERS.sub("", key): value for key, value in weights.items()}

@@ -2,22 +2,46 @@
 
 import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.parameter import is_lazy
 
 from genolift.errors import InputError, few
+from genolift.models.classes import ModelClass
 from genolift.models.parametrized import without_norm
 from genolift.models.spare import is_extra_state, is_optional
 
+State = Mapping[str, Any]
+"""Tensors, and modules' extra state, by key."""
 _MOST_TRIES = 12
 
 
-def misfits(weights: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+@dataclass(frozen=True)
+class ClassState:
+    """The state that a class accepts; errors have the class's name, and the file that is put into it."""
+
+    name: str
+    where: str
+    wanted: State
+    """By key: tensors, and any value for extra state."""
+    computed: Mapping[str, Tensor]
+    """Buffers that it computes and does not save."""
+    transposed: frozenset[str]
+    """The keys of weights of transposed convolutions."""
+
+    @cached_property
+    def required(self) -> list[str]:
+        """The keys that a file cannot lack."""
+        return [key for key in self.wanted if not is_optional(key, self.wanted)]
+
+
+def misfits(weights: State, wanted: State) -> list[str]:
     """Return the keys whose tensors have a different shape than the class's."""
     return [
         key
@@ -29,26 +53,12 @@ def misfits(weights: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def refuse(
-    weights: Mapping[str, Any],
-    wanted: Mapping[str, Any],
-    computed: Mapping[str, Tensor],
-    *,
-    where: str,
-    class_name: str,
-    mends: list[str],
-) -> None:
-    """Raise the error that shows how weights differ from the expected ones.
-
-    Parameters
-    ----------
-    computed
-        The buffers that the class computes and does not save.
-    mends
-        Known fixes.
+def misfit(weights: State, of_class: ClassState, mend: str) -> InputError:
+    """Return the error that shows how weights differ from the expected ones; ``mend`` is a known fix, or
+    empty.
     """
-    required = [key for key in wanted if not is_optional(key, wanted)]
-    missing = [key for key in required if key not in weights]
+    wanted = of_class.wanted
+    missing = [key for key in of_class.required if key not in weights]
     unexpected = [key for key in weights if key not in wanted]
     others = [
         f"{key} is {tuple(weights[key].shape)}, the class has {tuple(wanted[key].shape)}"
@@ -57,16 +67,16 @@ def refuse(
     parts = [f"{len(missing)} missing ({few(missing, 3)})"] if missing else []
     parts += [f"{len(unexpected)} unexpected ({few(unexpected, 3)})"] if unexpected else []
     parts += [f"{len(others)} of another shape ({few(others, 3)})"] if others else []
-    mends = list(mends)
+    mends = [mend] if mend else []
     if renamed := _renamed(weights, wanted, missing, unexpected):
         mends.append(f"the file has {few(renamed, 3)}: rename the keys, or name the class with these names")
     if plain := [key for key in unexpected if key in without_norm(missing)]:
         mends.append(f"the file has {few(plain, 3)} without a norm: remove it from the class's layer too")
-    if anew := [key for key in unexpected if key in computed]:
+    if anew := [key for key in unexpected if key in of_class.computed]:
         again = "register them with persistent=True"
         mends.append(f"the class computes {few(anew, 3)} with different values: {again}")
     remedy = "; ".join(mends) or "check model.class and model.arguments"
-    if not mends and len(missing) == len(required):
+    if not mends and len(missing) == len(of_class.required):
         remedy = "none of the keys belongs to the class: name the class that the weights were trained in"
     elif not mends and missing and not unexpected and not others:
         remedy = "the class has layers without weights in the file: name the class that was trained"
@@ -75,15 +85,14 @@ def refuse(
             "name the class that has them, or, if its outputs are the same without them, delete them from "
             "the state dict and save it again"
         )
-    raise InputError(f"weights do not fit {class_name}: {', '.join(parts)}", where=where, remedy=remedy)
+    what = f"weights do not fit {of_class.name}: {', '.join(parts)}"
+    return InputError(what, where=of_class.where, remedy=remedy)
 
 
-def _renamed(
-    weights: Mapping[str, Any], wanted: Mapping[str, Any], missing: list[str], unexpected: list[str]
-) -> list[str]:
+def _renamed(weights: State, wanted: State, missing: list[str], unexpected: list[str]) -> list[str]:
     """Return "conv.* where the class has c.*" for each layer, if all have such a counterpart."""
 
-    def layers(keys: list[str], of: Mapping[str, Any]) -> dict[str, frozenset[Any]]:
+    def layers(keys: list[str], of: State) -> dict[str, frozenset[Any]]:
         grouped: dict[str, list[Any]] = {}
         for key in keys:
             layer, _, name = key.rpartition(".")
@@ -102,20 +111,21 @@ def _renamed(
 
 
 def arguments_that_fit(
-    weights: Mapping[str, Any],
-    wanted: Mapping[str, Any],
-    values: Mapping[str, Any],
+    weights: State,
+    wanted: State,
+    made_by: ModelClass,
+    arguments: Mapping[str, Any],
     settings: Mapping[str, Any],
-    make: Callable[[Mapping[str, Any]], nn.Module],
 ) -> str:
     """Return "set arguments: {...}" if the class fits with other arguments, else an empty text.
 
     It tries what the file says about itself, and the file's sizes for arguments with the class's sizes.
     """
+    values = {**made_by.keywords(), **arguments}
     for changed in itertools.islice(_changes(weights, wanted, values, settings), _MOST_TRIES):
         with suppress(Exception):
             with torch.device("meta"):
-                other = make(changed).state_dict()
+                other = made_by.make({**arguments, **changed}).state_dict()
             required = {key for key in other if not is_optional(key, other)}
             if required <= weights.keys() <= other.keys() and not misfits(weights, other):
                 given = ", ".join(f"{key}: {changed[key]}" for key in values if key in changed)
@@ -124,10 +134,7 @@ def arguments_that_fit(
 
 
 def _changes(
-    weights: Mapping[str, Any],
-    wanted: Mapping[str, Any],
-    values: Mapping[str, Any],
-    settings: Mapping[str, Any],
+    weights: State, wanted: State, values: Mapping[str, Any], settings: Mapping[str, Any]
 ) -> Iterator[dict[str, Any]]:
     said = {
         key: settings[key] for key in values if key in settings and repr(settings[key]) != repr(values[key])

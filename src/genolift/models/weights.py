@@ -42,14 +42,13 @@ _OF_OTHERS: list[Any] = [
     np.dtype,
     *{type(np.dtype(code)) for code in f"{np.typecodes['AllInteger']}{np.typecodes['AllFloat']}?SUMm"},
     *(
-        (getattr(multiarray, name), f"numpy.{core}.multiarray.{name}")
-        for name in ("scalar", "_reconstruct")
+        (function, f"numpy.{core}.{name}")
+        for name, function in (
+            ("multiarray.scalar", multiarray.scalar),
+            ("multiarray._reconstruct", multiarray._reconstruct),
+            ("numeric._frombuffer", numeric._frombuffer),
+        )
         for core in ("core", "_core")  # as numpy 1 and 2 write them
-    ),
-    *(
-        (getattr(numeric, name), f"numpy.{core}.numeric.{name}")
-        for name in ("_frombuffer",)
-        for core in ("core", "_core")
     ),
 ]
 """Functions and types needed to unpickle numpy scalars and arrays of numbers, texts and dates, not of
