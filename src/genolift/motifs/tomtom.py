@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genolift.motifs.discovery import trim
-from genolift.motifs.known import Database, Matrix, frequencies
+from genolift.motifs.known import Database, KnownMotif, Matrix, frequencies
 
 NAMED_QVALUE = 0.05
 """A motif is named after its best match only if Tomtom's q-value is at most this."""
@@ -55,19 +55,13 @@ def closest_motifs(
     found = []
     for pvalues, strands in _tomtom(ppms, database, threads):
         qvalues = false_discovery_control(pvalues)  # Benjamini and Hochberg 1995
-        found.append(
-            tuple(
-                Match(
-                    database.motifs[at].accession,
-                    database.motifs[at].name,
-                    float(pvalues[at]),
-                    float(qvalues[at]),
-                    "-" if strands[at] else "+",
-                )
-                for at in np.argsort(pvalues, kind="stable")[:n]
-            )
-        )
+        best = np.argsort(pvalues, kind="stable")[:n]
+        found.append(tuple(_match(database.motifs[at], pvalues[at], qvalues[at], strands[at]) for at in best))
     return found
+
+
+def _match(motif: KnownMotif, pvalue: float, qvalue: float, reverse: bool) -> Match:
+    return Match(motif.accession, motif.name, float(pvalue), float(qvalue), "-" if reverse else "+")
 
 
 def motif_name(own: str, matches: Sequence[Match]) -> str:

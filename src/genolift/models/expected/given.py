@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,8 @@ NO_ARRAYS_OF_ROWS = ("n", "extra_names", "id")
 _NUMBERED = re.compile(r"arr_(\d+)")
 _CHANNELS = ("x_channels", "x_extra_channels", "channels", "extra_channels")
 _BYTES_OF_BASE = 16
+Arrays = Mapping[str, NDArray[Any]]
+Ids = list[str] | None
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Given:
     """The sequences' names; None if they have only numbers."""
     with_n: NDArray[np.bool_]
     """Whether a sequence has an N, (row,)."""
-    arrays: Mapping[str, NDArray[Any]]
+    arrays: Arrays
     """The arrays of the .npz file; empty for a FASTA."""
     taken: frozenset[str]
     """The names of the arrays that are inputs."""
@@ -101,13 +103,11 @@ def _of_fasta(path: str, arguments: Arguments, held: Extras, where: str, rna: bo
                 )
     stacked = np.stack(codes)
     bases = torch.from_numpy(onehot_of_codes(stacked)).float()
-    beside = _beside({}, bases, None, ids, arguments, held, f"{where}: {path}")
+    beside = _Beside({}, arguments, held, f"{where}: {path}", bases, ids).inputs(None)
     return Given((bases, *beside.values()), ids, (stacked == N_CODE).any(1), {}, frozenset())
 
 
-def _of_arrays(
-    arrays: Mapping[str, NDArray[Any]], arguments: Arguments, held: Extras, where: str, shared: bool
-) -> Given:
+def _of_arrays(arrays: Arrays, arguments: Arguments, held: Extras, where: str, shared: bool) -> Given:
     name = _dna(arrays, arguments, where)
     values = _numbers(arrays, name, where).float()
     if not len(values):
@@ -123,7 +123,7 @@ def _of_arrays(
             and not ((numbered := _NUMBERED.fullmatch(each)) and int(numbered[1]) > outputs)
         }
     ids = _ids(arrays, len(values), where)
-    beside = _beside(further, bases, channels, ids, arguments, held, where)
+    beside = _Beside(further, arguments, held, where, bases, ids).inputs(channels)
     for each in beside:
         if len(beside[each]) != len(bases):
             raise InputError(
@@ -135,7 +135,7 @@ def _of_arrays(
     return Given((bases, *beside.values()), ids, with_n, arrays, frozenset({name, *beside}))
 
 
-def _dna(arrays: Mapping[str, NDArray[Any]], arguments: Arguments, where: str) -> str:
+def _dna(arrays: Arrays, arguments: Arguments, where: str) -> str:
     """Return the name of the array of DNA: the usual name, or the only array with such a shape."""
     for name in ("dna", f"x_{arguments.dna}", arguments.dna, "arr_0"):
         if name in arrays:
@@ -157,7 +157,7 @@ def _dna(arrays: Mapping[str, NDArray[Any]], arguments: Arguments, where: str) -
     )
 
 
-def _ids(arrays: Mapping[str, NDArray[Any]], n: int, where: str) -> list[str] | None:
+def _ids(arrays: Arrays, n: int, where: str) -> list[str] | None:
     ids = arrays.get("id")
     if ids is None or ids.dtype.kind != "U":
         return None
@@ -171,78 +171,62 @@ def _ids(arrays: Mapping[str, NDArray[Any]], n: int, where: str) -> list[str] | 
     return names
 
 
-def _beside(
-    arrays: Mapping[str, NDArray[Any]],
-    bases: Tensor,
-    channels: Tensor | None,
-    ids: list[str] | None,
-    arguments: Arguments,
-    held: Extras,
-    where: str,
-) -> dict[str, Tensor]:
-    """Return the model's other inputs by the names of their arrays, in order."""
-    found: dict[str, Tensor] = {}
-    own = _FromAnalysis(held, bases, ids, where)
-    if arguments.extra_channels:
-        name = next((name for name in _CHANNELS if name in arrays), "")
-        if channels is not None:
-            found["the extra channels"] = channels
-        else:
-            found[name or "the extra channels"] = (
-                _numbers(arrays, name, where).float() if name else own.channels(arguments.extra_channels)
-            )
-    named = _by_name(arrays, arguments, len(held.inputs))
-    number = max(arguments.needed, len(held.inputs), max((place + 1 for place, _ in named), default=0))
-    at = dict(named)
-    for place in range(number):
-        called = arguments.further[place] if place < len(arguments.further) else f"number {place + 1}"
-        if place in at:
-            found[at[place]] = _numbers(arrays, at[place], where)
-        else:
-            found[f"the input {called}"] = own.input(place, called, arrays)
-    surplus = [name for name in arrays if name.startswith("x_") and name not in found]
-    if surplus:
-        takes = (
-            f"it takes {', '.join(arguments.further)}" if arguments.further else "it takes no further input"
-        )
-        raise InputError(
-            f"the model has no input {surplus[0].removeprefix('x_')}",
-            where=where,
-            remedy=f"{takes}: leave {surplus[0]} out, or give it its input's name",
-        )
-    return found
+class _Beside:
+    """A model's inputs beside the bases: a file's arrays, and the analysis's own for what the file lacks."""
 
-
-def _by_name(
-    arrays: Mapping[str, NDArray[Any]], arguments: Arguments, held: int
-) -> Sequence[tuple[int, str]]:
-    """Return which further input each array is: by the model's name for it, by number, or the only one."""
-    found = []
-    for place, name in enumerate(arguments.further):
-        for spelled in (f"x_{name}", name):
-            if spelled in arrays:
-                found.append((place, spelled))
-                break
-    numbered = [(int(match[1]) - 1, name) for name in arrays if (match := _NUMBERED.fullmatch(name))]
-    found += [(place, name) for place, name in numbered if place >= 0]
-    others = [name for name in arrays if name.startswith("x_") and name not in _CHANNELS]
-    if not found and len(others) == 1 and max(arguments.needed, held) == 1:
-        return [(0, others[0])]
-    return found
-
-
-class _FromAnalysis:
-    """The analysis's own extra inputs, for sequences whose file has none."""
-
-    def __init__(self, held: Extras, bases: Tensor, ids: list[str] | None, where: str) -> None:
-        self.held, self.where = held, where
+    def __init__(
+        self, arrays: Arrays, arguments: Arguments, held: Extras, where: str, bases: Tensor, ids: Ids
+    ) -> None:
+        self.arrays, self.arguments, self.held, self.where = arrays, arguments, held, where
+        self.has_ids = ids is not None
         n, length = len(bases), bases.shape[2]
         named = ids if ids is not None else [str(row) for row in range(n)]
-        self.has_ids = ids is not None
         self.sequences = Sequences(np.arange(n), named, np.zeros((n, length), np.uint8), {}, None)
 
-    def channels(self, number: int) -> Tensor:
-        """Return the extra channels, (row, channel, position)."""
+    def inputs(self, channels: Tensor | None) -> dict[str, Tensor]:
+        """Return the inputs by the names of their arrays, in order; ``channels`` are those with the bases."""
+        found: dict[str, Tensor] = {}
+        if self.arguments.extra_channels:
+            name = next((name for name in _CHANNELS if name in self.arrays), "")
+            if channels is not None:
+                found["the extra channels"] = channels
+            elif name:
+                found[name] = _numbers(self.arrays, name, self.where).float()
+            else:
+                found["the extra channels"] = self._channels(self.arguments.extra_channels)
+        further, at = self.arguments.further, self._name_of_place()
+        for place in range(max(self.arguments.needed, len(self.held.inputs), *(place + 1 for place in at))):
+            called = further[place] if place < len(further) else f"number {place + 1}"
+            if place in at:
+                found[at[place]] = _numbers(self.arrays, at[place], self.where)
+            else:
+                found[f"the input {called}"] = self._input(place, called)
+        surplus = [name for name in self.arrays if name.startswith("x_") and name not in found]
+        if surplus:
+            takes = f"it takes {', '.join(further)}" if further else "it takes no further input"
+            raise InputError(
+                f"the model has no input {surplus[0].removeprefix('x_')}",
+                where=self.where,
+                remedy=f"{takes}: leave {surplus[0]} out, or give it its input's name",
+            )
+        return found
+
+    def _name_of_place(self) -> dict[int, str]:
+        """Return which array a further input is: by the model's name for it, by number, or the only one."""
+        found = {}
+        for place, name in enumerate(self.arguments.further):
+            spelled = next((each for each in (f"x_{name}", name) if each in self.arrays), None)
+            if spelled is not None:
+                found[place] = spelled
+        numbered = {int(match[1]): name for name in self.arrays if (match := _NUMBERED.fullmatch(name))}
+        found |= {number - 1: name for number, name in numbered.items() if number}
+        others = [name for name in self.arrays if name.startswith("x_") and name not in _CHANNELS]
+        if not found and len(others) == 1 and max(self.arguments.needed, len(self.held.inputs)) == 1:
+            return {0: others[0]}
+        return found
+
+    def _channels(self, number: int) -> Tensor:
+        """Return the analysis's extra channels, (row, channel, position)."""
         of_files = [each for each in self.held.channels if isinstance(each, ExtraChannel)]
         unknown = any(each.bigwig or not self.has_ids for each in of_files)
         if len(self.held.channels) != number or unknown:
@@ -254,18 +238,14 @@ class _FromAnalysis:
             )
         return self._of(Extras(channels=self.held.channels))
 
-    def input(self, place: int, called: str, arrays: Mapping[str, NDArray[Any]]) -> Tensor:
-        """Return a further input by its place, (row, ...)."""
+    def _input(self, place: int, called: str) -> Tensor:
+        """Return the analysis's further input by its place, (row, ...)."""
         item = self.held.inputs[place] if place < len(self.held.inputs) else None
         if item is None or (item.values is None and not self.has_ids):
-            among = f", but {arrays_in_words(arrays)}" if arrays else ""
-            raise InputError(
-                f"has no array of the model's input {called}{among}",
-                where=self.where,
-                remedy=f"give the inputs as .npz with x_{called}"
-                if called.isidentifier()
-                else "give all inputs",
-            )
+            among = f", but {arrays_in_words(self.arrays)}" if self.arrays else ""
+            given = f"the inputs as .npz with x_{called}" if called.isidentifier() else "all inputs"
+            what = f"has no array of the model's input {called}{among}"
+            raise InputError(what, where=self.where, remedy=f"give {given}")
         return self._of(Extras(inputs=(item,)))
 
     def _of(self, held: Extras) -> Tensor:
@@ -274,7 +254,7 @@ class _FromAnalysis:
         return as_tensors([values])[0]
 
 
-def _numbers(arrays: Mapping[str, NDArray[Any]], name: str, where: str) -> Tensor:
+def _numbers(arrays: Arrays, name: str, where: str) -> Tensor:
     """Return an array for a model: whole numbers as they are, others as float32."""
     values, place = arrays[name], f"{where}, {name}"
     if values.dtype.kind in "US" or not values.ndim:
