@@ -68,7 +68,8 @@ def fill(
     InputError
         If they do not fit.
     """
-    weights, wanted = saved.tensors | saved.extra_state, dict(model.state_dict())
+    wanted = dict(model.state_dict())
+    weights = {_WRAPPERS.sub("", key): value for key, value in saved.values.items()}
     transposed = (
         f"{name}.weight" if name else "weight"
         for name, module in model.named_modules()
@@ -133,19 +134,18 @@ def _check_tied(chosen: State, of_class: ClassState) -> None:
 def _fittings(weights: State, of_class: ClassState) -> Iterator[tuple[str, _Fit]]:
     """Yield each prefix whose removal gives the wanted keys, with the weights and the ignored keys."""
     wanted, required = of_class.wanted, of_class.required
-    plain = {_WRAPPERS.sub("", key): value for key, value in weights.items()}
     if not required:
         return
     ends = {end for key in required[:3] for end in (*spellings(key), *kept_as(key))}  # one may be tied
     prefixes = {
         key.removesuffix(end)
         for end in ends
-        for key in plain
+        for key in weights
         if key.endswith(end) and key.removesuffix(end)[-1:] in ("", ".")
     }
     for prefix in sorted(prefixes, key=_length):
-        within = {key.removeprefix(prefix): value for key, value in plain.items() if key.startswith(prefix)}
-        others = [key for key in plain if not key.startswith(prefix)]
+        within = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
+        others = [key for key in weights if not key.startswith(prefix)]
         if prefix == "":
             others = [key for key in within if key not in wanted and _OF_TRAINING.search(key)]
             within = {key: value for key, value in within.items() if key not in others}
@@ -155,7 +155,7 @@ def _fittings(weights: State, of_class: ClassState) -> Iterator[tuple[str, _Fit]
     # The reverse: a wrapper class, and the weights of the module that it wraps.
     head = required[0].partition(".")[0] + "."
     if all(key.startswith(head) for key in wanted):
-        fit = _taken({head + key: value for key, value in plain.items()}, of_class, [])
+        fit = _taken({head + key: value for key, value in weights.items()}, of_class, [])
         if fit.weights.keys() <= wanted.keys() and all(key in fit.weights for key in required):
             yield "", fit
 
@@ -197,16 +197,15 @@ def _memory(tensor: Any) -> tuple[Any, ...] | None:
 def _nearest(weights: State, of_class: ClassState) -> _Fit:
     """Return weights without the prefix whose removal gives the most wanted keys."""
     wanted = of_class.wanted
-    plain = {_WRAPPERS.sub("", key): value for key, value in weights.items()}
-    parts = [key.split(".") for key in plain]
+    parts = [key.split(".") for key in weights]
     prefixes = {".".join([*part[:n], ""]) for part in parts for n in range(len(part))}
     best = max(
         sorted(prefixes, key=_length),
         key=lambda prefix: sum(
-            key.startswith(prefix) and key.removeprefix(prefix) in wanted for key in plain
+            key.startswith(prefix) and key.removeprefix(prefix) in wanted for key in weights
         ),
     )
-    return _taken({key.removeprefix(best): value for key, value in plain.items()}, of_class, [])
+    return _taken({key.removeprefix(best): value for key, value in weights.items()}, of_class, [])
 
 
 def _groups(keys: list[str]) -> list[str]:

@@ -65,11 +65,15 @@ _NUMBERS = "?bBhHiIlLqQefdFD"
 class Weights:
     """A state dict, and its file's description of how the model was made."""
 
-    tensors: dict[str, Tensor]
-    extra_state: dict[str, Any]
-    """Modules' extra state (``get_extra_state``), plain values of any type."""
+    values: dict[str, Any]
+    """Tensors, and modules' extra state (``get_extra_state``), plain values of any type, by key."""
     settings: Mapping[str, Any]
     """A Lightning checkpoint's ``hyper_parameters``; empty if there are none."""
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """All values but the extra state."""
+        return {key: value for key, value in self.values.items() if not is_extra_state(key)}
 
 
 def safetensors(path: Path) -> dict[str, Tensor]:
@@ -221,7 +225,7 @@ def weights_of(saved: Any, path: Path) -> Weights:
 def _weights(saved: Mapping[str, Any], settings: Mapping[str, Any], where: str) -> Weights:
     extra = {key: value for key, value in saved.items() if is_extra_state(key)}
     tensors = {key: value for key, value in saved.items() if key not in extra}
-    return Weights(_as_tensors(tensors, where), extra, settings)
+    return Weights(_as_tensors(tensors, where) | extra, settings)
 
 
 def _is_state_dict(value: Any, of: Any = (Tensor, np.ndarray)) -> bool:
@@ -323,13 +327,11 @@ def in_form(
 def _in_several(model: ShardedModel, path: Path, digest: str | None, *, trust: bool) -> Weights:
     if digest is not None:
         check_sha256_of(model_sha256(path), digest, f"model.path: {path}")
-    tensors: dict[str, Tensor] = {}
-    extra: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for name, keys in model.shards.items():
         file = model.folder / name
-        held = _in_file(file, None, trust=trust)
-        both = held.tensors | held.extra_state
-        if missing := [key for key in keys or () if key not in both]:
+        held = _in_file(file, None, trust=trust).values
+        if missing := [key for key in keys or () if key not in held]:
             raise InputError(
                 f"lacks {missing[0]}"
                 + (f" and {len(missing) - 1} more keys" if len(missing) > 1 else "")
@@ -337,6 +339,5 @@ def _in_several(model: ShardedModel, path: Path, digest: str | None, *, trust: b
                 where=f"model.path: {file}",
                 remedy="copy the shards and their index again, all from one place",
             )
-        tensors |= {key: held.tensors[key] for key in keys or held.tensors if key in held.tensors}
-        extra |= {key: held.extra_state[key] for key in keys or held.extra_state if key in held.extra_state}
-    return Weights(tensors, extra, model.settings())
+        values |= {key: held[key] for key in keys or held}
+    return Weights(values, model.settings())

@@ -4,7 +4,6 @@ Every model is run on two of the sequences, and the database of known motifs is 
 and the engine. Prints nothing.
 """
 
-import json
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
@@ -16,7 +15,7 @@ from genolift.data.stored_sequences import check_length
 from genolift.data.stored_tensors import first_two
 from genolift.errors import within
 from genolift.files.output_paths import check_outputs
-from genolift.files.whole import whole_file
+from genolift.files.whole import write_json
 from genolift.inspection.model_check import checked_explainer
 from genolift.models import input_length, load_model
 from genolift.motifs.databases import read_database
@@ -77,14 +76,10 @@ def check_analysis(settings: Settings, *, out: Path, database: str | None = None
         if agreement is not None:
             agreements[name] = agreement
     summary = CheckSummary(len(models), len(stored.id), stored.codes.shape[1], known, agreements)
-    _write(out, {"models": list(models), "sequences": stored.id, "length": summary.length}, summary)
+    ran: dict[str, Any] = {"models": list(models), "sequences": stored.id, "length": summary.length}
+    if agreements:
+        ran["agreement"] = {name: asdict(found) for name, found in agreements.items()}
+    if known is not None:
+        ran |= {"database": known.source, "motifs": len(known.motifs)}
+    write_json(out, ran)
     return summary
-
-
-def _write(out: Path, ran: dict[str, Any], summary: CheckSummary) -> None:
-    if summary.agreements:
-        ran["agreement"] = {name: asdict(found) for name, found in summary.agreements.items()}
-    if summary.database is not None:
-        ran |= {"database": summary.database.source, "motifs": len(summary.database.motifs)}
-    with whole_file(out) as beside_it:
-        beside_it.write_text(json.dumps(ran) + "\n")

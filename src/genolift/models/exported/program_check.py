@@ -122,9 +122,7 @@ def _walked(value: Any) -> Any:
 def _of_key(key: str, value: Any) -> Any:
     if key in _CHECKS:
         return _CHECKS[key](value)
-    if key in ("as_custom_obj", "custom_obj"):
-        raise UnsafeError("it holds a custom object")
-    if key == "custom_obj_values" and value:
+    if key in ("as_custom_obj", "custom_obj") or (key == "custom_obj_values" and value):
         raise UnsafeError("it holds a custom object")
     return _walked(value)
 
