@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from genolift.motifs.logos import style
+from genolift.motifs.logos import save, style
 
 _INK, _BAR, _MARK, _QUIET = "#333333", "#7f9fc8", "#b2182b", "#8a8a8a"
 _CELL = 0.46  # inches; two digits and a sign at 7.5 points
@@ -34,8 +34,7 @@ def draw_comparison(
     """
     with style():
         figure = comparison_figure(table, agreement, about)
-        figure.savefig(stem.with_suffix(".svg"), metadata={"Date": None, "Creator": None})
-        figure.savefig(stem.with_suffix(".png"), dpi=150, metadata={"Software": None})
+        save(figure, stem.parent, stem.name)
 
 
 def comparison_figure(table: pd.DataFrame, agreement: pd.DataFrame, about: Mapping[str, Any]) -> Any:

@@ -186,11 +186,6 @@ def _sequences(stored: h5py.File, refusal: Refusal) -> Sequences:
     n = len(sequences.codes)
     if key.shape != (n,) or len(sequences.id) != n or len(np.unique(sequences.key)) != n:
         raise ValueError("key, id and codes do not match")
-    return _checked(stored, sequences)
-
-
-def _checked(stored: h5py.File, sequences: Sequences) -> Sequences:
-    """Return sequences with their digests, after comparing these with the file's."""
     found = sequence_digests(sequences.key, sequences.id, sequences.codes)
     row = first_difference(found, stored["sequence_digest"][:])
     if row is not None:

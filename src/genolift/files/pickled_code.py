@@ -11,8 +11,8 @@ from typing import IO, Any
 
 from genolift.files.code import code_folder, files_with_imports, is_neighbour
 
-_PICKLES_BEFORE = 3
-"""The pickles that torch.save wrote before the object, in its format before zip archives."""
+_PICKLES = 4
+"""The pickles up to the object in torch.save's format before zip archives."""
 
 
 def pickled_code_files(path: Path) -> dict[str, Path]:
@@ -44,16 +44,10 @@ def _modules_in(path: Path) -> list[str]:
                 name = next(name for name in archive.namelist() if name.endswith("data.pkl"))
                 with archive.open(name) as file:
                     return list(dict.fromkeys(_named_modules(file)))
-        with path.open("rb") as file:
-            return list(dict.fromkeys(_of_old_file(file)))
+        with path.open("rb") as file:  # a plain pickle, or torch's format before zip archives
+            return list(dict.fromkeys(name for _ in range(_PICKLES) for name in _named_modules(file)))
     except Exception:  # of many types; damage is reported when the file is read
         return []
-
-
-def _of_old_file(file: IO[bytes]) -> Iterator[str]:
-    """Yield the modules named in a plain pickle, or in a file in torch's old format."""
-    for _ in range(_PICKLES_BEFORE + 1):
-        yield from _named_modules(file)
 
 
 def _named_modules(file: IO[bytes]) -> Iterator[str]:

@@ -14,10 +14,8 @@ from genolift.models import Model
 from genolift.models.weights import saved_weights
 
 _PREFIXES = ("module.", "model.", "_orig_mod.")
-_NOT_WEIGHTS = (
-    "num_batches_tracked",
-    "seed_generator_state",
-)  # only for training: a count, and a dropout's state
+_NOT_WEIGHTS = ("num_batches_tracked", "seed_generator_state")
+"""Only for training: a count, and a dropout's state."""
 
 
 @dataclass(frozen=True)

@@ -23,13 +23,9 @@ def inspected_views(results: Results) -> list[dict[str, Any]]:
     InputError
         If a file is damaged, or of another model than contributions.h5.
     """
-    views = []
-    run = results.head.provenance
-    for name, told in (run.models or {run.model_name: run}).items():
-        path = results.folder / "inspection" / f"{name}.json"
-        if path.exists():
-            views.append(_view(name, path, told))
-    return views
+    run, folder = results.head.provenance, results.folder / "inspection"
+    models = (run.models or {run.model_name: run}).items()
+    return [_view(name, path, told) for name, told in models if (path := folder / f"{name}.json").exists()]
 
 
 def _view(name: str, path: Path, run: Mapping[str, Any]) -> dict[str, Any]:

@@ -220,11 +220,10 @@ def _check_rows(program: ExportedProgram, where: str) -> None:
 
 def _described(program: ExportedProgram, said: Mapping[str, Any]) -> ExportedProgram:
     """Return a program with what `genolift export` wrote about it as attributes."""
-    tasks, length, channels = (said.get(key) for key in ("tasks", "input_length", "extra_channels"))
+    tasks = said.get("tasks")
     if isinstance(tasks, list) and all(isinstance(task, str) for task in tasks):
         program.tasks = tasks  # type: ignore[attr-defined]
-    if isinstance(length, int):
-        program.input_length = length  # type: ignore[attr-defined]
-    if isinstance(channels, int):
-        program.extra_channels = channels  # type: ignore[attr-defined]
+    for key in ("input_length", "extra_channels"):
+        if isinstance(said.get(key), int):
+            setattr(program, key, said[key])
     return program
