@@ -231,15 +231,11 @@ def _text(fields: Sequence[str], column: int | None) -> str:
 
 
 def _whole_number(text: str, what: str, where: str) -> int:
-    if len(text) <= _MOST_DIGITS and text.isascii() and text.isdecimal():
+    is_whole = _WHOLE_NUMBER.fullmatch(text) is not None
+    if is_whole and len(text) <= _MOST_DIGITS:
         return int(text)
-    if not _WHOLE_NUMBER.fullmatch(text):
-        raise InputError(
-            f"the {what} {text!r} is not a whole number", where=where, remedy="write a whole number"
-        )
-    if len(text) > _MOST_DIGITS:
+    wrong, shown = "not a whole number", repr(text)
+    if is_whole:
+        wrong = "beyond the end of any chromosome"
         shown = text if len(text) < 30 else f"{text[:20]}... ({len(text)} digits)"
-        raise InputError(
-            f"the {what} {shown} is beyond the end of any chromosome", where=where, remedy="correct it"
-        )
-    return int(text)
+    raise InputError(f"the {what} {shown} is {wrong}", where=where, remedy="write a position in bases")

@@ -65,7 +65,12 @@ def read_npz(path: str | Path, where: str) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {}
     damaged = Refusal("is damaged", place, "copy it again, or write it again with numpy.savez")
     with refused_as(damaged, _DAMAGE), zipfile.ZipFile(file) as archive:
-        _check_sizes(archive, file, place)
+        if (unpacked := unpacked_bytes(archive, file)) > MOST_BYTES:
+            raise InputError(
+                f"expands to {unpacked / 2**20:,.0f} MiB, more than the {MOST_BYTES // 2**20} MiB allowed",
+                where=place,
+                remedy="a few sequences are enough: write fewer",
+            )
         for record in archive.infolist():
             name = record.filename.removesuffix(".npy")
             if name == record.filename:  # not skipped: it could be an array with a damaged name
@@ -82,16 +87,6 @@ def arrays_in_words(arrays: Mapping[str, NDArray[Any]]) -> str:
     """Return the names and shapes of the first few arrays."""
     told = [f"{name} {'x'.join(map(str, array.shape)) or 'of one value'}" for name, array in arrays.items()]
     return ", ".join(told[:6]) + (f" and {len(told) - 6} more" if len(told) > 6 else "")
-
-
-def _check_sizes(archive: zipfile.ZipFile, file: Path, place: str) -> None:
-    unpacked = unpacked_bytes(archive, file)
-    if unpacked > MOST_BYTES:
-        raise InputError(
-            f"expands to {unpacked / 2**20:,.0f} MiB, more than the {MOST_BYTES // 2**20} MiB allowed",
-            where=place,
-            remedy="a few sequences are enough: write fewer",
-        )
 
 
 def _array(archive: zipfile.ZipFile, record: zipfile.ZipInfo, place: str) -> NDArray[Any]:

@@ -65,12 +65,11 @@ def check_outputs(
     seen: set[Path] = set()
     for file in map(Path, files):
         check_file(file)
-        _check_not_read(file, read)
-        _check_new(file, seen)
     for folder, kind in folders:
         check_folder(Path(folder), kind)
-        _check_not_read(Path(folder), read)
-        _check_new(Path(folder), seen)
+    for output in map(Path, (*files, *(folder for folder, _ in folders))):
+        _check_not_read(output, read)
+        _check_new(output, seen)
 
 
 def check_file(path: Path) -> None:

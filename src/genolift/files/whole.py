@@ -153,20 +153,14 @@ def _sync(path: Path) -> None:
 def _write_errors(final: Path) -> Iterator[None]:
     try:
         yield
-    except PermissionError as error:
-        raise InputError(
-            "cannot be written (permission denied)",
-            where=str(final),
-            remedy="choose an output folder that you can write to",
-        ) from error
     except OSError as error:
         if error.errno is None or isinstance(error, FileNotFoundError):
             raise
-        raise InputError(
-            f"cannot be written ({os.strerror(error.errno).lower()})",
-            where=str(final),
-            remedy="free some space or choose another output folder, and run again",
-        ) from error
+        remedy = "free some space or choose another output folder, and run again"
+        if isinstance(error, PermissionError):
+            remedy = "choose an output folder that you can write to"
+        what = f"cannot be written ({os.strerror(error.errno).lower()})"
+        raise InputError(what, where=str(final), remedy=remedy) from error
 
 
 def make_folder(path: str | os.PathLike[str]) -> Path:

@@ -136,14 +136,8 @@ def _draw_motif(
                 y_limits=(low, high),
                 inches_per_base=0.26,
             )
-            yield (
-                "motif",
-                str(motif["motif"]),
-                orientation,
-                kind,
-                *save(figure, folder, f"{motif['motif']}.{kind}.{orientation}"),
-                "",
-            )
+            files = save(figure, folder, f"{motif['motif']}.{kind}.{orientation}")
+            yield "motif", str(motif["motif"]), orientation, kind, *files, ""
 
 
 def _draw_sequence(

@@ -18,10 +18,11 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.export import ExportedProgram
-from torch.export.graph_signature import InputKind, TensorArgument
+from torch.export.graph_signature import InputKind
 from torch.export.pt2_archive import PT2ArchiveWriter
 
 from genolift.engine.graph import recurrent_operations  # noqa: F401 - its operations may be a program's
+from genolift.engine.graph.program import inputs_of_program
 from genolift.engine.torch_internals import schema_of
 from genolift.errors import InputError, Refusal, refused_as
 from genolift.files.integrity import json_in, opened_archive
@@ -200,15 +201,10 @@ def _check_mode(program: ExportedProgram, where: str) -> None:
 
 
 def _check_rows(program: ExportedProgram, where: str) -> None:
-    names = [
-        spec.arg.name
-        for spec in program.graph_signature.input_specs
-        if spec.arg.name in program.graph_signature.user_inputs and isinstance(spec.arg, TensorArgument)
-    ]
-    first = next((node for node in program.graph.nodes if names and node.name == names[0]), None)
-    if first is None:
+    shapes = [value.shape for value in inputs_of_program(program).values() if isinstance(value, Tensor)]
+    if not shapes:
         raise InputError("takes no tensor", where=where, remedy="export a model of (n, 4, length)")
-    shape = first.meta["val"].shape
+    shape = shapes[0]
     if len(shape) and isinstance(shape[0], int):
         raise InputError(
             f"takes {shape[0]} row{'s' if shape[0] != 1 else ''} only",
