@@ -51,7 +51,14 @@ def check_file(path: Path, where: str, digest: str | None = None) -> None:
         check_sha256_of(sha256(path), digest, f"{where}: {path}")
     if is_archive(path):
         with _damage(path, where), zipfile.ZipFile(path) as archive:
-            _check_sizes(archive, path, where)
+            size, unpacked = path.stat().st_size, unpacked_bytes(archive, path)
+            if unpacked > max(_UNPACKED_BYTES, _UNPACKED_SHARE * size):
+                raise InputError(
+                    f"unpacks from {size / 2**20:.1f} MiB to {unpacked / 2**20:.0f} MiB, more than any model "
+                    "would",
+                    where=f"{where}: {path}",
+                    remedy="get the file from a source that you trust",
+                )
             _check_records(archive, path, where)
 
 
@@ -128,16 +135,6 @@ def unpacked_bytes(archive: zipfile.ZipFile, path: Path) -> int:
     if sum(record.compress_size for record in records) > path.stat().st_size:
         raise zipfile.BadZipFile("its records overlap")
     return sum(record.file_size for record in records)
-
-
-def _check_sizes(archive: zipfile.ZipFile, path: Path, where: str) -> None:
-    size, unpacked = path.stat().st_size, unpacked_bytes(archive, path)
-    if unpacked > max(_UNPACKED_BYTES, _UNPACKED_SHARE * size):
-        raise InputError(
-            f"unpacks from {size / 2**20:.1f} MiB to {unpacked / 2**20:.0f} MiB, more than any model would",
-            where=f"{where}: {path}",
-            remedy="get the file from a source that you trust",
-        )
 
 
 def _check_records(archive: zipfile.ZipFile, path: Path, where: str) -> None:

@@ -123,8 +123,7 @@ class ScriptGraph(nn.Module):
 
     def _branch(self, node: Any, condition: bool, values: dict[str, Any]) -> Any:
         first, second = node.blocks()
-        found = self._block(first if condition else second, values)
-        return found[0] if len(found) == 1 else found
+        return _one_or_all(self._block(first if condition else second, values))
 
     def _loop(self, node: Any, given: list[Any], values: dict[str, Any]) -> Any:
         (block,) = node.blocks()
@@ -135,7 +134,7 @@ class ScriptGraph(nn.Module):
             values.update(zip(names, (number, *carried), strict=True))
             goes_on, *carried = self._block(block, values)
             number += 1
-        return carried[0] if len(carried) == 1 else carried
+        return _one_or_all(carried)
 
 
 def operation_of_training(script: torch.jit.ScriptModule) -> str | None:
@@ -248,6 +247,10 @@ def _with(value: list[Any], more: Any) -> list[Any]:
     return value
 
 
+def _one_or_all(values: Any) -> Any:
+    return values[0] if len(values) == 1 else values
+
+
 def _same(value: Any, *_: object) -> Any:
     return value
 
@@ -256,8 +259,7 @@ _PLAIN: Mapping[str, Callable[..., Any]] = {
     "prim::ListConstruct": lambda *values: list(values),
     "prim::TupleConstruct": lambda *values: values,
     "prim::DictConstruct": lambda *values: dict(zip(values[::2], values[1::2], strict=True)),
-    "prim::TupleUnpack": lambda values: values[0] if len(values) == 1 else values,
-    "prim::ListUnpack": lambda values: values[0] if len(values) == 1 else values,
+    **dict.fromkeys(("prim::TupleUnpack", "prim::ListUnpack"), _one_or_all),
     "prim::TupleIndex": lambda values, number: values[number],
     "prim::RaiseException": _raised,
     "prim::Uninitialized": lambda: None,

@@ -46,20 +46,14 @@ class Motif:
     trim: tuple[int, int]
     seqlets: Sequence[Any]
 
-    @property
-    def ppm(self) -> Matrix:
-        """The trimmed PPM."""
-        return self.matrices["ppm"][:, slice(*self.trim)]
-
-    @property
-    def cwm(self) -> Matrix:
-        """The trimmed CWM."""
-        return self.matrices["cwm"][:, slice(*self.trim)]
+    def trimmed(self, kind: str) -> Matrix:
+        """Return its trimmed matrix of a kind: ``ppm``, ``cwm`` or ``hcwm``."""
+        return self.matrices[kind][:, slice(*self.trim)]
 
     @property
     def strength(self) -> float:
         """The absolute contribution of all its seqlets, within the trimmed motif."""
-        return float(np.abs(self.cwm).sum()) * len(self.seqlets)
+        return float(np.abs(self.trimmed("cwm")).sum()) * len(self.seqlets)
 
 
 @dataclass(frozen=True)

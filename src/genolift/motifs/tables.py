@@ -78,7 +78,7 @@ class NamedMotif:
     def as_meme(self, kind: str) -> tuple[str, str, Matrix, int]:
         """Return its trimmed ``ppm`` or ``cwm`` for `write_meme`, with its name as the alternate name."""
         alternate = "" if self.name == self.motif.name else self.name
-        return self.motif.name, alternate, getattr(self.motif, kind), len(self.motif.seqlets)
+        return self.motif.name, alternate, self.motif.trimmed(kind), len(self.motif.seqlets)
 
 
 def matrix_table(motifs: Sequence[NamedMotif]) -> pd.DataFrame:
@@ -99,7 +99,7 @@ def motif_table(motifs: Sequence[NamedMotif], hits: pd.DataFrame) -> pd.DataFram
     for number, each in enumerate(motifs):
         motif, n_hits = each.motif, int(counts.get(number, 0))
         row: list[Any] = [motif.name, each.name, motif.name[:3], len(motif.seqlets), n_hits, *motif.trim]
-        row.append(consensus(motif.ppm))
+        row.append(consensus(motif.trimmed("ppm")))
         for match in each.matches:
             row += [match.accession, match.name, match.qvalue, match.pvalue, match.strand]
         rows.append(row + [""] * (len(MOTIFS.columns) - len(row)))

@@ -206,11 +206,8 @@ def _report_intervals(read: IntervalFile, source: sections.Sequences) -> None:
     if read.taken_for != "BED":
         _LOG.info("%s: read as %s", source.bed, read.taken_for)
     if source.center == "summit" and n_midpoints:
-        _LOG.info(
-            "%d of %d intervals name no summit: their windows are centred on the midpoint",
-            n_midpoints,
-            len(read.intervals),
-        )
+        told = "%d of %d intervals name no summit: their windows are centred on the midpoint"
+        _LOG.info(told, n_midpoints, len(read.intervals))
 
 
 def _records(
@@ -318,12 +315,8 @@ def _summary(
         _LOG.warning("%s: %d of %d records dropped: %s", source, dropped.total(), len(records), reasons)
     if replaced:
         letters = ", ".join(f"{letter} {n}" for letter, n in sorted(replaced.items()))
-        _LOG.warning(
-            "%s: %d letters that stand for several bases were read as N: %s",
-            source,
-            replaced.total(),
-            letters,
-        )
+        told = "%s: %d letters that stand for several bases were read as N: %s"
+        _LOG.warning(told, source, replaced.total(), letters)
     return EncodeSummary(len(records), n_kept, length, dict(dropped), replaced.total())
 
 

@@ -137,7 +137,8 @@ def _found(
         threads=threads,
     )
     motifs = discovered.motifs
-    matches = closest_motifs([motif.ppm for motif in motifs], known, n=len(MATCHES), threads=threads)
+    ppms = [motif.trimmed("ppm") for motif in motifs]
+    matches = closest_motifs(ppms, known, n=len(MATCHES), threads=threads)
     cwms, trims = [motif.matrices["cwm"] for motif in motifs], [motif.trim for motif in motifs]
     hits = call_hits(cwms, trims, scores.onehot, scores.hypothetical)
     hits[["start", "end"]] += scores.offset

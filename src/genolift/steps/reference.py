@@ -104,9 +104,7 @@ def _shuffled_blocks(stored: Sequences, kind: str, number: int, seed: int) -> It
         unmoved += stored.key[start : start + step][same].tolist()
         yield block
     if unmoved:
-        _LOG.warning(
-            "%d of %d sequences equal all their shuffles, so that their contributions are 0 (first: key %d)",
-            len(unmoved),
-            n,
-            unmoved[0],
+        told = (
+            "%d of %d sequences equal all their shuffles, so that their contributions are 0 (first: key %d)"
         )
+        _LOG.warning(told, len(unmoved), n, unmoved[0])
