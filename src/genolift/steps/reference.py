@@ -105,6 +105,6 @@ def _shuffled_blocks(stored: Sequences, kind: str, number: int, seed: int) -> It
         yield block
     if unmoved:
         told = (
-            "%d of %d sequences equal all their shuffles, so that their contributions are 0 (first: key %d)"
+            "%d of %d sequences equal all their shuffles, so their contributions are 0 (first: key %d)"
         )
         _LOG.warning(told, len(unmoved), n, unmoved[0])
