@@ -12,7 +12,7 @@ import pytest
 from refusals import refused_by
 from run_steps import source_of
 
-from genolift.data.extra_inputs import HeldInputs, example_of, held_provenance
+from genolift.data.extra_inputs import ExtraInputs, example_of, extras_provenance
 from genolift.data.number_table import read_number_table
 from genolift.data.stored_sequences import Places, Sequences, read_sequences
 from genolift.settings.extra_inputs import Extras, as_given
@@ -113,7 +113,7 @@ def test_of_rows_that_no_sequence_has_only_the_id_is_looked_at() -> None:
 def test_a_sequence_has_its_own_row_whatever_the_table_s_order() -> None:
     Path("t.tsv").write_text("id\ta\tb\n" + "".join(f"s{i}\t{i}\t{-i}\n" for i in (4, 2, 0, 3, 1)))
     spec = held([{"table": "t.tsv"}, {"values": [0, 1, 0, 2], "shape": [2, 2]}])
-    inputs = HeldInputs(spec, stored("s1", "s4", "s3", "s1"))
+    inputs = ExtraInputs(spec, stored("s1", "s4", "s3", "s1"))
     table, same = inputs.of(range(1, 4))
     assert table.tolist() == [[4, -4], [3, -3], [1, -1]]
     assert same.tolist() == [[[0, 1], [0, 2]]] * 3
@@ -125,13 +125,13 @@ def test_records_that_encoding_drops_do_not_shift_the_rows(folder: Path) -> None
     (folder / "in.fa").write_text(">a\nACGTAC\n>b\nNNNNNN\n>c\nACG\n>d\nTTTTTT\n")
     encode(source_of(fasta=folder / "in.fa", length=6), table=folder / "t", store=folder / "s.h5")
     Path("t.tsv").write_text("id\tx\na\t1\nb\t2\nc\t3\nd\t4\n")
-    (rows,) = HeldInputs(held([{"table": "t.tsv"}]), read_sequences(folder / "s.h5")).of(range(2))
+    (rows,) = ExtraInputs(held([{"table": "t.tsv"}]), read_sequences(folder / "s.h5")).of(range(2))
     assert rows.tolist() == [[1], [4]]
 
 
 def test_a_sequence_without_a_row_is_named_and_counted() -> None:
     Path("t.tsv").write_text("id\ta\ns1\t1\n")
-    message = refused_by(lambda: HeldInputs(held([{"table": "t.tsv"}]), stored("s1", "s2", "s3")))
+    message = refused_by(lambda: ExtraInputs(held([{"table": "t.tsv"}]), stored("s1", "s2", "s3")))
     assert message == (
         "t.tsv: has no row for 2 of 3 sequences, 's2' first; "
         "give a row for every id of sequences.tsv that is kept"
@@ -164,7 +164,7 @@ def test_a_mistake_in_a_spec_is_said_with_its_item(inputs: list[Any], channels: 
 
 def test_columns_that_do_not_fill_the_shape_are_said() -> None:
     Path("t.tsv").write_text("id\ta\tb\ns1\t1\t2\n")
-    message = refused_by(lambda: HeldInputs(held([{"table": "t.tsv", "shape": [3, 1]}]), stored("s1")))
+    message = refused_by(lambda: ExtraInputs(held([{"table": "t.tsv", "shape": [3, 1]}]), stored("s1")))
     assert message.startswith("t.tsv: 2 values do not fill the shape [3, 1]; give 3 values")
 
 
@@ -175,7 +175,7 @@ def test_channels_are_stacked_in_order_and_a_track_follows_the_strand() -> None:
     write_track("t.bw")
     places = Places(["chr2", "chr1", "chr1"], np.array([0, 5, 6]), ["+", "-", "+"])
     channels = [0.5, {"bigwig": "t.bw"}, {"bigwig": "t.bw", "missing": -1}]
-    inputs = HeldInputs(held(channels=channels), stored("a", "b", "c", places=places))
+    inputs = ExtraInputs(held(channels=channels), stored("a", "b", "c", places=places))
     (values,) = inputs.of(range(3))
     assert values.shape == (3, 3, LENGTH)
     assert (values[:, 0] == 0.5).all()
@@ -190,12 +190,12 @@ def test_a_channel_of_a_table_has_a_column_for_each_position() -> None:
     header = "id," + ",".join(f"p{i}" for i in range(LENGTH))
     Path("t.csv").write_text(f"{header}\nb,6,5,4,3,2,1\na,1,2,3,4,5,6\n")
     spec = held([{"values": [7]}], [{"table": "t.csv"}])
-    channel, value = HeldInputs(spec, stored("a", "b")).of(range(2))
+    channel, value = ExtraInputs(spec, stored("a", "b")).of(range(2))
     assert channel.tolist() == [[[1, 2, 3, 4, 5, 6]], [[6, 5, 4, 3, 2, 1]]]
     assert value.tolist() == [[7], [7]]
     Path("t.csv").write_text("id,a\na,1\nb,1\n")
     said = "t.csv: has 1 column beside 'id', the sequences have 6 positions; give a column for each position"
-    assert refused_by(lambda: HeldInputs(spec, stored("a", "b"))) == said
+    assert refused_by(lambda: ExtraInputs(spec, stored("a", "b"))) == said
     assert refused_by(lambda: example_of(spec, 6)) == said
 
 
@@ -203,7 +203,7 @@ def test_a_track_of_another_genome_is_refused() -> None:
     windows = stored("a", places=Places(["chr2"], np.array([0]), ["+"]))
 
     def message(spec: Extras, sequences: Sequences = windows) -> str:
-        return refused_by(lambda: HeldInputs(spec, sequences))
+        return refused_by(lambda: ExtraInputs(spec, sequences))
 
     spec = held(channels=[{"bigwig": __file__}])
     assert message(spec).endswith("is not a bigWig; give a .bw file; bedGraphToBigWig makes one")
@@ -237,7 +237,7 @@ def test_a_spec_is_told_as_it_was_given_with_the_digest_of_each_file() -> None:
     assert [as_given(item) for item in spec.inputs] == inputs
     assert [as_given(item) for item in spec.channels] == channels
     assert spec.files == ("t.tsv", "t.bw")
-    told = held_provenance(spec)
+    told = extras_provenance(spec)
     assert told["extra_inputs"][0] == {**inputs[0], "sha256": told["extra_channels"][2]["sha256"]}
     assert (told["extra_inputs"][1], told["extra_channels"][0]) == (inputs[1], 0.0)
     assert len(told["extra_channels"][1]["sha256"]) == 64

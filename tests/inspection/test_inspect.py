@@ -117,7 +117,7 @@ def test_outputs_heads_and_last_activations_are_told(tmp_path: Path) -> None:
 def test_a_further_input_is_asked_for_by_its_name(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"its forward takes dna, tag; give tag with --extra-input"):
         inspected(tmp_path, "Tagged")
-    found = inspected(tmp_path, "Tagged", held=TAG)
+    found = inspected(tmp_path, "Tagged", extras=TAG)
     assert [(each.name, each.shape) for each in found.taken.inputs] == [("dna", (4, None)), ("tag", (3,))]
     assert yaml.safe_load(guess(found))["analyses"]["Tagged"]["extra_inputs"] == [{"values": [1, 2, 3]}]
 

@@ -23,7 +23,7 @@ from torch import Tensor
 from genolift.compare.figure import draw_comparison
 from genolift.compare.truth import Instances, find, read_instances
 from genolift.data.alphabet import onehot_of_codes
-from genolift.data.extra_inputs import HeldInputs, held_provenance
+from genolift.data.extra_inputs import ExtraInputs, extras_provenance
 from genolift.data.stored_sequences import Sequences, check_length, read_sequences
 from genolift.data.stored_tensors import as_tensors
 from genolift.errors import InputError
@@ -69,7 +69,7 @@ class _Given:
 
     model: Model
     example: Tensor
-    held: tuple[Tensor, ...]
+    extras: tuple[Tensor, ...]
     """Extra channels and inputs of all sequences that are compared, (n, ...) each."""
     explained: Mapping[str, Any]
     """The methods' keywords target, keep_final_activation, device and precision."""
@@ -78,8 +78,8 @@ class _Given:
 
     def captured(self, make: Callable[..., Any], **options: Any) -> Any:
         """Return an explainer of the model."""
-        held = tuple(each[:1] for each in self.held)
-        return make(self.model, self.example, extra_inputs=held, **options, **self.explained)
+        extras = tuple(each[:1] for each in self.extras)
+        return make(self.model, self.example, extra_inputs=extras, **options, **self.explained)
 
     def told(self, compared: References) -> dict[str, Any]:
         """Return what methods are given, and the references that they are compared with, as plain values."""
@@ -93,7 +93,7 @@ class _Given:
 
     def options(self, x: Tensor) -> dict[str, Any]:
         """Return the keywords that every explainer is called with, for the first sequences ``x``."""
-        return {"extra_inputs": tuple(each[: len(x)] for each in self.held), "batch_size": self.batch_size}
+        return {"extra_inputs": tuple(each[: len(x)] for each in self.extras), "batch_size": self.batch_size}
 
 
 def _by_rule(rule: str, given: _Given, path: Sequence[tuple[float, float]] = ()) -> Run:
@@ -195,7 +195,7 @@ def compare(
         "truth_motifs": list(comparison.truth_motifs),
         "true_base_share": _share(instances, n, length),
         "model": _told(spec),
-        **held_provenance(settings.extras),
+        **extras_provenance(settings.extras),
         "seconds": round(seconds, 3),
     }
     _write(out, table, agreement, about)
@@ -236,7 +236,7 @@ def _given(settings: Settings, steps: int, stored: Sequences, n: int, path: Path
         "precision": asked.precision,
     }
     example = torch.from_numpy(onehot_of_codes(stored.codes[:1])).float()
-    inputs = as_tensors(HeldInputs(settings.extras, stored).of(range(n)))
+    inputs = as_tensors(ExtraInputs(settings.extras, stored).of(range(n)))
     return _Given(loaded, example, inputs, explained, steps, asked.batch)
 
 

@@ -20,7 +20,7 @@ Rows = Callable[[range], NDArray[np.float32]]
 """Returns the values, (sequence, ...), of some rows of the stored sequences."""
 
 
-class HeldInputs:
+class ExtraInputs:
     """The extra inputs of stored sequences, a few rows at a time.
 
     Tables are read immediately, bigWigs when their rows are needed.
@@ -52,7 +52,7 @@ class HeldInputs:
         return (*channels, *(of(rows) for of in self._inputs))
 
 
-def held_provenance(spec: Extras) -> dict[str, list[Any]]:
+def extras_provenance(spec: Extras) -> dict[str, list[Any]]:
     """Return the extra inputs as in a config, with the SHA-256 of each file."""
     digests = {file: sha256(file) for file in spec.files}
 

@@ -9,24 +9,24 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from genolift.data.alphabet import onehot_of_codes
-from genolift.data.extra_inputs import HeldInputs, example_of
+from genolift.data.extra_inputs import ExtraInputs, example_of
 from genolift.data.stored_sequences import Sequences
 from genolift.settings.extra_inputs import Extras
 
 
-def as_tensors(held: Iterable[NDArray[np.float32]]) -> tuple[Tensor, ...]:
+def as_tensors(extras: Iterable[NDArray[np.float32]]) -> tuple[Tensor, ...]:
     """Return extra inputs as tensors."""
-    return tuple(torch.from_numpy(np.ascontiguousarray(values)) for values in held)
+    return tuple(torch.from_numpy(np.ascontiguousarray(values)) for values in extras)
 
 
-def first_two(stored: Sequences, held: HeldInputs) -> tuple[Tensor, tuple[Tensor, ...], list[str]]:
+def first_two(stored: Sequences, extras: ExtraInputs) -> tuple[Tensor, tuple[Tensor, ...], list[str]]:
     """Return the first two sequences, float32 (2, 4, position), their extra inputs, and their names for
     messages; a single sequence twice.
     """
     rows = range(min(2, len(stored.key)))
     twice = [*rows, *rows][:2]
     onehot = torch.from_numpy(onehot_of_codes(stored.codes[rows.start : rows.stop])).float()
-    return onehot[twice], tuple(values[twice] for values in as_tensors(held.of(rows))), stored.names(twice)
+    return onehot[twice], tuple(values[twice] for values in as_tensors(extras.of(rows))), stored.names(twice)
 
 
 def example_rows(spec: Extras, length: int, n: int = 1) -> tuple[Tensor, ...]:

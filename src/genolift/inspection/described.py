@@ -58,7 +58,7 @@ class Inspection:
     taken: Taken
     """What it takes."""
     planned: Planned
-    held: Extras
+    extras: Extras
     provenance: Mapping[str, Any]
     """What identifies its files."""
     outputs: tuple[OutputOf, ...]
@@ -120,7 +120,7 @@ def _plain(value: Any) -> Any:
 @own_state()
 def inspect_model(
     spec: ModelSpec,
-    held: Extras = Extras(),  # noqa: B008 - it is frozen
+    extras: Extras = Extras(),  # noqa: B008 - it is frozen
     *,
     target: int | str | None = None,
     rule: str = GENOMICS_DEFAULT,
@@ -132,7 +132,7 @@ def inspect_model(
     ----------
     spec
         The model; its layout and length are found by running it if it does not say them.
-    held
+    extras
         The extra inputs. Those whose shapes the model says may be left out.
     target
         The target of the plan; None for a head or the first output that can be explained.
@@ -144,21 +144,21 @@ def inspect_model(
     InputError
         If the model cannot be loaded, or does not run.
     """
-    taken = read_model(spec, held)
+    taken = read_model(spec, extras)
     bases = taken.layout.length.bases
     random = random_onehot(2, bases)
     output, error = _output(taken, random)
     outputs, heads = outputs_of(output, taken.own), heads_of(output)
     chosen = _target(outputs, heads, target)
-    rows = (random[:1], *taken.held)
+    rows = (random[:1], *taken.extras)
     key = CaptureKey(CaptureKey.events_of(rows), (chosen,), keep_final_activation=keep_final_activation)
     planned = _planned(taken.model, rows, key, rule)
     field = None if planned.graph is None else _field(taken, planned.graph, key)
-    agreement, disagreement = _compared(taken, held)
+    agreement, disagreement = _compared(taken, extras)
     return Inspection(
         taken=taken,
         planned=planned,
-        held=held,
+        extras=extras,
         provenance=model_provenance(spec),
         outputs=outputs,
         heads=heads,
@@ -175,7 +175,7 @@ def inspect_model(
 def _output(taken: Taken, random: Tensor) -> tuple[Any, InputError | None]:
     """Return the model's output for random DNA, and the mistake in it, if there is one."""
     trial = TrialModel(taken.model)
-    output = trial.output(random, *rows_of(taken.held, len(random)), remedy=lambda: _GIVE)
+    output = trial.output(random, *rows_of(taken.extras, len(random)), remedy=lambda: _GIVE)
     try:
         check_values(output, [f"{number} of random DNA" for number in range(len(random))])
     except InputError as error:
@@ -183,9 +183,9 @@ def _output(taken: Taken, random: Tensor) -> tuple[Any, InputError | None]:
     return output, None
 
 
-def _compared(taken: Taken, held: Extras) -> tuple[Agreement | None, InputError | None]:
+def _compared(taken: Taken, extras: Extras) -> tuple[Agreement | None, InputError | None]:
     try:
-        return check_expected(taken.model, taken.spec, held), None
+        return check_expected(taken.model, taken.spec, extras), None
     except InputError as error:
         return None, error
 
@@ -238,11 +238,11 @@ def _field(taken: Taken, graph: Graph, key: CaptureKey) -> ReceptiveField | None
     """Return the receptive field, in a sufficiently long input if the model takes any."""
     length = taken.layout.length
     bases = length.bases
-    field = _or_none(lambda: receptive_field(graph, bases, taken.held))
+    field = _or_none(lambda: receptive_field(graph, bases, taken.extras))
     while field is not None and field.at_least and length.largest is None and bases < _LONGEST_FIELD:
         bases *= 4
-        held = tuple(_stretched(one, length.bases, bases) for one in taken.held)
-        found = _or_none(partial(_field_of_longer, taken.model, bases, held, key))
+        extras = tuple(_stretched(one, length.bases, bases) for one in taken.extras)
+        found = _or_none(partial(_field_of_longer, taken.model, bases, extras, key))
         if found is None:
             break
         field = found
@@ -251,11 +251,11 @@ def _field(taken: Taken, graph: Graph, key: CaptureKey) -> ReceptiveField | None
 
 
 def _field_of_longer(
-    model: Model, bases: int, held: tuple[Tensor, ...], key: CaptureKey
+    model: Model, bases: int, extras: tuple[Tensor, ...], key: CaptureKey
 ) -> ReceptiveField | None:
-    rows = (random_onehot(1, bases), *held)
+    rows = (random_onehot(1, bases), *extras)
     found = captured(model, rows, replace(key, events=CaptureKey.events_of(rows)))
-    return receptive_field(found.graph, bases, held)
+    return receptive_field(found.graph, bases, extras)
 
 
 def _stretched(one: Tensor, before: int, after: int) -> Tensor:

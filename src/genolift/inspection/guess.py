@@ -32,7 +32,7 @@ def guess(inspection: Inspection, data: Data = Data()) -> str:  # noqa: B008 - i
     taken = inspection.taken
     length, spec = taken.layout.length, taken.spec
     fixed = length.largest is not None
-    given = [f"- {json.dumps(as_given(item))}" for item in inspection.held.inputs]
+    given = [f"- {json.dumps(as_given(item))}" for item in inspection.extras.inputs]
     others = [each for each in taken.inputs if each.axes is None]
     least = f", {length.smallest} bases or more" if length.smallest > SHORTEST else ""
     return _filled_in(
@@ -43,7 +43,7 @@ def guess(inspection: Inspection, data: Data = Data()) -> str:  # noqa: B008 - i
         input_length=length.bases if fixed and length.found in ("trial", "typical") else None,
         length_in_words=length_in_words(asdict(length)),
         extra_inputs=given or [line for each in others for line in _placeholder(each.name, each.shape)],
-        extra_channels=[as_given(item) for item in inspection.held.channels],
+        extra_channels=[as_given(item) for item in inspection.extras.channels],
         target=inspection.target,
         choices=_choices(inspection),
         bases=f"{length.bases} bases each" if fixed else f"all of one length{least}",

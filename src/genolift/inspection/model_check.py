@@ -36,7 +36,7 @@ Rows = tuple[Tensor, tuple[Tensor, ...], list[str]]
 
 
 def checked_explainer(
-    model: Model, spec: ModelSpec, held: Extras, rows: Rows, **how: Any
+    model: Model, spec: ModelSpec, extras: Extras, rows: Rows, **how: Any
 ) -> tuple[Explainer, Agreement | None]:
     """Check a model on some sequences, and capture it, before anything long begins.
 
@@ -44,7 +44,7 @@ def checked_explainer(
     ----------
     model, spec
         From `genolift.models.load_model`, and what it was loaded from.
-    held
+    extras
         The analysis's extra inputs.
     rows
         Two sequences or more.
@@ -59,7 +59,7 @@ def checked_explainer(
     onehot, beside, names = rows
     check_model(model, onehot, beside, names, chosen_device(how.get("device")))
     explainer = Explainer(model, onehot, extra_inputs=beside, **how)
-    agreement = check_expected(model, spec, held)
+    agreement = check_expected(model, spec, extras)
     check_target(explainer, onehot, beside)
     return explainer, agreement
 
@@ -68,7 +68,7 @@ def checked_explainer(
 def check_model(
     model: Model,
     onehot: Tensor,
-    held: Sequence[Tensor],
+    extras: Sequence[Tensor],
     names: Sequence[str],
     device: torch.device = _CPU,
 ) -> Any:
@@ -82,7 +82,7 @@ def check_model(
         Takes (row, 4, position) and its extra inputs.
     onehot
         float (row, 4, position), two rows or more.
-    held
+    extras
         The model's extra inputs, rows first.
     names
         Of the rows, for messages.
@@ -96,14 +96,14 @@ def check_model(
         an output is NaN or infinite.
     """
     trial = TrialModel(model, device)
-    inputs = (onehot, *held)
+    inputs = (onehot, *extras)
     output = trial.output(*inputs, remedy=lambda: _mend(trial, inputs))
     check_values(output, names)
     return output
 
 
 @own_state()
-def check_target(explainer: Explainer, onehot: Tensor, held: Sequence[Tensor]) -> None:
+def check_target(explainer: Explainer, onehot: Tensor, extras: Sequence[Tensor]) -> None:
     """Raise `InputError` if what is explained is the same for some sequences and for random ones.
 
     Arguments as in `check_model`; the extra inputs of the first sequence go with the random ones.
@@ -111,10 +111,10 @@ def check_target(explainer: Explainer, onehot: Tensor, held: Sequence[Tensor]) -
     first = None
     for number in range(len(onehot) + _RANDOM):  # one by one, since few are needed, and one may be long
         if number < len(onehot):
-            rows = [tensor[number : number + 1] for tensor in (onehot, *held)]
+            rows = [tensor[number : number + 1] for tensor in (onehot, *extras)]
         else:
             other = random_onehot(1, onehot.shape[2], seed=number).to(onehot.dtype)
-            rows = [other, *(tensor[:1] for tensor in held)]
+            rows = [other, *(tensor[:1] for tensor in extras)]
         value = _target_of(explainer, rows)
         first = value if first is None else first
         if value != first:
@@ -171,10 +171,10 @@ def _mend(trial: TrialModel, inputs: Sequence[Tensor]) -> str | None:
     return None if extra else _lengths(trial.by_way_of(own), usual, len(alphabet), further)
 
 
-def _lengths(own: TrialModel, axes: str, channels: int, held: Sequence[Tensor]) -> str | None:
+def _lengths(own: TrialModel, axes: str, channels: int, extras: Sequence[Tensor]) -> str | None:
     """Return in words the lengths that a model takes, found by trial; None if it takes none."""
     with suppress(InputError):
-        found = find_layout(lambda x: own(x, *held), channels, axes=axes, length=None, found="trial").length
+        found = find_layout(lambda x: own(x, *extras), channels, axes=axes, length=None, found="trial").length
         if found.largest is None:
             return f"the model takes {found.smallest} bases or more: give longer sequences"
         most = "" if found.largest == found.smallest else f" to {found.largest}"

@@ -57,12 +57,12 @@ class Taken:
     kind: str
     inputs: tuple[Input, ...]
     layout: Layout
-    held: tuple[Tensor, ...]
+    extras: tuple[Tensor, ...]
     """One row of each of its extra inputs."""
     notes: tuple[str, ...] = ()
 
 
-def read_model(spec: ModelSpec, held: Extras) -> Taken:
+def read_model(spec: ModelSpec, extras: Extras) -> Taken:
     """Return a model with its inputs, which are found by running it if it does not say them.
 
     Raises
@@ -73,12 +73,12 @@ def read_model(spec: ModelSpec, held: Extras) -> Taken:
     if is_keras(spec):
         model = load_model(spec)
         assert isinstance(model, nn.Module)
-        return _keras(model, spec, held)
+        return _keras(model, spec, extras)
     own = own_model(spec)
-    return _exported(own, spec, held) if isinstance(own, ExportedProgram) else _module(own, spec, held)
+    return _exported(own, spec, extras) if isinstance(own, ExportedProgram) else _module(own, spec, extras)
 
 
-def _keras(model: nn.Module, spec: ModelSpec, held: Extras) -> Taken:
+def _keras(model: nn.Module, spec: ModelSpec, extras: Extras) -> Taken:
     own: Any = model.model if isinstance(model, Laid) else model
     axes = ",".join(model.axes) if isinstance(model, Laid) else BASES_FIRST
     shapes: Mapping[str, Shape | None] = own.graph.inputs
@@ -86,7 +86,7 @@ def _keras(model: nn.Module, spec: ModelSpec, held: Extras) -> Taken:
     shape = shapes[dna] or _shape(spec, axes, own.input_length)
     inputs = (Input(dna, shape, axes), *(Input(name, shapes[name] or ()) for name in others))
     known = own.input_length
-    extra = _given(held) or tuple(_zeros(shapes[name] or ()) for name in others)
+    extra = _given(extras) or tuple(_zeros(shapes[name] or ()) for name in others)
     if known is not None:
         length = Length(known, known, known, "the model")
     else:
@@ -96,11 +96,11 @@ def _keras(model: nn.Module, spec: ModelSpec, held: Extras) -> Taken:
         )
     notes = () if own.assumed is None else (own.assumed,)
     spec = spec.model_copy(update={"axes": axes})
-    held_as = _held(held, length.bases, extra)
-    return Taken(model, own, spec, "Keras model", inputs, Layout(axes, (), length), held_as, notes)
+    every = _extras(extras, length.bases, extra)
+    return Taken(model, own, spec, "Keras model", inputs, Layout(axes, (), length), every, notes)
 
 
-def _exported(program: ExportedProgram, spec: ModelSpec, held: Extras) -> Taken:
+def _exported(program: ExportedProgram, spec: ModelSpec, extras: Extras) -> Taken:
     model = of_dna(program, spec)
     written = getattr(program, "extra_channels", None)  # by genolift export, in the layout of genolift
     if written is None:
@@ -117,12 +117,12 @@ def _exported(program: ExportedProgram, spec: ModelSpec, held: Extras) -> Taken:
     length = known or spec.input_length or _ANY
     says = "the model" if known or not spec.input_length else "the user"
     layout = Layout(axes, (), Length(length, known or 1, known, says))
-    extra = _given(held) or tuple(_zeros(shape) for shape in others[1 if written else 0 :])
-    return Taken(model, program, spec, "exported program", inputs, layout, _held(held, length, extra))
+    extra = _given(extras) or tuple(_zeros(shape) for shape in others[1 if written else 0 :])
+    return Taken(model, program, spec, "exported program", inputs, layout, _extras(extras, length, extra))
 
 
-def _module(own: nn.Module, spec: ModelSpec, held: Extras) -> Taken:
-    extra = _given(held)
+def _module(own: nn.Module, spec: ModelSpec, extras: Extras) -> Taken:
+    extra = _given(extras)
     names = _arguments(own, extra)
     said = getattr(own, "input_length", None)
     length = spec.input_length or (said if isinstance(said, int) else None)
@@ -143,7 +143,7 @@ def _module(own: nn.Module, spec: ModelSpec, held: Extras) -> Taken:
         f"PyTorch module {type(own).__name__}",
         (dna, *others),
         layout,
-        _held(held, layout.length.bases, extra),
+        _extras(extras, layout.length.bases, extra),
         notes,
     )
 
@@ -190,13 +190,13 @@ def _arguments(own: nn.Module, extra: tuple[Tensor, ...]) -> list[str]:
     return names + [f"input {number}" for number in range(len(names), 1 + len(extra))]
 
 
-def _given(held: Extras) -> tuple[Tensor, ...]:
+def _given(extras: Extras) -> tuple[Tensor, ...]:
     """Return one row of the user's further inputs."""
-    return example_rows(Extras(inputs=held.inputs), 1)
+    return example_rows(Extras(inputs=extras.inputs), 1)
 
 
-def _held(held: Extras, length: int, extra: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    return (*example_rows(Extras(channels=held.channels), length), *extra)
+def _extras(extras: Extras, length: int, extra: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return (*example_rows(Extras(channels=extras.channels), length), *extra)
 
 
 def _zeros(shape: Shape) -> Tensor:

@@ -48,14 +48,14 @@ class Laid(nn.Module):
         self.input_length = getattr(model, "input_length", None)
         self.tasks = task_names(model)
 
-    def forward(self, bases: Tensor, *held: Tensor) -> Any:
+    def forward(self, bases: Tensor, *extras: Tensor) -> Any:
         """Return the model's output.
 
         Parameters
         ----------
         bases
             (row, 4, position), A C G T.
-        held
+        extras
             The extra channels, (row, channel, position), if there are any; then the model's further
             arguments.
         """
@@ -66,26 +66,26 @@ class Laid(nn.Module):
                 x = torch.cat([x, 1 - x.sum(1, keepdim=True)], 1)
             x = x[:, order]
         if self.extra_channels:
-            x = torch.cat([x, self._channels(bases, held)], 1)
-            held = held[1:]
-        return self.model(in_axes(x, self.axes), *held)
+            x = torch.cat([x, self._channels(bases, extras)], 1)
+            extras = extras[1:]
+        return self.model(in_axes(x, self.axes), *extras)
 
-    def _channels(self, bases: Tensor, held: tuple[Tensor, ...]) -> Tensor:
+    def _channels(self, bases: Tensor, extras: tuple[Tensor, ...]) -> Tensor:
         """Return the extra channels, the first of the extra inputs, after checking their number."""
         wanted, length = self.extra_channels, bases.shape[2]
-        if not held:
+        if not extras:
             raise InputError(
                 f"the model reads {wanted} channel{'s' * (wanted > 1)} beyond the bases, and none are given",
                 where="extra_inputs",
                 remedy=f"give them first, (n, {wanted}, length)",
             )
-        if tuple(held[0].shape[1:]) != (wanted, length):
+        if tuple(extras[0].shape[1:]) != (wanted, length):
             raise InputError(
-                f"extra channels have the shape (n, {', '.join(map(str, held[0].shape[1:]))})",
+                f"extra channels have the shape (n, {', '.join(map(str, extras[0].shape[1:]))})",
                 where="extra_inputs",
                 remedy=f"give (n, {wanted}, {length})",
             )
-        return held[0]
+        return extras[0]
 
 
 def in_axes(x: Tensor, axes: tuple[str, ...]) -> Tensor:

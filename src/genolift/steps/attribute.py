@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from genolift.data.alphabet import onehot_of_codes
-from genolift.data.extra_inputs import HeldInputs, held_provenance
+from genolift.data.extra_inputs import ExtraInputs, extras_provenance
 from genolift.data.stored_sequences import Sequences, check_length, read_sequences
 from genolift.data.stored_tensors import as_tensors, first_two
 from genolift.engine.run.footprint import result_bytes
@@ -115,7 +115,7 @@ class _Compared:
     """
 
     onehot: NDArray[np.uint8]
-    held: tuple[torch.Tensor, ...]
+    extras: tuple[torch.Tensor, ...]
     references: torch.Tensor
 
 
@@ -128,7 +128,7 @@ class _Work:
     stored: Sequences
     rows: range
     compared: References
-    inputs: HeldInputs
+    inputs: ExtraInputs
     explainer: Explainer
     agreement: Agreement | None
     """How far the model is from its author's outputs, where they are given."""
@@ -141,7 +141,7 @@ class _Work:
             **versions("torch"),
             "model_name": self.model_name,
             **model_provenance(settings.the_model),
-            **held_provenance(settings.extras),
+            **extras_provenance(settings.extras),
             **settings.explained,
             "stepped_over": self.explainer.stepped_over,
             "sums_up": self.explainer.plan.uses_reference,
@@ -174,18 +174,18 @@ class _Work:
 
     def prepared(self, rows: range) -> _Compared:
         """Return what to compute some sequences from."""
-        onehot, held = onehot_of_codes(self.stored.codes[rows.start : rows.stop]), self.inputs.of(rows)
+        onehot, extras = onehot_of_codes(self.stored.codes[rows.start : rows.stop]), self.inputs.of(rows)
         references = self.shared
         if references is None:
             references = torch.from_numpy(onehot_of_codes(self.compared.codes(rows.start, rows.stop)))
-        return _Compared(onehot, as_tensors(held), references)
+        return _Compared(onehot, as_tensors(extras), references)
 
     def computed(self, rows: range, compared: _Compared, advance: Callable[[int], None]) -> Block:
         """Return the block of some sequences; ``advance`` is called with the pairs that are done since."""
         result = self.explainer.explain(
             torch.from_numpy(compared.onehot).float(),
             compared.references,
-            extra_inputs=compared.held,
+            extra_inputs=compared.extras,
             batch_size=self.settings.attribution.batch,
             memory=self.settings.attribution.memory,
             progress=advance,
@@ -221,7 +221,7 @@ def _opened(
         check_references(stored, compared, references)
         model = load_model(spec)
         check_length(stored, input_length(model, spec), sequences, model_name)
-        inputs = HeldInputs(settings.extras, stored)
+        inputs = ExtraInputs(settings.extras, stored)
         explainer, agreement = checked_explainer(
             model,
             spec,
@@ -276,18 +276,18 @@ def _finish(work: _Work, pieces: Pieces, out: Path, more: Mapping[str, Any]) -> 
     pieces.remove()
 
 
-def _bytes_besides(n: int, compared: References, inputs: HeldInputs) -> int:
-    """Return the bytes that a piece of n sequences takes but for its results.
+def _bytes_besides(n: int, compared: References, inputs: ExtraInputs) -> int:
+    """Return the bytes that a piece of n sequences takes besides its results.
 
-    There are its references and the next ones, as codes and as uint8 one-hot, what is held of it and of the
-    next, and three blocks: one that is made, one that waits and one that is written.
+    They are its references and the next piece's, as codes and as uint8 one-hot, the extra inputs of both, and
+    three blocks: one being computed, one waiting and one being written.
     """
     positions = n * compared.length
     references = (16 * compared.length if compared.shared else 2 * 5 * positions) * compared.number
     return references + 2 * n * inputs.row_bytes + 3 * 12 * 4 * positions
 
 
-def _bytes_of_piece(compared: References, inputs: HeldInputs, rows: range) -> int:
+def _bytes_of_piece(compared: References, inputs: ExtraInputs, rows: range) -> int:
     n = max((len(piece) for piece in _divided(rows, compared.length)), default=0)
     return result_bytes(n, compared.number, 4 * compared.length) + _bytes_besides(n, compared, inputs)
 

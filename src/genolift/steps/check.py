@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from genolift.data.extra_inputs import HeldInputs
+from genolift.data.extra_inputs import ExtraInputs
 from genolift.data.stored_sequences import check_length
 from genolift.data.stored_tensors import first_two
 from genolift.errors import within
@@ -66,7 +66,7 @@ def check_analysis(settings: Settings, *, out: Path, database: str | None = None
     loaded = {name: load_model(spec) for name, spec in models.items()}
     lengths = {name: input_length(model, models[name]) for name, model in loaded.items()}
     stored = trial_sequences(with_length(source, lengths), rna=settings.rna_alphabet is not None)
-    two = first_two(stored, HeldInputs(settings.extras, stored))
+    two = first_two(stored, ExtraInputs(settings.extras, stored))
     agreements: dict[str, Agreement] = {}
     for name, model in loaded.items():
         with nullcontext() if name == ONE_MODEL else within(f"models.{name}"):

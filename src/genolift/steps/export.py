@@ -42,11 +42,11 @@ class WrittenProgram:
     tasks: tuple[str, ...]
 
 
-def write_program(spec: ModelSpec, out: Path, held: Extras = Extras()) -> WrittenProgram:  # noqa: B008
+def write_program(spec: ModelSpec, out: Path, extras: Extras = Extras()) -> WrittenProgram:  # noqa: B008
     """Write a model as a program of one-hot DNA, (n, 4, length), A C G T, for any number of rows.
 
     If the model has channels beyond those of its alphabet, they are its second input; its further arguments,
-    with the shapes in ``held``, follow.
+    with the shapes in ``extras``, follow.
 
     Raises
     ------
@@ -59,12 +59,12 @@ def write_program(spec: ModelSpec, out: Path, held: Extras = Extras()) -> Writte
         raise InputError(
             "is not the name of an exported program", where=f"--out {out}", remedy="end it in .pt2"
         )
-    check_outputs([out], inputs=[*spec.files, *held.files])
+    check_outputs([out], inputs=[*spec.files, *extras.files])
     model = load_model(spec)
-    check_expected(model, spec, held)
+    check_expected(model, spec, extras)
     length = known_input_length(model, spec)
     tasks = tuple(task_names(model))
-    further = example_rows(Extras(inputs=held.inputs), length, _CHECKED_ROWS)
+    further = example_rows(Extras(inputs=extras.inputs), length, _CHECKED_ROWS)
     inputs = (*_inputs(length, spec.extra_channels), *further)
     program = _with_plain_names(exported(model, inputs))
     description = {
@@ -96,9 +96,9 @@ def _with_plain_names(program: ExportedProgram) -> ExportedProgram:
             while plain in new.values() and new.get(spec.target) != plain:
                 plain += "_"
             new[spec.target] = spec.target = plain
-    for held in (program.state_dict, program.constants):
-        for name in list(held):
-            held[new.get(name, name)] = held.pop(name)
+    for tensors in (program.state_dict, program.constants):
+        for name in list(tensors):
+            tensors[new.get(name, name)] = tensors.pop(name)
     return program
 
 

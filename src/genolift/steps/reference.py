@@ -104,7 +104,5 @@ def _shuffled_blocks(stored: Sequences, kind: str, number: int, seed: int) -> It
         unmoved += stored.key[start : start + step][same].tolist()
         yield block
     if unmoved:
-        told = (
-            "%d of %d sequences equal all their shuffles, so their contributions are 0 (first: key %d)"
-        )
+        told = "%d of %d sequences equal all their shuffles, so their contributions are 0 (first: key %d)"
         _LOG.warning(told, len(unmoved), n, unmoved[0])

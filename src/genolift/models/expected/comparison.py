@@ -29,7 +29,7 @@ from genolift.targets.targets import task_names
 
 _BATCH_BASES = 2**16
 """Bases of the inputs that are run together."""
-_NOTHING_HELD = Extras()
+_NO_EXTRAS = Extras()
 
 
 def load_model(spec: str | Path | Mapping[str, Any] | ModelSpec) -> Model:
@@ -54,7 +54,7 @@ def load_model(spec: str | Path | Mapping[str, Any] | ModelSpec) -> Model:
 
 
 @own_state()
-def check_expected(model: Model, spec: ModelSpec, held: Extras = _NOTHING_HELD) -> Agreement | None:
+def check_expected(model: Model, spec: ModelSpec, extras: Extras = _NO_EXTRAS) -> Agreement | None:
     """Compare a model's outputs with those of its author; return None if ``spec`` names none.
 
     A copy is run on the CPU, in float32, on the sequences that the user gives.
@@ -65,7 +65,7 @@ def check_expected(model: Model, spec: ModelSpec, held: Extras = _NOTHING_HELD) 
         From `genolift.models.load_model`.
     spec
         What the model was loaded from, with ``expect``.
-    held
+    extras
         The analysis's extra inputs, used if the user's file has none.
 
     Raises
@@ -79,7 +79,7 @@ def check_expected(model: Model, spec: ModelSpec, held: Extras = _NOTHING_HELD) 
         return None
     shared = Path(expect.inputs).resolve() == Path(expect.outputs).resolve()
     arguments = arguments_of(model, spec)
-    given = read_given(expect.inputs, arguments, held, rna=is_rna(spec.alphabet), shared=shared)
+    given = read_given(expect.inputs, arguments, extras, rna=is_rna(spec.alphabet), shared=shared)
     with within(f"model.expect.inputs: {expect.inputs}"):
         ours = _outputs(TrialModel(model), given)
     if not ours:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genolift.data.alphabet import N_CODE, onehot_of_codes
-from genolift.data.extra_inputs import HeldInputs
+from genolift.data.extra_inputs import ExtraInputs
 from genolift.data.fasta import read_codes
 from genolift.data.stored_sequences import Sequences
 from genolift.data.stored_tensors import as_tensors
@@ -51,7 +51,7 @@ class Given:
         return f"sequence {row} (from 0)" if self.ids is None else f"sequence {self.ids[row]}"
 
 
-def read_given(path: str, arguments: Arguments, held: Extras, *, rna: bool, shared: bool) -> Given:
+def read_given(path: str, arguments: Arguments, extras: Extras, *, rna: bool, shared: bool) -> Given:
     """Return the inputs in a file.
 
     Parameters
@@ -60,7 +60,7 @@ def read_given(path: str, arguments: Arguments, held: Extras, *, rna: bool, shar
         A .npz file or a FASTA.
     arguments
         What the model takes.
-    held
+    extras
         The analysis's extra inputs, used for those that are not in the file: constants, and tables if the
         sequences have ids.
     rna
@@ -76,11 +76,11 @@ def read_given(path: str, arguments: Arguments, held: Extras, *, rna: bool, shar
     where = "model.expect.inputs"
     if is_npz(path, where):
         arrays = read_npz(path, where)
-        return _of_arrays(arrays, arguments, held, f"{where}: {path}", shared)
-    return _of_fasta(path, arguments, held, where, rna)
+        return _of_arrays(arrays, arguments, extras, f"{where}: {path}", shared)
+    return _of_fasta(path, arguments, extras, where, rna)
 
 
-def _of_fasta(path: str, arguments: Arguments, held: Extras, where: str, rna: bool) -> Given:
+def _of_fasta(path: str, arguments: Arguments, extras: Extras, where: str, rna: bool) -> Given:
     ids: list[str] = []
     codes: list[NDArray[np.uint8]] = []
     with within(where):
@@ -103,11 +103,11 @@ def _of_fasta(path: str, arguments: Arguments, held: Extras, where: str, rna: bo
                 )
     stacked = np.stack(codes)
     bases = torch.from_numpy(onehot_of_codes(stacked)).float()
-    beside = _Beside({}, arguments, held, f"{where}: {path}", bases, ids).inputs(None)
+    beside = _Beside({}, arguments, extras, f"{where}: {path}", bases, ids).inputs(None)
     return Given((bases, *beside.values()), ids, (stacked == N_CODE).any(1), {}, frozenset())
 
 
-def _of_arrays(arrays: Arrays, arguments: Arguments, held: Extras, where: str, shared: bool) -> Given:
+def _of_arrays(arrays: Arrays, arguments: Arguments, extras: Extras, where: str, shared: bool) -> Given:
     name = _dna(arrays, arguments, where)
     values = _numbers(arrays, name, where).float()
     if not len(values):
@@ -115,7 +115,7 @@ def _of_arrays(arrays: Arrays, arguments: Arguments, held: Extras, where: str, s
     bases, channels = arguments.bases_of(values, f"{where}, {name}")
     further = {each: array for each, array in arrays.items() if each != name and array.ndim}
     if shared:
-        outputs = arguments.needed or len(held.inputs)  # arrays without names: first inputs, then outputs
+        outputs = arguments.needed or len(extras.inputs)  # arrays without names: first inputs, then outputs
         further = {
             each: array
             for each, array in further.items()
@@ -123,7 +123,7 @@ def _of_arrays(arrays: Arrays, arguments: Arguments, held: Extras, where: str, s
             and not ((numbered := _NUMBERED.fullmatch(each)) and int(numbered[1]) > outputs)
         }
     ids = _ids(arrays, len(values), where)
-    beside = _Beside(further, arguments, held, where, bases, ids).inputs(channels)
+    beside = _Beside(further, arguments, extras, where, bases, ids).inputs(channels)
     for each in beside:
         if len(beside[each]) != len(bases):
             raise InputError(
@@ -175,9 +175,9 @@ class _Beside:
     """A model's inputs beside the bases: a file's arrays, and the analysis's own for what the file lacks."""
 
     def __init__(
-        self, arrays: Arrays, arguments: Arguments, held: Extras, where: str, bases: Tensor, ids: Ids
+        self, arrays: Arrays, arguments: Arguments, extras: Extras, where: str, bases: Tensor, ids: Ids
     ) -> None:
-        self.arrays, self.arguments, self.held, self.where = arrays, arguments, held, where
+        self.arrays, self.arguments, self.extras, self.where = arrays, arguments, extras, where
         self.has_ids = ids is not None
         n, length = len(bases), bases.shape[2]
         named = ids if ids is not None else [str(row) for row in range(n)]
@@ -195,7 +195,7 @@ class _Beside:
             else:
                 found["the extra channels"] = self._channels(self.arguments.extra_channels)
         further, at = self.arguments.further, self._name_of_place()
-        for place in range(max(self.arguments.needed, len(self.held.inputs), *(place + 1 for place in at))):
+        for place in range(max(self.arguments.needed, len(self.extras.inputs), *(place + 1 for place in at))):
             called = further[place] if place < len(further) else f"number {place + 1}"
             if place in at:
                 found[at[place]] = _numbers(self.arrays, at[place], self.where)
@@ -221,26 +221,26 @@ class _Beside:
         numbered = {int(match[1]): name for name in self.arrays if (match := _NUMBERED.fullmatch(name))}
         found |= {number - 1: name for number, name in numbered.items() if number}
         others = [name for name in self.arrays if name.startswith("x_") and name not in _CHANNELS]
-        if not found and len(others) == 1 and max(self.arguments.needed, len(self.held.inputs)) == 1:
+        if not found and len(others) == 1 and max(self.arguments.needed, len(self.extras.inputs)) == 1:
             return {0: others[0]}
         return found
 
     def _channels(self, number: int) -> Tensor:
         """Return the analysis's extra channels, (row, channel, position)."""
-        of_files = [each for each in self.held.channels if isinstance(each, ExtraChannel)]
+        of_files = [each for each in self.extras.channels if isinstance(each, ExtraChannel)]
         unknown = any(each.bigwig or not self.has_ids for each in of_files)
-        if len(self.held.channels) != number or unknown:
+        if len(self.extras.channels) != number or unknown:
             raise InputError(
                 f"has no array of the {number} channel{'s' * (number > 1)} that the model reads beyond the "
                 "bases",
                 where=self.where,
                 remedy=f"give the inputs as .npz with x_channels, (n, {number}, length)",
             )
-        return self._of(Extras(channels=self.held.channels))
+        return self._of(Extras(channels=self.extras.channels))
 
     def _input(self, place: int, called: str) -> Tensor:
         """Return the analysis's further input by its place, (row, ...)."""
-        item = self.held.inputs[place] if place < len(self.held.inputs) else None
+        item = self.extras.inputs[place] if place < len(self.extras.inputs) else None
         if item is None or (item.values is None and not self.has_ids):
             among = f", but {arrays_in_words(self.arrays)}" if self.arrays else ""
             given = f"the inputs as .npz with x_{called}" if called.isidentifier() else "all inputs"
@@ -248,9 +248,9 @@ class _Beside:
             raise InputError(what, where=self.where, remedy=f"give {given}")
         return self._of(Extras(inputs=(item,)))
 
-    def _of(self, held: Extras) -> Tensor:
+    def _of(self, extras: Extras) -> Tensor:
         with within(self.where):
-            (values,) = HeldInputs(held, self.sequences).of(range(len(self.sequences.id)))
+            (values,) = ExtraInputs(extras, self.sequences).of(range(len(self.sequences.id)))
         return as_tensors([values])[0]
 
 
