@@ -132,7 +132,7 @@ def test_a_name_that_stands_twice_in_an_archive_is_refused(program: Path, tmp_pa
         warnings.simplefilter("ignore")
         for name, content in [*members(program).items(), ("models/model.json", b"{}")]:
             archive.writestr(f"model/{name}", content)
-    assert "a name stands twice in its archive" in refused_in(tampered)
+    assert "a name occurs twice in its archive" in refused_in(tampered)
 
 
 def old_program(path: Path, **changed: bytes) -> nn.Module:

@@ -42,7 +42,7 @@ from genolift.steps.blocks import Pieces, prepared_ahead, written_behind
 _LOG = logging.getLogger("genolift")
 PIECE_ROWS = 64
 _PIECE_LENGTH = 8192
-"""Of longer sequences, whose results and references take gigabytes, a piece has as many bases, not rows."""
+"""Bases up to which a piece has `PIECE_ROWS` sequences; of longer ones, which take gigabytes, fewer."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class _Work:
 
     @cached_property
     def provenance(self) -> dict[str, Any]:
-        """What its numbers depend on, by the keys of contributions.h5."""
+        """What its results depend on, by the keys of the provenance in contributions.h5."""
         settings, stored, compared = self.settings, self.stored, self.compared
         return {
             **versions("torch"),
@@ -157,7 +157,7 @@ class _Work:
 
     @property
     def fingerprint(self) -> str:
-        """What tells this work from another: not the tolerance, nor what the model is compared with."""
+        """What distinguishes this work from another; the tolerance and the author's outputs do not."""
         told = {key: value for key, value in self.provenance.items() if key != "model_expect"}
         text = json.dumps([told, self.rows.start, self.rows.stop], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
@@ -169,7 +169,7 @@ class _Work:
 
     @cached_property
     def shared(self) -> torch.Tensor | None:
-        """The references that serve every sequence, where there are such."""
+        """The references that all sequences share; None if each has its own."""
         return torch.from_numpy(self.compared.shared_onehot()) if self.compared.shared else None
 
     def prepared(self, rows: range) -> _Compared:
@@ -181,7 +181,7 @@ class _Work:
         return _Compared(onehot, as_tensors(extras), references)
 
     def computed(self, rows: range, compared: _Compared, advance: Callable[[int], None]) -> Block:
-        """Return the block of some sequences; ``advance`` is called with the pairs that are done since."""
+        """Return the block of some sequences; ``advance`` is called with the number of pairs just done."""
         result = self.explainer.explain(
             torch.from_numpy(compared.onehot).float(),
             compared.references,
@@ -293,7 +293,7 @@ def _bytes_of_piece(compared: References, inputs: ExtraInputs, rows: range) -> i
 
 
 def _divided(rows: range, length: int) -> list[range]:
-    """Return the pieces of the work: fewer rows where they are long, whatever memory there is."""
+    """Return the rows of each piece: fewer if they are long, however much memory there is."""
     step = max(1, min(PIECE_ROWS, PIECE_ROWS * _PIECE_LENGTH // max(1, length)))
     return [range(start, min(start + step, rows.stop)) for start in range(rows.start, rows.stop, step)]
 

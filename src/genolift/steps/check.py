@@ -1,7 +1,6 @@
-"""The check step: what an analysis is given, tried in little before anything long is begun.
+"""The check step: the inputs of an analysis, tried on two sequences before anything long begins.
 
-Every model is run on two of the sequences, and the database of known motifs is read. Joins models, sequences
-and the engine. Prints nothing.
+Every model is run on them, and the database of known motifs is read.
 """
 
 from collections.abc import Mapping

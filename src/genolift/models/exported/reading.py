@@ -100,7 +100,7 @@ def _plain_copy(path: Path) -> tuple[Mapping[str, Any], io.BytesIO]:
     with opened_archive(path, "model.path") as archive:
         names = archive.namelist()
         if len(set(names)) != len(names):
-            raise UnsafeError("a name stands twice in its archive")
+            raise UnsafeError("a name occurs twice in its archive")
         if _OLD["program"] in names:
             with PT2ArchiveWriter(copied) as writer:
                 _copy_old(archive, writer)
