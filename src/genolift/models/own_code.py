@@ -192,11 +192,11 @@ class OwnCode:
                 with importable_from(self.folder):
                     yield
             finally:
-                for name in sys.modules.keys() - before:
+                new = [name for name in sys.modules if name not in before and not name.startswith(_PREFIX)]
+                for name in new:
                     file = getattr(sys.modules[name], "__file__", None)
                     real = Path(file).resolve() if isinstance(file, str) else Path()
-                    ours = name.startswith(_PREFIX) or self.folder not in real.parents
-                    if not ours and elsewhere.isdisjoint(real.parents):
+                    if self.folder in real.parents and elsewhere.isdisjoint(real.parents):
                         self._aside[name] = sys.modules.pop(name)
                         self.run.setdefault(real.relative_to(self.folder).as_posix(), sha256(real))
 

@@ -48,7 +48,7 @@ def merge_shards(shards: Sequence[Shard], out: str | os.PathLike[str]) -> None:
 
     made = Provenance.of_shards([shard.provenance for shard in shards])
     n = sum(len(shard.key) for shard in shards)
-    write_contributions(out, replace(shards[0].head, n=n, provenance=made), blocks())
+    write_contributions(out, replace(shards[0].head, n=n, provenance=made, models=()), blocks())
 
 
 def check_shards(shards: Sequence[Shard], keys: NDArray[np.int64], called: str = "the shards") -> None:
