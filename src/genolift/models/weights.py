@@ -42,11 +42,11 @@ _OF_OTHERS: list[Any] = [
     np.dtype,
     *{type(np.dtype(code)) for code in f"{np.typecodes['AllInteger']}{np.typecodes['AllFloat']}?SUMm"},
     *(
-        (function, f"numpy.{core}.{name}")
-        for name, function in (
-            ("multiarray.scalar", multiarray.scalar),
-            ("multiarray._reconstruct", multiarray._reconstruct),
-            ("numeric._frombuffer", numeric._frombuffer),
+        (getattr(module, name), f"numpy.{core}.{part}.{name}")
+        for module, part, name in (
+            (multiarray, "multiarray", "scalar"),
+            (multiarray, "multiarray", "_reconstruct"),
+            (numeric, "numeric", "_frombuffer"),
         )
         for core in ("core", "_core")  # as numpy 1 and 2 write them
     ),

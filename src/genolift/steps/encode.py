@@ -230,7 +230,7 @@ def _records(
     places = [(window.chrom, window.start, window.end) for window in windows]
     found, chromosomes = read_windows(str(source.genome), places, enough=enough)
 
-    def records() -> Iterator[_Record]:
+    def of_windows() -> Iterator[_Record]:
         for key, (window, letters) in enumerate(zip(windows, found, strict=True)):
             strand = strand_of(window, source.use_strand)
             place = window.chrom, window.start, window.end, strand
@@ -243,7 +243,7 @@ def _records(
             replaced.update(count_replaced_letters(letters, codes))
             yield replace(record, codes=reverse_complement_codes(codes) if strand == "-" else codes)
 
-    return records(), chromosomes, read
+    return of_windows(), chromosomes, read
 
 
 def _outside(record: _Record, chromosomes: Mapping[str, int]) -> _Record:
