@@ -37,7 +37,7 @@ def check_plain(value: Any, where: str) -> None:
         item, place, level = waiting.pop()
         count += 1
         if level > MOST_LEVELS:
-            raise InputError(f"goes more than {MOST_LEVELS} levels deep", where=where, remedy="nest it less")
+            raise too_deep(where)
         if count > MOST_VALUES:
             raise InputError(
                 f"holds more than {MOST_VALUES:,} values",
@@ -54,6 +54,11 @@ def check_plain(value: Any, where: str) -> None:
             _check_text(item, place)
         elif isinstance(item, int) and item.bit_length() > _WHOLE_BITS:
             raise too_many_digits(place)
+
+
+def too_deep(where: str) -> InputError:
+    """Return the error for a value of more than `MOST_LEVELS` levels."""
+    return InputError(f"goes more than {MOST_LEVELS} levels deep", where=where, remedy="nest it less")
 
 
 def too_many_digits(where: str) -> InputError:
@@ -119,8 +124,6 @@ def from_json(text: str, where: str) -> Any:
     try:
         value = json.loads(text, object_pairs_hook=unique, parse_int=whole)
     except RecursionError:
-        raise InputError(
-            f"goes more than {MOST_LEVELS} levels deep", where=where, remedy="nest it less"
-        ) from None
+        raise too_deep(where) from None
     check_plain(value, where)
     return value

@@ -261,7 +261,8 @@ def _json(text: str | bytes, path: Path) -> dict[str, Any]:
 
 def _yaml(path: Path) -> dict[str, Any]:
     try:
-        loaded = value_of_yaml(read_text(path, most=MOST_CHARACTERS), f"model.path: {path}", tuples=True)
+        text = read_text(path, most=MOST_CHARACTERS).replace("!!python/tuple", "!!seq")
+        loaded = value_of_yaml(text, f"model.path: {path}")
     except InputError as error:
         raise InputError(
             f"is not an architecture in plain YAML: {error.what}",
