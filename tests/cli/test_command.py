@@ -11,6 +11,7 @@ import pytest
 from command_line import run
 
 from genolift.cli.commands import COMMANDS
+from genolift.cli.flags import Flag
 from genolift.cli.handed import handed
 from genolift.settings.config import resolve_config
 from genolift.settings.mistakes import checked
@@ -71,6 +72,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def key_flags(command: str) -> list[Flag]:
+    """Return the flags of the keys of an analysis that a command takes."""
+    return [flag for flag in COMMANDS[command].flags if flag.place[0] == "settings"]
+
+
 def given_to(monkeypatch: pytest.MonkeyPatch, command: str, *words: str) -> Settings:
     """Return the settings with which a command would run."""
     found: list[Settings] = []
@@ -95,20 +101,20 @@ def test_a_rule_hands_its_command_every_key_that_the_command_takes(
             "model": {"alphabet": "ACGU"},
         }
         return
-    for flag in COMMANDS[command].key_flags:
+    for flag in key_flags(command):
         expected: Any = analysis
         found: Any = given
-        for name in flag.of.place:
+        for name in flag.place[1:]:
             name = {"class": "class_name", "models": "named_models"}.get(name, name)
             expected, found = getattr(expected, name), getattr(found, name)
-        assert found == expected, flag.key
+        assert found == expected, flag.name
 
 
 def test_attribute_has_a_flag_for_every_key_of_its_section_but_the_workflow_s() -> None:
-    flags = {flag.key: flag for flag in COMMANDS["attribute"].key_flags}
-    keys = {key.removeprefix("attribution.") for key in flags if key.startswith("attribution.")}
+    places = [flag.place[1:] for flag in key_flags("attribute")]
+    keys = {place[1] for place in places if place[0] == "attribution"}
     assert keys == Attribution.model_fields.keys() - {"shards"}
-    assert not any(flag.key == "attribution.shards" for each in COMMANDS.values() for flag in each.key_flags)
+    assert not any(flag.place[-1] == "shards" for command in OWN for flag in key_flags(command))
 
 
 def test_what_only_says_how_a_command_is_run_is_handed_apart(folder: Path) -> None:
@@ -175,9 +181,14 @@ def test_flags_and_json_come_to_the_same(folder: Path, monkeypatch: pytest.Monke
         ("--kind zero", "--kind: \"zero\" is not a choice; did you mean 'zeros'?"),
         ("--alphabet ACGX", "--alphabet: 'ACGX' is not an alphabet; write the letter of each channel"),
         ("--frequencies 1 0 0 1", "--frequencies: the frequencies add up to 2; give fractions"),
-        ('--settings {"references":{"number":0}}', "references.number: 0 is less than 1; give"),
-        ('--settings {"references":{"nmber":1}}', "references.nmber: unknown key; did you mean 'number'?"),
-        ("--settings []", "--settings: [] is not a JSON object; give keys with values"),
+        ('--settings {"references":{"number":0}}', "--settings: references.number: 0 is less than 1; give"),
+        (
+            '--settings {"references":{"nmber":1}}',
+            "--settings: references.nmber: unknown key; did you mean 'number'?",
+        ),
+        ('--running {"refrences":{}}', "--running: refrences: unknown key; did you mean 'references'?"),
+        ("--settings []", "--settings: [] is a list; give keys with values"),
+        ("--settings words", '--settings: "words" is text; give keys with values'),
         ("--running {", '--running: "{" is not JSON'),
         (
             "--fasta f",
@@ -191,6 +202,15 @@ def test_a_mistake_names_the_flag_or_key_and_what_may_be_given(
     code, _, err = run(capsys, "reference", "--sequences", "s", "--out", "o", *words.split())
     assert code == 2
     assert err.startswith(f"genolift: error: {said}")
+
+
+@pytest.mark.parametrize("command", ["inspect", "plan", "export --out o"])
+def test_a_command_without_its_model_says_how_one_is_given(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = run(capsys, *command.split())
+    remedy = "give its file: MODEL of genolift inspect, --model of other commands"
+    assert (code, err) == (2, f"genolift: error: there is no model; {remedy}\n")
 
 
 def test_a_command_that_is_not_there_has_its_nearest_named(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,23 +8,21 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from inspect import cleandoc, isclass, signature
+from itertools import groupby
 from typing import Any, NoReturn, TypeVar, get_type_hints
 
 from pydantic import Field, create_model
 
 from genolift.cli.flags import Flag, flags_of, json_of
 from genolift.errors import InputError
-from genolift.files.plain_values import shown
-from genolift.settings.fields import Section, merge
-from genolift.settings.mistakes import checked
+from genolift.settings.fields import Section, merge, placed
+from genolift.settings.mistakes import check_part, checked
 from genolift.settings.sections import Settings
 
-S = TypeVar("S", bound=Section)
-Run = TypeVar("Run", bound=Callable[..., None])
+Run = TypeVar("Run", bound=Callable[..., object])
 COMMANDS: dict[str, Command] = {}
 """By name, in the order of the help."""
 HANDED = {
@@ -40,97 +38,94 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
-@dataclass(frozen=True)
 class Command:
-    """A function that is called by flags; its docstring says what it does, what they are, and an example."""
+    """A function that is called by flags; its docstring says what it does, what they are, and an example.
 
-    run: Callable[..., None]
-    keys: tuple[str, ...] = ()
-    """What it takes of an analysis as ``settings``: sections, or keys such as ``model.alphabet``."""
-    positional: str = ""
-    """The flag that is given without its name, if there is one."""
+    What it returns is printed, with the path ``out`` if it writes one.
+    """
 
-    @property
-    def name(self) -> str:
-        """What it is called."""
-        return self.run.__name__.replace("_", "-")
+    def __init__(self, run: Callable[..., object], keys: tuple[str, ...], positional: str) -> None:
+        """Make a command.
 
-    @cached_property
-    def _told(self) -> dict[str, str]:
-        """The docstring by its sections, what it does under ``about``."""
-        about, *sections = re.split(r"\n+(\w+)\n-+\n", cleandoc(self.run.__doc__ or ""))
-        return {"about": about, **dict(zip(sections[::2], sections[1::2], strict=True))}
-
-    @property
-    def about(self) -> str:
-        """What it does, in a sentence."""
-        return " ".join(self._told["about"].split())
-
-    @property
-    def example(self) -> str:
-        """A command line that works."""
-        return " ".join(self._told.get("Example", "").split())
+        Parameters
+        ----------
+        keys
+            What it takes of an analysis as ``settings``: sections, or keys such as ``model.alphabet``.
+        positional
+            The parameter or key that is given without a flag, if one is.
+        """
+        self.run, self.keys, self._positional = run, keys, positional
+        self.name = run.__name__.replace("_", "-")
+        about, self._parameters, example = re.split(r"\n+\w+\n-+\n", cleandoc(run.__doc__ or ""))
+        self.about, self._example = " ".join(about.split()), " ".join(example.split())
 
     @cached_property
-    def own(self) -> type[Section]:
-        """The parameters of the function but ``settings``, each a field, or a section of several."""
+    def parameters(self) -> type[Section]:
+        """The function's parameters, each a field, or a section of several."""
         hints = get_type_hints(self.run, include_extras=True)
-        told = re.findall(r"^(\w+)((?:\n .+)+)", self._told.get("Parameters", ""), re.MULTILINE)
+        told = dict(re.findall(r"^(\w+)((?:\n .+)+)", self._parameters, re.MULTILINE))
         fields: dict[str, Any] = {}
-        for name, text in told:
-            default = signature(self.run).parameters[name].default
-            if default is signature(self.run).empty:
-                is_section = isclass(hints[name]) and issubclass(hints[name], Section)
-                default = hints[name]() if is_section else ...
-            fields[name] = (hints[name], Field(default, description=text))
+        for name, parameter in signature(self.run).parameters.items():
+            default = ... if parameter.default is parameter.empty else parameter.default
+            if isclass(hints[name]) and issubclass(hints[name], Section):
+                default = hints[name]()
+            fields[name] = (hints[name], Field(default, description=told.get(name)))
         made: type[Section] = create_model(self.name, __base__=Section, **fields)
         return made
 
     @cached_property
-    def own_flags(self) -> list[Flag]:
-        """The flags of its own parameters."""
-        return flags_of(self.own, self.positional)
-
-    @cached_property
-    def key_flags(self) -> list[Flag]:
-        """The flags of the keys."""
-        flags = flags_of(Settings, self.positional)
-        return [flag for key in self.keys for flag in flags if f"{flag.key}.".startswith(f"{key}.")]
+    def flags(self) -> list[Flag]:
+        """The flags of its parameters, and of the keys that it takes."""
+        flags = flags_of(self.parameters, self._positional)
+        own = [flag for flag in flags if flag.place[0] != "settings"]
+        taken = [f"settings.{key}." for key in self.keys]
+        return own + [flag for key in taken for flag in flags if f"{flag.name}.".startswith(key)]
 
     def parser(self) -> argparse.ArgumentParser:
         """Return what parses its words; a flag that is not given is not in the outcome."""
         parser = _Parser(
             prog=f"genolift {self.name}",
             description=self.about,
-            epilog=f"example:\n  {self.example}",
+            epilog=f"example:\n  {self._example}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        sections: dict[str, Any] = {"": parser}
-        for flag in (*self.own_flags, *self.key_flags):
-            section = ".".join(flag.of.place[:-1])
-            if section not in sections:
-                sections[section] = parser.add_argument_group(section)
-            flag.add_to(sections[section])
+        for section, flags in groupby(self.flags, lambda flag: flag.name.rpartition(".")[0]):
+            title = section.removeprefix("settings").lstrip(".")
+            group = parser.add_argument_group(title) if title else parser
+            for flag in flags:
+                flag.add_to(group)
         for name in HANDED if self.keys else ():
             parser.add_argument(f"--{name}", metavar="JSON", default="{}", help=HANDED[name])
         parser.add_argument("--quiet", action="store_true", help="say warnings and errors only")
         return parser
 
     def call(self, given: Mapping[str, Any]) -> None:
-        """Run the command with what its words were parsed to.
+        """Run the command with what its words were parsed to, and print what it did.
 
         Raises
         ------
         InputError
             For a value that is refused, by the name of its flag, and for what the command finds wrong.
         """
-        arguments = dict(vars(_checked(self.own, {}, self.own_flags, given)))
-        if self.keys:
-            handed: dict[str, Any] = {"sequences": {}} if "sequences" in self.keys else {}
-            for name in HANDED:
-                handed = merge(handed, _json_object(given[name], f"--{name}"))
-            arguments["settings"] = _checked(Settings, handed, self.key_flags, given)
-        self.run(**arguments)
+        values: dict[str, Any] = {"settings": {"sequences": {}}} if "sequences" in self.keys else {}
+        for name in HANDED if self.keys else ():
+            handed = json_of(given[name], f"--{name}")
+            check_part(Settings, handed, f"--{name}")
+            values = merge(values, {"settings": handed})
+        flags = [flag for flag in self.flags if flag.name in given]
+        for flag in flags:
+            values = merge(values, placed(flag.place, flag.value(given[flag.name])))
+        try:
+            arguments = vars(checked(self.parameters, values))
+        except InputError as error:
+            where = error.where
+            for flag in flags:
+                where = re.sub(rf"^{re.escape(flag.name)}(?![\w-])", flag.shown, where)
+            where = where.removeprefix("settings.")
+            raise InputError(error.what, where=where, remedy=error.remedy) from error
+        done = self.run(**arguments)
+        if done is not None:
+            print(f"{done}: {arguments['out']}" if "out" in arguments else done)
 
 
 def command(*keys: str, positional: str = "") -> Callable[[Run], Run]:
@@ -142,24 +137,3 @@ def command(*keys: str, positional: str = "") -> Callable[[Run], Run]:
         return run
 
     return add
-
-
-def _checked(model: type[S], under: dict[str, Any], flags: Sequence[Flag], given: Mapping[str, Any]) -> S:
-    """Return checked settings: those of the flags that are given, over others; a mistake names the flag."""
-    flags = [flag for flag in flags if flag.key in given]
-    for flag in flags:
-        under = merge(under, flag.placed(flag.value(given[flag.key])))
-    try:
-        return checked(model, under)
-    except InputError as error:
-        where = error.where
-        for flag in flags:
-            where = re.sub(rf"^{re.escape(flag.key)}(?![\w-])", f"--{flag.name}", where)
-        raise InputError(error.what, where=where, remedy=error.remedy) from error
-
-
-def _json_object(text: str, where: str) -> dict[str, Any]:
-    value = json_of(text, where)
-    if not isinstance(value, dict):
-        raise InputError(f"{shown(value)} is not a JSON object", where=where, remedy="give keys with values")
-    return value

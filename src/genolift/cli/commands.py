@@ -1,23 +1,27 @@
-"""Every command by its name, and what ``genolift --help`` says of them.
+"""The commands: what each takes, says of it and calls, in the order of ``genolift --help``.
 
-``python -m genolift.cli.commands`` prints that, for help.txt.
+What takes long to import is imported when a command is run. ``python -m genolift.cli.commands`` prints the
+text of ``genolift --help``, for help.txt.
 """
 
 from __future__ import annotations
 
 import difflib
 import textwrap
+from pathlib import Path
+from typing import Annotated
 
-from genolift.cli import (  # noqa: F401 - each adds its commands
-    commands_input,
-    commands_inspect,
-    commands_model,
-    commands_results,
-    commands_workflow,
-)
-from genolift.cli.command import COMMANDS, Command
+from pydantic import Field
+
+from genolift.cli.command import COMMANDS, Command, command
 from genolift.errors import InputError
+from genolift.settings.comparison import COMPARED, Comparison
+from genolift.settings.fields import Section, together
+from genolift.settings.model import ONE_MODEL
+from genolift.settings.sections import EXPLAINED, EXTRAS, Settings
+from genolift.settings.types import Database, Seed
 
+Shard = Annotated[str, Field(pattern=r"^[0-9]{1,9}/[0-9]{1,9}$", examples=["0/4 for the first of four"])]
 _OVERVIEW = """\
 usage: genolift [-h] [--version] COMMAND ...
 
@@ -25,6 +29,353 @@ Which bases made the model say that: DeepLIFT for models of DNA.
 
 commands (genolift COMMAND --help says more):
 """
+
+
+@command("sequences", "model", "models", "extra_channels")
+def encode(settings: Settings, table: Path, out: Path) -> object:
+    """Turn FASTA, or BED/narrowPeak windows on a genome, into a table and a store of sequences.
+
+    Parameters
+    ----------
+    table
+        sequences.tsv to write
+    out
+        sequences.h5 to write
+
+    Example
+    -------
+    genolift encode --bed peaks.narrowPeak --genome genome.fa.gz --length 1000
+    --table sequences.tsv --out sequences.h5
+    """
+    from genolift.steps.encode import encode_analysis
+
+    return encode_analysis(settings, table=table, store=out)
+
+
+@command("sequences", "model", "models", *EXTRAS, *EXPLAINED)
+def check(settings: Settings, out: Path, database: Database | None = None) -> object:
+    """Run a model on the first two sequences and read the known motifs, to say what is wrong before anything
+    long is begun.
+
+    Parameters
+    ----------
+    out
+        what was run, JSON
+    database
+        the known motifs to read too: jaspar:GROUP or a MEME file; by default none
+
+    Example
+    -------
+    genolift check --fasta sequences.fa --model weights.pt --model-class model.py:Model --out check.json
+    """
+    from genolift.steps.check import check_analysis
+
+    return check_analysis(settings, out=out, database=database)
+
+
+@command("references", "model.alphabet")
+def reference(settings: Settings, sequences: Path, out: Path) -> object:
+    """Make what each sequence is compared with.
+
+    Parameters
+    ----------
+    sequences
+        sequences.h5
+    out
+        references.h5 to write
+
+    Example
+    -------
+    genolift reference --sequences sequences.h5 --number 20 --seed 0 --out references.h5
+    """
+    from genolift.steps.reference import write_references
+
+    rna = settings.rna_alphabet is not None
+    return write_references(settings.references, sequences=sequences, out=out, rna=rna)
+
+
+class Sources(Section):
+    """What may say how long the model's input is, and what the config is for."""
+
+    sequences: Path | None = None
+    """sequences.h5, of whose length the input is where no other is given"""
+    fasta: Path | None = None
+    """instead of sequences.h5, your sequences"""
+    bed: Path | None = None
+    """instead of sequences.h5, your intervals"""
+    genome: Path | None = None
+    """the genome's FASTA, with --bed"""
+
+    @together
+    def _one_form(self) -> None:
+        given = [f"--{name}" for name, path in vars(self).items() if path is not None]
+        if len(given) > 1 and given != ["--bed", "--genome"]:
+            what = f"{' and '.join(given)} are given together"
+            raise InputError(what, remedy="give --sequences, --fasta, or --bed with --genome")
+
+
+@command("model", *EXTRAS, *EXPLAINED, positional="settings.model.path")
+def inspect(
+    settings: Settings, sources: Sources, write_config: Path | None = None, out: Path | None = None
+) -> None:
+    """Say what a model is: inputs, outputs, operations and rules (of its first target, where none is named),
+    and the config that would explain it. Exits 2, having said all else, if the model as it is given cannot be
+    explained.
+
+    Parameters
+    ----------
+    sources
+        the sequences
+    write_config
+        a new file for the guessed config
+    out
+        write it as JSON instead of printing it
+
+    Example
+    -------
+    genolift inspect weights.pt --model-class model.py:Model --write-config my.yaml
+    """
+    from genolift.cli.inspecting import tell
+
+    tell(settings, sources, write_config, out)
+
+
+@command("model", *EXTRAS, *EXPLAINED, "attribution")
+def attribute(
+    settings: Settings,
+    sequences: Path,
+    references: Path,
+    out: Path,
+    shard: Shard = "0/1",
+    model_name: str = ONE_MODEL,
+) -> object:
+    """Run DeepLIFT on every sequence against each of its references.
+
+    Parameters
+    ----------
+    sequences
+        sequences.h5
+    references
+        references.h5
+    out
+        the file of contributions to write
+    shard
+        I/K, the I-th of K shards, from 0
+    model_name
+        what to call the model, where several are run
+
+    Example
+    -------
+    genolift attribute --sequences sequences.h5 --references references.h5 --model weights.pt
+    --model-class model.py:Model --target 0 --out contributions.h5
+    """
+    from genolift.cli.progress import shown_progress
+    from genolift.steps.attribute import attribute
+
+    part, _, parts = shard.partition("/")
+    with shown_progress("attribute", "pair") as progress:
+        return attribute(
+            settings,
+            sequences=sequences,
+            references=references,
+            out=out,
+            shard=(int(part), int(parts)),
+            model_name=model_name,
+            progress=progress,
+        )
+
+
+@command()
+def aggregate(sequences: Path, shards: list[Path], out: Path) -> object:
+    """Merge shards, of one model or several, to contributions.h5, and write its tables and tracks.
+
+    Parameters
+    ----------
+    sequences
+        sequences.tsv
+    shards
+        files of the attribute step
+    out
+        folder to write to
+
+    Example
+    -------
+    genolift aggregate --sequences sequences.tsv --shards shard-*.h5 --out results/mine
+    """
+    from genolift.steps.aggregate import aggregate
+
+    return aggregate(shards=shards, sequences=sequences, out=out)
+
+
+@command("motifs")
+def motifs(settings: Settings, contributions: Path, sequences: Path, out: Path) -> object:
+    """Find motifs (TF-MoDISco), name them (Tomtom) and find their occurrences (Fi-NeMo).
+
+    Parameters
+    ----------
+    contributions
+        contributions.h5
+    sequences
+        sequences.tsv
+    out
+        folder to write to
+
+    Example
+    -------
+    genolift motifs --contributions contributions.h5 --sequences sequences.tsv --out results/mine
+    """
+    from genolift.steps.motifs import find_motifs
+
+    return find_motifs(settings.motifs, contributions=contributions, sequences=sequences, out=out)
+
+
+@command("logos")
+def logos(settings: Settings, results: Path, out: Path) -> object:
+    """Draw the motifs and the strongest windows.
+
+    Parameters
+    ----------
+    results
+        folder of an analysis
+    out
+        folder to write to
+
+    Example
+    -------
+    genolift logos --results results/mine --out results/mine/logos
+    """
+    from genolift.steps.logos import draw_logos
+
+    return draw_logos(
+        settings.logos,
+        matrices=results / "motif_matrices.tsv",
+        motifs=results / "motifs.tsv",
+        contributions=results / "contributions.h5",
+        per_sequence=results / "per_sequence.tsv",
+        out=out,
+    )
+
+
+@command("report")
+def report(settings: Settings, results: Path, out: Path) -> object:
+    """Write one self-contained page of what was run and found.
+
+    Parameters
+    ----------
+    results
+        folder of an analysis, whose name is the title where none is given
+    out
+        report.html to write
+
+    Example
+    -------
+    genolift report --results results/mine --title 'My peaks' --out results/mine/report.html
+    """
+    from genolift.steps.report import write_report
+
+    return write_report(results=results, out=out, title=settings.report.title or results.name)
+
+
+@command("model", *EXTRAS, *EXPLAINED[:2], *(f"attribution.{key}" for key in COMPARED))
+def compare(
+    settings: Settings, sequences: Path, references: Path, out: Path, comparison: Comparison
+) -> object:
+    """Run several methods on one input: how they agree, what they cost and, where it is known, how well they
+    find the motifs.
+
+    Parameters
+    ----------
+    sequences
+        sequences.h5
+    references
+        references.h5
+    out
+        folder to write to
+    comparison
+        what is compared
+
+    Example
+    -------
+    genolift compare --sequences sequences.h5 --references references.h5 --model weights.pt
+    --model-class model.py:Model --methods genomics-default,rescale --out compared
+    """
+    from genolift.compare.methods import compare
+
+    return compare(settings, comparison, sequences=sequences, references=references, out=out)
+
+
+@command("model", *EXTRAS)
+def export(settings: Settings, out: Path) -> object:
+    """Write a model as an exported program, which runs with no source file.
+
+    Parameters
+    ----------
+    out
+        the exported program to write, .pt2
+
+    Example
+    -------
+    genolift export --model weights.pt --model-class model.py:Model --input-length 400 --out model.pt2
+    """
+    from genolift.steps.export import write_program
+
+    return write_program(settings.the_model, out, settings.extras)
+
+
+@command("model", *EXTRAS, *EXPLAINED)
+def plan(settings: Settings, check: bool = False) -> object:
+    """Show what each operation of a model is and which rule it gets.
+
+    Parameters
+    ----------
+    check
+        also compare each operation's in- and outgoing contributions, on random sequences in float64
+
+    Example
+    -------
+    genolift plan --model weights.pt --model-class model.py:Model --input-length 400
+    """
+    from genolift.steps.plan import plan_model
+
+    return plan_model(settings, check=check)
+
+
+@command()
+def train_demo(out: Path, seed: Seed = 0) -> object:
+    """Simulate the paper's sequences and train the demo's model on them.
+
+    Parameters
+    ----------
+    out
+        folder to write to
+    seed
+        seed of the sequences and of the weights
+
+    Example
+    -------
+    genolift train-demo --out data/demo
+    """
+    from genolift.demo.simulate import train_demo
+
+    return train_demo(out, seed=seed)
+
+
+@command(positional="config")
+def check_config(config: Path) -> object:
+    """Check a workflow's config and say what it would run.
+
+    Parameters
+    ----------
+    config
+        the config's file
+
+    Example
+    -------
+    genolift check-config config/config.yaml
+    """
+    from genolift.settings.config import check_config_file
+
+    return "\n".join(check_config_file(config))
 
 
 def command_named(name: str) -> Command:

@@ -19,7 +19,7 @@ from pydantic import BaseModel
 
 from genolift.errors import InputError
 from genolift.files.plain_values import MOST_DIGITS, from_json, shown
-from genolift.settings.schema import Key, keys_of
+from genolift.settings.keys import ITEM, NAMED, Key, keys_of
 
 _WHOLE = re.compile(rf"[+-]?[0-9]{{1,{MOST_DIGITS}}}")
 _BIGWIG = re.compile(r"\.(bw|bigwig)$", re.IGNORECASE)
@@ -27,62 +27,50 @@ _METAVARS = {"number": "X", "integer": "N", "object": "JSON"}
 
 
 @dataclass(frozen=True)
-class Flag:
-    """The flag of one key."""
+class Flag(Key):
+    """The flag of a key; of a list, ``kinds`` has what its items may be too."""
 
-    of: Key
-    positional: str = ""
-    """The name of the flag that is given without it, if one is."""
-
-    @property
-    def key(self) -> str:
-        """The key with its section, such as ``model.class``."""
-        return ".".join(self.of.place)
+    positional: bool
+    """Whether it is given without its name."""
 
     @property
-    def name(self) -> str:
-        """The flag without its dashes."""
-        return str(self.of.told.get("flag", self.of.place[-1].replace("_", "-")))
-
-    def placed(self, value: Any) -> Any:
-        """Return a value at its place: ``{"model": {"class": value}}``."""
-        for name in reversed(self.of.place):
-            value = {name: value}
-        return value
+    def shown(self) -> str:
+        """What its user knows it by."""
+        word = str(self.told.get("flag", self.place[-1].replace("_", "-")))
+        return word.upper() if self.positional else f"--{word}"
 
     @cached_property
     def _types(self) -> set[str]:
         """The JSON types of the values, or of their items, that a text may stand for."""
-        return {kind.get("format", kind["type"]) for kind in self.of.parts if "const" not in kind}
+        return {kind.get("format", kind["type"]) for kind in self.kinds if "const" not in kind}
 
     def add_to(self, parser: argparse._ActionsContainer) -> None:
-        """Add the flag to a parser, which then gives its text under the name `key`, or nothing."""
+        """Add the flag to a parser, which then gives its text under its key's `name`, or nothing."""
         told: dict[str, Any] = {"help": self._help(), "default": argparse.SUPPRESS}
         if "boolean" in self._types:
             told["action"] = "store_true"
         else:
             told["metavar"] = self._metavar()
         if "array" in self._types:
-            length = self.of.parts[0].get("maxItems")
+            length = self.kinds[0].get("maxItems")
             together = length is not None or "path" in self._types
             told |= {"action": "extend", "nargs": length or "+"} if together else {"action": "append"}
-        required = len(self.of.place) == 1 and self.of.required
-        if self.name == self.positional:
-            parser.add_argument(self.key, nargs=None if required else "?", **told)
+        if self.positional:
+            parser.add_argument(self.name, nargs=None if self.required else "?", **told)
         else:
-            parser.add_argument(f"--{self.name}", dest=self.key, required=required, **told)
+            parser.add_argument(self.shown, dest=self.name, required=self.required, **told)
 
     def _metavar(self) -> str:
-        choices = [choice for kind in self.of.parts for choice in kind.get("enum", [])]
+        choices = [choice for kind in self.kinds for choice in kind.get("enum", [])]
         if choices:
             return f"{{{','.join(choices)}}}"
         kinds = () if "string" in self._types else self._types
         named = (metavar for kind, metavar in _METAVARS.items() if kind in kinds)
-        return next(named, self.name.rpartition("-")[2].upper())
+        return next(named, re.split("-", self.shown)[-1].upper())
 
     def _help(self) -> str:
-        said = str(self.of.told.get("description", "")).replace("`", "").replace("%", "%%")
-        default = self.of.told.get("default")
+        said = str(self.told.get("description", "")).replace("`", "").replace("%", "%%")
+        default = self.told.get("default")
         is_said = isinstance(default, str | int | float) and default is not False and default != ""
         return f"{said} ({default})" if is_said else said
 
@@ -97,25 +85,31 @@ class Flag:
             If it is JSON that cannot be read, or is beyond the limits of `genolift.files.plain_values`.
         """
         if isinstance(given, list):
-            return [_in_full(self.of.place[-1], self._value(each)) for each in given]
-        return self._value(given) if isinstance(given, str) else given
-
-    def _value(self, text: str) -> Any:
+            return [_in_full(self.place[-1], self.value(each)) for each in given]
+        if not isinstance(given, str):
+            return given
         if "path" in self._types:
-            return Path(text)
-        if "integer" in self._types and _WHOLE.fullmatch(text):
-            return int(text)
+            return Path(given)
+        if "integer" in self._types and _WHOLE.fullmatch(given):
+            return int(given)
         if "number" in self._types or ("integer" in self._types and "string" not in self._types):
             with suppress(ValueError):
-                return float(text)
-        return json_of(text, f"--{self.name}") if "object" in self._types else text
+                return float(given)
+        return json_of(given, self.shown) if "object" in self._types else given
 
 
 def flags_of(model: type[BaseModel], positional: str = "") -> list[Flag]:
-    """Return the flags of settings: of each key but those within the items of a list, and the workflow's."""
-    schema = model.model_json_schema()
-    flags = (Flag(key, positional) for key in keys_of(schema, schema) if "[]" not in "".join(key.place))
-    return [flag for flag in flags if flag.name]
+    """Return the flags of settings: of every key but those within lists and named sections, and those that
+    the workflow alone reads. ``positional`` is the key that is given without a flag, if one is.
+    """
+    keys = keys_of(model)
+    flags = []
+    for place, key in keys.items():
+        if place and key.is_value and not {ITEM, NAMED} & {*place} and key.told.get("flag") != "":
+            items = keys[(*place, ITEM)].kinds if (*place, ITEM) in keys else []
+            required = key.required and len(place) == 1
+            flags.append(Flag(place, key.told, key.kinds + items, required, key.name == positional))
+    return flags
 
 
 def json_of(text: str, where: str) -> Any:

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from genolift.cli.commands import COMMANDS
-from genolift.settings.fields import merge
+from genolift.settings.fields import merge, placed
 from genolift.settings.sections import Analysis
 
 
@@ -29,15 +29,14 @@ def handed(analysis: Analysis, command: str, model: str | None = None) -> tuple[
     if command == "inspect":  # which takes the first target of several if none is named
         given["target"] = analysis.target
     if command == "reference" and not analysis.references.drawn:
-        given["references"] = {
-            key: value for key, value in given["references"].items() if key not in ("number", "seed")
-        }
+        for key in ("number", "seed"):
+            given["references"].pop(key, None)
     handed: dict[bool, dict[str, Any]] = {False: {}, True: {}}
-    for flag in COMMANDS[command].key_flags:
-        value: Any = given
-        for name in flag.of.place:
+    for flag in COMMANDS[command].flags:
+        value: Any = {"settings": given}
+        for name in flag.place:
             value = value.get(name) if isinstance(value, dict) else None
         if value is not None:
-            running = "running" in flag.of.told
-            handed[running] = merge(handed[running], flag.placed(value))
+            running = "running" in flag.told
+            handed[running] = merge(handed[running], placed(flag.place[1:], value))
     return json.dumps(handed[False]), json.dumps(handed[True])

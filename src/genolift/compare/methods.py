@@ -62,6 +62,11 @@ class CompareSummary:
     seconds: float
     device: str
 
+    def __str__(self) -> str:
+        refused = f" ({self.n_refused} refused the model)" if self.n_refused else ""
+        run = f"{self.n_methods} methods{refused} on {self.n_sequences} sequences on {self.device}"
+        return f"{run} in {self.seconds:.1f} s"
+
 
 @dataclass(frozen=True)
 class _Given:

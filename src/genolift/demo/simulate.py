@@ -193,6 +193,10 @@ class TrainDemoSummary:
     n_written: int
     auroc: tuple[float, ...]
 
+    def __str__(self) -> str:
+        scores = ", ".join(f"{score:.3f}" for score in self.auroc)
+        return f"trained on {self.n_training} sequences, held-out auROC {scores}"
+
 
 def train_demo(
     out: Path,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -105,3 +105,10 @@ def merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         elif not (below and value is None and key not in _AS_A_WHOLE):
             merged[key] = value
     return merged
+
+
+def placed(place: Sequence[str], value: Any) -> Any:
+    """Return a value at its place: ``{"model": {"class": value}}``."""
+    for name in reversed(place):
+        value = {name: value}
+    return value

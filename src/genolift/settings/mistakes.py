@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from genolift.errors import InputError
 from genolift.files.plain_values import shown
+from genolift.settings.keys import ITEM, NAMED, Key, Place, in_digits, keys_of
 from genolift.settings.types import PART
 
 M = TypeVar("M", bound=BaseModel)
-_KINDS = {"string": "text", "boolean": "true or false", "array": "a list", "object": "keys with values"}
-_NUMBERS = {"integer": "a whole number", "number": "a number"}
 
 
 def checked(model: type[M], given: Any, key: str = "", where: str = "", asks: Collection[str] = ()) -> M:
@@ -28,7 +27,7 @@ def checked(model: type[M], given: Any, key: str = "", where: str = "", asks: Co
     where
         What messages name before the key, such as the config's file.
     asks
-        What else is checked (`types.FILES`), or is not (`types.PART`).
+        What else is checked (`types.FILES`).
 
     Raises
     ------
@@ -38,7 +37,7 @@ def checked(model: type[M], given: Any, key: str = "", where: str = "", asks: Co
     try:
         return model.model_validate(given, context=asks, by_alias=True, by_name=False)
     except ValidationError as error:
-        raise _mistake(error.errors(), model.model_json_schema(), key, where) from error
+        raise _mistake(error.errors(), model, key, where) from error
 
 
 def check_part(model: type[BaseModel], given: Any, where: str, asks: Collection[str] = ()) -> None:
@@ -48,24 +47,23 @@ def check_part(model: type[BaseModel], given: Any, where: str, asks: Collection[
     except ValidationError as error:
         found = [each for each in error.errors() if each["type"] != "missing" or len(each["loc"]) == 1]
         if found:
-            raise _mistake(found, model.model_json_schema(), "", where) from error
+            raise _mistake(found, model, "", where) from error
 
 
-def _mistake(errors: Sequence[Any], schema: Mapping[str, Any], key: str, where: str) -> InputError:
-    found = [(*_located(error, schema, key), error) for error in errors]
+def _mistake(errors: Collection[Any], model: type[BaseModel], under: str, where: str) -> InputError:
+    keys = keys_of(model)
+    found = [(*_located(error, keys, under), error) for error in errors]
     # of a union's branches, the one that was meant got furthest
     last = [each for each in found if not any(o[0].startswith((f"{each[0]}.", f"{each[0]}[")) for o in found)]
-    place, inside, error = min(last, key=lambda each: _order(each[2]["type"]))
+    named, key, error = min(last, key=lambda each: _order(each[2]["type"]))
     raised = error.get("ctx", {}).get("error")
     if isinstance(raised, InputError):
         within = raised.where.removeprefix(": ")  # a file, or a key within the section
-        place += within if re.fullmatch(r"[.]\w+(?:[.]\w+)?", within) else f": {within}" if within else ""
+        named += within if re.fullmatch(r"[.]\w+(?:[.]\w+)?", within) else f": {within}" if within else ""
         what, remedy = raised.what, raised.remedy
     else:
-        what, remedy = _words(error, inside, schema)
-    if error["type"] == "missing":
-        place = place.rpartition(".")[0]
-    return InputError(what, where=": ".join(filter(None, (where, place.lstrip(".")))), remedy=remedy)
+        what, remedy = _words(error, key, keys)
+    return InputError(what, where=": ".join(filter(None, (where, named.lstrip(".")))), remedy=remedy)
 
 
 def _order(kind: str) -> int:
@@ -73,89 +71,59 @@ def _order(kind: str) -> int:
     return {"extra_forbidden": 0, "literal_error": 2}.get(kind, 3 if kind.endswith("_type") else 1)
 
 
-def _located(error: Any, schema: Mapping[str, Any], key: str) -> tuple[str, Mapping[str, Any]]:
-    """Return the key at an error's place, and the schema there; of an unknown key, the schema around it."""
-    inside: Mapping[str, Any] = schema
-    of_name = error["loc"][-1:] == ("[key]",)
-    for number, part in enumerate(error["loc"], 1):
-        unknown = error["type"] == "extra_forbidden" and number == len(error["loc"])
-        kinds = branches(inside, schema)
-        found = [kind.get("properties", {}).get(part) or kind.get("additionalProperties") for kind in kinds]
-        if isinstance(part, int):
-            found, key = [kind.get("items") for kind in kinds], f"{key}[{part}]"
-        elif any(found) or unknown:  # else a branch of a union
-            plain = re.fullmatch(r"\w[\w.-]{0,99}", part)
-            if plain or not of_name:  # a name that is none stands in the message
-                name = part if plain else shown(part)
-                key += f".{name}" if key else name
-        inside = next((each for each in found if isinstance(each, Mapping)), inside)
-    return key, inside
+def _located(error: Any, keys: Mapping[Place, Key], named: str) -> tuple[str, Key]:
+    """Return what an error's place is called, and its key; the one around an unknown or missing key."""
+    place: Place = ()
+    location = error["loc"][:-1] if error["type"] == "missing" else error["loc"]
+    for number, part in enumerate(location, 1):
+        inside = next((name for name in (part, ITEM, NAMED) if (*place, name) in keys), None)
+        if inside is not None:
+            place = (*place, inside)
+        elif error["type"] != "extra_forbidden" or number < len(location):
+            continue  # a branch of a union
+        plain = re.fullmatch(r"\w[\w.-]{0,99}", str(part))
+        if inside == ITEM:
+            named += f"[{part}]"
+        elif plain or location[-1] != "[key]":  # a name that is refused stands in the message
+            named += f".{part if plain else shown(part)}"
+    return named, keys[place]
 
 
-def branches(inside: Mapping[str, Any], schema: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return what a value may be, one schema for each kind; without null, which stands for none."""
-    if "$ref" in inside:
-        told = {name: value for name, value in inside.items() if name != "$ref"}
-        inside = schema["$defs"][inside["$ref"].rpartition("/")[2]] | told
-    if "anyOf" in inside:
-        return [branch for each in inside["anyOf"] for branch in branches(each, schema)]
-    return [] if inside.get("type") == "null" else [inside]
-
-
-def allowed(inside: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
-    """Return what a value may be, in words: ``a whole number from 1 to 1,000 or auto``."""
-    return " or ".join(_allowed(branch) for branch in branches(inside, schema))
-
-
-def _allowed(branch: Mapping[str, Any]) -> str:
-    if "enum" in branch:
-        return f"one of {', '.join(map(str, branch['enum']))}"
-    if "const" in branch:
-        return str(branch["const"])
-    kind = branch.get("type", "")
-    if kind in _NUMBERS and "maximum" in branch:
-        return f"{_NUMBERS[kind]} from {_number(branch['minimum'])} to {_number(branch['maximum'])}"
-    return "a file" if branch.get("format") == "file" else (_NUMBERS | _KINDS)[kind]
-
-
-def _number(value: float) -> str:
-    return f"{int(value) if value == round(value, 0) and abs(value) < 1e15 else value:,}"
-
-
-def _words(error: Any, inside: Mapping[str, Any], schema: Mapping[str, Any]) -> tuple[str, str]:
+def _words(error: Any, key: Key, keys: Mapping[Place, Key]) -> tuple[str, str]:
     """Return what is wrong, and what to do about it."""
     kind, value, told = error["type"], error["input"], error.get("ctx", {})
-    may_be = allowed(inside, schema)
-    examples = ", ".join(map(str, inside.get("examples", [])))
+    give = f"give {key.allowed}"
     match kind:
         case "extra_forbidden":
-            return "unknown key", _nearest(str(error["loc"][-1]), inside, schema)
+            return "unknown key", _nearest(error["loc"][-1], key.place, keys)
         case "missing":
-            return f"the key '{error['loc'][-1]}' is missing", f"give {inside['description']}"
+            name = error["loc"][-1]
+            return f"the key '{name}' is missing", f"give {keys[(*key.place, name)].told['description']}"
         case "literal_error":
-            choices = [str(choice) for each in branches(inside, schema) for choice in each.get("enum", [])]
-            near = difflib.get_close_matches(str(value), choices, 1)
-            meant = f"did you mean '{near[0]}'? It is" if near else "give"
-            return f"{shown(value)} is not a choice", f"{meant} {may_be}"
+            choices = [choice for each in key.kinds for choice in each.get("enum", [])]
+            for near in difflib.get_close_matches(str(value), choices, 1):
+                give = f"did you mean '{near}'? It is {key.allowed}"
+            return f"{shown(value)} is not a choice", give
         case "greater_than_equal" | "less_than_equal":
-            than = f"less than {_number(told['ge'])}" if "ge" in told else f"more than {_number(told['le'])}"
-            return f"{shown(value)} is {than}", f"give {may_be}"
+            than = (
+                f"less than {in_digits(told['ge'])}" if "ge" in told else f"more than {in_digits(told['le'])}"
+            )
+            return f"{shown(value)} is {than}", give
         case "finite_number":
-            return f"{value} is not a finite number", f"give {may_be}"
+            return f"{value} is not a finite number", give
         case "string_pattern_mismatch":
-            return f"{shown(value)} cannot be read", f"write it like {examples}"
+            return f"{shown(value)} cannot be read", f"write it like {key.examples}"
         case "string_too_long":
             return f"{shown(value)} has {len(value):,} letters", f"use {told['max_length']:,} at most"
         case "too_short" | "too_long" if value:
             number = told.get("min_length", told.get("max_length"))
             return f"{shown(value)} has {len(value)} values", f"give {number}"
         case "too_short":
-            return "is empty", f"give {inside['description']}"
+            return "is empty", f"give {key.told['description']}"
         case "string_too_short":
             return "is empty text", "write something, or leave it out"
-    like = f", such as {examples}" if examples else ""
     what = "is empty" if value is None else f"{shown(value)} is {_kind_of(value)}"
-    return what, f"give {may_be}{like}"
+    return what, f"{give}, such as {key.examples}" if key.examples else give
 
 
 def _kind_of(value: Any) -> str:
@@ -163,21 +131,16 @@ def _kind_of(value: Any) -> str:
     return names.get(type(value), "keys with values" if isinstance(value, Mapping) else type(value).__name__)
 
 
-def _nearest(unknown: str, inside: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
-    """Say the nearest right key: one of its neighbours, or else one of another section."""
-    known = [name for branch in branches(inside, schema) for name in branch.get("properties", {})]
-    sections = schema.get("$defs", {}).get("Analysis", {}).get("properties", {})
-    elsewhere = {
-        name: f"{section}.{name}"
-        for section, its in sections.items()
-        for branch in branches(its, schema)
-        for name in branch.get("properties", {})
-    }
-    if "analyses" in known:
-        elsewhere |= {name: f"{name}' of an analysis, or under 'defaults" for name in sections}
+def _nearest(unknown: str, around: Place, keys: Mapping[Place, Key]) -> str:
+    """Name the nearest right key: one of its neighbours, or else one of another section."""
+    known = {place[-1]: place[-1] for place in keys if place and place[:-1] == around}
+    of_analyses = [place[2:] for place in keys if place[:2] == ("analyses", NAMED)]
+    elsewhere = {place[1]: ".".join(place) for place in of_analyses if len(place) == 2}
+    if not around:
+        keys_at_top = {place[0] for place in of_analyses if len(place) == 1}
+        elsewhere |= {name: f"{name}' of an analysis, or under 'defaults" for name in keys_at_top}
     # a neighbour need only share half of its letters, where so few keys can be meant
     for names, cutoff in ((known, 0.75), (elsewhere, 0.8), (known, 0.5)):
-        near = difflib.get_close_matches(unknown.lower(), list(names), n=1, cutoff=cutoff)
-        if near:
-            return f"did you mean '{elsewhere[near[0]] if names is elsewhere else near[0]}'?"
+        for near in difflib.get_close_matches(unknown.lower(), names, n=1, cutoff=cutoff):
+            return f"did you mean '{names[near]}'?"
     return f"the keys here are {', '.join(known)}"

@@ -282,7 +282,8 @@ class Settings(Analysis):
             If none is named.
         """
         if self.model is None or not self.model.path:
-            raise InputError("there is no model", where="model", remedy="give its file")
+            remedy = "give its file: MODEL of genolift inspect, --model of other commands"
+            raise InputError("there is no model", remedy=remedy)
         return self.models[ONE_MODEL]
 
 

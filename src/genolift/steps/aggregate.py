@@ -30,6 +30,11 @@ class AggregateSummary:
     n_genome_bases: int
     n_models: int
 
+    def __str__(self) -> str:
+        track = f", {self.n_genome_bases} bases of the genome in the track" if self.n_genome_bases else ""
+        mean = f", mean over {self.n_models} models" if self.n_models > 1 else ""
+        return f"{self.n_sequences} sequences of {self.length} bp{mean}{track}"
+
 
 def aggregate(*, shards: Sequence[Path], sequences: Path, out: Path) -> AggregateSummary:
     """Write ``contributions.h5``, ``per_sequence.tsv``, ``per_base.parquet`` and, for windows on a genome,

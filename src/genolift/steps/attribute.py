@@ -58,6 +58,13 @@ class AttributeSummary:
     seconds: float
     device: str
 
+    def __str__(self) -> str:
+        resumed = f", {self.n_resumed} of them from an earlier run" if self.n_resumed else ""
+        return (
+            f"{self.n_sequences} sequences{resumed} ({self.n_pairs} pairs) on {self.device} in "
+            f"{self.seconds:.1f} s, largest relative convergence error {self.largest_error:.1e}"
+        )
+
 
 def attribute(
     settings: Settings,

@@ -19,7 +19,7 @@ from genolift.inspection.model_check import checked_explainer
 from genolift.models import input_length, load_model
 from genolift.motifs.databases import read_database
 from genolift.motifs.known import Database
-from genolift.results.agreement import Agreement
+from genolift.results.agreement import Agreement, agreement_in_words
 from genolift.settings.model import ONE_MODEL
 from genolift.settings.sections import Settings
 from genolift.steps.encode import trial_sequences, with_length
@@ -36,6 +36,16 @@ class CheckSummary:
     length: int
     database: Database | None
     agreements: Mapping[str, Agreement]
+
+    def __str__(self) -> str:
+        models = f"{self.n_models} models run" if self.n_models > 1 else "the model runs"
+        agree = "".join(
+            f", {'and' if name == ONE_MODEL else name} {agreement_in_words(found)}"
+            for name, found in self.agreements.items()
+        )
+        known = self.database
+        read = f", and {len(known.motifs)} known motifs were read ({known.source})" if known else ""
+        return f"{models} on {self.n_sequences} sequences of {self.length} bp{agree}{read}"
 
 
 def check_analysis(settings: Settings, *, out: Path, database: str | None = None) -> CheckSummary:
@@ -60,6 +70,8 @@ def check_analysis(settings: Settings, *, out: Path, database: str | None = None
         or ``out`` may not be written (see `check_outputs`).
     """
     models, source = settings.models, settings.source
+    if not any(spec.path for spec in models.values()):
+        raise InputError("there is no model", where="model", remedy="give its file (--model), or --models")
     check_outputs([out], inputs=[*settings.files, database])
     known = None if database is None else read_database(database)
     loaded = {name: load_model(spec) for name, spec in models.items()}

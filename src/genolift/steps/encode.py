@@ -46,6 +46,9 @@ class EncodeSummary:
     dropped: Mapping[str, int]
     n_letters_replaced: int
 
+    def __str__(self) -> str:
+        return f"{self.n_kept} of {self.n_records} sequences of {self.length} bp kept"
+
 
 @dataclass(frozen=True)
 class _Record:

@@ -41,6 +41,10 @@ class WrittenProgram:
     input_length: int
     tasks: tuple[str, ...]
 
+    def __str__(self) -> str:
+        tasks = f", tasks {', '.join(self.tasks)}" if self.tasks else ""
+        return f"{self.operations} operations, input (n, {self.channels}, {self.input_length}){tasks}"
+
 
 def write_program(spec: ModelSpec, out: Path, extras: Extras = Extras()) -> WrittenProgram:  # noqa: B008
     """Write a model as a program of one-hot DNA, (n, 4, length), A C G T, for any number of rows.

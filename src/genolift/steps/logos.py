@@ -47,6 +47,9 @@ class LogoSummary:
     n_sequences: int
     n_pictures: int
 
+    def __str__(self) -> str:
+        return f"{self.n_pictures} logos of {self.n_motifs} motifs and {self.n_sequences} sequences"
+
 
 def draw_logos(
     settings: sections.Logos,

@@ -58,6 +58,10 @@ class MotifSummary:
     n_hits: int
     note: str
 
+    def __str__(self) -> str:
+        note = f" ({self.note})" if self.note else ""
+        return f"{self.n_motifs} motifs of {self.n_seqlets} seqlets, {self.n_hits} hits{note}"
+
 
 @dataclass(frozen=True)
 class _Found:

@@ -12,7 +12,7 @@ from genolift.explain.attribution import plan
 from genolift.explain.plan_check import CheckedPlan, check_plan
 from genolift.models import assumption, known_input_length, load_model
 from genolift.models.expected import check_expected
-from genolift.results.agreement import Agreement
+from genolift.results.agreement import Agreement, agreement_in_words
 from genolift.settings.sections import Settings
 
 _CHECKED = 4
@@ -26,6 +26,11 @@ class Planned:
     plan: Plan | CheckedPlan
     assumed: str | None
     agreement: Agreement | None
+
+    def __str__(self) -> str:
+        assumed = "" if self.assumed is None else f"{self.assumed}\n"
+        agreement = "" if self.agreement is None else f"The model {agreement_in_words(self.agreement)}.\n\n"
+        return f"{assumed}{agreement}{self.plan}"
 
 
 def plan_model(settings: Settings, *, check: bool = False) -> Planned:
@@ -48,4 +53,5 @@ def plan_model(settings: Settings, *, check: bool = False) -> Planned:
         found = check_plan(model, inputs, references, **how)
     else:
         found = plan(model, torch.zeros(1, 4, length), **how)
-    return Planned(found, assumption(model), agreement)
+    assumed = assumption(model)
+    return Planned(found, None if assumed is None else f"{spec.path}: {assumed}", agreement)

@@ -36,6 +36,10 @@ class ReferenceSummary:
     n_sequences: int
     length: int
 
+    def __str__(self) -> str:
+        shared = "shared by" if self.shared else "for each of"
+        return f"{self.number} references, {self.kind}, {shared} {self.n_sequences} sequences"
+
 
 def write_references(
     settings: sections.References, *, sequences: Path, out: Path, rna: bool = False

@@ -21,6 +21,9 @@ class ReportSummary:
     n_top_sequences: int
     n_bytes: int
 
+    def __str__(self) -> str:
+        return f"a page of {self.n_sequences} sequences and {self.n_motifs} motifs"
+
 
 def write_report(
     *, results: Path, out: Path, title: str, provenance: Mapping[str, Any] | None = None
