@@ -107,7 +107,7 @@ BEYOND = {
     "share that is none": ({"sequences__max_n_fraction": float("nan")}, "nan is not a finite number"),
     "constant": ({"extra_channels": [float("nan")]}, "extra_channels[0]: nan is not a finite number"),
     "value": ({"extra_inputs": [{"values": [1e300]}]}, "values[0]: 1e+300 is more than 1e+38"),
-    "memory": ({"attribution__memory": "0GB"}, '0B is less than Python and torch take by themselves'),
+    "memory": ({"attribution__memory": "0GB"}, '"0GB" is less than 100,000,000; give text or a whole'),
     "much memory": ({"attribution__memory": f"{'9' * 400}GB"}, "cannot be read; write it like 4GB"),
     "device": ({"attribution__device": "cuda:123456"}, "cannot be read"),
     "long path": ({"model__path": "w" * 300}, "cannot be read (file name too long); check the path"),

@@ -3,7 +3,7 @@
 rule aggregate:
     input:
         sequences=of_analysis("sequences.tsv"),
-        shards=of_each_model(SHARD),
+        shards=of_each_model(rules.attribute.output),
     output:
         **aggregated(),
     log:

@@ -6,7 +6,7 @@ rule attribute:
         extras=files_of("extras"),
         check=of_analysis("check.json"),
     output:
-        SHARD,
+        of_analysis("attribution/{model}/shard-{shard}-of-{shards}.h5"),
     log:
         log_of("attribute-{model}-{shard}-of-{shards}"),
     conda:

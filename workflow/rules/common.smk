@@ -62,22 +62,17 @@ def log_of(step):
     return of_analysis(f"logs/{step}.log")
 
 
-SHARD = of_analysis("attribution/{model}/shard-{shard}-of-{shards}.h5")
-INSPECTED = of_analysis("inspection/{model}.json")
-
-
 def aggregated():
     """The files that the aggregate step writes for every analysis."""
+    tables = {"contributions": "contributions.h5", "per_sequence": "per_sequence.tsv"}
     shown = {"category": "{analysis}", "subcategory": "Contributions"}
     return {
-        name: report(of_analysis(file), caption=f"../report/{name}.rst", **shown)
-        for name, file in [
-            ("contributions", "contributions.h5"),
-            ("per_sequence", "per_sequence.tsv"),
-        ]
-    } | {
         "per_base": of_analysis("per_base.parquet"),
         "record": of_analysis("aggregate.json"),
+        **{
+            name: report(of_analysis(file), caption=f"../report/{name}.rst", **shown)
+            for name, file in tables.items()
+        },
     }
 
 

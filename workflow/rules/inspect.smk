@@ -6,7 +6,7 @@ rule inspect:
         model=files_of_models,
         extras=files_of("extras"),
     output:
-        INSPECTED,
+        of_analysis("inspection/{model}.json"),
     log:
         log_of("inspect-{model}"),
     conda:

@@ -6,14 +6,13 @@ text of ``genolift --help``, for help.txt.
 
 from __future__ import annotations
 
-import difflib
 import textwrap
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
-from genolift.cli.command import COMMANDS, Command, command
+from genolift.cli.command import COMMANDS, command
 from genolift.errors import InputError
 from genolift.settings.comparison import COMPARED, Comparison
 from genolift.settings.fields import Section, together
@@ -378,30 +377,11 @@ def check_config(config: Path) -> object:
     return "\n".join(check_config_file(config))
 
 
-def command_named(name: str) -> Command:
-    """Return a command.
-
-    Raises
-    ------
-    InputError
-        If there is none of that name.
-    """
-    if name not in COMMANDS:
-        near = difflib.get_close_matches(name, COMMANDS, 1)
-        remedy = f"did you mean '{near[0]}'?" if near else "see genolift --help"
-        raise InputError(f"'{name}' is not a command", remedy=remedy)
-    return COMMANDS[name]
-
-
 def overview() -> str:
     """Return what ``genolift --help`` says."""
     width = max(map(len, COMMANDS)) + 4
-    told = (
-        textwrap.fill(
-            command.about, 100, initial_indent=f"  {name}".ljust(width), subsequent_indent=" " * width
-        )
-        for name, command in COMMANDS.items()
-    )
+    lines = (f"  {name}".ljust(width) + each.about for name, each in COMMANDS.items())
+    told = (textwrap.fill(line, 100, subsequent_indent=" " * width) for line in lines)
     return _OVERVIEW + "\n".join(told) + "\n"
 
 

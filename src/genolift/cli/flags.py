@@ -119,9 +119,8 @@ def json_of(text: str, where: str) -> Any:
     except json.JSONDecodeError as error:
         if text[:1] not in ("{", "["):
             return text
-        raise InputError(
-            f"{shown(text)} is not JSON ({error})", where=where, remedy="check its quotes"
-        ) from None
+        what = f"{shown(text)} is not JSON ({error})"
+        raise InputError(what, where=where, remedy="check its quotes") from None
 
 
 def _in_full(key: str, given: Any) -> Any:

@@ -6,6 +6,7 @@ signal that ended the command.
 
 from __future__ import annotations
 
+import difflib
 import logging
 import os
 import signal
@@ -42,10 +43,14 @@ def _run(argv: Sequence[str]) -> int:
 
         print(f"genolift {__version__}")
         return 0
-    from genolift.cli.commands import command_named
+    from genolift.cli.commands import COMMANDS
 
     try:
-        command = command_named(argv[0])
+        if argv[0] not in COMMANDS:
+            near = "".join(difflib.get_close_matches(argv[0], COMMANDS, 1))
+            remedy = f"did you mean '{near}'?" if near else "see genolift --help"
+            raise InputError(f"'{argv[0]}' is not a command", remedy=remedy)
+        command = COMMANDS[argv[0]]
         given = vars(command.parser().parse_args(argv[1:]))
         with _logged_to_stderr(given["quiet"]):
             command.call(given)

@@ -64,17 +64,14 @@ def _with_shared_keys(analysis: dict[str, Any], where: str) -> dict[str, Any]:
         return analysis
     shared = analysis.pop("model", None) or {}
     if "path" in shared:
-        raise InputError(
-            "is given together with 'models'",
-            where=f"{where}.model.path",
-            remedy="move it under 'models', with a name; 'model' holds what the models share",
-        )
+        remedy = "move it under 'models', with a name; 'model' holds what the models share"
+        raise InputError("is given together with 'models'", where=f"{where}.model.path", remedy=remedy)
     return analysis | {"models": {name: merge(shared, own or {}) for name, own in analysis["models"].items()}}
 
 
 def _line(name: str, analysis: Analysis, results: str) -> str:
     references, sequences = analysis.references, analysis.sequences
-    number = f"{references.number} " if references.kind.endswith("_shuffle") else ""
+    number = f"{references.number} " if references.drawn else ""
     source = sequences.fasta or f"{sequences.bed} on {sequences.genome}"
     paths = {called: model.path for called, model in analysis.models.items()}
     told = ", ".join(f"{called} {path}" for called, path in paths.items())

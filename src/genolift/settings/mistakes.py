@@ -54,8 +54,7 @@ def _mistake(errors: Collection[Any], model: type[BaseModel], under: str, where:
     keys = keys_of(model)
     found = [(*_located(error, keys, under), error) for error in errors]
     # of a union's branches, the one that was meant got furthest
-    last = [each for each in found if not any(o[0].startswith((f"{each[0]}.", f"{each[0]}[")) for o in found)]
-    named, key, error = min(last, key=lambda each: _order(each[2]["type"]))
+    named, key, error = min(found, key=lambda each: (_order(each[2]["type"]), -len(each[1].place)))
     raised = error.get("ctx", {}).get("error")
     if isinstance(raised, InputError):
         within = raised.where.removeprefix(": ")  # a file, or a key within the section
@@ -92,7 +91,7 @@ def _located(error: Any, keys: Mapping[Place, Key], named: str) -> tuple[str, Ke
 def _words(error: Any, key: Key, keys: Mapping[Place, Key]) -> tuple[str, str]:
     """Return what is wrong, and what to do about it."""
     kind, value, told = error["type"], error["input"], error.get("ctx", {})
-    give = f"give {key.allowed}"
+    give, like = f"give {key.allowed}", f", such as {key.examples}" if key.examples else ""
     match kind:
         case "extra_forbidden":
             return "unknown key", _nearest(error["loc"][-1], key.place, keys)
@@ -108,7 +107,7 @@ def _words(error: Any, key: Key, keys: Mapping[Place, Key]) -> tuple[str, str]:
             than = (
                 f"less than {in_digits(told['ge'])}" if "ge" in told else f"more than {in_digits(told['le'])}"
             )
-            return f"{shown(value)} is {than}", give
+            return f"{shown(value)} is {than}", f"{give}{like}"
         case "finite_number":
             return f"{value} is not a finite number", give
         case "string_pattern_mismatch":
@@ -123,7 +122,7 @@ def _words(error: Any, key: Key, keys: Mapping[Place, Key]) -> tuple[str, str]:
         case "string_too_short":
             return "is empty text", "write something, or leave it out"
     what = "is empty" if value is None else f"{shown(value)} is {_kind_of(value)}"
-    return what, f"{give}, such as {key.examples}" if key.examples else give
+    return what, f"{give}{like}"
 
 
 def _kind_of(value: Any) -> str:

@@ -11,15 +11,24 @@ from collections.abc import Mapping
 from itertools import combinations
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import Field
 
 from genolift.errors import InputError
 from genolift.settings import types
 from genolift.settings.extra_inputs import ExtraChannel, ExtraInput, Extras
 from genolift.settings.fields import RUNNING, WORKFLOW, Section, flag, in_a_config, together
-from genolift.settings.folder_names import names_differ
 from genolift.settings.model import ONE_MODEL, ModelPath, ModelSpec, is_rna
-from genolift.settings.types import NUMBER, WHOLE, File, ListOf, Positions, Seed, Value
+from genolift.settings.types import (
+    EMPTY_IF_NULL,
+    NAMES_DIFFER,
+    NUMBER,
+    WHOLE,
+    File,
+    ListOf,
+    Positions,
+    Seed,
+    Value,
+)
 
 Rule = Literal["genomics-default", "rescale", "revealcancel"]
 AnyRule = Literal[Rule, "gradient", "guided-backprop", "deconvnet", "lrp-epsilon"]
@@ -88,14 +97,11 @@ class References(Section):
     def _of_the_kind(self) -> None:
         for name, kind in (("fasta", "fasta"), ("frequencies", "base_frequencies")):
             if getattr(self, name) is not None and self.kind != kind:
-                raise InputError(
-                    f"'{name}' is given, but the kind is '{self.kind}'",
-                    remedy=f"leave '{name}' out, or set kind: {kind}",
-                )
+                what = f"'{name}' is given, but the kind is '{self.kind}'"
+                raise InputError(what, remedy=f"leave '{name}' out, or set kind: {kind}")
         if self.kind == "fasta" and self.fasta is None:
-            raise InputError(
-                "the kind is 'fasta', but no file is given", remedy="give the references as 'fasta'"
-            )
+            what = "the kind is 'fasta', but no file is given"
+            raise InputError(what, remedy="give the references as 'fasta'")
 
 
 class Attribution(Section):
@@ -155,10 +161,7 @@ class Analysis(Section):
     model: ModelSpec | None = None
     """the trained model"""
     named_models: Annotated[
-        dict[types.NamedModel, ModelSpec],
-        Field(alias="models"),
-        BeforeValidator(types.no_keys_if_empty),
-        AfterValidator(names_differ),
+        dict[types.NamedModel, ModelSpec], Field(alias="models"), EMPTY_IF_NULL, NAMES_DIFFER
     ] = Field(default={})
     """several models by name, such as the folds of a cross-validation; what `model` sets holds for each that
     does not set it itself
@@ -214,37 +217,30 @@ class Analysis(Section):
             raise InputError("the key 'model' is missing", remedy="give the trained model")
         for (one, spec), (other, its_spec) in combinations(self.models.items(), 2):
             if spec.model_copy(update={"expect": None}) == its_spec.model_copy(update={"expect": None}):
-                raise InputError(
-                    f"'{one}' and '{other}' are the same model",
-                    where=".models",
-                    remedy="name each model once",
-                )
+                what = f"'{one}' and '{other}' are the same model"
+                raise InputError(what, where=".models", remedy="name each model once")
         check_lengths({name: spec.input_length for name, spec in self.models.items()}, ".models")
 
     @in_a_config
     def _lengths_agree(self) -> None:
-        given, window = self.sequences.length, self.motifs.window
-        of_models = [model.input_length for model in self.models.values() if model.input_length is not None]
-        if given is not None and any(length != given for length in of_models):
-            raise InputError(
-                f"sequences of {given} bases are asked for, and the model takes {of_models[0]}",
-                where=".sequences.length",
-                remedy="leave it out, so that the model's input_length holds",
-            )
-        length = self.length
+        given, window, length = self.sequences.length, self.motifs.window, self.length
+        taken = next((each.input_length for each in self.models.values() if each.input_length), given)
+        if given != taken and given is not None:
+            what = f"sequences of {given} bases are asked for, and the model takes {taken}"
+            remedy = "leave it out, so that the model's input_length holds"
+            raise InputError(what, where=".sequences.length", remedy=remedy)
         if window is not None and length is not None and window > length:
-            raise InputError(
-                f"{window} is more than the sequences' {length} bases",
-                where=".motifs.window",
-                remedy=f"give a whole number from 1 to {length}, or leave it out for all",
-            )
+            what = f"{window} is more than the sequences' {length} bases"
+            remedy = f"give a whole number from 1 to {length}, or leave it out for all"
+            raise InputError(what, where=".motifs.window", remedy=remedy)
+
+    @in_a_config
+    def _bigwigs_have_windows(self) -> None:
         bigwigs = [channel for channel in self.extra_channels if getattr(channel, "bigwig", None)]
         if bigwigs and self.sequences.bed is None:
-            raise InputError(
-                "a bigWig is given, but the sequences are not windows on a genome",
-                where=".extra_channels",
-                remedy="give 'bed' and 'genome', or the channel as a table",
-            )
+            what = "a bigWig is given, but the sequences are not windows on a genome"
+            remedy = "give 'bed' and 'genome', or the channel as a table"
+            raise InputError(what, where=".extra_channels", remedy=remedy)
 
 
 class _AnyModel(ModelSpec):
@@ -294,12 +290,7 @@ class Config(Section):
     """the folder that holds a folder for each analysis"""
     defaults: Analysis | None = None
     """keys of an analysis that hold for every analysis which does not set them itself"""
-    analyses: Annotated[
-        dict[types.NamedAnalysis, Analysis],
-        Field(min_length=1),
-        BeforeValidator(types.no_keys_if_empty),
-        AfterValidator(names_differ),
-    ]
+    analyses: Annotated[dict[types.NamedAnalysis, Analysis], Field(min_length=1), EMPTY_IF_NULL, NAMES_DIFFER]
     """the analyses, each under a name (its folder's too) with a model and sequences"""
 
 
@@ -308,8 +299,6 @@ def check_lengths(lengths: Mapping[str, int | None], where: str) -> None:
     said = {name: length for name, length in lengths.items() if length is not None}
     for (one, length), (other, its_length) in combinations(said.items(), 2):
         if length != its_length:
-            raise InputError(
-                f"'{one}' takes {length} bases, '{other}' {its_length}",
-                where=where,
-                remedy="models that are averaged read the same sequences: name those of one input length",
-            )
+            what = f"'{one}' takes {length} bases, '{other}' {its_length}"
+            remedy = "models that are averaged read the same sequences: name those of one input length"
+            raise InputError(what, where=where, remedy=remedy)

@@ -13,22 +13,13 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    ByteSize,
-    Field,
-    Strict,
-    StringConstraints,
-    ValidationInfo,
-    WithJsonSchema,
-)
+from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, ValidationInfo, WithJsonSchema
 
 from genolift.errors import InputError
 from genolift.files.plain_values import shown
 from genolift.files.whole import existing_file
 from genolift.settings.database import GROUPS, database_name, jaspar_group
-from genolift.settings.folder_names import folder_name, model_name, results_folder
+from genolift.settings.folder_names import folder_name, model_name, names_differ, results_folder
 
 FILES, PART = "files", "part"
 """What a validation's context may ask for: that files are there, and what else only a config must be; and
@@ -72,15 +63,6 @@ def _memory(amount: Any) -> Any:
     return amount
 
 
-def _enough_memory(amount: ByteSize) -> ByteSize:
-    if not _LEAST_MEMORY <= amount <= _MOST_MEMORY:
-        less = amount < _LEAST_MEMORY
-        what = "less than Python and torch take by themselves" if less else "more than any machine has"
-        remedy = "give 1GB or more" if less else "give 1000TB or less"
-        raise InputError(f"{amount.human_readable(decimal=True)} is {what}", remedy=remedy)
-    return amount
-
-
 def _database(name: str, info: ValidationInfo) -> str:
     group = jaspar_group(name)
     if group is None:
@@ -94,10 +76,8 @@ def _database(name: str, info: ValidationInfo) -> str:
 
 def _frequencies(frequencies: tuple[float, ...]) -> tuple[float, ...]:
     if abs(sum(frequencies) - 1) > _FREQUENCIES_ROUNDING:
-        raise InputError(
-            f"the frequencies add up to {sum(frequencies):g}",
-            remedy="give fractions of A, C, G and T that add up to 1",
-        )
+        remedy = "give fractions of A, C, G and T that add up to 1"
+        raise InputError(f"the frequencies add up to {sum(frequencies):g}", remedy=remedy)
     return frequencies
 
 
@@ -129,29 +109,26 @@ def no_keys_if_empty(given: Any) -> Any:
 
 NUMBER, WHOLE = BeforeValidator(_number), BeforeValidator(_whole)
 """They stand behind the bounds: pydantic leaves bounds that follow a validator out of the JSON schema."""
+EMPTY_IF_NULL, NAMES_DIFFER = BeforeValidator(no_keys_if_empty), AfterValidator(names_differ)
 IS_FILE = WithJsonSchema({"type": "string", "format": "file"})
 Text = Annotated[str, BeforeValidator(path_as_text), AfterValidator(one_line)]
 File = Annotated[Text, AfterValidator(_existing_file), IS_FILE]
-Device = Annotated[
-    str, StringConstraints(pattern=r"^(auto|cpu|cuda(:[0-9]{1,2})?)$"), AfterValidator(one_line)
-]
+Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:[0-9]{1,2})?)$"), AfterValidator(one_line)]
 Database = Annotated[Text, AfterValidator(_database)]
-Title = Annotated[str, StringConstraints(min_length=1, max_length=1000), AfterValidator(one_line)]
+Title = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(one_line)]
 Results = Annotated[
     str,
-    StringConstraints(pattern=r"^[^{}]+$", max_length=2000),
+    Field(pattern=r"^[^{}]+$", max_length=2000),
     AfterValidator(one_line),
     AfterValidator(results_folder),
 ]
-_IS_MEMORY = WithJsonSchema(
-    {
-        "anyOf": [
-            {"type": "string", "pattern": _MEMORY},
-            {"type": "integer", "minimum": _LEAST_MEMORY, "maximum": _MOST_MEMORY},
-        ]
-    }
-)
-Memory = Annotated[ByteSize, BeforeValidator(_memory), AfterValidator(_enough_memory), _IS_MEMORY]
+_MEMORY_IN_BYTES = {"type": "integer", "minimum": _LEAST_MEMORY, "maximum": _MOST_MEMORY}
+Memory = Annotated[
+    ByteSize,
+    Field(ge=_LEAST_MEMORY, le=_MOST_MEMORY),
+    BeforeValidator(_memory),
+    WithJsonSchema({"anyOf": [{"type": "string", "pattern": _MEMORY}, _MEMORY_IN_BYTES]}),
+]
 """Bytes, or text such as 4GB (decimal) or 4GiB (binary)."""
 
 Value = Annotated[float, Field(ge=-1e38, le=1e38), NUMBER]
@@ -160,11 +137,11 @@ Positions = Annotated[int, Field(ge=1, le=100_000_000), WHOLE]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1), WHOLE]
 Target = Annotated[int, Field(ge=0, le=10_000_000)] | Title
 BatchSize = Annotated[int, Field(ge=1, le=10_000_000), WHOLE] | Literal["auto"]
-ListOf = Annotated[tuple[T, ...], Strict(False)]
-Filled = Annotated[tuple[T, ...], Strict(False), Field(min_length=1)]
+ListOf = Annotated[tuple[T, ...], Field(strict=False)]
+Filled = Annotated[tuple[T, ...], Field(strict=False, min_length=1)]
 Fraction = Annotated[float, Field(ge=0, le=1), NUMBER]
 Frequencies = Annotated[
-    tuple[Fraction, ...], Strict(False), Field(min_length=4, max_length=4), AfterValidator(_frequencies)
+    tuple[Fraction, ...], Field(strict=False, min_length=4, max_length=4), AfterValidator(_frequencies)
 ]
 NamedModel = Annotated[str, AfterValidator(model_name)]
 NamedAnalysis = Annotated[str, AfterValidator(partial(folder_name, "an analysis"))]

@@ -51,38 +51,28 @@ def check_workflow(analysis: Analysis, folder: str, where: str) -> None:
 
 def _check_path(file: str, folder: str, where: str) -> None:
     if "{" in file or "}" in file:
-        raise InputError(
-            f"'{file}' has braces, which Snakemake reads as its own",
-            where=where,
-            remedy="rename the file, or make a link to it",
-        )
+        what = f"'{file}' has braces, which Snakemake reads as its own"
+        raise InputError(what, where=where, remedy="rename the file, or make a link to it")
     results, read = Path(folder).absolute(), Path(file).absolute()
     if results in read.parents and read.relative_to(results).parts[0] in WRITTEN:
-        raise InputError(
-            f"'{file}' is what the analysis itself writes",
-            where=where,
-            remedy="copy it to another folder, and name the copy",
-        )
+        remedy = "copy it to another folder, and name the copy"
+        raise InputError(f"'{file}' is what the analysis itself writes", where=where, remedy=remedy)
 
 
 def _check_commands(analysis: Analysis, folder: str, where: str) -> None:
     """The longest commands are the check's, with all settings, and the aggregate step's, with all shards."""
     sizes = {key: _size(json.dumps(value)) for key, value in analysis.keys().items()}
     if sum(sizes.values()) > _MOST_SETTINGS:
-        raise InputError(
-            "the values are too many for a command line",
-            where=f"{where}.{max(sizes, key=lambda key: sizes[key])}",
-            remedy="put them into a file: a table, or one that the model's class reads",
-        )
+        largest = f"{where}.{max(sizes, key=lambda key: sizes[key])}"
+        remedy = "put them into a file: a table, or one that the model's class reads"
+        raise InputError("the values are too many for a command line", where=largest, remedy=remedy)
     shards, models = analysis.attribution.shards, len(analysis.models)
     name = max(analysis.models, key=len)
     size = models * (_size(f"{folder}/attribution/{name}/shard-{shards}-of-{shards}.h5") + 1)
     if shards * size > _LONGEST_COMMAND:
-        raise InputError(
-            f"the names of {shards * models} files of shards are too long for a command line",
-            where=f"{where}.attribution.shards",
-            remedy=f"give {max(1, _LONGEST_COMMAND // size)} at most",
-        )
+        what = f"the names of {shards * models} files of shards are too long for a command line"
+        remedy = f"give {max(1, _LONGEST_COMMAND // size)} at most"
+        raise InputError(what, where=f"{where}.attribution.shards", remedy=remedy)
 
 
 def _size(word: str) -> int:
