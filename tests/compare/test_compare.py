@@ -18,8 +18,8 @@ from genolift.compare.methods import METHODS, CompareSummary, agreement_table, c
 from genolift.compare.truth import Instances, find, precision_at_true, read_instances
 from genolift.errors import InputError
 from genolift.models import ModelSpec
-from genolift.settings.comparison import Comparison, Method
 from genolift.settings.mistakes import checked
+from genolift.settings.of_commands import Comparison, Method
 
 COLUMNS = ["method", "seconds", "seconds_per_sequence", "cost", "convergence_error_relative_max"]
 FOUND = ["average_precision", "precision_at_true", "instance_share_not_positive"]

@@ -23,9 +23,9 @@ from genolift.data.alphabet import onehot_of_codes
 from genolift.data.stored_sequences import read_sequence_table, read_sequences
 from genolift.models import ModelSpec, make_module
 from genolift.references.store import open_references
-from genolift.settings.comparison import Comparison
 from genolift.settings.config import resolve_config
 from genolift.settings.extra_inputs import Extras
+from genolift.settings.of_commands import Comparison
 from genolift.steps import attribute as step
 
 ALPHABET, AXES, LIBRARY = "UGCA", "length,bases", 3

@@ -13,10 +13,8 @@ from typing import Annotated
 from pydantic import Field
 
 from genolift.cli.command import COMMANDS, command
-from genolift.errors import InputError
-from genolift.settings.comparison import COMPARED, Comparison
-from genolift.settings.fields import Section, together
 from genolift.settings.model import ONE_MODEL
+from genolift.settings.of_commands import COMPARED, Comparison, Sources
 from genolift.settings.sections import EXPLAINED, EXTRAS, Settings
 from genolift.settings.types import Database, Seed
 
@@ -93,26 +91,6 @@ def reference(settings: Settings, sequences: Path, out: Path) -> object:
     return write_references(settings.references, sequences=sequences, out=out, rna=rna)
 
 
-class Sources(Section):
-    """What may say how long the model's input is, and what the config is for."""
-
-    sequences: Path | None = None
-    """sequences.h5, of whose length the input is where no other is given"""
-    fasta: Path | None = None
-    """instead of sequences.h5, your sequences"""
-    bed: Path | None = None
-    """instead of sequences.h5, your intervals"""
-    genome: Path | None = None
-    """the genome's FASTA, with --bed"""
-
-    @together
-    def _one_form(self) -> None:
-        given = [f"--{name}" for name, path in vars(self).items() if path is not None]
-        if len(given) > 1 and given != ["--bed", "--genome"]:
-            what = f"{' and '.join(given)} are given together"
-            raise InputError(what, remedy="give --sequences, --fasta, or --bed with --genome")
-
-
 @command("model", *EXTRAS, *EXPLAINED, positional="settings.model.path")
 def inspect(
     settings: Settings, sources: Sources, write_config: Path | None = None, out: Path | None = None
@@ -134,9 +112,10 @@ def inspect(
     -------
     genolift inspect weights.pt --model-class model.py:Model --write-config my.yaml
     """
-    from genolift.cli.inspecting import tell
+    from genolift.steps.inspect import told
 
-    tell(settings, sources, write_config, out)
+    for text in told(settings, sources, write_config, out):
+        print(text)
 
 
 @command("model", *EXTRAS, *EXPLAINED, "attribution")

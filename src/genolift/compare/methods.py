@@ -38,8 +38,8 @@ from genolift.files.whole import whole_folder
 from genolift.models import input_length, load_model
 from genolift.models.expected import check_expected
 from genolift.references.store import References, check_references, open_references
-from genolift.settings.comparison import Comparison
 from genolift.settings.model import ModelSpec
+from genolift.settings.of_commands import Comparison
 from genolift.settings.sections import Settings
 
 _LOG = logging.getLogger("genolift")

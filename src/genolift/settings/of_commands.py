@@ -1,4 +1,4 @@
-"""What `genolift compare` compares, beside the keys of an analysis: flags of that command alone."""
+"""What one command alone takes beside the keys of an analysis: `genolift compare` and `genolift inspect`."""
 
 from __future__ import annotations
 
@@ -59,3 +59,23 @@ class Comparison(Section):
         if self.truth_motifs and self.truth is None:
             remedy = "give the table of positions too, --truth"
             raise InputError("there is no table of positions", where=".truth_motifs", remedy=remedy)
+
+
+class Sources(Section):
+    """What may say how long the model's input is, and what the config is for."""
+
+    sequences: Path | None = None
+    """sequences.h5, of whose length the input is where no other is given"""
+    fasta: Path | None = None
+    """instead of sequences.h5, your sequences"""
+    bed: Path | None = None
+    """instead of sequences.h5, your intervals"""
+    genome: Path | None = None
+    """the genome's FASTA, with --bed"""
+
+    @together
+    def _one_form(self) -> None:
+        given = [f"--{name}" for name, path in vars(self).items() if path is not None]
+        if len(given) > 1 and given != ["--bed", "--genome"]:
+            what = f"{' and '.join(given)} are given together"
+            raise InputError(what, remedy="give --sequences, --fasta, or --bed with --genome")
