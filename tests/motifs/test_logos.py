@@ -110,10 +110,10 @@ def write_records(folder: Path) -> None:
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, LogoSummary, float]:
     folder = tmp_path_factory.mktemp("logos")
-    inputs = write_inputs(folder)
-    draw_logos(Logos(number=1), **inputs, out=folder / "first")  # fonts are searched for once
+    write_inputs(folder)
+    draw_logos(Logos(number=1), results=folder, out=folder / "first")  # fonts are searched for once
     before, settings = time.process_time(), dict(mpl.rcParams)
-    summary = draw_logos(Logos(number=3), **inputs, out=folder / "logos", window=60)
+    summary = draw_logos(Logos(number=3), results=folder, out=folder / "logos", window=60)
     seconds = time.process_time() - before
     assert dict(mpl.rcParams) == settings
     return folder / "logos", summary, seconds
@@ -137,7 +137,7 @@ def test_every_motif_is_drawn_as_three_matrices_in_both_orientations(drawn: tupl
 def test_logos_of_a_model_of_rna_show_u(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alphabet: str | None, letters: str
 ) -> None:
-    inputs = write_inputs(tmp_path, provenance={"model_alphabet": alphabet} if alphabet else {})
+    write_inputs(tmp_path, provenance={"model_alphabet": alphabet} if alphabet else {})
     drawn: list[pd.DataFrame] = []
 
     def figure(frame: pd.DataFrame, **labels: Any) -> Any:
@@ -145,7 +145,7 @@ def test_logos_of_a_model_of_rna_show_u(
         return logo_figure(frame, **labels)
 
     monkeypatch.setattr("genolift.steps.logos.logo_figure", figure)
-    draw_logos(Logos(number=1), **inputs, out=tmp_path / "logos")
+    draw_logos(Logos(number=1), results=tmp_path, out=tmp_path / "logos")
     assert len(drawn) == 2 * 6 + 1
     assert {"".join(frame.columns) for frame in drawn} == {letters}
 
@@ -180,7 +180,8 @@ def test_pictures_are_small_and_quick(drawn: tuple) -> None:
 
 def test_pictures_are_the_same_bytes_when_drawn_again(drawn: tuple, tmp_path: Path) -> None:
     folder, _, _ = drawn
-    draw_logos(Logos(number=1), **write_inputs(tmp_path), out=tmp_path / "logos", window=60)
+    write_inputs(tmp_path)
+    draw_logos(Logos(number=1), results=tmp_path, out=tmp_path / "logos", window=60)
     for path in (tmp_path / "logos").iterdir():
         assert path.suffix not in (".png", ".svg") or path.read_bytes() == (folder / path.name).read_bytes()
 
@@ -193,7 +194,8 @@ def test_both_orientations_have_the_same_limits_and_mirrored_coordinates(
         "genolift.steps.logos.logo_figure",
         lambda frame, **keywords: seen.append((frame, keywords)) or plt.Figure((1, 1)),
     )
-    draw_logos(Logos(number=1), **write_inputs(tmp_path), out=tmp_path / "logos", window=60)
+    write_inputs(tmp_path)
+    draw_logos(Logos(number=1), results=tmp_path, out=tmp_path / "logos", window=60)
     assert len(seen) == 13
     for (forward, first), (reverse, second) in zip(seen[:12:2], seen[1:12:2], strict=True):
         assert first["y_limits"] == second["y_limits"]
@@ -234,8 +236,8 @@ def test_no_coordinate_is_cut_off_at_the_edge() -> None:
 
 
 def test_sequences_from_fasta_are_drawn_by_position(tmp_path: Path) -> None:
-    inputs = write_inputs(tmp_path, chrom="")
-    summary = draw_logos(Logos(number=99), **inputs, out=tmp_path / "logos", window=500)
+    write_inputs(tmp_path, chrom="")
+    summary = draw_logos(Logos(number=99), results=tmp_path, out=tmp_path / "logos", window=500)
     assert summary.n_sequences == N
 
 
@@ -244,7 +246,7 @@ def test_no_motif_and_no_sequence_leave_an_index_of_only_a_header(tmp_path: Path
     for name in ("matrices", "motifs"):
         inputs[name].write_text(inputs[name].read_text().splitlines()[0] + "\n")
     write_records(tmp_path)
-    assert draw_logos(Logos(number=0), **inputs, out=tmp_path / "logos") == LogoSummary(0, 0, 0)
+    assert draw_logos(Logos(number=0), results=tmp_path, out=tmp_path / "logos") == LogoSummary(0, 0, 0)
     assert index_of(tmp_path / "logos").empty
 
 
@@ -324,10 +326,10 @@ def test_wrong_files_are_refused_and_nothing_is_left(tmp_path: Path, break_it: A
     break_it(inputs)
     if "sequences" in message or "has no" in message:
         with pytest.raises(InputError, match=r"is not the file that genolift \w+ wrote with"):
-            draw_logos(Logos(), **inputs, out=tmp_path / "out" / "logos")
+            draw_logos(Logos(), results=tmp_path / "in", out=tmp_path / "out" / "logos")
         write_records(tmp_path / "in")
     with pytest.raises(InputError, match=message):
-        draw_logos(Logos(), **inputs, out=tmp_path / "out" / "logos")
+        draw_logos(Logos(), results=tmp_path / "in", out=tmp_path / "out" / "logos")
     assert not list(tmp_path.glob("out/*"))
 
 

@@ -224,14 +224,7 @@ def logos(settings: Settings, results: Path, out: Path) -> object:
     """
     from genolift.steps.logos import draw_logos
 
-    return draw_logos(
-        settings.logos,
-        matrices=results / "motif_matrices.tsv",
-        motifs=results / "motifs.tsv",
-        contributions=results / "contributions.h5",
-        per_sequence=results / "per_sequence.tsv",
-        out=out,
-    )
+    return draw_logos(settings.logos, results=results, out=out)
 
 
 @command("report")

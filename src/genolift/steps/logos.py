@@ -51,16 +51,7 @@ class LogoSummary:
         return f"{self.n_pictures} logos of {self.n_motifs} motifs and {self.n_sequences} sequences"
 
 
-def draw_logos(
-    settings: sections.Logos,
-    *,
-    matrices: Path,
-    motifs: Path,
-    contributions: Path,
-    per_sequence: Path,
-    out: Path,
-    window: int = 100,
-) -> LogoSummary:
+def draw_logos(settings: sections.Logos, *, results: Path, out: Path, window: int = 100) -> LogoSummary:
     """Draw every motif in both orientations, and the strongest windows of the strongest sequences.
 
     Parameters
@@ -68,11 +59,10 @@ def draw_logos(
     settings
         The config's section ``logos``: how many sequences to draw, those with the largest absolute sum of
         contributions over any 20 bases.
-    matrices, motifs
-        ``motif_matrices.tsv`` and ``motifs.tsv``. A motif is drawn as CWM, hypothetical CWM and PPM in bits,
-        as trimmed with two bases on either side; the axis counts the bases of its untrimmed window, from 1.
-    contributions, per_sequence
-        ``contributions.h5`` and ``per_sequence.tsv``.
+    results
+        The analysis's folder, with ``contributions.h5``, ``per_sequence.tsv``, ``motifs.tsv`` and
+        ``motif_matrices.tsv``. A motif is drawn as CWM, hypothetical CWM and PPM in bits, as trimmed with two
+        bases on either side; the axis counts the bases of its untrimmed window, from 1.
     out
         The folder to make, ``logos/``, with ``index.tsv`` and ``logos.json``, its provenance; that of an
         earlier run is replaced. A sequence's name in the index is its key.
@@ -84,6 +74,8 @@ def draw_logos(
     InputError
         If a file is missing or of another run or kind, or ``out`` may not be written (see `check_outputs`).
     """
+    contributions = results / "contributions.h5"
+    matrices, motifs, per_sequence = (results / table.name for table in (MATRICES, MOTIFS, PER_SEQUENCE))
     check_outputs(folders=[(out, _KIND)], inputs=[matrices, motifs, contributions, per_sequence])
     made_from = check_files(contributions, {motifs: "motifs", matrices: "motifs", per_sequence: "aggregate"})
     table = MOTIFS.read(motifs, _MOTIF_COLUMNS)
