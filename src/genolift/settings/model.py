@@ -8,13 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    PrivateAttr,
-    ValidationInfo,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, ValidationInfo
 
 from genolift.errors import InputError
 from genolift.files.code import check_not_pythons, code_files
@@ -101,10 +95,8 @@ def _axes(axes: str) -> str:
 
 _CLASS = r"^[^:]+:[A-Za-z_][A-Za-z0-9_.]*$"
 ModelPath = Annotated[Text, AfterValidator(_existing_model), types.IS_FILE]
-ModelClass = Annotated[
-    str, Field(pattern=_CLASS), AfterValidator(types.one_line), AfterValidator(_model_class)
-]
-Arguments = Annotated[dict[str, Any], BeforeValidator(types.no_keys_if_empty), AfterValidator(_arguments)]
+ModelClass = Annotated[str, Field(pattern=_CLASS), types.ONE_LINE, AfterValidator(_model_class)]
+Arguments = Annotated[dict[str, Any], types.EMPTY_IF_NULL, AfterValidator(_arguments)]
 Sha256 = Annotated[Text, AfterValidator(_sha256)]
 Alphabet = Annotated[Text, AfterValidator(_alphabet)]
 Axes = Annotated[Text, AfterValidator(_axes)]

@@ -37,7 +37,7 @@ def asked(info: ValidationInfo, what: str) -> bool:
     return bool(info.context and what in info.context)
 
 
-def one_line(text: str) -> str:
+def _one_line(text: str) -> str:
     """Refuse text that holds a line break or a tab."""
     if "\n" in text or "\t" in text:
         remedy = "write it on one line, without tabs; YAML's > and | add a line break, >- and |- do not"
@@ -90,7 +90,7 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def path_as_text(value: Any) -> Any:
+def _path_as_text(value: Any) -> Any:
     """Return a path as text; whatever else as it is."""
     return os.fspath(value) if isinstance(value, os.PathLike) else value
 
@@ -102,25 +102,19 @@ def without_nulls(keys: Any) -> Any:
     return keys or None
 
 
-def no_keys_if_empty(given: Any) -> Any:
-    """Return no keys for an empty section."""
-    return {} if given is None else given
-
-
 NUMBER, WHOLE = BeforeValidator(_number), BeforeValidator(_whole)
 """They stand behind the bounds: pydantic leaves bounds that follow a validator out of the JSON schema."""
-EMPTY_IF_NULL, NAMES_DIFFER = BeforeValidator(no_keys_if_empty), AfterValidator(names_differ)
+EMPTY_IF_NULL = BeforeValidator(lambda given: {} if given is None else given)
+NAMES_DIFFER = AfterValidator(names_differ)
 IS_FILE = WithJsonSchema({"type": "string", "format": "file"})
-Text = Annotated[str, BeforeValidator(path_as_text), AfterValidator(one_line)]
+ONE_LINE = AfterValidator(_one_line)
+Text = Annotated[str, BeforeValidator(_path_as_text), ONE_LINE]
 File = Annotated[Text, AfterValidator(_existing_file), IS_FILE]
-Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:[0-9]{1,2})?)$"), AfterValidator(one_line)]
+Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:[0-9]{1,2})?)$")]
 Database = Annotated[Text, AfterValidator(_database)]
-Title = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(one_line)]
+Title = Annotated[str, Field(min_length=1, max_length=1000), ONE_LINE]
 Results = Annotated[
-    str,
-    Field(pattern=r"^[^{}]+$", max_length=2000),
-    AfterValidator(one_line),
-    AfterValidator(results_folder),
+    str, Field(pattern=r"^[^{}]+$", max_length=2000), ONE_LINE, AfterValidator(results_folder)
 ]
 _MEMORY_IN_BYTES = {"type": "integer", "minimum": _LEAST_MEMORY, "maximum": _MOST_MEMORY}
 Memory = Annotated[
