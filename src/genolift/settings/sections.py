@@ -253,15 +253,9 @@ class Settings(Analysis):
     """The keys of an analysis that a command or step is given: any may be left out, and may not agree."""
 
     model: _AnyModel | None = None
-    sequences: Sequences | None = None  # type: ignore[assignment]
+    sequences: Sequences = None  # type: ignore[assignment]
     rule: AnyRule = "genomics-default"  # type: ignore[assignment]
     """the rule"""
-
-    @property
-    def source(self) -> Sequences:
-        """The section ``sequences``, of a command that takes it."""
-        assert self.sequences is not None
-        return self.sequences
 
     @property
     def explained(self) -> dict[str, Any]:

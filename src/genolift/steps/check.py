@@ -69,7 +69,7 @@ def check_analysis(settings: Settings, *, out: Path, database: str | None = None
         does not give its author's outputs, has no such target, or holds an operation without an exact rule;
         or ``out`` may not be written (see `check_outputs`).
     """
-    models, source = settings.models, settings.source
+    models, source = settings.models, settings.sequences
     if not any(spec.path for spec in models.values()):
         raise InputError("there is no model", where="model", remedy="give its file (--model), or --models")
     check_outputs([out], inputs=[*settings.files, database])

@@ -151,7 +151,7 @@ def encode(source: sections.Sequences, *, table: Path, store: Path, rna: bool = 
 
 def encode_analysis(settings: sections.Settings, *, table: Path, store: Path) -> EncodeSummary:
     """Write the sequences of an analysis as `encode` does, as long as the keys or else the models say."""
-    source, models = settings.source, {name: spec for name, spec in settings.models.items() if spec.path}
+    source, models = settings.sequences, {name: spec for name, spec in settings.models.items() if spec.path}
     if source.length is None and models:
         check_outputs([table, store], inputs=[file for spec in models.values() for file in spec.files])
         lengths = {
