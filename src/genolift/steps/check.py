@@ -12,7 +12,7 @@ from typing import Any
 from genolift.data.extra_inputs import ExtraInputs
 from genolift.data.stored_sequences import check_length
 from genolift.data.stored_tensors import first_two
-from genolift.errors import within
+from genolift.errors import InputError, within
 from genolift.files.output_paths import check_outputs
 from genolift.files.whole import write_json
 from genolift.inspection.model_check import checked_explainer

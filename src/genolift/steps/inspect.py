@@ -67,7 +67,7 @@ def told(settings: Settings, sources: Sources, write_config: Path | None, out: P
         raise
     if out is None:
         yield as_text(found)
-    elif found.refused:
+    elif found.planned.refused:
         yield refused_as_text(found)
     if found.error is not None:
         raise found.error
