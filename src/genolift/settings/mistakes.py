@@ -54,7 +54,8 @@ def _mistake(errors: Collection[Any], model: type[BaseModel], under: str, where:
     keys = keys_of(model)
     found = [(*_located(error, keys, under), error) for error in errors]
     # of a union's branches, the one that was meant got furthest
-    named, key, error = min(found, key=lambda each: (_order(each[2]["type"]), -len(each[1].place)))
+    last = [each for each in found if not any(o[0].startswith((f"{each[0]}.", f"{each[0]}[")) for o in found)]
+    named, key, error = min(last, key=lambda each: _order(each[2]["type"]))
     raised = error.get("ctx", {}).get("error")
     if isinstance(raised, InputError):
         within = raised.where.removeprefix(": ")  # a file, or a key within the section
