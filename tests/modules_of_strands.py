@@ -48,6 +48,9 @@ STRANDS: dict[str, Callable[[], nn.Module]] = {
     "strands in one batch, sliced": lambda: TwinInOneBatch(lambda y, n: y[:n] * 2 + y[n:].tanh()),
     "strands in one batch, in chunks": lambda: TwinInOneBatch(lambda y, n: torch.max(*y.chunk(2))),
     "strands in one batch, split": lambda: TwinInOneBatch(lambda y, n: sum(y.split([n, n], dim=0))),
+    "strands in one batch, broadcast": lambda: TwinInOneBatch(
+        lambda y, n: torch.maximum(y, y.mean(1, keepdim=True))[:n] + y[n:]
+    ),
     "strands in one batch, viewed": lambda: TwinInOneBatch(
         lambda y, n: y.view(2, n, 2).mean(0), stacked=True
     ),

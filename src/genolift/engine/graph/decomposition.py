@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -163,6 +164,10 @@ def _trilinear(*arguments: Any) -> Tensor:
     return (factors[0] * factors[1] * factors[2]).sum(list(arguments[6]))
 
 
+def _split(x: Tensor, sizes: Sequence[int], dim: int = 0) -> list[Tensor]:
+    return [x.narrow(dim, stop - size, size) for stop, size in zip(accumulate(sizes), sizes, strict=True)]
+
+
 def _copied(target: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:
     return source.to(target.dtype).expand(target.shape).clone()
 
@@ -189,6 +194,7 @@ TAKEN_APART: Mapping[Any, Callable[..., Any]] = {
     aten.scatter_reduce.two: _reduced_into,
     aten.linalg_vector_norm.default: _vector_norm,
     aten._trilinear.default: _trilinear,
+    aten.split_with_sizes.default: _split,
     aten.copy.default: _copied,
     aten.rrelu_with_noise_functional.default: _rrelu,
     aten.detach.default: aten.alias.default,  # what is cut off from autograd is still what the model computes

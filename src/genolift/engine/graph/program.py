@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -76,18 +76,17 @@ def graph_of(
             where="target",
             remedy="give a callable that takes the model's output and returns the value to explain, (n,)",
         )
-    rows = rows_of_program(program)
-    called = [node for node in program.graph.nodes if node.op == "call_function"]
-    computing = [node for node in called if short_name(node.target) not in _NO_OPERATION]
-    outer: dict[str, int] = {}
+    rows, order = formula(rows_of_program(program)), dict.fromkeys(map(str, inputs), 1)
     operations = [
         _placed_operation(operation, device, dtype)
-        for node in computing
-        for operation in _operations(node, formula(rows), outer)
+        for node in program.graph.nodes
+        if node.op == "call_function" and short_name(node.target) not in _NO_OPERATION
+        for operation in _operations(node, rows, order)
     ]
-    each = _with_starts_in_order(list(_with_one_result_each(operations)), set(inputs))
     read = Name(outputs[1]) if layer else inputs[0]
-    graph = Graph(each, constants, tuple(inputs), Name(outputs[0]), read, frozenset())
+    graph = Graph(
+        _with_starts_in_order(operations), constants, tuple(inputs), Name(outputs[0]), read, frozenset()
+    )
     graph = with_dependence(graph)
     _refuse_random(graph)
     return _with_products_for_quotients(graph)
@@ -148,38 +147,43 @@ def _refuse_random(graph: Graph) -> None:
             )
 
 
-def _operations(node: torch.fx.Node, rows: Any, outer: dict[str, int]) -> Iterator[Operation]:
+def _operations(node: torch.fx.Node, rows: Any, order: dict[str, int]) -> Iterator[Operation]:
     """Yield a node's operation, and before it the broadcasting of what it takes element by element.
 
-    ``outer`` holds the values whose rows are not the slowest index of their batch axis; see `Operation`.
+    Of an operation with several results each is an operation of its own. ``order`` holds for each value how
+    many times its batch axis runs through the rows; see `_times_through_rows`.
     """
     value: Any = node.meta.get("val")
-    source = _line_of(node, near=short_name(node.target))
+    one_of_several = node.target is operator.getitem
+    called: Any = node.args[0] if one_of_several else node
+    source = _line_of(node, near=short_name(called.target))
     axis, numel = _row_axis(value, rows, node)
-    times = 1 if axis is None else _times_through_rows(node, value, axis, rows, outer)
-    if times > 1:
-        outer[node.name] = times
-    names: dict[torch.fx.Node, Name] = {argument: Name(argument.name) for argument in node.all_input_nodes}
-    pointwise = torch.Tag.pointwise in getattr(node.target, "tags", ())
-    if pointwise and node.target not in _BROADCAST_BY_AUTOGRAD:
-        for argument, taken, _ in _with_rows(node):
+    times = None if axis is None else _times_through_rows(called, value, axis, rows, order)
+    if times is not None:
+        order[node.name] = times
+    names: dict[torch.fx.Node, Name] = {argument: Name(argument.name) for argument in called.all_input_nodes}
+    pointwise = torch.Tag.pointwise in getattr(called.target, "tags", ())
+    if pointwise and called.target not in _BROADCAST_BY_AUTOGRAD:
+        for argument, taken, _ in _with_rows(called):
             if _sizes(taken) == _sizes(value):
                 continue
             names[argument] = Name(f"{node.name}_{argument.name}")
             sizes = [int(size) if is_fixed(size) else -1 for size in value.shape]
-            args = (Name(argument.name), sizes)
-            yield Operation(names[argument], aten.expand.default, args, {}, source, axis, numel, taken.dtype)
+            args, runs = (Name(argument.name), sizes), order.get(argument.name, 1)
+            yield Operation(
+                names[argument], aten.expand.default, args, {}, source, axis, numel, taken.dtype, runs
+            )
     convert = torch.fx.node.map_arg
     yield Operation(
         Name(node.name),
-        node.target,  # type: ignore[arg-type]
-        tuple(convert(_with_rows_kept(node), names.__getitem__)),
-        dict(convert(node.kwargs, names.__getitem__)) | _element_type(node, value),
+        Result(called.target, node.args[1]) if one_of_several else called.target,  # type: ignore[arg-type]
+        tuple(convert(_with_rows_kept(called), names.__getitem__)),
+        dict(convert(called.kwargs, names.__getitem__)) | _element_type(called, value),
         source,
         axis,
         numel,
         value.dtype if isinstance(value, Tensor) else None,
-        times,
+        times or 1,
         _layer(node),
     )
 
@@ -224,45 +228,29 @@ def _layer(node: torch.fx.Node) -> str:
 
 
 def _times_through_rows(
-    node: torch.fx.Node, value: Tensor, axis: int, rows: Any, outer: Mapping[str, int]
-) -> int:
-    """Return how many times the batch axis of a node's result runs through the rows.
+    called: torch.fx.Node, value: Tensor, axis: int, rows: Any, order: Mapping[str, int]
+) -> int | None:
+    """Return how many times the batch axis of a result runs through the rows.
 
     A view keeps the order of elements, and so the number of times that all axes up to the batch axis run
-    through the rows; other operations keep what a batch axis of the same size has. Joined along their batch
-    axes, values run through the rows one after another, as repeats of one do: two strands in one batch.
+    through the rows. Elsewhere as many values follow each other for one row in the result as in each
+    argument: joined along their batch axes, values run through the rows one after another, as two strands in
+    one batch do. Returns 1 where rows have no one order, None for what is made without the inputs.
     """
-    if node.target in _JOINED_OR_CUT:
-        return _times_joined_or_cut(node, value, axis, rows, outer)
-    # A result of several has the arguments of the operation that gives them.
-    whole: Any = node.args[0] if node.target is operator.getitem else node
-    for argument, taken, at in _with_rows(whole):
-        times = outer.get(argument.name, 1)
-        if node.target is aten.view.default:
-            total = times * math.prod(int(size) for size in taken.shape[:at])
-            return max(1, total // math.prod(int(size) for size in value.shape[:axis]))
-        if _sizes(taken)[at] == _sizes(value)[axis]:
-            return times
-    return 1
-
-
-_JOINED_OR_CUT = {aten.cat.default, aten.slice.Tensor, aten.repeat.default}
-
-
-def _times_joined_or_cut(
-    node: torch.fx.Node, value: Tensor, axis: int, rows: Any, outer: Mapping[str, int]
-) -> int:
-    """Return `_times_through_rows` of what joins, cuts or repeats; 1 where rows have no one order."""
-    # How many values follow each other for one row: as many in the result as in each of the arguments.
-    following = [
-        formula(taken.shape[at]) / rows / outer.get(argument.name, 1)
-        for argument, taken, at in _with_rows(node)
+    ordered = [
+        (taken, at, order[argument.name])
+        for argument, taken, at in _with_rows(called)
+        if argument.name in order
     ]
-    tensors = [each for each in node.all_input_nodes if isinstance(each.meta.get("val"), Tensor)]
-    if len(set(following)) != 1 or len(following) < len(tensors):
-        return 1
-    times = formula(value.shape[axis]) / rows / following[0]
-    return int(times) if times == int(times) else 1
+    if not ordered:
+        return None
+    if called.target is aten.view.default:
+        ((taken, at, times),) = ordered
+        total = times * math.prod(int(size) for size in taken.shape[:at])
+        return max(1, total // math.prod(int(size) for size in value.shape[:axis]))
+    following = {formula(taken.shape[at]) / rows / times for taken, at, times in ordered}
+    found = formula(value.shape[axis]) / rows / following.pop()
+    return int(found) if not following and found == int(found) else 1
 
 
 def _with_rows(node: torch.fx.Node) -> Iterator[tuple[torch.fx.Node, Tensor, int]]:
@@ -305,46 +293,18 @@ def _row_axis(value: Any, rows: Any, node: torch.fx.Node) -> tuple[int | None, i
     return axes[0], int(multiple) * math.prod(int(size) for size in value.shape if is_fixed(size))
 
 
-def _with_one_result_each(operations: Iterable[Operation]) -> Iterator[Operation]:
-    """Leave no operation with several results: a split becomes slices, and each result an operation."""
-    several: dict[str, Operation] = {}
-    for operation in operations:
-        if operation.target is not operator.getitem or operation.args[0] not in several:
-            several[operation.name] = operation
-            yield operation
-            continue
-        whole, index = several[operation.args[0]], operation.args[1]
-        if whole.target is aten.split_with_sizes.default:
-            sizes = whole.args[1]
-            axis = whole.args[2] if len(whole.args) > 2 else 0
-            start = sum(sizes[:index])
-            args = (whole.args[0], axis, start, start + sizes[index])
-            yield replace(operation, target=aten.slice.Tensor, args=args)
-        else:
-            yield replace(operation, target=Result(whole.target, index), args=whole.args, kwargs=whole.kwargs)
+def _with_starts_in_order(operations: Sequence[Operation]) -> tuple[Operation, ...]:
+    """Give the initial state of a recurrent layer the order of rows of the layer's results.
 
-
-def _with_starts_in_order(operations: Sequence[Operation], inputs: set[Name]) -> tuple[Operation, ...]:
-    """Give an initial state that is made from nothing the order of rows of what it is the start of.
-
-    It is the same for every row, so that nothing in it says in which order the rows are.
+    One that is made from nothing is the same for every row, so that nothing in it says what order they have.
     """
-    with_rows = set(inputs) | {each.name for each in operations if each.batch_axis is not None}
-    alike: set[Name] = set()
-    for operation in operations:
-        made_alike = with_rows.intersection(operation.inputs) <= alike
-        if operation.batch_axis is not None and made_alike and operation.target is not aten.view.default:
-            alike.add(operation.name)
-    ordered: list[Operation] = []
-    wanted: dict[Name, int] = {}
-    for operation in reversed(operations):
-        if operation.name in alike:
-            operation = replace(operation, outer=wanted.get(operation.name, operation.outer))
-        recurrent = isinstance(operation.target, Result) and operation.target.operation in RECURRENT
-        if operation.name in alike or recurrent:
-            wanted.update({name: operation.outer for name in operation.inputs if name in alike})
-        ordered.append(operation)
-    return tuple(reversed(ordered))
+    order = {
+        name: operation.outer
+        for operation in operations
+        if operation_of(operation.target) in RECURRENT
+        for name in operation.inputs
+    }
+    return tuple(replace(each, outer=order.get(each.name, each.outer)) for each in operations)
 
 
 def _with_products_for_quotients(graph: Graph) -> Graph:
@@ -352,22 +312,19 @@ def _with_products_for_quotients(graph: Graph) -> Graph:
     operations: list[Operation] = []
     for operation in graph.operations:
         divisor = operation.args[1] if operation.target is aten.div.Tensor else None
-        if divisor not in graph.dependent or divisor not in graph.by_name:
-            operations.append(operation)
-            continue
-        inverse = replace(
-            graph.by_name[divisor],
-            name=Name(f"{operation.name}_reciprocal"),
-            target=aten.reciprocal.default,
-            args=(divisor,),
-            kwargs={},
-            source=operation.source,
-        )
-        args = (operation.args[0], inverse.name)
-        target = aten.mul.Tensor if isinstance(args[0], Name) else aten.mul.Scalar
-        if target is aten.mul.Scalar:
+        if divisor in graph.dependent and divisor in graph.by_name:
+            inverse = replace(
+                graph.by_name[divisor],
+                name=Name(f"{operation.name}_reciprocal"),
+                target=aten.reciprocal.default,
+                args=(divisor,),
+                kwargs={},
+                source=operation.source,
+            )
+            operations.append(inverse)
             args = (inverse.name, operation.args[0])
-        operations += [inverse, replace(operation, target=target, args=args)]
+            operation = replace(operation, target=aten.mul.Tensor, args=args)
+        operations.append(operation)
     return with_dependence(replace(graph, operations=tuple(operations)))
 
 
