@@ -76,6 +76,13 @@ def test_an_operation_tells_its_name_and_its_schema() -> None:
     assert internals.schema_of(len) is None
 
 
+def test_torch_takes_norms_apart() -> None:
+    norms = [aten.linalg_vector_norm.default, aten._native_batch_norm_legit.no_stats]
+    assert set(internals.get_decompositions(norms)) == set(norms), changed(
+        "it has no decompositions of norms"
+    )
+
+
 def test_all_operations_can_be_listed() -> None:
     names = set(internals.every_operation())
     assert {"aten::relu", "aten::add.Tensor", "aten::lstm.input"} <= names, changed(

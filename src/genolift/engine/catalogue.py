@@ -34,6 +34,7 @@ _RANDOM = "random: not the same for the same input"
 _WHOLE_NUMBERS = "its result is a whole number, which is no measure of change"
 _RANK = "which value has which rank changes with the input"
 _ALL_ROWS = "over all rows of a batch"
+_BY_INPUT = "by what depends on the input"
 _BACKWARD = "a derivative, which no model computes"
 _OUTSIDE: Mapping[Any, tuple[str, str]] = {
     operation: (taken, note)
@@ -56,17 +57,15 @@ _OUTSIDE: Mapping[Any, tuple[str, str]] = {
         ("refused", _BACKWARD, "_adaptive_avg_pool2d_backward avg_pool2d_backward convolution_backward"),
         ("refused", _BACKWARD, "embedding_dense_backward max_pool2d_with_indices_backward"),
         ("refused", _BACKWARD, "native_group_norm_backward native_layer_norm_backward"),
-        ("decomposed", "to slices", "split_with_sizes"),
-        (
-            "linear",
-            "by a constant; by what depends on the input: decomposed to mul, reciprocal",
-            "div.Tensor",
-        ),
+        ("linear", f"by a constant; {_BY_INPUT}: decomposed to mul, reciprocal", "div.Tensor"),
         ("decomposed", "to var.correction", "var.dim"),
     )
     for operation in named(names)
 }
-_TAKEN_APART_NOTES = {aten.scatter_reduce.two: "sums and means, to scatter_add; others refused"}
+_TAKEN_APART_NOTES = {
+    aten.scatter_reduce.two: "sums and means, to scatter_add; others refused",
+    aten.split_with_sizes.default: "to slices",
+}
 
 
 def rows() -> list[Row]:

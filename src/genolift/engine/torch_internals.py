@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch._C import _dispatch_get_all_op_names as every_operation
 from torch._C import _dispatch_has_kernel_for_dispatch_key, parse_schema
 from torch._C import _jit_pass_inline as inline_calls
+from torch._decomp import get_decompositions
 from torch._ops import OpOverload, OpOverloadPacket
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_map_only, tree_unflatten
 
@@ -26,6 +27,7 @@ __all__ = [
     "OpOverload",
     "OpOverloadPacket",
     "every_operation",
+    "get_decompositions",
     "inline_calls",
     "parse_schema",
     "tree_flatten",

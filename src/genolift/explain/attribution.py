@@ -231,7 +231,7 @@ def _deeplift_of_several(
 
 def _as_one(model: Model, inputs: tuple[Any, ...]) -> tuple[Joined, Tensor, list[Piece]]:
     flat, pieces = joined(inputs)
-    own = model.module() if isinstance(model, ExportedProgram) else unwrapped(model)
+    own = unwrapped(model)
     wrapped = Joined(own, pieces)
     wrapped.tasks = task_names(model)
     return wrapped, flat, pieces

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
 from itertools import accumulate
 from typing import Any
 
@@ -18,6 +19,7 @@ from torch.export import ExportedProgram
 
 from genolift.engine.graph.graph import UnsupportedOperation, aten, named, operation_of
 from genolift.engine.graph.source import first_line, model_line
+from genolift.engine.torch_internals import get_decompositions
 
 KEPT_WHOLE = named(
     # Elementwise functions: split, their pieces would be comparisons and products.
@@ -54,6 +56,9 @@ def decomposed(program: ExportedProgram) -> ExportedProgram:
             ) from error
 
 
+_Given = Tensor | None
+
+
 def _standardised(x: Tensor, axes: list[int], eps: float) -> tuple[Tensor, Tensor, Tensor]:
     mean = x.mean(axes, keepdim=True)
     centred = x - mean
@@ -61,60 +66,41 @@ def _standardised(x: Tensor, axes: list[int], eps: float) -> tuple[Tensor, Tenso
     return centred * scale, mean, scale
 
 
-def _layer_norm(
-    x: Tensor, shape: Sequence[int], weight: Tensor | None, bias: Tensor | None, eps: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    y, mean, scale = _standardised(x, list(range(x.dim() - len(shape), x.dim())), eps)
-    y = y if weight is None else y * weight
-    return y if bias is None else y + bias, mean, scale
-
-
-def _group_norm(
-    x: Tensor,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    rows: int,
-    channels: int,
-    positions: int,
-    groups: int,
-    eps: float,
-) -> tuple[Tensor, Tensor, Tensor]:
-    y, mean, scale = _standardised(x.reshape(rows, groups, -1), [2], eps)
-    return _per_channel(y.reshape(x.shape), weight, bias), mean[..., 0], scale[..., 0]
-
-
-def _per_channel(y: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
-    shape = (-1, *[1] * (y.dim() - 2))
+def _weighted(y: Tensor, weight: _Given, bias: _Given, shape: Sequence[int]) -> Tensor:
     y = y if weight is None else y * weight.reshape(shape)
     return y if bias is None else y + bias.reshape(shape)
 
 
-def _norm_of_batch(
-    x: Tensor, weight: Tensor | None, bias: Tensor | None, training: bool, momentum: float, eps: float
+def _layer_norm(
+    x: Tensor, shape: Sequence[int], weight: _Given, bias: _Given, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    # What instance norm becomes: rows and channels are one axis, so nothing is mixed.
-    y, mean, scale = _standardised(x, [0, *range(2, x.dim())], eps)
-    return _per_channel(y, weight, bias), mean.flatten(), scale.flatten()
+    y, mean, scale = _standardised(x, list(range(x.dim() - len(shape), x.dim())), eps)
+    return _weighted(y, weight, bias, shape), mean, scale
 
 
-def _variance(
-    x: Tensor, dim: Sequence[int] | None = None, *, correction: float | None = None, keepdim: bool = False
-) -> Tensor:
-    axes = list(dim) if dim else list(range(x.dim()))
-    centred = x - x.mean(axes, keepdim=True)
-    freedom = math.prod(x.shape[axis] for axis in axes) - (1 if correction is None else correction)
-    return (centred * centred).sum(axes, keepdim=keepdim) / freedom
+def _group_norm(
+    x: Tensor, weight: _Given, bias: _Given, rows: int, _channels: int, _length: int, groups: int, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    y, mean, scale = _standardised(x.reshape(rows, groups, -1), [2], eps)
+    y = _weighted(y.reshape(x.shape), weight, bias, (-1, *[1] * (x.dim() - 2)))
+    return y, mean[..., 0], scale[..., 0]
 
 
 def _variance_and_mean(
     x: Tensor, dim: Sequence[int] | None = None, *, correction: float | None = None, keepdim: bool = False
 ) -> tuple[Tensor, Tensor]:
     axes = list(dim) if dim else list(range(x.dim()))
-    return _variance(x, dim, correction=correction, keepdim=keepdim), x.mean(axes, keepdim=keepdim)
+    centred = x - x.mean(axes, keepdim=True)
+    freedom = math.prod(x.shape[axis] for axis in axes) - (1 if correction is None else correction)
+    return (centred * centred).sum(axes, keepdim=keepdim) / freedom, x.mean(axes, keepdim=keepdim)
+
+
+def _variance(x: Tensor, dim: Sequence[int] | None = None, **options: Any) -> Tensor:
+    return _variance_and_mean(x, dim, **options)[0]
 
 
 def _absolute(x: Tensor) -> Tensor:
-    # Of a complex number its two parts are arguments: what is elementwise has one.
+    # Of a complex number it is a function of two arguments, its parts, and not of one.
     if not x.is_complex():
         return NotImplemented
     parts = torch.view_as_real(x)
@@ -136,32 +122,11 @@ def _reduced_into(
     return total / count.scatter_add(dim, index, ones).clamp(min=1)
 
 
-def _vector_norm(
-    x: Tensor,
-    order: float = 2,
-    dim: Sequence[int] | int | None = None,
-    keepdim: bool = False,
-    *,
-    dtype: torch.dtype | None = None,
-) -> Tensor:
-    axes = [dim] if isinstance(dim, int) else list(dim) if dim else list(range(x.dim()))
-    if order == 2:
-        return (x * x).sum(axes, keepdim=keepdim).sqrt()
-    if order == torch.inf:
-        return x.abs().amax(axes, keepdim=keepdim)
-    if order == 1:
-        return x.abs().sum(axes, keepdim=keepdim)
-    return (x.abs() ** order).sum(axes, keepdim=keepdim) ** (1 / order)
-
-
 def _trilinear(*arguments: Any) -> Tensor:
     """Three tensors, for each the axes that it lacks, and the axes to sum over."""
-    factors = []
-    for tensor, lacking in zip(arguments[:3], arguments[3:6], strict=True):
-        for axis in lacking:
-            tensor = tensor.unsqueeze(axis)
-        factors.append(tensor)
-    return (factors[0] * factors[1] * factors[2]).sum(list(arguments[6]))
+    tensors = zip(arguments[:3], arguments[3:6], strict=True)
+    one, two, three = (reduce(torch.unsqueeze, lacking, tensor) for tensor, lacking in tensors)
+    return (one * two * three).sum(list(arguments[6]))
 
 
 def _split(x: Tensor, sizes: Sequence[int], dim: int = 0) -> list[Tensor]:
@@ -185,14 +150,14 @@ def _zeros(size: Sequence[int], **options: Any) -> Tensor:
 
 
 TAKEN_APART: Mapping[Any, Callable[..., Any]] = {
+    # Instance norm becomes the latter: rows and channels are one axis, so that no rows are mixed.
+    **get_decompositions(named("linalg_vector_norm _native_batch_norm_legit.no_stats")),
     aten.native_layer_norm.default: _layer_norm,
     aten.native_group_norm.default: _group_norm,
-    aten._native_batch_norm_legit.no_stats: _norm_of_batch,
     aten.var.correction: _variance,
     aten.var_mean.correction: _variance_and_mean,
     aten.abs.default: _absolute,
     aten.scatter_reduce.two: _reduced_into,
-    aten.linalg_vector_norm.default: _vector_norm,
     aten._trilinear.default: _trilinear,
     aten.split_with_sizes.default: _split,
     aten.copy.default: _copied,

@@ -104,16 +104,9 @@ def _shapes(
     return inputs.new_empty(*inputs.shape[:2], width), *map(torch.empty_like, starts)
 
 
-def _stepped(
-    inputs: Tensor,
-    start: Sequence[Tensor],
-    parameters: Sequence[Tensor],
-    mask: Tensor | None,
-    cell: str,
-    activation: str,
-    gate: str,
-) -> tuple[Tensor, ...]:
-    functions = ACTIVATIONS[activation].value, ACTIVATIONS[gate].value
+def _stepped(*arguments: Any) -> tuple[Tensor, ...]:
+    inputs, start, parameters, mask, cell, *names = arguments
+    functions = (ACTIVATIONS[name].value for name in names)
     results = stepped(inputs, start, parameters, mask, cell, *functions)
     return tuple(result.clone() for result in results)  # an operation's results may not be its arguments
 
@@ -121,7 +114,7 @@ def _stepped(
 def _stepped_shapes(
     inputs: Tensor, start: Sequence[Tensor], parameters: Sequence[Tensor], *options: Any
 ) -> tuple[Tensor, Tensor, Tensor]:
-    rows, positions, units = inputs.shape[0], inputs.shape[1], parameters[1].shape[1]
+    rows, positions, units = *inputs.shape[:2], parameters[1].shape[1]
     outputs = inputs.new_empty(rows, positions, units)
     return outputs, inputs.new_empty(rows, units), inputs.new_empty(rows, units)
 
@@ -145,11 +138,7 @@ WHOLE_LAYERS = {name: (AS_TORCH_HAS_IT[operation], operation) for name, operatio
 RECURRENT = frozenset(operation for operations in WHOLE_LAYERS.values() for operation in operations)
 
 
-def _names_of(*activations: Activate) -> list[str] | None:
-    """Return the names of activations; None where one has none, and a layer with it is no one operation."""
-    names: dict[Any, str] = {function.value: name for name, function in ACTIVATIONS.items()}
-    found = [names[each] for each in activations if each in names]
-    return found if len(found) == len(activations) else None
+_NAMES: Mapping[Any, str] = {function.value: name for name, function in ACTIVATIONS.items()}
 
 
 class kept_whole(Replacing):  # noqa: N801 - a context manager, read as a phrase
@@ -170,11 +159,10 @@ class kept_whole(Replacing):  # noqa: N801 - a context manager, read as a phrase
         # A packed sequence's third argument is the initial state, not the weights.
         if function in _WHOLE and len(args) == 9 and not isinstance(args[3], (list, tuple)):
             function = _WHOLE[function]
-        if function is stepped and not self.torchs_alone:
+        # One with an activation that has no name is taken apart.
+        if function is stepped and not self.torchs_alone and _NAMES.keys() >= set(args[5:]):
             inputs, start, parameters, mask, cell, *activations = args
-            names = _names_of(*activations)
-            if names is not None:
-                mask = mask if mask is None else mask.to(inputs.dtype)  # credit comes to numbers alone
-                args = inputs, start, parameters, mask, cell, *names
-                function = genolift.stepped.default
+            mask = mask if mask is None else mask.to(inputs.dtype)  # credit comes to numbers alone
+            args = inputs, start, parameters, mask, cell, *map(_NAMES.__getitem__, activations)
+            function = genolift.stepped.default
         return function(*args, **kwargs)

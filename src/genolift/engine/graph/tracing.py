@@ -11,6 +11,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -41,13 +42,7 @@ def placed(tensor: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
 class Replacing(TorchFunctionMode, ABC):
     """A mode of torch's functions in which `called` says what a call of one gives."""
 
-    def __torch_function__(
-        self,
-        function: Callable[..., Any],
-        types: Sequence[type],
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """See `called`."""
         return self.called(function, args, kwargs or {})
 
@@ -105,11 +100,8 @@ def _split(x: Tensor, sizes: Any, dim: int = 0) -> tuple[Tensor, ...] | None:
         if size % sizes != 0:
             return None
         sizes = [sizes] * int(size // sizes)
-    parts, start = [], 0
-    for each in sizes:
-        parts.append(x[(slice(None),) * (dim % x.dim()) + (slice(start, start + each),)])
-        start = start + each
-    return tuple(parts)
+    stops = accumulate(sizes)
+    return tuple(x.narrow(dim, stop - part, part) for stop, part in zip(stops, sizes, strict=True))
 
 
 _PARTS: Mapping[Callable[..., Any], Callable[..., tuple[Tensor, ...] | None]] = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import torch
@@ -64,9 +64,7 @@ class TrialModel:
         dtype: torch.dtype = torch.float32,
     ) -> None:
         self.program = model if isinstance(model, ExportedProgram) else None
-        self.module = shadow_module(
-            model.module() if isinstance(model, ExportedProgram) else model, device, dtype
-        )
+        self.module = shadow_module(model, device, dtype)
         self.device, self.dtype = device, dtype
         self._called = self.module
         self._random = torch.get_rng_state()
@@ -131,16 +129,33 @@ class TrialModel:
         UnsupportedOperation
             If it gives something else.
         """
-        second = self(*inputs)
-        pairs = list(zip(tensors_of(first), tensors_of(second), strict=False))
-        if all(_alike(one, other) for one, other in pairs):
+        change = _change(first, self(*inputs))
+        if not change:
             return
-        largest = max(_difference(one, other) for one, other in pairs)
-        layer = _changing_layer(self, self.module, inputs)
+        layer = self._changing_layer(inputs)
         raise UnsupportedOperation(
-            f"the model gives another output when called again (by {largest:.2g})",
+            f"the model gives another output when called again (by {change:.2g})",
             where=f"model, layer {layer}" if layer else "model",
             remedy="it draws at random or changes its own state when predicting; mend its forward",
+        )
+
+    def _changing_layer(self, inputs: Sequence[Tensor]) -> str | None:
+        """Return the innermost layer that is first to give another output when called again; None if none does."""
+        seen: list[list[tuple[str, Any]]] = []
+
+        def see(name: str, layer: nn.Module) -> Any:
+            called = f"{name} ({type(layer).__name__})"
+            return layer.register_forward_hook(lambda _module, _, output: seen[-1].append((called, output)))
+
+        with ExitStack() as hooks:
+            for name, layer in self.module.named_modules():
+                if name:
+                    hooks.enter_context(see(name, layer))
+            for _ in range(2):
+                seen.append([])
+                self(*inputs)
+        return next(
+            (name for (name, one), (_, other) in zip(*seen, strict=False) if _change(one, other)), None
         )
 
 
@@ -196,46 +211,23 @@ def as_found(dtype: torch.dtype) -> Iterator[None]:
         yield
 
 
-def _difference(one: Tensor, other: Tensor) -> float:
-    """Return the largest difference of two values; infinity if they have different shapes."""
-    if one.shape != other.shape:
-        return torch.inf
-    return float((one - other).abs().max()) if one.numel() else 0.0
+def _change(one: Any, other: Any) -> float:
+    """Return by how much what a model returns differs in two calls; infinity where shapes do.
+
+    What is rounding counts for none: a GPU may sum in another order at each call.
+    """
+    for before, after in zip(tensors_of(one), tensors_of(other), strict=False):
+        if before.shape != after.shape:
+            return torch.inf
+        x, y = (torch.view_as_real(each) if each.is_complex() else each.double() for each in (before, after))
+        finite = x[torch.isfinite(x)].abs()
+        rounding = _ROUNDING * float(finite.max()) if before.is_floating_point() and finite.numel() else 0.0
+        if not torch.allclose(x, y, rtol=0, atol=rounding, equal_nan=True):
+            return float((x - y).abs().max())
+    return 0.0
 
 
-def _changing_layer(call: Callable[..., Any], module: nn.Module, inputs: Sequence[Tensor]) -> str | None:
-    """Return the innermost layer that first gives another output for the same input; None where none does."""
-    seen: list[list[tuple[str, Any]]] = []
-
-    def see(name: str, layer: nn.Module) -> Any:
-        called = f"{name} ({type(layer).__name__})"
-        return layer.register_forward_hook(lambda _module, _, output: seen[-1].append((called, output)))
-
-    hooks = [see(name, layer) for name, layer in module.named_modules() if name]
-    try:
-        for _ in range(2):
-            seen.append([])
-            call(*inputs)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    for (name, one), (_, other) in zip(*seen, strict=False):
-        same = zip(tensors_of(one), tensors_of(other), strict=False)
-        if not all(_alike(before, after) for before, after in same):
-            return name
-    return None
-
-
-def _alike(one: Tensor, other: Tensor) -> bool:
-    """Whether two values are the same but for rounding: a GPU may sum in another order at each call."""
-    if one.shape != other.shape or not one.is_floating_point():
-        return torch.equal(one, other)
-    finite = one[torch.isfinite(one)].abs()
-    largest = float(finite.max()) if finite.numel() else 0.0
-    return torch.allclose(one, other, rtol=0, atol=_ROUNDING * largest, equal_nan=True)
-
-
-def shadow_module(model: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
+def shadow_module(model: nn.Module | ExportedProgram, device: torch.device, dtype: torch.dtype) -> nn.Module:
     """Return a copy of ``model`` in evaluation mode that shares no tensor with it.
 
     Raises
@@ -275,17 +267,19 @@ def shadow_module(model: nn.Module, device: torch.device, dtype: torch.dtype) ->
     return shadow
 
 
-def unwrapped(model: nn.Module) -> nn.Module:
-    """Return the module within a torch.compile or a parallel wrapper."""
+def unwrapped(model: nn.Module | ExportedProgram) -> nn.Module:
+    """Return the module of an exported program, or within a torch.compile or a parallel wrapper."""
+    if isinstance(model, ExportedProgram):
+        return model.module()
     if isinstance(model, torch.jit.ScriptModule):
         raise UnsupportedOperation(
             "a TorchScript module cannot be traced",
             where="model",
             remedy="load the module that it was made from, or export that with torch.export",
         )
+    if isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+        return unwrapped(model.module)
     inner = before_compiling(model)
-    if inner is None and isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
-        inner = model.module
     return model if inner is None else unwrapped(inner)
 
 
