@@ -140,7 +140,7 @@ class TrialModel:
         )
 
     def _changing_layer(self, inputs: Sequence[Tensor]) -> str | None:
-        """Return the innermost layer that is first to give another output when called again; None if none does."""
+        """Return the innermost layer that is first to give another output when called again, if any does."""
         seen: list[list[tuple[str, Any]]] = []
 
         def see(name: str, layer: nn.Module) -> Any:
