@@ -300,6 +300,7 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "divided by its norm": divided_by_norm,
     "normalize": lambda h: F.normalize(h, dim=1) + F.normalize(h, p=1, dim=2),
     "cosine similarity": lambda h: F.cosine_similarity(h, h.flip(2).sigmoid(), dim=1),
+    "inverse of constants": lambda h: torch.linalg.inv(torch.eye(6) + 0.1) @ h,
     "functional norms": lambda h: F.layer_norm(h, h.shape[1:]) + F.instance_norm(h).relu(),
     "minimum by -max(-x)": min_by_max,
     "maximum and minimum of two branches": max_of_branches,

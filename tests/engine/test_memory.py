@@ -57,7 +57,7 @@ ESTIMATED = """
 for size in (1, 12):
     before = start()
     explainer.explain(x, references, batch_size=size)
-    need = footprint(Job(explainer.runner, explainer.targets, x, references, (), (), None))
+    need = footprint(Job(explainer.runner, explainer.targets, x, references, (), ()))
     most = need.results + torch.get_num_threads() * need.of_batch(size)
     print(json.dumps([1024 * kibibytes("VmHWM") - before, most]))
 """
@@ -157,7 +157,7 @@ def test_several_targets_kept_multipliers_and_made_references_count() -> None:
     references = x[:, None].repeat(1, 5, 1, 1)
 
     def need(targets: int, given: object, *, keep: bool = False) -> Footprint:
-        job = Job(explainer.runner, explainer.targets[:targets], x, given, (), (), None)
+        job = Job(explainer.runner, explainer.targets[:targets], x, given, (), ())
         return footprint(job, keep_multipliers=keep)
 
     one = need(1, references)
@@ -172,7 +172,7 @@ def test_absolute_weights_count_until_they_are_made() -> None:
     x = onehot(2).float()
     model = nn.Sequential(nn.Flatten(), nn.Linear(800, 50), nn.ReLU(), nn.Linear(50, 1)).eval()
     explainer = Explainer(model, x, device="cpu", rule="revealcancel")
-    job = Job(explainer.runner, explainer.targets, x, x[:, None], (), (), None)
+    job = Job(explainer.runner, explainer.targets, x, x[:, None], (), ())
     assert footprint(job).shared >= 800 * 50 * 4
     explainer.explain(x, x[:, None].roll(1, 3))
     assert footprint(job).shared < 800 * 50 * 4

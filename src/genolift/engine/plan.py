@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -124,55 +124,45 @@ def make_plan(graph: Graph, rule: str) -> Plan:
         If there is no rule of that name, or the output does not depend on the input.
     """
     composite = composite_named(rule)
-    passed = _values_after(graph)
+    dependent = (operation for operation in graph.operations if operation.name in graph.dependent)
+    passed = following({graph.read}, dependent) - {graph.read}
     if graph.output not in passed:
         read = "its first input" if graph.read == graph.input else "the layer"
         raise InputError(f"what is explained does not depend on {read}", where="model")
     kinds: dict[Name, Kind] = {}
-    types = {each.name: each.dtype for each in graph.operations}
-    for operation in graph.operations:
-        # What lies before the layer that is read needs no rule, but says what feeds an activation.
-        if operation.name in graph.dependent:
-            with nullcontext() if operation.name in passed else suppress(UnsupportedOperation):
-                kinds[operation.name] = _kind(operation, graph, types)
     steps = []
     for operation in graph.operations:
-        if operation.name not in passed:
-            continue
-        kind = kinds[operation.name]
-        _refuse_functions_of_complex(operation, kind, graph, types)
-        chosen, reason = kind.rule(composite, partial(weighted_layers_before, operation, graph, kinds))
-        steps.append(Step(operation, kind, chosen, reason))
+        if operation.name in passed:
+            kind = kinds[operation.name] = _kind(operation, graph)
+            chosen, reason = kind.rule(composite, partial(weighted_layers_before, operation, graph, kinds))
+            steps.append(Step(operation, kind, chosen, reason))
+        elif operation.name in graph.dependent:
+            # What lies before the layer that is read needs no rule, but says what feeds an activation.
+            with suppress(UnsupportedOperation):
+                kinds[operation.name] = _kind(operation, graph)
     base = composite.rule
     return Plan(
         graph, rule, tuple(steps), _carrying_spread(graph, steps), base.uses_reference, base.share_of_product
     )
 
 
-def _kind(operation: Operation, graph: Graph, types: Mapping[Name, torch.dtype | None]) -> Kind:
-    """Return the kind of an operation; a function of one truth value, such as a choice by it, is a step."""
+def _kind(operation: Operation, graph: Graph) -> Kind:
+    """Return the kind of an operation; a function of one truth value, such as a choice by it, is a step.
+
+    A change of a complex number is one of two numbers: rules divide by, and compare, one.
+    """
     kind = kind_of(operation, graph.dependent)
-    read = (name for name in operation.inputs if name in graph.dependent)
-    return kind.of_truth_value() if all(types.get(name) == torch.bool for name in read) else kind
-
-
-def _refuse_functions_of_complex(
-    operation: Operation, kind: Kind, graph: Graph, types: Mapping[Name, torch.dtype | None]
-) -> None:
-    """A change of a complex number is one of two numbers: rules divide by, and compare, one."""
-    read = [operation.dtype, *(types.get(name) for name in operation.inputs if name in graph.dependent)]
-    if not kind.takes_complex and any(each and each.is_complex for each in read):
+    read = (graph.by_name.get(name) for name in operation.inputs if name in graph.dependent)
+    types = [None if each is None else each.dtype for each in read]
+    if all(each == torch.bool for each in types):
+        kind = kind.of_truth_value()
+    if not kind.takes_complex and any(each and each.is_complex for each in (operation.dtype, *types)):
         raise UnsupportedOperation(
             f"no exact rule is known for the operation {operation.title} of complex numbers",
             where=operation.where,
             remedy="write it with their real and imaginary parts, which torch.view_as_real gives",
         )
-
-
-def _values_after(graph: Graph) -> set[Name]:
-    """Return the values that depend on the one that contributions are read at."""
-    dependent = (operation for operation in graph.operations if operation.name in graph.dependent)
-    return following({graph.read}, dependent) - {graph.read}
+    return kind
 
 
 def weighted_layers_before(operation: Operation, graph: Graph, kinds: Mapping[Name, Kind]) -> set[str]:

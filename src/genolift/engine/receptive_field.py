@@ -20,8 +20,6 @@ from genolift.engine.kinds.reach import Reach, by_row
 from genolift.engine.registry import kind_or_any
 
 _BASES = 4
-_ROWS_AND_POSITIONS = 2**16
-"""Rows at a time times positions, so that long inputs do not take the memory of many."""
 
 
 @dataclass(frozen=True)
@@ -109,21 +107,21 @@ class _Reach:
 
     def edges(self) -> Tensor:
         """Return two rows of positions, one from each end, as few as something reads of."""
-        width = 1
-        while width < self.length // 4:
-            rows = self._ends([width], [self.length - width])
-            reached = self.run(rows, {self.graph.output})[self.graph.output]
-            if bool(by_row(self.by_name.get(self.graph.output), reached, 2).any(1).all()):
+        output, width = self.graph.output, 1
+        while True:
+            rows = self._ends(width, width)
+            if width >= self.length // 4:
+                return rows
+            reached = self.run(rows, {output})[output]
+            if bool(by_row(self.by_name.get(output), reached, 2).any(1).all()):
                 return rows
             width *= 2
-        return self._ends([width], [self.length - width])
 
     def reads_both(self, rows: Tensor) -> dict[Name, bool]:
         """Return for each value whether one of its units reads of both of two rows of positions."""
-        wanted = set(self.graph.dependent)
         return {
             name: bool(by_row(self.by_name.get(name), value, 2).all(0).any())
-            for name, value in self.run(rows, wanted).items()
+            for name, value in self.run(rows, set(self.graph.dependent)).items()
         }
 
     def field(self, name: Name, of: str) -> ReceptiveField | None:
@@ -135,7 +133,7 @@ class _Reach:
             (name,) = moved
         if name not in self.by_name:
             return None
-        rows = self.run(self._ends([self.length // 4], [self.length - self.length // 4]), {name})[name]
+        rows = self.run(self._ends(self.length // 4, self.length // 4), {name})[name]
         shape, axis = rows.shape, self.by_name[name].batch_axis or 0
         along = _axis_of_positions(rows, axis)
         fields = []
@@ -160,33 +158,27 @@ class _Reach:
         ``units`` are those at one position: channels may have windows of their own, and dead ones have none.
         Bounds are narrowed, for the one that may read the most, by the ends of the input that they read.
         """
-        number = max(1, min(15, _ROWS_AND_POSITIONS // self.length))
-        reads = self._reached_units(name, units, [self.length], [])[0]
+        reads = self._reached_units(name, units, self.length, self.length)[0]
         if not bool(reads.any()):
             return None
-        low, high = (torch.tensor([[0, self.length]] * len(reads)) for _ in range(2))  # of start, of stop
+        # Of positions at each end that a unit does not read, (end, unit): at least so many, and fewer than.
+        least = torch.zeros(2, len(reads), dtype=torch.long)
+        below = torch.full_like(least, self.length)
         while True:
-            most = int(torch.where(reads, high[:, 1] - low[:, 0], -1).argmax())
-            start, stop = low[most].tolist(), high[most].tolist()
-            if start[1] - start[0] <= 1 and stop[1] - stop[0] <= 1:
-                return start[0], stop[1]
-            before, behind = (_between(ends[0], ends[1], number) for ends in (start, stop))
-            reached = self._reached_units(name, units, before, behind)
-            for place, row in zip(before, reached, strict=False):
-                low[:, 1] = torch.where(row, low[:, 1].clamp(max=place), low[:, 1])
-                low[:, 0] = torch.where(row, low[:, 0], low[:, 0].clamp(min=place))
-            for place, row in zip(behind, reached[len(before) :], strict=True):
-                high[:, 0] = torch.where(row, high[:, 0].clamp(min=place), high[:, 0])
-                high[:, 1] = torch.where(row, high[:, 1], high[:, 1].clamp(max=place))
+            most = int(torch.where(reads, -least.sum(0), -2 * self.length - 1).argmax())
+            if bool((below[:, most] - least[:, most] <= 1).all()):
+                return int(least[0, most]), self.length - int(least[1, most])
+            middle = (least[:, most] + below[:, most]) // 2
+            reached = self._reached_units(name, units, *middle.tolist())
+            least = torch.where(reached, least, least.clamp(min=middle[:, None]))
+            below = torch.where(reached, below.clamp(max=middle[:, None]), below)
 
-    def _reached_units(
-        self, name: Name, units: tuple[Any, ...], before: Sequence[int], behind: Sequence[int]
-    ) -> Tensor:
+    def _reached_units(self, name: Name, units: tuple[Any, ...], first: int, last: int) -> Tensor:
         """Return which units the ends of the input reach, (end, unit)."""
-        value = self.run(self._ends(before, behind), {name})[name]
+        value = self.run(self._ends(first, last), {name})[name]
         axis = self.by_name[name].batch_axis or 0
         kept = [at for at, chosen in enumerate(units) if isinstance(chosen, slice)]
-        return (value[units] != 0).movedim(kept.index(axis), 0).reshape(len(before) + len(behind), -1)
+        return (value[units] != 0).movedim(kept.index(axis), 0).reshape(2, -1)
 
     def _is_padded(self, name: Name) -> bool:
         """Whether any operation up to a value pads with something."""
@@ -197,11 +189,11 @@ class _Reach:
                 return True
         return False
 
-    def _ends(self, before: Sequence[int], behind: Sequence[int]) -> Tensor:
-        """Return a row for each place: the positions before it, or those from it on."""
+    def _ends(self, first: int, last: int) -> Tensor:
+        """Return two rows: so many of the first positions, and of the last."""
         positions = torch.arange(self.length)
-        rows = [positions < place for place in before] + [positions >= place for place in behind]
-        return torch.stack(rows)[:, None].repeat(1, _BASES, 1).float()
+        rows = torch.stack([positions < first, positions >= self.length - last])
+        return rows[:, None].repeat(1, _BASES, 1).float()
 
     def run(self, rows: Tensor, wanted: set[Name]) -> dict[Name, Tensor]:
         """Return wanted values: 0 where none of a row's positions reaches, else 1."""
@@ -236,10 +228,3 @@ def _axis_of_positions(rows: Tensor, batch: int) -> int | None:
         if not torch.equal(left, right):
             differ.append(axis)
     return differ[0] if len(differ) == 1 else None
-
-
-def _between(low: int, high: int, number: int) -> list[int]:
-    """Return at most so many places strictly between two, evenly."""
-    inside = range(low + 1, high)
-    step = max(1, -(-len(inside) // number))
-    return list(inside[step // 2 :: step])

@@ -195,7 +195,7 @@ class Explainer:
                 remedy="leave the layer out, or use deeplift",
             )
         inputs = _checked(as_tensor(inputs, "inputs"), run.names)
-        job = Job(self.runner, self.targets, inputs, references, run.extra_inputs, run.path, run.names)
+        job = Job(self.runner, self.targets, inputs, references, run.extra_inputs, run.path)
         divided = split(
             footprint(job, keep_multipliers=run.keep_multipliers),
             self.device,

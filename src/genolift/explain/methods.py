@@ -223,7 +223,7 @@ class GradCam:
         zeros = torch.zeros(1, *inputs.shape[1:])
         maps = torch.zeros(len(inputs), 1, inputs.shape[2], dtype=torch.float64)
         output = torch.zeros(len(inputs), dtype=torch.float64)
-        job = Job(self._maps.runner, self._maps.targets, inputs, zeros, extra_inputs, (), None)
+        job = Job(self._maps.runner, self._maps.targets, inputs, zeros, extra_inputs, ())
         size = checked_size(batch_size if batch_size is not None else self._maps.batch_size())
         run = job.run(Split(size, job.place.workers()), lambda part: part)
         with (

@@ -28,12 +28,14 @@ from genolift.engine.graph.graph import (
 from genolift.engine.graph.recurrent_operations import RECURRENT
 from genolift.engine.graph.source import source_line
 from genolift.engine.graph.tracing import in_precision, placed
-from genolift.engine.torch_internals import formula, is_fixed, is_known_from_values_alone, schema_of
+from genolift.engine.torch_internals import formula, is_fixed, is_known_from_values_alone
 from genolift.errors import InputError
 
 _BROADCAST_BY_AUTOGRAD = {aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor}
 """Linear or bilinear. What else goes element by element has a rule, which compares values of one shape."""
 _NO_OPERATION = {"_assert_tensor_metadata", "_assert_scalar", "sym_constrain_range_for_size", "_assert_async"}
+_WITH_EFFECTS = "with_effects"
+"""How torch writes what does something beside computing, such as checking for errors, or printing."""
 
 
 def graph_of(
@@ -51,7 +53,6 @@ def graph_of(
         If it returns more than one tensor.
     """
     program = decomposed(program)
-    _refuse_effects(program)
     signature = program.graph_signature
     constants: dict[str, Tensor] = {}
     inputs: list[Name] = []
@@ -60,6 +61,7 @@ def graph_of(
         name = Name(spec.arg.name)
         if spec.kind is InputKind.USER_INPUT:
             inputs.append(name)
+        if spec.kind in (InputKind.USER_INPUT, InputKind.TOKEN):  # a token is the order of effects
             continue
         value = stored[str(spec.target)]
         if not isinstance(value, Tensor):
@@ -80,7 +82,7 @@ def graph_of(
     operations = [
         _placed_operation(operation, device, dtype)
         for node in program.graph.nodes
-        if node.op == "call_function" and short_name(node.target) not in _NO_OPERATION
+        if node.op == "call_function" and short_name(node.target) not in (*_NO_OPERATION, _WITH_EFFECTS)
         for operation in _operations(node, rows, order)
     ]
     read = Name(outputs[1]) if layer else inputs[0]
@@ -88,7 +90,7 @@ def graph_of(
         _with_starts_in_order(operations), constants, tuple(inputs), Name(outputs[0]), read, frozenset()
     )
     graph = with_dependence(graph)
-    _refuse_random(graph)
+    _refuse_what_computes_no_function(graph)
     return _with_products_for_quotients(graph)
 
 
@@ -111,30 +113,8 @@ def _line_of(node: torch.fx.Node, near: str = "") -> str:
     return source_line(node.meta.get("stack_trace") or "", near)
 
 
-def _refuse_effects(program: ExportedProgram) -> None:
-    """Raise `UnsupportedOperation` for what does something beside computing: printing, or raising errors.
-
-    Whether torch writes such an operation into the graph depends on its version. Where one checks what
-    another has computed, it is the other that is named, as it is by a torch that writes no check.
-    """
-    for node in program.graph.nodes:
-        if node.op == "call_function" and short_name(node.target) == "with_effects":
-            _token, effect, *arguments = node.args
-            checked: Any = next((each for each in arguments if isinstance(each, torch.fx.Node)), None)
-            while checked is not None and checked.target is operator.getitem:
-                checked = checked.args[0]
-            computed = checked is not None and checked.op == "call_function"
-            raise UnsupportedOperation(
-                f"no exact rule is known for the operation {short_name(checked.target)}"
-                if computed
-                else f"the operation {short_name(effect)} has side effects",
-                where=_line_of(node) or "model",
-                remedy="write the model without it, or explain a layer after it",
-            )
-
-
-def _refuse_random(graph: Graph) -> None:
-    """Raise `UnsupportedOperation` if the output needs numbers that are drawn at random."""
+def _refuse_what_computes_no_function(graph: Graph) -> None:
+    """Raise `UnsupportedOperation` if the output needs numbers that are drawn at random, or side effects."""
     for operation in graph.operations:
         target = operation_of(operation.target)
         random = torch.Tag.nondeterministic_seeded in getattr(target, "tags", ())
@@ -144,6 +124,12 @@ def _refuse_random(graph: Graph) -> None:
                 f"the operation {operation.title} draws at random, so that no score would be the same twice",
                 where=operation.where,
                 remedy="draw only where self.training is true, or keep a buffer that is drawn in __init__",
+            )
+        if short_name(target) == _WITH_EFFECTS:
+            raise UnsupportedOperation(
+                f"the operation {short_name(operation.args[1])} has side effects",
+                where=operation.where,
+                remedy="write the model without it, or explain a layer after it",
             )
 
 
@@ -178,7 +164,7 @@ def _operations(node: torch.fx.Node, rows: Any, order: dict[str, int]) -> Iterat
         Name(node.name),
         Result(called.target, node.args[1]) if one_of_several else called.target,  # type: ignore[arg-type]
         tuple(convert(_with_rows_kept(called), names.__getitem__)),
-        dict(convert(called.kwargs, names.__getitem__)) | _element_type(called, value),
+        dict(convert(called.kwargs, names.__getitem__)),
         source,
         axis,
         numel,
@@ -205,18 +191,6 @@ def _placed_operation(operation: Operation, device: torch.device, dtype: torch.d
         for name, value in operation.kwargs.items()
     }
     return replace(operation, kwargs=kwargs)
-
-
-def _element_type(node: torch.fx.Node, value: Any) -> dict[str, Any]:
-    """Return the element type that a tensor made from nothing was traced with, where the model says none."""
-    schema = schema_of(node.target)
-    if schema is None or not isinstance(value, Tensor) or node.kwargs.get("dtype") is not None:
-        return {}
-    takes = {argument.name: str(argument.type) for argument in schema.arguments}
-    makes = "dtype" in takes and not any(
-        kind.startswith(("Tensor", "List[Tensor")) for kind in takes.values()
-    )
-    return {"dtype": value.dtype} if makes else {}
 
 
 def _layer(node: torch.fx.Node) -> str:

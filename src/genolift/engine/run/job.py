@@ -75,8 +75,6 @@ class Job:
         The model's further arguments, each (n, ...).
     path
         Points and weights of integrated gradients; empty for multipliers at the input itself.
-    names
-        What the inputs are called in errors; their numbers where None.
 
     Raises
     ------
@@ -92,10 +90,9 @@ class Job:
         references: Any,
         extra_inputs: tuple[Tensor, ...],
         path: Path,
-        names: Sequence[str] | None,
     ) -> None:
         self.runner, self.targets, self.place = runner, tuple(targets), place(runner.device)
-        self.inputs, self.path, self.names = inputs, path, names
+        self.inputs, self.path = inputs, path
         self.extra_inputs = tuple(as_tensor(extra, "extra_inputs") for extra in extra_inputs)
         for extra in self.extra_inputs:
             if len(extra) != len(inputs):
@@ -250,7 +247,7 @@ class Job:
             pairs = Pairs(self.runner.layout, sequences, shared, sequences, 1, shared=k)
             multipliers = self._multipliers(pairs, again=k < references.stop - 1)
             one = slice(k, k + 1)
-            yield self._made_part(group.rows, one, sequences, shared, multipliers, one)
+            yield self._made_part(group.rows, one, sequences, shared, multipliers)
 
     def _gradient_part(self, group: _Group, references: slice) -> Part:
         rows, reference = group.rows, group.references(references)
@@ -285,12 +282,11 @@ class Job:
         """Return the multipliers of each target, (n, r, *event): a backward pass each."""
         seeds = seeds or self._seeds(pairs.sequences, pairs.r)
         last = len(seeds) - 1
-        return [
-            multipliers_of(self.runner, pairs, seed, again=again or number < last).unflatten(
-                0, (pairs.sequences.rows, pairs.r)
-            )
+        each = (
+            multipliers_of(self.runner, pairs, seed, again=again or number < last)
             for number, seed in enumerate(seeds)
-        ]
+        )
+        return [multipliers.unflatten(0, (pairs.n, pairs.r)) for multipliers in each]
 
     def _made_part(
         self,
@@ -299,17 +295,20 @@ class Job:
         sequences: Activations,
         compared: Activations,
         multipliers: Sequence[Tensor],
-        taken: slice = slice(None),
     ) -> Part:
-        r = multipliers[0].shape[1] if taken == slice(None) else compared.rows
-        read = self.runner.graph.read
-        output, reference_output = (self.runner.output(each) for each in (sequences, compared))
-        reference_output = reference_output.unflatten(0, (-1, r))[:, taken]
+        read, output = self.runner.graph.read, self.runner.output(sequences)
+        # Of references that all sequences share, all were run at once.
+        taken = references if self.share else slice(None)
+        r = self.r if self.share else references.stop - references.start
+        reference, reference_output = (
+            value.unflatten(0, (-1, r))[:, taken]
+            for value in (compared.values[read], self.runner.output(compared))
+        )
         return Part(
             rows,
             references,
             sequences.values[read][:, None],
-            compared.values[read].unflatten(0, (-1, r))[:, taken],
+            reference,
             tuple(multipliers),
             tuple(target.of(output) for target in self.targets),
             tuple(target.of_reference(reference_output, output) for target in self.targets),

@@ -86,8 +86,7 @@ class Sums:
         totals = of_all.reshape(*of_all.shape[:2], -1).sum(2, dtype=torch.float64)  # an input may be a number
         m, reference = (self._of_piece(each) for each in (part.multipliers[self.number], part.reference))
         output, reference_output = (
-            part.output[self.number].double(),
-            part.reference_output[self.number].double(),
+            each[self.number].double() for each in (part.output, part.reference_output)
         )
         each = self._of_piece(of_all).double()
         per_base = each.sum(self.base_axis) if self.base_axis else each
