@@ -18,7 +18,9 @@ import torch
 from torch import Tensor, nn
 from torch._C import _dispatch_get_all_op_names as every_operation
 from torch._C import _dispatch_has_kernel_for_dispatch_key, parse_schema
+from torch._C import _get_fp32_precision_getter as float32_precision
 from torch._C import _jit_pass_inline as inline_calls
+from torch._C import _set_fp32_precision_setter as set_float32_precision
 from torch._decomp import get_decompositions
 from torch._ops import OpOverload, OpOverloadPacket
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_map_only, tree_unflatten
@@ -27,9 +29,11 @@ __all__ = [
     "OpOverload",
     "OpOverloadPacket",
     "every_operation",
+    "float32_precision",
     "get_decompositions",
     "inline_calls",
     "parse_schema",
+    "set_float32_precision",
     "tree_flatten",
     "tree_leaves",
     "tree_map_only",
@@ -163,20 +167,6 @@ def says_generator(error: BaseException) -> bool:
 def says_memory_is_exhausted(error: BaseException) -> bool:
     """Whether there was not enough memory, of the host or of a device."""
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-
-
-# Precision of float32 products, in the newer of torch's two ways ---------------------------------------
-
-
-def float32_precision(backend: str, operation: str) -> str | None:
-    """Return "ieee", "tf32", "none" and so on, of an operation of a backend; None where torch lacks it."""
-    read = getattr(torch._C, "_get_fp32_precision_getter", None)
-    return None if read is None else read(backend, operation)
-
-
-def set_float32_precision(backend: str, operation: str, precision: str) -> None:
-    """Set what `float32_precision` returns."""
-    torch._C._set_fp32_precision_setter(backend, operation, precision)
 
 
 # Memory of the host -----------------------------------------------------------------------------------

@@ -45,9 +45,6 @@ def default_dtype(dtype: torch.dtype) -> Iterator[None]:
     The default is the whole process's: where threads compute, it is set around them all.
     """
     before = torch.get_default_dtype()
-    if before == dtype:
-        yield
-        return
     torch.set_default_dtype(dtype)
     try:
         yield
@@ -125,18 +122,14 @@ def _set_float32_products(tf32: bool, found: ExitStack) -> None:
     with suppress(RuntimeError):
         convolution = torch.backends.cudnn.allow_tf32
         if convolution != tf32:
-            found.callback(_allow_convolutions_tf32, convolution)
-            _allow_convolutions_tf32(tf32)
+            found.callback(setattr, torch.backends.cudnn, "allow_tf32", convolution)
+            torch.backends.cudnn.allow_tf32 = tf32
     full = ("tf32",) if tf32 else ("ieee", "none")
     for backend, operation in _OF_GPU if tf32 else (*_OF_ALL, *_OF_GPU, *_OF_CPU):
         before = float32_precision(backend, operation)
-        if before is not None and before not in full:
+        if before not in full:
             found.callback(set_float32_precision, backend, operation, before)
             set_float32_precision(backend, operation, full[0])
-
-
-def _allow_convolutions_tf32(allowed: bool) -> None:
-    torch.backends.cudnn.allow_tf32 = allowed
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.export import ExportedProgram
-from torch.export.graph_signature import InputKind, OutputKind, TensorArgument
+from torch.export.graph_signature import OutputKind, TensorArgument
 
 from genolift.engine.graph.decomposition import decomposed
 from genolift.engine.graph.graph import (
@@ -55,18 +55,15 @@ def graph_of(
     program = decomposed(program)
     signature = program.graph_signature
     constants: dict[str, Tensor] = {}
-    inputs: list[Name] = []
+    inputs = tuple(map(Name, signature.user_inputs))
     stored: Mapping[str, Any] = {**program.constants, **program.state_dict}
     for spec in signature.input_specs:
-        name = Name(spec.arg.name)
-        if spec.kind is InputKind.USER_INPUT:
-            inputs.append(name)
-        if spec.kind in (InputKind.USER_INPUT, InputKind.TOKEN):  # a token is the order of effects
+        if spec.target is None:  # an input, or the order of effects
             continue
-        value = stored[str(spec.target)]
+        value = stored[spec.target]
         if not isinstance(value, Tensor):
             raise no_tensor(type(value).__name__, _where_used(program, spec.arg.name))
-        constants[name] = placed(value.detach(), device, dtype)
+        constants[spec.arg.name] = placed(value.detach(), device, dtype)
     outputs = [
         spec.arg.name
         for spec in signature.output_specs
@@ -86,10 +83,8 @@ def graph_of(
         for operation in _operations(node, rows, order)
     ]
     read = Name(outputs[1]) if layer else inputs[0]
-    graph = Graph(
-        _with_starts_in_order(operations), constants, tuple(inputs), Name(outputs[0]), read, frozenset()
-    )
-    graph = with_dependence(graph)
+    ordered = _with_starts_in_order(operations)
+    graph = with_dependence(Graph(ordered, constants, inputs, Name(outputs[0]), read, frozenset()))
     _refuse_what_computes_no_function(graph)
     return _with_products_for_quotients(graph)
 

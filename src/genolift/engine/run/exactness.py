@@ -54,12 +54,9 @@ def losses(
         backward = _Checked(runner, pairs if uses_reference else alone, pairs, seed)
         backward.run(seed)
     scale = max(float(backward.explained.abs().max()), torch.finfo(seed.dtype).tiny)
-    found = []
-    for step in runner.plan.steps:
-        if step.operation.name in backward.lost:
-            lost = float(backward.lost[step.operation.name].abs().max())
-            found.append(Loss(step, lost, lost / scale))
-    return found
+    lost = {name: float(each.abs().max()) for name, each in backward.lost.items()}
+    steps = (step for step in runner.plan.steps if step.operation.name in lost)
+    return [Loss(step, lost[step.operation.name], lost[step.operation.name] / scale) for step in steps]
 
 
 class _Checked(Backward):

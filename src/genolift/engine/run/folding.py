@@ -5,11 +5,10 @@ Both are linear, so that contributions are the same, and the spread too: |g| |W|
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import MutableMapping
 from dataclasses import replace
 from typing import Any
 
-from torch import Tensor
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from genolift.engine.graph.graph import Name, Operation, Result, aten
@@ -24,15 +23,12 @@ def fold_batch_norm(plan: Plan, constants: MutableMapping[str, Any]) -> Plan:
     ``constants`` are the values that depend on no input; folded weights are added to them. A layer whose
     result is the output, or is what contributions are read at, stays.
     """
-    by_name = plan.graph.by_name
+    graph, by_name = plan.graph, plan.graph.by_name
     folded: dict[Name, Operation] = {}
     gone: set[str] = set()
-    for operation in plan.graph.operations:
-        if operation.target != _BATCH_NORM or not isinstance(operation.args[0], Name):
-            continue
-        layer = by_name.get(operation.args[0])
-        kept = {plan.graph.output, plan.graph.read}
-        if layer is None or layer.name in kept or len(plan.graph.users[layer.name]) > 1:
+    for operation in graph.operations:
+        layer = by_name.get(operation.args[0]) if operation.target == _BATCH_NORM else None
+        if layer is None or layer.name in (graph.output, graph.read) or len(graph.users[layer.name]) > 1:
             continue
         together = _together(layer, operation, constants)
         if together is not None:
@@ -40,7 +36,7 @@ def fold_batch_norm(plan: Plan, constants: MutableMapping[str, Any]) -> Plan:
             gone.add(layer.name)
     if not folded:
         return plan
-    operations = tuple(folded.get(each.name, each) for each in plan.graph.operations if each.name not in gone)
+    operations = tuple(folded.get(each.name, each) for each in graph.operations if each.name not in gone)
     # Before a layer that is read there is no step for either.
     before = {step.operation.name: step for step in plan.steps}
     steps = tuple(
@@ -48,46 +44,27 @@ def fold_batch_norm(plan: Plan, constants: MutableMapping[str, Any]) -> Plan:
         for name, step in before.items()
         if name not in gone
     )
-    graph = replace(plan.graph, operations=operations, dependent=plan.graph.dependent - gone)
+    graph = replace(graph, operations=operations, dependent=graph.dependent - gone)
     return replace(plan, graph=graph, steps=steps, carries_spread=plan.carries_spread - gone)
 
 
 def _together(layer: Operation, norm: Operation, constants: MutableMapping[str, Any]) -> Operation | None:
     """Return layer and batch norm as one operation, its weights among the constants; None if they are not."""
-    found = _weights(layer, constants)
-    if found is None:
-        return None
-    _, *given, _, epsilon = norm.args
-    numbers = [_value(each, constants) for each in given]
-    if not all(number is None or isinstance(number, Tensor) for number in numbers):
-        return None
-    scale, shift, mean, variance = numbers
     dense = layer.target is aten.addmm.default
+    convolution = layer.target is aten.convolution.default and not layer.args[6]
+    if layer.kwargs or not (dense or convolution):
+        return None
+    weight, bias = (layer.args[2], layer.args[0]) if dense else layer.args[1:3]
+    given = weight, bias, *norm.args[1:5]
+    if any(each is not None and each not in constants for each in given):
+        return None
+    weight, bias, scale, shift, mean, variance = (each and constants[each] for each in given)
+    if dense and bias.dim() != 1:
+        return None
     # A dense layer's matrix is (in, out) here: transposed it is a convolution's weight without positions.
-    weight, bias = fuse_conv_bn_weights(*found, mean, variance, epsilon, scale, shift)
+    fused = (weight.T if dense else weight), bias, mean, variance, norm.args[6], scale, shift
+    weight, bias = (each.detach() for each in fuse_conv_bn_weights(*fused))
     names = Name(f"{norm.name}_weight"), Name(f"{norm.name}_bias")
-    constants[names[0]] = weight.detach().T if dense else weight.detach()
-    constants[names[1]] = bias.detach()
+    constants.update(zip(names, (weight.T if dense else weight, bias), strict=True))
     args = (names[1], layer.args[1], names[0]) if dense else (layer.args[0], *names, *layer.args[3:])
     return replace(norm, target=layer.target, args=args, kwargs=layer.kwargs, layer=layer.layer)
-
-
-def _weights(layer: Operation, constants: Mapping[str, Any]) -> tuple[Tensor, Tensor | None] | None:
-    """Return a layer's weight, outputs first, and its bias, if they are constants; None of other layers."""
-    if layer.kwargs:
-        return None
-    if layer.target is aten.convolution.default and not layer.args[6]:
-        weight, bias = (_value(each, constants) for each in layer.args[1:3])
-    elif layer.target is aten.addmm.default:
-        bias, weight = (_value(each, constants) for each in (layer.args[0], layer.args[2]))
-        weight = weight.T if isinstance(weight, Tensor) else None
-        if not isinstance(bias, Tensor) or bias.dim() != 1:
-            return None
-    else:
-        return None
-    return (weight, bias) if isinstance(weight, Tensor) and isinstance(bias, Tensor | None) else None
-
-
-def _value(argument: Any, constants: Mapping[str, Any]) -> Any:
-    """Return a constant's value; the argument itself where it is none, which is then no tensor."""
-    return constants.get(argument, argument) if isinstance(argument, Name) else argument

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from genolift.engine.backends import channels_last
 from genolift.engine.backends.choice import Forms
-from genolift.engine.graph.graph import Graph, Operation, aten, execute, following, freed_after
+from genolift.engine.graph.graph import Graph, aten, execute, following, freed_after
 from genolift.engine.graph.own_state import default_dtype
 from genolift.engine.kinds.kind import Step
 from genolift.engine.kinds.pairs import Layout
@@ -64,13 +64,18 @@ class Preparation:
             name: term
             for name in sums
             for term in self.steps[name].operation.inputs
-            if term not in kept and len(graph.users[term]) == 1 and self._is_made_anew(term)
+            if term not in kept
+            and len(graph.users[term]) == 1
+            and term in self.steps
+            and self.steps[term].kind.made_anew
         }
         """For a sum, a term that nothing else needs: memory to put the sum in."""
         halved = {name for name, step in self.steps.items() if half_precision and step.kind.weighted}
         self.halved = frozenset(halved)
         """The operations that are computed in half precision."""
-        axis, outer = _places_of_rows(graph, self.operations)
+        axis: dict[str, int] = dict.fromkeys(graph.inputs, 0)
+        axis |= {each.name: each.batch_axis for each in self.operations if each.batch_axis is not None}
+        outer: dict[str, int] = {each.name: each.outer for each in self.operations}
         self.layout = Layout(
             constants,
             self._stays_half(plan, axis, outer) if forms.half_loops else frozenset(),
@@ -84,9 +89,6 @@ class Preparation:
             plan.share_of_product,
         )
 
-    def _is_made_anew(self, name: str) -> bool:
-        return name in self.steps and self.steps[name].kind.made_anew
-
     def _stays_half(self, plan: Plan, axis: Mapping[str, int], outer: Mapping[str, int]) -> frozenset[str]:
         """Return the results in half precision that a relu by Rescale takes, and nothing else."""
         found = set()
@@ -97,16 +99,6 @@ class Preparation:
             if by_rescale and users[0].target is aten.relu.default and (axis[name], outer[name]) == (0, 1):
                 found.add(name)
         return frozenset(found)
-
-
-def _places_of_rows(graph: Graph, operations: Iterable[Operation]) -> tuple[dict[str, int], dict[str, int]]:
-    """Return the axis of each value's rows, and how many times it runs through them."""
-    axis: dict[str, int] = dict.fromkeys(graph.inputs, 0)
-    outer: dict[str, int] = {}
-    for operation in operations:
-        if operation.batch_axis is not None:
-            axis[operation.name], outer[operation.name] = operation.batch_axis, operation.outer
-    return axis, outer
 
 
 def _is_sum(step: Step) -> bool:

@@ -121,8 +121,10 @@ class Runner:
     ) -> tuple[Tensor, Transpose]:
         """Return a linear operation's result, in the precision that it is computed in, and its transpose."""
         halves = operation.name in self.known.halved
-        numbers = {name: self.layout.number(value) for name, value in dependent.items()}
-        leaves = {name: as_leaf(halved(value) if halves else value) for name, value in numbers.items()}
+        leaves: dict[str, Tensor] = {}
+        for name, value in dependent.items():
+            number = self.layout.number(value).detach()
+            leaves[name] = (halved(number) if halves else number).requires_grad_(True)
         every = {**values, **leaves}
         with torch.enable_grad():
             args = arguments(every)
@@ -165,11 +167,6 @@ def _alike(tensors: list[Tensor]) -> bool:
     return first.is_floating_point() and all(
         each.shape == first.shape and each.dtype == first.dtype for each in tensors
     )
-
-
-def as_leaf(tensor: Tensor) -> Tensor:
-    """Return ``tensor`` as the start of an autograd graph of its own."""
-    return tensor.detach().requires_grad_(True)
 
 
 def batches(n: int, r: int, size: int) -> Iterator[tuple[slice, slice]]:
