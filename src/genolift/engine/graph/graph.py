@@ -102,9 +102,7 @@ class Graph:
     """The values that depend on the first argument."""
 
     def __repr__(self) -> str:
-        return (
-            f"Graph(operations={len(self.operations)}, constants={len(self.constants)}, output={self.output})"
-        )
+        return f"Graph({len(self.operations)} operations, {len(self.constants)} constants, {self.output})"
 
     @property
     def input(self) -> Name:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -76,11 +76,16 @@ def graph_of(
             remedy="give a callable that takes the model's output and returns the value to explain, (n,)",
         )
     rows, order = formula(rows_of_program(program)), dict.fromkeys(map(str, inputs), 1)
+
+    def adapted(option: Any) -> Any:
+        """Return ``device`` and ``dtype`` in place of those that a program was exported with."""
+        return device if isinstance(option, torch.device) else in_precision(option, dtype)
+
     operations = [
-        _placed_operation(operation, device, dtype)
+        operation
         for node in program.graph.nodes
         if node.op == "call_function" and short_name(node.target) not in (*_NO_OPERATION, _WITH_EFFECTS)
-        for operation in _operations(node, rows, order)
+        for operation in _operations(node, rows, order, adapted)
     ]
     read = Name(outputs[1]) if layer else inputs[0]
     ordered = _with_starts_in_order(operations)
@@ -128,11 +133,13 @@ def _refuse_what_computes_no_function(graph: Graph) -> None:
             )
 
 
-def _operations(node: torch.fx.Node, rows: Any, order: dict[str, int]) -> Iterator[Operation]:
+def _operations(
+    node: torch.fx.Node, rows: Any, order: dict[str, int], adapted: Callable[[Any], Any]
+) -> Iterator[Operation]:
     """Yield a node's operation, and before it the broadcasting of what it takes element by element.
 
     Of an operation with several results each is an operation of its own. ``order`` holds for each value how
-    many times its batch axis runs through the rows; see `_times_through_rows`.
+    many times its batch axis runs through the rows; see `_times_through_rows`. ``adapted`` changes options.
     """
     value: Any = node.meta.get("val")
     one_of_several = node.target is operator.getitem
@@ -159,7 +166,7 @@ def _operations(node: torch.fx.Node, rows: Any, order: dict[str, int]) -> Iterat
         Name(node.name),
         Result(called.target, node.args[1]) if one_of_several else called.target,  # type: ignore[arg-type]
         tuple(convert(_with_rows_kept(called), names.__getitem__)),
-        dict(convert(called.kwargs, names.__getitem__)),
+        {name: adapted(value) for name, value in convert(called.kwargs, names.__getitem__).items()},
         source,
         axis,
         numel,
@@ -177,15 +184,6 @@ def _with_rows_kept(node: torch.fx.Node) -> tuple[Any, ...]:
     axes: Any = node.args[1]
     shape = squeezed.meta["val"].shape
     return squeezed, [axis for axis in axes if is_fixed(shape[axis])]
-
-
-def _placed_operation(operation: Operation, device: torch.device, dtype: torch.dtype) -> Operation:
-    """Return an operation that gives ``dtype`` on ``device``, where a program was exported with others."""
-    kwargs = {
-        name: device if isinstance(value, torch.device) else in_precision(value, dtype)
-        for name, value in operation.kwargs.items()
-    }
-    return replace(operation, kwargs=kwargs)
 
 
 def _layer(node: torch.fx.Node) -> str:

@@ -162,15 +162,7 @@ class TrialModel:
 def check_arguments(program: ExportedProgram, inputs: Sequence[Tensor]) -> None:
     """Raise `InputError` if a program takes other arguments, or one number of rows alone."""
     wanted = [value for value in inputs_of_program(program).values() if isinstance(value, Tensor)]
-    fits = len(inputs) == len(wanted) and all(
-        len(one.shape) == len(other.shape)
-        and all(
-            size == known
-            for size, known in zip(one.shape[1:], other.shape[1:], strict=True)
-            if isinstance(known, int)
-        )
-        for one, other in zip(inputs, wanted, strict=True)
-    )
+    fits = len(inputs) == len(wanted) and all(map(_fits, inputs, wanted))
     if not fits:
         one_sequence = bool(wanted) and tuple(wanted[0].shape[1:]) == (4, *inputs[0].shape[1:])
         raise InputError(
@@ -179,6 +171,12 @@ def check_arguments(program: ExportedProgram, inputs: Sequence[Tensor]) -> None:
             remedy=ONE_SEQUENCE if one_sequence else AS_TRAINED,
         )
     rows_of_program(program)
+
+
+def _fits(given: Tensor, wanted: Tensor) -> bool:
+    """Whether a tensor has the shape of what stands for it in a program, but for sizes that are free."""
+    pairs = zip(given.shape[1:], wanted.shape[1:], strict=False)
+    return given.dim() == wanted.dim() and all(a == b for a, b in pairs if isinstance(b, int))
 
 
 def not_imported(error: ImportError) -> InputError:
