@@ -67,13 +67,13 @@ def receptive_field(graph: Graph, length: int, extra_inputs: Sequence[Tensor] = 
     if not ends:
         last = reach.by_name[graph.output]
         return reach.field(last.name, "of the output") or ReceptiveField(None, "of the output")
-    fields = [
-        reach.field(name, f"before the {_called(end, reach)}")
+    found = [
+        field
         for end in ends[:3]
         for name in end.inputs
         if name in graph.dependent and not whole[name]
+        if (field := reach.field(name, f"before the {_called(end, reach)}")) is not None
     ]
-    found = [field for field in fields if field is not None]
     if not found:
         return ReceptiveField(None, f"the {_called(ends[0], reach)} reads the input itself")
     return max(found, key=lambda field: field.bases or 0)

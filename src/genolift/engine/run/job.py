@@ -97,16 +97,13 @@ class Job:
         for extra in self.extra_inputs:
             if len(extra) != len(inputs):
                 raise InputError(f"{len(extra)} rows for {len(inputs)} inputs", where="extra_inputs")
-        self.make: Callable[[Tensor], Tensor] | None = None
-        if not callable(references):
-            given = as_tensor(references, "references")
-        elif getattr(references, "shared", False):
-            given = as_tensor(references(inputs), "references")
-        else:
-            given = as_tensor(references(inputs[:1]), "references")
-            self.make = references if given.dim() == inputs.dim() + 1 else None
+        made, shared = callable(references), getattr(references, "shared", False)
+        given = references(inputs if shared else inputs[:1]) if made else references
+        given = self.given = as_tensor(given, "references")
         self.per_sequence = given.dim() == inputs.dim() + 1
-        self.given = given
+        self.make: Callable[[Tensor], Tensor] | None = None
+        if made and not shared and self.per_sequence:
+            self.make = references
         self._check(given)
         self.r = given.shape[1] if self.per_sequence else given.shape[0]
         # With one sequence, or extra inputs of each, nothing is saved by sharing.
