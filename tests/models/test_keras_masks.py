@@ -161,7 +161,7 @@ def test_a_recurrent_layer_that_torch_has_not_is_one_operation_too_and_explained
     recurrent = sum(isinstance(layer, (k.LSTM, k.GRU, k.SimpleRNN)) for layer in layers)
     names = [operation.full_name for operation in graph.operations]
     assert sum(name == "genolift.stepped.default" for name in names) == recurrent
-    monkeypatch.setattr(recurrent_operations, "_names_of", lambda *activations: None)
+    monkeypatch.setattr(recurrent_operations, "_NAMES", {})
     steps = genolift.deeplift(model, onehot, references, rule="rescale")
     torch.testing.assert_close(whole.contributions, steps.contributions, rtol=1e-4, atol=1e-6)
     assert whole.relative_convergence_error.max() < 1e-5
