@@ -9,7 +9,6 @@ from typing import Any, TypedDict, Unpack, overload
 import numpy as np
 import torch
 from torch import Tensor
-from torch.export import ExportedProgram
 
 from genolift.engine.graph.own_state import own_state
 from genolift.engine.graph.trial_model import unwrapped
