@@ -85,11 +85,7 @@ def capture(
     """
     if isinstance(model, ExportedProgram):
         if of_layer or read:
-            raise InputError(
-                "an exported program has no layers by name",
-                where="layer",
-                remedy="give the module that it was exported from, or the layer last-convolution",
-            )
+            raise _no_layers()
         check_arguments(model, example)
         if after is None:
             with one_capture_at_a_time():
@@ -110,6 +106,14 @@ def capture(
         graph = graph_of(_export(traced, rows), device, dtype, layer=read is not None)
     trial.check_repeats(rows, first)  # a graph of what is random says so, with the line, but Python draws too
     return graph
+
+
+def _no_layers() -> InputError:
+    return InputError(
+        "an exported program has no layers by name",
+        where="layer",
+        remedy="give the module that it was exported from, or the layer last-convolution",
+    )
 
 
 def _as_rows(example: Sequence[Tensor], device: torch.device, dtype: torch.dtype) -> tuple[Tensor, ...]:
