@@ -38,39 +38,27 @@ __all__ = [
 _LOG = logging.getLogger("genolift")
 
 
-class Common(TypedDict, total=False):
-    """The keyword arguments that every method takes, as in `deeplift`."""
+class Options(TypedDict, total=False):
+    """The keyword arguments of `deeplift` that do not change the type of its result."""
 
+    rule: str
+    layer: str | None
     keep_final_activation: bool
     extra_inputs: tuple[Tensor, ...]
+    keep_multipliers: bool
     batch_size: int | None
     device: str | torch.device | None
     precision: str
     progress: bool | Callable[[int], None]
 
 
-class Options(Common, total=False):
-    """The keyword arguments of `deeplift` that do not change the type of its result."""
-
-    rule: str
-    layer: str | None
-    keep_multipliers: bool
+_RUN_AS = ("extra_inputs", "batch_size", "progress")
 
 
-def common_options(
-    *,
-    keep_final_activation: bool = False,
-    extra_inputs: tuple[Tensor, ...] = (),
-    batch_size: int | None = None,
-    device: str | torch.device | None = None,
-    precision: str = "float32",
-    progress: bool | Callable[[int], None] = False,
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return which of the common keywords a model is captured with, and which inputs are explained with."""
-    captured_as = {"keep_final_activation": keep_final_activation, "device": device, "precision": precision}
-    run_as = {"batch_size": batch_size, "progress": progress}
-    given = {"extra_inputs": extra_inputs}
-    return captured_as | given, run_as | given
+def common_options(**given: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return which of the keywords of all methods a model is captured with, and which it explains with."""
+    captured_as = {name: value for name, value in given.items() if name not in ("batch_size", "progress")}
+    return captured_as, {name: given[name] for name in _RUN_AS}
 
 
 @overload
@@ -276,7 +264,12 @@ def integrated_gradients(
     steps: int = 50,
     method: str = "gauss-legendre",
     target: Target = 0,
-    **options: Unpack[Common],
+    keep_final_activation: bool = False,
+    extra_inputs: tuple[Tensor, ...] = (),
+    batch_size: int | None = None,
+    device: str | torch.device | None = None,
+    precision: str = "float32",
+    progress: bool | Callable[[int], None] = False,
 ) -> Attribution:
     """Return integrated gradients: the mean gradient on the straight path from reference to input.
 
@@ -290,7 +283,7 @@ def integrated_gradients(
     model, inputs, references, target
         As in `deeplift`, for one input and one target.
     keep_final_activation, extra_inputs, batch_size, device, precision, progress
-        Keywords as in `deeplift`.
+        As in `deeplift`.
 
     Notes
     -----
@@ -298,7 +291,14 @@ def integrated_gradients(
     error of the path (Sundararajan, Taly & Yan 2017, arXiv 1703.01365).
     """
     path = path_points(steps, method)
-    captured_as, run_as = common_options(**options)
+    captured_as, run_as = common_options(
+        keep_final_activation=keep_final_activation,
+        extra_inputs=extra_inputs,
+        batch_size=batch_size,
+        device=device,
+        precision=precision,
+        progress=progress,
+    )
     explainer = Explainer(model, inputs, rule="gradient", target=one_target(target), **captured_as)
     return explainer.explain(inputs, references, path=path, **run_as)
 
