@@ -5,8 +5,6 @@ for the report in the attribute ``warnings`` of the HDF5 file that the command w
 has not configured the logger they become `warnings.warn`, with the category `GenoliftWarning`.
 """
 
-from __future__ import annotations
-
 import logging
 import warnings
 from collections.abc import Iterable

@@ -4,8 +4,6 @@ What takes long to import is imported when a command is run. ``python -m genolif
 text of ``genolift --help``, for help.txt.
 """
 
-from __future__ import annotations
-
 import textwrap
 from pathlib import Path
 from typing import Annotated

@@ -2,8 +2,6 @@
 what it logs alone.
 """
 
-from __future__ import annotations
-
 import atexit
 import logging
 import re

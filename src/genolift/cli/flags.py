@@ -4,8 +4,6 @@ A flag has the name, help, choices and default of its key. Its value is checked 
 config's, so that a mistake has the same words.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import re

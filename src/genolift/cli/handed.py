@@ -1,7 +1,5 @@
 """What a rule of the workflow hands its command: the keys of an analysis, as JSON in two arguments."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

@@ -4,8 +4,6 @@ Exit codes: 0, 2 for the user's mistake (one line on standard error), 1 for a fa
 signal that ended the command.
 """
 
-from __future__ import annotations
-
 import difflib
 import logging
 import os

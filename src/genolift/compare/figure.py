@@ -1,7 +1,5 @@
 """The figure of a comparison of methods, drawn from its tables."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

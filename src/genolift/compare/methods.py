@@ -3,8 +3,6 @@
 Reads the files, runs every method on the same model and references, and writes the results.
 """
 
-from __future__ import annotations
-
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Known positions of motifs, and how well per-base scores find them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -3,8 +3,6 @@
 ``python -m genolift.engine.catalogue`` prints docs/operations.md; its text before the tables is catalogue.md.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path

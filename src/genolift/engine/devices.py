@@ -1,7 +1,5 @@
 """A CPU and a GPU, with what differs between them: memory, threads and the size of batches."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

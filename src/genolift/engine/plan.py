@@ -1,7 +1,5 @@
 """Which rule each operation of a graph gets, and why. Computes nothing."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Rules of the user's own for operations."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import reduce
 from typing import Any

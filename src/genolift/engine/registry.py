@@ -4,8 +4,6 @@ To accept one more operation, add its name to a line here; its row in the printe
 docs/operations.md follow, and the test table asks for its row.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, TypeVar

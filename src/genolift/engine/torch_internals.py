@@ -4,8 +4,6 @@ Everything that is private to torch, patched in it or read off its error message
 else. tests/engine/test_torch_internals.py says in words which of it a torch release has changed.
 """
 
-from __future__ import annotations
-
 import ctypes
 import threading
 import traceback

@@ -1,7 +1,5 @@
 """The public attribution functions. What they share is in explainer.py. Prints nothing."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable
 from typing import Any, TypedDict, Unpack, overload

@@ -3,8 +3,6 @@
 Nothing is kept here; whoever keeps graphs does it by the same key.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 

@@ -4,8 +4,6 @@ All explain the target that `genolift.deeplift` explains, on the same captured g
 of result. What is a rule for an operation is in engine/rules/, not here.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from contextlib import closing
 from typing import Any, Unpack

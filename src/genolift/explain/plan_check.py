@@ -1,7 +1,5 @@
 """Whether each operation of a plan is exact on some sequences. Joins model and engine; prints nothing."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

@@ -1,7 +1,5 @@
 """The contributions that a call returns."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

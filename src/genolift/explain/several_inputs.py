@@ -1,7 +1,5 @@
 """Several attributed inputs and their references as one: see `genolift.targets.joined`."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

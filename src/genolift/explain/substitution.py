@@ -1,7 +1,5 @@
 """A captured model run forward on sequences with single bases substituted."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 
 import torch

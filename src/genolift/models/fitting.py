@@ -4,8 +4,6 @@ Wrappers and trainers add prefixes to a model's own keys, and store other module
 does not fit is reported with the likely fix (`misfits`).
 """
 
-from __future__ import annotations
-
 import logging
 import re
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,5 @@
 """A whole config, from nested mappings to checked settings: defaults put under each analysis."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

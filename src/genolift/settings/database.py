@@ -1,7 +1,5 @@
 """How a database of known motifs is named, in the config as on the command line. Reads nothing."""
 
-from __future__ import annotations
-
 JASPAR = "jaspar"
 GROUPS = ("vertebrates", "plants", "insects", "nematodes", "fungi", "urochordates", "diatoms")
 """The taxonomic groups of JASPAR CORE."""

@@ -1,7 +1,5 @@
 """What a section of the config is made of: fields, each with all that is known of its key, and checks."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any

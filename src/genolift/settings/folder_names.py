@@ -2,8 +2,6 @@
 copied to any.
 """
 
-from __future__ import annotations
-
 import re
 from contextlib import suppress
 from pathlib import Path

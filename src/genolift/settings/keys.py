@@ -3,8 +3,6 @@
 Messages, the schema for editors, the table in config/README.md and the commands' flags are made from it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

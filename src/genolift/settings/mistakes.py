@@ -1,7 +1,5 @@
 """What is wrong in a user's settings, in one line of our own: the key, the mistake, a remedy."""
 
-from __future__ import annotations
-
 import difflib
 import re
 from collections.abc import Collection, Mapping

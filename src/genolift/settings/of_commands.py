@@ -1,7 +1,5 @@
 """What one command alone takes beside the keys of an analysis: `genolift compare` and `genolift inspect`."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, get_args

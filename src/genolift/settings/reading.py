@@ -1,7 +1,5 @@
 """A config as YAML has it, read from a file or a command line. Knows no key by name."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path

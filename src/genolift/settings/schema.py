@@ -3,8 +3,6 @@
 ``python -m genolift.settings.schema``, in the clone, writes both anew.
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

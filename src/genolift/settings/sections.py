@@ -5,8 +5,6 @@ command are made from these fields. The section ``model`` is `ModelSpec`, since 
 one that has been read.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from itertools import combinations
 from typing import Annotated, Any, Literal

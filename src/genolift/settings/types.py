@@ -4,8 +4,6 @@ A validator raises `InputError` with what is wrong and a remedy; `mistakes.py` a
 config alone, such as that its files are there, is checked where the validation's context asks for it.
 """
 
-from __future__ import annotations
-
 import difflib
 import os
 import re

@@ -1,7 +1,5 @@
 """What each operation of a model is, and the rule it gets. No rule of the workflow runs this step."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

@@ -4,8 +4,6 @@ There oneDNN's convolution needs no rearranging on the way in and out and is, at
 dilations, up to 1.8 times as fast (benchmarks/README.md). What comes after keeps the layout by itself.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -4,8 +4,6 @@ Each changes results by rounding alone, and where it does not fit the formula of
 is computed. What each is worth is in benchmarks/README.md, "Fast forms".
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

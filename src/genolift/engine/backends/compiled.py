@@ -1,7 +1,5 @@
 """Functions compiled with numba, kept on disk between runs."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -6,8 +6,6 @@ channels, takes one here (benchmarks/README.md). Values of the sequences are (n,
 one.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -4,8 +4,6 @@ A loop runs over memory in the order in which values lie there, whatever that is
 brought to the layout of the references' values, in which alone a row's numbers stand side by side.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

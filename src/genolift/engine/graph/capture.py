@@ -4,8 +4,6 @@ The user's module is never run, hooked, changed or put in another mode: what is 
 it that share none of its tensors.
 """
 
-from __future__ import annotations
-
 import copy
 import warnings
 from collections.abc import Callable, Sequence

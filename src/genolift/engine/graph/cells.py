@@ -4,8 +4,6 @@ A value here is either: both are added, subtracted, multiplied and indexed alike
 the last axis, in torch's order.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 

@@ -4,8 +4,6 @@ torch.export's own decompositions lead to core ATen. Kept whole are functions th
 taken apart further is what core ATen keeps whole but is composed of operations that have one.
 """
 
-from __future__ import annotations
-
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """A model as a graph of operations, and how one of them is computed."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """What a model or a layer returns: all its tensors, and whether they are numbers."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from typing import Any

@@ -5,8 +5,6 @@ mode, grad mode, default device. `process_settings` sets what is the whole proce
 precision of float32 products; calls that want the same share it, and others wait for them.
 """
 
-from __future__ import annotations
-
 import os
 import threading
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """An exported program as a `Graph` of core ATen operations."""
 
-from __future__ import annotations
-
 import math
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -6,8 +6,6 @@ its shapes. `stepped` has the layers that torch lacks, a step at a time: with ot
 resets before its product, steps that a mask leaves out.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Where in the user's code an operation or an error comes from."""
 
-from __future__ import annotations
-
 import linecache
 import re
 import traceback

@@ -4,8 +4,6 @@ A model's own casts and autocast give way to the precision that is asked for; hi
 values are not looked for; and torch prints nothing.
 """
 
-from __future__ import annotations
-
 import io
 import logging
 from abc import ABC, abstractmethod

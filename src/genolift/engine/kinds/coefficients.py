@@ -4,8 +4,6 @@ So the operation carries the spread of a value: without its constant terms, each
 has a part for each argument in turn; arguments beyond its end stay as they are.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

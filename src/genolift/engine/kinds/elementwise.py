@@ -1,7 +1,5 @@
 """Functions of every element of one argument: multipliers pass by a rule."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Functions of every element of several arguments: each argument gets its Shapley value."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations

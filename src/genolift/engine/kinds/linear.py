@@ -1,7 +1,5 @@
 """Linear (or affine) operations: multipliers pass by the transpose."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any

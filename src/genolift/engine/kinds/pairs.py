@@ -1,7 +1,5 @@
 """What a kind sees of a run: the values of sequences and of their references, as rows or to broadcast."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,7 +1,5 @@
 """Products of two values that both depend on the input."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

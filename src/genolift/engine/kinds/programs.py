@@ -1,7 +1,5 @@
 """The programs of softmax, log-softmax, logsumexp and products over an axis."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 from typing import Any

@@ -1,7 +1,5 @@
 """What of an operation's result some positions of the input reach, for the receptive field."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

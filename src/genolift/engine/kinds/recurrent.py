@@ -4,8 +4,6 @@ A 200-step layer would be thousands of operations if it were traced; kept whole 
 equations are those of `torch.nn.LSTM`, `torch.nn.GRU` and `torch.nn.RNN`, and of `graph.cells`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial

@@ -1,7 +1,5 @@
 """Operations whose rule is a user's own: see `genolift.register_rule`."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Selections: each output of a maximum or minimum is one of a window of inputs."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Activations with what a rule needs to know of each, for the registry and for what is composed of them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import torch

@@ -3,8 +3,6 @@
 Most give every activation the same rule.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 

@@ -4,8 +4,6 @@ Sources: Shrikumar et al. 2017 (arXiv 1704.02685), sections 3.3 to 3.5; the mult
 positive and negative parts are carried as their mean and half difference.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

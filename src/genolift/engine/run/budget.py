@@ -1,7 +1,5 @@
 """How many pairs are computed at a time, by how many threads: what fits the memory there is, or a budget."""
 
-from __future__ import annotations
-
 import torch
 
 from genolift.engine.devices import HOST, Cpu, place

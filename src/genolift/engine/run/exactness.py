@@ -5,8 +5,6 @@ multipliers of its result times the result's difference. What a user's own rule 
 operation that loses it.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

@@ -3,8 +3,6 @@
 Both are linear, so that contributions are the same, and the spread too: |g| |W| = |g W|.
 """
 
-from __future__ import annotations
-
 from collections.abc import MutableMapping
 from dataclasses import replace
 from typing import Any

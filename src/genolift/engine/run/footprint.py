@@ -5,8 +5,6 @@ DeepSEA-shaped models, a transformer and LSTMs, under Rescale, genomics-default 
 pairs at a time.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

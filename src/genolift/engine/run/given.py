@@ -1,7 +1,5 @@
 """What a caller gives: inputs and references as tensors, and what of an output is explained."""
 
-from __future__ import annotations
-
 from typing import Any, Protocol
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Whether each row of a batch is computed from that row alone."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -1,7 +1,5 @@
 """What can be known of a run before there are rows: what is kept, freed when, and may be written over."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any
 

@@ -6,8 +6,6 @@ transpose comes from autograd, from a graph of that one operation on the rows th
 the references' rows, or the sequences' own where all share their references.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

@@ -4,8 +4,6 @@ A part of a job is summed where it was computed, by the thread or on the device 
 then added in order. All is summed in float64, so that no result depends on how pairs were batched.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import EllipsisType

@@ -1,7 +1,5 @@
 """Our own versions, under Keras's names, of layers that Keras 3 dropped or computes differently on torch."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

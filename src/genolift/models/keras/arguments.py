@@ -1,7 +1,5 @@
 """Reads the arguments of a layer's call from a Keras file of any version; placeholders stand for tensors."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar

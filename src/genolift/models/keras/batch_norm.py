@@ -1,7 +1,5 @@
 """Keras's BatchNormalization as a torch module, with the variants of Keras 2 that Keras 3 dropped."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import keras

@@ -1,7 +1,5 @@
 """Keras's convolutional LSTM as a torch module that runs through the sequence one step at a time."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

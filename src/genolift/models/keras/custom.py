@@ -3,8 +3,6 @@
 Python bytecode in a model file is never run: only the names in it are read, to hint at what it computes.
 """
 
-from __future__ import annotations
-
 import base64
 import binascii
 import json

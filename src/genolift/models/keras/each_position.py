@@ -1,7 +1,5 @@
 """Keras's TimeDistributed: a layer or model applied to each position separately."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import keras

@@ -5,8 +5,6 @@ Keras 1: the attribute model_config and the group model_weights), and an archite
 before 2.6), with a separate weights file.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import re

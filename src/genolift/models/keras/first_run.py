@@ -1,7 +1,5 @@
 """Runs a Keras model once, so that its layers create their weights, and explains a failure."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 

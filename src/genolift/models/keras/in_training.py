@@ -4,8 +4,6 @@ A saved model may contain such calls. A batch norm then uses the mean and varian
 drops values at random, so that a row's output depends on the other rows or on chance.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Keras's LayerNormalization over any axes: on torch, Keras always normalizes over the last ones."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import keras

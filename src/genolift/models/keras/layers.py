@@ -3,8 +3,6 @@
 Lambda and custom layers become the user's torch functions; layers that Keras 3 lacks come from `absent`.
 """
 
-from __future__ import annotations
-
 import inspect
 import logging
 import re

@@ -4,8 +4,6 @@ Names and defaults are those in the documentation of the Keras releases. If a de
 config omits the setting, the old default is filled in.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

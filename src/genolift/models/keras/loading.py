@@ -1,7 +1,5 @@
 """Loads a Keras file as a torch module that takes one-hot DNA; `genolift.models` calls it."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager

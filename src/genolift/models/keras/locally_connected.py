@@ -3,8 +3,6 @@
 Keras 2 keeps the weights in one of three forms, chosen by "implementation", and saves them in that form.
 """
 
-from __future__ import annotations
-
 from math import prod
 from typing import Any
 

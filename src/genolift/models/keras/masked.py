@@ -4,8 +4,6 @@ Masks are (row, position), true at the positions that count. Keras's own layers 
 than on TensorFlow if a row has no such position, or look for the mask on the tensor.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

@@ -6,8 +6,6 @@ passes it along with the outputs, and later layers skip the positions where it i
 Source: `Layer.__call__` of Keras 2.15 (base_layer.py) and 3.15 (layer.py).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

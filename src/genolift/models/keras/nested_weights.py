@@ -6,8 +6,6 @@ each layer and of the models around it. Names are more reliable than this order,
 may have been written before layers were frozen.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """A Keras model as a torch module that calls its layers one by one."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial

@@ -5,8 +5,6 @@ recurrent layers of Keras 1 stored each gate separately; CuDNN's have two biases
 standard deviation before Keras 1.0.6.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import keras

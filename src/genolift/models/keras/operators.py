@@ -4,8 +4,6 @@ Keras 2 writes the name of a TensorFlow function and its arguments. The name is 
 argument that the table's function lacks is never ignored: the user must supply such a layer.
 """
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace

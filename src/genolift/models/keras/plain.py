@@ -5,8 +5,6 @@ their dtype. A model of 28 residual blocks exports in 4.5 s with 2,501 operation
 1.3 s with 663 from these.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import keras

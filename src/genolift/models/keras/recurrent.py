@@ -5,8 +5,6 @@ operations into a captured model. Torch's own layers are one operation, and so a
 used where torch has no equivalent.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 

@@ -3,8 +3,6 @@
 This is what TensorFlow does; on torch, Keras also counts repeated positions if the padding is asymmetric.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import keras

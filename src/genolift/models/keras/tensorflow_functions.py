@@ -6,8 +6,6 @@ tensors where a function cannot take a number.
 Source: tf.math, tf.nn, tf.linalg and the array operations of TensorFlow 2.15.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import reduce

@@ -5,8 +5,6 @@ Keras 2 and 3 differ in how a merge combines several masks, and in which layers 
 Source: `compute_mask`, `supports_masking` and `call` of each layer in Keras 2.15 and 3.15.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import reduce

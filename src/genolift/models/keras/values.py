@@ -1,7 +1,5 @@
 """Converts settings in Keras files to plain values: arrays, tuples and shapes are encoded in JSON."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -4,8 +4,6 @@ Keras 1 and 2 name their version in every architecture that they write. Keras 3'
 cut out of a file by hand may not.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 
