@@ -72,9 +72,14 @@ def within(where: str) -> Iterator[None]:
 
 def unknown_key(key: object, known: Sequence[str], where: str) -> InputError:
     """Return the error for an unknown key of a mapping at ``where``."""
-    near = difflib.get_close_matches(str(key), known, 1)
-    remedy = f"did you mean {near[0]!r}?" if near else f"the known keys are {', '.join(known)}"
+    remedy = did_you_mean(str(key), known, f"the known keys are {', '.join(known)}")
     return InputError("unknown key", where=f"{where}.{key}", remedy=remedy)
+
+
+def did_you_mean(name: str, known: Iterable[str], otherwise: str) -> str:
+    """Return a remedy for an unknown name: the nearest known one, or what to say where none is near."""
+    near = difflib.get_close_matches(name, list(known), 1)
+    return f"did you mean {near[0]!r}?" if near else otherwise
 
 
 def few(names: Iterable[object], most: int = 5) -> str:

@@ -7,7 +7,7 @@ rule aggregate:
     output:
         **aggregated(),
     log:
-        log_of("aggregate"),
+        of_analysis("logs/aggregate.log"),
     wildcard_constraints:
         analysis=analyses_with(genome=False, models=False),
     conda:

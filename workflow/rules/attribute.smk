@@ -8,7 +8,7 @@ rule attribute:
     output:
         of_analysis("attribution/{model}/shard-{shard}-of-{shards}.h5"),
     log:
-        log_of("attribute-{model}-{shard}-of-{shards}"),
+        of_analysis("logs/attribute-{model}-{shard}-of-{shards}.log"),
     conda:
         "../envs/genolift.yaml"
     threads: 4

@@ -9,7 +9,7 @@ rule check:
     output:
         of_analysis("check.json"),
     log:
-        log_of("check"),
+        of_analysis("logs/check.log"),
     priority: 100
     conda:
         "../envs/genolift.yaml"

@@ -39,11 +39,11 @@ def any_of(names):
 
 def analyses_with(genome, models):
     """The wildcard's pattern for the analyses of one kind of aggregate rule."""
-    kinds = {
-        name: (each.sequences.bed is not None, len(each.models) > 1)
+    return any_of(
+        name
         for name, each in ANALYSES.items()
-    }
-    return any_of(name for name in kinds if kinds[name] == (genome, models))
+        if (each.sequences.bed is not None, len(each.models) > 1) == (genome, models)
+    )
 
 
 wildcard_constraints:
@@ -56,10 +56,6 @@ wildcard_constraints:
 def of_analysis(file):
     """The path of one of an analysis's files, with the wildcard in it."""
     return os.path.normpath(f"{CONFIG.results}/{{analysis}}/{file}")
-
-
-def log_of(step):
-    return of_analysis(f"logs/{step}.log")
 
 
 def aggregated():

@@ -14,7 +14,7 @@ rule encode:
         ),
         store=of_analysis("sequences.h5"),
     log:
-        log_of("encode"),
+        of_analysis("logs/encode.log"),
     conda:
         "../envs/genolift.yaml"
     threads: 1

@@ -8,7 +8,7 @@ rule inspect:
     output:
         of_analysis("inspection/{model}.json"),
     log:
-        log_of("inspect-{model}"),
+        of_analysis("logs/inspect-{model}.log"),
     conda:
         "../envs/genolift.yaml"
     threads: 1

@@ -15,7 +15,7 @@ rule logos:
             subcategory="Logos",
         ),
     log:
-        log_of("logos"),
+        of_analysis("logs/logos.log"),
     conda:
         "../envs/genolift.yaml"
     threads: 1

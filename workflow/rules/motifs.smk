@@ -23,7 +23,7 @@ rule motifs:
             subcategory="Motifs",
         ),
     log:
-        log_of("motifs"),
+        of_analysis("logs/motifs.log"),
     conda:
         "../envs/genolift.yaml"
     threads: 8

@@ -5,7 +5,7 @@ rule reference:
     output:
         of_analysis("references.h5"),
     log:
-        log_of("reference"),
+        of_analysis("logs/reference.log"),
     conda:
         "../envs/genolift.yaml"
     threads: 1

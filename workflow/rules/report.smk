@@ -25,7 +25,7 @@ rule report:
             subcategory="Report",
         ),
     log:
-        log_of("report"),
+        of_analysis("logs/report.log"),
     conda:
         "../envs/genolift.yaml"
     threads: 1

@@ -4,8 +4,6 @@ Its flags are made from both. A rule of the workflow hands the keys in two argum
 that is given beside them has the last word.
 """
 
-from __future__ import annotations
-
 import argparse
 import re
 from collections.abc import Callable, Mapping
@@ -23,8 +21,6 @@ from genolift.settings.mistakes import check_part, checked
 from genolift.settings.sections import Settings
 
 Run = TypeVar("Run", bound=Callable[..., object])
-COMMANDS: dict[str, Command] = {}
-"""By name, in the order of the help."""
 HANDED = {
     "settings": "what a rule of the workflow hands: JSON of a config's keys that determine the result",
     "running": "JSON of the keys that do not, such as memory",
@@ -126,6 +122,10 @@ class Command:
         done = self.run(**arguments)
         if done is not None:
             print(f"{done}: {arguments['out']}" if "out" in arguments else done)
+
+
+COMMANDS: dict[str, Command] = {}
+"""By name, in the order of the help."""
 
 
 def command(*keys: str, positional: str = "") -> Callable[[Run], Run]:

@@ -4,7 +4,6 @@ Exit codes: 0, 2 for the user's mistake (one line on standard error), 1 for a fa
 signal that ended the command.
 """
 
-import difflib
 import logging
 import os
 import signal
@@ -13,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from genolift.errors import InputError
+from genolift.errors import InputError, did_you_mean
 from genolift.files.stopping import ended_by_signals
 from genolift.files.whole import remove_unfinished
 from genolift.warned import Kept
@@ -45,8 +44,7 @@ def _run(argv: Sequence[str]) -> int:
 
     try:
         if argv[0] not in COMMANDS:
-            near = "".join(difflib.get_close_matches(argv[0], COMMANDS, 1))
-            remedy = f"did you mean '{near}'?" if near else "see genolift --help"
+            remedy = did_you_mean(argv[0], COMMANDS, "see genolift --help")
             raise InputError(f"'{argv[0]}' is not a command", remedy=remedy)
         command = COMMANDS[argv[0]]
         given = vars(command.parser().parse_args(argv[1:]))

@@ -1,7 +1,6 @@
 """A table of numbers by sequence id, TSV or CSV, plain or compressed."""
 
 import csv
-import difflib
 import itertools
 import math
 from collections.abc import Collection, Sequence
@@ -11,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from genolift.errors import InputError, few
+from genolift.errors import InputError, did_you_mean, few
 from genolift.files.text import read_lines
 
 _ID = "id"
@@ -111,12 +110,8 @@ def _chosen(header: Sequence[str], columns: Sequence[str] | None, path: str | Pa
         raise InputError("has no column besides 'id'", where=str(path), remedy="give columns of numbers")
     for name in columns or ():
         if name not in others:
-            near = difflib.get_close_matches(name, others, 1)
-            raise InputError(
-                f"has no column {name!r} of numbers",
-                where=str(path),
-                remedy=f"did you mean {near[0]!r}?" if near else f"it has {few(others)}",
-            )
+            remedy = did_you_mean(name, others, f"it has {few(others)}")
+            raise InputError(f"has no column {name!r} of numbers", where=str(path), remedy=remedy)
     return [header.index(name) for name in columns or others]
 
 

@@ -102,11 +102,10 @@ def _words(error: Any, key: Key, keys: Mapping[Place, Key]) -> tuple[str, str]:
             for near in difflib.get_close_matches(str(value), choices, 1):
                 give = f"did you mean '{near}'? It is {key.allowed}"
             return f"{shown(value)} is not a choice", give
-        case "greater_than_equal" | "less_than_equal":
-            than = (
-                f"less than {in_digits(told['ge'])}" if "ge" in told else f"more than {in_digits(told['le'])}"
-            )
-            return f"{shown(value)} is {than}", f"{give}{like}"
+        case "greater_than_equal":
+            return f"{shown(value)} is less than {in_digits(told['ge'])}", f"{give}{like}"
+        case "less_than_equal":
+            return f"{shown(value)} is more than {in_digits(told['le'])}", f"{give}{like}"
         case "finite_number":
             return f"{value} is not a finite number", give
         case "string_pattern_mismatch":

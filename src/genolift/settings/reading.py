@@ -8,15 +8,8 @@ from typing import Any
 import yaml
 
 from genolift.errors import InputError
-from genolift.files.plain_values import (
-    MOST_CHARACTERS,
-    MOST_DIGITS,
-    MOST_VALUES,
-    check_plain,
-    from_json,
-    shown,
-    too_deep,
-)
+from genolift.files import plain_values
+from genolift.files.plain_values import shown
 from genolift.files.text import read_text
 
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
@@ -33,9 +26,9 @@ def read_yaml(path: Path) -> dict[Any, Any]:
         key twice or one that YAML takes for something else; or if it is larger or deeper than a config is
         (`genolift.files.plain_values`).
     """
-    text = read_text(path, most=MOST_CHARACTERS)
+    text = read_text(path, most=plain_values.MOST_CHARACTERS)
     try:
-        loaded = from_json(text, str(path))
+        loaded = plain_values.from_json(text, str(path))
     except json.JSONDecodeError:
         loaded = value_of_yaml(text, str(path))
     if not isinstance(loaded, dict):
@@ -57,8 +50,8 @@ def value_of_yaml(text: str, where: str) -> Any:
         mark = error.problem_mark or error.context_mark or loader.get_mark()
         raise _refused(f"is not valid YAML: {error.problem}", mark, error.note or "") from error
     except RecursionError:
-        raise too_deep(f"{where}, line {loader.line + 1}") from None
-    check_plain(value, where)
+        raise plain_values.too_deep(f"{where}, line {loader.line + 1}") from None
+    plain_values.check_plain(value, where)
     return value
 
 
@@ -133,14 +126,14 @@ class _Loader(yaml.SafeLoader):
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         super().flatten_mapping(node)
-        if len(node.value) > MOST_VALUES:
-            what = f"holds more than {MOST_VALUES:,} values, counting each where it is merged"
+        if len(node.value) > plain_values.MOST_VALUES:
+            what = f"holds more than {plain_values.MOST_VALUES:,} values, counting each where it is merged"
             raise _refused(what, node.start_mark, "put long lists into files")
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
-            if node.tag in _NUMBERS and len(node.value) > MOST_DIGITS:
-                raise ValueError(f"it has more than {MOST_DIGITS} digits")
+            if node.tag in _NUMBERS and len(node.value) > plain_values.MOST_DIGITS:
+                raise ValueError(f"it has more than {plain_values.MOST_DIGITS} digits")
             return super().construct_object(node, deep)
         except InputError:
             raise

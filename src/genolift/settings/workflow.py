@@ -2,17 +2,12 @@
 settings that no later step would refuse.
 """
 
-from __future__ import annotations
-
 import json
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from genolift.errors import InputError
-
-if TYPE_CHECKING:
-    from genolift.settings.sections import Analysis
+from genolift.settings.sections import Analysis
 
 _LONGEST_COMMAND, _MOST_SETTINGS = 120_000, 90_000
 """Bytes of a step's command, and of the settings in it. Linux takes 131,072 in one argument, such as that of
