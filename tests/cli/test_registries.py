@@ -10,9 +10,8 @@ from genolift.references.makers import KINDS
 from genolift.settings.sections import AnyRule, Precision, ReferenceKind, Rule
 
 
-def test_the_config_offers_the_rules_that_compare_with_references_and_a_command_all() -> None:
-    comparing = {name for name, composite in COMPOSITES.items() if composite.rule.uses_reference}
-    assert set(get_args(Rule)) == comparing
+def test_the_config_offers_the_rules_that_sum_up_and_a_command_all() -> None:
+    assert set(get_args(Rule)) == {name for name, composite in COMPOSITES.items() if composite.rule.sums_up}
     assert set(get_args(AnyRule)) == set(COMPOSITES)
 
 

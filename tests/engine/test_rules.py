@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from zoo import network, onehot, seeded
 
 import genolift
+from genolift.engine.rules.composites import COMPOSITES, Composite
+from genolift.engine.rules.rules import GRADIENT, RESCALE, Change, Rule
 
 
 def of(function: nn.Module, x: list[float], x0: list[float], rule: str) -> list[float]:
@@ -250,3 +252,39 @@ def test_a_callable_target_is_explained() -> None:
     both = genolift.deeplift(model, x, references, target=lambda y: y.sum(1))
     parts = [genolift.deeplift(model, x, references, target=task).contributions for task in (0, 1)]
     torch.testing.assert_close(both.contributions, parts[0] + parts[1], rtol=1e-4, atol=1e-5)
+
+
+class Recurrent(nn.Module):
+    """An LSTM's last output."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(4, 3, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.lstm(x.transpose(1, 2))[0][:, -1]
+
+
+class HalfRescale(Rule):
+    """A rule that compares with the reference, and whose contributions do not sum to the difference."""
+
+    name = "half-rescale"
+    sums_up = False
+
+    def multiply(self, change: Change, a: Tensor) -> Tensor:
+        return (RESCALE.multiply(change, a) + GRADIENT.multiply(change, a)) / 2
+
+
+def test_a_rule_that_is_added_holds_at_activations_and_within_layers_and_promises_what_it_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(COMPOSITES, "half-rescale", Composite(HalfRescale()))  # type: ignore[call-overload]
+    assert of(Thresholded(), [12], [0], "half-rescale") == pytest.approx([(2 + 12) / 2])
+    recurrent, inputs, references = seeded(Recurrent), onehot(1, 8), onehot(2, 8, seed=1)
+    results = {
+        rule: genolift.deeplift(recurrent, inputs, references, rule=rule).contributions
+        for rule in ("rescale", "half-rescale")
+    }
+    assert not torch.allclose(results["rescale"], results["half-rescale"], rtol=1e-2)
+    sums_up = {rule: genolift.plan(recurrent, inputs, rule=rule).sums_up for rule in COMPOSITES}
+    assert {rule for rule in sums_up if sums_up[rule]} == {"genomics-default", "rescale", "revealcancel"}

@@ -37,6 +37,11 @@ class Plan:
     share_of_product: float = 1.0
     """What part of the derivative each factor of a product gets where no reference is used."""
 
+    @property
+    def sums_up(self) -> bool:
+        """Whether the rule promises that contributions sum to the difference in output."""
+        return composite_named(self.rule).rule.sums_up
+
     def table(self) -> list[dict[str, str]]:
         """Return a row for each operation: see `row_of`."""
         return [

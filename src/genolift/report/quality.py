@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike
 
 from genolift.report import figures, words
 from genolift.report.texts import texts
-from genolift.settings.sections import Rule
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ def checks(scored: pd.DataFrame, n_references: int, provenance: Mapping[str, Any
     """Return the checks of ``per_sequence.tsv``, in the order in which they are worth reading."""
     return (
         _convergence(scored, n_references, provenance),
-        _totals(scored, exact=provenance.get("rule") in get_args(Rule)),
+        _totals(scored, exact=bool(provenance.get("sums_up"))),
         _references(scored, n_references),
         _standard_error(scored, n_references),
     )

@@ -151,7 +151,7 @@ class _Work:
             **extras_provenance(settings.extras),
             **settings.explained,
             "stepped_over": self.explainer.stepped_over,
-            "sums_up": self.explainer.plan.uses_reference,
+            "sums_up": self.explainer.plan.sums_up,
             "sequences_digest": stored.digest,
             "sequences_table_sha256": stored.table_sha256,
             "references_digest": compared.digest,
@@ -267,7 +267,7 @@ def _compute(work: _Work, pieces: Pieces, progress: Callable[[int, int], None] |
                 block = before
                 resumed += len(rows)
                 advance(len(rows) * work.compared.number)
-            if work.explainer.plan.uses_reference:
+            if work.explainer.plan.sums_up:
                 _check_tolerance(block, work.settings.attribution.tolerance)
             largest = max(largest, float(_error(block).max()))
     return largest, resumed

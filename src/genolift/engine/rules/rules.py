@@ -57,6 +57,8 @@ class Rule(ABC):
     """What the rule is called in a plan."""
     uses_reference: ClassVar[bool] = True
     """Whether the multiplier depends on the reference; if not, one pass serves all references."""
+    sums_up: ClassVar[bool] = True
+    """Whether contributions sum to the difference in output; the workflow takes no others."""
     uses_spread: ClassVar[bool] = False
     """Whether the positive and negative parts of the input's difference are told apart; then a rule says
     `pass_back`, `spread` and `changed` in its own way.
@@ -95,7 +97,7 @@ class Rule(ABC):
 
         ``spreads`` are those of the whole change and of ``dx``, where they are known.
         """
-        return RESCALE.ratio(change) * dx
+        return self.ratio_of(change) * dx
 
     def ratio_of(self, change: Change) -> Tensor:
         """Return the multiplier of x where that of y is 1."""
@@ -213,7 +215,7 @@ class Gradient(Rule):
     """The derivative at the input, f'(x): plain backpropagation."""
 
     name = "gradient"
-    uses_reference = False
+    uses_reference = sums_up = False
 
     def multiply(self, change: Change, a: Tensor) -> Tensor:
         """Return ``a`` f'(x)."""
@@ -224,7 +226,7 @@ class Gradient(Rule):
 class _CutOff(Rule):
     """A rule that at an activation passes back positive values alone."""
 
-    uses_reference = False
+    uses_reference = sums_up = False
 
     @property
     def for_arithmetic(self) -> Rule:
@@ -264,7 +266,7 @@ class LrpEpsilon(Rule):
     """
 
     name = "lrp-epsilon"
-    uses_reference = False
+    uses_reference = sums_up = False
     share_of_product = 0.5
     epsilon: float = 1e-7
 
