@@ -40,7 +40,7 @@ class Command:
     What it returns is printed, with the path ``out`` if it writes one.
     """
 
-    def __init__(self, run: Callable[..., object], keys: tuple[str, ...], positional: str) -> None:
+    def __init__(self, run: Callable[..., object], keys: tuple[str, ...] = (), positional: str = "") -> None:
         """Make a command.
 
         Parameters
@@ -52,7 +52,8 @@ class Command:
         """
         self.run, self.keys, self._positional = run, keys, positional
         self.name = run.__name__.replace("_", "-")
-        about, self._parameters, example = re.split(r"\n+\w+\n-+\n", cleandoc(run.__doc__ or ""))
+        told = re.split(r"\n+\w+\n-+\n", cleandoc(run.__doc__ or ""))
+        about, self._parameters, example = [*told, "", ""][:3]
         self.about, self._example = " ".join(about.split()), " ".join(example.split())
 
     @cached_property
