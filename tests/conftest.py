@@ -37,6 +37,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
     This is a hook, since a fixture would run after those of the module.
     """
+    _seed()
+
+
+def pytest_collectstart(collector: pytest.Collector) -> None:
+    """Import every module with the same random seed: layers of Keras that a module makes draw their seeds."""
+    _seed()
+
+
+def _seed() -> None:
     random.seed(0)
     np.random.seed(0)  # noqa: NPY002 - the global generator is what is seeded
     torch.manual_seed(0)

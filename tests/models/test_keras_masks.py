@@ -154,7 +154,7 @@ def test_a_recurrent_layer_that_torch_has_not_is_one_operation_too_and_explained
 ) -> None:
     model = genolift.load_model(written(tmp_path, *layers))
     references = torch.stack([onehot.roll(1, 0), onehot.flip(0, -1)], 1)
-    whole = genolift.deeplift(model, onehot, references, rule="rescale")
+    whole = genolift.deeplift(model, onehot, references, rule="rescale", precision="float64")
     graph = capture(
         model, (onehot,), device=torch.device("cpu"), dtype=torch.float32, after=lambda y: y[:, 0]
     )
@@ -162,6 +162,6 @@ def test_a_recurrent_layer_that_torch_has_not_is_one_operation_too_and_explained
     names = [operation.full_name for operation in graph.operations]
     assert sum(name == "genolift.stepped.default" for name in names) == recurrent
     monkeypatch.setattr(recurrent_operations, "_NAMES", {})
-    steps = genolift.deeplift(model, onehot, references, rule="rescale")
-    torch.testing.assert_close(whole.contributions, steps.contributions, rtol=1e-4, atol=1e-6)
-    assert whole.relative_convergence_error.max() < 1e-5
+    steps = genolift.deeplift(model, onehot, references, rule="rescale", precision="float64")
+    torch.testing.assert_close(whole.contributions, steps.contributions, rtol=1e-9, atol=1e-12)
+    assert whole.relative_convergence_error.max() < 1e-9
