@@ -1,7 +1,7 @@
 """The public attribution functions. What they share is in explainer.py. Prints nothing."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypedDict, Unpack, overload
 
 import numpy as np
@@ -50,13 +50,17 @@ class Options(TypedDict, total=False):
     progress: bool | Callable[[int], None]
 
 
-_RUN_AS = ("extra_inputs", "batch_size", "progress")
+_CAPTURED_AS = ("rule", "layer", "keep_final_activation", "extra_inputs", "device", "precision")
+_RUN_AS = ("extra_inputs", "keep_multipliers", "batch_size", "progress")
 
 
-def common_options(**given: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return which of the keywords of all methods a model is captured with, and which it explains with."""
-    captured_as = {name: value for name, value in given.items() if name not in ("batch_size", "progress")}
-    return captured_as, {name: given[name] for name in _RUN_AS}
+def divided(arguments: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return which of a method's arguments, but the target, a model is captured with, and which it runs with.
+
+    A method gives its ``locals()``: so each keyword stands in its signature alone.
+    """
+    captured_as = {name: arguments[name] for name in _CAPTURED_AS if name in arguments}
+    return captured_as, {name: arguments[name] for name in _RUN_AS if name in arguments}
 
 
 @overload
@@ -155,16 +159,8 @@ def deeplift(
     Shrikumar, Greenside & Kundaje 2017, "Learning Important Features Through Propagating Activation
     Differences" (arXiv 1704.02685), sections 3.1 to 3.6.
     """
-    captured_as, run_as = common_options(
-        keep_final_activation=keep_final_activation,
-        extra_inputs=extra_inputs,
-        batch_size=batch_size,
-        device=device,
-        precision=precision,
-        progress=progress,
-    )
-    captured_as |= {"rule": rule, "target": target, "layer": layer}
-    run_as |= {"keep_multipliers": keep_multipliers}
+    captured_as, run_as = divided(locals())
+    captured_as["target"] = target
     if isinstance(inputs, tuple):
         return _deeplift_of_several(model, inputs, references, captured_as, run_as)
     explainer = Explainer(model, inputs, **captured_as)
@@ -288,15 +284,8 @@ def integrated_gradients(
     Result and errors are those of `deeplift`; the convergence error is the completeness
     error of the path (Sundararajan, Taly & Yan 2017, arXiv 1703.01365).
     """
+    captured_as, run_as = divided(locals())
     path = path_points(steps, method)
-    captured_as, run_as = common_options(
-        keep_final_activation=keep_final_activation,
-        extra_inputs=extra_inputs,
-        batch_size=batch_size,
-        device=device,
-        precision=precision,
-        progress=progress,
-    )
     explainer = Explainer(model, inputs, rule="gradient", target=one_target(target), **captured_as)
     return explainer.explain(inputs, references, path=path, **run_as)
 

@@ -17,7 +17,7 @@ from genolift.engine.run.given import as_tensor, is_onehot
 from genolift.engine.run.job import Job, Split
 from genolift.engine.run.sums import check_output
 from genolift.errors import InputError
-from genolift.explain.attribution import Options, common_options, deeplift
+from genolift.explain.attribution import Options, deeplift, divided
 from genolift.explain.explainer import Explainer, Model, checked_size, shown
 from genolift.explain.result import Attribution
 from genolift.explain.substitution import ForwardOnly, Rows
@@ -76,14 +76,7 @@ def in_silico_mutagenesis(
     off so that contributions have no part that is the same for every base, as in Majdandzic et al. 2023
     (doi 10.1186/s13059-023-02956-3).
     """
-    captured_as, run_as = common_options(
-        keep_final_activation=keep_final_activation,
-        extra_inputs=extra_inputs,
-        batch_size=batch_size,
-        device=device,
-        precision=precision,
-        progress=progress,
-    )
+    captured_as, run_as = divided(locals())
     return Mutagenesis(model, inputs, target=one_target(target), **captured_as).explain(inputs, **run_as)
 
 
@@ -159,15 +152,8 @@ def grad_cam(
     -----
     Selvaraju et al. 2017 (arXiv 1610.02391), sections 3 and 3.1, for one-dimensional feature maps.
     """
-    captured_as, run_as = common_options(
-        keep_final_activation=keep_final_activation,
-        extra_inputs=extra_inputs,
-        batch_size=batch_size,
-        device=device,
-        precision=precision,
-        progress=progress,
-    )
-    explainer = GradCam(model, inputs, layer=layer, target=one_target(target), guided=guided, **captured_as)
+    captured_as, run_as = divided(locals())
+    explainer = GradCam(model, inputs, target=one_target(target), guided=guided, **captured_as)
     return explainer.explain(inputs, **run_as)
 
 
