@@ -7,18 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pydantic.json_schema import GenerateJsonSchema
-
 from genolift.files.plain_values import as_json
 from genolift.settings.keys import NAMED, Key, keys_of
 from genolift.settings.sections import Analysis, Config
-
-
-class _Untitled(GenerateJsonSchema):
-    """Makes no titles of the names of keys."""
-
-    def field_title_should_be_set(self, schema: Any) -> bool:
-        return False
 
 
 def json_schema() -> dict[str, Any]:
@@ -26,7 +17,7 @@ def json_schema() -> dict[str, Any]:
 
     It asks for no key within an analysis, since each may be in the ``defaults``.
     """
-    schema = Config.model_json_schema(schema_generator=_Untitled)
+    schema = Config.model_json_schema()
     for section in schema["$defs"].values():
         section.pop("required", None)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | schema

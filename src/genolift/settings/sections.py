@@ -16,17 +16,7 @@ from genolift.settings import types
 from genolift.settings.extra_inputs import ExtraChannel, ExtraInput, Extras
 from genolift.settings.fields import RUNNING, WORKFLOW, Section, flag, in_a_config, together
 from genolift.settings.model import ONE_MODEL, ModelPath, ModelSpec, is_rna
-from genolift.settings.types import (
-    EMPTY_IF_NULL,
-    NAMES_DIFFER,
-    NUMBER,
-    WHOLE,
-    File,
-    ListOf,
-    Positions,
-    Seed,
-    Value,
-)
+from genolift.settings.types import EMPTY_IF_NULL, NAMES_DIFFER, NUMBER, WHOLE, File, ListOf, Positions, Seed
 
 Rule = Literal["genomics-default", "rescale", "revealcancel"]
 AnyRule = Literal[Rule, "gradient", "guided-backprop", "deconvnet", "lrp-epsilon"]
@@ -168,7 +158,7 @@ class Analysis(Section):
     """the sequences, from FASTA, or from BED and a genome"""
     extra_inputs: Annotated[ListOf[ExtraInput], flag("extra-input")] = ()
     """what the model takes behind its first input, in order"""
-    extra_channels: Annotated[ListOf[Value | ExtraChannel], flag("extra-channel")] = ()
+    extra_channels: Annotated[ListOf[types.Value | ExtraChannel], flag("extra-channel")] = ()
     """the channels of the model's input behind those of the alphabet, in order: a number, or a file"""
     target: types.Target = 0
     """the model's output to explain, by column (from 0) or by name; or its head, `counts` or `profile`"""
