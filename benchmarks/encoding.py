@@ -16,9 +16,8 @@ import one_thread  # first: it sets the number of threads
 import seqpro
 from timing import median_ratio, timed_after_one
 
-from genolift.data.alphabet import encode_letters, onehot_of_codes
+from genolift.data.alphabet import encode_letters, onehot_float32, onehot_of_codes
 from genolift.data.fasta import read_fasta
-from genolift.references.store import onehot_float32
 
 
 def main() -> None:

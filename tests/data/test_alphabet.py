@@ -11,8 +11,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
-from genolift.data.alphabet import codes_of_onehot, decode_letters, encode_letters, onehot_of_codes
-from genolift.references.store import onehot_float32
+from genolift.data.alphabet import (
+    codes_of_onehot,
+    decode_letters,
+    encode_letters,
+    onehot_float32,
+    onehot_of_codes,
+)
 
 CODES = arrays.arrays(
     np.uint8, arrays.array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=40), elements=st.integers(0, 4)

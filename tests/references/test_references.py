@@ -606,3 +606,11 @@ def test_a_file_that_is_no_store_of_references_is_refused(tmp_path: Path, sequen
             pass
     with pytest.raises(InputError, match="no such file"), open_references(tmp_path / "missing.h5"):
         pass
+
+
+def test_shuffling_tensors_imports_nothing_that_only_files_need() -> None:
+    program = "import genolift.references.makers, sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "genolift.references.shuffle" in loaded
+    assert not loaded & {"torch", "pandas", "h5py", "pydantic"}

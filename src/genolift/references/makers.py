@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from genolift.data.alphabet import codes_of_onehot
+from genolift.data.alphabet import codes_of_onehot, onehot_float32
 from genolift.errors import InputError
 from genolift.references.shared import Frequencies, check_frequencies, flat_reference, frequencies_of_codes
 from genolift.references.shuffle import KINDS as SHUFFLES
 from genolift.references.shuffle import check_number_and_seed, shuffle_codes
-from genolift.references.store import onehot_float32
 
 if TYPE_CHECKING:
     import torch

@@ -10,9 +10,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from genolift.data.alphabet import onehot_float32
 from genolift.data.fasta import read_codes
 from genolift.errors import InputError
-from genolift.references.store import onehot_float32
 
 Frequencies: TypeAlias = Sequence[float] | NDArray[Any]
 
