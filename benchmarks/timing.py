@@ -10,26 +10,29 @@ from contextlib import contextmanager
 import torch
 
 Run = Callable[[], object]
+Clock = Callable[[], float]
 _HOPELESS = 2.0  # a batch size this many times slower than the best is the last to be tried
 
 
-def seconds(run: Run, device: torch.device) -> float:
+def seconds(run: Run, device: torch.device, clock: Clock = time.perf_counter) -> float:
     """Return the seconds that one run takes until the device has finished."""
     _wait_for(device)
-    start = time.perf_counter()
+    start = clock()
     run()
     _wait_for(device)
-    return time.perf_counter() - start
+    return clock() - start
 
 
-def interleaved(runs: Mapping[str, Run], rounds: int, device: torch.device) -> dict[str, list[float]]:
+def interleaved(
+    runs: Mapping[str, Run], rounds: int, device: torch.device, clock: Clock = time.perf_counter
+) -> dict[str, list[float]]:
     """Return the seconds of every run in every round; each round starts with a different run."""
     names = list(runs)
     times: dict[str, list[float]] = {name: [] for name in names}
     for number in range(rounds):
         first = number * max(1, len(names) // rounds) % len(names)
         for name in names[first:] + names[:first]:
-            times[name].append(seconds(runs[name], device))
+            times[name].append(seconds(runs[name], device, clock))
     return times
 
 
