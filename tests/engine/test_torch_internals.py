@@ -191,6 +191,13 @@ def test_errors_are_told_by_their_messages() -> None:
         f"of memory it says {exhausted.value}"
     )
     assert internals.says_memory_is_exhausted(torch.OutOfMemoryError())
+    for said in (
+        "CUDA error: out of memory\nCUDA kernel errors might be reported asynchronously",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "GET was unable to find an engine to execute this computation",
+    ):
+        assert internals.says_memory_is_exhausted(RuntimeError(said))
     generator = torch.Generator()
     try:
         exported(Calling(lambda x: x + torch.rand(8, generator=generator)))  # newer releases can
@@ -208,6 +215,19 @@ def test_the_precision_of_products_is_read_and_set() -> None:
         assert internals.float32_precision("mkldnn", "conv") == "bf16", changed("setting it has no effect")
     finally:
         internals.set_float32_precision("mkldnn", "conv", before)
+
+
+def test_torch_export_leaves_the_precision_of_products() -> None:
+    backends, conv = torch.backends, torch.backends.cudnn.conv
+    before, conv.fp32_precision = conv.fp32_precision, "ieee"
+    try:
+        with internals.precision_left_alone():
+            exported(nn.Conv1d(4, 2, 3)).run_decompositions()
+        assert conv.fp32_precision == "ieee"
+        assert backends.cudnn.enabled, changed("cuDNN is not switched on again")
+        assert backends.mkldnn.enabled, changed("oneDNN is not switched on again")
+    finally:
+        conv.fp32_precision = before
 
 
 def test_a_script_is_inlined_and_its_schemas_read() -> None:

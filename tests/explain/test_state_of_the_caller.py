@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import genolift
+from genolift.engine.graph.own_state import process_settings
+from genolift.engine.torch_internals import float32_precision
 from genolift.inspection.model_check import check_model
 
 LENGTH = 20
@@ -93,6 +95,38 @@ def called(function: Callable[[Any], Any], value: Any, before: Any) -> Iterator[
         function(before)
 
 
+def precision_of_all(value: str) -> None:
+    torch.backends.fp32_precision = value
+
+
+def in_two_ways(value: str) -> None:
+    torch.set_float32_matmul_precision("highest" if value == "none" else "medium")
+    torch.backends.cuda.matmul.fp32_precision = value
+    torch.backends.cudnn.rnn.fp32_precision = "tf32" if value == "none" else "ieee"
+
+
+BACKENDS = ["generic", "cuda", "mkldnn"]
+PRODUCTS = [(each, "all") for each in BACKENDS] + [
+    (each, operation) for each in BACKENDS[1:] for operation in ("matmul", "conv", "rnn")
+]
+
+
+def older_ways() -> list[Any]:
+    """Return what torch says of precision in its older way, or that it will not."""
+    found: list[Any] = []
+    for read in (torch.get_float32_matmul_precision, lambda: torch.backends.cudnn.allow_tf32):
+        try:
+            found.append(read())
+        except RuntimeError:
+            found.append("raises")
+    return found
+
+
+def precisions() -> dict[Any, Any]:
+    """Return how torch is set to compute products, in its newer way and its older."""
+    return {each: float32_precision(*each) for each in PRODUCTS} | dict(enumerate(older_ways()))
+
+
 STATES: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "autocast": lambda: torch.autocast("cpu", dtype=torch.bfloat16),
     "default device": lambda: called(torch.set_default_device, "meta", None),
@@ -101,14 +135,46 @@ STATES: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "deterministic algorithms": lambda: called(torch.use_deterministic_algorithms, True, False),
     "matmul precision": lambda: called(torch.set_float32_matmul_precision, "medium", "highest"),
     "matmul precision of a backend": lambda: put(torch.backends.mkldnn.matmul, "fp32_precision", "bf16"),
+    "precision of a GPU's products": lambda: put(torch.backends.cuda.matmul, "fp32_precision", "tf32"),
+    "precision of a GPU's convolutions": lambda: put(torch.backends.cudnn.conv, "fp32_precision", "ieee"),
+    "precision of every product": lambda: called(precision_of_all, "tf32", "none"),
+    "full precision of every product": lambda: called(precision_of_all, "ieee", "none"),
+    "precision set in two ways": lambda: called(in_two_ways, "tf32", "none"),
 }
 
 
 @pytest.mark.parametrize("state", STATES)
 def test_results_are_the_same_in_any_state_of_torch(state: str) -> None:
+    wanted = expected("deeplift")
     with STATES[state](), torch.no_grad():
+        before = precisions()
         found = genolift.deeplift(MODEL, X, REFERENCE)
-    assert_same(expected("deeplift"), found)
+        assert precisions() == before
+    assert_same(wanted, found)
+
+
+@pytest.mark.parametrize("state", [state for state in STATES if "precision" in state])
+@pytest.mark.parametrize("tf32", [False, True])
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_products_are_set_for_one_device_and_set_back(state: str, device: str, tf32: bool) -> None:
+    with STATES[state]():
+        before = precisions()
+        with process_settings(torch.float32, torch.device(device), tf32=tf32):
+            here = precisions()
+            assert all(here[each] in ("ieee", "none") for each in PRODUCTS[6:])
+            if device == "cuda":
+                assert {here[each] for each in PRODUCTS[3:6]} == {"tf32" if tf32 else "ieee"}
+                assert older_ways() == ["high" if tf32 else "highest", tf32]  # so that neither raises there
+            else:
+                assert [here[each] for each in PRODUCTS[:6]] == [before[each] for each in PRODUCTS[:6]]
+        assert precisions() == before
+
+
+def test_products_that_follow_the_setting_of_all_follow_it_afterwards() -> None:
+    with STATES["precision of every product"]():
+        genolift.deeplift(MODEL, X, REFERENCE)
+        precision_of_all("ieee")
+        assert float32_precision("mkldnn", "matmul") == "ieee"
 
 
 @pytest.mark.parametrize("method", list(METHODS))

@@ -24,9 +24,10 @@ from genolift.data.alphabet import onehot_of_codes
 from genolift.data.extra_inputs import ExtraInputs, extras_provenance
 from genolift.data.stored_sequences import Sequences, check_length, read_sequences
 from genolift.data.stored_tensors import as_tensors
+from genolift.engine.devices import chosen_device
 from genolift.errors import InputError
 from genolift.explain.attribution import path_points
-from genolift.explain.explainer import Explainer, Model, chosen_device
+from genolift.explain.explainer import Explainer, Model
 from genolift.explain.methods import GradCam, Mutagenesis
 from genolift.explain.result import Attribution
 from genolift.files.of_models import model_sha256

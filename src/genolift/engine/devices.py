@@ -7,7 +7,11 @@ import psutil
 import torch
 from torch import Tensor
 
-from genolift.engine.torch_internals import give_back_freed_memory, keep_freed_memory
+from genolift.engine.torch_internals import (
+    give_back_freed_memory,
+    keep_freed_memory,
+    says_memory_is_exhausted,
+)
 from genolift.errors import InputError
 
 _CPU_BATCH_BYTES = 160 * 2**20
@@ -81,8 +85,9 @@ class Gpu(Cpu):
         return torch.cuda.memory_reserved(self.device)
 
     def free(self) -> int:
-        """See `Cpu.free`."""
-        return int(torch.cuda.mem_get_info(self.device)[0])
+        """See `Cpu.free`. What torch keeps for its next tensors is free too."""
+        kept = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
+        return int(torch.cuda.mem_get_info(self.device)[0]) + kept
 
     def keep_freed(self) -> None:
         """Torch keeps a GPU's freed memory by itself."""
@@ -120,6 +125,34 @@ HOST = Cpu(torch.device("cpu"))
 def place(device: torch.device) -> Cpu:
     """Return a device with what is its own."""
     return Gpu(device) if device.type == "cuda" else Cpu(device)
+
+
+def chosen_device(device: str | torch.device | None) -> torch.device:
+    """Return the device asked for, or a GPU where there is one; of GPUs with its number.
+
+    Raises
+    ------
+    InputError
+        If there is no such device, or no memory left on it.
+    """
+    if device is None or device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        chosen = torch.device(device)
+        if chosen.type == "cuda" and chosen.index is None:
+            chosen = torch.device("cuda", torch.cuda.current_device())  # without it, torch counts no memory
+        torch.zeros(1, device=chosen).item()  # meta has no values
+    except Exception as error:
+        if says_memory_is_exhausted(error):
+            raise InputError(
+                f"the memory of {str(device)!r} is full",
+                where="device",
+                remedy="end what else runs there, or choose another device or cpu",
+            ) from error
+        raise InputError(
+            f"there is no device {str(device)!r} here", where="device", remedy="choose auto, cpu or cuda"
+        ) from error
+    return chosen
 
 
 def does_not_fit(device: torch.device, what: str) -> InputError:

@@ -149,6 +149,32 @@ def no_autocast() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def precision_left_alone() -> Iterator[None]:
+    """Keep torch.export from touching the precision of products as it switches backends off for a time.
+
+    It reads it in torch's older way, which raises where the user set it in the newer, and sets back more than
+    it found.
+    """
+
+    def switching(name: str) -> Callable[..., tuple[bool]]:
+        read, switch = (getattr(torch._C, f"_{verb}_{name}_enabled") for verb in ("get", "set"))
+
+        def set_flags(enabled: bool, *more: Any) -> tuple[bool]:
+            before = read()
+            switch(enabled)
+            return (before,)
+
+        return set_flags
+
+    cudnn, mkldnn = torch.backends.cudnn, torch.backends.mkldnn
+    with (
+        _replaced(cudnn, "set_flags", switching("cudnn")),
+        _replaced(mkldnn, "set_flags", switching("mkldnn")),
+    ):
+        yield
+
+
 # What only an error's message tells -------------------------------------------------------------------
 
 
@@ -162,9 +188,18 @@ def says_generator(error: BaseException) -> bool:
     return "torch._C.Generator" in str(error)
 
 
+_EXHAUSTED = (
+    "can't allocate memory",  # torch, on the host
+    "CUDA error: out of memory",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "unable to find an engine",  # cuDNN, where none has the room that it works in
+)
+
+
 def says_memory_is_exhausted(error: BaseException) -> bool:
     """Whether there was not enough memory, of the host or of a device."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    return isinstance(error, torch.OutOfMemoryError) or any(each in str(error) for each in _EXHAUSTED)
 
 
 # Memory of the host -----------------------------------------------------------------------------------

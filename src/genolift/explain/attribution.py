@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from genolift.engine.devices import chosen_device
 from genolift.engine.graph.own_state import own_state
 from genolift.engine.graph.trial_model import unwrapped
 from genolift.engine.plan import Plan
@@ -15,7 +16,7 @@ from genolift.engine.rules.composites import GENOMICS_DEFAULT
 from genolift.engine.run.given import as_tensor
 from genolift.engine.run.job import Path
 from genolift.errors import InputError
-from genolift.explain.explainer import Explainer, Model, References, chosen_device
+from genolift.explain.explainer import Explainer, Model, References
 from genolift.explain.result import Attribution
 from genolift.explain.several_inputs import joined_references, one_sequence_of_each_told
 from genolift.targets.joined import Joined, Piece, joined

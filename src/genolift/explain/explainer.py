@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from genolift.engine.devices import place
+from genolift.engine.devices import chosen_device, place
 from genolift.engine.graph.own_state import own_state, process_settings
 from genolift.engine.plan import Plan, make_plan
 from genolift.engine.rules.composites import GENOMICS_DEFAULT
@@ -114,7 +114,7 @@ class Explainer:
             raise InputError("there is no target", where="target", remedy="give at least one")
         events = CaptureKey.events_of(rows)
         key = CaptureKey(events, targets, layer, keep_final_activation, chosen_device(device), dtype)
-        with process_settings(dtype, tf32=_is_tf32(precision, key.device)):
+        with process_settings(dtype, key.device, tf32=precision == "tf32"):
             self._begin(captured(model, rows, key, rule), rows, rule, precision, memory, besides)
 
     @classmethod
@@ -122,7 +122,7 @@ class Explainer:
     def of(cls, found: Captured, rows: tuple[Tensor, ...], rule: str) -> Explainer:
         """Return an explainer, in float32, of a model that is captured already from ``rows``."""
         explainer = cls.__new__(cls)
-        with process_settings(found.key.dtype):
+        with process_settings(found.key.dtype, found.key.device):
             explainer._begin(found, tuple(row[:1] for row in rows), rule, "float32", None, 0)
         return explainer
 
@@ -240,7 +240,8 @@ class Explainer:
     @contextmanager
     def _settings(self) -> Iterator[None]:
         """Set what precision asks of the whole process, and set it back."""
-        with process_settings(self.dtype, tf32=_is_tf32(self.precision, self.device)), torch.no_grad():
+        tf32 = self.precision == "tf32"
+        with process_settings(self.dtype, self.device, tf32=tf32), torch.no_grad():
             yield
 
 
@@ -255,24 +256,6 @@ def _result(sums: Sums, dtype: torch.dtype, target: str) -> Attribution:
         convergence_error=sums.convergence_error.to(dtype),
         target=target,
     )
-
-
-def chosen_device(device: str | torch.device | None) -> torch.device:
-    """Return the device asked for, or a GPU where there is one."""
-    if device is None or device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-        torch.zeros(1, device=chosen).item()  # meta has no values
-    except Exception as error:
-        raise InputError(
-            f"there is no device {str(device)!r} here", where="device", remedy="choose auto, cpu or cuda"
-        ) from error
-    return chosen
-
-
-def _is_tf32(precision: str, device: torch.device) -> bool:
-    return precision == "tf32" and device.type == "cuda"
 
 
 def checked_size(size: Any) -> int:

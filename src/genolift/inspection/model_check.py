@@ -12,11 +12,12 @@ from torch import Tensor
 
 from genolift.data.alphabet import BASES
 from genolift.data.stored_tensors import random_onehot
+from genolift.engine.devices import chosen_device
 from genolift.engine.graph.outputs import check_finite, tensors_of
 from genolift.engine.graph.own_state import own_state
 from genolift.engine.graph.trial_model import TrialModel
 from genolift.errors import InputError
-from genolift.explain.explainer import Explainer, Model, chosen_device
+from genolift.explain.explainer import Explainer, Model
 from genolift.inspection.trial import find_layout
 from genolift.models.expected import check_expected
 from genolift.models.layout import Laid

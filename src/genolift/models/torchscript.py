@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch.export import Dim, ExportedProgram
 
+from genolift.engine.graph.own_state import one_capture_at_a_time
 from genolift.engine.graph.source import first_line
-from genolift.engine.torch_internals import tree_leaves
+from genolift.engine.torch_internals import precision_left_alone, tree_leaves
 from genolift.errors import InputError
 from genolift.models.exported.reading import silenced
 from genolift.models.layout import in_axes
@@ -65,7 +66,7 @@ def _converted(path: Path, spec: ModelSpec) -> ExportedProgram:
     if (name := operation_of_training(module)) is not None:
         raise trained(name, f"model.path: {path}", "traced", "trace it again")
     rows = ({0: Dim("batch", min=2)},)
-    with torch.enable_grad():
+    with torch.enable_grad(), one_capture_at_a_time(), precision_left_alone():
         program = torch.export.export(
             ScriptGraph(module), (_example(spec, rows=3),), dynamic_shapes=(rows,), strict=False
         )

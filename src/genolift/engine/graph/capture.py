@@ -31,6 +31,7 @@ from genolift.engine.graph.trial_model import (
 )
 from genolift.engine.torch_internals import (
     masks_as_they_are,
+    precision_left_alone,
     says_generator,
     says_rows_are_fixed,
     tree_leaves,
@@ -160,7 +161,14 @@ def _export(traced: nn.Module, example: tuple[Tensor, ...], *, for_others: bool 
     with warnings.catch_warnings(action="ignore"):
         try:
             whole = kept_whole(torchs_alone=for_others)
-            with whole, whole_traces(), masks_as_they_are(), rows_in_parts(), silence():
+            with (
+                whole,
+                whole_traces(),
+                masks_as_they_are(),
+                rows_in_parts(),
+                precision_left_alone(),
+                silence(),
+            ):
                 return torch.export.export(traced, example, dynamic_shapes=shapes, strict=False)
         except InputError:
             raise

@@ -17,7 +17,7 @@ from torch.export import ExportedProgram
 
 from genolift.engine.graph.graph import UnsupportedOperation, aten, named, operation_of
 from genolift.engine.graph.source import first_line, model_line
-from genolift.engine.torch_internals import get_decompositions
+from genolift.engine.torch_internals import get_decompositions, precision_left_alone
 
 KEPT_WHOLE = named(
     # Elementwise functions: split, their pieces would be comparisons and products.
@@ -44,7 +44,7 @@ def decomposed(program: ExportedProgram) -> ExportedProgram:
     table.update(TAKEN_APART)
     for operation in (*KEPT_WHOLE, *REGISTERED):
         table.pop(operation_of(operation), None)
-    with warnings.catch_warnings(action="ignore"):
+    with warnings.catch_warnings(action="ignore"), precision_left_alone():
         try:
             return program.run_decompositions(table)
         except Exception as error:

@@ -8,8 +8,8 @@ precision of float32 products; calls that want the same share it, and others wai
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from typing import Any
+from contextlib import ExitStack, contextmanager
+from itertools import product
 
 import torch
 
@@ -51,17 +51,21 @@ def default_dtype(dtype: torch.dtype) -> Iterator[None]:
 
 
 @contextmanager
-def process_settings(dtype: torch.dtype, *, tf32: bool = False) -> Iterator[None]:
+def process_settings(
+    dtype: torch.dtype, device: torch.device | None = None, *, tf32: bool = False
+) -> Iterator[None]:
     """Make ``dtype`` the default and compute float32 products in full, or on a GPU in TF32.
 
-    Threads that ask for the same go on side by side, and the last of them sets back what the first found; one
-    that asks for something else waits for them. Within another call of its own thread only the dtype is set.
+    What only a GPU follows is set where ``device`` is one. Threads that ask for the same go on side by side,
+    and the last of them sets back what the first found; one that asks for something else waits for them.
+    Within another call of its own thread only the dtype is set.
     """
     if getattr(_HERE, "settled", False):
         with default_dtype(dtype):
             yield
         return
-    _PROCESS.enter(dtype, tf32)
+    gpu = device is not None and device.type == "cuda"
+    _PROCESS.enter((dtype, gpu, gpu and tf32))
     _HERE.settled = True
     try:
         yield
@@ -70,25 +74,29 @@ def process_settings(dtype: torch.dtype, *, tf32: bool = False) -> Iterator[None
         _PROCESS.leave()
 
 
+_Settings = tuple[torch.dtype, bool, bool]
+"""The default dtype, whether a GPU computes, and whether in TF32."""
+
+
 class _Process:
     """What is set for the whole process, and how many threads rely on it."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._threads = 0
-        self._settings: tuple[torch.dtype, bool] | None = None
+        self._settings: _Settings | None = None
         self._found = ExitStack()
 
-    def enter(self, dtype: torch.dtype, tf32: bool) -> None:
+    def enter(self, settings: _Settings) -> None:
         """Wait until the settings are free or the same, and set them."""
         with self._changed:
-            self._changed.wait_for(lambda: self._threads == 0 or self._settings == (dtype, tf32))
+            self._changed.wait_for(lambda: self._threads == 0 or self._settings == settings)
             if self._threads == 0:
                 with ExitStack() as found:  # all are set, or none
-                    found.enter_context(default_dtype(dtype))
-                    _set_float32_products(tf32, found)
+                    found.enter_context(default_dtype(settings[0]))
+                    _set_float32_products(found, gpu=settings[1], tf32=settings[2])
                     self._found = found.pop_all()
-                self._settings = dtype, tf32
+                self._settings = settings
             self._threads += 1
 
     def leave(self) -> None:
@@ -100,34 +108,44 @@ class _Process:
             self._changed.notify_all()
 
 
-# What others follow where they have no setting of their own comes first.
-_OF_ALL = ("generic", "all"), ("cuda", "all"), ("mkldnn", "all")
-_OF_GPU = ("cuda", "matmul"), ("cuda", "conv"), ("cuda", "rnn")
-_OF_CPU = ("mkldnn", "matmul"), ("mkldnn", "conv"), ("mkldnn", "rnn")
+_OPERATIONS = "matmul", "conv", "rnn"
 
 
-def _set_float32_products(tf32: bool, found: ExitStack) -> None:
+def _set_float32_products(found: ExitStack, *, gpu: bool, tf32: bool) -> None:
     """Set how products of float32 are computed, and tell ``found`` how to set it back.
 
-    torch has an older and a newer way to say it, and raises where what one has set is read by the other.
+    Of a CPU, that is oneDNN's settings; nothing of a GPU's is touched there.
     """
-    wanted: Any = "high" if tf32 else "highest"
-    with suppress(RuntimeError):  # where the newer way was taken
-        matmul: Any = torch.get_float32_matmul_precision()
-        if matmul != wanted:
-            found.callback(torch.set_float32_matmul_precision, matmul)
-            torch.set_float32_matmul_precision(wanted)
-    with suppress(RuntimeError):
-        convolution = torch.backends.cudnn.allow_tf32
-        if convolution != tf32:
-            found.callback(setattr, torch.backends.cudnn, "allow_tf32", convolution)
-            torch.backends.cudnn.allow_tf32 = tf32
-    full = ("tf32",) if tf32 else ("ieee", "none")
-    for backend, operation in _OF_GPU if tf32 else (*_OF_ALL, *_OF_GPU, *_OF_CPU):
+    backends = ("mkldnn", "cuda") if gpu else ("mkldnn",)
+    for backend, operation in product(backends, _OPERATIONS):
         before = float32_precision(backend, operation)
-        if before not in full:
-            found.callback(set_float32_precision, backend, operation, before)
-            set_float32_precision(backend, operation, full[0])
+        if gpu or before not in ("ieee", "none"):
+            # What follows the backend's own setting, or that of all, is set back to follow it; cuDNN's are
+            # "tf32" where nothing is set.
+            cudnn = backend == "cuda" and operation != "matmul"
+            follows = not cudnn and before == float32_precision(backend, "all")
+            found.callback(set_float32_precision, backend, operation, "none" if follows else before)
+            set_float32_precision(backend, operation, "ieee")
+    if gpu:
+        _set_as_of_old(found, tf32)
+        for operation in _OPERATIONS:
+            set_float32_precision("mkldnn", operation, "ieee")
+            set_float32_precision("cuda", operation, "tf32" if tf32 else "ieee")
+
+
+def _set_as_of_old(found: ExitStack, tf32: bool) -> None:
+    """Set the precision of products in torch's older way too, while the newer says "ieee" of all.
+
+    CUDA's part of torch still reads it, and raises where the two disagree, as where the user set but one.
+    """
+    found.callback(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
+    torch.set_float32_matmul_precision("high" if tf32 else "highest")
+    try:
+        before = torch.backends.cudnn.allow_tf32
+    except RuntimeError:  # it is true, which disagrees with "ieee"
+        before = True
+    found.callback(setattr, torch.backends.cudnn, "allow_tf32", before)
+    torch.backends.cudnn.allow_tf32 = tf32
 
 
 @contextmanager

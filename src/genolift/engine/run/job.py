@@ -183,7 +183,7 @@ class Job:
                 for part in self._parts(group, references):
                     yield made_of(part)
                     references = slice(part.references.stop, references.stop)
-            except (torch.OutOfMemoryError, RuntimeError) as error:
+            except RuntimeError as error:  # torch.OutOfMemoryError is one
                 if not says_memory_is_exhausted(error):
                     raise
                 halves = self._halves(group, references)
