@@ -65,6 +65,28 @@ def test_the_profile_of_bpnet_with_its_control_held_is_explained() -> None:
     assert_sums(without, x, references)
 
 
+class Cached(nn.Module):
+    """(n, 4, length) -> (n, 2), whose eval() copies weights into bfloat16, as Cherimoya's does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.out = nn.Conv1d(4, 6, 5), nn.Linear(6, 2)
+        self.register_buffer("weights", None, persistent=False)
+
+    def train(self, mode: bool = True) -> Cached:
+        super().train(mode)
+        self.weights = None if mode else self.out.weight.detach().to(torch.bfloat16)
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(torch.relu(self.stem(x)).mean(-1))
+
+
+def test_weights_that_a_model_copies_when_it_is_put_in_evaluation_mode_are_no_hindrance() -> None:
+    x, references = onehot(2, 100), onehot(3, 100, seed=1)
+    assert_sums(Explainer(seeded(Cached), x, precision="float64"), x, references)
+
+
 def test_the_plan_of_bpnet_is_a_table() -> None:
     printed = str(genolift.plan(bpnet(), onehot(1, 100), target=counts))
     assert printed.splitlines()[0].split() == ["layer", "operation", "kind", "rule", "why", "line"]

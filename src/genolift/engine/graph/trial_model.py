@@ -255,13 +255,14 @@ def shadow_module(model: nn.Module | ExportedProgram, device: torch.device, dtyp
             where=type(model).__name__,
             remedy="keep only modules, tensors and plain values as its attributes, or export it first",
         ) from error
+    with suppress(NotImplementedError):  # an exported program's module has the mode that it was exported in
+        shadow.eval()
+    # Only now: a model's own eval() may make tensors, such as half-precision copies of weights.
     for module in shadow.modules():
         for name, value in vars(module).items():
             if isinstance(value, Tensor):
                 setattr(module, name, placed(value, device, dtype))
     replace_tensors(shadow, lambda tensor: placed(tensor, device, dtype))
-    with suppress(NotImplementedError):  # an exported program's module has the mode that it was exported in
-        shadow.eval()
     return shadow
 
 
