@@ -35,8 +35,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Begin every test with the same random seed, whatever ran before, so that it passes always or never.
 
-    This is a hook, since a fixture would run after those of the module.
+    This is a hook, since a fixture would run after those of the module. A test of a GPU needs one.
     """
+    if item.get_closest_marker("gpu") is not None and not torch.cuda.is_available():
+        pytest.skip("needs a GPU: make gpu-check; make pretend tries it on one that is pretended")
     _seed()
 
 
