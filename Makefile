@@ -1,5 +1,4 @@
-# demo, test, fuzz, faults, lint, golden, keras-agreement, benchmark and benchmark-paper set themselves up and need
-# only Python 3.11+, git and make.
+# All targets but gpu-check set themselves up and need only Python 3.11+, git and make.
 SHELL := /bin/bash
 VENV := .venv
 STAMP := $(VENV)/.installed
@@ -17,9 +16,17 @@ GOLDEN ?= build/golden
 AGREEMENT := build/keras_agreement
 KERAS_2_PYTHON ?= $(AGREEMENT)/keras-2/bin/python
 KERAS_3_PYTHON ?= $(AGREEMENT)/keras-3/bin/python
+# A pretended GPU, and the tests of it that take about three minutes; none are left out by PRETEND_TESTS="tests/engine tests/explain"
+PRETEND ?= ../shared/gpu
+PRETEND_TESTS ?= tests/engine/test_gpu.py tests/engine/test_rules.py tests/engine/test_memory.py
+PART ?= tests bench-1 bench-2
+DEVICE ?= cuda
+OUT ?= build/gpu
+GPU_WHEELS := annotated-types captum cherimoya==0.3.1 cloudpickle figwig joblib memelite narwhals pydantic pydantic-core pyBigWig pyfaidx \
+  pyyaml scikit-learn scipy shap slicer tangermeme threadpoolctl typing-extensions typing-inspection
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help demo test fuzz faults lint golden keras-agreement benchmark benchmark-paper clean
+.PHONY: help demo test pretend fuzz faults lint golden keras-agreement benchmark benchmark-paper gpu-wheels gpu-check clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -31,6 +38,16 @@ demo: $(STAMP) ## Run the demo's analysis and print where its report is (CORES=2
 
 test: $(STAMP) ## Run the tests (PYTEST_ARGS="-k workflow")
 	OMP_NUM_THREADS=1 python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+
+pretend: $(STAMP) ## Run tests, and the benchmark, on a GPU that is pretended (PRETEND_TESTS="tests/engine tests/explain")
+	@if [ ! -f $(PRETEND)/pretend.py ]; then \
+	  echo "$(PRETEND)/pretend.py, the pretended GPU, is not there: nothing was tried"; \
+	  [ -z "$$CI" ] || case " $$GENOLIFT_TESTS_WITHOUT " in *" shared "*) ;; *) exit 1;; esac; \
+	else \
+	  export OMP_NUM_THREADS=1 PYTHONPATH=$(PRETEND):src:tests:benchmarks && \
+	  python -m pytest -p pretend -n $(CORES) --dist loadfile $(PRETEND_TESTS) && \
+	  python benchmarks/speed.py --device pretended --quick --out build/pretend; \
+	fi
 
 fuzz: $(STAMP) ## Feed damaged and odd files to every reader, up to an hour (FUZZ_ARGS="--format bed --cases 500")
 	OMP_NUM_THREADS=1 PYTHONPATH=src:tests python -m fuzz --processes $(CORES) $(FUZZ_ARGS)
@@ -66,6 +83,21 @@ benchmark: $(BENCHMARK_STAMP) ## Compare speed with the floor and the peers, abo
 
 benchmark-paper: $(STAMP) ## Reproduce the paper's figure 5b from its model and data (PAPER=folder)
 	python benchmarks/paper_figure5.py --data $(PAPER) $(BENCHMARK_ARGS)
+
+gpu-wheels: $(STAMP) ## Put into .gpu/whl what gpu-check needs on a machine that has Python 3.12, torch and no registry
+	@# that machine has torch, numba, h5py, pandas, pytest, hypothesis, psutil, tqdm, matplotlib and safetensors
+	rm -rf .gpu/whl
+	python -m pip download -q --no-deps --only-binary=:all: --implementation cp --python-version 3.12 \
+	  --platform manylinux_2_28_x86_64 --platform manylinux2014_x86_64 --platform manylinux_2_17_x86_64 \
+	  -c constraints.txt -d .gpu/whl $(GPU_WHEELS)
+	@du -sh .gpu/whl
+
+gpu-check: ## Check and measure a GPU, each part in under 4 minutes (PART=tests|bench-1|bench-2 OUT=folder; DEVICE=cpu rehearses)
+	@if [ -d .gpu/whl ] && ! python3 -c 'import tangermeme' 2>/dev/null; then \
+	  python3 -m pip install -q --no-index --no-deps --no-compile --upgrade --target .gpu/site .gpu/whl/*.whl; fi
+	@export PYTHONPATH=src:tests:benchmarks:.gpu/site:$(PRETEND) && for part in $(PART); do \
+	  timeout $(if $(filter cuda,$(DEVICE)),235,1800) python3 benchmarks/gpu_check.py --part $$part --device $(DEVICE) --out $(OUT) || failed=1; done; \
+	cat $(OUT)/gpu.md && [ -z "$$failed" ]
 
 clean: ## Remove what these targets made, but not the results of other analyses
 	rm -rf $(VENV) results/demo .snakemake build dist src/genolift.egg-info

@@ -7,6 +7,7 @@ import ctypes
 import gc
 import os
 import platform
+import sys
 import threading
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -39,6 +40,26 @@ def machine(device: torch.device) -> dict[str, Any]:
         except PackageNotFoundError:
             said[package] = None
     return said
+
+
+def device_named(name: str) -> torch.device:
+    """Return a device: cpu, cuda, or pretended, a card that is not there but has CUDA's rules about devices.
+
+    That card is the module ``pretend`` of ../shared/gpu, which has to be on Python's path.
+    """
+    if name == "pretended":
+        import pretend
+
+        pretend.install()
+        name = "cuda"
+    if name == "cuda" and not torch.cuda.is_available():
+        sys.exit("there is no GPU here: nothing was measured")
+    return torch.device(name)
+
+
+def is_pretended() -> bool:
+    """Whether the GPU is a pretended one, whose times say nothing."""
+    return "pretend" in sys.modules
 
 
 def peak_memory(run: Run, device: torch.device) -> int:

@@ -13,10 +13,10 @@ from floor import BATCH_SIZES, floor, gradient_times_input
 from machine import peak_memory
 from models import Shape, Work, make_work
 from peers import PEERS, OneTask, Peer
-from timing import Run, best_batch, computing_in, interleaved, median_ratio
+from timing import Run, best_batch, computing_in, fitting, in_a_line, interleaved, median_ratio
 from torch import Tensor
 
-from genolift.engine.devices import place
+from genolift.engine.devices import HOST, place
 from genolift.explain.attribution import Explainer
 
 RULES = ("rescale", "genomics-default", "revealcancel")
@@ -74,7 +74,10 @@ def measure(shape: Shape, settings: Settings) -> dict[str, Any]:
     for name in settings.peers:
         _add_peer(runs, PEERS[name], ours)
     said(f"  {settings.rounds} rounds of {len(runs.runs)} runs")
-    seconds = interleaved(runs.runs, settings.rounds, settings.device)
+    failed: dict[str, str] = {}
+    seconds = interleaved(runs.runs, settings.rounds, settings.device, failed=failed)
+    for name, why in failed.items():
+        runs.peers.get(name.partition(",")[0], {}).update(error=why, agrees=False)
     record: dict[str, Any] = {
         "model": shape.name,
         "length": shape.length,
@@ -83,6 +86,7 @@ def measure(shape: Shape, settings: Settings) -> dict[str, Any]:
         "sequences of one flat reference": len(work.many),
         "tasks": shape.tasks,
         "seconds": seconds,
+        "failed": failed,
         "first seconds": runs.first_seconds,
         "batches": runs.batches,
         "peers": runs.peers,
@@ -156,7 +160,7 @@ def _add_floors(runs: Runs) -> None:
             with computing_in(precision, work.device):
                 run(batch)
 
-        sizes = [size for size in BATCH_SIZES[work.device.type] if size <= max(rows, 1)] or [rows]
+        sizes = fitting(BATCH_SIZES[work.device.type], max(rows, 1))
         within(sizes[0])
         batch = best_batch(within, sizes, work.device, trials=3)
         runs.add(name, lambda: within(batch), batch)
@@ -187,21 +191,18 @@ def _add_peer(runs: Runs, peer: Peer, ours: Tensor) -> None:
 
     try:
         theirs = scores(None)
+        found["difference"] = largest_difference(theirs, ours)
+        found["missing of the sum"] = largest_difference(theirs.sum(1), ours.sum(1))
+        most = work.r if peer.name == "shap" else work.n * work.r
+        best = best_batch(scores, fitting(PEER_BATCHES[work.device.type], most), work.device)
+        runs.add(f"{peer.name}, best batch", lambda: scores(best), best)
+        runs.add(f"{peer.name}, default batch", lambda: scores(None))
     except ImportError:
         found["error"] = "not installed"
-        return
     except Exception as error:
-        found["error"] = f"{type(error).__name__}: {error}".splitlines()[0]
-        return
-    found["difference"] = largest_difference(theirs, ours)
-    found["agrees"] = found["difference"] < AGREES
-    found["missing of the sum"] = largest_difference(theirs.sum(1), ours.sum(1))
-    sizes = [size for size in PEER_BATCHES[work.device.type] if size <= work.n * work.r]
-    if peer.name == "shap":
-        sizes = sorted({min(size, work.r) for size in sizes})
-    best = best_batch(scores, sizes, work.device)
-    runs.add(f"{peer.name}, best batch", lambda: scores(best), best)
-    runs.add(f"{peer.name}, default batch", lambda: scores(None))
+        found["error"] = in_a_line(error)
+    else:
+        found["agrees"] = found["difference"] < AGREES
 
 
 def largest_difference(these: Tensor, those: Tensor) -> float:
@@ -230,10 +231,9 @@ def _memory(work: Work, explainers: dict[tuple[str, str], Explainer]) -> dict[st
         explainer = explainers[rule, "float32"]
         peaks[rule] = peak_memory(_explaining(explainer, work.sequences, work.references), work.device)
     explainer = explainers["revealcancel", "float32"]
+    held = max(HOST.held(), place(work.device).held())  # the budget is the host's as well as a GPU's
     peaks["revealcancel under the budget"] = peak_memory(
-        lambda: explainer.explain(
-            work.sequences, work.references, memory=place(work.device).held() + MEMORY_BUDGET
-        ),
+        lambda: explainer.explain(work.sequences, work.references, memory=held + MEMORY_BUDGET),
         work.device,
     )
     return peaks

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -55,7 +56,10 @@ class BassetShaped(nn.Module):
 
 
 class BPNetShaped(nn.Module):
-    """(n, 4, length) -> (n, 1): BPNet's body (Avsec et al. 2021) and its log-counts head."""
+    """(n, 4, length) -> (n, 1): BPNet's body (Avsec et al. 2021) and its log-counts head.
+
+    With 512 filters it is that of ChromBPNet (Pampari et al. 2025), without its model of the enzyme's bias.
+    """
 
     def __init__(self, filters: int = 64, dilated: int = 8) -> None:
         super().__init__()
@@ -145,6 +149,7 @@ SHAPES = {
         Shape("paper", PaperShaped, 200, 20, 20, 400, tasks=3),
         Shape("basset", BassetShaped, 600, 4, 20, 80, tasks=8),
         Shape("bpnet", BPNetShaped, 2114, 6, 20, 40),
+        Shape("chrombpnet", partial(BPNetShaped, 512), 2114, 6, 20, 10, cuda_times=4),
         Shape("deepsea", DeepSEAShaped, 1000, 2, 20, 40, tasks=8),
         Shape("transformer", SmallTransformer, 512, 4, 20, 80),
     )

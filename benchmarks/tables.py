@@ -134,6 +134,7 @@ def _timed(record: Record) -> tuple[list[str], list[list[str]]]:
                 f"{record['first seconds'][name]:.2f}",
             ]
         )
+    rows += [[name, why, *[_NONE] * 4] for name, why in record.get("failed", {}).items()]
     return [
         "run",
         "batch",

@@ -24,16 +24,36 @@ def seconds(run: Run, device: torch.device, clock: Clock = time.perf_counter) ->
 
 
 def interleaved(
-    runs: Mapping[str, Run], rounds: int, device: torch.device, clock: Clock = time.perf_counter
+    runs: Mapping[str, Run],
+    rounds: int,
+    device: torch.device,
+    clock: Clock = time.perf_counter,
+    failed: dict[str, str] | None = None,
 ) -> dict[str, list[float]]:
-    """Return the seconds of every run in every round; each round starts with a different run."""
+    """Return the seconds of every run in every round; each round starts with a different run.
+
+    With ``failed``, a run that raises is left out, and what it said is put there, by its name.
+    """
     names = list(runs)
     times: dict[str, list[float]] = {name: [] for name in names}
     for number in range(rounds):
         first = number * max(1, len(names) // rounds) % len(names)
         for name in names[first:] + names[:first]:
-            times[name].append(seconds(runs[name], device, clock))
+            if name not in times:
+                continue
+            try:
+                times[name].append(seconds(runs[name], device, clock))
+            except Exception as error:
+                if failed is None:
+                    raise
+                failed[name] = in_a_line(error)
+                del times[name]
     return times
+
+
+def in_a_line(error: Exception) -> str:
+    """Return what went wrong, as a cell of a table."""
+    return f"failed: {type(error).__name__}: {error}".splitlines()[0][:200].replace("|", "/")
 
 
 def timed_after_one(runs: Mapping[str, Run], rounds: int) -> dict[str, list[float]]:
@@ -49,13 +69,18 @@ def median_ratio(times: Sequence[float], over: Sequence[float]) -> float:
 
 
 def best_batch(
-    run: Callable[[int], object], candidates: Sequence[int], device: torch.device, trials: int = 2
+    run: Callable[[int], object],
+    candidates: Sequence[int],
+    device: torch.device,
+    trials: int = 2,
+    patience: float = float("inf"),
 ) -> int:
     """Return the batch size, from the ascending ``candidates``, whose faster of ``trials`` runs is fastest.
 
-    A size that does not fit the device's memory, or is hopelessly slow, ends the search.
+    A size that does not fit the device's memory, or is hopelessly slow, ends the search, as do ``patience``
+    seconds of it.
     """
-    best, best_seconds = candidates[0], float("inf")
+    best, best_seconds, start = candidates[0], float("inf"), time.perf_counter()
     for size in candidates:
         try:
             taken = min(seconds(lambda size=size: run(size), device) for _ in range(trials))  # type: ignore[misc]
@@ -66,7 +91,14 @@ def best_batch(
             best, best_seconds = size, taken
         elif taken > _HOPELESS * best_seconds:
             break
+        if time.perf_counter() - start > patience:
+            break
     return best
+
+
+def fitting(sizes: Sequence[int], most: int) -> list[int]:
+    """Return the batch sizes of up to ``most``, or that alone where all are larger."""
+    return [size for size in sizes if size <= most] or [most]
 
 
 @contextmanager

@@ -181,20 +181,21 @@ def held_memory(rounds: int, quick: bool) -> Rows:
     """What a process holds beside the model once it is captured, in a process of its own."""
     size = (10 if quick else 400) * 2**20
     text = _process([__file__, "--held", str(size)])[1]
-    held, peak = json.loads(text.splitlines()[-1])
+    at_once, held, peak = json.loads(text.splitlines()[-1])
     mebibytes = size / 2**20
     over = f"the weights, {mebibytes:.0f} MiB"
     return [
         [f"MiB {what}", f"{each / 2**20:.0f}", over, "", f"{each / size:.2f}", bar]
         for what, each, bar in (
             ("held by a capture, beside the model", held, "at most 1, the weights once"),
+            ("the same before Python's collector runs", at_once, ""),
             ("at the peak of capturing it", peak, ""),
         )
     ]
 
 
 def _print_held(size: int) -> None:
-    """Print the bytes held beside a model of ``size`` bytes once it is captured, and at the peak."""
+    """Print the bytes held beside a model of ``size`` bytes: once captured, after collecting, at the peak."""
     small, x = with_statistics(Wide(2**20)), random_onehot(1, 50)
     Explainer(small, x, device="cpu")  # what capturing imports is no part of it
     model = with_statistics(Wide(size))
@@ -203,8 +204,9 @@ def _print_held(size: int) -> None:
     gc.collect()
     before = process.memory_info().rss
     peak = peak_memory(lambda: kept.append(Explainer(model, x, device="cpu")), CPU)
+    at_once = process.memory_info().rss - before
     gc.collect()
-    print(json.dumps([process.memory_info().rss - before, peak]))
+    print(json.dumps([at_once, process.memory_info().rss - before, peak]))
 
 
 PARTS: dict[str, Callable[[int, bool], Rows]] = {

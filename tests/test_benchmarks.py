@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import time
+from pathlib import Path
 from typing import Any
 
+import first_call
+import gpu_check
 import pytest
 import torch
 from floor import floor, gradient_times_input, gradients
+from gpu_bench import FIGURES, Bench, Figure, NotThereError
 from machine import machine, peak_memory
 from measure import largest_difference, of_precision, ratio
 from models import SHAPES, SmallConvolutional, make_work, random_onehot, with_statistics
 from peers import PEERS, OneTask
 from scaling import slope
 from tables import bars, faster, fastest_peer, markdown
-from timing import best_batch, interleaved, median_ratio
+from timing import best_batch, fitting, interleaved, median_ratio
 
 CPU = torch.device("cpu")
 
@@ -86,6 +92,85 @@ def test_the_batch_that_runs_fastest_is_chosen(monkeypatch: pytest.MonkeyPatch) 
 
     assert best_batch(run, [1, 2, 4, 8, 16], CPU) == 2
     assert 16 not in tried, "a size after one that is hopelessly slow is not tried"
+
+
+def test_a_search_for_the_best_batch_ends_when_patience_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("timing.seconds", lambda run, device: run())
+    assert best_batch(lambda size: 1 / size, [1, 2, 4], CPU, patience=-1) == 1
+
+
+def test_where_all_batch_sizes_are_too_large_there_is_one_of_all_pairs() -> None:
+    assert fitting((20, 64, 128), 70) == [20, 64]
+    assert fitting((20, 64, 128), 4) == [4]
+
+
+def test_a_run_that_fails_is_told_and_the_others_go_on() -> None:
+    def fails() -> None:
+        raise RuntimeError("no memory | left\nat all")
+
+    failed: dict[str, str] = {}
+    times = interleaved({"a": fails, "b": lambda: None}, 2, CPU, failed=failed)
+    assert failed == {"a": "failed: RuntimeError: no memory / left"}
+    assert {name: len(seconds) for name, seconds in times.items()} == {"b": 2}
+    with pytest.raises(RuntimeError, match="no memory"):
+        interleaved({"a": fails}, 1, CPU)
+
+
+def test_a_stage_of_the_first_call_is_less_the_stages_inside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 1.0, 3.0, 10.0])
+    monkeypatch.setattr(time, "process_time", lambda: next(clock))
+    monkeypatch.setattr(first_call, "STAGES", {})
+    first_call.timed("outer", first_call.timed, "inner", lambda: None)
+    assert first_call.STAGES == {"inner": 2.0, "outer": 8.0}
+
+
+def _failing(bench: Bench) -> Any:
+    raise RuntimeError("CUDA error: out of memory")
+
+
+def _absent(bench: Bench) -> Any:
+    raise NotThereError("no such peer")
+
+
+def test_every_figure_of_a_gpu_is_written_before_the_next_and_a_failure_is_a_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[int] = []
+
+    def measured(bench: Bench) -> tuple[float, dict[str, list[float]], str]:
+        file = tmp_path / "gpu.json"
+        written.append(len(json.loads(file.read_text())["rows"]) if file.exists() else 0)
+        return 1.3, {"run": [1.3]}, "as it was"
+
+    figures = (
+        Figure("first", measured, at_most=1.15),
+        Figure("second", _failing),
+        Figure("third", _absent),
+        Figure("fourth", measured, at_least=1.2),
+    )
+    monkeypatch.setattr(Figure, "all", staticmethod(lambda: figures))
+    monkeypatch.setattr(gpu_check, "_bench", lambda benches, name, device: None)
+    monkeypatch.setattr(gpu_check, "_rehearsed", lambda device: False)
+    gpu_check.run_figures(gpu_check.Records(tmp_path, "bench-1", {}), ("bpnet",), CPU, time.monotonic() + 60)
+    assert written == [0, 3]
+    other = gpu_check.Records(tmp_path, "bench-2", {})
+    gpu_check.run_figures(other, ("basset",), CPU, time.monotonic() - 1)
+    page = (tmp_path / "gpu.md").read_text()
+    assert "| bench-1 | bpnet | first | at most 1.15 | **1.3** | as it was |" in page
+    assert "| bench-1 | bpnet | second |  | - | failed: RuntimeError: CUDA error: out of memory |" in page
+    assert "| bench-1 | bpnet | third |  | - | not run: no such peer |" in page
+    assert "| bench-1 | bpnet | fourth | at least 1.2 | 1.3 | as it was |" in page
+    assert page.count("| bench-2 | basset |") == page.count("not run: out of time") == 4
+
+
+def test_figures_of_a_rehearsal_are_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Figure, "all", staticmethod(lambda: FIGURES[:2]))
+    monkeypatch.setitem(gpu_check.SHAPES, "bpnet", SHAPES["paper"])
+    gpu_check.run_figures(gpu_check.Records(tmp_path, "bench-1", {}), ("bpnet",), CPU, time.monotonic() + 60)
+    rows = json.loads((tmp_path / "gpu.json").read_text())["rows"]
+    assert [row["what"] for row in rows] == ["Rescale over the floor", "RevealCancel over Rescale"]
+    assert all(row["rehearsed"] and row["figure"] > 0 for row in rows)
+    assert (tmp_path / "gpu.md").read_text().count("| not run |") == 2
 
 
 def test_floor_runs_every_row_once(monkeypatch: pytest.MonkeyPatch) -> None:
