@@ -188,6 +188,11 @@ def says_generator(error: BaseException) -> bool:
     return "torch._C.Generator" in str(error)
 
 
+def says_devices_differ(error: BaseException) -> bool:
+    """Whether a model could not be run because its forward puts something on another device than the rest."""
+    return "cuda" in str(error) or "device" in str(error)
+
+
 _EXHAUSTED = (
     "can't allocate memory",  # torch, on the host
     "CUDA error: out of memory",

@@ -7,6 +7,7 @@ it that share none of its tensors.
 import copy
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
@@ -32,6 +33,7 @@ from genolift.engine.graph.trial_model import (
 from genolift.engine.torch_internals import (
     masks_as_they_are,
     precision_left_alone,
+    says_devices_differ,
     says_generator,
     says_rows_are_fixed,
     tree_leaves,
@@ -42,6 +44,7 @@ from genolift.errors import InputError
 
 After = Callable[[Any], Tensor] | None
 """A function of what a model returns that gives the target, (n,); None where that is the output itself."""
+_CPU = torch.device("cpu")
 TRIAL_ROWS = 3  # 1 is special to torch.export, and 2 a common number of other things
 
 
@@ -54,7 +57,7 @@ def capture(
     after: After = None,
     of_layer: str | None = None,
     read: str | None = None,
-    tried: Callable[[Any, Any], None] | None = None,
+    tried: Callable[[Any, Any], None] = lambda given, output: None,
 ) -> Graph:
     """Trace ``model`` into a `Graph` of core ATen operations with a free number of rows.
 
@@ -65,7 +68,7 @@ def capture(
     example
         One tensor for each argument, rows first; only shapes and dtypes matter.
     device, dtype
-        Where and in what the graph is to be computed; the model's floating tensors are copied to it.
+        Where and in what the graph is to be computed. It is traced on the host, and its constants are copied.
     after
         A function of the model's output that is traced with it, giving the target, (n,).
     of_layer
@@ -90,21 +93,68 @@ def capture(
             with one_capture_at_a_time():
                 return graph_of(model, device, dtype)
         model = model.module()
-    rows = _as_rows(example, device, dtype)
-    # What a trial leaves in buffers may not be in the graph, so that it has a copy of its own.
-    trial = TrialModel(model, device, dtype)
-    target = _Traced(trial.module, after, of_layer, read, trial=True)
-    traced = _Traced(shadow_module(model, device, dtype), after, of_layer, read)
-    trial = trial.by_way_of(target)
-    first = trial.output(*rows, remedy=lambda: _one_sequence(trial, rows))
-    output = first if read is None else first[0]
-    _check_output(output, of_function=after is not None)
-    if tried is not None:
-        tried(target.given, output)
+    parts = _Parts(after, of_layer, read)
+    try:
+        program, changing = _program(model, example, _CPU, dtype, parts, tried)
+    except InputError as error:
+        # Whatever runs on the host is traced there; only a forward that names a card itself does not.
+        if device.type == "cpu" or not says_devices_differ(error):
+            raise
+        program, changing = _program(model, example, device, dtype, parts, tried)
     with as_found(dtype):
-        graph = graph_of(_export(traced, rows), device, dtype, layer=read is not None)
-    trial.check_repeats(rows, first)  # a graph of what is random says so, with the line, but Python draws too
+        graph = graph_of(program, device, dtype, layer=read is not None)
+    if changing is not None:  # a graph of what is random says so, with the line, but Python draws too
+        raise changing
     return graph
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """The function of a model's output that is explained, and the layers that are looked at."""
+
+    after: After = None
+    of_layer: str | None = None
+    read: str | None = None
+
+
+def _program(
+    model: nn.Module,
+    example: tuple[Tensor, ...],
+    device: torch.device,
+    dtype: torch.dtype,
+    parts: _Parts,
+    tried: Callable[[Any, Any], None] | None,
+) -> tuple[ExportedProgram, UnsupportedOperation | None]:
+    """Try a copy of a model on a device, and trace another, since the first may have changed its buffers.
+
+    Returns the program, and an error if the model gives another output when it is called again. Where there
+    is nothing to be tried on its output, the program is one for others to run.
+    """
+    rows = _as_rows(example, device, dtype)
+    changing = _tried_out(model, rows, device, dtype, parts, tried)
+    with as_found(dtype):
+        traced = _Traced(shadow_module(model, device, dtype), parts)
+        return _export(traced, rows, for_others=tried is None), changing
+
+
+def _tried_out(
+    model: nn.Module,
+    rows: tuple[Tensor, ...],
+    device: torch.device,
+    dtype: torch.dtype,
+    parts: _Parts,
+    tried: Callable[[Any, Any], None] | None,
+) -> UnsupportedOperation | None:
+    """Run a copy of a model, and raise what is wrong; return an error if it gives another output then."""
+    trial = TrialModel(model, device, dtype)
+    target = _Traced(trial.module, parts, trial=True)
+    called = trial.by_way_of(target)
+    first = called.output(*rows, remedy=lambda: _one_sequence(called, rows))
+    if tried is not None:
+        output = first if parts.read is None else first[0]
+        _check_output(output, of_function=parts.after is not None)
+        tried(target.given, output)
+    return called.other_when_called_again(rows, first)
 
 
 def _no_layers() -> InputError:
@@ -140,14 +190,10 @@ def exported(model: nn.Module | ExportedProgram, example: tuple[Tensor, ...]) ->
             program = copy.deepcopy(model)
     else:
         double = any(tensor.dtype in (torch.float64, torch.complex128) for tensor in tensors_of_module(model))
-        dtype, cpu = torch.float64 if double else torch.float32, torch.device("cpu")
-        rows = _as_rows(example, cpu, dtype)
-        trial = TrialModel(model, cpu, dtype)
-        first = trial.output(*rows)
-        with as_found(dtype):
-            traced = _Traced(shadow_module(model, cpu, dtype), None, None, None)
-            program = _export(traced, rows, for_others=True)
-        trial.check_repeats(rows, first)
+        dtype = torch.float64 if double else torch.float32
+        program, changing = _program(model, example, _CPU, dtype, _Parts(), None)
+        if changing is not None:
+            raise changing
     for node in program.graph.nodes:
         if node.op == "call_function":
             node.target = AS_TORCH_HAS_IT.get(node.target, node.target)
@@ -191,12 +237,10 @@ def _export(traced: nn.Module, example: tuple[Tensor, ...], *, for_others: bool 
 class _Traced(nn.Module):
     """A copy of a model, the function of its output that is explained, and the layers that are looked at."""
 
-    def __init__(
-        self, model: nn.Module, after: After, of_layer: str | None, read: str | None, *, trial: bool = False
-    ) -> None:
+    def __init__(self, model: nn.Module, parts: _Parts, *, trial: bool = False) -> None:
         super().__init__()
-        self.model, self.after = model, after
-        self.of_layer, self.read = of_layer, read
+        self.model, self.after = model, parts.after
+        self.of_layer, self.read = of_layer, read = parts.of_layer, parts.read
         self.seen: dict[str, list[Any]] = {}
         self.trial = trial
         self.given: Any = None

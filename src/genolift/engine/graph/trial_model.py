@@ -121,19 +121,13 @@ class TrialModel:
                 remedy=remedy() or AS_TRAINED,
             ) from error
 
-    def check_repeats(self, inputs: Sequence[Tensor], first: Any) -> None:
-        """Call the model again; where it does not give ``first`` again, name the first layer that does not.
-
-        Raises
-        ------
-        UnsupportedOperation
-            If it gives something else.
-        """
+    def other_when_called_again(self, inputs: Sequence[Tensor], first: Any) -> UnsupportedOperation | None:
+        """Call the model again; if ``first`` changes, return an error with the first layer that changes."""
         change = _change(first, self(*inputs))
         if not change:
-            return
+            return None
         layer = self._changing_layer(inputs)
-        raise UnsupportedOperation(
+        return UnsupportedOperation(
             f"the model gives another output when called again (by {change:.2g})",
             where=f"model, layer {layer}" if layer else "model",
             remedy="it draws at random or changes its own state when predicting; mend its forward",
