@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from genolift.engine.registration import register_rule
     from genolift.errors import InputError
     from genolift.explain.attribution import deeplift, integrated_gradients, plan
+    from genolift.explain.explainer import Explainer
+    from genolift.explain.kept import clear_captures
     from genolift.explain.methods import grad_cam, gradient_times_input, in_silico_mutagenesis
     from genolift.explain.plan_check import CheckedPlan, check_plan
     from genolift.explain.result import Attribution
@@ -28,11 +30,13 @@ warn_python_callers()
 __all__ = [
     "Attribution",
     "CheckedPlan",
+    "Explainer",
     "GenoliftWarning",
     "InputError",
     "Plan",
     "UnsupportedOperation",
     "check_plan",
+    "clear_captures",
     "deeplift",
     "grad_cam",
     "gradient_times_input",
@@ -47,6 +51,8 @@ __all__ = [
 
 _HOME = {
     "Attribution": "genolift.explain.result",
+    "Explainer": "genolift.explain.explainer",
+    "clear_captures": "genolift.explain.kept",
     "deeplift": "genolift.explain.attribution",
     "integrated_gradients": "genolift.explain.attribution",
     "plan": "genolift.explain.attribution",

@@ -1,22 +1,28 @@
 """The one place that captures a user's model, by a key of all that its graph depends on.
 
-Nothing is kept here; whoever keeps graphs does it by the same key.
+A capture is kept while the model lives, and returned as long as the model has not changed.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from genolift.engine.graph.capture import capture
+from genolift.engine.graph.decomposition import REGISTERED
 from genolift.engine.graph.graph import Graph
+from genolift.engine.graph.own_state import one_capture_at_a_time, process_settings
 from genolift.engine.plan import behind_last_convolution, step_over_final_activation
 from genolift.engine.rules.composites import GENOMICS_DEFAULT
 from genolift.engine.run.given import Explained
 from genolift.errors import InputError
-from genolift.targets.targets import LAST_CONVOLUTION, Target, resolve
+from genolift.explain.fingerprint import Fingerprint, fingerprint, token_of
+from genolift.explain.kept import KEPT
+from genolift.targets.joined import Joined
+from genolift.targets.targets import LAST_CONVOLUTION, Resolved, Target, resolve, target_in_words
 from genolift.targets.trial import trial_of
 
 Model = nn.Module | ExportedProgram
@@ -47,9 +53,23 @@ class Captured:
     """A model's graph, how each target is read off its output, and the final activation that was left out."""
 
     key: CaptureKey
+    """What was captured; without the targets, since a function may hold the model."""
+    state: Fingerprint
+    """The model's, when it was captured."""
     graph: Graph
     targets: tuple[Explained, ...]
+    names: tuple[str, ...]
+    """The targets in words."""
     stepped_over: str
+    made: dict[Hashable, Any] = field(default_factory=dict)
+    """What was made of the graph, such as a plan by each rule that was asked for."""
+
+    def size(self) -> int:
+        """Return the bytes of the graph's constants, and of what was made of them."""
+        constants = [self.graph.constants, *(each.constants for each in self.made.values())]
+        tensors = (value for each in constants for value in each.values() if isinstance(value, Tensor))
+        storages = {each.untyped_storage().data_ptr(): each.untyped_storage().nbytes() for each in tensors}
+        return sum(storages.values())
 
 
 def captured(
@@ -74,7 +94,31 @@ def captured(
         If the model does not take the rows, gives another output when it is called again, or has no such
         target or layer; `UnsupportedOperation` if it cannot be traced.
     """
-    resolved = resolve(model, key.targets)
+    resolved, state = resolve(model, key.targets), fingerprint(model)
+    owner = model.model if isinstance(model, Joined) else model  # which is made anew for each call
+    tokens, seen = token_of(key.targets)
+    by_value = replace(key, targets=()), tokens, resolved.explained, tuple(REGISTERED.items())
+    found = KEPT.get(owner, by_value, state)
+    if found is not None:
+        return found
+    # What another thread captures meanwhile need not be captured again.
+    with process_settings(key.dtype, key.device), one_capture_at_a_time():
+        found = KEPT.get(owner, by_value, state)
+        if found is None:
+            found = _captured_anew(model, rows, key, rule, resolved, state)
+            if seen and state.whole and not state.change(fingerprint(model)):
+                KEPT.put(owner, by_value, state, found)
+    return found
+
+
+def _captured_anew(
+    model: Model,
+    rows: tuple[Tensor, ...],
+    key: CaptureKey,
+    rule: str,
+    resolved: Resolved,
+    state: Fingerprint,
+) -> Captured:
     graph = capture(
         model,
         rows,
@@ -95,4 +139,5 @@ def captured(
                 "the model has no convolution of its input", where="layer", remedy="give a submodule's name"
             )
         graph = replace(graph, read=name)
-    return Captured(key, graph, resolved.explained, stepped_over)
+    names = tuple(map(target_in_words, key.targets))
+    return Captured(replace(key, targets=()), state, graph, resolved.explained, names, stepped_over)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -28,9 +29,10 @@ from genolift.engine.run.run import Runner
 from genolift.engine.run.sums import Sums
 from genolift.errors import InputError
 from genolift.explain.captured import Captured, CaptureKey, Model, captured
-from genolift.explain.result import Attribution
+from genolift.explain.fingerprint import fingerprint
+from genolift.explain.result import Attribution, bases_of
 from genolift.targets.joined import Piece
-from genolift.targets.targets import Target, target_in_words
+from genolift.targets.targets import Target
 from genolift.targets.trial import check_layer, check_output
 
 References = Tensor | NDArray[Any] | Callable[[Tensor], Tensor]
@@ -59,19 +61,48 @@ class Run:
     """Where several inputs lie that are flattened into one; empty for one input."""
 
 
+@dataclass(frozen=True)
+class _Prepared:
+    """A plan by one rule and what runs it; the shape that contributions have, once it was tried on rows."""
+
+    plan: Plan
+    runner: Runner
+    event: list[tuple[int, ...]]
+
+    @property
+    def constants(self) -> dict[str, Any]:
+        """What it keeps beside the graph's own constants."""
+        absolute = self.runner.layout.absolute.items()
+        weights = {f"{name} {place}": value for name, each in absolute for place, value in each.items()}
+        return {**self.runner.constants, **weights}
+
+
 class Explainer:
     """A model captured once, to explain many inputs of one shape.
+
+    `genolift.deeplift` keeps captures too, by model and what is explained. An explainer says plainly that
+    there is one, and refuses to go on with a model that has changed since.
 
     Parameters
     ----------
     model, rule, layer, keep_final_activation, extra_inputs, device, precision
-        As in `genolift.deeplift`.
+        As in `genolift.deeplift`. Of the extra inputs only shapes and dtypes matter.
     example
         (n, *event): inputs of the shape to explain.
     target
         A target, or a list of targets that share a graph.
     memory, besides
         Bytes that the process stays under, None for what is free; those of them that the caller will take.
+
+    Raises
+    ------
+    UnsupportedOperation, InputError
+        As `genolift.deeplift` does, but for what concerns inputs and references.
+
+    Examples
+    --------
+    >>> explainer = genolift.Explainer(model, inputs[:1], target=0)
+    >>> result = explainer.explain(inputs, genolift.references.dinucleotide_shuffle(r=20, seed=0))
     """
 
     @own_state()
@@ -114,6 +145,7 @@ class Explainer:
             raise InputError("there is no target", where="target", remedy="give at least one")
         events = CaptureKey.events_of(rows)
         key = CaptureKey(events, targets, layer, keep_final_activation, chosen_device(device), dtype)
+        self._model: Callable[[], Model | None] = weakref.ref(model)
         with process_settings(dtype, key.device, tf32=precision == "tf32"):
             self._begin(captured(model, rows, key, rule), rows, rule, precision, memory, besides)
 
@@ -122,6 +154,7 @@ class Explainer:
     def of(cls, found: Captured, rows: tuple[Tensor, ...], rule: str) -> Explainer:
         """Return an explainer, in float32, of a model that is captured already from ``rows``."""
         explainer = cls.__new__(cls)
+        explainer._model = lambda: None
         with process_settings(found.key.dtype, found.key.device):
             explainer._begin(found, tuple(row[:1] for row in rows), rule, "float32", None, 0)
         return explainer
@@ -137,14 +170,17 @@ class Explainer:
     ) -> None:
         """Make the plan, and check on a row of each input that it can be followed."""
         self.device, self.dtype, self.layer = found.key.device, found.key.dtype, found.key.layer
-        self.precision = precision
+        self.precision, self._found = precision, found
         self.graph, self.targets, self.stepped_over = found.graph, found.targets, found.stepped_over
-        self.target_names = tuple(map(target_in_words, found.key.targets))
-        self._follow(rule)
+        self.target_names = found.names
+        ready = self._prepared(rule)
         check_alone(self.runner, rows[0][0].numel(), memory, besides)
-        placed = tuple(self.runner.placed(row) for row in rows)
-        self.event = self._check_shapes(placed)
-        check_rows_are_independent(self.runner, placed)
+        if not ready.event:
+            placed = tuple(self.runner.placed(row) for row in rows)
+            event = self._check_shapes(placed)
+            check_rows_are_independent(self.runner, placed)
+            ready.event[:] = [event]  # another thread may have tried it at the same time
+        (self.event,) = ready.event
 
     @property
     def target(self) -> Explained:
@@ -154,16 +190,23 @@ class Explainer:
     def _planned(self, rule: str) -> Plan:
         return make_plan(self.graph, rule)
 
-    def _follow(self, rule: str) -> None:
-        self.plan = self._planned(rule)
+    def _prepared(self, rule: str) -> _Prepared:
+        """Take the plan by a rule and what runs it from what was captured, where they are there already."""
         half = self.precision == "bfloat16"
-        self.runner = Runner(self.plan, self.device, self.dtype, half_precision=half)
+        kept_as = type(self), rule, half
+        ready = self._found.made.get(kept_as)
+        if ready is None:
+            plan = self._planned(rule)
+            ready = _Prepared(plan, Runner(plan, self.device, self.dtype, half_precision=half), [])
+            self._found.made[kept_as] = ready
+        self.plan, self.runner = ready.plan, ready.runner
+        return ready
 
     @own_state()
     def with_rule(self, rule: str) -> Explainer:
         """Return an explainer of the same captured model by another rule."""
         other = copy.copy(self)
-        other._follow(rule)
+        other._prepared(rule)
         return other
 
     def _check_shapes(self, rows: tuple[Tensor, ...]) -> tuple[int, ...]:
@@ -178,15 +221,43 @@ class Explainer:
             check_layer(read, rows_first and read.shape[0] == 2, self.layer)
             return tuple(read.shape[1:])
 
+    def check_unchanged(self) -> None:
+        """Raise `InputError`, naming what is another, if the model is not as it was when it was captured."""
+        model = self._model()
+        change = "" if model is None else self._found.state.change(fingerprint(model))
+        if change:
+            raise InputError(
+                f"has changed since it was captured: the {change.removeprefix('the ')} is another",
+                where="model",
+                remedy="make a new Explainer of it",
+            )
+
     def explain(self, inputs: Tensor, references: References, **keywords: Any) -> Attribution:
-        """Return the contributions of ``inputs`` to the first target; ``keywords`` are those of `Run`."""
+        """Return the contributions of ``inputs`` to the first target.
+
+        Parameters
+        ----------
+        inputs, references
+            As in `genolift.deeplift`.
+        keywords
+            Those of `Run`.
+
+        Raises
+        ------
+        InputError
+            As `genolift.deeplift`, and if the model has changed since it was captured, naming what has.
+        """
+        self.check_unchanged()
         return self.explain_each(inputs, references, **keywords)[0][0]
 
     @own_state()
     def explain_each(
         self, inputs: Tensor, references: References, **keywords: Any
     ) -> list[list[Attribution]]:
-        """Return the contributions to each target, [target][piece]; arguments as in `explain`."""
+        """Return the contributions to each target, [target][piece], of the model as it was captured.
+
+        Arguments as in `explain`.
+        """
         run = Run(**keywords)
         if run.path and self.layer is not None:
             raise InputError(
@@ -218,7 +289,7 @@ class Explainer:
         for each in every:
             each.check()
         return [
-            [_result(each, self.dtype, name) for each in of_target]
+            [_result(each, inputs, self.dtype, name) for each in of_target]
             for of_target, name in zip(sums, self.target_names, strict=True)
         ]
 
@@ -245,7 +316,8 @@ class Explainer:
             yield
 
 
-def _result(sums: Sums, dtype: torch.dtype, target: str) -> Attribution:
+def _result(sums: Sums, inputs: Tensor, dtype: torch.dtype, target: str) -> Attribution:
+    own = inputs if sums.piece is ... else inputs[:, sums.piece].reshape(len(inputs), *sums.event)
     return Attribution(
         contributions=(sums.contributions / sums.r).to(dtype),
         hypothetical=None if sums.hypothetical is None else (sums.hypothetical / sums.r).to(dtype),
@@ -255,6 +327,7 @@ def _result(sums: Sums, dtype: torch.dtype, target: str) -> Attribution:
         reference_output=sums.reference_output.to(dtype),
         convergence_error=sums.convergence_error.to(dtype),
         target=target,
+        bases=None if sums.hypothetical is None else bases_of(own),
     )
 
 

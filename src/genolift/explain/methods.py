@@ -19,7 +19,7 @@ from genolift.engine.run.sums import check_output
 from genolift.errors import InputError
 from genolift.explain.attribution import Options, deeplift, divided
 from genolift.explain.explainer import Explainer, Model, checked_size, shown
-from genolift.explain.result import Attribution
+from genolift.explain.result import Attribution, bases_of
 from genolift.explain.substitution import ForwardOnly, Rows
 from genolift.targets.targets import LAST_CONVOLUTION, Target, one_target
 
@@ -193,7 +193,8 @@ class Mutagenesis:
                     values[sequence[part] + start, base[part], position[part]] = effects
                     advance(len(effects))
         hypothetical = values - values.mean(1, keepdim=True)
-        return _compared_with_nothing(self._forward, output, hypothetical * inputs, hypothetical)
+        contributions = hypothetical * inputs
+        return _compared_with_nothing(self._forward, output, contributions, hypothetical, bases_of(inputs))
 
 
 class GradCam:
@@ -265,7 +266,11 @@ class GradCam:
 
 
 def _compared_with_nothing(
-    explainer: Explainer, output: Tensor, contributions: Tensor, hypothetical: Tensor | None = None
+    explainer: Explainer,
+    output: Tensor,
+    contributions: Tensor,
+    hypothetical: Tensor | None = None,
+    bases: Tensor | None = None,
 ) -> Attribution:
     dtype, none = explainer.dtype, torch.zeros((len(output), 0), dtype=explainer.dtype)
     return Attribution(
@@ -277,4 +282,5 @@ def _compared_with_nothing(
         reference_output=none,
         convergence_error=none,
         target=explainer.target_names[0],
+        bases=bases,
     )
