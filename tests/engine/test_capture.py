@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,8 @@ from torch import Tensor, nn
 from zoo import network, onehot, seeded
 
 import genolift
-from genolift.engine.graph.capture import TRIAL_ROWS
+from genolift.engine.graph.capture import TRIAL_ROWS, capture
+from genolift.errors import InputError
 
 
 class Restless(nn.Module):
@@ -273,3 +275,37 @@ def test_a_recurrent_layer_of_many_steps_is_one_operation() -> None:
 
     plan = genolift.plan(seeded(Recurrent), onehot(1, length=200))
     assert [row["operation"] for row in plan.table()] == ["permute", "lstm", "mean", "addmm"]
+
+
+class MakesOnTheHost(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm, self.head = nn.Conv1d(4, 3, 3), nn.BatchNorm1d(3), nn.Linear(18, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head((self.norm(self.conv(x)) * torch.linspace(0, 1, 18)).mean(1))
+
+
+def test_a_model_is_traced_on_the_host_and_its_constants_placed_on_the_device() -> None:
+    # meta stands for a card: nothing can be computed on it, and what is made on the host does not fit it.
+    meta = torch.device("meta")
+    graph = capture(MakesOnTheHost(), (torch.rand(1, 4, 20),), device=meta, dtype=torch.float32)
+    assert {value.device.type for value in graph.constants.values()} == {"meta"}
+    made = [each for each in graph.operations if "device" in each.kwargs]
+    assert made
+    assert {each.kwargs["device"] for each in made} == {meta}
+
+
+def test_only_a_forward_that_names_a_device_is_traced_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[str] = []
+
+    def program(model: Any, example: Any, device: torch.device, *_: Any) -> Any:
+        tried.append(device.type)
+        raise InputError("Expected all tensors to be on the same device, but found cpu and cuda:0")
+
+    monkeypatch.setattr("genolift.engine.graph.capture._program", program)
+    for device, wanted in (("cuda", ["cpu", "cuda"]), ("cpu", ["cpu"])):
+        with pytest.raises(InputError, match="same device"):
+            capture(nn.Linear(4, 1), (torch.rand(1, 4),), device=torch.device(device), dtype=torch.float32)
+        assert tried == wanted
+        tried.clear()

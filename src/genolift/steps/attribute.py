@@ -240,6 +240,7 @@ def _opened(
             memory=asked.memory,
             besides=_bytes_of_piece(compared, inputs, rows),
         )
+        del model  # the capture has weights of its own
         yield _Work(settings, model_name, stored, rows, compared, inputs, explainer, agreement)
 
 
