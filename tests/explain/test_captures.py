@@ -21,6 +21,7 @@ from torch import Tensor, nn
 import genolift
 from genolift.engine.graph import capture as capturing
 from genolift.explain import captured as captures
+from genolift.explain.fingerprint import fingerprint
 from genolift.explain.kept import KEPT
 
 X = nn.functional.one_hot(torch.arange(40).reshape(2, 20) * 7 % 4, 4).transpose(1, 2).float()
@@ -215,6 +216,41 @@ def test_what_cannot_be_seen_through_is_captured_at_every_call(captured: list[An
     one[0].weight.data.add_(1)
     with pytest.raises(genolift.InputError, match=r"the weight 0\.weight is another"):
         explainer.explain(X, REFERENCES)
+
+
+USUAL: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
+    "recurrent": (lambda: nn.LSTM(4, 3), (2, 4, 4)),
+    "attention": (lambda: nn.TransformerEncoderLayer(8, 2, 8), (3, 4, 8)),
+    "weight norm": (lambda: torch.nn.utils.parametrizations.weight_norm(nn.Conv1d(4, 3, 3)), (2, 4, 8)),
+    "parallel": (lambda: nn.DataParallel(nn.Linear(4, 3)), (2, 4)),
+    "compiled in part": (
+        lambda: nn.Sequential(torch.compile(nn.Linear(4, 3), backend="eager"), nn.ReLU()),
+        (2, 4),
+    ),
+    "of this file": (Model, (2, 4, 20)),
+}
+
+
+@pytest.mark.parametrize("what", USUAL)
+def test_usual_models_are_seen_through_and_do_not_change_by_being_run(what: str) -> None:
+    make, shape = USUAL[what]
+    one = make().eval()
+    before = fingerprint(one)
+    assert before.whole
+    one(torch.rand(shape))
+    assert before.change(fingerprint(one)) == ""
+
+
+def test_what_is_too_deep_or_odd_to_be_seen_through_is_no_error() -> None:
+    one = nn.Linear(4, 1)
+    deep: list[Any] = []
+    for _ in range(5000):
+        deep = [deep]
+    one.deep = deep  # type: ignore[assignment]
+    assert not fingerprint(one).whole
+    assert fingerprint(one).change(fingerprint(one)) == ""
+    assert not fingerprint(nn.LazyLinear(3)).whole
+    assert not fingerprint(nn.Sequential(nn.Linear(2, 2, device="meta"))).whole
 
 
 def test_no_capture_keeps_its_model_alive() -> None:

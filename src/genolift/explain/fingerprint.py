@@ -3,13 +3,16 @@
 Nothing of the model is kept alive, and nothing is told by an object's identity, which Python gives anew.
 """
 
+from __future__ import annotations
+
 import sys
 import types
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import partial
+from functools import cache, partial
 from hashlib import blake2b
 from pathlib import PurePath
 from typing import Any
@@ -20,6 +23,9 @@ from torch import Tensor, nn
 from torch._ops import OpOverload, OpOverloadPacket
 from torch.export import ExportedProgram
 
+from genolift.engine.graph.trial_model import unwrapped
+from genolift.engine.torch_internals import before_compiling
+
 Token = Any
 """What stands for a value: plain, compared by ``==``."""
 
@@ -28,10 +34,8 @@ _PLAIN = (
     *(torch.dtype, torch.device, torch.layout, torch.memory_format, np.dtype, np.generic, PurePath, Enum),
     *(OpOverload, OpOverloadPacket),
 )
-_LIBRARIES = frozenset(
-    {*sys.stdlib_module_names, "torch", "numpy", "scipy", "pandas", "keras"} - {"__main__"}
-)
-"""Packages that nobody changes while they run: what their functions read beside arguments is passed over."""
+_MOST = 200_000
+"""Objects that a walk goes through at most."""
 _HEAP_TYPE = 1 << 9
 """The flag of a class that was made by a ``class`` statement: its instances have no state but attributes."""
 
@@ -43,7 +47,7 @@ class Fingerprint:
     tokens: Mapping[str, Token]
     whole: bool
 
-    def change(self, now: "Fingerprint") -> str:
+    def change(self, now: Fingerprint) -> str:
         """Return the name of the first thing that is another now; nothing where all is the same."""
         names = {**now.tokens, **self.tokens}
         missing = object()
@@ -54,20 +58,26 @@ class Fingerprint:
 def fingerprint(model: nn.Module | ExportedProgram) -> Fingerprint:
     """Return the fingerprint of a model as it is now. Weights are hashed: about a second for a gigabyte."""
     walk = _Walk()
-    if isinstance(model, ExportedProgram):
-        graph = str(model.graph), str(model.graph_signature), str(model.range_constraints)
-        walk.tokens["graph of the program"] = graph
-        for name, value in {**model.constants, **model.state_dict}.items():
-            walk.tokens[f"weight {name}"] = walk.token(value)
-    else:
-        walk.token(model)
+    try:
+        if isinstance(model, ExportedProgram):
+            graph = str(model.graph), str(model.graph_signature), str(model.range_constraints)
+            walk.tokens["graph of the program"] = graph
+            for name, value in {**model.constants, **model.state_dict}.items():
+                walk.tokens[f"weight {name}"] = walk.token(value)
+        else:
+            walk.token(unwrapped(model))
+    except RecursionError:
+        return Fingerprint({}, False)
     return Fingerprint(walk.tokens, walk.whole)
 
 
 def token_of(value: Any) -> tuple[Token, bool]:
     """Return what stands for a value, such as a target that is a function, and whether all of it is seen."""
     walk = _Walk()
-    return (walk.token(value), *walk.tokens.items()), walk.whole
+    try:
+        return (walk.token(value), *walk.tokens.items()), walk.whole
+    except RecursionError:
+        return (), False
 
 
 @dataclass
@@ -89,6 +99,8 @@ class _Walk:
             return type(value).__name__, repr(value)
         if id(value) in self._met:
             return "met", self._met[id(value)]
+        if len(self._alive) > _MOST:
+            raise RecursionError
         self._met[id(value)] = len(self._alive)
         self._alive.append(value)  # else another value could get its id
         if isinstance(value, nn.Module):
@@ -100,9 +112,10 @@ class _Walk:
         """Put the state of a module under its own names, or under an attribute's, if it is no submodule."""
         if not name and self.tokens:
             name = self._at if f"class of {self._at}" not in self.tokens else f"{self._at} {len(self._alive)}"
+        module = before_compiling(module) or module  # what torch.compile counts beside is no state
         at = name or "the model"
         self.tokens[f"class of {at}"] = self._class(type(module))
-        for attribute, value in vars(module).items():
+        for attribute, value in list(vars(module).items()):
             if attribute in ("_parameters", "_buffers"):
                 for key, tensor in value.items():
                     self.tokens[f"weight {_joined(name, key)}"] = self.token(tensor)
@@ -116,10 +129,11 @@ class _Walk:
             elif attribute != "_is_full_backward_hook":
                 self._at = _joined(name, attribute)
                 self.tokens[f"attribute {self._at}"] = self.token(value)
-        return "module", self._met[id(module)]
+        return "module", at
 
     def _tensor(self, tensor: Tensor) -> Token:
-        if tensor.layout is not torch.strided or tensor.is_quantized or tensor.device.type == "meta":
+        plain = type(tensor) in (Tensor, nn.Parameter) and tensor.layout is torch.strided
+        if not plain or tensor.is_quantized or tensor.device.type == "meta":
             return self._unseen(tensor)
         flat = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous().reshape(-1)
         return tensor.dtype, tuple(tensor.shape), tensor.device, _digest(flat.view(torch.uint8).numpy())
@@ -152,17 +166,20 @@ class _Walk:
         """Yield the globals that a function reads, and what it reads of the user's own modules."""
         names = dict.fromkeys(_names(function.__code__))
         for name in names:
-            value = function.__globals__.get(name)
+            value = function.__globals__.get(name, sys.modules.get(name))  # imported within the function
             if isinstance(value, types.ModuleType) and not _is_library(value.__name__):
                 inside = ((each, vars(value)[each]) for each in names if each in vars(value))
                 yield name, tuple((each, self.token(read)) for each, read in inside)
             elif name in function.__globals__ and not isinstance(value, types.ModuleType):
                 yield name, self.token(value)
 
+    def _reference(self, reference: weakref.ref[Any]) -> Token:
+        return "reference", self.token(reference())
+
     def _method(self, method: types.MethodType) -> Token:
         return self.token(method.__func__), self.token(method.__self__)
 
-    def _partial(self, function: "partial[Any]") -> Token:
+    def _partial(self, function: partial[Any]) -> Token:
         return "partial", self.token(function.func), self.token(function.args), self.token(function.keywords)
 
     def _builtin(self, function: Any) -> Token:
@@ -212,8 +229,15 @@ def _names(code: types.CodeType) -> Iterator[str]:
             yield from _names(constant)
 
 
+@cache
 def _is_library(module: str) -> bool:
-    return module.partition(".")[0] in _LIBRARIES
+    """Whether a module is of Python or an installed package, whose globals nobody changes while they run."""
+    top = module.partition(".")[0]
+    if top == "__main__":  # a notebook's, whose file is that of an installed program
+        return False
+    where = getattr(sys.modules.get(top), "__file__", None) or ""
+    installed = {"site-packages", "dist-packages"} & {*PurePath(where).parts}
+    return top == "genolift" or bool(installed) or top in sys.stdlib_module_names
 
 
 def _of_library(function: types.FunctionType) -> bool:
@@ -238,6 +262,7 @@ _KINDS: tuple[tuple[Any, Callable[[_Walk, Any], Token]], ...] = (
     (types.FunctionType, _Walk._function),
     (types.MethodType, _Walk._method),
     (partial, _Walk._partial),
+    (weakref.ref, _Walk._reference),
     ((types.BuiltinFunctionType, types.MethodWrapperType, types.WrapperDescriptorType), _Walk._builtin),
     ((types.MethodDescriptorType, types.ClassMethodDescriptorType), _Walk._builtin),
     ((types.GetSetDescriptorType, types.MemberDescriptorType), _Walk._builtin),
