@@ -19,7 +19,7 @@ from genolift.engine.run.run import Runner
 from genolift.explain.explainer import Explainer
 
 _PATIENCE = 12.0  # seconds for finding the best batch size of one run
-_COMPILED = "compiled"
+_COMPILED = "fused"
 """The field of `Forms` that has formulas compiled, if this version has one."""
 Found = tuple[float, dict[str, list[float]], str]
 """A figure, the seconds that it is of, and a remark."""

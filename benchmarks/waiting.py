@@ -13,7 +13,6 @@ import argparse
 import gc
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -91,43 +90,33 @@ def second_call(rounds: int, quick: bool) -> Rows:
 
 def first_call(rounds: int, quick: bool) -> Rows:
     """The first call in a fresh process, stage by stage, with and without what numba has cached."""
-    rounds = 1 if quick else min(rounds, 5)
     script = str(Path(__file__).with_name("first_call.py"))
-    whole: list[float] = []
-    bare: list[float] = []
-    stages: list[dict[str, float]] = []
-    for _ in range(rounds):
-        bare.append(_process(["-c", "import torch"])[0])
-        taken, text = _process([script])
-        whole.append(taken)
-        stages.append(json.loads(text.splitlines()[-1]))
+    stages = [_printed(script) for _ in range(1 if quick else min(rounds, 5))]
     medians = {name: statistics.median(each[name] for each in stages) for name in stages[0]}
-    torch_alone = [sum(each[name] for name in TORCH) for each in stages]
-    beyond = [sum(each.values()) - its for each, its in zip(stages, torch_alone, strict=True)]
-    over = "import torch, its own process"
+    whole = [sum(each.values()) for each in stages]
+    of_torch = [sum(each[name] for name in TORCH) for each in stages]
+    ours = [each - its for each, its in zip(whole, of_torch, strict=True)]
+    over, bare = "import torch, the same process", [each["import torch"] for each in stages]
     rows = [
-        _row(
-            "first call, a process with its imports (warm)", whole, over, bare, "under 2 s, or torch's share"
-        ),
-        _row("of which torch by itself: imports, export, decomposition", torch_alone, over, bare),
-        _row("of which ours, with numba", beyond, over, bare),
+        _row("first call with all imports (warm)", whole, over, bare, "2 s, or torch's share"),
+        _row("of which torch by itself: imports, export, decomposition", of_torch, over, bare),
+        _row("of which ours, with numba", ours, over, bare),
         *([f"stage: {name}", f"{taken:.3f}", "", "", "", ""] for name, taken in medians.items()),
     ]
     if not quick:
         with tempfile.TemporaryDirectory() as empty:
-            cold, _ = _process([script], NUMBA_CACHE_DIR=empty, PYTHONPYCACHEPREFIX=empty)
-        rows.insert(1, _row("the same with empty caches of numba and Python (cold)", [cold], over, bare[:1]))
+            cold = _printed(script, NUMBA_CACHE_DIR=empty, PYTHONPYCACHEPREFIX=empty)
+        taken, imported = [sum(cold.values())], [cold["import torch"]]
+        rows.insert(1, _row("the same, empty caches of numba and Python (cold)", taken, over, imported))
     return rows
 
 
-def _process(words: list[str], **environment: str) -> tuple[float, str]:
-    """Run Python; return its CPU seconds, and what it printed."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+def _printed(*words: str, **environment: str) -> Any:
+    """Run Python in a process of its own, and return what it prints last, as JSON."""
     done = subprocess.run(
         [sys.executable, *words], env=os.environ | environment, capture_output=True, text=True, check=True
     )
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, done.stdout
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def few_sequences(rounds: int, quick: bool) -> Rows:
@@ -180,8 +169,7 @@ class Wide(nn.Module):
 def held_memory(rounds: int, quick: bool) -> Rows:
     """What a process holds beside the model once it is captured, in a process of its own."""
     size = (10 if quick else 400) * 2**20
-    text = _process([__file__, "--held", str(size)])[1]
-    at_once, held, peak = json.loads(text.splitlines()[-1])
+    at_once, held, peak = _printed(__file__, "--held", str(size))
     mebibytes = size / 2**20
     over = f"the weights, {mebibytes:.0f} MiB"
     return [
