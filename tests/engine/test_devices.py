@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 import genolift
-from genolift.engine.devices import chosen_device, place
+from genolift.engine.devices import Cpu, Gpu, chosen_device, place
+from genolift.engine.run.run import batches
 
 GPU = torch.device("cuda", 1)
 
@@ -71,3 +74,118 @@ def test_what_torch_keeps_for_its_next_tensors_counts_as_free(monkeypatch: pytes
         memory_allocated=lambda device: 700,
     )
     assert place(GPU).free() == 1000 + 5000 - 700
+
+
+class Stream:
+    """A stream whose copies are late: they are made when something waits for them."""
+
+    in_use: Stream
+
+    def __init__(self, device: object = None) -> None:
+        self.late: list[Callable[[], object]] = []
+
+    def synchronize(self) -> None:
+        while self.late:
+            self.late.pop(0)()
+
+    def wait_stream(self, other: Stream) -> None:
+        other.synchronize()
+
+    def record_event(self) -> Stream:
+        return self
+
+
+class Pinned(Tensor):
+    """Memory that is copied from and to late, and holds NaN until then."""
+
+    def copy_(self, source: Tensor, non_blocking: bool = False) -> Tensor:
+        plain = self.as_subclass(Tensor)
+        if not non_blocking:
+            return plain.copy_(source).as_subclass(Pinned)
+        plain.fill_(torch.nan)
+        Stream.in_use.late.append(lambda: plain.copy_(source))
+        return self
+
+    def to(self, device: torch.device, non_blocking: bool = False) -> Tensor:
+        assert non_blocking
+        source, there = self.as_subclass(Tensor), torch.full(self.shape, 7.0).to(self.dtype)
+        Stream.in_use.late.append(lambda: there.copy_(source))
+        return there
+
+
+@contextmanager
+def stream(one: Stream) -> Iterator[None]:
+    before, Stream.in_use = Stream.in_use, one
+    try:
+        yield
+    finally:
+        Stream.in_use = before
+
+
+@pytest.fixture
+def late_copies(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
+    """Let the CPU copy as a GPU does; returns the room that was asked for."""
+    made: list[Tensor] = []
+
+    def empty(*size: Any, pin_memory: bool = False, **options: Any) -> Tensor:
+        if pin_memory:
+            made.append(plain(*size, **options).as_subclass(Pinned))
+            return made[-1]
+        return plain(*size, **options)
+
+    plain, Stream.in_use = torch.empty, Stream()
+    monkeypatch.setattr(torch, "empty", empty)
+    on_a_gpu(monkeypatch, Stream=Stream, stream=stream, current_stream=lambda device: Stream.in_use)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(Tensor, "record_stream", lambda self, one: None, raising=False)
+    gpu = Gpu(torch.device("cpu"))
+    monkeypatch.setattr(Cpu, "brought", lambda self, tensor: gpu.brought(tensor))
+    monkeypatch.setattr(Cpu, "fetched", lambda self, tensors: gpu.fetched(tensors))
+    return made
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    layers = nn.Conv1d(4, 8, 5), nn.ReLU(), nn.MaxPool1d(4), nn.Flatten(), nn.Linear(8 * 9, 2)
+    return nn.Sequential(*layers).eval()
+
+
+def onehot(*rows: int, seed: int = 0) -> Tensor:
+    codes = torch.randint(4, (*rows, 40), generator=torch.Generator().manual_seed(seed))
+    return nn.functional.one_hot(codes, 4).transpose(-1, -2).contiguous()
+
+
+def explained(**more: Any) -> Any:
+    given = onehot(7).float(), onehot(7, 3, seed=1).byte()
+    return genolift.deeplift(network(), *given, device="cpu", batch_size=6, keep_multipliers=True, **more)
+
+
+def test_no_copy_is_read_before_it_has_arrived(
+    late_copies: list[Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = explained()
+    assert len(late_copies) > 20
+    monkeypatch.undo()
+    for name, expected in vars(explained()).items():
+        if isinstance(expected, Tensor):
+            assert torch.equal(getattr(late, name), expected), name
+
+
+def test_where_no_memory_can_be_pinned_copies_are_plain() -> None:
+    """So on this machine, unless it has a GPU."""
+    x = torch.rand(3, 4)
+    copies, arrived = Gpu(torch.device("cpu")).fetched([Gpu(torch.device("cpu")).brought(x)])
+    arrived()
+    assert torch.equal(copies[0], x)
+
+
+@pytest.mark.parametrize(("n", "r", "size"), [(64, 20, 1279), (7, 3, 6), (5, 22, 6), (1, 20, 19), (3, 4, 1)])
+def test_batches_are_nearly_of_one_size(n: int, r: int, size: int) -> None:
+    pairs = [
+        (rows.stop - rows.start) * (references.stop - references.start)
+        for rows, references in batches(n, r, size)
+    ]
+    assert sum(pairs) == n * r
+    assert max(pairs) <= size
+    assert max(pairs) - min(pairs) <= min(r, size)
+    assert len(pairs) <= max(-(-n // max(1, size // r)), n * -(-r // size))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 import subprocess
 import sys
+import weakref
+from typing import Any
 
 import psutil
 import pytest
@@ -14,10 +17,14 @@ from lacking import skip
 from torch import nn
 
 import genolift
+from genolift.engine.backends.choice import forms_for
 from genolift.engine.devices import Cpu
+from genolift.engine.kinds.pairs import Pairs
+from genolift.engine.run.backward import multipliers as multipliers_of
 from genolift.engine.run.budget import split
 from genolift.engine.run.footprint import Footprint, footprint
 from genolift.engine.run.job import Job
+from genolift.engine.run.run import Runner
 from genolift.explain.explainer import Explainer
 
 CPU = torch.device("cpu")
@@ -31,6 +38,7 @@ from torch import nn
 from genolift.engine.devices import HOST
 from genolift.engine.run.footprint import footprint
 from genolift.engine.run.job import Job
+from genolift.engine.run.run import Runner
 from genolift.explain.explainer import Explainer
 
 def kibibytes(name):
@@ -186,3 +194,68 @@ def test_references_as_bytes_give_what_they_give_as_float32() -> None:
             genolift.deeplift(network(), x, each, device="cpu") for each in (given.byte(), given.float())
         )
         assert torch.equal(bytes_.contributions, floats.contributions)
+
+
+def tensors() -> int:
+    """Return how many tensors there are."""
+    return sum(issubclass(type(each), torch.Tensor) for each in gc.get_objects())
+
+
+class Attending(nn.Module):
+    """Convolution, pool, attention, a recurrent layer, and a maximum of two branches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv1d(4, 8, 5)
+        self.attention = nn.TransformerEncoderLayer(8, 2, 8, dropout=0.0, batch_first=True)
+        self.recurrent, self.out = nn.LSTM(8, 4, batch_first=True), nn.Linear(4, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = torch.max_pool1d(torch.relu(self.stem(x)), 20)
+        h = self.attention(torch.maximum(h, h.flip(-1)).transpose(1, 2))
+        return self.out(self.recurrent(h)[0].mean(1))
+
+
+@pytest.mark.parametrize("rule", ["rescale", "revealcancel", "gradient"])
+def test_no_value_of_a_batch_waits_for_pythons_collector(rule: str) -> None:
+    """On a GPU what waits is memory that the next batches lack."""
+    x = onehot(3).float()
+    explainer = Explainer(Attending().eval(), x, device="cpu", rule=rule)
+    gpu_forms = forms_for(torch.device("cuda", 0))
+    for forms in (None, gpu_forms):
+        explainer.runner = Runner(explainer.plan, CPU, explainer.dtype, forms=forms)
+        for references in (x[:, None].roll(1, 3).repeat(1, 2, 1, 1), x[:2]):
+            explainer.explain(x, references)  # what is made once and kept
+            gc.collect()
+            gc.disable()
+            try:
+                explainer.explain(x, references, batch_size=2)
+                left = tensors()
+                gc.collect()
+                assert tensors() == left
+            finally:
+                gc.enable()
+
+
+def test_what_did_not_fit_is_gone_when_memory_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = onehot(4).float()
+    explainer = Explainer(network(), x, device="cpu")
+    whole = explainer.explain(x, x[:, None].roll(1, 3)).contributions
+    computed, gone = [], []
+
+    def multipliers(runner: Runner, pairs: Pairs, seed: torch.Tensor, **more: Any) -> torch.Tensor:
+        if pairs.n > 1:
+            computed.append(weakref.ref(pairs.sequences))
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return multipliers_of(runner, pairs, seed, **more)
+
+    monkeypatch.setattr("genolift.engine.run.job.multipliers_of", multipliers)
+    monkeypatch.setattr(Cpu, "give_back", lambda self: gone.append([each() for each in computed]))
+    gc.disable()
+    try:
+        halved = explainer.explain(x, x[:, None].roll(1, 3), batch_size=4).contributions
+    finally:
+        gc.enable()
+    torch.testing.assert_close(halved, whole, rtol=0, atol=1e-6)
+    assert gone
+    assert all(each is None for held in gone for each in held)

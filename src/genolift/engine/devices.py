@@ -1,7 +1,8 @@
-"""A CPU and a GPU, with what differs between them: memory, threads and the size of batches."""
+"""A CPU and a GPU, with what differs between them: memory, copies, threads and the size of batches."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache, cached_property
 
 import psutil
 import torch
@@ -62,6 +63,14 @@ class Cpu:
         """Let torch hold at most ``memory`` bytes of a GPU. On a CPU the sizes of batches see to that."""
         yield
 
+    def brought(self, tensor: Tensor) -> Tensor:
+        """Return a tensor on this device."""
+        return tensor.to(self.device)
+
+    def fetched(self, tensors: Sequence[Tensor]) -> tuple[Sequence[Tensor], Callable[[], object]]:
+        """Return tensors of this device on the host, and what waits until they have arrived there."""
+        return tensors, lambda: None
+
     def workers(self) -> int:
         """Return how many threads compute batches of their own, at most."""
         return min(torch.get_num_threads(), _MOST_WORKERS)
@@ -110,6 +119,41 @@ class Gpu(Cpu):
         finally:
             torch.cuda.set_per_process_memory_fraction(1.0, self.device)
 
+    # Copies go on beside the computing, through pinned memory and on streams: one for each way, or a batch
+    # would wait for what the one before it made.
+
+    @cached_property
+    def _incoming(self) -> torch.cuda.Stream:
+        return torch.cuda.Stream(self.device)
+
+    @cached_property
+    def _outgoing(self) -> torch.cuda.Stream:
+        return torch.cuda.Stream(self.device)
+
+    def brought(self, tensor: Tensor) -> Tensor:
+        """See `Cpu.brought`."""
+        pinned = _pinned(tensor) if tensor.device.type == "cpu" else None
+        if pinned is None:
+            return tensor.to(self.device)
+        here = torch.cuda.current_stream(self.device)
+        with torch.cuda.stream(self._incoming):
+            there = pinned.copy_(tensor).to(self.device, non_blocking=True)
+        here.wait_stream(self._incoming)
+        there.record_stream(here)
+        return there
+
+    def fetched(self, tensors: Sequence[Tensor]) -> tuple[Sequence[Tensor], Callable[[], object]]:
+        """See `Cpu.fetched`."""
+        copies = [pinned for each in tensors if (pinned := _pinned(each)) is not None]
+        if len(copies) < len(tensors):
+            return [each.cpu() for each in tensors], lambda: None
+        self._outgoing.wait_stream(torch.cuda.current_stream(self.device))
+        with torch.cuda.stream(self._outgoing):
+            for copy, each in zip(copies, tensors, strict=True):
+                copy.copy_(each, non_blocking=True)
+                each.record_stream(self._outgoing)
+        return copies, self._outgoing.record_event().synchronize
+
     def workers(self) -> int:
         """See `Cpu.workers`."""
         return 1
@@ -122,6 +166,15 @@ class Gpu(Cpu):
 HOST = Cpu(torch.device("cpu"))
 
 
+def _pinned(like: Tensor) -> Tensor | None:
+    """Return room on the host that a GPU copies from and to by itself; None where there is none to be had."""
+    try:
+        return torch.empty(like.shape, dtype=like.dtype, pin_memory=True)
+    except RuntimeError:
+        return None
+
+
+@cache
 def place(device: torch.device) -> Cpu:
     """Return a device with what is its own."""
     return Gpu(device) if device.type == "cuda" else Cpu(device)

@@ -180,9 +180,12 @@ class Job:
         while ahead:
             group, references = ahead.pop()
             try:
-                for part in self._parts(group, references):
-                    yield made_of(part)
-                    references = slice(part.references.stop, references.stop)
+                # No name holds a part, as in a generator expression: its values would stay until the next.
+                for stop, made in map(  # noqa: C417
+                    lambda part: (part.references.stop, made_of(part)), self._parts(group, references)
+                ):
+                    references = slice(stop, references.stop)
+                    yield made
             except RuntimeError as error:  # torch.OutOfMemoryError is one
                 if not says_memory_is_exhausted(error):
                     raise
@@ -190,9 +193,13 @@ class Job:
                 if not halves:
                     what = "one sequence and one reference do not"
                     raise does_not_fit(self.runner.device, what) from error
-                self._shared = None
-                self.place.give_back()
                 ahead += reversed(halves)
+            else:
+                continue
+            # By now the error is gone, and with it the values of what did not fit.
+            self._shared = None
+            del group
+            self.place.give_back()
 
     def _halves(self, group: _Group, references: slice) -> list[tuple[_Group, slice]]:
         rows = group.rows

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from genolift.engine.backends import channels_last, loops
 from genolift.engine.backends.choice import Forms, forms_for
+from genolift.engine.devices import place
 from genolift.engine.graph.graph import Operation, apply, aten, fill_in
 from genolift.engine.graph.own_state import default_dtype
 from genolift.engine.graph.tracing import in_precision
@@ -74,11 +75,9 @@ class Runner:
 
         Whole numbers, a quarter of the bytes of float32 where they are uint8, are brought there as they are.
         """
-        if not (tensor.is_floating_point() or tensor.is_complex()):
-            there = tensor.to(device=self.device, non_blocking=True)
-            return (there.to(self.dtype) if numbers else there).contiguous()
-        dtype = in_precision(tensor.dtype, self.dtype)
-        return tensor.to(device=self.device, dtype=dtype, non_blocking=True).contiguous()
+        whole = not (tensor.is_floating_point() or tensor.is_complex())
+        dtype = self.dtype if whole and numbers else in_precision(tensor.dtype, self.dtype)
+        return place(self.device).brought(tensor).to(dtype).contiguous()
 
     # Forward ------------------------------------------------------------------------------------------
 
@@ -147,7 +146,7 @@ class Runner:
         if self._is_laid_out(operation, args):
             return channels_last.convolution(*args)
         if operation.target is aten.relu.default and args[0].dtype == torch.bfloat16:
-            return loops.relu_of_half(args[0])
+            return loops.relu_of_half(args[0]) if self.layout.forms.loops else args[0].relu().to(self.dtype)
         return apply(operation, args, kwargs)
 
     def _is_laid_out(self, operation: Operation, args: tuple[Any, ...]) -> bool:
@@ -169,12 +168,13 @@ def _alike(tensors: list[Tensor]) -> bool:
 
 def batches(n: int, r: int, size: int) -> Iterator[tuple[slice, slice]]:
     """Yield (sequences, references) slices of at most ``size`` pairs: whole sequences where they fit."""
-    if r <= size:
-        step = max(1, size // r)
-        for start in range(0, n, step):
-            yield slice(start, min(n, start + step)), slice(0, r)
-    else:
-        step = -(-r // -(-r // size))  # of 20 references with 19 at a time, 10 and 10
-        for row in range(n):
-            for start in range(0, r, step):
-                yield slice(row, row + 1), slice(start, min(r, start + step))
+    for rows in _alike_slices(n, max(1, size // r)):
+        for references in _alike_slices(r, size):
+            yield rows, references
+
+
+def _alike_slices(number: int, most: int) -> Iterator[slice]:
+    """Divide a number into slices of at most ``most``, as long as each other but for one."""
+    parts = -(-number // most)
+    for part in range(parts):
+        yield slice(part * number // parts, (part + 1) * number // parts)

@@ -4,13 +4,14 @@ A part of a job is summed where it was computed, by the thread or on the device 
 then added in order. All is summed in float64, so that no result depends on how pairs were batched.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import EllipsisType
 
 import torch
 from torch import Tensor
 
+from genolift.engine.devices import place
 from genolift.engine.graph.outputs import check_finite
 from genolift.engine.run.job import Part
 from genolift.errors import InputError
@@ -18,18 +19,20 @@ from genolift.errors import InputError
 
 @dataclass(frozen=True)
 class PartSums:
-    """The sums of one part for one target: see `Sums`, whose rows these are."""
+    """The sums of one part for one target, on the host: see `Sums`, whose rows these are."""
 
     sequences: slice
     references: slice
+    arrived: Callable[[], object]
+    """To be called before they are read: it waits for what is still on its way."""
     contributions: Tensor
-    hypothetical: Tensor | None
     first: Tensor
     second: Tensor
     output: Tensor
     reference_output: Tensor
     convergence_error: Tensor
-    multipliers: Tensor | None
+    hypothetical: Tensor | None = None
+    multipliers: Tensor | None = None
 
 
 class Sums:
@@ -79,7 +82,7 @@ class Sums:
         self.multipliers = torch.zeros((n, r, *event), dtype=torch.float32) if keep_multipliers else None
 
     def of(self, part: Part) -> PartSums:
-        """Return the sums of one part, on its device; nothing of this object is changed."""
+        """Return the sums of one part, made on its device; nothing of this object is changed."""
         of_all = part.multipliers[self.number] * (part.inputs - part.reference)
         totals = of_all.reshape(*of_all.shape[:2], -1).sum(2, dtype=torch.float64)  # an input may be a number
         m, reference = (self._of_piece(each) for each in (part.multipliers[self.number], part.reference))
@@ -88,21 +91,21 @@ class Sums:
         )
         each = self._of_piece(of_all).double()
         per_base = each.sum(self.base_axis) if self.base_axis else each
-        hypothetical = None
+        sums = {
+            "contributions": each.sum(1),
+            "first": per_base.sum(1),
+            "second": (per_base**2).sum(1),
+            "output": output,
+            "reference_output": reference_output.expand(len(m), -1),
+            "convergence_error": (totals - (output[:, None] - reference_output)).abs(),
+        }
         if self.onehot:
-            hypothetical = (m - (m * reference).sum(2, keepdim=True, dtype=torch.float64)).sum(1)
-        return PartSums(
-            part.sequences,
-            part.references,
-            contributions=each.sum(1),
-            hypothetical=hypothetical,
-            first=per_base.sum(1),
-            second=(per_base**2).sum(1),
-            output=output,
-            reference_output=reference_output.expand(len(m), -1),
-            convergence_error=(totals - (output[:, None] - reference_output)).abs(),
-            multipliers=m if self.keep_multipliers else None,
-        )
+            own = (m * reference).sum(2, keepdim=True, dtype=torch.float64)
+            sums["hypothetical"] = (m - own).sum(1)
+        if self.keep_multipliers:
+            sums["multipliers"] = m
+        fetched, arrived = place(m.device).fetched(tuple(sums.values()))
+        return PartSums(part.sequences, part.references, arrived, **dict(zip(sums, fetched, strict=True)))
 
     def add(self, part: PartSums) -> None:
         """Add the sums of one part.
@@ -112,20 +115,20 @@ class Sums:
         InputError
             If an output of the model is not finite.
         """
+        part.arrived()
         rows, references = part.sequences, part.references
-        output = part.output.cpu()
-        check_output(output, rows, self.names)
-        self.output[rows] = output
-        self.reference_output[rows, references] = part.reference_output.cpu()
-        self.convergence_error[rows, references] = part.convergence_error.cpu()
-        self.contributions[rows] += part.contributions.cpu()
-        self.first[rows] += part.first.cpu()
-        self.second[rows] += part.second.cpu()
+        check_output(part.output, rows, self.names)
+        self.output[rows] = part.output
+        self.reference_output[rows, references] = part.reference_output
+        self.convergence_error[rows, references] = part.convergence_error
+        self.contributions[rows] += part.contributions
+        self.first[rows] += part.first
+        self.second[rows] += part.second
         if self.hypothetical is not None and part.hypothetical is not None:
-            self.hypothetical[rows] += part.hypothetical.cpu()
+            self.hypothetical[rows] += part.hypothetical
         if self.multipliers is not None and part.multipliers is not None:
             self.multipliers = self.multipliers.to(part.multipliers.dtype)
-            self.multipliers[rows, references] = part.multipliers.cpu()
+            self.multipliers[rows, references] = part.multipliers
 
     def _of_piece(self, values: Tensor) -> Tensor:
         return values[:, :, self.piece].reshape(*values.shape[:2], *self.event)
