@@ -26,10 +26,10 @@ CPU = torch.device("cpu")
 PAIRS = {"paper": (8, 20), "basset": (2, 10), "bpnet": (2, 8), "deepsea": (2, 6), "transformer": (2, 10)}
 """The numbers of sequences, and of references for each, that one round explains."""
 WITHOUT: dict[str, dict[str, bool]] = {
-    "loops": {"loops": False, "half_loops": False},
+    "loops": {"loops": False, "stays_half": False},
     "channels_last": {"channels_last": False},
     "folding": {"folding": False},
-    "half_loops": {"half_loops": False},
+    "stays_half": {"stays_half": False},
 }
 
 
@@ -54,7 +54,7 @@ def measured(work: Work, rule: str, precision: str, rounds: int) -> dict[str, tu
     every, found = runner(), {}
     seconds(every)
     for name, without in WITHOUT.items():
-        if name == "half_loops" and not half:
+        if name == "stays_half" and not half:
             continue
         other = runner(**without)
         seconds(other)

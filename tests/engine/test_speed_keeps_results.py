@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import genolift
+from genolift.engine.backends import fused
 from genolift.engine.backends.choice import Forms, forms_for
 from genolift.engine.devices import threads_of_torch
 from genolift.engine.run.run import Runner
 from genolift.explain.attribution import Explainer
 
 CPU = torch.device("cpu")
+GPU_FORMS = forms_for(torch.device("cuda", 0))
 RULES = ["rescale", "revealcancel", "genomics-default"]
 
 
@@ -198,8 +204,8 @@ def test_one_explainer_takes_batches_of_any_size_under_reveal_cancel() -> None:
 
 WITHOUT = {
     "folding": replace(forms_for(CPU), folding=False),
-    "loops": replace(forms_for(CPU), loops=False, half_loops=False),
-    "half_loops": replace(forms_for(CPU), half_loops=False),
+    "loops": replace(forms_for(CPU), loops=False),
+    "stays_half": replace(forms_for(CPU), stays_half=False),
     "channels_last": replace(forms_for(CPU), channels_last=False),
     "all": Forms(folding=False),
 }
@@ -227,7 +233,119 @@ def test_a_fast_form_gives_what_the_formula_behind_it_gives(off: str, shared: bo
 
 
 @pytest.mark.parametrize("shared", [False, True])
-def test_loops_of_half_precision_give_what_is_computed_without_them(shared: bool) -> None:
+@pytest.mark.parametrize("off", ["loops", "stays_half", "channels_last"])
+def test_forms_of_half_precision_give_what_is_computed_without_them(off: str, shared: bool) -> None:
     fast = explained(forms_for(CPU), "rescale", shared, "bfloat16")
-    plain = explained(WITHOUT["half_loops"], "rescale", shared, "bfloat16")
+    plain = explained(WITHOUT[off], "rescale", shared, "bfloat16")
     assert float((fast - plain).abs().max() / plain.abs().max()) < 0.02
+
+
+def test_half_precision_stays_between_a_layer_and_its_relu_without_loops_too() -> None:
+    explainer = captured("rescale", "bfloat16")
+    for forms, wanted in ((GPU_FORMS, torch.bfloat16), (Forms(), torch.float32)):
+        runner = Runner(explainer.plan, CPU, explainer.dtype, half_precision=True, forms=forms)
+        values = runner.forward((runner.placed(onehot(2)),), carry=True).values
+        (relu, *_) = (each for each in runner.graph.operations if each.title == "relu")
+        assert values[relu.inputs[0]].dtype == wanted
+
+
+class Operations(TorchDispatchMode):
+    """Counts the operations of torch by name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.seen[function.overloadpacket.__name__] += 1
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(
+    ("pool", "added"),
+    [
+        (nn.MaxPool1d(4), False),
+        (nn.MaxPool1d(3, 3, padding=1), False),
+        (nn.MaxPool1d(3, 2), True),
+        (nn.MaxPool1d(2, 2, dilation=3), True),
+        (nn.AdaptiveMaxPool1d(7), True),
+    ],
+)
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_pool_without_loops_adds_up_credits_only_where_windows_overlap(
+    pool: nn.Module, added: bool, shared: bool
+) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv1d(4, 6, 5), nn.ReLU(), pool, nn.Flatten(), nn.LazyLinear(1))
+    model(onehot(1))
+    x, references = onehot(3), onehot(2, seed=1) if shared else onehot(6, seed=1).view(3, 2, 4, -1)
+    explainer = Explainer(model.eval(), x, rule="rescale", device="cpu", precision="float64")
+    by_loops = explainer.explain(x, references).contributions
+    explainer.runner = Runner(explainer.plan, CPU, explainer.dtype, forms=GPU_FORMS)
+    with Operations() as counted, threads_of_torch(1):
+        by_formula = explainer.explain(x, references).contributions
+    torch.testing.assert_close(by_formula, by_loops, rtol=1e-9, atol=1e-12)
+    assert bool(counted.seen["scatter_add_"]) == added
+    assert bool(counted.seen["scatter_"]) != added
+
+
+class Compiled:
+    """Stands in for torch's compiler: counts the formulas that it is given, and may fail."""
+
+    def __init__(self) -> None:
+        self.graphs = 0
+        self.error: Exception | None = None
+
+    def __call__(self, graph: Any, example: Any) -> Any:
+        self.graphs += 1
+
+        def run(*arguments: Any) -> Any:
+            if self.error is not None:
+                raise self.error
+            return graph.forward(*arguments)
+
+        return run
+
+
+@pytest.fixture
+def compiler(monkeypatch: pytest.MonkeyPatch) -> Iterator[Compiled]:
+    """A compiler in place of torch's, on a CPU that does not ask whether a mask holds, as no GPU does."""
+    made, compile_ = Compiled(), torch.compile
+    monkeypatch.setattr(torch, "compile", lambda *args, **options: compile_(*args, **options, backend=made))
+    monkeypatch.setattr("genolift.engine.rules.rules.may_hold", lambda mask: True)
+    torch.compiler.reset()
+    fused._in_use.cache_clear()
+    yield made
+    fused._in_use.cache_clear()
+    torch.compiler.reset()
+
+
+@pytest.mark.parametrize("rule", ["rescale", "revealcancel"])
+def test_fused_formulas_give_what_is_written_and_compile_once_for_all_sizes(
+    rule: str, compiler: Compiled
+) -> None:
+    explainer = captured(rule, "float64")
+    sizes = [(3, 5), (4, 3), (5, 6), (7, 2)]
+    given = [(onehot(n), onehot(n * r, seed=1).view(n, r, 4, -1)) for n, r in sizes]
+    explainer.runner = Runner(explainer.plan, CPU, explainer.dtype, forms=Forms())
+    written = [explainer.explain(*each).contributions for each in given]
+    explainer.runner = Runner(explainer.plan, CPU, explainer.dtype, forms=Forms(compiled=True))
+    with threads_of_torch(1):
+        compiled = [explainer.explain(*each).contributions for each in given]
+    torch.testing.assert_close(compiled, written, rtol=1e-9, atol=1e-12)
+    assert 0 < compiler.graphs <= 2  # of axes of values, and numbers of sequences, there are more
+
+
+def test_memory_that_is_exhausted_within_a_fused_formula_halves_the_batch(compiler: Compiled) -> None:
+    explainer = captured("rescale", "float64")
+    explainer.runner = Runner(explainer.plan, CPU, explainer.dtype, forms=Forms(compiled=True))
+    x, references = onehot(4), onehot(8, seed=1).view(4, 2, 4, -1)
+    with threads_of_torch(1):
+        whole = explainer.explain(x, references).contributions
+        compiler.error = torch.OutOfMemoryError("CUDA out of memory.")
+        with pytest.raises(genolift.InputError, match="do not fit the device's memory"):
+            explainer.explain(x, references)
+        assert fused._in_use() != [fused.as_written]
+        compiler.error = RuntimeError("no C compiler")
+        torch.testing.assert_close(explainer.explain(x, references).contributions, whole)
+    assert fused._in_use() == [fused.as_written]

@@ -1,6 +1,6 @@
-"""Convolutions on a CPU with a position's channels side by side in memory.
+"""Convolutions with a position's channels side by side in memory.
 
-There oneDNN's convolution needs no rearranging on the way in and out and is, at 64 channels and wide
+On a CPU, oneDNN's convolution then needs no rearranging on the way in and out and is, at 64 channels and wide
 dilations, up to 1.8 times as fast (benchmarks/README.md). What comes after keeps the layout by itself.
 """
 
@@ -67,11 +67,12 @@ class Transpose:
             flat = Transpose(torch.Size((n, channels, 1, *positions)), self.dtype, args)
             return flat(a.unsqueeze(2)).squeeze(2)
         a = laid_out(a.to(self.dtype))
-        one_by_one = channels < _FEWEST_CHANNELS and self.dtype == torch.float32
+        one_by_one = channels < _FEWEST_CHANNELS and self.dtype == torch.float32 and a.device.type == "cpu"
         parts = []
         for rows in a.split(1) if one_by_one else [a]:
             shape = len(rows), channels, *positions
-            inputs = torch.empty(shape, dtype=self.dtype, memory_format=torch.channels_last)  # never read
+            like: dict[str, Any] = {"dtype": self.dtype, "device": a.device}
+            inputs = torch.empty(shape, memory_format=torch.channels_last, **like)  # never read
             parts.append(aten.convolution_backward(rows, inputs, weight, None, *options, _OF_INPUT)[0])
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 

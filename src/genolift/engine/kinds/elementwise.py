@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from genolift.engine.backends import fused
 from genolift.engine.graph.graph import Name, Operation, execute
 from genolift.engine.kinds.kind import Computing, FedBy, Kind, Sent, Step
 from genolift.engine.kinds.pairs import Layout, Pairs
@@ -65,10 +66,14 @@ class Elementwise(Kind):
         if by_loop is not None:
             yield by_loop
             return
-        name, change = self._change(operation, pairs)
+        (name,) = pairs.dependent(operation)
         of_y = pairs.broadcast(a, operation.name), None if b is None else pairs.broadcast(b, operation.name)
         spread = pairs.broadcast(pairs.spread_of(name), name) if rule.uses_spread else None
-        a, b = rule.pass_back(change, of_y, spread)
+        if self.relu and pairs.layout.forms.compiled and pairs.layout.rows_first(name):
+            a, b = fused.relu_passed_back(rule, *pairs.both(name), of_y, spread)
+        else:
+            _, change = self._change(operation, pairs)
+            a, b = rule.pass_back(change, of_y, spread)
         yield Sent(name, pairs.rows(a, name), None if b is None else pairs.rows(b, name))
 
     def _change(self, operation: Operation, pairs: Pairs) -> tuple[Name, Change]:

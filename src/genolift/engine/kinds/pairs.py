@@ -54,8 +54,12 @@ class Layout:
     """The absolute weights of each layer by their place among its arguments, made once for all batches."""
 
     def number(self, tensor: Tensor) -> Tensor:
-        """Return truth values as 0 and 1, other values as they are."""
-        return tensor.to(self.dtype) if tensor.dtype == torch.bool else tensor
+        """Return truth values as 0 and 1, what stays in half precision in full, other values as they are."""
+        return tensor.to(self.dtype) if tensor.dtype in (torch.bool, torch.bfloat16) else tensor
+
+    def rows_first(self, name: str) -> bool:
+        """Whether the rows of a value are its first axis, and this runs through them once."""
+        return self.axis[name] == 0 and self.outer.get(name, 1) == 1
 
     def broadcast(self, tensor: Tensor, name: str, n: int, r: int) -> Tensor:
         """View (..., n r k, ...) rows as (..., outer, n, r, k, ...): sequence and reference then broadcast.
@@ -122,6 +126,10 @@ class Pairs:
         x, x0 = (self.layout.number(each.values[name]) for each in (self.sequences, self.references))
         return self._both(x, x0, name)
 
+    def both_chosen(self, name: str) -> tuple[Tensor, Tensor]:
+        """Return where a pool's maxima were, of the sequences and of their references, to broadcast."""
+        return self._both(self.sequences.chosen[name], self.references.chosen[name], name)
+
     def _both(self, x: Tensor, x0: Tensor, name: str) -> tuple[Tensor, Tensor]:
         x = self.layout.broadcast(x, name, self.n, 1)
         if self.shared is None:
@@ -135,11 +143,9 @@ class Pairs:
         """Undo `broadcast`, repeating what broadcasts."""
         return self.layout.rows(tensor, name, self.n, self.r)
 
-    def both_rows(self, name: str, *, chosen: bool = False) -> tuple[Tensor, Tensor]:
-        """Return a value of both, truth values as they are; or where a pool's maxima were."""
-        sides = self.sequences, self.references
-        x, x0 = ((each.chosen if chosen else each.values)[name] for each in sides)
-        x, x0 = self._both(x, x0, name)
+    def both_rows(self, name: str) -> tuple[Tensor, Tensor]:
+        """Return a value of both, truth values as they are."""
+        x, x0 = self._both(self.sequences.values[name], self.references.values[name], name)
         return self.rows(x, name), self.rows(x0, name)
 
     def difference(self, name: str) -> Tensor:
@@ -169,9 +175,8 @@ class Pairs:
 
     def _made(self, name: str) -> loops.Sides | None:
         x, x0 = self.sequences.values[name], self.references.values[name]
-        flat = self.layout.axis[name] == 0 and self.layout.outer.get(name, 1) == 1
         takes = name in self.layout.stays_half or loops.fit(x, x0)
-        if flat and takes and self.layout.forms.loops and x0.numel():
+        if self.layout.rows_first(name) and takes and self.layout.forms.loops and x0.numel():
             return loops.Sides(x, self.flat_references(x0), self.n, self.r)
         return None
 

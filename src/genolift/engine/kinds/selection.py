@@ -10,7 +10,7 @@ from torch import Tensor
 from genolift.engine.graph.graph import Operation, Result, fill_in
 from genolift.engine.kinds.joint import share
 from genolift.engine.kinds.kind import Computing, Kind, Sent, Step, Values, Window
-from genolift.engine.kinds.pairs import Activations, Layout, Pairs
+from genolift.engine.kinds.pairs import BROADCAST_AXES, Activations, Layout, Pairs
 from genolift.engine.kinds.reach import Reach
 
 
@@ -43,7 +43,7 @@ class Selection(Kind):
         first bracket goes to i, where dx is at least as large, the second to j (Lundberg & Lee 2017,
         DeepExplainer); of minima the other way round. Where i is j both are the whole of dx.
         """
-        operation, number = step.operation, pairs.layout.number
+        operation = step.operation
         (name,) = pairs.dependent(operation)
         fast = pairs.fast(name) if self.spatial else None
         if fast is not None and fast.selects_in(self.spatial):
@@ -51,30 +51,45 @@ class Selection(Kind):
             chosen0 = chosen0 if pairs.shared is None else chosen0[[pairs.shared]]
             yield Sent(name, fast.select_largest(chosen, chosen0, a, self.spatial))
             return
-        x, x0 = pairs.both_rows(name)
-        axes = self._axes(operation, x.dim(), pairs.layout)
+        layout, named = pairs.layout, operation.name
+        x, x0 = pairs.both(name)
+        behind_rows = [axis > layout.axis[name] for axis in range(x.dim() - BROADCAST_AXES)]
+        chosen_from = self._axes(operation, len(behind_rows), layout)
+        axes = [axis + BROADCAST_AXES * behind_rows[axis] for axis in chosen_from]
         order = [axis for axis in range(x.dim()) if axis not in axes] + axes
         kept = len(order) - len(axes)
         flat, flat0 = (each.permute(order).flatten(kept) for each in (x, x0))  # chosen from: the last axis
         if self.spatial:
-            i, j = (each.flatten(kept) for each in pairs.both_rows(operation.name, chosen=True))
+            i, j = (each.flatten(kept) for each in pairs.both_chosen(named))
         else:
             sign = -1 if self.smallest else 1
             i, j = ((sign * each).argmax(-1, keepdim=True) for each in (flat, flat0))
-        y, y0 = number(flat.gather(-1, i)), number(flat0.gather(-1, j))
-        flat, flat0 = number(flat), number(flat0)
+        # At i and at j, of input and of reference: differences of all values would be many more.
+        y, y0 = torch.take_along_dim(flat, i, -1), torch.take_along_dim(flat0, j, -1)
+        rise = y - torch.take_along_dim(flat0, i, -1)
+        fall = torch.take_along_dim(flat, j, -1) - y0
         if self.smallest:
-            i, j = j, i
-        higher = torch.maximum(y, y0)
-        gained = share(higher - y0, (flat - flat0).gather(-1, i))
-        lost = share(y - higher, (flat - flat0).gather(-1, j))
-        gained = torch.where(i == j, torch.ones_like(gained), gained)
-        lost = torch.where(i == j, torch.zeros_like(lost), lost)
-        back = a.reshape(i.shape)
-        result = torch.zeros_like(flat).scatter_add_(-1, i, back * gained).scatter_add_(-1, j, back * lost)
+            i, j, rise, fall = j, i, fall, rise
+        i, j = torch.broadcast_tensors(i, j)
+        higher, same = torch.maximum(y, y0), i == j
+        gained, lost = share(higher - y0, rise), share(y - higher, fall)
+        a = pairs.broadcast(a, named).reshape(i.shape)
+        put = Tensor.scatter_add_ if self._overlaps(operation) else Tensor.scatter_
+        # First what is lost: where i is j, that is 0, and written over.
+        result = a.new_zeros((*i.shape[:-1], flat.shape[-1]))
+        for places, credit in ((j, lost.masked_fill(same, 0)), (i, gained.masked_fill(same, 1))):
+            put(result, -1, places, a * credit)
         inverse = [order.index(axis) for axis in range(x.dim())]
-        result = result.reshape([x.shape[axis] for axis in order]).permute(inverse)
-        yield Sent(name, result.contiguous())
+        result = result.unflatten(-1, [x.shape[axis] for axis in axes]).permute(inverse)
+        yield Sent(name, pairs.rows(result, name).contiguous())
+
+    def _overlaps(self, operation: Operation) -> bool:
+        """Whether a value may be in several windows, whose credits then have to be added up."""
+        if self.window.whole or self.window.padding is None:  # all together, or of sizes that vary
+            return not self.window.whole
+        given = dict(zip(("size", "stride", "padding", "dilation"), operation.args[1:5], strict=False))
+        size, dilation = torch.tensor(given["size"]), torch.tensor(given.get("dilation", 1))
+        return bool(((size - 1) * dilation >= torch.tensor(given.get("stride") or given["size"])).any())
 
     def _axes(self, operation: Operation, dims: int, layout: Layout) -> list[int]:
         """Return the axes that are chosen from, in order."""

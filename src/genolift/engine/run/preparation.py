@@ -76,7 +76,7 @@ class Preparation:
         outer: dict[str, int] = {each.name: each.outer for each in self.operations}
         self.layout = Layout(
             constants,
-            self._stays_half(plan, axis, outer) if forms.half_loops else frozenset(),
+            self._stays_half(plan, axis, outer) if forms.stays_half else frozenset(),
             forms,
             dtype,
             axis,
