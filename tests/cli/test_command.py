@@ -133,12 +133,10 @@ def test_settings_that_are_not_used_are_not_handed(folder: Path) -> None:
     assert handed(analysis, "reference") == ('{"references": {"kind": "zeros"}}', "{}")
 
 
-def test_encode_is_handed_the_extra_channels_where_it_reads_the_model(folder: Path) -> None:
+def test_encode_is_not_handed_the_model_whose_length_the_check_says(folder: Path) -> None:
     keys = {"model": {"path": "weights.pt"}, **LETTERS, "extra_channels": [1, 0]}
     analysis = resolve_config({"analyses": {"mine": keys}}, "my.yaml").analyses["mine"]
-    settings, _ = handed(analysis, "encode")
-    given = checked(Settings, json.loads(settings))
-    assert given.the_model.extra_channels == 2
+    assert json.loads(handed(analysis, "encode")[0]) == LETTERS
 
 
 def test_infinite_arguments_of_a_model_are_handed_as_they_are(folder: Path) -> None:

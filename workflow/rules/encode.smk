@@ -1,9 +1,6 @@
 rule encode:
     input:
         sequences=files_of("sequences"),
-        model=lambda wildcards: (
-            [] if settings(wildcards).length else files_of_models(wildcards)
-        ),
         check=of_analysis("check.json"),
     output:
         table=report(
@@ -26,5 +23,5 @@ rule encode:
     message:
         "{wildcards.analysis}: sequences to a table and a store"
     shell:
-        "genolift encode --settings {params.settings:q} --table {output.table:q} --out {output.store:q}"
-        " 2>&1 | logged {log:q}"
+        "genolift encode --settings {params.settings:q} --check {input.check:q}"
+        " --table {output.table:q} --out {output.store:q} 2>&1 | logged {log:q}"

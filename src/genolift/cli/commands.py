@@ -27,7 +27,7 @@ commands (genolift COMMAND --help says more):
 
 
 @command("sequences", "model", "models", "extra_channels")
-def encode(settings: Settings, table: Path, out: Path) -> object:
+def encode(settings: Settings, table: Path, out: Path, check: Path | None = None) -> object:
     """Turn FASTA, or BED/narrowPeak windows on a genome, into a table and a store of sequences.
 
     Parameters
@@ -36,6 +36,8 @@ def encode(settings: Settings, table: Path, out: Path) -> object:
         sequences.tsv to write
     out
         sequences.h5 to write
+    check
+        check.json, which says the models' input length, so that no model is loaded for it
 
     Example
     -------
@@ -44,7 +46,7 @@ def encode(settings: Settings, table: Path, out: Path) -> object:
     """
     from genolift.steps.encode import encode_analysis
 
-    return encode_analysis(settings, table=table, store=out)
+    return encode_analysis(settings, table=table, store=out, check=check)
 
 
 @command("sequences", "model", "models", *EXTRAS, *EXPLAINED)

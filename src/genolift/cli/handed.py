@@ -20,8 +20,9 @@ def handed(analysis: Analysis, command: str, model: str | None = None) -> tuple[
     given = analysis.keys()
     if model is not None:
         given["model"] = analysis.models[model].keys()
-    if command == "encode" and analysis.length is not None:  # then no model need be read
-        given = {"sequences": given["sequences"] | {"length": analysis.length}}
+    if command == "encode":  # the check says how long the models' input is, where no key does
+        length = {} if analysis.length is None else {"length": analysis.length}
+        given = {"sequences": given["sequences"] | length}
     if command in ("encode", "reference") and analysis.rna_alphabet is not None:
         given["model"] = given.get("model", {}) | {"alphabet": analysis.rna_alphabet}
     if command == "inspect":  # which takes the first target of several if none is named

@@ -1,15 +1,16 @@
 """The table and the store of sequences: what the encode step writes and the others read."""
 
+from __future__ import annotations
+
 import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from genolift.data.alphabet import N_CODE
@@ -19,6 +20,9 @@ from genolift.files.hdf5 import Format, as_bytes, json_object, text_type, texts,
 from genolift.files.tables import Table
 from genolift.files.whole import sha256
 from genolift.settings.model import ONE_MODEL
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _FORMAT = Format(
     *("genolift-sequences", "sequences", "make it again with genolift encode"),

@@ -1,17 +1,21 @@
 """Tab-separated tables, read as text and written without quotes: an id may be "NA", or contain a quote."""
 
+from __future__ import annotations
+
 import csv
 import os
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from genolift.errors import Refusal, refused_as
 from genolift.files.whole import existing_file
+
+if TYPE_CHECKING:  # which takes 0.3 s to import, and not every step reads a table
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,12 @@ class Table:
         text = {"sep": "\t", "quoting": csv.QUOTE_NONE, "lineterminator": "\n"}
         frame.to_csv(path, index=False, float_format=self.float_format, **text)  # type: ignore[call-overload]
 
+    def write_rows(self, path: Path, rows: Iterable[Sequence[Any]]) -> None:
+        """Write rows of values as `write` does; of numbers None and NaN are missing."""
+        lines = [[*self.columns], *rows]
+        texts = (["" if value is None or value != value else str(value) for value in line] for line in lines)
+        path.write_text("".join("\t".join(line) + "\n" for line in texts), encoding="utf-8")
+
 
 def read_table(
     path: str | os.PathLike[str],
@@ -66,6 +76,8 @@ def read_table(
     InputError
         If the file is missing, is not such a table, or lacks a column.
     """
+    import pandas as pd
+
     file = existing_file(path)
     numbers = {name: ["", "nan", "NaN"] for name, dtype in columns.items() if dtype != "str"}
     with refused_as(Refusal(what, file, remedy), (ValueError, TypeError, OverflowError)):

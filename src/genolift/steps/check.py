@@ -87,7 +87,9 @@ def check_analysis(settings: Settings, *, out: Path, database: str | None = None
         if agreement is not None:
             agreements[name] = agreement
     summary = CheckSummary(len(models), len(stored.id), stored.codes.shape[1], known, agreements)
+    said = next((length for length in lengths.values() if length is not None), None)
     ran: dict[str, Any] = {"models": list(models), "sequences": stored.id, "length": summary.length}
+    ran["input_length"] = said
     if agreements:
         ran["agreement"] = {name: asdict(found) for name, found in agreements.items()}
     if known is not None:

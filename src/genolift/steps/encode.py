@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from genolift.data.alphabet import N_CODE, reverse_complement_codes
@@ -21,11 +20,11 @@ from genolift.data.genome import read_windows
 from genolift.data.intervals import IntervalFile, read_intervals
 from genolift.data.stored_sequences import SEQUENCES, Places, Sequences, write_sequences
 from genolift.data.windows import check_chromosomes, strand_of, windows_around
-from genolift.errors import InputError
+from genolift.errors import InputError, Refusal, refused_as
 from genolift.files.hdf5_writing import whole_hdf5
 from genolift.files.output_paths import check_outputs
-from genolift.files.whole import sha256, whole_file
-from genolift.models import input_length, load_model
+from genolift.files.plain_values import from_json
+from genolift.files.whole import existing_file, sha256, whole_file
 from genolift.results.provenance import versions
 from genolift.settings import sections
 
@@ -142,23 +141,44 @@ def encode(source: sections.Sequences, *, table: Path, store: Path, rna: bool = 
     summary = _summary(records, length, replaced, source=str(source.fasta or source.bed))
     made |= {**asdict(summary), "letters_replaced": replaced}
     with whole_file(table) as table_beside, whole_hdf5(store) as file:
-        SEQUENCES.write(table_beside, _table(records))
+        columns = SEQUENCES.columns
+        SEQUENCES.write_rows(table_beside, ([getattr(each, name) for name in columns] for each in records))
         provenance = json.dumps({**versions(), "encode": made}, sort_keys=True)
         attributes = {"provenance": provenance, "table_sha256": sha256(table_beside)}
         write_sequences(file, _sequences(records, chromosomes), attributes)
     return summary
 
 
-def encode_analysis(settings: sections.Settings, *, table: Path, store: Path) -> EncodeSummary:
-    """Write the sequences of an analysis as `encode` does, as long as the keys or else the models say."""
+def encode_analysis(
+    settings: sections.Settings, *, table: Path, store: Path, check: Path | None = None
+) -> EncodeSummary:
+    """Write the sequences of an analysis as `encode` does, as long as the keys or else the models say.
+
+    The models are loaded for it where there is no ``check``, the file in which the check says what they say.
+    """
     source, models = settings.sequences, {name: spec for name, spec in settings.models.items() if spec.path}
-    if source.length is None and models:
+    if source.length is None and check is not None:
+        check_outputs([table, store], inputs=[check])
+        source = with_length(source, {"the model": _length_said(check)})
+    elif source.length is None and models:
+        from genolift.models import input_length, load_model  # with torch, seconds
+
         check_outputs([table, store], inputs=[file for spec in models.values() for file in spec.files])
         lengths = {
             name: spec.input_length or input_length(load_model(spec), spec) for name, spec in models.items()
         }
         source = with_length(source, lengths)
     return encode(source, table=table, store=store, rna=settings.rna_alphabet is not None)
+
+
+def _length_said(check: Path) -> int | None:
+    """Return the length of the models' input that the check found, in bases; None if no model says any."""
+    refusal = Refusal("is not what genolift check writes", check, "run genolift check again")
+    with refused_as(refusal, (ValueError, KeyError, TypeError)):
+        said = from_json(existing_file(check).read_text(encoding="utf-8"), str(check))["input_length"]
+        if said is not None and (type(said) is not int or said < 1):
+            raise ValueError(f"input_length is {said!r}")
+    return said
 
 
 def trial_sequences(source: sections.Sequences, n: int = 2, *, rna: bool = False) -> Sequences:
@@ -321,15 +341,6 @@ def _summary(
         told = "%s: %d letters that stand for several bases were read as N: %s"
         _LOG.warning(told, source, replaced.total(), letters)
     return EncodeSummary(len(records), n_kept, length, dict(dropped), replaced.total())
-
-
-def _table(records: Sequence[_Record]) -> pd.DataFrame:
-    """Return ``sequences.tsv``."""
-    columns = {
-        name: pd.Series([getattr(record, name) for record in records], dtype=dtype)
-        for name, dtype in SEQUENCES.columns.items()
-    }
-    return pd.DataFrame(columns)
 
 
 def _sequences(records: Iterable[_Record], chromosomes: Mapping[str, int]) -> Sequences:
