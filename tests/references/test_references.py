@@ -150,6 +150,25 @@ def test_shuffles_made_in_threads_are_those_made_in_turn() -> None:
     assert np.array_equal(np.concatenate(parts), shuffle_codes(codes, 10, 7))
 
 
+FEW_AND_MANY = """
+import numpy as np, sys
+from genolift.references import shuffle
+codes = np.random.default_rng(1).integers(0, 5, size=(9, 300)).astype(np.uint8)
+few = [shuffle.shuffle_codes(codes, 6, 7, kind) for kind in shuffle.KINDS]
+assert "numba" not in sys.modules
+shuffle._FEW = 0
+many = [shuffle.shuffle_codes(codes, 6, 7, kind) for kind in shuffle.KINDS]
+assert "numba" in sys.modules
+print(*map(np.array_equal, few, many))
+"""
+
+
+def test_few_shuffles_are_those_of_compiled_code_without_compiling_it() -> None:
+    program = [sys.executable, "-W", "error", "-c", FEW_AND_MANY]
+    done = subprocess.run(program, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "True"]
+
+
 def test_another_seed_kind_sequence_or_number_gives_another_shuffle() -> None:
     codes = np.random.default_rng(2).integers(0, 4, size=(1, 200)).astype(np.uint8)
     first = shuffle_codes(codes, 2, 0)
@@ -171,6 +190,7 @@ PINNED: dict[str, list[str]] = {
 
 def test_random_numbers_are_those_of_the_published_generator() -> None:
     # The first numbers of SplitMix64 from 1234567, by its authors' C code.
+    shuffle._compile()
     numbers = [6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431]
     state = np.array([1234567], dtype=np.uint64)
     assert [int(shuffle._next(state)) for _ in numbers] == [number >> 32 for number in numbers]
@@ -184,6 +204,7 @@ def test_random_numbers_are_those_of_the_published_generator() -> None:
 @pytest.mark.parametrize("bound", [1, 2, 3, 5, 2**31 + 1, 2**32 - 1])
 def test_bounded_numbers_take_as_many_of_the_words_for_each_number(bound: int) -> None:
     """Word w gives w * bound // 2**32, except for remainders too low for a uniform result."""
+    shuffle._compile()
     refused = 2**32 % bound
     words = [0, 1, 2**31, 2**32 - 1, *(-(-(2**32 * number) // bound) for number in range(1, min(bound, 5)))]
     for word in words:
@@ -292,10 +313,12 @@ def test_shuffles_work_where_no_cache_folder_can_be_written(tmp_path: Path) -> N
     blocked = str(tmp_path / "home" / "cache")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "HOME": blocked, "XDG_CACHE_HOME": blocked}
     environment = {**environment, "NUMBA_CACHE_DIR": blocked, "PYTHONDONTWRITEBYTECODE": "1"}
-    program = "import copied_shuffle as s, numpy; print(s._mix(numpy.uint64(1)), s._mix.stats.cache_path)"
+    program = "import copied_shuffle as s, numpy; s._compile()\n"
+    program += "print(s._mix(numpy.uint64(1)), s._mix.stats.cache_path)"
     done = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
     )
+    shuffle._compile()
     assert done.stdout.split() == [str(int(shuffle._mix(np.uint64(1)))), "None"]
 
 

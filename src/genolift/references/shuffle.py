@@ -1,4 +1,4 @@
-"""Shuffles of coded sequences, compiled, each seeded by what it shuffles.
+"""Shuffles of coded sequences, compiled if there are many, each seeded by what it shuffles.
 
 The dinucleotide shuffle is uniform over all distinct sequences with the given dinucleotide counts and end
 bases. Each such sequence is an Eulerian path through the graph whose vertices are the bases and whose edges
@@ -9,26 +9,31 @@ base. So a uniform random tree (Wilson 1996) and a random order of the other edg
 uniform too: each is spelt by the same number of paths, the product of its dinucleotide counts' factorials.
 """
 
+from functools import cache
+from threading import Lock
+from types import FunctionType
+
 import numpy as np
 from numpy.typing import NDArray
 
 from genolift.data.alphabet import N_CODE
-from genolift.engine.backends.compiled import compiled
 from genolift.errors import InputError
 
 KINDS = ("dinucleotide_shuffle", "uniform_shuffle")
 MAX_SEED = 2**63 - 1
 MAX_NUMBER = 1_000_000  # a hundred times what the config accepts; more would not fit into memory
 
+_FEW = 150_000
+"""Bases of shuffles that Python writes in 0.4 s, without numba: compiled code takes 0.5 s to import and load,
+and 7 s to compile where no process has yet.
+"""
+_COMPILING = Lock()
 # Every constant is a uint64: numba makes a float64 of a uint64 and a signed integer.
 _ONE, _HALF = np.uint64(1), np.uint64(32)
 _TWO_TO_32, _LOW_HALF = np.uint64(2**32), np.uint64(2**32 - 1)
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _FNV_OFFSET, _FNV_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
-
-
-_compiled = compiled()
 
 
 def shuffle_codes(
@@ -71,8 +76,24 @@ def shuffle_codes(
             remedy="give uint8 (sequence, position), 0-3 for A C G T and 4 for N",
         )
     shuffled = np.empty((codes.shape[0], r, codes.shape[1]), dtype=np.uint8)
-    _shuffle_sequences(np.ascontiguousarray(codes), np.uint64(seed), KINDS.index(kind), shuffled)
+    given = np.ascontiguousarray(codes), np.uint64(seed), KINDS.index(kind), shuffled
+    with _COMPILING:  # while the functions below are Python's, none may become another under way
+        if isinstance(_mix, FunctionType) and shuffled.size <= _FEW:
+            with np.errstate(over="ignore"):  # the numbers are taken modulo 2**64
+                _shuffle_sequences(*given)
+            return shuffled
+        _compile()
+    _shuffle_sequences(*given)
     return shuffled
+
+
+@cache
+def _compile() -> None:
+    """Compile the functions below, of which each calls earlier ones."""
+    from genolift.engine.backends.compiled import compiled
+
+    for function in _FUNCTIONS:
+        globals()[function.__name__] = compiled()(function)
 
 
 def check_number_and_seed(r: int, seed: int) -> None:
@@ -87,7 +108,6 @@ def check_number_and_seed(r: int, seed: int) -> None:
         )
 
 
-@_compiled
 def _mix(number):  # type: ignore[no-untyped-def]
     """SplitMix64's finaliser (Steele, Lea & Flood 2014): every bit of ``number`` reaches every bit."""
     number = (number ^ (number >> np.uint64(30))) * _MIX_1
@@ -95,7 +115,6 @@ def _mix(number):  # type: ignore[no-untyped-def]
     return number ^ (number >> np.uint64(31))
 
 
-@_compiled
 def _hash(codes, seed, kind):  # type: ignore[no-untyped-def]
     """FNV-1a over the codes, mixed with their number, the seed and the kind of shuffle."""
     number = _FNV_OFFSET
@@ -105,14 +124,12 @@ def _hash(codes, seed, kind):  # type: ignore[no-untyped-def]
     return _mix(_mix(number ^ _mix(seed + _GOLDEN)) + np.uint64(kind + 1) * _GOLDEN)
 
 
-@_compiled
 def _next(state):  # type: ignore[no-untyped-def]
     """The next 32 random bits: the upper half of SplitMix64's output; ``state`` is its counter (1,)."""
     state[0] += _GOLDEN
     return _mix(state[0]) >> _HALF
 
 
-@_compiled
 def _fill(words, state):  # type: ignore[no-untyped-def]
     """Fill ``words``, uint32 of even number, with random bits: each output of the generator gives two.
 
@@ -127,7 +144,6 @@ def _fill(words, state):  # type: ignore[no-untyped-def]
     state[0] += np.uint64(half) * _GOLDEN
 
 
-@_compiled
 def _below(bound, word, state):  # type: ignore[no-untyped-def]
     """A random uint64 from 0 to ``bound`` - 1, each exactly as likely, from 32 random bits (Lemire 2019).
 
@@ -141,7 +157,6 @@ def _below(bound, word, state):  # type: ignore[no-untyped-def]
     return product >> _HALF
 
 
-@_compiled
 def _permute(letters, start, stop, words, state):  # type: ignore[no-untyped-def]
     """Fisher and Yates: put ``letters[start:stop]`` in random order, by the words at the same places.
 
@@ -155,7 +170,6 @@ def _permute(letters, start, stop, words, state):  # type: ignore[no-untyped-def
         number -= _ONE
 
 
-@_compiled
 def _sort_by_predecessor(stretch, successors, first):  # type: ignore[no-untyped-def]
     """Lay out the edges: base b's successors in order of position, ``successors[first[b]:first[b + 1]]``."""
     first[:] = 0
@@ -170,7 +184,6 @@ def _sort_by_predecessor(stretch, successors, first):  # type: ignore[no-untyped
         place[base] += 1
 
 
-@_compiled
 def _draw_last_edges(successors, first, root, last_edge, state):  # type: ignore[no-untyped-def]
     """Draw a uniform spanning tree toward ``root`` over edges by Wilson's loop-erased walks (Wilson 1996).
 
@@ -194,7 +207,6 @@ def _draw_last_edges(successors, first, root, last_edge, state):  # type: ignore
             here = successors[last_edge[here]]
 
 
-@_compiled
 def _order_edges(successors, first, root, last_edge, words, state):  # type: ignore[no-untyped-def]
     """Put each base's edges in an order whose path is a uniform Eulerian path to ``root``."""
     _draw_last_edges(successors, first, root, last_edge, state)
@@ -209,7 +221,6 @@ def _order_edges(successors, first, root, last_edge, words, state):  # type: ign
         _permute(successors, first[base], stop, words, state)
 
 
-@_compiled
 def _walk_four(successors, place, path_0, path_1, path_2, path_3):  # type: ignore[no-untyped-def]
     """Write the paths that ``successors`` give, whose first bases stand there.
 
@@ -231,7 +242,6 @@ def _walk_four(successors, place, path_0, path_1, path_2, path_3):  # type: igno
         here_2, here_3 = np.uint64(base_2) + np.uint64(8), np.uint64(base_3) + np.uint64(12)
 
 
-@_compiled
 def _draw_paths(stretch, states, words, shuffled, start):  # type: ignore[no-untyped-def]
     """Write uniform Eulerian paths to ``shuffled[:, start:]``; ``stretch`` is the path that there is."""
     n_edges, last = stretch.size - 1, shuffled.shape[0] - 1
@@ -258,7 +268,6 @@ def _draw_paths(stretch, states, words, shuffled, start):  # type: ignore[no-unt
         _walk_four(successors, place, paths[group], paths[one], paths[two], paths[three])
 
 
-@_compiled
 def _shuffle_stretch(stretch, kind, states, shuffled, start):  # type: ignore[no-untyped-def]
     """Shuffle a stretch without N into ``shuffled[:, start:]``, of (reference, position)."""
     stop = start + stretch.size
@@ -275,7 +284,6 @@ def _shuffle_stretch(stretch, kind, states, shuffled, start):  # type: ignore[no
             _permute(letters, 0, letters.size, words, state)
 
 
-@_compiled
 def _shuffle_sequences(codes, seed, kind, shuffled):  # type: ignore[no-untyped-def]
     """Fill ``shuffled`` (sequence, reference, position); ``kind`` is a place in KINDS."""
     length = codes.shape[1]
@@ -296,3 +304,9 @@ def _shuffle_sequences(codes, seed, kind, shuffled):  # type: ignore[no-untyped-
                 stop += 1
             _shuffle_stretch(row[start:stop], kind, states, shuffled[sequence], start)
             start = stop
+
+
+_FUNCTIONS = (
+    *(_mix, _hash, _next, _fill, _below, _permute, _sort_by_predecessor, _draw_last_edges, _order_edges),
+    *(_walk_four, _draw_paths, _shuffle_stretch, _shuffle_sequences),
+)
