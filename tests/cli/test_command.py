@@ -55,7 +55,6 @@ OWN = {
     "check": "--out o",
     "encode": "--table t --out o",
     "reference": "--sequences s --out o",
-    "inspect": "",
     "attribute": "--sequences s --references r --out o",
     "motifs": "--contributions c --sequences s --out o",
     "logos": "--results r --out o",
@@ -93,7 +92,7 @@ def test_a_rule_hands_its_command_every_key_that_the_command_takes(
     command: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     analysis = resolve_config({"analyses": {"mine": FULL}}, "my.yaml").analyses["mine"]
-    settings, running = handed(analysis, command, "model" if command in ("attribute", "inspect") else None)
+    settings, running = handed(analysis, command, "model" if command == "attribute" else None)
     given = given_to(monkeypatch, command, "--settings", settings, "--running", running)
     if command == "encode":  # it need not read the model
         assert json.loads(settings) == {
@@ -143,15 +142,9 @@ def test_infinite_arguments_of_a_model_are_handed_as_they_are(folder: Path) -> N
     arguments = {"mask": -inf, "list": [1, {"missing": nan}]}
     keys = {"model": {"path": "weights.pt", "arguments": arguments}, **LETTERS}
     analysis = resolve_config({"analyses": {"mine": keys}}, "my.yaml").analyses["mine"]
-    for command in ("check", "inspect", "attribute"):
+    for command in ("check", "attribute"):
         settings, _ = handed(analysis, command, "model" if command != "check" else None)
         assert repr(checked(Settings, json.loads(settings)).the_model.arguments) == repr(arguments)
-
-
-def test_inspect_is_handed_the_target_that_it_would_else_choose(folder: Path) -> None:
-    keys = {"model": {"path": "weights.pt"}, **LETTERS}
-    analysis = resolve_config({"analyses": {"mine": keys}}, "my.yaml").analyses["mine"]
-    assert json.loads(handed(analysis, "inspect", "model")[0])["target"] == 0
 
 
 def test_flags_and_json_come_to_the_same(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,8 @@ from workflows import snakemake
 import genolift
 from genolift.data.intervals import read_intervals
 from genolift.data.windows import check_chromosomes
+from genolift.engine.graph import capture as capture_module
+from genolift.errors import InputError
 from genolift.explain.explainer import Explainer
 from genolift.files.whole import sha256
 from genolift.inspection.described import inspect_model
@@ -360,3 +362,25 @@ def test_snakemake_begins_nothing_of_an_analysis_whose_model_fails(tmp_path: Pat
     assert code == 1
     assert "the model's output is infinite" in output
     assert [path.name for path in (tmp_path / "results" / "bad").iterdir()] == ["logs"]
+
+
+def test_the_check_says_what_each_model_is_and_captures_it_once(
+    done: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    captured = []
+    whole = capture_module.torch.export.export
+    monkeypatch.setattr(
+        capture_module.torch.export, "export", lambda *a, **k: captured.append(1) or whole(*a, **k)
+    )
+    models = {"a": done.model, "b": done.fold(1)}
+    source = source_of(bed=done.folder / "peaks.bed", genome=done.folder / "genome.fa")
+    check(done, source, models=models, inspection=done.folder / "inspection", target=1)
+    assert len(captured) == 2
+    assert json.loads((done.folder / "check.json").read_text())["input_length"] == LENGTH
+    for name, spec in models.items():
+        alone = inspect_model(spec.model_copy(update={"input_length": LENGTH}), target=1).as_json()
+        found = json.loads((done.folder / "inspection" / f"{name}.json").read_text())
+        assert found == json.loads(json.dumps(alone))
+    (done.folder / "inspection" / "mine.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"would be replaced, but holds 'mine.txt'"):
+        check(done, source, models=models, inspection=done.folder / "inspection")

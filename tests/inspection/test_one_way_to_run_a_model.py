@@ -15,7 +15,7 @@ import genolift
 from genolift.data.stored_tensors import random_onehot
 from genolift.errors import InputError
 from genolift.inspection.described import inspect_model
-from genolift.inspection.model_check import checked_explainer
+from genolift.inspection.model_check import checked_model
 from genolift.models import ModelSpec, load_model
 from genolift.models.expected import check_expected
 from genolift.settings.extra_inputs import Extras
@@ -54,7 +54,7 @@ def saved(folder: Path, name: str) -> ModelSpec:
 def check(spec: ModelSpec, target: int | str = 0) -> None:
     """Run a model as check and attribute do."""
     rows = (X, (), ["one", "two", "three"])
-    checked_explainer(load_model(spec), spec, Extras(), rows, target=target)
+    checked_model(load_model(spec), spec, Extras(), rows, target=target)
 
 
 def inspect(spec: ModelSpec, target: int | str = 0) -> None:

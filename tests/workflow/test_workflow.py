@@ -27,7 +27,7 @@ from test_held_runs import assert_equal, directly, write_model
 from workflows import SITE, SITES, WINDOW, numbers_of_jobs, snakemake, write_config, write_inputs
 
 RULES = ROOT / "workflow" / "rules"
-STEPS = {"check", "encode", "reference", "inspect", "attribute", "motifs", "logos", "report"}
+STEPS = {"check", "encode", "reference", "attribute", "motifs", "logos", "report"}
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_a_config_of_ones_own_leaves_the_demo_out(tmp_path: Path, inputs: dict[s
     assert "results/tiny/contributions.bw" in said
     assert "--shard 2/3" in said
     assert '"arguments": {"width": 10}' in said
-    assert re.search(r"genolift check .* --database=motifs\.meme --out", said)
+    assert re.search(r"genolift check .* --database=motifs\.meme --inspection", said)
 
 
 def test_the_workflow_s_own_snakefile_does_the_same(tmp_path: Path, inputs: dict[str, Any]) -> None:
@@ -132,7 +132,7 @@ def test_the_workflow_is_lint_clean() -> None:
     assert code == 0, said
 
 
-@pytest.mark.parametrize("folder", ["logos", "models"])
+@pytest.mark.parametrize("folder", ["inspection", "logos", "models"])
 def test_no_folder_with_files_of_the_user_s_is_replaced(
     tmp_path: Path, inputs: dict[str, Any], folder: str
 ) -> None:

@@ -30,7 +30,7 @@ def test_the_written_config_runs_once_the_sequences_are_there(
     assert "sequences.fasta: sequences.fa: no such file" in said
     windows = [genome[100 * row + 20 : 100 * row + 80] for row in range(SITES)]
     Path("sequences.fa").write_text("".join(f">s{row}\n{window}\n" for row, window in enumerate(windows)))
-    wanted = ["results/weights/per_sequence.tsv", "results/weights/inspection/model.json"]
+    wanted = ["results/weights/per_sequence.tsv", "results/weights/inspection"]
     code, said = snakemake(*wanted, "--cores", "1", "--configfile", "guessed.yaml", folder=tmp_path)
     assert code == 0, said
     results = tmp_path / "results" / "weights"

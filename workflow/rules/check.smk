@@ -7,7 +7,8 @@ rule check:
         sequences=files_of("sequences", "extras"),
         models=files_of_models,
     output:
-        of_analysis("check.json"),
+        check=of_analysis("check.json"),
+        inspection=directory(of_analysis("inspection")),
     log:
         of_analysis("logs/check.log"),
     priority: 100
@@ -15,13 +16,13 @@ rule check:
         "../envs/genolift.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=8000,
         runtime=60,
     params:
         settings=settings_of("check"),
         database=lambda wildcards, threads: settings(wildcards).motifs.database,
     message:
-        "{wildcards.analysis}: the model on two sequences"
+        "{wildcards.analysis}: the model on two sequences, and what it is"
     shell:
-        "genolift check --settings {params.settings:q} --database={params.database:q} --out {output:q}"
-        " 2>&1 | logged {log:q}"
+        "genolift check --settings {params.settings:q} --database={params.database:q}"
+        " --inspection {output.inspection:q} --out {output.check:q} 2>&1 | logged {log:q}"

@@ -16,7 +16,7 @@ logger.addHandler(FAILED_STEPS)
 
 
 # The rules whose output is a whole folder, and what genolift calls that folder.
-FOLDERS = {"logos": "logos", "models": "aggregate"}
+FOLDERS = {"inspection": "check", "logos": "logos", "models": "aggregate"}
 
 
 onstart:

@@ -6,7 +6,7 @@ rule report:
         models=lambda wildcards: (
             of_analysis("models") if len(settings(wildcards).models) > 1 else []
         ),
-        inspection=of_each_model(rules.inspect.output),
+        inspection=of_analysis("inspection"),
         per_sequence=of_analysis("per_sequence.tsv"),
         per_base=of_analysis("per_base.parquet"),
         modisco=of_analysis("motifs.h5"),

@@ -50,7 +50,9 @@ def encode(settings: Settings, table: Path, out: Path, check: Path | None = None
 
 
 @command("sequences", "model", "models", *EXTRAS, *EXPLAINED)
-def check(settings: Settings, out: Path, database: Database | None = None) -> object:
+def check(
+    settings: Settings, out: Path, database: Database | None = None, inspection: Path | None = None
+) -> object:
     """Run a model on the first two sequences and read the known motifs, to say what is wrong before anything
     long is begun.
 
@@ -60,6 +62,8 @@ def check(settings: Settings, out: Path, database: Database | None = None) -> ob
         what was run, JSON
     database
         the known motifs to read too: jaspar:GROUP or a MEME file; by default none
+    inspection
+        a folder to write what inspect says of each model to, as JSON
 
     Example
     -------
@@ -67,7 +71,7 @@ def check(settings: Settings, out: Path, database: Database | None = None) -> ob
     """
     from genolift.steps.check import check_analysis
 
-    return check_analysis(settings, out=out, database=database)
+    return check_analysis(settings, out=out, database=database, inspection=inspection)
 
 
 @command("references", "model.alphabet")

@@ -21,12 +21,9 @@ def handed(analysis: Analysis, command: str, model: str | None = None) -> tuple[
     if model is not None:
         given["model"] = analysis.models[model].keys()
     if command == "encode":  # the check says how long the models' input is, where no key does
-        length = {} if analysis.length is None else {"length": analysis.length}
-        given = {"sequences": given["sequences"] | length}
+        given = {"sequences": given["sequences"] | ({"length": analysis.length} if analysis.length else {})}
     if command in ("encode", "reference") and analysis.rna_alphabet is not None:
         given["model"] = given.get("model", {}) | {"alphabet": analysis.rna_alphabet}
-    if command == "inspect":  # which takes the first target of several if none is named
-        given["target"] = analysis.target
     if command == "reference" and not analysis.references.drawn:
         for key in ("number", "seed"):
             given["references"].pop(key, None)

@@ -18,9 +18,9 @@ from genolift.engine.receptive_field import ReceptiveField, receptive_field
 from genolift.engine.registry import kind_of
 from genolift.engine.rules.composites import GENOMICS_DEFAULT
 from genolift.errors import InputError
-from genolift.explain.captured import CaptureKey, captured
+from genolift.explain.captured import Captured, CaptureKey, captured
 from genolift.explain.explainer import Explainer
-from genolift.inspection.model_check import check_values
+from genolift.inspection.model_check import Checked, check_values
 from genolift.inspection.outputs_of import OutputOf, heads_of, outputs_of
 from genolift.inspection.taken import Taken, read_model, rows_of
 from genolift.inspection.weights import Weights, weights_of
@@ -125,6 +125,7 @@ def inspect_model(
     target: int | str | None = None,
     rule: str = GENOMICS_DEFAULT,
     keep_final_activation: bool = False,
+    checked: Checked | None = None,
 ) -> Inspection:
     """Return what a model is, and what can be explained in it.
 
@@ -138,13 +139,16 @@ def inspect_model(
         The target of the plan; None for a head or the first output that can be explained.
     rule, keep_final_activation
         As in `genolift.deeplift`.
+    checked
+        The model, where it was checked already with these settings: it is not loaded, captured and compared
+        again.
 
     Raises
     ------
     InputError
         If the model cannot be loaded, or does not run.
     """
-    taken = read_model(spec, extras)
+    taken = read_model(spec, extras, None if checked is None else checked.model)
     bases = taken.layout.length.bases
     random = random_onehot(2, bases)
     output, error = _output(taken, random)
@@ -152,9 +156,12 @@ def inspect_model(
     chosen = _target(outputs, heads, target)
     rows = (random[:1], *taken.extras)
     key = CaptureKey(CaptureKey.events_of(rows), (chosen,), keep_final_activation=keep_final_activation)
-    planned = _planned(taken.model, rows, key, rule)
+    if checked is not None and checked.model is taken.model and checked.events == key.events:
+        planned = _planned_by(checked.explainer)
+    else:
+        planned = _planned(taken.model, rows, key, rule)
     field = None if planned.graph is None else _field(taken, planned.graph, key)
-    agreement, disagreement = _compared(taken, extras)
+    agreement, disagreement = (checked.agreement, None) if checked else _compared(taken, extras)
     return Inspection(
         taken=taken,
         planned=planned,
@@ -207,15 +214,24 @@ def _planned(model: Model, rows: tuple[Tensor, ...], key: CaptureKey, rule: str)
         return Planned(None, refused=(str(error),), error=error)
     except InputError as error:
         return Planned(None, error=error)
-    final = found.stepped_over or step_over_final_activation(found.graph)[1]
     try:
-        plan = Explainer.of(found, rows, rule).plan
-        return Planned(found.graph, tuple(plan.table()), final, bool(found.stepped_over))
+        return _planned_by(Explainer.of(found, rows, rule))
     except UnsupportedOperation as error:
         steps, refused = _refused(found.graph)
+        final = _final(found)
         return Planned(found.graph, steps, final, refused=refused or (str(error),), error=error)
     except InputError as error:
-        return Planned(found.graph, final_activation=final, error=error)
+        return Planned(found.graph, final_activation=_final(found), error=error)
+
+
+def _planned_by(explainer: Explainer) -> Planned:
+    stepped_over = bool(explainer.stepped_over)
+    return Planned(explainer.graph, tuple(explainer.plan.table()), _final(explainer), stepped_over)
+
+
+def _final(of: Captured | Explainer) -> str:
+    """Return the final activation, whether it is explained or stepped over."""
+    return of.stepped_over or step_over_final_activation(of.graph)[1]
 
 
 def _refused(graph: Graph) -> tuple[tuple[Mapping[str, str], ...], tuple[str, ...]]:

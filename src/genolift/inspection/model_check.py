@@ -5,6 +5,7 @@ A copy of the model is run, in evaluation mode; the user's own model is not chan
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from genolift.engine.graph.outputs import check_finite, tensors_of
 from genolift.engine.graph.own_state import own_state
 from genolift.engine.graph.trial_model import TrialModel
 from genolift.errors import InputError
+from genolift.explain.captured import CaptureKey
 from genolift.explain.explainer import Explainer, Model
 from genolift.inspection.trial import find_layout
 from genolift.models.expected import check_expected
@@ -36,9 +38,19 @@ Rows = tuple[Tensor, tuple[Tensor, ...], list[str]]
 """Sequences, float (row, 4, position), their extra inputs, and their names for messages."""
 
 
-def checked_explainer(
-    model: Model, spec: ModelSpec, extras: Extras, rows: Rows, **how: Any
-) -> tuple[Explainer, Agreement | None]:
+@dataclass(frozen=True)
+class Checked:
+    """A model that has been checked, as `load_model` returns it, and what it was captured as."""
+
+    model: Model
+    explainer: Explainer
+    events: tuple[tuple[torch.Size, torch.dtype], ...]
+    """Of the inputs that it was captured with, as `CaptureKey` has them."""
+    agreement: Agreement | None
+    """How close it is to its author's outputs, where they are given."""
+
+
+def checked_model(model: Model, spec: ModelSpec, extras: Extras, rows: Rows, **how: Any) -> Checked:
     """Check a model on some sequences, and capture it, before anything long begins.
 
     Parameters
@@ -62,7 +74,7 @@ def checked_explainer(
     explainer = Explainer(model, onehot, extra_inputs=beside, **how)
     agreement = check_expected(model, spec, extras)
     check_target(explainer, onehot, beside)
-    return explainer, agreement
+    return Checked(model, explainer, CaptureKey.events_of((onehot, *beside)), agreement)
 
 
 @own_state()

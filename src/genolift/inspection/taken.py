@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -18,6 +18,7 @@ from genolift.models import Model, load_model
 from genolift.models.layout import (
     Laid,
     Shape,
+    alike,
     argument_names,
     laid_out,
     length_of_shape,
@@ -62,8 +63,10 @@ class Taken:
     notes: tuple[str, ...] = ()
 
 
-def read_model(spec: ModelSpec, extras: Extras) -> Taken:
+def read_model(spec: ModelSpec, extras: Extras, loaded: Model | None = None) -> Taken:
     """Return a model with its inputs, which are found by running it if it does not say them.
+
+    One that is ``loaded`` already, by `load_model`, is that of the outcome too if it reads DNA as is found.
 
     Raises
     ------
@@ -71,11 +74,14 @@ def read_model(spec: ModelSpec, extras: Extras) -> Taken:
         If it cannot be loaded, or runs in no layout.
     """
     if is_keras(spec):
-        model = load_model(spec)
+        model = load_model(spec) if loaded is None else loaded
         assert isinstance(model, nn.Module)
         return _keras(model, spec, extras)
-    own = own_model(spec)
-    return _exported(own, spec, extras) if isinstance(own, ExportedProgram) else _module(own, spec, extras)
+    own = loaded.model if isinstance(loaded, Laid) else loaded
+    if own is None or isinstance(own, torch.fx.GraphModule):  # whose program says more than it does
+        own = own_model(spec)
+    taken = _exported(own, spec, extras) if isinstance(own, ExportedProgram) else _module(own, spec, extras)
+    return replace(taken, model=loaded) if loaded is not None and alike(loaded, taken.model) else taken
 
 
 def _keras(model: nn.Module, spec: ModelSpec, extras: Extras) -> Taken:

@@ -127,6 +127,14 @@ def laid_out(
     return laid
 
 
+def alike(one: object, other: object) -> bool:
+    """Whether two models are one and the same, laid out alike."""
+    if not isinstance(one, Laid) or not isinstance(other, Laid):
+        return one is other
+    names = "model", "axes", "letters", "extra_channels"
+    return all(getattr(one, name) == getattr(other, name) for name in names)
+
+
 def shapes_of_program(program: ExportedProgram) -> dict[str, Shape]:
     """Return the shape of each of a program's inputs by its name."""
     return {

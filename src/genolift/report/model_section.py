@@ -29,7 +29,7 @@ def inspected_views(results: Results) -> list[dict[str, Any]]:
 
 
 def _view(name: str, path: Path, run: Mapping[str, Any]) -> dict[str, Any]:
-    remedy = "run genolift inspect again"
+    remedy = "run genolift check again"
     damage = (ValueError, KeyError, TypeError, AttributeError)
     with refused_as(Refusal("cannot be read as an inspection", path, remedy), damage):
         told = json.loads(existing_file(path).read_text(encoding="utf-8"))

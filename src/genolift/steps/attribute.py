@@ -27,7 +27,7 @@ from genolift.engine.run.footprint import result_bytes
 from genolift.errors import InputError
 from genolift.explain.attribution import Explainer
 from genolift.files.output_paths import check_outputs
-from genolift.inspection.model_check import checked_explainer
+from genolift.inspection.model_check import checked_model
 from genolift.models import input_length, load_model, model_provenance
 from genolift.references.store import References, check_references, open_references
 from genolift.results.agreement import Agreement
@@ -229,7 +229,7 @@ def _opened(
         model = load_model(spec)
         check_length(stored, input_length(model, spec), sequences, model_name)
         inputs = ExtraInputs(settings.extras, stored)
-        explainer, agreement = checked_explainer(
+        checked = checked_model(
             model,
             spec,
             settings.extras,
@@ -240,7 +240,8 @@ def _opened(
             memory=asked.memory,
             besides=_bytes_of_piece(compared, inputs, rows),
         )
-        del model  # the capture has weights of its own
+        explainer, agreement = checked.explainer, checked.agreement
+        del model, checked  # the capture has weights of its own
         yield _Work(settings, model_name, stored, rows, compared, inputs, explainer, agreement)
 
 

@@ -1,6 +1,6 @@
 """The check step: the inputs of an analysis, tried on two sequences before anything long begins.
 
-Every model is run on them, and the database of known motifs is read.
+Every model is run on them, captured and described, and the database of known motifs is read.
 """
 
 from collections.abc import Mapping
@@ -14,15 +14,19 @@ from genolift.data.stored_sequences import check_length
 from genolift.data.stored_tensors import first_two
 from genolift.errors import InputError, within
 from genolift.files.output_paths import check_outputs
-from genolift.files.whole import write_json
-from genolift.inspection.model_check import checked_explainer
+from genolift.files.plain_values import as_json
+from genolift.files.whole import whole_folder, write_json
+from genolift.inspection.described import inspect_model
+from genolift.inspection.model_check import Checked, checked_model
 from genolift.models import input_length, load_model
 from genolift.motifs.databases import read_database
 from genolift.motifs.known import Database
 from genolift.results.agreement import Agreement, agreement_in_words
-from genolift.settings.model import ONE_MODEL
+from genolift.settings.model import ONE_MODEL, ModelSpec
 from genolift.settings.sections import Settings
 from genolift.steps.encode import trial_sequences, with_length
+
+_KIND = "check"
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,9 @@ class CheckSummary:
         return f"{models} on {self.n_sequences} sequences of {self.length} bp{agree}{read}"
 
 
-def check_analysis(settings: Settings, *, out: Path, database: str | None = None) -> CheckSummary:
+def check_analysis(
+    settings: Settings, *, out: Path, database: str | None = None, inspection: Path | None = None
+) -> CheckSummary:
     """Run every model on the first two sequences, and capture it; write what was run to ``out``, JSON.
 
     The database of known motifs is read first, since it takes a second.
@@ -60,6 +66,8 @@ def check_analysis(settings: Settings, *, out: Path, database: str | None = None
         length theirs is what the models say.
     database
         As in `genolift.steps.motifs.find_motifs`; None to read none.
+    inspection
+        The folder in which to say of each model what it is, ``NAME.json``; None not to look for it.
 
     Raises
     ------
@@ -72,27 +80,43 @@ def check_analysis(settings: Settings, *, out: Path, database: str | None = None
     models, source = settings.models, settings.sequences
     if not any(spec.path for spec in models.values()):
         raise InputError("there is no model", where="model", remedy="give its file (--model), or --models")
-    check_outputs([out], inputs=[*settings.files, database])
+    folders = [] if inspection is None else [(inspection, _KIND)]
+    check_outputs([out], inputs=[*settings.files, database], folders=folders)
     known = None if database is None else read_database(database)
     loaded = {name: load_model(spec) for name, spec in models.items()}
     lengths = {name: input_length(model, models[name]) for name, model in loaded.items()}
     stored = trial_sequences(with_length(source, lengths), rna=settings.rna_alphabet is not None)
     two = first_two(stored, ExtraInputs(settings.extras, stored))
     agreements: dict[str, Agreement] = {}
+    described: dict[str, dict[str, Any]] = {}
     for name, model in loaded.items():
         with nullcontext() if name == ONE_MODEL else within(f"models.{name}"):
             check_length(stored, lengths[name], str(source.fasta or source.bed), name)
             how = {**settings.explained, "device": "cpu"}
-            _, agreement = checked_explainer(model, models[name], settings.extras, two, **how)
-        if agreement is not None:
-            agreements[name] = agreement
+            checked = checked_model(model, models[name], settings.extras, two, **how)
+            if inspection is not None:
+                described[name] = _described(settings, models[name], stored.codes.shape[1], checked)
+        if checked.agreement is not None:
+            agreements[name] = checked.agreement
     summary = CheckSummary(len(models), len(stored.id), stored.codes.shape[1], known, agreements)
-    said = next((length for length in lengths.values() if length is not None), None)
     ran: dict[str, Any] = {"models": list(models), "sequences": stored.id, "length": summary.length}
-    ran["input_length"] = said
+    ran["input_length"] = next(filter(None, lengths.values()), None)
     if agreements:
         ran["agreement"] = {name: asdict(found) for name, found in agreements.items()}
     if known is not None:
         ran |= {"database": known.source, "motifs": len(known.motifs)}
+    if inspection is not None:
+        with whole_folder(inspection, _KIND) as folder:
+            for name, found in described.items():
+                (folder / f"{name}.json").write_text(as_json(found), encoding="utf-8")
     write_json(out, ran)
     return summary
+
+
+def _described(settings: Settings, spec: ModelSpec, length: int, checked: Checked) -> dict[str, Any]:
+    """Return what a model is, as `genolift inspect` says it of sequences of a length in bases."""
+    of_length = spec if spec.input_length else spec.model_copy(update={"input_length": length})
+    found = inspect_model(of_length, settings.extras, **settings.explained, checked=checked)
+    if found.error is not None:
+        raise found.error
+    return found.as_json()
