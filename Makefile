@@ -16,14 +16,15 @@ GOLDEN ?= build/golden
 AGREEMENT := build/keras_agreement
 KERAS_2_PYTHON ?= $(AGREEMENT)/keras-2/bin/python
 KERAS_3_PYTHON ?= $(AGREEMENT)/keras-3/bin/python
-# A pretended GPU, and the tests of it that take about three minutes; none are left out by PRETEND_TESTS="tests/engine tests/explain"
+# Where the pretended GPU is, and tests that take about three minutes on it; all are tests/engine and tests/explain.
 PRETEND ?= ../shared/gpu
 PRETEND_TESTS ?= tests/engine/test_gpu.py tests/engine/test_rules.py tests/engine/test_memory.py
 PART ?= tests bench-1 bench-2
 DEVICE ?= cuda
 OUT ?= build/gpu
-GPU_WHEELS := annotated-types captum cherimoya==0.3.1 cloudpickle figwig joblib memelite narwhals pydantic pydantic-core pyBigWig pyfaidx \
-  pyyaml scikit-learn scipy shap slicer tangermeme threadpoolctl typing-extensions typing-inspection
+GPU_WHEELS := annotated-types captum cherimoya==0.3.1 cloudpickle figwig joblib memelite narwhals pydantic \
+  pydantic-core pyBigWig pyfaidx pyyaml scikit-learn scipy shap slicer tangermeme threadpoolctl typing-extensions \
+  typing-inspection
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .PHONY: help demo test pretend fuzz faults lint golden keras-agreement benchmark benchmark-paper gpu-wheels gpu-check clean
