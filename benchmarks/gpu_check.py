@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -140,10 +141,13 @@ def run_tests(records: Records, device: torch.device, limit: float) -> None:
     report.unlink(missing_ok=True)
     words = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "--continue-on-collection-errors"]
     words += [f"--junitxml={report}", *(["-p", "pretend"] if is_pretended() else []), *TESTS]
+    running = subprocess.Popen(words)
     try:
-        subprocess.run(words, check=False, timeout=limit)
+        running.wait(limit)
     except subprocess.TimeoutExpired:
         records.add(Row("tests", "tests", said=f"failed: not done after {limit:.0f} s"))
+        running.send_signal(signal.SIGINT)  # pytest then reports what it has run
+        running.wait()
     if not report.exists():
         records.add(Row("tests", "tests", said="failed: pytest has left no report"))
         return

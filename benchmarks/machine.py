@@ -73,7 +73,7 @@ def peak_memory(run: Run, device: torch.device) -> int:
         run()
         torch.cuda.synchronize(device)
         return torch.cuda.max_memory_allocated(device) - before
-    _return_freed_memory()
+    return_freed_memory()
     process = psutil.Process()
     before = process.memory_info().rss
     try:
@@ -107,7 +107,7 @@ def _sampled_peak(run: Run, process: psutil.Process) -> int:
     return peak
 
 
-def _return_freed_memory() -> None:
+def return_freed_memory() -> None:
     """Have the C library return freed memory, which would otherwise hide what a run needs."""
     with contextlib.suppress(OSError, AttributeError):  # another C library: the peak may come out too low
         ctypes.CDLL("libc.so.6").malloc_trim(0)

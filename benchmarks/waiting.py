@@ -26,7 +26,7 @@ import one_thread
 import psutil
 import torch
 from first_call import TORCH
-from machine import machine, peak_memory
+from machine import machine, peak_memory, return_freed_memory
 from measure import AGREES, largest_difference, said
 from models import BPNetShaped, random_onehot, with_statistics
 from peers import PEERS
@@ -190,10 +190,13 @@ def _print_held(size: int) -> None:
     process = psutil.Process()
     kept: list[Explainer] = []
     gc.collect()
+    return_freed_memory()
     before = process.memory_info().rss
     peak = peak_memory(lambda: kept.append(Explainer(model, x, device="cpu")), CPU)
+    return_freed_memory()
     at_once = process.memory_info().rss - before
     gc.collect()
+    return_freed_memory()
     print(json.dumps([at_once, process.memory_info().rss - before, peak]))
 
 
