@@ -18,7 +18,7 @@ KERAS_2_PYTHON ?= $(AGREEMENT)/keras-2/bin/python
 KERAS_3_PYTHON ?= $(AGREEMENT)/keras-3/bin/python
 # Where the pretended GPU is, and tests that take about three minutes on it; all are tests/engine and tests/explain.
 PRETEND ?= ../shared/gpu
-PRETEND_TESTS ?= tests/engine/test_gpu.py tests/engine/test_rules.py tests/engine/test_memory.py
+PRETEND_TESTS ?= tests/engine/test_gpu.py tests/engine/test_on_a_gpu.py tests/engine/test_rules.py
 PART ?= tests bench-1 bench-2
 DEVICE ?= cuda
 OUT ?= build/gpu
