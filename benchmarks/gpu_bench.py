@@ -78,7 +78,7 @@ class Bench:
 
         def scores(batch: int | None) -> torch.Tensor:
             with computing_in("float32", work.device):
-                return peer.run(work.model, work.sequences, work.references, work.device, batch)
+                return peer.run(work.model_of_peers, work.sequences, work.references, work.device, batch)
 
         sizes = (work.r,) if name == "shap" else PEER_BATCHES[work.device.type]
         best, batch = self.at_its_best(name, scores, sizes)

@@ -187,7 +187,7 @@ def _add_peer(runs: Runs, peer: Peer, ours: Tensor) -> None:
 
     def scores(batch: int | None) -> Tensor:
         with computing_in("float32", work.device):
-            return peer.run(work.model, work.sequences, work.references, work.device, batch)
+            return peer.run(work.model_of_peers, work.sequences, work.references, work.device, batch)
 
     try:
         theirs = scores(None)

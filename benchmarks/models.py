@@ -6,6 +6,7 @@ Outputs are logits: the packages differ in whether they skip a final sigmoid.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -171,6 +172,8 @@ class Work:
     many: Tensor
     flat: Tensor
     device: torch.device
+    model_of_peers: nn.Module
+    """A copy: shap leaves tensors on modules, and an `Explainer` refuses a model that has changed."""
 
     @property
     def n(self) -> int:
@@ -204,11 +207,10 @@ def make_work(shape: Shape, device: torch.device, *, quick: bool = False) -> Wor
     """Return the work for a shape; with ``quick``, the least that exercises everything."""
     torch.manual_seed(0)
     times = shape.cuda_times if device.type == "cuda" and not quick else 1
-    n, r, many = (2, 2, 4) if quick else (shape.sequences, shape.references, shape.flat_sequences)
+    n, r, number = (2, 2, 4) if quick else (shape.sequences, shape.references, shape.flat_sequences)
     sequences = random_onehot(n * times, shape.length)
     references = genolift.references.dinucleotide_shuffle(sequences, r=r, seed=0)
     flat = torch.tensor(FLAT)[None, :, None].repeat(1, 1, shape.length)
     model = with_statistics(shape.build()).to(device)
-    return Work(
-        shape, model, sequences, references, random_onehot(many * times, shape.length, 1), flat, device
-    )
+    many = random_onehot(number * times, shape.length, 1)
+    return Work(shape, model, sequences, references, many, flat, device, copy.deepcopy(model))
