@@ -20,11 +20,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch._ops import OpOverload, OpOverloadPacket
 from torch.export import ExportedProgram
 
 from genolift.engine.graph.trial_model import unwrapped
-from genolift.engine.torch_internals import before_compiling
+from genolift.engine.torch_internals import OpOverload, OpOverloadPacket, before_compiling
 
 Token = Any
 """What stands for a value: plain, compared by ``==``."""
