@@ -4,6 +4,7 @@ To accept one more operation, add its name to a line here; its row in the printe
 docs/operations.md follow, and the test table asks for its row.
 """
 
+import math
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, TypeVar
@@ -25,12 +26,13 @@ from genolift.engine.kinds import coefficients
 from genolift.engine.kinds.composed import Composed
 from genolift.engine.kinds.elementwise import STEP, Elementwise
 from genolift.engine.kinds.joint import Joint
-from genolift.engine.kinds.kind import Kind, NoKind, Window
+from genolift.engine.kinds.kind import Kind, NoKind
 from genolift.engine.kinds.linear import Linear
 from genolift.engine.kinds.product import Product
 from genolift.engine.kinds.programs import log_softmax, logsumexp, product, softmax
 from genolift.engine.kinds.recurrent import Recurrent, recurrent, stepped
 from genolift.engine.kinds.selection import Selection
+from genolift.engine.kinds.window import Window
 from genolift.engine.rules.activations import RELU, SIGMOID, TANH
 from genolift.engine.torch_internals import schema_of
 
@@ -50,11 +52,13 @@ _MOVED = Linear(coefficients.SAME, moves=True)
 _SAME = Linear(coefficients.SAME)  # sums and means of what is moved, by coefficients that are not negative
 _PADDED = Linear(coefficients.SAME, window=Window(padding=1))
 _OVER_ALL = Window("global pooling", whole=True)
-_AVERAGED = Linear(coefficients.SAME, window=Window("average pooling", padding=3))
+_SIZED = Linear(coefficients.SAME, moves=True, sizes=1)
+_AVERAGED = Linear(coefficients.SAME, window=Window("average pooling", kernel=1, stride=2, padding=3))
 _ADAPTIVE = Window("adaptive pooling")
-_LARGEST = Window("max pooling", padding=3)
+_LARGEST = Window("max pooling", kernel=1, stride=2, padding=3, dilation=4, outside=-math.inf)
 _MIXED = Linear()
-_CONVOLUTION = Linear(coefficients.CONVOLUTION, weighted="convolution", factor=0, window=Window(padding=4))
+_SLIDING = Window(kernel=1, stride=3, padding=4, dilation=5)
+_CONVOLUTION = Linear(coefficients.CONVOLUTION, weighted="convolution", factor=0, window=_SLIDING)
 _PIECEWISE = Elementwise(curved=None)
 _JUMPING = Elementwise(curved=None, activation=False)
 # A jump is lost where RevealCancel takes the derivative for a part of dx that is rounding noise.
@@ -64,7 +68,8 @@ _SCALE_FREE = Elementwise(curved="relative", activation=False)
 
 # By the first argument (or the list that it is) alone, where no other depends on the input.
 FIRST: Mapping[Any, Kind] = _table(
-    (_MOVED, "alias clone _to_copy view permute squeeze.dims squeeze.dim unsqueeze expand repeat"),
+    (_SIZED, "view expand"),
+    (_MOVED, "alias clone _to_copy permute squeeze.dims squeeze.dim unsqueeze repeat"),
     (_MOVED, "slice.Tensor select.int diagonal unfold index.Tensor index_select gather flip roll cat"),
     (_SAME, "tril triu im2col col2im cumsum"),
     (_SAME, "upsample_nearest1d.vec upsample_nearest2d.vec upsample_bilinear2d.vec"),

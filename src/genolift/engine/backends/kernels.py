@@ -176,3 +176,31 @@ def rescale_relu_of_half(x: Values, x0: Values, a: Values, r: int, out: Values) 
             ratio = (max(v, zero) - max(z, zero)) / difference
             slope = one if z > zero else zero
             result[k] = _rounded(multipliers[k] * (ratio if difference != zero else slope))
+
+
+@_LOOPS
+def surrounded(
+    unchanged: Values, window: Values, starts: Values, first: Values, outside: Any, outer: int, out: Values
+) -> None:
+    """Put each row's window, from ``starts`` on, in the midst of an unchanged row: out is from ``first`` on.
+
+    Shapes: unchanged (copies, position, n), window (rows copies, width, n), starts and first (rows,), out
+    (rows copies, positions, n); rows copies is (outer, rows, more) flattened. Beyond the ends is ``outside``.
+    """
+    copies, length, n = unchanged.shape
+    rows, width, more = starts.shape[0], window.shape[1], copies // outer
+    for q in range(out.shape[0]):
+        row = q // more % rows
+        values = unchanged[q // (more * rows) * more + q % more]
+        begun, at = starts[row], first[row]
+        for j in range(out.shape[1]):
+            position, result = at + j, out[q, j]
+            if begun <= position < begun + width:
+                for k in range(n):
+                    result[k] = window[q, position - begun, k]
+            elif 0 <= position < length:
+                for k in range(n):
+                    result[k] = values[position, k]
+            else:
+                for k in range(n):
+                    result[k] = outside

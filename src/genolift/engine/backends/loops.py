@@ -152,3 +152,19 @@ def _empty_as(model: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> Tens
     """Return room for rows of the shape and layout of ``model``'s."""
     row = model.shape[1:].numel()
     return torch.empty_strided(tuple(shape), (row, *model.stride()[1:]), dtype=dtype)
+
+
+def surrounded(
+    unchanged: Tensor,
+    window: Tensor,
+    starts: NDArray[Any],
+    first: NDArray[Any],
+    width: int,
+    outside: float,
+    outer: int,
+) -> Tensor:
+    """Return windows in the midst of an unchanged row, ``width`` positions; see `kernels.surrounded`."""
+    out = window.new_empty(window.shape[0], width, window.shape[2])
+    numbers = [each.contiguous().numpy() for each in (unchanged, window)]
+    kernels.surrounded(*numbers, starts, first, numbers[0].dtype.type(outside), outer, out.numpy())
+    return out

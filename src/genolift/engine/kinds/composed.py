@@ -17,9 +17,10 @@ import torch
 from torch import Tensor
 
 from genolift.engine.graph.graph import Operation, fill_in
-from genolift.engine.kinds.kind import FedBy, Kind, Sent, Step, Window
+from genolift.engine.kinds.kind import FedBy, Kind, Sent, Step
 from genolift.engine.kinds.pairs import BROADCAST_AXES, Pairs
 from genolift.engine.kinds.reach import Reach
+from genolift.engine.kinds.window import Window
 from genolift.engine.rules.composites import Composite
 from genolift.engine.rules.rules import Function, Rule
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from genolift.engine.graph.graph import Name, Operation, execute
 from genolift.engine.kinds.pairs import Activations, Layout, Pairs, Transpose
 from genolift.engine.kinds.reach import Reach
+from genolift.engine.kinds.window import Window
 from genolift.engine.rules.composites import Composite
 from genolift.engine.rules.rules import Rule
 
@@ -64,18 +65,6 @@ class Computing(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Window:
-    """How an operation goes over positions."""
-
-    called: str = ""
-    """In words; "" for the operation's own name."""
-    whole: bool = False
-    """Whether it takes all positions of an axis together."""
-    padding: int | None = None
-    """The place of the padding among the arguments."""
-
-
 def by_derivative(operation: Operation, at: Mapping[str, Tensor], pairs: Pairs, a: Tensor) -> Iterator[Sent]:
     """Yield the multipliers that an operation's derivative gives, with its arguments ``at`` some values."""
     leaves = {
@@ -116,6 +105,12 @@ class Kind(ABC):
     pointwise: bool = False
     """Whether each element of its result depends on those at its place alone."""
     window: Window | None = None
+    factor: int | None = None
+    """The place of the first of two factors that lie side by side among a weighted layer's arguments."""
+    sizes: int | None = None
+    """The place of the result's sizes among its arguments."""
+    adds_up: bool = False
+    """Whether a difference of its arguments makes the same difference to its result, whatever they are."""
     numbers: int = 12
     """Tensors of the size of the result or an argument that there are at once while multipliers pass."""
     values: int = 1

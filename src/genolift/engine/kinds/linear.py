@@ -10,9 +10,10 @@ from torch import Tensor
 from genolift.engine.backends import channels_last
 from genolift.engine.graph.graph import Name, Operation, fill_in, names_in
 from genolift.engine.kinds.coefficients import Part
-from genolift.engine.kinds.kind import Arguments, Computing, Kind, Sent, Step, Values, Window
+from genolift.engine.kinds.kind import Arguments, Computing, Kind, Sent, Step, Values
 from genolift.engine.kinds.pairs import Activations, Layout, Pairs, Transpose
 from genolift.engine.kinds.reach import Reach
+from genolift.engine.kinds.window import Window
 
 
 @dataclass(frozen=True)
@@ -26,16 +27,16 @@ class Linear(Kind):
     coefficients: tuple[Part, ...] | None = field(default=None, repr=False)
     weighted: str | None = None
     factor: int | None = None
-    """The place of the first of two factors that lie side by side among a weighted layer's arguments."""
     mask: int | None = None
     """The place of a mask or index, which may not depend on the input."""
     moves: bool = False
     pointwise: bool = False
     window: Window | None = None
+    sizes: int | None = None
 
     label = "linear"
     passes = "transpose"
-    takes_complex = True
+    takes_complex = adds_up = True
     numbers = 6
 
     @property

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from genolift.engine.graph.graph import Operation, Result, fill_in
 from genolift.engine.kinds.joint import share
-from genolift.engine.kinds.kind import Computing, Kind, Sent, Step, Values, Window
+from genolift.engine.kinds.kind import Computing, Kind, Sent, Step, Values
 from genolift.engine.kinds.pairs import BROADCAST_AXES, Activations, Layout, Pairs
 from genolift.engine.kinds.reach import Reach
+from genolift.engine.kinds.window import Window
 
 
 @dataclass(frozen=True)
