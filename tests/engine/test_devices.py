@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 import genolift
 from genolift.engine.devices import Cpu, Gpu, chosen_device, place
-from genolift.engine.run.run import batches
+from genolift.engine.kinds.pairs import Activations
+from genolift.engine.run.run import Runner, batches
 
 GPU = torch.device("cuda", 1)
 
@@ -189,3 +190,23 @@ def test_batches_are_nearly_of_one_size(n: int, r: int, size: int) -> None:
     assert max(pairs) <= size
     assert max(pairs) - min(pairs) <= min(r, size)
     assert len(pairs) <= max(-(-n // max(1, size // r)), n * -(-r // size))
+
+
+def test_mutagenesis_halves_its_batches_whoever_says_that_memory_is_exhausted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    x, rows = onehot(2).float(), []
+    whole = genolift.in_silico_mutagenesis(network(), x, device="cpu").hypothetical
+    forward = Runner.forward
+
+    def limited(self: Runner, inputs: tuple[Tensor, ...], *, carry: bool) -> Activations:
+        rows.append(len(inputs[0]))
+        if rows[-1] > 30:
+            raise RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED")
+        return forward(self, inputs, carry=carry)
+
+    monkeypatch.setattr(Runner, "forward", limited)
+    halved = genolift.in_silico_mutagenesis(network(), x, device="cpu", batch_size=100).hypothetical
+    torch.testing.assert_close(halved, whole, rtol=0, atol=1e-6)
+    assert max(rows) > 30
+    assert rows[-1] <= 30

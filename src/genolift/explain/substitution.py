@@ -13,6 +13,7 @@ from genolift.engine.plan import Plan
 from genolift.engine.registry import kind_or_any
 from genolift.engine.run.budget import SHARE_OF_FREE_MEMORY
 from genolift.engine.run.substituted import Kept, Substituted, row_work
+from genolift.engine.torch_internals import says_memory_is_exhausted
 from genolift.errors import InputError
 from genolift.explain.explainer import Explainer, checked_size
 
@@ -125,7 +126,9 @@ class Rows:
             part = slice(start, min(start + self.size, n if ends is None else int(ends[start])))
             try:
                 values = run(part)
-            except torch.OutOfMemoryError as error:
+            except RuntimeError as error:  # torch.OutOfMemoryError is one
+                if not says_memory_is_exhausted(error):
+                    raise
                 if self.size == 1:
                     raise does_not_fit(self.forward.device, "one sequence does not") from error
                 torch.cuda.empty_cache()
