@@ -30,5 +30,5 @@ rule attribute:
     shell:
         "genolift attribute --sequences {input.sequences:q} --references {input.references:q}"
         " --settings {params.settings:q} --running {params.running:q} --model-name {wildcards.model}"
-        " --shard {wildcards.shard}/{wildcards.shards} --out {output:q}"
+        " --shard {wildcards.shard}/{wildcards.shards} --captures {CONFIG.results:q}/.captures --out {output:q}"
         " 2>&1 | logged {log:q}"

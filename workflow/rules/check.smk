@@ -1,7 +1,8 @@
 # Runs where snakemake runs, before an analysis's other steps, so that a mistake in a model or a motif file is
 # found before anything is queued. The motif file is not an input: if it were, a new one would rerun everything that
 # waits for the check, including attribution, and the motifs step reads it anyway. For the same reason the
-# parameter takes `threads`: Snakemake then does not compare it with earlier runs.
+# parameter takes `threads`: Snakemake then does not compare it with earlier runs. The models that are captured here
+# for attribute are not outputs, since analyses share them; one that is missing is captured again.
 rule check:
     input:
         sequences=files_of("sequences", "extras"),
@@ -25,4 +26,4 @@ rule check:
         "{wildcards.analysis}: the model on two sequences, and what it is"
     shell:
         "genolift check --settings {params.settings:q} --database={params.database:q}"
-        " --inspection {output.inspection:q} --out {output.check:q} 2>&1 | logged {log:q}"
+        " --inspection {output.inspection:q} --captures {CONFIG.results:q}/.captures --out {output.check:q} 2>&1 | logged {log:q}"

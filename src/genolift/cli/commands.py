@@ -6,7 +6,7 @@ text of ``genolift --help``, for help.txt.
 
 import textwrap
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -51,7 +51,11 @@ def encode(settings: Settings, table: Path, out: Path, check: Path | None = None
 
 @command("sequences", "model", "models", *EXTRAS, *EXPLAINED)
 def check(
-    settings: Settings, out: Path, database: Database | None = None, inspection: Path | None = None
+    settings: Settings,
+    out: Path,
+    database: Database | None = None,
+    inspection: Path | None = None,
+    captures: Path | None = None,
 ) -> object:
     """Run a model on the first two sequences and read the known motifs, to say what is wrong before anything
     long is begun.
@@ -64,6 +68,8 @@ def check(
         the known motifs to read too: jaspar:GROUP or a MEME file; by default none
     inspection
         a folder to write what inspect says of each model to, as JSON
+    captures
+        a folder to hand captured models on to attribute in
 
     Example
     -------
@@ -71,7 +77,7 @@ def check(
     """
     from genolift.steps.check import check_analysis
 
-    return check_analysis(settings, out=out, database=database, inspection=inspection)
+    return check_analysis(settings, out=out, database=database, inspection=inspection, captures=captures)
 
 
 @command("references", "model.alphabet")
@@ -130,6 +136,7 @@ def attribute(
     out: Path,
     shard: Shard = "0/1",
     model_name: str = ONE_MODEL,
+    captures: Path | None = None,
 ) -> object:
     """Run DeepLIFT on every sequence against each of its references.
 
@@ -145,6 +152,8 @@ def attribute(
         I/K, the I-th of K shards, from 0
     model_name
         what to call the model, where several are run
+    captures
+        the folder in which the check handed captured models on, to take this one from
 
     Example
     -------
@@ -156,15 +165,9 @@ def attribute(
 
     part, _, parts = shard.partition("/")
     with shown_progress("attribute", "pair") as progress:
-        return attribute(
-            settings,
-            sequences=sequences,
-            references=references,
-            out=out,
-            shard=(int(part), int(parts)),
-            model_name=model_name,
-            progress=progress,
-        )
+        files: dict[str, Any] = {"references": references, "out": out, "captures": captures}
+        named: dict[str, Any] = {"shard": (int(part), int(parts)), "model_name": model_name}
+        return attribute(settings, sequences=sequences, **files, **named, progress=progress)
 
 
 @command()

@@ -151,12 +151,21 @@ class Explainer:
 
     @classmethod
     @own_state()
-    def of(cls, found: Captured, rows: tuple[Tensor, ...], rule: str) -> Explainer:
-        """Return an explainer, in float32, of a model that is captured already from ``rows``."""
+    def of(
+        cls,
+        found: Captured,
+        rows: tuple[Tensor, ...],
+        rule: str,
+        *,
+        precision: str = "float32",
+        memory: int | None = None,
+        besides: int = 0,
+    ) -> Explainer:
+        """Return an explainer of a model that is captured already from ``rows``; others as in `Explainer`."""
         explainer = cls.__new__(cls)
         explainer._model = lambda: None
-        with process_settings(found.key.dtype, found.key.device):
-            explainer._begin(found, tuple(row[:1] for row in rows), rule, "float32", None, 0)
+        with process_settings(found.key.dtype, found.key.device, tf32=precision == "tf32"):
+            explainer._begin(found, tuple(row[:1] for row in rows), rule, precision, memory, besides)
         return explainer
 
     def _begin(

@@ -6,6 +6,7 @@ A copy of the model is run, in evaluation mode; the user's own model is not chan
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from genolift.engine.graph.trial_model import TrialModel
 from genolift.errors import InputError
 from genolift.explain.captured import CaptureKey
 from genolift.explain.explainer import Explainer, Model
+from genolift.inspection.handing_on import HandOver
 from genolift.inspection.trial import find_layout
 from genolift.models.expected import check_expected
 from genolift.models.layout import Laid
@@ -50,7 +52,9 @@ class Checked:
     """How close it is to its author's outputs, where they are given."""
 
 
-def checked_model(model: Model, spec: ModelSpec, extras: Extras, rows: Rows, **how: Any) -> Checked:
+def checked_model(
+    model: Model, spec: ModelSpec, extras: Extras, rows: Rows, captures: Path | None = None, **how: Any
+) -> Checked:
     """Check a model on some sequences, and capture it, before anything long begins.
 
     Parameters
@@ -61,6 +65,8 @@ def checked_model(model: Model, spec: ModelSpec, extras: Extras, rows: Rows, **h
         The analysis's extra inputs.
     rows
         Two sequences or more.
+    captures
+        The folder from which it is taken if it was captured before, and where it is else handed on.
     how
         The other arguments of `Explainer`.
 
@@ -71,9 +77,13 @@ def checked_model(model: Model, spec: ModelSpec, extras: Extras, rows: Rows, **h
     """
     onehot, beside, names = rows
     check_model(model, onehot, beside, names, chosen_device(how.get("device")))
-    explainer = Explainer(model, onehot, extra_inputs=beside, **how)
+    over = None if captures is None else HandOver(captures, spec, (onehot, *beside), how)
+    taken = None if over is None else over.taken()
+    explainer = taken[0] if taken else Explainer(model, onehot, extra_inputs=beside, **how)
     agreement = check_expected(model, spec, extras)
     check_target(explainer, onehot, beside)
+    if over is not None and taken is None:
+        over.give(model, spec, explainer, agreement)
     return Checked(model, explainer, CaptureKey.events_of((onehot, *beside)), agreement)
 
 

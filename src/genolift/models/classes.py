@@ -7,10 +7,11 @@ Python's own modules are refused.
 
 import difflib
 import functools
+import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -129,12 +130,14 @@ def make_module(class_name: str, arguments: Mapping[str, Any], *, trust: bool = 
 
 
 def class_file(class_name: str | None) -> Path | None:
-    """Return the Python file that defines a loaded model's class; None if no class is named."""
+    """Return the Python file that defines a model's class; None if no class is named, or it is not found."""
     location = (class_name or "").rpartition(":")[0]
     if location.endswith(".py"):
         return Path(location)
-    file = getattr(sys.modules.get(location), "__file__", None)
-    return Path(file) if file else None
+    with suppress(ImportError, ValueError):
+        found = importlib.util.find_spec(location)  # which runs nothing but the packages around it
+        return Path(found.origin) if found and found.has_location and found.origin else None
+    return None
 
 
 def imported(location: str, where: str) -> tuple[ModuleType, OwnCode | None]:

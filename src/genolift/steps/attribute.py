@@ -27,7 +27,8 @@ from genolift.engine.run.footprint import result_bytes
 from genolift.errors import InputError
 from genolift.explain.attribution import Explainer
 from genolift.files.output_paths import check_outputs
-from genolift.inspection.model_check import checked_model
+from genolift.inspection.handing_on import HandOver
+from genolift.inspection.model_check import Rows, check_target, checked_model
 from genolift.models import input_length, load_model, model_provenance
 from genolift.references.store import References, check_references, open_references
 from genolift.results.agreement import Agreement
@@ -74,6 +75,7 @@ def attribute(
     out: Path,
     shard: tuple[int, int] = (0, 1),
     model_name: str = ONE_MODEL,
+    captures: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> AttributeSummary:
     """Write the contributions of a shard of the sequences.
@@ -92,6 +94,9 @@ def attribute(
         (i, k): the i-th of k nearly equal runs of rows, i from 0.
     model_name
         What to call the model, where several are run.
+    captures
+        The folder in which the check handed models on. One that is there as it is now, and was captured by
+        the same versions of genolift and torch, is not loaded, checked and captured again.
     progress
         Called with the numbers of pairs done and to do.
 
@@ -105,7 +110,7 @@ def attribute(
     started = time.monotonic()
     check_model_name(model_name, "model_name")
     check_outputs([out], inputs=[sequences, references, *settings.files])
-    with _opened(settings, model_name, sequences, references, shard) as work:
+    with _opened(settings, model_name, (sequences, references), shard, captures) as work:
         with closing(Pieces(out, work.fingerprint)) as pieces:
             _LOG.debug("pieces of the work are kept in %s", pieces.folder)
             largest, resumed = _compute(work, pieces, progress)
@@ -218,31 +223,55 @@ class _Work:
 
 @contextmanager
 def _opened(
-    settings: Settings, model_name: str, sequences: Path, references: Path, shard: tuple[int, int]
+    settings: Settings,
+    model_name: str,
+    files: tuple[Path, Path],
+    shard: tuple[int, int],
+    captures: Path | None,
 ) -> Iterator[_Work]:
     """Open what is read, check that it belongs together and suits the model, and capture the model."""
-    spec, asked = settings.the_model, settings.attribution
+    (sequences, references), asked = files, settings.attribution
     stored = read_sequences(sequences)
     rows = _rows_of_shard(len(stored.key), shard)
     with open_references(references) as compared:
         check_references(stored, compared, references)
-        model = load_model(spec)
-        check_length(stored, input_length(model, spec), sequences, model_name)
         inputs = ExtraInputs(settings.extras, stored)
-        checked = checked_model(
-            model,
-            spec,
-            settings.extras,
-            first_two(stored, inputs),
+        how = {
             **settings.explained,
-            device=asked.device,
-            precision=asked.precision,
-            memory=asked.memory,
-            besides=_bytes_of_piece(compared, inputs, rows),
-        )
-        explainer, agreement = checked.explainer, checked.agreement
-        del model, checked  # the capture has weights of its own
+            **{"device": asked.device, "precision": asked.precision, "memory": asked.memory},
+            "besides": _bytes_of_piece(compared, inputs, rows),
+        }
+
+        def fits(length: int | None) -> None:
+            check_length(stored, length, sequences, model_name)
+
+        explainer, agreement = _captured(settings, first_two(stored, inputs), captures, how, fits)
         yield _Work(settings, model_name, stored, rows, compared, inputs, explainer, agreement)
+
+
+def _captured(
+    settings: Settings,
+    rows: Rows,
+    captures: Path | None,
+    how: dict[str, Any],
+    fits: Callable[[int | None], None],
+) -> tuple[Explainer, Agreement | None]:
+    """Return the model, captured, and how far it is from its author's outputs, where they are given.
+
+    ``fits`` is called with its input's length, if it says one, before it is run.
+    """
+    spec, (onehot, beside, _) = settings.the_model, rows
+    taken = None if captures is None else HandOver(captures, spec, (onehot, *beside), how).taken()
+    if taken is not None:
+        explainer, found = taken
+        fits(spec.input_length or found.input_length)
+        check_target(explainer, onehot, beside)
+        agreement = None if found.agreement is None else Agreement(**found.agreement)
+        return explainer, agreement
+    model = load_model(spec)
+    fits(input_length(model, spec))
+    checked = checked_model(model, spec, settings.extras, rows, **how)
+    return checked.explainer, checked.agreement
 
 
 def _compute(work: _Work, pieces: Pieces, progress: Callable[[int, int], None] | None) -> tuple[float, int]:

@@ -53,11 +53,14 @@ class CheckSummary:
 
 
 def check_analysis(
-    settings: Settings, *, out: Path, database: str | None = None, inspection: Path | None = None
+    settings: Settings,
+    *,
+    out: Path,
+    database: str | None = None,
+    inspection: Path | None = None,
+    captures: Path | None = None,
 ) -> CheckSummary:
     """Run every model on the first two sequences, and capture it; write what was run to ``out``, JSON.
-
-    The database of known motifs is read first, since it takes a second.
 
     Parameters
     ----------
@@ -65,9 +68,11 @@ def check_analysis(
         The models, what they are given beside the bases, what is explained, and the sequences; without a
         length theirs is what the models say.
     database
-        As in `genolift.steps.motifs.find_motifs`; None to read none.
+        As in `genolift.steps.motifs.find_motifs`; None to read none. It is read first, in less than a second.
     inspection
         The folder in which to say of each model what it is, ``NAME.json``; None not to look for it.
+    captures
+        The folder in which to hand captured models on to attribute, shared by analyses; None for none.
 
     Raises
     ------
@@ -93,24 +98,29 @@ def check_analysis(
         with nullcontext() if name == ONE_MODEL else within(f"models.{name}"):
             check_length(stored, lengths[name], str(source.fasta or source.bed), name)
             how = {**settings.explained, "device": "cpu"}
-            checked = checked_model(model, models[name], settings.extras, two, **how)
+            checked = checked_model(model, models[name], settings.extras, two, captures, **how)
             if inspection is not None:
                 described[name] = _described(settings, models[name], stored.codes.shape[1], checked)
         if checked.agreement is not None:
             agreements[name] = checked.agreement
     summary = CheckSummary(len(models), len(stored.id), stored.codes.shape[1], known, agreements)
-    ran: dict[str, Any] = {"models": list(models), "sequences": stored.id, "length": summary.length}
-    ran["input_length"] = next(filter(None, lengths.values()), None)
-    if agreements:
-        ran["agreement"] = {name: asdict(found) for name, found in agreements.items()}
-    if known is not None:
-        ran |= {"database": known.source, "motifs": len(known.motifs)}
+    said = next(filter(None, lengths.values()), None)
     if inspection is not None:
         with whole_folder(inspection, _KIND) as folder:
             for name, found in described.items():
                 (folder / f"{name}.json").write_text(as_json(found), encoding="utf-8")
-    write_json(out, ran)
+    write_json(out, _told(summary, models=list(models), sequences=stored.id, input_length=said))
     return summary
+
+
+def _told(summary: CheckSummary, **ran: Any) -> dict[str, Any]:
+    """Return what ``check.json`` says."""
+    ran["length"] = summary.length
+    if summary.agreements:
+        ran["agreement"] = {name: asdict(found) for name, found in summary.agreements.items()}
+    if summary.database is not None:
+        ran |= {"database": summary.database.source, "motifs": len(summary.database.motifs)}
+    return ran
 
 
 def _described(settings: Settings, spec: ModelSpec, length: int, checked: Checked) -> dict[str, Any]:

@@ -133,7 +133,14 @@ def _name(value: Any) -> Any:
     raise UnsafeError(f"something is called {str(value)[:60]!r}")
 
 
-def _operation(value: Any) -> str:
+def checked_operation(value: Any) -> str:
+    """Return an operation's name.
+
+    Raises
+    ------
+    UnsafeError
+        If it is not known to be safe to call.
+    """
     if not isinstance(value, str) or not _is_operation(value):
         raise UnsafeError(f"it calls {str(value)[:60]!r}")
     recurrent = _RECURRENT.fullmatch(value)
@@ -256,7 +263,7 @@ def _cpu(value: Any) -> dict[str, Any]:
 
 _CHECKS: Mapping[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("name", "as_name"), _name),
-    **dict.fromkeys(("target", "as_operator"), _operation),
+    **dict.fromkeys(("target", "as_operator"), checked_operation),
     **dict.fromkeys(("tensor_values", "sym_int_values", "sym_bool_values", "sym_float_values"), _by_name),
     **dict.fromkeys(("device", "as_device"), _cpu),
     **dict.fromkeys(("parameter_name", "buffer_name", "tensor_constant_name", "user_input_name"), check_path),

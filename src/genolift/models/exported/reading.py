@@ -13,13 +13,12 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
-from torch.export.pt2_archive import PT2ArchiveWriter
 
 from genolift.engine.graph import recurrent_operations  # noqa: F401 - its operations may be a program's
 from genolift.engine.graph.program import inputs_of_program
@@ -30,6 +29,9 @@ from genolift.models.exported.program_check import UnsafeError, check_path, chec
 from genolift.models.forms import Form
 from genolift.models.protocols import archive_in_protocol_2
 from genolift.models.training_mode import trained, trains
+
+if TYPE_CHECKING:
+    from torch.export.pt2_archive import PT2ArchiveWriter
 
 DESCRIPTION = "genolift.json"
 """The extra file in which `genolift export` writes what a program lacks: its tasks and its origin."""
@@ -96,6 +98,8 @@ def silenced() -> Iterator[None]:
 
 def _plain_copy(path: Path) -> tuple[Mapping[str, Any], io.BytesIO]:
     """Return what a file says about its model, and an archive of its plain parts."""
+    from torch.export.pt2_archive import PT2ArchiveWriter  # with much of torch, a second
+
     copied = io.BytesIO()
     with opened_archive(path, "model.path") as archive:
         names = archive.namelist()
@@ -115,7 +119,7 @@ def _plain_copy(path: Path) -> tuple[Mapping[str, Any], io.BytesIO]:
     return said if isinstance(said, dict) else {}, copied
 
 
-def _copy(archive: zipfile.ZipFile, root: str, writer: PT2ArchiveWriter) -> None:
+def _copy(archive: zipfile.ZipFile, root: str, writer: "PT2ArchiveWriter") -> None:
     names = archive.namelist()
     models = [name for name in names if name.startswith(f"{root}models/") and name.endswith(".json")]
     if len(models) != 1:
@@ -142,14 +146,14 @@ def _copy(archive: zipfile.ZipFile, root: str, writer: PT2ArchiveWriter) -> None
         writer.write_string(f"data/{kind}/model_{kind}_config.json", json.dumps({"config": config}))
 
 
-def _copy_old(archive: zipfile.ZipFile, writer: PT2ArchiveWriter) -> None:
+def _copy_old(archive: zipfile.ZipFile, writer: "PT2ArchiveWriter") -> None:
     """Copy a file of torch before 2.8, whose tensors are all pickled."""
     _write_program(json_in(archive, _OLD["program"]), writer)
     for kind, name in (("weights", _OLD["weights"]), ("constants", _OLD_CONSTANTS)):
         writer.write_bytes(f"data/{kind}/model.pt", _saved_again(archive.read(name)))
 
 
-def _write_program(program: Mapping[str, Any], writer: PT2ArchiveWriter) -> None:
+def _write_program(program: Mapping[str, Any], writer: "PT2ArchiveWriter") -> None:
     writer.write_string("models/model.json", json.dumps(checked(program)))
     writer.write_bytes("data/sample_inputs/model.pt", b"")  # not needed
 

@@ -1,0 +1,81 @@
+"""What the check captured, handed on to attribute and to the checks of other analyses of the same model."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from torch import Tensor
+
+from genolift.engine.devices import chosen_device
+from genolift.explain.captured import Captured, CaptureKey
+from genolift.explain.explainer import Explainer
+from genolift.explain.fingerprint import Fingerprint
+from genolift.explain.handed_on import HandedOn, hand_on, handed_on, key_of
+from genolift.models import Model, input_length, model_provenance
+from genolift.results.agreement import Agreement
+from genolift.settings.model import ModelSpec
+from genolift.targets.targets import resolve, target_in_words, task_names
+
+_PLACES = ("model", "model_weights", "model_custom_layers")
+"""Keys of a model's provenance that say where its files are, not what is in them."""
+
+
+class HandOver:
+    """A folder of captured models, shared by the analyses of a results folder, and what is asked of it.
+
+    Parameters
+    ----------
+    folder
+        Where the files are.
+    spec
+        The model.
+    inputs
+        Two rows or more of each of its inputs.
+    how
+        The other arguments of `Explainer`, with ``target``, ``rule`` and ``keep_final_activation``.
+    """
+
+    def __init__(
+        self, folder: Path, spec: ModelSpec, inputs: tuple[Tensor, ...], how: Mapping[str, Any]
+    ) -> None:
+        self.folder, self.inputs, self.how = folder, inputs, dict(how)
+        self._events = CaptureKey.events_of(inputs)
+        told = {name: value for name, value in model_provenance(spec).items() if name not in _PLACES}
+        self._identity = told, [[*shape, str(dtype)] for shape, dtype in self._events]
+
+    def _key(self, target: str | None) -> str:
+        """Return a file's name: columns of a model's one output share a graph, and so have one file."""
+        return key_of(*self._identity, self.how["keep_final_activation"], target)
+
+    def taken(self) -> tuple[Explainer, HandedOn] | None:
+        """Return the model as it was captured, if it was; None also for float64, which the check is not in.
+
+        Raises
+        ------
+        InputError
+            As `Explainer`.
+        """
+        how, target = dict(self.how), self.how["target"]
+        device, keep = chosen_device(how.pop("device", None)), how.pop("keep_final_activation")
+        if how.get("precision") == "float64":
+            return None
+        found = handed_on(self.folder, self._key(None), device)
+        if isinstance(target, str) and (found is None or target not in found.tasks):
+            found = handed_on(self.folder, self._key(target), device)
+        if found is None:
+            return None
+        explained = resolve(SimpleNamespace(tasks=list(found.tasks)), (how.pop("target"),)).explained
+        key = CaptureKey(self._events, (), None, keep, device)
+        names, state = (target_in_words(target),), Fingerprint({}, whole=False)
+        captured = Captured(key, state, found.graph, explained, names, found.stepped_over)
+        return Explainer.of(captured, self.inputs, how.pop("rule"), **how), found
+
+    def give(self, model: Model, spec: ModelSpec, explainer: Explainer, agreement: Agreement | None) -> None:
+        """Hand on a model that was checked, as far as it can be."""
+        target, tasks = self.how["target"], tuple(task_names(model))
+        own_length = input_length(model, spec.model_copy(update={"input_length": None}))
+        told = None if agreement is None else asdict(agreement)
+        key = self._key(target if isinstance(target, str) and target not in tasks else None)
+        hand_on(self.folder, key, HandedOn(explainer.graph, explainer.stepped_over, tasks, own_length, told))
