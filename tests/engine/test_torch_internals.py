@@ -239,6 +239,14 @@ def test_a_script_is_inlined_and_its_schemas_read() -> None:
     assert {"aten::linear", "aten::relu"} <= names, changed(f"an inlined script holds {names}")
 
 
+def test_gradients_are_those_of_autograd_and_can_be_asked_for_again() -> None:
+    x, y, a = torch.ones(2, 3, requires_grad=True), torch.ones(3, requires_grad=True), torch.arange(2.0)
+    result = (x * y * 2).sum(1)
+    for again in (True, False):
+        found = internals.gradients(result, [x, y], a, again=again)
+        assert [each.tolist() for each in found] == [[[0.0] * 3, [2.0] * 3], [2.0] * 3], changed("gradients")
+
+
 def test_nested_results_are_flattened_in_order() -> None:
     leaves, shape = internals.tree_flatten({"b": [1, (2, None)], "a": 3})
     assert leaves == internals.tree_leaves({"b": [1, (2, None)], "a": 3}) == [1, 2, None, 3]

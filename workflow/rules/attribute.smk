@@ -21,6 +21,7 @@ rule attribute:
         ),
     params:
         settings=settings_of("attribute"),
+        captures=rules.check.params.captures,
         # as it takes `threads`, Snakemake reruns nothing when this changes
         running=lambda wildcards, threads: handed(
             settings(wildcards), "attribute", wildcards.model
@@ -30,5 +31,5 @@ rule attribute:
     shell:
         "genolift attribute --sequences {input.sequences:q} --references {input.references:q}"
         " --settings {params.settings:q} --running {params.running:q} --model-name {wildcards.model}"
-        " --shard {wildcards.shard}/{wildcards.shards} --captures {CONFIG.results:q}/.captures --out {output:q}"
+        " --shard {wildcards.shard}/{wildcards.shards} --captures {params.captures:q} --out {output:q}"
         " 2>&1 | logged {log:q}"

@@ -21,9 +21,10 @@ rule check:
         runtime=60,
     params:
         settings=settings_of("check"),
+        captures=os.path.normpath(f"{CONFIG.results}/.captures"),
         database=lambda wildcards, threads: settings(wildcards).motifs.database,
     message:
         "{wildcards.analysis}: the model on two sequences, and what it is"
     shell:
         "genolift check --settings {params.settings:q} --database={params.database:q}"
-        " --inspection {output.inspection:q} --captures {CONFIG.results:q}/.captures --out {output.check:q} 2>&1 | logged {log:q}"
+        " --inspection {output.inspection:q} --captures {params.captures:q} --out {output.check:q} 2>&1 | logged {log:q}"

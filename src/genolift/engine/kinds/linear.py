@@ -14,6 +14,7 @@ from genolift.engine.kinds.kind import Arguments, Computing, Kind, Sent, Step, V
 from genolift.engine.kinds.pairs import Activations, Layout, Pairs, Transpose
 from genolift.engine.kinds.reach import Reach
 from genolift.engine.kinds.window import Window
+from genolift.engine.torch_internals import gradients
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ def _passed_back(
     if isinstance(transpose, channels_last.Transpose):
         return (transpose(a),)
     leaves, result = transpose
-    return torch.autograd.grad(result, list(leaves.values()), a.to(result.dtype), retain_graph=pairs.again)
+    return gradients(result, list(leaves.values()), a.to(result.dtype), again=pairs.again)
 
 
 def _whole(tensor: Tensor, dtype: torch.dtype) -> Tensor:
