@@ -128,9 +128,14 @@ def table(found: dict[str, dict[str, float]]) -> Iterator[str]:
     yield f"| all but {' and '.join(APART)} | {' | '.join(sums)} |"
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Measure, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--analyses", type=int, default=1, help="of the model's first targets (1)")
     parser.add_argument("--until", help="only the steps up to this one, as snakemake's --until")
     arguments = parser.parse_args()
     print("\n".join(table(measured(arguments.analyses, arguments.until))))
+
+
+if __name__ == "__main__":
+    main()
