@@ -81,6 +81,7 @@ benchmark: $(BENCHMARK_STAMP) ## Compare speed with the floor and the peers, abo
 	python benchmarks/speed.py --scaling --out benchmarks/results $(BENCHMARK_ARGS)
 	python benchmarks/shuffles.py --out benchmarks/results/shuffles
 	python benchmarks/encoding.py --genome $(GENOME) --out benchmarks/results/encoding
+	python benchmarks/waiting.py --out benchmarks/results/waiting
 
 benchmark-paper: $(STAMP) ## Reproduce the paper's figure 5b from its model and data (PAPER=folder)
 	python benchmarks/paper_figure5.py --data $(PAPER) $(BENCHMARK_ARGS)

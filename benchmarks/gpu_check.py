@@ -210,10 +210,10 @@ def main() -> None:
     records = Records(a.out, a.part, machine(device))
     if a.part == "tests":
         run_tests(records, device, a.seconds)
-        return
     if a.part == "bench-2":
         run_cherimoya(records, device, a.seconds / 2)
     run_figures(records, PARTS[a.part], device, ends)
+    sys.exit(any(row.said.startswith("failed") for row in records.rows if row.part == a.part))
 
 
 if __name__ == "__main__":
