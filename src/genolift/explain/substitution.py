@@ -30,8 +30,6 @@ _LARGEST_VALUES = 20
 class ForwardOnly(Explainer):
     """A model captured to be run forward: only what may be computed in half precision has a step."""
 
-    _substituted: Substituted | None = None
-
     def _planned(self, rule: str) -> Plan:
         steps = []
         for operation in self.graph.operations:
@@ -43,10 +41,12 @@ class ForwardOnly(Explainer):
 
     def by_windows(self, row: tuple[Tensor, ...]) -> Substituted:
         """Return how only what a substituted base reaches is computed; ``row`` is one of each argument."""
-        if self._substituted is None:
+        made, kept_as = self._found.made, ("windows", self.precision)
+        if kept_as not in made:
             with self._settings():
-                self._substituted = Substituted(self.runner, [self.runner.placed(each) for each in row])
-        return self._substituted
+                made[kept_as] = Substituted(self.runner, [self.runner.placed(each) for each in row])
+        found: Substituted = made[kept_as]
+        return found
 
     def batch_by_windows(self, windows: Substituted, length: int, batch_size: int | None) -> int | None:
         """Return how many substitutions to compute at a time by windows; None where whole rows are faster."""

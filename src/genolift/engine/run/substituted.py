@@ -19,7 +19,7 @@ from genolift.engine.graph.own_state import default_dtype
 from genolift.engine.kinds.kind import Kind
 from genolift.engine.registry import kind_or_any
 from genolift.engine.run.run import Runner
-from genolift.engine.run.ways import Reshaped, Values, Way, overlaid, possible_ways
+from genolift.engine.run.ways import Dense, Reshaped, Values, Way, overlaid, possible_ways
 from genolift.engine.run.windows import Interval, Part, Place, Positions, Unchanged, for_rows
 
 _TRIED = 3
@@ -73,6 +73,11 @@ class Substituted:
         self.ways, self._reached = trial.ways, trial.reached
         own = [each.name for each in operations if each.name not in self.dependent]
         self._kept = frozenset({*self.ways, *own, *self.graph.inputs[1:]})
+
+    @property
+    def constants(self) -> dict[str, Tensor]:
+        """What it holds beside the runner's constants."""
+        return {name: way.weight for name, way in self.ways.items() if isinstance(way, Dense)}
 
     def keep(self, row: Sequence[Tensor]) -> Kept:
         """Run an unchanged sequence, and keep what its substitutions need of it; ``row`` as for the class."""
