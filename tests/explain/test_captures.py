@@ -10,7 +10,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from types import MethodType
+from types import MethodType, ModuleType
 from typing import Any
 
 import pytest
@@ -203,6 +203,24 @@ def test_what_a_forward_reads_outside_of_the_model_is_seen_too(monkeypatch: pyte
     assert not any(torch.allclose(a, b) for a, b in pairwise(results))
     monkeypatch.undo()
     assert torch.equal(explained(one), results[0])
+
+
+class Importing(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        import users_settings  # type: ignore[import-not-found]
+
+        return x * users_settings.SCALE
+
+
+def test_what_is_read_of_a_module_of_the_user_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    users = ModuleType("users_settings")
+    users.SCALE, users.other = 1, 1  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "users_settings", users)
+    before = fingerprint(Importing())
+    users.other = 2  # type: ignore[attr-defined]
+    assert before.change(fingerprint(Importing())) == ""
+    users.SCALE = 2  # type: ignore[attr-defined]
+    assert before.change(fingerprint(Importing())) == "class of the model"
 
 
 def test_what_cannot_be_seen_through_is_captured_at_every_call(captured: list[Any]) -> None:

@@ -5,6 +5,7 @@ Nothing of the model is kept alive, and nothing is told by an object's identity,
 
 from __future__ import annotations
 
+import dis
 import sys
 import types
 import weakref
@@ -12,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from hashlib import blake2b
 from pathlib import PurePath
 from typing import Any
@@ -35,6 +36,7 @@ _PLAIN = (
 )
 _MOST = 200_000
 """Objects that a walk goes through at most."""
+_OF_GLOBALS = ("LOAD_GLOBAL", "LOAD_NAME", "IMPORT_NAME")
 _HEAP_TYPE = 1 << 9
 """The flag of a class that was made by a ``class`` statement: its instances have no state but attributes."""
 
@@ -92,7 +94,7 @@ class _Walk:
 
     def token(self, value: Any, name: str = "") -> Token:
         """Return what stands for a value; ``name`` is its path in the model, if it is a submodule."""
-        if isinstance(value, str):
+        if isinstance(value, (str, types.CodeType)):  # which are compared by value
             return value
         if isinstance(value, _PLAIN):
             return type(value).__name__, repr(value)
@@ -163,8 +165,8 @@ class _Walk:
 
     def _globals(self, function: types.FunctionType) -> Iterator[Token]:
         """Yield the globals that a function reads, and what it reads of the user's own modules."""
-        names = dict.fromkeys(_names(function.__code__))
-        for name in names:
+        global_names, names = _names_in(function.__code__)
+        for name in global_names:
             value = function.__globals__.get(name, sys.modules.get(name))  # imported within the function
             if isinstance(value, types.ModuleType) and not _is_library(value.__name__):
                 inside = ((each, vars(value)[each]) for each in names if each in vars(value))
@@ -220,12 +222,17 @@ def _digest(array: Any) -> bytes:
     return blake2b(array, digest_size=16).digest()
 
 
-def _names(code: types.CodeType) -> Iterator[str]:
-    """Yield the names that code reads, with that of the functions within it."""
-    yield from code.co_names
+@lru_cache(maxsize=10_000)
+def _names_in(code: types.CodeType) -> tuple[tuple[str, ...], frozenset[str]]:
+    """Return the globals that code reads or imports, and all its names, with those of functions within it."""
+    read = {each.argval: None for each in dis.get_instructions(code) if each.opname in _OF_GLOBALS}
+    names = {*code.co_names}
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            yield from _names(constant)
+            inner, inner_names = _names_in(constant)
+            read |= dict.fromkeys(inner)
+            names |= inner_names
+    return tuple(read), frozenset(names)
 
 
 @cache
