@@ -45,7 +45,7 @@ pretend: $(STAMP) ## Run tests, and the benchmark, on a GPU that is pretended (P
 	  echo "$(PRETEND)/pretend.py, the pretended GPU, is not there: nothing was tried"; \
 	  [ -z "$$CI" ] || case " $$GENOLIFT_TESTS_WITHOUT " in *" shared "*) ;; *) exit 1;; esac; \
 	else \
-	  export OMP_NUM_THREADS=1 PYTHONPATH=$(PRETEND):src:tests:benchmarks && \
+	  export OMP_NUM_THREADS=1 PYTHONPATH=$(abspath $(PRETEND)):$(CURDIR)/src:$(CURDIR)/tests:$(CURDIR)/benchmarks && \
 	  python -m pytest -p pretend -n $(CORES) --dist loadfile $(PRETEND_TESTS) && \
 	  python benchmarks/speed.py --device pretended --quick --out build/pretend; \
 	fi
@@ -97,7 +97,7 @@ gpu-wheels: $(STAMP) ## Put into .gpu/whl what gpu-check needs on a machine that
 gpu-check: ## Check and measure a GPU, each part in under 4 minutes (PART=tests|bench-1|bench-2 OUT=folder; DEVICE=cpu rehearses)
 	@if [ -d .gpu/whl ] && ! python3 -c 'import tangermeme' 2>/dev/null; then \
 	  python3 -m pip install -q --no-index --no-deps --no-compile --upgrade --target .gpu/site .gpu/whl/*.whl; fi
-	@export PYTHONPATH=src:tests:benchmarks:.gpu/site:$(PRETEND) && for part in $(PART); do \
+	@export PYTHONPATH=$(CURDIR)/src:$(CURDIR)/tests:$(CURDIR)/benchmarks:$(CURDIR)/.gpu/site:$(abspath $(PRETEND)) && for part in $(PART); do \
 	  timeout $(if $(filter cuda,$(DEVICE)),235,1800) python3 benchmarks/gpu_check.py --part $$part --device $(DEVICE) --out $(OUT) || failed=1; done; \
 	cat $(OUT)/gpu.md && [ -z "$$failed" ]
 

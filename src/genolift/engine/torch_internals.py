@@ -66,8 +66,11 @@ def recurrent_function(name: str) -> Callable[..., Any]:
 def gradients(result: Tensor, leaves: Sequence[Tensor], a: Tensor, *, again: bool) -> tuple[Tensor, ...]:
     """Return what `torch.autograd.grad` does of ``a``, of the result's shape; ``again`` to ask it again.
 
-    torch's own function imports sympy for it, which takes 0.5 s where nothing was traced.
+    torch's own function imports sympy for it, which takes 0.5 s where nothing was traced. It is asked for
+    tensors of a subclass, which may have functions of their own.
     """
+    if torch.overrides.has_torch_function((result, a, *leaves)):
+        return torch.autograd.grad(result, list(leaves), a, retain_graph=again)
     found: tuple[Tensor, ...] = _engine_run_backward(
         (result,), (a,), again, False, tuple(leaves), False, accumulate_grad=False
     )
