@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 import pytest
 import torch
+from gpus import nearly_full
 from places import TESTS
 from torch import Tensor, nn
 from zoo import network, onehot, seeded
@@ -152,26 +153,6 @@ def test_a_model_and_tensors_that_lie_on_a_gpu_are_explained_anywhere() -> None:
     assert {parameter.device.type for parameter in there.parameters()} == {"cuda"}
 
 
-@contextmanager
-def _nearly_full(free: int) -> Iterator[None]:
-    """Leave about ``free`` bytes of the card."""
-    torch.cuda.empty_cache()
-    pretend = sys.modules.get("pretend")
-    if pretend is not None:
-        before, pretend.memory = pretend.memory, pretend.held + free
-        try:
-            yield
-        finally:
-            pretend.memory = before
-        return
-    held = torch.empty(torch.cuda.mem_get_info()[0] - free, dtype=torch.uint8, device="cuda")
-    try:
-        yield
-    finally:
-        del held
-        torch.cuda.empty_cache()
-
-
 @gpu
 def test_batches_that_do_not_fit_a_gpu_are_halved_until_they_do() -> None:
     model, (x, references) = network("relu", "average"), _work(4, 40, 2000)
@@ -180,7 +161,7 @@ def test_batches_that_do_not_fit_a_gpu_are_halved_until_they_do() -> None:
         model.hidden = nn.Linear(16 * 500, 6)
     explainer = Explainer(model, x, device="cuda")
     whole = explainer.explain(x, references, batch_size=8)
-    with _nearly_full(128 * 2**20):
+    with nearly_full(128 * 2**20):
         halved = explainer.explain(x, references, batch_size=10**6)
         chosen = explainer.explain(x, references)
     for result in (halved, chosen):

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from gpus import full
 from torch import Tensor, nn
 
 import genolift
@@ -16,10 +17,7 @@ from genolift.engine.devices import chosen_device, place
 from genolift.engine.run.run import Runner
 from genolift.explain.explainer import Explainer
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"),
-]
+pytestmark = pytest.mark.gpu
 
 
 def network() -> nn.Module:
@@ -130,14 +128,5 @@ def test_nothing_of_a_call_stays_on_a_gpu_until_pythons_collector_runs() -> None
 
 
 def test_a_full_gpu_is_called_full() -> None:
-    if torch.cuda.get_device_name() == "pretended":
-        pytest.skip("a pretended card's memory is not limited by torch")
-    limit = torch.cuda.set_per_process_memory_fraction
-    torch.cuda.empty_cache()
-    there = place(chosen_device("cuda"))
-    limit(1e-9, there.device)
-    try:
-        with pytest.raises(genolift.InputError, match="is full"):
-            chosen_device("cuda")
-    finally:
-        limit(1.0, there.device)
+    with full(), pytest.raises(genolift.InputError, match="is full"):
+        chosen_device("cuda")

@@ -80,8 +80,8 @@ class _Prepared:
 class Explainer:
     """A model captured once, to explain many inputs of one shape.
 
-    `genolift.deeplift` keeps captures too, by model and what is explained. An explainer says plainly that
-    there is one, and refuses to go on with a model that has changed since.
+    `genolift.deeplift` keeps captures too, and captures a model again once it has changed. An explainer
+    refuses to go on with a model that has changed since.
 
     Parameters
     ----------

@@ -93,14 +93,14 @@ def capture(
             with one_capture_at_a_time():
                 return graph_of(model, device, dtype)
         model = model.module()
-    parts = _Parts(after, of_layer, read)
+    asked = _Asked(after, of_layer, read, tried)
     try:
-        program, changing = _program(model, example, _CPU, dtype, parts, tried)
+        program, changing = _program(model, example, _CPU, dtype, asked)
     except InputError as error:
         # Whatever runs on the host is traced there; only a forward that names a card itself does not.
         if device.type == "cpu" or not says_devices_differ(error):
             raise
-        program, changing = _program(model, example, device, dtype, parts, tried)
+        program, changing = _program(model, example, device, dtype, asked)
     with as_found(dtype):
         graph = graph_of(program, device, dtype, layer=read is not None)
     if changing is not None:  # a graph of what is random says so, with the line, but Python draws too
@@ -109,12 +109,13 @@ def capture(
 
 
 @dataclass(frozen=True)
-class _Parts:
-    """The function of a model's output that is explained, and the layers that are looked at."""
+class _Asked:
+    """What is asked of a model beside its output, as in `capture`; nothing, of a program for others."""
 
     after: After = None
     of_layer: str | None = None
     read: str | None = None
+    tried: Callable[[Any, Any], None] | None = None
 
 
 def _program(
@@ -122,19 +123,17 @@ def _program(
     example: tuple[Tensor, ...],
     device: torch.device,
     dtype: torch.dtype,
-    parts: _Parts,
-    tried: Callable[[Any, Any], None] | None,
+    asked: _Asked,
 ) -> tuple[ExportedProgram, UnsupportedOperation | None]:
     """Try a copy of a model on a device, and trace another, since the first may have changed its buffers.
 
-    Returns the program, and an error if the model gives another output when it is called again. Where there
-    is nothing to be tried on its output, the program is one for others to run.
+    Returns the program, and an error if the model gives another output when it is called again.
     """
     rows = _as_rows(example, device, dtype)
-    changing = _tried_out(model, rows, device, dtype, parts, tried)
+    changing = _tried_out(model, rows, device, dtype, asked)
     with as_found(dtype):
-        traced = _Traced(shadow_module(model, device, dtype), parts)
-        return _export(traced, rows, for_others=tried is None), changing
+        traced = _Traced(shadow_module(model, device, dtype), asked)
+        return _export(traced, rows, for_others=asked.tried is None), changing
 
 
 def _tried_out(
@@ -142,18 +141,17 @@ def _tried_out(
     rows: tuple[Tensor, ...],
     device: torch.device,
     dtype: torch.dtype,
-    parts: _Parts,
-    tried: Callable[[Any, Any], None] | None,
+    asked: _Asked,
 ) -> UnsupportedOperation | None:
     """Run a copy of a model, and raise what is wrong; return an error if it gives another output then."""
     trial = TrialModel(model, device, dtype)
-    target = _Traced(trial.module, parts, trial=True)
+    target = _Traced(trial.module, asked, trial=True)
     called = trial.by_way_of(target)
     first = called.output(*rows, remedy=lambda: _one_sequence(called, rows))
-    if tried is not None:
-        output = first if parts.read is None else first[0]
-        _check_output(output, of_function=parts.after is not None)
-        tried(target.given, output)
+    if asked.tried is not None:
+        output = first if asked.read is None else first[0]
+        _check_output(output, of_function=asked.after is not None)
+        asked.tried(target.given, output)
     return called.other_when_called_again(rows, first)
 
 
@@ -191,7 +189,7 @@ def exported(model: nn.Module | ExportedProgram, example: tuple[Tensor, ...]) ->
     else:
         double = any(tensor.dtype in (torch.float64, torch.complex128) for tensor in tensors_of_module(model))
         dtype = torch.float64 if double else torch.float32
-        program, changing = _program(model, example, _CPU, dtype, _Parts(), None)
+        program, changing = _program(model, example, _CPU, dtype, _Asked())
         if changing is not None:
             raise changing
     for node in program.graph.nodes:
@@ -237,10 +235,10 @@ def _export(traced: nn.Module, example: tuple[Tensor, ...], *, for_others: bool 
 class _Traced(nn.Module):
     """A copy of a model, the function of its output that is explained, and the layers that are looked at."""
 
-    def __init__(self, model: nn.Module, parts: _Parts, *, trial: bool = False) -> None:
+    def __init__(self, model: nn.Module, asked: _Asked, *, trial: bool = False) -> None:
         super().__init__()
-        self.model, self.after = model, parts.after
-        self.of_layer, self.read = of_layer, read = parts.of_layer, parts.read
+        self.model, self.after = model, asked.after
+        self.of_layer, self.read = of_layer, read = asked.of_layer, asked.read
         self.seen: dict[str, list[Any]] = {}
         self.trial = trial
         self.given: Any = None
