@@ -18,8 +18,9 @@ _FLOATS = (torch.float32, torch.float64)
 
 
 def fit(*tensors: Tensor) -> bool:
-    """Whether loops can run over these values: all of one floating type."""
-    return tensors[0].dtype in _FLOATS and all(each.dtype == tensors[0].dtype for each in tensors)
+    """Whether loops can run over these values: on the host, and all of one floating type."""
+    alike = all(each.dtype == tensors[0].dtype and each.device.type == "cpu" for each in tensors)
+    return alike and tensors[0].dtype in _FLOATS
 
 
 class Sides:

@@ -174,7 +174,7 @@ class Part:
 
     def _between(self, first: Positions, width: int, outside: float) -> Tensor:
         unchanged, window = self.unchanged, self.window.flatten(2) if self.window.dim() > 2 else None
-        if window is None or not loops.fit(window, unchanged.table) or window.device.type != "cpu":
+        if window is None or not loops.fit(window, unchanged.table):
             return self.at(first[:, None] + np.arange(width), outside)
         made = loops.surrounded(
             unchanged.table, window, self.starts, first, width, outside, unchanged.place.outer
