@@ -28,6 +28,7 @@ DOCS = (
         "docs/keras-layers.md",
         "docs/keras.md",
         "docs/models.md",
+        "docs/motifs.md",
         "docs/operations.md",
         "docs/python.md",
         "docs/workflow.md",

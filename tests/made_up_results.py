@@ -19,11 +19,13 @@ import pyarrow.parquet as pq
 
 from genolift.files.digests import row_digests, sequence_digests
 from genolift.files.whole import sha256
+from genolift.motifs.method import method_of
 from genolift.references.store import Head, add_codes
 from genolift.results import store as stored
 from genolift.results.step_record import write_record
 from genolift.results.store import open_contributions
 from genolift.results.store import write_contributions as write
+from genolift.settings.motifs import Motifs
 
 N, LENGTH, R = 40, 200, 20
 SITES = {"GATA1": ("MA0035.5", "TTATCTGCA"), "TAL1": ("MA0091.2", "ACCATATGTT")}
@@ -272,6 +274,7 @@ def write_motifs(folder: Path, kept: pd.DataFrame, placed: np.ndarray, *, motifs
                 "finemo": "0.41",
                 "pyjaspar": "4.0.0",
                 "database": "JASPAR2026 CORE vertebrates",
+                **method_of(Motifs()).provenance,
             }
         )
         file.attrs["note"] = (

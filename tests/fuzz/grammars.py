@@ -294,7 +294,9 @@ _VALUES: dict[str, SearchStrategy[Any]] = {
         *({"shards": 10**9}, {"tolerance": "x"}, {"device": "cuda"}, {"batch_size": 10**30}),
     ),
     "motifs": _often(
-        st.sampled_from([{"max_seqlets": 100, "window": 20}, {"database": "jaspar:fungi"}, {"seed": 7}]),
+        st.sampled_from(
+            [{"max_seqlets": 100, "window": 40}, {"database": "jaspar:fungi"}, {"preset": "published"}]
+        ),
         *({"seed": -1}, {"database": "jaspar:x"}, {"window": 0}),
     ),
     "logos": _often(st.sampled_from([{"number": 3}, None, {}]), {"number": 2.0}, {"number": True}),

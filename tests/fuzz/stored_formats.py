@@ -22,7 +22,7 @@ from genolift.files.npz import read_npz
 from genolift.references.store import open_references
 from genolift.report.results import stated
 from genolift.results.store import LAYOUT, open_contributions
-from genolift.settings.sections import Motifs
+from genolift.settings.motifs import Motifs
 from genolift.steps.aggregate import aggregate
 from genolift.steps.motifs import find_motifs
 

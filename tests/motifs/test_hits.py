@@ -11,8 +11,11 @@ import pytest
 from Bio import bgzf
 
 from genolift.motifs.hits import HIT_COLUMNS, call_hits, place_on_genome, write_hits
+from genolift.motifs.method import method_of
+from genolift.settings.motifs import Motifs
 
 SITES = ("AGATAAG", "CCACGTGG")
+METHOD = method_of(Motifs())
 WIDTH, LENGTH, N = 20, 150, 40
 
 
@@ -50,7 +53,7 @@ def planted() -> tuple[np.ndarray, np.ndarray, list[tuple[int, int, int, int, st
 def test_hits_are_the_planted_sites_with_their_strand(planted: tuple) -> None:
     sequences, hypothetical, where = planted
     matrices, trims = zip(*(cwm(site) for site in SITES), strict=True)
-    hits = call_hits(matrices, trims, sequences, hypothetical)
+    hits = call_hits(matrices, trims, sequences, hypothetical, METHOD)
     found = list(hits[["row", "motif", "start", "end", "strand"]].itertuples(index=False, name=None))
     gata = {one for one in where if one[1] == 0}
     assert {one for one in found if one[1] == 0} == gata
@@ -64,8 +67,8 @@ def test_hits_are_the_planted_sites_with_their_strand(planted: tuple) -> None:
 def test_hits_do_not_depend_on_the_other_sequences(planted: tuple) -> None:
     sequences, hypothetical, _ = planted
     matrices, trims = zip(*(cwm(site) for site in SITES), strict=True)
-    together = call_hits(matrices, trims, sequences, hypothetical)
-    alone = call_hits(matrices, trims, sequences[7:8], hypothetical[7:8])
+    together = call_hits(matrices, trims, sequences, hypothetical, METHOD)
+    alone = call_hits(matrices, trims, sequences[7:8], hypothetical[7:8], METHOD)
     here = together[together["row"] == 7].reset_index(drop=True)
     assert here[HIT_COLUMNS[1:5]].equals(alone[HIT_COLUMNS[1:5]])
     np.testing.assert_allclose(here["similarity"], alone["similarity"], atol=1e-3)
@@ -74,16 +77,28 @@ def test_hits_do_not_depend_on_the_other_sequences(planted: tuple) -> None:
 def test_a_motif_that_lowers_the_output_is_found_by_its_negative_cwm(planted: tuple) -> None:
     sequences, hypothetical, where = planted
     matrix, trim = cwm(SITES[0])
-    hits = call_hits([-matrix], [trim], sequences, -hypothetical)
+    hits = call_hits([-matrix], [trim], sequences, -hypothetical, METHOD)
     assert len(hits) == sum(one[1] == 0 for one in where)
+
+
+def test_hits_are_as_similar_to_their_motif_as_is_asked_for(planted: tuple) -> None:
+    sequences, hypothetical, _ = planted
+    blurred = hypothetical.copy()
+    blurred[: N // 2] += np.random.default_rng(1).normal(0, 0.2, blurred[: N // 2].shape)
+    matrix, trim = cwm(SITES[0])
+    asked = [Motifs(hit_similarity=least) for least in (0.7, 0.95)]
+    loose, strict = (call_hits([matrix], [trim], sequences, blurred, method_of(keys)) for keys in asked)
+    assert loose.equals(call_hits([matrix], [trim], sequences, blurred, METHOD))
+    assert 0 < len(strict) < len(loose)
+    pd.testing.assert_frame_equal(strict, loose[loose["similarity"] >= 0.95].reset_index(drop=True))
 
 
 def test_nothing_to_find_gives_no_hits(planted: tuple) -> None:
     sequences, hypothetical, _ = planted
     matrix, trim = cwm(SITES[0])
     for hits in (
-        call_hits([], [], sequences, hypothetical),
-        call_hits([matrix], [trim], sequences, np.zeros_like(hypothetical)),
+        call_hits([], [], sequences, hypothetical, METHOD),
+        call_hits([matrix], [trim], sequences, np.zeros_like(hypothetical), METHOD),
     ):
         assert list(hits.columns) == HIT_COLUMNS
         assert hits.empty
@@ -143,7 +158,10 @@ def test_no_hit_is_an_empty_bgzf_file(tmp_path: Path) -> None:
     path = tmp_path / "hits.bed.gz"
     plain = places(chrom=["", ""], start=[None, None], end=[None, None], strand=[".", "."])
     write_hits(
-        path, call_hits([], [], np.zeros((2, 4, 9), np.int8), np.zeros((2, 4, 9), np.float32)), plain, []
+        path,
+        call_hits([], [], np.zeros((2, 4, 9), np.int8), np.zeros((2, 4, 9), np.float32), METHOD),
+        plain,
+        [],
     )
     assert read_bed(path) == []
     assert path.read_bytes() == bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")

@@ -17,14 +17,15 @@ from genolift.errors import InputError
 from genolift.files.whole import sha256
 from genolift.motifs.discovery import discover, trim
 from genolift.motifs.meme import read_meme, write_meme
-from genolift.motifs.tables import MOTIFS, SEQLETS, consensus
-from genolift.motifs.tomtom import NAMED_QVALUE
+from genolift.motifs.method import method_of
+from genolift.motifs.tables import SEQLETS, consensus, motifs_table
 from genolift.results.store import Head, write_contributions
 from genolift.settings.mistakes import checked
-from genolift.settings.sections import Motifs
+from genolift.settings.motifs import Motifs
 from genolift.steps.motifs import MotifSummary, find_motifs
 
 LENGTH = 150
+FEW = method_of(Motifs(min_seqlets=10))
 SITES = {"gata": "AGATAAG", "ebox": "CCACGTGG"}
 COLUMNS = ["motif", "name", "sign", "n_seqlets", "n_hits", "trim_start", "trim_end", "consensus"]
 FILES = ["hits.bed.gz", "motif_matrices.tsv", "motifs.h5", "motifs.meme", "motifs.tsv", "motifs_cwm.meme"]
@@ -142,7 +143,7 @@ def test_the_tables_have_the_promised_columns(found: tuple) -> None:
     folder, _, _ = found
     ends = ("", "_name", "_qvalue", "_pvalue", "_strand")
     matches = [f"match{rank}{end}" for rank in (1, 2, 3) for end in ends]
-    assert list(read(folder / "motifs.tsv").columns) == [*COLUMNS, *matches] == list(MOTIFS.columns)
+    assert list(read(folder / "motifs.tsv").columns) == [*COLUMNS, *matches] == list(motifs_table(3).columns)
     assert list(read(folder / "seqlets.tsv").columns) == list(SEQLETS.columns)
     assert list(read(folder / "motif_matrices.tsv").columns) == ["motif", "kind", "position", *"ACGT"]
     assert sorted(path.name for path in folder.iterdir()) == sorted(
@@ -232,7 +233,7 @@ def test_matrices_are_the_untrimmed_ones_and_meme_files_the_trimmed(found: tuple
         of = matrices[matrices["motif"] == motif["motif"]]
         ppm, cwm = (of.loc[of["kind"] == kind, list("ACGT")].to_numpy().T for kind in ("ppm", "cwm"))
         assert ppm.shape == cwm.shape == (4, 30)
-        assert trim(cwm) == (motif["trim_start"], motif["trim_end"])
+        assert trim(cwm, 0.3) == (motif["trim_start"], motif["trim_end"])
         inside = slice(motif["trim_start"], motif["trim_end"])
         np.testing.assert_allclose(ppms[motif["motif"]].ppm, ppm[:, inside], atol=1e-4)
         assert ppms[motif["motif"]].name == motif["name"] == motif["match1_name"]
@@ -242,7 +243,7 @@ def test_matrices_are_the_untrimmed_ones_and_meme_files_the_trimmed(found: tuple
 
 def test_motifs_do_not_depend_on_threads() -> None:
     onehot, hypothetical, _ = planted(30)
-    one, two = (discover(onehot, hypothetical, min_seqlets=10, threads=threads) for threads in (1, 2))
+    one, two = (discover(onehot, hypothetical, FEW, threads=threads) for threads in (1, 2))
     assert len(one.motifs) == 2
     for first, second in zip(one.motifs, two.motifs, strict=True):
         assert first.name == second.name
@@ -250,14 +251,18 @@ def test_motifs_do_not_depend_on_threads() -> None:
         np.testing.assert_array_equal(first.matrices["cwm"], second.matrices["cwm"])
 
 
-def test_more_seqlets_than_wanted_are_sampled_by_the_seed() -> None:
+def test_of_more_seqlets_than_wanted_the_strongest_are_taken() -> None:
     onehot, hypothetical, _ = planted(30)
-    samples = [
-        [str(seqlet) for seqlet in discover(onehot, hypothetical, max_seqlets=15, seed=seed).seqlets["pos"]]
-        for seed in (0, 0, 1)
-    ]
-    assert samples[0] == samples[1] != samples[2]
-    assert len(samples[0]) == 15
+    every, some = (
+        discover(onehot, hypothetical, method_of(Motifs(min_seqlets=10, max_seqlets=most))).seqlets["pos"]
+        for most in (2000, 15)
+    )
+
+    def strength(seqlet: Any) -> float:
+        return float(seqlet.contrib_scores[5:-5].sum(dtype=np.float64))
+
+    strongest = sorted(every, key=strength, reverse=True)[:15]
+    assert [str(seqlet) for seqlet in some] == [str(seqlet) for seqlet in every if seqlet in strongest]
 
 
 def database_without_the_ebox(path: Path) -> str:
@@ -275,7 +280,7 @@ def assert_called_alike(folder: Path, hits: pd.DataFrame) -> None:
     kinds = site_of(folder)
     for own, motif in motifs.iterrows():
         known = kinds[str(own)] == "gata"
-        assert (motif["match1_qvalue"] <= NAMED_QVALUE) == known
+        assert (motif["match1_qvalue"] <= 0.05) == known
         assert motif["match1_name"] != ""
         assert motif["name"] == ("GATA" if known else own)
     assert set(map(tuple, hits[["motif", "name"]].to_numpy())) == set(motifs["name"].items())
@@ -290,7 +295,7 @@ def test_sites_that_lower_the_output_make_negative_motifs(tmp_path: Path) -> Non
     onehot, hypothetical, _ = planted(30)
     inputs = write_inputs(tmp_path, onehot, -hypothetical)
     database = database_without_the_ebox(tmp_path / "known.meme")
-    summary = find_motifs(Motifs(database=database), **inputs, out=tmp_path, min_seqlets=10)
+    summary = find_motifs(Motifs(database=database, min_seqlets=10), **inputs, out=tmp_path)
     motifs = read(tmp_path / "motifs.tsv")
     assert summary.n_motifs == 2
     assert set(motifs["sign"]) == {"neg"}
@@ -327,7 +332,7 @@ def assert_empty(folder: Path, summary: MotifSummary) -> None:
         assert list(file) == []
         assert file.attrs["note"] == summary.note
         assert "window_size" in file.attrs
-    assert read(folder / "motifs.tsv").columns.tolist() == list(MOTIFS.columns)
+    assert read(folder / "motifs.tsv").columns.tolist() == list(motifs_table(3).columns)
     assert read(folder / "motifs.tsv").empty
     assert read(folder / "motif_matrices.tsv").empty
     assert read_hits(folder / "hits.bed.gz").empty
@@ -363,7 +368,7 @@ def test_few_sequences_give_named_seqlets_and_a_sentence(tmp_path: Path, n: int)
     assert (seqlets["match1_pvalue"] > 0).all()
 
 
-@pytest.mark.parametrize(("n", "length"), [(1, 31), (1, 60), (4, 35), (20, 40), (2, 200)])
+@pytest.mark.parametrize(("n", "length"), [(1, 30), (1, 31), (1, 60), (4, 35), (20, 40), (2, 200)])
 @pytest.mark.parametrize("kind", ["noise", "positive", "steps"])
 def test_noise_of_any_size_is_never_a_crash(n: int, length: int, kind: str) -> None:
     """With one seqlet, or none of a sign, or identical windows, TF-MoDISco fails internally."""
@@ -374,7 +379,7 @@ def test_noise_of_any_size_is_never_a_crash(n: int, length: int, kind: str) -> N
         hypothetical = np.abs(hypothetical) + 1
     if kind == "steps":
         hypothetical = np.ones_like(hypothetical)
-    found = discover(onehot, hypothetical, min_seqlets=1)
+    found = discover(onehot, hypothetical, method_of(Motifs(min_seqlets=1)))
     assert all(len(motif.seqlets) >= 1 for motif in found.motifs)
     for seqlet in [*found.seqlets["pos"], *found.seqlets["neg"]]:
         assert 0 <= seqlet.start < seqlet.end <= length
@@ -383,7 +388,7 @@ def test_noise_of_any_size_is_never_a_crash(n: int, length: int, kind: str) -> N
 def test_contributions_of_one_sign_still_have_their_motifs() -> None:
     """Without a negative window there is no null for TF-MoDISco's seqlets; the strongest windows serve."""
     onehot, hypothetical, _ = planted(30)
-    found = discover(onehot, np.maximum(hypothetical, 0) + np.float32(0.2), min_seqlets=10)
+    found = discover(onehot, np.maximum(hypothetical, 0) + np.float32(0.2), FEW)
     assert len(found.seqlets["pos"]) >= 30
     assert len(found.motifs) >= 1
 
@@ -393,7 +398,10 @@ def test_sequences_shorter_than_a_seqlet_are_said_to_be(tmp_path: Path) -> None:
     inputs = write_inputs(tmp_path, onehot, np.ones((5, 4, 20), np.float32))
     summary = find_motifs(Motifs(database="jaspar:fungi"), **inputs, out=tmp_path)
     assert_empty(tmp_path, summary)
-    assert summary.note == "TF-MoDISco found no seqlet in 5 sequences of 20 bases, and so no motif."
+    assert summary.note == (
+        "No motif was looked for in 5 sequences of 20 bases: a seqlet has 30 (motifs.seqlet_core 20, "
+        "motifs.seqlet_flank 5)."
+    )
 
 
 def test_contributions_that_are_all_zero_are_said_to_be(tmp_path: Path) -> None:
@@ -444,10 +452,10 @@ def test_arguments_out_of_range_are_refused_by_name(
 
 def test_a_cwm_is_trimmed_where_less_than_a_fraction_of_the_largest_is_left() -> None:
     cwm = np.array([[0.1, 0, 1, 0], [0, -0.5, 0, 0], [0, 0, 0, 0.29], [0, 0, 0, 0]])
-    assert trim(cwm) == (1, 3)
+    assert trim(cwm, 0.3) == (1, 3)
     assert trim(cwm, 0.25) == (1, 4)
     assert trim(cwm, 0.05) == (0, 4)
-    assert trim(np.zeros((4, 6))) == (0, 6)
+    assert trim(np.zeros((4, 6)), 0.3) == (0, 6)
 
 
 def test_a_consensus_is_lower_case_where_no_base_has_half() -> None:

@@ -25,11 +25,13 @@ from made_up_results import (
 )
 
 from genolift.errors import InputError
+from genolift.motifs.method import method_of
 from genolift.report import figures, words
 from genolift.report.images import Logos
 from genolift.report.motif_section import motif_views
 from genolift.report.results import read_results
 from genolift.report.sequence_section import top_sequences
+from genolift.settings.motifs import Motifs
 from genolift.steps.report import write_report
 
 
@@ -202,6 +204,41 @@ def test_a_motif_is_not_named_by_a_match_that_is_not_significant(own: Path, tmp_
     assert "TF-MoDISco found 2 motifs: GATA1 and 1 without a known match." in text
     assert "2 neg_patterns.pattern_0 negative" in text
     assert "The best q-value is above 0.05" in text
+
+
+def test_the_page_names_the_settings_of_the_motifs_and_the_tools_own(own: Path, tmp_path: Path) -> None:
+    asked = {"preset": "published", "neighbors": 1234, "window": 300}
+    for keys, sentence in (
+        (
+            asked,
+            "Other than in the commands of TF-MoDISco and Fi-NeMo: window 300 (400), neighbors 1,234 (500).",
+        ),
+        ({"preset": "published"}, "All are those of the commands of TF-MoDISco and Fi-NeMo."),
+    ):
+        with h5py.File(own / "motifs.h5", "a") as file:
+            told = json.loads(file.attrs["provenance"]) | method_of(Motifs(**keys)).provenance
+            file.attrs["provenance"] = json.dumps(told)
+        write_records(own)
+        text = words_of(report(own, tmp_path / "report.html"))
+        assert f"How motifs were looked for: the preset published. {sentence}" in text
+        assert "seqlet_fdr 0.05 0.05 false discovery rate of seqlets" in text
+    assert "neighbors 500 500 nearest seqlets" in text
+
+
+def test_all_matches_of_a_motif_are_shown(own: Path, tmp_path: Path) -> None:
+    motifs = pd.read_csv(own / "motifs.tsv", sep="\t", dtype=str, keep_default_na=False)
+    for end, value in {
+        "": "MA0009.1",
+        "_name": "FOURTH",
+        "_qvalue": "0.9",
+        "_pvalue": "1",
+        "_strand": "+",
+    }.items():
+        motifs[f"match4{end}"] = ["", value]
+    motifs["match3"], motifs["match3_name"], motifs["match3_qvalue"] = "MA0008.1", "THIRD", "0.8"
+    write_table(own / "motifs.tsv", motifs)
+    write_records(own)
+    assert words_of(report(own, tmp_path / "report.html")).count("FOURTH MA0009.1 0.9") == 1
 
 
 def test_hits_are_placed_along_the_window_as_the_model_read_it(results: Path, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from genolift.files.digests import row_digests, sequence_digests
 from genolift.references.store import open_references
 from genolift.results.shards import read_shards
 from genolift.results.store import LAYOUT, open_contributions
-from genolift.settings.sections import Motifs
+from genolift.settings.motifs import Motifs
 from genolift.steps import attribute as step
 from genolift.steps.blocks import Pieces
 from genolift.steps.encode import encode

@@ -392,8 +392,8 @@ def test_a_mistake_is_one_line_with_key_and_remedy(
 
 
 def test_a_mistake_in_the_defaults_is_named_there() -> None:
-    config = smallest() | {"defaults": {"motifs": {"sede": 3}}}
-    assert message_of(config) == "my.yaml: defaults.motifs.sede: unknown key; did you mean 'seed'?"
+    config = smallest() | {"defaults": {"motifs": {"windwo": 3}}}
+    assert message_of(config) == "my.yaml: defaults.motifs.windwo: unknown key; did you mean 'window'?"
 
 
 def test_mistakes_at_the_top_are_named() -> None:

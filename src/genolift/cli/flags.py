@@ -70,7 +70,8 @@ class Flag(Key):
         said = str(self.told.get("description", "")).replace("`", "").replace("%", "%%")
         default = self.told.get("default")
         is_said = isinstance(default, str | int | float) and default is not False and default != ""
-        return f"{said} ({default})" if is_said else said
+        shown = default if is_said else self.by_preset
+        return f"{said} ({shown})" if shown else said
 
     def value(self, given: Any) -> Any:
         """Return what the flag's text stands for, in the types that YAML would give it.

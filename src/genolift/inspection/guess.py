@@ -18,7 +18,7 @@ from genolift.inspection.words import SHORTEST, length_in_words
 from genolift.settings.database import GROUPS
 from genolift.settings.extra_inputs import as_given
 from genolift.settings.model import BASES_FIRST, ModelSpec
-from genolift.settings.sections import Motifs
+from genolift.settings.motifs import Motifs
 
 _PLAIN = re.compile(r"[A-Za-z_./~][A-Za-z0-9_./~-]*")
 _WORDS_OF_YAML = {"true", "false", "yes", "no", "on", "off", "null", "y", "n", "~"}

@@ -17,21 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genolift.motifs.known import Matrix
+from genolift.motifs.method import Method
 
 _LOG = logging.getLogger("genolift")
-# Seqlets have 20 bases plus 5 on either side; patterns are trimmed to the 20 most informative and get 5 on
-# either side again, enough for CTCF's and REST's motifs. TF-MoDISco's 30 and 10 would lose the seqlets within
-# 25 bases of a sequence's end, a quarter of all in sequences of 200.
-_CORE, _FLANK = 20, 5
 _LARGEST_FRACTION = 0.2  # of all windows that may be seqlets
-# Measured with two sites planted in each of 400 sequences, 817 seqlets, one core: with 200, 350 and
-# TF-MoDISco's 500 neighbours 16, 26 and 39 s, and 408, 507 and 606 seqlets in motifs, of which there were 3,
-# 2 and 3. Four runs of the clustering with 500 gave the same motifs as two; TF-MoDISco does 50.
-_NEIGHBORS, _LEIDEN_RUNS = 350, 2
-_TRIM_FRACTION = 0.3
 SIGNS = {"pos": 1, "neg": -1}
-SEQLET_FDR = 0.2
-"""The false discovery rate of seqlets, TF-MoDISco's default."""
 
 
 @dataclass(frozen=True)
@@ -58,41 +48,45 @@ class Motif:
 
 @dataclass(frozen=True)
 class Discovered:
-    """TF-MoDISco's results: its ``seqlets`` and ``patterns`` by sign, ``pos`` and ``neg``."""
+    """TF-MoDISco's results: its ``seqlets`` and ``patterns`` by sign, ``pos`` and ``neg``; and the share of
+    the strongest position below which a motif's ends are trimmed.
+    """
 
     seqlets: Mapping[str, list[Any]]
     patterns: Mapping[str, list[Any]]
+    trim_fraction: float
 
     @property
     def motifs(self) -> list[Motif]:
         """The patterns as motifs, strongest first."""
-        return sorted(_motifs(self.patterns), key=lambda motif: -motif.strength)
+        return sorted(_motifs(self.patterns, self.trim_fraction), key=lambda motif: -motif.strength)
 
 
 def discover(
     onehot: NDArray[np.int8],
     hypothetical: NDArray[np.float32],
+    method: Method,
     *,
-    max_seqlets: int = 2000,
-    min_seqlets: int = 20,
-    seed: int = 0,
     threads: int = 1,
 ) -> Discovered:
     """Return the seqlets and patterns of one-hot sequences and their hypothetical contributions.
 
-    Both are (sequence, base, position); the other parameters are `find_motifs`'s.
-    With too few seqlets for a pattern, or none, there are no patterns; nothing is raised.
+    Both are (sequence, base, position). With too few seqlets for a pattern, or none, there are no patterns;
+    nothing is raised. Results do not depend on ``threads``.
     """
-    tracks, seqlets = _seqlets(onehot, hypothetical, max_seqlets, seed)
+    tracks, seqlets = _seqlets(onehot, hypothetical, method)
     with _numba_threads(threads):
-        patterns = {sign: _patterns(seqlets[sign], tracks, sign, min_seqlets) for sign in SIGNS}
-    return Discovered(seqlets, patterns)
+        patterns = {sign: _patterns(seqlets[sign], tracks, sign, method) for sign in SIGNS}
+    return Discovered(seqlets, patterns, method.trim_fraction)
 
 
 def _seqlets(
-    onehot: NDArray[np.int8], hypothetical: NDArray[np.float32], most: int, seed: int
+    onehot: NDArray[np.int8], hypothetical: NDArray[np.float32], method: Method
 ) -> tuple[Any, dict[str, list[Any]]]:
-    """Return TF-MoDISco's tracks and its seqlets by sign, in sequence order."""
+    """Return TF-MoDISco's tracks and its seqlets by sign, in sequence order.
+
+    Of more than `Method.max_seqlets` of a sign the strongest are taken, and of equal ones the first.
+    """
     from modiscolite import core
 
     onehot = np.ascontiguousarray(onehot.transpose(0, 2, 1))
@@ -100,33 +94,37 @@ def _seqlets(
     track = onehot * hypothetical
     tracks = core.TrackSet(one_hot=onehot, contrib_scores=track, hypothetical_contribs=hypothetical)
     found: dict[str, list[Any]] = {sign: [] for sign in SIGNS}
-    if track.shape[1] <= _CORE + 2 * _FLANK or not track.any():
+    if track.shape[1] < method.seqlet_width or not track.any():
         return tracks, found
-    placed, threshold = _place_seqlets(track.sum(2, dtype=np.float64))
+    placed, threshold = _place_seqlets(track.sum(2, dtype=np.float64), method)
+    scores: dict[str, list[float]] = {sign: [] for sign in SIGNS}
+    core_of_seqlet = slice(method.seqlet_flank, -method.seqlet_flank)
     for seqlet in tracks.create_seqlets(placed):
-        score = seqlet.contrib_scores[_FLANK:-_FLANK].sum(dtype=np.float64)
+        score = seqlet.contrib_scores[core_of_seqlet].sum(dtype=np.float64)
         if abs(score) > threshold:
-            found["pos" if score > 0 else "neg"].append(seqlet)
-    random = np.random.default_rng(seed)
+            sign = "pos" if score > 0 else "neg"
+            found[sign].append(seqlet)
+            scores[sign].append(abs(score))
     for sign, seqlets in found.items():
-        if len(seqlets) > most:
-            _LOG.info("using a random sample of %d of %d %s seqlets", most, len(seqlets), sign)
-            sample = np.sort(random.choice(len(seqlets), most, replace=False))
-            found[sign] = [seqlets[at] for at in sample]
+        if len(seqlets) > method.max_seqlets:
+            _LOG.info("using the strongest %d of %d %s seqlets", method.max_seqlets, len(seqlets), sign)
+            strongest = np.argsort(-np.array(scores[sign]), kind="stable")[: method.max_seqlets]
+            found[sign] = [seqlets[at] for at in np.sort(strongest)]
     return tracks, found
 
 
-def _place_seqlets(track: NDArray[np.float64]) -> tuple[list[Any], float]:
+def _place_seqlets(track: NDArray[np.float64], method: Method) -> tuple[list[Any], float]:
     """Return TF-MoDISco's seqlets on contributions (sequence, position), and the score threshold."""
     from modiscolite import extract_seqlets
 
-    sizes = {"window_size": _CORE, "flank": _FLANK, "suppress": _CORE // 2 + _FLANK}
+    core, flank = method.seqlet_core, method.seqlet_flank
+    sizes = {"window_size": core, "flank": flank, "suppress": core // 2 + flank}
     try:
         with np.errstate(all="ignore"):
             return extract_seqlets.extract_seqlets(
                 track,
                 **sizes,
-                target_fdr=SEQLET_FDR,
+                target_fdr=method.seqlet_fdr,
                 min_passing_windows_frac=0.03,
                 max_passing_windows_frac=_LARGEST_FRACTION,
                 weak_threshold_for_counting_sign=0.8,
@@ -136,21 +134,19 @@ def _place_seqlets(track: NDArray[np.float64]) -> tuple[list[Any], float]:
         # With few windows, or windows of one sign, a side is empty: "division by zero", "index -1 is out of
         # bounds", or scikit-learn's "Sample weights must contain ...".
         _LOG.info("no null distribution for seqlets (%s): taking the strongest windows", error)
-    sums = np.lib.stride_tricks.sliding_window_view(track, _CORE, axis=1).sum(-1)
+    sums = np.lib.stride_tricks.sliding_window_view(track, core, axis=1).sum(-1)
     threshold = np.quantile(np.abs(sums), 1 - _LARGEST_FRACTION)
     strong = np.where(np.abs(sums) >= max(threshold, np.finfo(float).tiny), np.abs(sums), -np.inf)
-    strong[:, :_FLANK] = strong[:, -_FLANK:] = -np.inf
-    placed = extract_seqlets._iterative_extract_seqlets(
-        strong, window_size=_CORE, flank=_FLANK, suppress=sizes["suppress"]
-    )
+    strong[:, :flank] = strong[:, -flank:] = -np.inf
+    placed = extract_seqlets._iterative_extract_seqlets(strong, **sizes)
     return placed, 0.0
 
 
-def _patterns(seqlets: list[Any], tracks: Any, sign: str, min_seqlets: int) -> list[Any]:
+def _patterns(seqlets: list[Any], tracks: Any, sign: str, method: Method) -> list[Any]:
     """Return TF-MoDISco's patterns for seqlets of one sign, largest first; none if there are too few."""
     from modiscolite import tfmodisco
 
-    if len(seqlets) < max(2, min_seqlets):
+    if len(seqlets) < max(2, method.min_seqlets) or len(seqlets) <= method.min_metacluster:
         return []
     try:
         # With few seqlets correlations between their neighbours are undefined; they are then set aside.
@@ -160,11 +156,12 @@ def _patterns(seqlets: list[Any], tracks: Any, sign: str, min_seqlets: int) -> l
                     seqlets=list(seqlets),
                     track_set=tracks,
                     track_signs=SIGNS[sign],
-                    trim_to_window_size=_CORE,
-                    initial_flank_to_add=_FLANK,
-                    nearest_neighbors_to_compute=_NEIGHBORS,
-                    n_leiden_runs=_LEIDEN_RUNS,
-                    final_min_cluster_size=min_seqlets,
+                    trim_to_window_size=method.trim_width,
+                    initial_flank_to_add=method.initial_flank,
+                    final_flank_to_add=method.final_flank,
+                    nearest_neighbors_to_compute=method.neighbors,
+                    n_leiden_runs=method.leiden_runs,
+                    final_min_cluster_size=method.min_seqlets,
                 )
                 or []
             )
@@ -193,7 +190,7 @@ def _numba_threads(threads: int) -> Iterator[None]:
         numba.set_num_threads(before)
 
 
-def trim(cwm: Matrix, fraction: float = _TRIM_FRACTION) -> tuple[int, int]:
+def trim(cwm: Matrix, fraction: float) -> tuple[int, int]:
     """Return start and end, 0-based half-open, of a CWM, (base, position), without its weak ends.
 
     A position is weak if its absolute contribution is below ``fraction`` of the largest, as in TF-MoDISco's
@@ -204,7 +201,7 @@ def trim(cwm: Matrix, fraction: float = _TRIM_FRACTION) -> tuple[int, int]:
     return int(kept[0]), int(kept[-1]) + 1
 
 
-def _motifs(patterns: Mapping[str, Sequence[Any]]) -> Iterator[Motif]:
+def _motifs(patterns: Mapping[str, Sequence[Any]], trim_fraction: float) -> Iterator[Motif]:
     for sign, found in patterns.items():
         for number, pattern in enumerate(found):
             counts = np.asarray(pattern.sequence, np.float64).T
@@ -213,7 +210,8 @@ def _motifs(patterns: Mapping[str, Sequence[Any]]) -> Iterator[Motif]:
                 "cwm": np.asarray(pattern.contrib_scores, np.float64).T,
                 "hcwm": np.asarray(pattern.hypothetical_contribs, np.float64).T,
             }
-            yield Motif(f"{sign}_patterns.pattern_{number}", matrices, trim(matrices["cwm"]), pattern.seqlets)
+            kept = trim(matrices["cwm"], trim_fraction)
+            yield Motif(f"{sign}_patterns.pattern_{number}", matrices, kept, pattern.seqlets)
 
 
 def save_patterns(

@@ -12,10 +12,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from genolift.motifs.method import Method
+
 _LOG = logging.getLogger("genolift")
 # Each region is fitted separately; the batch size only decides how many wait for the slowest one.
 _REGIONS_AT_A_TIME = 128
-_MOST_STEPS = 2000  # regions converge in tens to hundreds of steps; finemo's own limit is 10,000
 HIT_FILE = ["chrom", "start", "end", "name", "score", "strand", "motif", "similarity", "key"]
 """The columns of ``hits.bed.gz``."""
 HIT_COLUMNS = ["row", "motif", "start", "end", "strand", "similarity", "coefficient"]
@@ -26,8 +27,7 @@ def call_hits(
     trims: Sequence[tuple[int, int]],
     onehot: NDArray[np.int8],
     hypothetical: NDArray[np.float32],
-    *,
-    min_similarity: float = 0.7,
+    method: Method,
 ) -> pd.DataFrame:
     """Return the occurrences of motifs by Fi-NeMo, on the GPU if there is one.
 
@@ -44,8 +44,9 @@ def call_hits(
         Each motif's start and end within its CWM, 0-based half-open.
     onehot, hypothetical
         Sequences and hypothetical contributions, (sequence, base, position).
-    min_similarity
-        Fi-NeMo's lambda: a hit's contributions have at least this cosine similarity with the CWM.
+    method
+        Its ``hit_lambda`` makes hits few; their contributions have at least the cosine similarity
+        ``hit_similarity`` with the CWM, as Fi-NeMo asks for lambda.
 
     Returns
     -------
@@ -57,7 +58,7 @@ def call_hits(
     if not len(cwms) or not len(onehot):
         return pd.DataFrame({name: [] for name in HIT_COLUMNS}).astype({"row": "int64", "motif": "int64"})
     both, masks = _both_orientations(cwms, trims)
-    found = _fit(both, masks, onehot, hypothetical, min_similarity)
+    found = _fit(both, masks, onehot, hypothetical, method)
     motif, reverse = np.divmod(found["motif_id"].astype(np.int64), 2)
     # Trimmed bases may not extend beyond an end: the whole CWM is placed within the sequence.
     width = both.shape[2]
@@ -98,9 +99,9 @@ def _fit(
     masks: NDArray[np.int8],
     onehot: NDArray[np.int8],
     hypothetical: NDArray[np.float32],
-    min_similarity: float,
+    method: Method,
 ) -> dict[str, NDArray[np.generic]]:
-    """Call Fi-NeMo and return its table of hits as arrays."""
+    """Call Fi-NeMo and return its table of hits that are similar enough, as arrays."""
     import torch
     from finemo import hitcaller
 
@@ -112,15 +113,17 @@ def _fit(
             onehot,
             masks,
             use_hypothetical=False,
-            lambdas=np.full(len(cwms), min_similarity, np.float32),
-            max_steps=_MOST_STEPS,
+            lambdas=np.full(len(cwms), method.hit_lambda, np.float32),
+            max_steps=method.hit_steps,
+            post_filter=False,  # its filter asks for a similarity of lambda
             batch_size=min(_REGIONS_AT_A_TIME, len(onehot)),
             device=torch.device("cuda" if torch.cuda.is_available() else "cpu"),
         )
     unfitted = sum(str(one.message).startswith(("Region ", "Optimizer failed")) for one in caught)
     if unfitted:
         _LOG.warning("Fi-NeMo's fit did not converge for %d of %d sequences", unfitted, len(onehot))
-    return {name: table[name].to_numpy() for name in table.columns}
+    similar = table["hit_similarity"].to_numpy() >= np.float32(method.hit_similarity)
+    return {name: table[name].to_numpy()[similar] for name in table.columns}
 
 
 def _one_strand_each(hits: pd.DataFrame) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,23 +10,45 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from genolift.data.alphabet import BASES
+from genolift.errors import Refusal, refused_as
 from genolift.files.tables import Table
+from genolift.files.whole import existing_file
 from genolift.motifs.discovery import Discovered, Motif
 from genolift.motifs.hits import place_on_genome
 from genolift.motifs.known import Database, Matrix
-from genolift.motifs.tomtom import Match, closest_motif_of_seqlets, motif_name
+from genolift.motifs.tomtom import Match, closest_motif_of_seqlets
 
 _MATRIX_KINDS = ("ppm", "cwm", "hcwm")
-MATCHES = ("match1", "match2", "match3")
-"""Columns of the known motifs most similar to a motif, best first."""
 _DIGITS = "%.6g"
-MOTIFS = Table(
-    "motifs.tsv",
-    "motifs",
-    "motif name sign n_seqlets:int64 n_hits:int64 trim_start:int64 trim_end:int64 consensus "
-    + " ".join(f"{m} {m}_name {m}_qvalue:float64 {m}_pvalue:float64 {m}_strand" for m in MATCHES),
-    _DIGITS,
-)
+_MOTIF = "motif name sign n_seqlets:int64 n_hits:int64 trim_start:int64 trim_end:int64 consensus"
+_MATCH = "{0} {0}_name {0}_qvalue:float64 {0}_pvalue:float64 {0}_strand"
+
+
+def match_columns(matches: int) -> tuple[str, ...]:
+    """Return the columns of ``motifs.tsv`` with the known motifs most similar to a motif, best first."""
+    return tuple(f"match{rank}" for rank in range(1, matches + 1))
+
+
+def motifs_table(matches: int) -> Table:
+    """Return the layout of ``motifs.tsv`` with so many known motifs for each motif."""
+    layout = " ".join([_MOTIF, *map(_MATCH.format, match_columns(matches))])
+    return Table("motifs.tsv", "motifs", layout, _DIGITS)
+
+
+MOTIFS = motifs_table(1)
+"""What every ``motifs.tsv`` has."""
+
+
+def read_motifs(path: Path) -> pd.DataFrame:
+    """Return ``motifs.tsv`` with the matches that it has; errors as in `genolift.files.tables.read_table`."""
+    with refused_as(Refusal("cannot be read as a table", path, "run genolift motifs again"), (ValueError,)):
+        columns = set(existing_file(path).open(encoding="utf-8").readline().rstrip("\n").split("\t"))
+    matches = 1
+    while f"match{matches + 1}" in columns:
+        matches += 1
+    return motifs_table(matches).read(path)
+
+
 SEQLETS = Table(
     "seqlets.tsv",
     "motifs",
@@ -65,15 +88,11 @@ def consensus(ppm: Matrix) -> str:
 
 @dataclass(frozen=True)
 class NamedMotif:
-    """A motif and the known motifs most similar to it, best first."""
+    """A motif, its ``name`` in every file and picture, and the known motifs most like it, best first."""
 
     motif: Motif
+    name: str
     matches: tuple[Match, ...]
-
-    @property
-    def name(self) -> str:
-        """Its name in every file and picture."""
-        return motif_name(self.motif.name, self.matches)
 
     def as_meme(self, kind: str) -> tuple[str, str, Matrix, int]:
         """Return its trimmed ``ppm`` or ``cwm`` for `write_meme`, with its name as the alternate name."""
@@ -92,8 +111,9 @@ def matrix_table(motifs: Sequence[NamedMotif]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(MATRICES.columns))
 
 
-def motif_table(motifs: Sequence[NamedMotif], hits: pd.DataFrame) -> pd.DataFrame:
-    """Return ``motifs.tsv``; columns of matches beyond the size of the database are empty."""
+def motif_table(motifs: Sequence[NamedMotif], hits: pd.DataFrame, matches: int) -> pd.DataFrame:
+    """Return ``motifs.tsv`` with so many matches; those beyond the size of the database are empty."""
+    columns = list(motifs_table(matches).columns)
     counts = hits["motif"].value_counts()
     rows = []
     for number, each in enumerate(motifs):
@@ -102,8 +122,8 @@ def motif_table(motifs: Sequence[NamedMotif], hits: pd.DataFrame) -> pd.DataFram
         row.append(consensus(motif.trimmed("ppm")))
         for match in each.matches:
             row += [match.accession, match.name, match.qvalue, match.pvalue, match.strand]
-        rows.append(row + [""] * (len(MOTIFS.columns) - len(row)))
-    return pd.DataFrame(rows, columns=list(MOTIFS.columns))
+        rows.append(row + [""] * (len(columns) - len(row)))
+    return pd.DataFrame(rows, columns=columns)
 
 
 def seqlet_table(found: Discovered, scores: Scores, known: Database, threads: int) -> pd.DataFrame:

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from genolift.motifs.discovery import trim
 from genolift.motifs.known import Database, KnownMotif, Matrix, frequencies
 
-NAMED_QVALUE = 0.05
-"""A motif is named after its best match only if Tomtom's q-value is at most this."""
+_SEQLET_ENDS = 0.3  # of the largest contribution; measured, see `seqlet_ppm`
 _LOG = logging.getLogger("genolift")
 _FEW_TARGETS = 25  # memelite's own limit; MEME's Tomtom warns below 50
 _QUERIES_AT_A_TIME = 500  # a result of 500 x 1,019 targets x 5 float64 is 20 MB
@@ -64,13 +63,13 @@ def _match(motif: KnownMotif, pvalue: float, qvalue: float, reverse: bool) -> Ma
     return Match(motif.accession, motif.name, float(pvalue), float(qvalue), "-" if reverse else "+")
 
 
-def motif_name(own: str, matches: Sequence[Match]) -> str:
+def motif_name(own: str, matches: Sequence[Match], most: float) -> str:
     """Return a motif's name in every file and picture.
 
-    It is the name of its best match, the first, if its q-value is at most `NAMED_QVALUE`; else the motif's
-    ``own`` name, TF-MoDISco's ``pos_patterns.pattern_0``.
+    It is the name of its best match, the first, if its q-value is at most ``most``; else the motif's ``own``
+    name, TF-MoDISco's ``pos_patterns.pattern_0``.
     """
-    return matches[0].name if matches and matches[0].qvalue <= NAMED_QVALUE else own
+    return matches[0].name if matches and matches[0].qvalue <= most else own
 
 
 def closest_motif_of_seqlets(
@@ -96,7 +95,7 @@ def seqlet_ppm(onehot: Matrix, contributions: Matrix) -> Matrix:
     random ones: uniform columns resemble CTCF's longest matrices.
     """
     sizes = np.abs(contributions).sum(0)
-    inside = slice(*trim(contributions))
+    inside = slice(*trim(contributions, _SEQLET_ENDS))
     share = 0.5 + 0.5 * sizes[inside] / max(float(sizes.max()), float(np.finfo(float).tiny))
     return frequencies(share * onehot[:, inside] + (1 - share) / 4)
 

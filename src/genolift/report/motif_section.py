@@ -7,10 +7,12 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from genolift.motifs.tables import MATCHES
+from genolift.motifs.method import settings_told
+from genolift.motifs.tables import match_columns
 from genolift.report import figures, words
 from genolift.report.images import Logo, Logos
 from genolift.report.results import MINUS, Results
+from genolift.settings.motifs import Motifs
 
 _MOST_SEQLETS = 25
 _LOGOS = (
@@ -22,6 +24,7 @@ _LOGOS = (
     ("reverse", "ppm", "Frequencies, reverse complement", False),
 )
 """Orientation, matrix and caption of a motif's logos, and whether the page shows or only names them."""
+_MEANINGS = {name: (field.description or "").replace("`", "") for name, field in Motifs.model_fields.items()}
 
 
 def motif_views(results: Results, logos: Logos) -> list[dict[str, Any]]:
@@ -34,6 +37,30 @@ def motif_views(results: Results, logos: Logos) -> list[dict[str, Any]]:
     """
     rows = results.motifs.to_dict("records")
     return [_motif_view(number, row, results, logos) for number, row in enumerate(rows, start=1)]
+
+
+def method_view(told: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return how motifs were looked for: the ``preset``, each of the ``settings`` with that of the tools' own
+    commands, and those that differ as a ``sentence``; None if the provenance does not tell.
+    """
+    found = settings_told(told)
+    if not found:
+        return None
+    rows = [
+        {"name": each.name, "value": _setting(each.value), "tools": _setting(each.tools)}
+        | {"differs": each.value != each.tools, "meaning": _MEANINGS[each.name]}
+        for each in found
+    ]
+    different = [f"{row['name']} {row['value']} ({row['tools']})" for row in rows if row["differs"]]
+    if different:
+        sentence = f"Other than in the commands of TF-MoDISco and Fi-NeMo: {', '.join(different)}."
+    else:
+        sentence = "All are those of the commands of TF-MoDISco and Fi-NeMo."
+    return {"preset": told["motifs_preset"], "settings": rows, "sentence": sentence}
+
+
+def _setting(value: Any) -> str:
+    return "all" if value is None else f"{value:,}"
 
 
 def seqlets_view(results: Results) -> dict[str, Any]:
@@ -54,8 +81,8 @@ def _motif_view(number: int, row: Mapping[Any, Any], results: Results, logos: Lo
     matches = [
         {"name": row[f"{rank}_name"] or row[rank], "accession": row[rank]}
         | {end: row[f"{rank}_{end}"] for end in ("qvalue", "strand")}
-        for rank in MATCHES
-        if row[rank]
+        for rank in match_columns(len(row))
+        if row.get(rank)
     ]
     return {
         **row,

@@ -10,12 +10,11 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from genolift.motifs.tomtom import NAMED_QVALUE
 from genolift.report import words
 from genolift.report.images import Logos
 from genolift.report.model_section import inspected_views
 from genolift.report.models_section import models_view
-from genolift.report.motif_section import motif_views, seqlets_view
+from genolift.report.motif_section import method_view, motif_views, seqlets_view
 from genolift.report.provenance import (
     fact_groups,
     jaspar_citation,
@@ -28,6 +27,7 @@ from genolift.report.quality import checks
 from genolift.report.results import Results
 from genolift.report.sequence_section import top_sequences
 from genolift.report.texts import FOLDER, texts
+from genolift.settings.motifs import OWN, PRESETS
 
 _MOST_DROPPED = 20
 _OF_MODELS = ("models", "contributions_sd.bw")  # left by an earlier run if there is one model
@@ -50,7 +50,8 @@ def render(results: Results, *, title: str, out: Path) -> str:
         "models": models_view(results),
         "inspected": inspected_views(results),
         "motifs": motifs,
-        "named_qvalue": NAMED_QVALUE,
+        "named_qvalue": told.get("motifs_name_qvalue", PRESETS[OWN]["name_qvalue"]),
+        "method": method_view(told),
         "note": results.note,
         "seqlets": None if motifs else seqlets_view(results),
         "top": top_sequences(results, logos),

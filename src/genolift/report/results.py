@@ -16,7 +16,7 @@ from genolift.files.hdf5 import json_object, opened_store, warnings_of
 from genolift.files.whole import existing_file
 from genolift.motifs.hits import HIT_FILE
 from genolift.motifs.logos import INDEX
-from genolift.motifs.tables import MOTIFS, SEQLETS
+from genolift.motifs.tables import MOTIFS, SEQLETS, read_motifs
 from genolift.results.one_run import check_folder, check_keys
 from genolift.results.store import Head, open_contributions
 from genolift.results.tables import PER_SEQUENCE, PER_SEQUENCE_OF_MODELS
@@ -87,7 +87,7 @@ def read_results(folder: Path, provenance: Mapping[str, Any] | None = None) -> R
         head=head,
         sequences=sequences,
         scored=scored,
-        motifs=MOTIFS.read(folder / MOTIFS.name),
+        motifs=read_motifs(folder / MOTIFS.name),
         seqlets=SEQLETS.read(folder / SEQLETS.name),
         logos=INDEX.read(folder / "logos" / INDEX.name),
         hits=_read_hits(folder / "hits.bed.gz", sequences),

@@ -43,6 +43,13 @@ class Key:
         return ", ".join(map(str, self.told.get("examples", [])))
 
     @property
+    def by_preset(self) -> str:
+        """What it is where it is left out, if its section has presets, in words: ``350, published 500``."""
+        (_, first), *others = self.told.get("presets", {"": None}).items()
+        said = [f"{preset} {in_digits(value)}" for preset, value in others if value not in (None, first)]
+        return ", ".join([*([] if first is None else [in_digits(first)]), *said])
+
+    @property
     def allowed(self) -> str:
         """What its value may be, in words: ``a whole number from 1 to 1,000 or auto``."""
         return " or ".join(map(_allowed, self.kinds))

@@ -34,7 +34,7 @@ def table() -> str:
 
 
 def _row(key: Key) -> str:
-    default = "required" if key.required else ""
+    default = "required" if key.required else key.by_preset
     if key.told.get("default") not in (None, [], {}):
         default = f"`{json.dumps(key.told['default']).strip(chr(34))}`"
     examples = ", ".join(f"`{example}`" for example in key.told.get("examples", []))

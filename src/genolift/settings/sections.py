@@ -2,7 +2,7 @@
 
 Validation, the JSON schema, the table in config/README.md, the commands' flags and what a rule hands its
 command are made from these fields. The section ``model`` is `ModelSpec`, since a `genolift.models.Model` is
-one that has been read.
+one that has been read; ``motifs`` has its presets beside it.
 """
 
 from collections.abc import Mapping
@@ -16,6 +16,7 @@ from genolift.settings import types
 from genolift.settings.extra_inputs import ExtraChannel, ExtraInput, Extras
 from genolift.settings.fields import RUNNING, WORKFLOW, Section, flag, in_a_config, together
 from genolift.settings.model import ONE_MODEL, ModelPath, ModelSpec, is_rna
+from genolift.settings.motifs import Motifs
 from genolift.settings.types import EMPTY_IF_NULL, NAMES_DIFFER, NUMBER, WHOLE, File, ListOf, Positions, Seed
 
 Rule = Literal["genomics-default", "rescale", "revealcancel"]
@@ -116,19 +117,6 @@ class Attribution(Section):
         return None if self.batch_size == "auto" else self.batch_size
 
 
-class Motifs(Section):
-    """How motifs are found and named."""
-
-    database: Annotated[types.Database, Field(examples=["jaspar:fungi", "mine.meme"])] = "jaspar:vertebrates"
-    """motifs to name the found ones by: a group of JASPAR CORE (`jaspar:GROUP`), or a MEME file"""
-    max_seqlets: Annotated[int, Field(ge=1, le=10_000_000), WHOLE] = 2000
-    """seqlets of each sign that motifs are made of"""
-    window: Positions | None = None
-    """bases in the middle of each sequence to look for motifs in; by default all"""
-    seed: Seed = 0
-    """seed of the motif discovery"""
-
-
 class Logos(Section):
     """Which sequences are drawn."""
 
@@ -221,6 +209,7 @@ class Analysis(Section):
             what = f"{window} is more than the sequences' {length} bases"
             remedy = f"give a whole number from 1 to {length}, or leave it out for all"
             raise InputError(what, where=".motifs.window", remedy=remedy)
+        self.motifs.check_widths(length, ".motifs.")
 
     @in_a_config
     def _bigwigs_have_windows(self) -> None:

@@ -17,12 +17,12 @@ from genolift.errors import InputError
 from genolift.files.output_paths import check_outputs
 from genolift.files.whole import sha256, whole_file
 from genolift.motifs.databases import read_database
-from genolift.motifs.discovery import SEQLET_FDR, Discovered, discover, save_patterns
+from genolift.motifs.discovery import Discovered, discover, save_patterns
 from genolift.motifs.hits import call_hits, write_hits
 from genolift.motifs.known import Database
 from genolift.motifs.meme import write_meme
+from genolift.motifs.method import Method, method_of
 from genolift.motifs.tables import (
-    MATCHES,
     MATRICES,
     MOTIFS,
     SEQLETS,
@@ -30,14 +30,15 @@ from genolift.motifs.tables import (
     Scores,
     matrix_table,
     motif_table,
+    motifs_table,
     seqlet_table,
 )
-from genolift.motifs.tomtom import closest_motifs
+from genolift.motifs.tomtom import closest_motifs, motif_name
 from genolift.results.one_run import check_keys
 from genolift.results.provenance import versions
 from genolift.results.step_record import write_record
 from genolift.results.store import Rows, open_contributions
-from genolift.settings import sections
+from genolift.settings.motifs import Motifs
 
 _LOG = logging.getLogger("genolift")
 _TABLES = (MATRICES.name, MOTIFS.name, SEQLETS.name)
@@ -75,12 +76,11 @@ class _Found:
 
 
 def find_motifs(
-    settings: sections.Motifs,
+    settings: Motifs,
     *,
     contributions: Path,
     sequences: Path,
     out: Path,
-    min_seqlets: int = 20,
     threads: int = 1,
 ) -> MotifSummary:
     """Find motifs by TF-MoDISco, name them by Tomtom, and find their occurrences by Fi-NeMo.
@@ -91,15 +91,12 @@ def find_motifs(
     Parameters
     ----------
     settings
-        The config's section ``motifs``. Time grows with the square of the number of seqlets; of more than the
-        maximum a random sample is used, by the seed. Nothing else is random: TF-MoDISco seeds its clustering.
+        The config's section ``motifs``. Nothing is random: TF-MoDISco seeds its clustering.
     contributions, sequences
         ``contributions.h5`` and ``sequences.tsv``.
     out
         The folder for ``motifs.h5 motifs.meme motifs_cwm.meme motif_matrices.tsv motifs.tsv seqlets.tsv
         hits.bed.gz motifs.json``, all or none. Their layout is in ``docs/architecture.md``.
-    min_seqlets
-        The smallest number of seqlets that make a motif.
     threads
         For TF-MoDISco and Tomtom; results do not depend on it.
 
@@ -107,56 +104,49 @@ def find_motifs(
     ------
     InputError
         If a file is missing or damaged, the two are from different runs, contributions are not finite, the
-        database cannot be read, the window is longer than the sequences, or a file may not be written (see
-        `check_outputs`).
+        database cannot be read, the window is longer than the sequences, a seqlet or motif of the settings
+        does not fit in them, or a file may not be written (see `check_outputs`).
     """
     outputs = [out / name for name in (*_FILES, _RECORD)]
     check_outputs(outputs, inputs=[contributions, sequences, settings.database])
     known = read_database(settings.database)
-    scores = _read_scores(contributions, sequences, settings.window)
-    found = _found(settings, scores, known, min_seqlets, threads)
+    scores = _read_scores(contributions, sequences, settings)
+    method = method_of(settings)
+    found = _found(method, scores, known, threads)
     if found.note:
         _LOG.warning("%s", found.note)
     provenance = {
-        **{f"motifs_{key}": value for key, value in settings.model_dump(exclude={"database"}).items()},
-        "motifs_min_seqlets": min_seqlets,
-        "motifs_seqlet_fdr": SEQLET_FDR,
+        **method.provenance,
         **versions("modisco", "finemo", "memelite", "pyjaspar"),
         "database": known.source,
         "contributions_digest": scores.made_from["contributions.h5"],
     }
-    _write(out, found, scores, provenance)
+    _write(out, found, scores, method, provenance)
     return MotifSummary(len(found.motifs), len(found.seqlets), len(found.hits), found.note)
 
 
-def _found(
-    settings: sections.Motifs, scores: Scores, known: Database, min_seqlets: int, threads: int
-) -> _Found:
-    discovered = discover(
-        scores.onehot,
-        scores.hypothetical,
-        max_seqlets=settings.max_seqlets,
-        min_seqlets=min_seqlets,
-        seed=settings.seed,
-        threads=threads,
-    )
+def _found(method: Method, scores: Scores, known: Database, threads: int) -> _Found:
+    discovered = discover(scores.onehot, scores.hypothetical, method, threads=threads)
     motifs = discovered.motifs
     ppms = [motif.trimmed("ppm") for motif in motifs]
-    matches = closest_motifs(ppms, known, n=len(MATCHES), threads=threads)
+    matches = closest_motifs(ppms, known, n=method.matches, threads=threads)
     cwms, trims = [motif.matrices["cwm"] for motif in motifs], [motif.trim for motif in motifs]
-    hits = call_hits(cwms, trims, scores.onehot, scores.hypothetical)
+    hits = call_hits(cwms, trims, scores.onehot, scores.hypothetical, method)
     hits[["start", "end"]] += scores.offset
     seqlets = seqlet_table(discovered, scores, known, threads)
-    note = "" if motifs else _note(scores, discovered, seqlets, min_seqlets)
-    named = [NamedMotif(motif, alike) for motif, alike in zip(motifs, matches, strict=True)]
+    note = "" if motifs else _note(scores, discovered, seqlets, method)
+    named = [
+        NamedMotif(motif, motif_name(motif.name, alike, method.name_qvalue), alike)
+        for motif, alike in zip(motifs, matches, strict=True)
+    ]
     return _Found(discovered, named, hits, seqlets, note)
 
 
-def _write(out: Path, found: _Found, scores: Scores, provenance: Mapping[str, Any]) -> None:
+def _write(out: Path, found: _Found, scores: Scores, method: Method, provenance: Mapping[str, Any]) -> None:
     motifs, width = found.motifs, scores.onehot.shape[2]
     tables = (
         (MATRICES, matrix_table(motifs)),
-        (MOTIFS, motif_table(motifs, found.hits)),
+        (motifs_table(method.matches), motif_table(motifs, found.hits, method.matches)),
         (SEQLETS, found.seqlets),
     )
     with ExitStack() as stack:
@@ -174,18 +164,19 @@ def _write(out: Path, found: _Found, scores: Scores, provenance: Mapping[str, An
         write_record(files[_RECORD], "motifs", scores.made_from, {name: files[name] for name in _FILES})
 
 
-def _read_scores(contributions: Path, sequences: Path, window: int | None) -> Scores:
+def _read_scores(contributions: Path, sequences: Path, settings: Motifs) -> Scores:
     table = read_sequence_table(sequences)
     places = table[table["kept"]].reset_index(drop=True)
     with open_contributions(contributions) as store:
         check_keys(store.key.tolist(), places["key"].tolist(), contributions, f"kept ones of {sequences}")
-        width = store.length if window is None else window
-        if not 1 <= width <= store.length:
+        if settings.window is not None and settings.window > store.length:
             raise InputError(
-                f"{window} bases are not within the sequences' {store.length}",
-                where="window",
+                f"{settings.window} bases are not within the sequences' {store.length}",
+                where="motifs.window",
                 remedy=f"give 1 to {store.length}, or nothing for all",
             )
+        settings.check_widths(store.length, "motifs.")
+        width = method_of(settings).width(store.length)
         offset = (store.length - width) // 2
         onehot, hypothetical = (_middle(store[name], offset, width) for name in ("raw/seq", "shap/seq"))
         check_table(sequences, store.provenance, str(contributions))
@@ -211,20 +202,33 @@ def _middle(stored: Rows, offset: int, width: int) -> NDArray[Any]:
     return middle
 
 
-def _note(scores: Scores, found: Discovered, seqlets: pd.DataFrame, min_seqlets: int) -> str:
+def _note(scores: Scores, found: Discovered, seqlets: pd.DataFrame, method: Method) -> str:
     """Return a sentence that says why there is no motif."""
     n, _, width = scores.onehot.shape
     looked_at = f"{n} sequence{'' if n == 1 else 's'}"
     if not (scores.onehot * scores.hypothetical).any():
         return "No motif was looked for: every contribution is 0."
+    if width < method.seqlet_width:
+        return (
+            f"No motif was looked for in {looked_at} of {width} bases: a seqlet has {method.seqlet_width} "
+            f"(motifs.seqlet_core {method.seqlet_core}, motifs.seqlet_flank {method.seqlet_flank})."
+        )
     if not len(seqlets):
         return f"TF-MoDISco found no seqlet in {looked_at} of {width} bases, and so no motif."
+    if width < method.motif_width:
+        return (
+            f"TF-MoDISco found no motif in {looked_at} of {width} bases: a motif has {method.motif_width} "
+            f"(motifs.trim_width {method.trim_width}, motifs.initial_flank {method.initial_flank})."
+        )
     counts = " and ".join(
         f"{len(found.seqlets[sign])} {word}" for sign, word in (("pos", "positive"), ("neg", "negative"))
     )
     strongest = seqlets["match1_name"].head(_SEQLETS_IN_NOTE)
     name, number = Counter(strongest).most_common(1)[0]
+    takes = f"a motif takes {method.min_seqlets} alike"
+    if method.min_metacluster >= method.min_seqlets:
+        takes += f", among more than {method.min_metacluster} of a sign"
     return (
-        f"TF-MoDISco found no motif in {looked_at}: it had {counts} seqlets, and a motif takes "
-        f"{min_seqlets} alike. Of the {len(strongest)} strongest seqlets {number} are most like {name}."
+        f"TF-MoDISco found no motif in {looked_at}: it had {counts} seqlets, and {takes}. "
+        f"Of the {len(strongest)} strongest seqlets {number} are most like {name}."
     )
