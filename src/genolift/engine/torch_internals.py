@@ -85,6 +85,12 @@ def before_compiling(module: nn.Module) -> nn.Module | None:
     return getattr(module, "_orig_mod", None)
 
 
+def hooks_of_all() -> dict[str, dict[int, Callable[..., Any]]]:
+    """Return the forward hooks that were registered for all modules, by kind; empty where there are none."""
+    hooks = vars(torch.nn.modules.module)
+    return {name: dict(hooks[name]) for name in hooks if name.startswith("_global_forward") and hooks[name]}
+
+
 def replace_tensors(module: nn.Module, replacement: Callable[[Tensor], Tensor]) -> None:
     """Replace all parameters and buffers. `Module.to` would make complex buffers real."""
     module._apply(replacement)

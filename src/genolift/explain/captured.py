@@ -103,6 +103,7 @@ def captured(
         return found
     # What another thread captures meanwhile need not be captured again.
     with process_settings(key.dtype, key.device), one_capture_at_a_time():
+        state = fingerprint(model)  # again, since tracing in another thread replaces functions of torch
         found = KEPT.get(owner, by_value, state)
         if found is None:
             found = _captured_anew(model, rows, key, rule, resolved, state)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from genolift.engine.devices import chosen_device, place
-from genolift.engine.graph.own_state import own_state, process_settings
+from genolift.engine.graph.own_state import one_capture_at_a_time, own_state, process_settings
 from genolift.engine.plan import Plan, make_plan
 from genolift.engine.rules.composites import GENOMICS_DEFAULT
 from genolift.engine.run.budget import SHARE_OF_FREE_MEMORY, check_alone, split
@@ -233,7 +233,10 @@ class Explainer:
     def check_unchanged(self) -> None:
         """Raise `InputError`, naming what is another, if the model is not as it was when it was captured."""
         model = self._model()
-        change = "" if model is None else self._found.state.change(fingerprint(model))
+        if model is None or not self._found.state.change(fingerprint(model)):
+            return
+        with one_capture_at_a_time():  # tracing in another thread replaces functions of torch
+            change = self._found.state.change(fingerprint(model))
         if change:
             raise InputError(
                 f"has changed since it was captured: the {change.removeprefix('the ')} is another",

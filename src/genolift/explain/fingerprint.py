@@ -6,14 +6,25 @@ Nothing of the model is kept alive, and nothing is told by an object's identity,
 from __future__ import annotations
 
 import dis
+import logging
+import operator
+import os
+import random
+import re
+import struct
 import sys
+import threading
 import types
 import weakref
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Set
+from array import array
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from copyreg import dispatch_table
 from dataclasses import dataclass, field
-from enum import Enum
-from functools import cache, lru_cache, partial
+from datetime import date, time, timedelta
+from decimal import Decimal
+from functools import lru_cache, partial
 from hashlib import blake2b
 from pathlib import PurePath
 from typing import Any
@@ -22,23 +33,38 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
+from torch.fx import GraphModule
 
 from genolift.engine.graph.trial_model import unwrapped
-from genolift.engine.torch_internals import OpOverload, OpOverloadPacket, before_compiling
+from genolift.engine.torch_internals import OpOverload, OpOverloadPacket, before_compiling, hooks_of_all
+from genolift.explain.replaced import is_library, replaced, replaced_in_class, replaced_in_torch
 
 Token = Any
 """What stands for a value: plain, compared by ``==``."""
 
+_VALUES = (bool, int, float, complex, bytes, str)
+_EXACT = {*_VALUES, type(None), type(...), type(NotImplemented), range, types.CodeType}
 _PLAIN = (
-    *(bool, int, float, complex, bytes, type(None), type(...), type(NotImplemented), range, slice),
-    *(torch.dtype, torch.device, torch.layout, torch.memory_format, np.dtype, np.generic, PurePath, Enum),
+    *(torch.dtype, torch.device, torch.layout, torch.memory_format, np.dtype, np.generic, PurePath),
     *(OpOverload, OpOverloadPacket),
 )
+_WITHOUT_EFFECT = (logging.Logger, type(threading.Lock()), type(threading.RLock()))
+_PICKLED = (
+    *(operator.attrgetter, operator.itemgetter, operator.methodcaller, re.Pattern, random.Random),
+    *(array, bytearray, Decimal, types.SimpleNamespace, date, time, timedelta),
+)
+"""Types of Python whose state is not in attributes, but in what they are pickled as."""
+_CONTAINERS = {list, tuple, deque, set, frozenset, dict, OrderedDict, types.MappingProxyType}
+_HEAP_TYPE = 1 << 9
+"""The flag of a class that is made while Python runs, as each ``class`` statement does."""
+_POINTER = struct.calcsize("P")
 _MOST = 200_000
 """Objects that a walk goes through at most."""
 _OF_GLOBALS = ("LOAD_GLOBAL", "LOAD_NAME", "IMPORT_NAME")
-_HEAP_TYPE = 1 << 9
-"""The flag of a class that was made by a ``class`` statement: its instances have no state but attributes."""
+_BY_TEXT = {"globals", "eval", "exec", "__import__"}
+"""Functions by which code reads what its own names do not tell."""
+_OF_A_MODULE_BY_TEXT = {"getattr", "vars", "__dict__"}
+_OF_THE_ENVIRONMENT = {"environ", "environb", "getenv", "getenvb"}
 
 
 @dataclass(frozen=True)
@@ -61,12 +87,15 @@ def fingerprint(model: nn.Module | ExportedProgram) -> Fingerprint:
     walk = _Walk()
     try:
         if isinstance(model, ExportedProgram):
-            graph = str(model.graph), str(model.graph_signature), str(model.range_constraints)
+            modules = (each for each in model.graph_module.modules() if isinstance(each, GraphModule))
+            said = model.graph_signature, model.range_constraints
+            graph = *(str(each.graph) for each in modules), *map(str, said)
             walk.tokens["graph of the program"] = graph
             for name, value in {**model.constants, **model.state_dict}.items():
                 walk.tokens[f"weight {name}"] = walk.token(value)
         else:
             walk.token(unwrapped(model))
+            walk.of_torch()
     except RecursionError:
         return Fingerprint({}, False)
     return Fingerprint(walk.tokens, walk.whole)
@@ -94,10 +123,11 @@ class _Walk:
 
     def token(self, value: Any, name: str = "") -> Token:
         """Return what stands for a value; ``name`` is its path in the model, if it is a submodule."""
-        if isinstance(value, (str, types.CodeType)):  # which are compared by value
+        kind = type(value)
+        if kind is str or kind is types.CodeType:  # which are compared by value
             return value
-        if isinstance(value, _PLAIN):
-            return type(value).__name__, repr(value)
+        if kind in _EXACT or isinstance(value, _PLAIN):
+            return kind.__name__, repr(value)
         if id(value) in self._met:
             return "met", self._met[id(value)]
         if len(self._alive) > _MOST:
@@ -115,8 +145,8 @@ class _Walk:
             name = self._at if f"class of {self._at}" not in self.tokens else f"{self._at} {len(self._alive)}"
         module = before_compiling(module) or module  # what torch.compile counts beside is no state
         at = name or "the model"
-        self.tokens[f"class of {at}"] = self._class(type(module))
-        for attribute, value in list(vars(module).items()):
+        self.tokens[f"class of {at}"] = self.token(type(module))
+        for attribute, value in _attributes(module).items():
             if attribute in ("_parameters", "_buffers"):
                 for key, tensor in value.items():
                     self.tokens[f"weight {_joined(name, key)}"] = self.token(tensor)
@@ -132,24 +162,52 @@ class _Walk:
                 self.tokens[f"attribute {self._at}"] = self.token(value)
         return "module", at
 
+    def of_torch(self) -> None:
+        """Put what of torch was replaced, and the hooks that all modules have, where there are any."""
+        for name, value in replaced_in_torch():
+            self.tokens[f"function {name}"] = self.token(value)
+        if hooks := hooks_of_all():
+            self.tokens["set of hooks of all modules"] = self.token(hooks)
+
     def _tensor(self, tensor: Tensor) -> Token:
         plain = type(tensor) in (Tensor, nn.Parameter) and tensor.layout is torch.strided
         if not plain or tensor.is_quantized or tensor.device.type == "meta":
             return self._unseen(tensor)
+        # Names that begin with _ are torch's own, such as what its compiler leaves on weights.
+        beside = tuple((name, self.token(each)) for name, each in vars(tensor).items() if name[0] != "_")
         flat = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous().reshape(-1)
-        return tensor.dtype, tuple(tensor.shape), tensor.device, _digest(flat.view(torch.uint8).numpy())
+        values = _digest(flat.view(torch.uint8).numpy())
+        return tensor.dtype, tuple(tensor.shape), tensor.device, values, beside
 
     def _array(self, array: Any) -> Token:
+        if type(array) not in (np.ndarray, np.memmap):  # a masked array has more than values
+            return self._unseen(array)
         if array.dtype.hasobject:
             return "array", array.shape, self.token(array.tolist())
         return str(array.dtype), array.shape, _digest(np.ascontiguousarray(array).view(np.uint8).reshape(-1))
 
     def _items(self, values: Any) -> Token:
         items = tuple(map(self.token, values))
-        return type(values).__name__, tuple(sorted(items, key=repr)) if isinstance(values, Set) else items
+        unordered = isinstance(values, (set, frozenset))
+        return self._own(values), tuple(sorted(items, key=repr)) if unordered else items
 
     def _mapping(self, values: Mapping[Any, Any]) -> Token:
-        return type(values).__name__, tuple((self.token(k), self.token(v)) for k, v in values.items())
+        return self._own(values), tuple((self.token(k), self.token(v)) for k, v in values.items())
+
+    def _own(self, value: Any) -> Token:
+        """Return what a container or a plain value has beside what it holds, if it is of a subclass."""
+        kind = type(value)
+        if kind in _CONTAINERS:
+            return kind.__name__
+        made = self.token(getattr(value, "default_factory", None))
+        return self.token(kind), made, tuple((n, self.token(v)) for n, v in _attributes(value).items())
+
+    def _value(self, value: Any) -> Token:
+        base = next(each for each in _VALUES if isinstance(value, each))
+        return base.__repr__(value), self._own(value)
+
+    def _slice(self, value: slice) -> Token:
+        return "slice", self.token(value.start), self.token(value.stop), self.token(value.step)
 
     def _function(self, function: types.FunctionType) -> Token:
         cells = tuple(map(self._cell, function.__closure__ or ()))
@@ -164,15 +222,30 @@ class _Walk:
             return "empty"
 
     def _globals(self, function: types.FunctionType) -> Iterator[Token]:
-        """Yield the globals that a function reads, and what it reads of the user's own modules."""
+        """Yield the globals that a function reads, and what it reads of modules."""
         global_names, names = _names_in(function.__code__)
+        given = function.__globals__
+        by_text = not _BY_TEXT.isdisjoint(global_names) or "import_module" in names
+        if by_text or ("sys" in global_names and "modules" in names):
+            self.whole = False
         for name in global_names:
-            value = function.__globals__.get(name, sys.modules.get(name))  # imported within the function
-            if isinstance(value, types.ModuleType) and not _is_library(value.__name__):
-                inside = ((each, vars(value)[each]) for each in names if each in vars(value))
-                yield name, tuple((each, self.token(read)) for each, read in inside)
-            elif name in function.__globals__ and not isinstance(value, types.ModuleType):
-                yield name, self.token(value)
+            if name in given:
+                yield name, self._read(given[name], names)
+            else:  # imported within the function, if it is no builtin
+                yield name, tuple(self._read(each, names) for each in _imported(name, given))
+
+    def _read(self, value: Any, names: frozenset[str], *above: types.ModuleType) -> Token:
+        """Return what stands for a global: for a module what is read of it."""
+        if not isinstance(value, types.ModuleType):
+            return self.token(value)
+        if value is os:
+            return self.token(dict(os.environ)) if names & _OF_THE_ENVIRONMENT else ()
+        if is_library(value.__name__):
+            return tuple((name, self.token(other)) for name, other in replaced(value, names))
+        if names & _OF_A_MODULE_BY_TEXT:
+            self.whole = False
+        inside = ((name, vars(value)[name]) for name in sorted(names) if name in vars(value))
+        return tuple((n, self._read(v, names, *above, value)) for n, v in inside if v not in above)
 
     def _reference(self, reference: weakref.ref[Any]) -> Token:
         return "reference", self.token(reference())
@@ -189,12 +262,14 @@ class _Walk:
         return (*named, None if isinstance(own, types.ModuleType) else self.token(own))
 
     def _class(self, kind: type) -> Token:
-        """Return a class's name and, of the user's own classes, all that they define."""
-        own = [each for each in kind.__mro__ if not _is_library(each.__module__)]
-        defined = (item for each in own for item in vars(each).items() if _has_effect(*item))
-        forward = getattr(kind, "forward", None)  # somebody may replace that of torch's class too
-        tokens = tuple((name, self.token(value)) for name, value in defined)
-        return kind.__module__, kind.__qualname__, tokens, self.token(forward)
+        """Return a class's name, all that the user's own bases define, and what was replaced in others."""
+        defined: list[tuple[str, Any]] = []
+        for base in (*kind.__mro__, *type.mro(type(kind))):
+            if is_library(base.__module__):
+                defined += replaced_in_class(base)
+            else:
+                defined += (item for item in vars(base).items() if _has_effect(*item))
+        return kind.__module__, kind.__qualname__, tuple((name, self.token(each)) for name, each in defined)
 
     def _descriptor(self, value: Any) -> Token:
         parts = (getattr(value, name, None) for name in ("__func__", "fget", "fset", "func"))
@@ -203,11 +278,14 @@ class _Walk:
     def _other(self, value: Any) -> Token:
         """Return an object's attributes, if that is all that it has."""
         kind = type(value)
-        if not all(base is object or base.__flags__ & _HEAP_TYPE for base in kind.__mro__):
+        if kind in _WITHOUT_EFFECT:
+            return kind.__name__
+        if kind in _PICKLED:
+            made = dispatch_table[kind](value) if kind in dispatch_table else value.__reduce_ex__(4)
+            return kind.__name__, self.token(made)
+        if _has_more_than_attributes(kind):
             return self._unseen(value)
-        slots = (name for base in kind.__mro__ for name in _names_of_slots(base) if hasattr(value, name))
-        attributes = {**{name: getattr(value, name) for name in slots}, **getattr(value, "__dict__", {})}
-        return self._class(kind), self._mapping(attributes)
+        return self.token(kind), tuple((name, self.token(v)) for name, v in _attributes(value).items())
 
     def _unseen(self, value: Any) -> Token:
         self.whole = False
@@ -235,24 +313,37 @@ def _names_in(code: types.CodeType) -> tuple[tuple[str, ...], frozenset[str]]:
     return tuple(read), frozenset(names)
 
 
-@cache
-def _is_library(module: str) -> bool:
-    """Whether a module is of Python or an installed package, whose globals nobody changes while they run."""
-    top = module.partition(".")[0]
-    if top == "__main__":  # a notebook's, whose file is that of an installed program
-        return False
-    where = getattr(sys.modules.get(top), "__file__", None) or ""
-    installed = {"site-packages", "dist-packages"} & {*PurePath(where).parts}
-    return top == "genolift" or bool(installed) or top in sys.stdlib_module_names
+def _imported(name: str, given: Mapping[str, Any]) -> Iterator[Any]:
+    """Yield the modules that an import of this name may mean in code with these globals."""
+    package = str(given.get("__package__") or "").split(".")
+    prefixes = ("", *(".".join(package[:end]) for end in range(len(package), 0, -1)))
+    names = (f"{prefix}.{name}".strip(".") for prefix in prefixes)
+    yield from (sys.modules[each] for each in names if each in sys.modules)
 
 
 def _of_library(function: types.FunctionType) -> bool:
-    return _is_library(function.__globals__.get("__name__") or "")
+    return is_library(function.__globals__.get("__name__") or "")
 
 
-def _names_of_slots(kind: type) -> tuple[str, ...]:
-    slots = vars(kind).get("__slots__", ())
-    return (slots,) if isinstance(slots, str) else tuple(slots)
+def _attributes(value: Any) -> dict[str, Any]:
+    """Return what an object has in slots, private ones too, and in its dictionary."""
+    found = {}
+    for base in type(value).__mro__:
+        for name, each in vars(base).items():
+            if isinstance(each, types.MemberDescriptorType):
+                with suppress(AttributeError):  # it was not set
+                    found[name] = each.__get__(value)
+    return found | dict(getattr(value, "__dict__", ()))
+
+
+def _has_more_than_attributes(kind: type) -> bool:
+    """Whether objects of a class take more memory than their attributes do, as a C extension's."""
+    if not all(base is object or base.__flags__ & _HEAP_TYPE for base in kind.__mro__):
+        return True
+    inside = (each for base in kind.__mro__ for each in vars(base).values())
+    slots = sum(isinstance(each, types.MemberDescriptorType) for each in inside)
+    pointers = slots + (kind.__dictoffset__ > 0) + (kind.__weakrefoffset__ > 0)
+    return kind.__itemsize__ > 0 or kind.__basicsize__ > object.__basicsize__ + _POINTER * pointers
 
 
 def _has_effect(name: str, value: Any) -> bool:
@@ -264,7 +355,9 @@ _KINDS: tuple[tuple[Any, Callable[[_Walk, Any], Token]], ...] = (
     (Tensor, _Walk._tensor),
     (np.ndarray, _Walk._array),
     ((list, tuple, deque, set, frozenset), _Walk._items),
-    (Mapping, _Walk._mapping),
+    ((dict, types.MappingProxyType), _Walk._mapping),
+    (_VALUES, _Walk._value),
+    (slice, _Walk._slice),
     (types.FunctionType, _Walk._function),
     (types.MethodType, _Walk._method),
     (partial, _Walk._partial),
@@ -273,5 +366,6 @@ _KINDS: tuple[tuple[Any, Callable[[_Walk, Any], Token]], ...] = (
     ((types.MethodDescriptorType, types.ClassMethodDescriptorType), _Walk._builtin),
     ((types.GetSetDescriptorType, types.MemberDescriptorType), _Walk._builtin),
     ((property, classmethod, staticmethod), _Walk._descriptor),
+    (type(lru_cache(len)), lambda walk, function: walk.token(function.__wrapped__)),
     (type, _Walk._class),
 )
