@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from machine import machine, peak_memory
 from measure import largest_difference, of_precision, ratio
 from models import SHAPES, SmallConvolutional, make_work, random_onehot, with_statistics
 from peers import PEERS, OneTask
+from places import ROOT
 from scaling import slope
 from tables import bars, faster, fastest_peer, markdown
 from timing import best_batch, fitting, interleaved, median_ratio
@@ -171,6 +174,28 @@ def test_figures_of_a_rehearsal_are_not_shown(tmp_path: Path, monkeypatch: pytes
     assert [row["what"] for row in rows] == ["Rescale over the floor", "RevealCancel over Rescale"]
     assert all(row["rehearsed"] and row["figure"] > 0 for row in rows)
     assert (tmp_path / "gpu.md").read_text().count("| not run |") == 2
+
+
+BARE = """
+import sys
+import pytest
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("pyarrow", "modiscolite", "finemo", "pyjaspar", "Bio", "logomaker"):
+            raise ModuleNotFoundError(f"no module named {name}", name=name)
+
+sys.meta_path.insert(0, Missing())
+sys.exit(pytest.main(["-q", "--collect-only", "-m", "gpu", "-p", "no:cacheprovider", *sys.argv[1:]]))
+"""
+
+
+def test_a_gpu_s_tests_need_no_package_that_its_machine_lacks() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", BARE, *gpu_check.TESTS], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "tests/engine/test_on_a_gpu.py" in done.stdout
 
 
 def test_floor_runs_every_row_once(monkeypatch: pytest.MonkeyPatch) -> None:
