@@ -123,8 +123,8 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "Installing genolift into $(VENV) (a few minutes the first time)"
 	@$(VENV)/bin/python -m pip install -qq --disable-pip-version-check \
 	  -c constraints.txt -e '.[checks,workflow]'
-	@# The extra "test" is "checks" plus bpnet-lite, whose commands need packages that take minutes to compile;
-	@# its models, which are tested, need only these two.
+	@# bpnet-lite's models, which are tested, need only these two. Its commands need packages that take minutes to
+	@# compile, and modisco, which overwrites files of modisco-lite.
 	@$(VENV)/bin/python -m pip install -qq --disable-pip-version-check --no-deps \
 	  -c constraints.txt bpnet-lite tangermeme
 	@touch $@

@@ -270,7 +270,7 @@ def write_motifs(folder: Path, kept: pd.DataFrame, placed: np.ndarray, *, motifs
     with h5py.File(folder / "motifs.h5", "w") as file:
         file.attrs["provenance"] = json.dumps(
             {
-                "modisco": "2.5.2",
+                "modisco-lite": "3.0.0",
                 "finemo": "0.41",
                 "pyjaspar": "4.0.0",
                 "database": "JASPAR2026 CORE vertebrates",

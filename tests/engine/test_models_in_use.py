@@ -9,6 +9,7 @@ from typing import Any
 import ctcf_model
 import pytest
 import torch
+from lacking import skip
 from torch import Tensor, nn
 from zoo import onehot, seeded
 
@@ -20,7 +21,10 @@ DEEPLIFT = ["rescale", "revealcancel", "genomics-default"]
 
 
 def bpnet(n_control_tracks: int = 0) -> nn.Module:
-    from bpnetlite.bpnet import BPNet
+    try:
+        from bpnetlite.bpnet import BPNet
+    except ImportError:
+        skip("needs bpnet-lite: pip install --no-deps bpnet-lite tangermeme", lacking="bpnet-lite")
 
     arguments = {"n_filters": 6, "n_layers": 3, "trimming": 20, "verbose": False}
     return seeded(lambda: BPNet(n_control_tracks=n_control_tracks, **arguments))
@@ -54,11 +58,12 @@ def test_the_counts_of_bpnet_are_explained(rule: str) -> None:
 
 
 def test_the_profile_of_bpnet_with_its_control_held_is_explained() -> None:
+    network = bpnet(n_control_tracks=2)
     from bpnetlite.bpnet import ControlWrapper, ProfileWrapper
 
     x, references = onehot(2, 100), onehot(3, 100, seed=1)
     control = torch.rand(2, 2, 100, generator=torch.Generator().manual_seed(0))
-    model = ProfileWrapper(bpnet(n_control_tracks=2))
+    model = ProfileWrapper(network)
     explainer = Explainer(model, x, extra_inputs=(control,), precision="float64")
     assert_sums(explainer, x, references, extra_inputs=(control,))
     without = Explainer(ProfileWrapper(ControlWrapper(bpnet(n_control_tracks=2))), x, precision="float64")

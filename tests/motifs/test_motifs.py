@@ -222,7 +222,7 @@ def test_motifs_h5_is_in_tf_modiscos_own_layout(found: tuple, tmp_path: Path) ->
         assert file.attrs["note"] == ""
         made = json.loads(file.attrs["provenance"])
     assert (made["genolift"], made["database"]) == (__version__, "JASPAR2026 CORE vertebrates")
-    assert {"modisco", "finemo", "memelite"} <= made.keys()
+    assert {"modisco-lite", "finemo", "memelite"} <= made.keys()
 
 
 def test_matrices_are_the_untrimmed_ones_and_meme_files_the_trimmed(found: tuple) -> None:

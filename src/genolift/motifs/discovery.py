@@ -1,12 +1,12 @@
 """TF-MoDISco: from contributions to seqlets and motifs.
 
-The one place that calls the ``modisco`` package. Its arrays are (position, base); ours are (base, position).
+The one place, with `modisco`, that calls the package ``modisco-lite``. Its arrays are (position, base); ours
+are (base, position).
 """
 
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from genolift.motifs.known import Matrix
 from genolift.motifs.method import Method
+from genolift.motifs.modisco import cache_compiled_code, numba_threads
 
 _LOG = logging.getLogger("genolift")
 _LARGEST_FRACTION = 0.2  # of all windows that may be seqlets
@@ -74,8 +75,9 @@ def discover(
     Both are (sequence, base, position). With too few seqlets for a pattern, or none, there are no patterns;
     nothing is raised. Results do not depend on ``threads``.
     """
+    cache_compiled_code()
     tracks, seqlets = _seqlets(onehot, hypothetical, method)
-    with _numba_threads(threads):
+    with numba_threads(threads):
         patterns = {sign: _patterns(seqlets[sign], tracks, sign, method) for sign in SIGNS}
     return Discovered(seqlets, patterns, method.trim_fraction)
 
@@ -89,10 +91,12 @@ def _seqlets(
     """
     from modiscolite import core
 
-    onehot = np.ascontiguousarray(onehot.transpose(0, 2, 1))
-    hypothetical = np.ascontiguousarray(hypothetical.transpose(0, 2, 1))
-    track = onehot * hypothetical
-    tracks = core.TrackSet(one_hot=onehot, contrib_scores=track, hypothetical_contribs=hypothetical)
+    # It sums seqlets by compiled code only if all three are float32.
+    letters, hypothetical = (
+        np.ascontiguousarray(values.transpose(0, 2, 1), np.float32) for values in (onehot, hypothetical)
+    )
+    track = letters * hypothetical
+    tracks = core.TrackSet(one_hot=letters, contrib_scores=track, hypothetical_contribs=hypothetical)
     found: dict[str, list[Any]] = {sign: [] for sign in SIGNS}
     if track.shape[1] < method.seqlet_width or not track.any():
         return tracks, found
@@ -170,24 +174,6 @@ def _patterns(seqlets: list[Any], tracks: Any, sign: str, method: Method) -> lis
         if not str(error).startswith("need at least one array to concatenate"):
             raise
         return []
-
-
-@contextmanager
-def _numba_threads(threads: int) -> Iterator[None]:
-    """Limit numba to this many threads.
-
-    TF-MoDISco starts a parallel loop for each of thousands of alignments. On two busy cores, 654 seqlets took
-    43 s with two threads and 19 s with one.
-    """
-    import numba
-
-    before = numba.get_num_threads()
-    # At most the number that numba was started with, which is the number of cores.
-    numba.set_num_threads(min(threads, int(getattr(numba.config, "NUMBA_NUM_THREADS"))))  # noqa: B009
-    try:
-        yield
-    finally:
-        numba.set_num_threads(before)
 
 
 def trim(cwm: Matrix, fraction: float) -> tuple[int, int]:

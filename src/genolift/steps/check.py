@@ -21,6 +21,7 @@ from genolift.inspection.model_check import Checked, checked_model
 from genolift.models import input_length, load_model
 from genolift.motifs.databases import read_database
 from genolift.motifs.known import Database
+from genolift.motifs.modisco import check_installation
 from genolift.results.agreement import Agreement, agreement_in_words
 from genolift.settings.model import ONE_MODEL, ModelSpec
 from genolift.settings.sections import Settings
@@ -68,7 +69,7 @@ def check_analysis(
         The models, what they are given beside the bases, what is explained, and the sequences; without a
         length theirs is what the models say.
     database
-        As in `genolift.steps.motifs.find_motifs`; None to read none. It is read first, in less than a second.
+        As in `genolift.steps.motifs.find_motifs`; None to read none. It is read first.
     inspection
         The folder in which to say of each model what it is, ``NAME.json``; None not to look for it.
     captures
@@ -77,11 +78,12 @@ def check_analysis(
     Raises
     ------
     InputError
-        For the first thing that is wrong: a database that cannot be read; a model that cannot be loaded, does
-        not take the sequences, gives NaN or another output when called again, or the same for every sequence,
-        does not give its author's outputs, has no such target, or holds an operation without an exact rule;
-        or ``out`` may not be written (see `check_outputs`).
+        For what is first found wrong: TF-MoDISco is not modisco-lite's; a database cannot be read; a model
+        cannot be loaded, does not take the sequences, gives NaN or another output when called again, or the
+        same for every sequence, does not give its author's outputs, has no such target, or holds an operation
+        without an exact rule; or ``out`` may not be written (see `check_outputs`).
     """
+    check_installation()
     models, source = settings.models, settings.sequences
     if not any(spec.path for spec in models.values()):
         raise InputError("there is no model", where="model", remedy="give its file (--model), or --models")

@@ -22,6 +22,7 @@ from genolift.motifs.hits import call_hits, write_hits
 from genolift.motifs.known import Database
 from genolift.motifs.meme import write_meme
 from genolift.motifs.method import Method, method_of
+from genolift.motifs.modisco import check_installation
 from genolift.motifs.tables import (
     MATRICES,
     MOTIFS,
@@ -103,12 +104,13 @@ def find_motifs(
     Raises
     ------
     InputError
-        If a file is missing or damaged, the two are from different runs, contributions are not finite, the
-        database cannot be read, the window is longer than the sequences, a seqlet or motif of the settings
-        does not fit in them, or a file may not be written (see `check_outputs`).
+        If TF-MoDISco is not modisco-lite's, a file is missing, damaged or of another run, contributions are
+        not finite, the window is longer than the sequences, a seqlet or motif of the settings does not fit in
+        them, or a file may not be written (see `check_outputs`).
     """
     outputs = [out / name for name in (*_FILES, _RECORD)]
     check_outputs(outputs, inputs=[contributions, sequences, settings.database])
+    check_installation()
     known = read_database(settings.database)
     scores = _read_scores(contributions, sequences, settings)
     method = method_of(settings)
@@ -117,7 +119,7 @@ def find_motifs(
         _LOG.warning("%s", found.note)
     provenance = {
         **method.provenance,
-        **versions("modisco", "finemo", "memelite", "pyjaspar"),
+        **versions("modisco-lite", "finemo", "memelite", "pyjaspar"),
         "database": known.source,
         "contributions_digest": scores.made_from["contributions.h5"],
     }
