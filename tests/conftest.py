@@ -14,9 +14,15 @@ import torch
 from lacking import skip
 from places import SHARED
 
+from genolift.engine.backends import loops
+
 
 def pytest_configure(config: pytest.Config) -> None:
-    """React to Ctrl-C even if a shell has set it to be ignored, as it does for jobs in the background."""
+    """React to Ctrl-C even if a shell has set it to be ignored, as it does for jobs in the background.
+
+    The engine uses its compiled loops from the first value on, for which tests' values would be too few.
+    """
+    loops.FEW = 0
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -117,3 +119,38 @@ def test_rescale_of_a_curved_function_is_that_of_the_rule(
     # Where nothing differs, and only there, the slope is left for later.
     assert missing[0, :2].all()
     torch.testing.assert_close(result[~missing], expected[~missing], **near(dtype))
+
+
+SMALL_THEN_LARGE = """
+import sys
+import torch
+import genolift
+from genolift.engine.backends import loops
+
+torch.manual_seed(0)
+convolution = torch.nn.Conv1d(4, 8, 5)
+model = torch.nn.Sequential(convolution, torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(8 * 16, 1))
+x = torch.eye(4)[torch.randint(4, (3, 20))].movedim(1, -1)
+
+def explained():
+    return genolift.deeplift(model, x, genolift.references.zeros(), rule=sys.argv[1], target=0).hypothetical
+
+few = explained()
+assert "numba" not in sys.modules
+loops.FEW = 0
+many = explained()
+assert "numba" in sys.modules
+torch.testing.assert_close(few, many, rtol=0, atol=1e-6 * float(many.abs().max()))
+"""
+
+
+@pytest.mark.parametrize("rule", ["rescale", "revealcancel"])
+def test_few_values_load_no_numba_and_have_the_same_result(rule: str) -> None:
+    run = subprocess.run([sys.executable, "-c", SMALL_THEN_LARGE, rule], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+
+
+def test_loops_are_used_once_enough_values_were_gone_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loops, "FEW", 100)
+    monkeypatch.setattr(loops, "_gone_through", [0])
+    assert [loops.worth_loading(40) for _ in range(4)] == [False, False, True, True]

@@ -4,6 +4,7 @@ A loop runs over memory in the order in which values lie there, whatever that is
 brought to the layout of the references' values, in which alone a row's numbers stand side by side.
 """
 
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,28 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genolift.engine.backends import kernels
 from genolift.engine.rules.rules import ROUNDING_UNITS, Function, small_difference
 
 _FLOATS = (torch.float32, torch.float64)
+FEW = 10**8
+"""Values of pairs that a process goes through by the formulas before it loads the loops.
+
+A loop saves 1 to 3 ns a value; numba and the loops take 0.6 s to load, and ten times as long to compile.
+"""
+_gone_through = [0]
+
+
+def worth_loading(values: int) -> bool:
+    """Whether loops are worth loading by now, with so many values more to go through in this process."""
+    if _gone_through[0] <= FEW:
+        _gone_through[0] += values
+    return _gone_through[0] > FEW
+
+
+def _kernels() -> ModuleType:
+    from genolift.engine.backends import kernels
+
+    return kernels
 
 
 def fit(*tensors: Tensor) -> bool:
@@ -57,6 +76,7 @@ class Sides:
         """Return the multipliers of relu's input by Rescale, (n r k, ...), in the type of that."""
         out, flat = self._out()
         half = self.model.dtype == torch.bfloat16
+        kernels = _kernels()
         loop = kernels.rescale_relu_of_half if half else kernels.rescale_relu
         loop(self.x, self.x0, self._flat(a), self.r, flat)
         return out
@@ -66,7 +86,7 @@ class Sides:
         (out, flat), (half, flat_half) = self._out(), self._out()
         split = np.zeros((1, flat.shape[1]), flat.dtype) if b is None else self._flat(b)
         noise = self.x.dtype.type(ROUNDING_UNITS * np.finfo(self.x.dtype).eps)
-        kernels.reveal_cancel_relu(
+        _kernels().reveal_cancel_relu(
             self.x, self.x0, self._flat(spread), self._flat(a), split, self.r, noise, (flat, flat_half)
         )
         return out, half
@@ -84,7 +104,7 @@ class Sides:
         limits = small_difference(function.curved, self.model.dtype)
         tiny_below = self.x.dtype.type(limits[0]), self.x.dtype.type(limits[1])
         values = (self._flat(each) for each in (y, y0, a))
-        tiny = kernels.ratio(self.x, self.x0, *values, self.r, tiny_below, flat)
+        tiny = _kernels().ratio(self.x, self.x0, *values, self.r, tiny_below, flat)
         return out, tiny > 0
 
     def selects_in(self, spatial: int) -> bool:
@@ -111,7 +131,7 @@ class Sides:
             indices, indices0 = chosen, chosen0
             steps = channels, positions, of_channel, 0, of_position
         values = (each.reshape(each.shape[0], -1).contiguous().numpy() for each in (indices, indices0, a))
-        kernels.select_largest(self.x, self.x0, *values, self.r, steps, flat)
+        _kernels().select_largest(self.x, self.x0, *values, self.r, steps, flat)
         return out
 
 
@@ -120,7 +140,7 @@ def relu_of_half(x: Tensor) -> Tensor:
     if not _is_dense(x):
         return x.float().relu_()
     out = _empty_as(x, x.shape, torch.float32)
-    kernels.relu_of_half(_line(x), _line(out))
+    _kernels().relu_of_half(_line(x), _line(out))
     return out
 
 
@@ -167,5 +187,5 @@ def surrounded(
     """Return windows in the midst of an unchanged row, ``width`` positions; see `kernels.surrounded`."""
     out = window.new_empty(window.shape[0], width, window.shape[2])
     numbers = [each.contiguous().numpy() for each in (unchanged, window)]
-    kernels.surrounded(*numbers, starts, first, numbers[0].dtype.type(outside), outer, out.numpy())
+    _kernels().surrounded(*numbers, starts, first, numbers[0].dtype.type(outside), outer, out.numpy())
     return out

@@ -168,7 +168,7 @@ class Pairs:
     # For compiled loops ---------------------------------------------------------------------------------
 
     def fast(self, name: str) -> loops.Sides | None:
-        """Return a value of both sides for compiled loops; None where there are none for it."""
+        """Return a value of both sides for compiled loops; None where there are none for it (or: not yet)."""
         if self._last[0] != name:
             self._last = name, self._made(name)
         return self._last[1]
@@ -176,9 +176,11 @@ class Pairs:
     def _made(self, name: str) -> loops.Sides | None:
         x, x0 = self.sequences.values[name], self.references.values[name]
         takes = name in self.layout.stays_half or loops.fit(x, x0)
-        if self.layout.rows_first(name) and takes and self.layout.forms.loops and x0.numel():
-            return loops.Sides(x, self.flat_references(x0), self.n, self.r)
-        return None
+        if not (self.layout.rows_first(name) and takes and self.layout.forms.loops and x0.numel()):
+            return None
+        if not loops.worth_loading(x.numel() * self.r):
+            return None
+        return loops.Sides(x, self.flat_references(x0), self.n, self.r)
 
     def flat_references(self, values: Tensor) -> Tensor:
         """Return the rows of the one reference that all sequences share; all rows, if they share none."""

@@ -146,7 +146,8 @@ class Runner:
         if self._is_laid_out(operation, args):
             return channels_last.convolution(*args)
         if operation.target is aten.relu.default and args[0].dtype == torch.bfloat16:
-            return loops.relu_of_half(args[0]) if self.layout.forms.loops else args[0].relu().to(self.dtype)
+            by_loop = self.layout.forms.loops and loops.worth_loading(args[0].numel())
+            return loops.relu_of_half(args[0]) if by_loop else args[0].relu().to(self.dtype)
         return apply(operation, args, kwargs)
 
     def _is_laid_out(self, operation: Operation, args: tuple[Any, ...]) -> bool:
