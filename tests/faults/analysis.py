@@ -57,7 +57,7 @@ def _reference(name: str, number: int) -> Step:
 
 
 def _attribute(name: str) -> Step:
-    model = ["--model", f"{name}.safetensors", "--model-name", name, *MODEL]
+    model = ["--model", f"{name}.safetensors", "--model-name", name, *MODEL, "--captures", ".captures"]
     return Step(
         f"attribute {name}", ["attribute", *PAIRS, *model, "--out", f"out/{name}.h5"], [f"out/{name}.h5"]
     )
@@ -71,8 +71,11 @@ def _inspect(name: str) -> Step:
 STEPS = (
     Step(
         "check",
-        ["check", *WINDOWS, "--model", "a.safetensors", *MODEL[:2], "--out", "out/check.json"],
-        ["out/check.json"],
+        [
+            *("check", *WINDOWS, "--model", "a.safetensors", *MODEL, "--inspection", "out/inspected"),
+            *("--captures", ".captures", "--out", "out/check.json"),
+        ],
+        ["out/check.json", "out/inspected", ".captures"],
     ),
     Step(
         "encode",

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +18,7 @@ import pytest
 import safetensors.torch
 import torch
 from checked_models import check
+from places import ROOT
 from run_steps import LENGTH, Study, source_of, study
 from zoo import onehot
 
@@ -21,9 +27,11 @@ from genolift.errors import InputError
 from genolift.explain import handed_on as files
 from genolift.explain.explainer import Explainer
 from genolift.explain.handed_on import HandedOn, hand_on, handed_on
+from genolift.files.output_paths import UNFINISHED
 from genolift.models import load_model
 from genolift.steps import attribute as attribute_step
 
+EXPLAIN = ROOT / "tests" / "explain"
 SOME = ["scaled_dot_product_attention with a mask", "interpolate", "slices written into zeros", "moments"]
 SOME += ["LSTM", "batch norm, left in training"]
 
@@ -175,3 +183,163 @@ def test_a_model_that_is_too_large_is_not_written(
     assert not list(tmp_path.iterdir())
     explainer = Explainer(load_model(made.model), onehot(2, LENGTH), device="cpu")
     assert not hand_on(tmp_path, "key", HandedOn(explainer.graph, "", (), None, None))
+
+
+def other_shape(content: bytes) -> bytes:
+    """Return a file in which an operation makes an impossible shape."""
+    told = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
+    constants = safetensors.torch.load(content)
+    inside = json.loads(told["told"])
+    relu = next(each for each in inside["graph"]["operations"] if "relu" in each["target"])
+    relu |= {"target": "torch.ops.aten.reshape.default"}
+    relu["args"]["tuple"].append([2**40, -7])
+    text = json.dumps(inside)
+    return safetensors.torch.save(constants, {"told": text, "digest": files._digest(text, constants)})
+
+
+def nested(content: bytes) -> bytes:
+    text = '{"graph": ' + "[" * 100_000 + "]" * 100_000 + "}"
+    return safetensors.torch.save({}, {"told": text, "digest": files._digest(text, {})})
+
+
+@pytest.mark.parametrize("damaged", [other_shape, nested])
+def test_a_file_that_was_made_to_fail_is_passed_over(
+    damaged: Any, made: Study, tmp_path: Path, captured: list[int]
+) -> None:
+    ran(made, tmp_path)
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(damaged(file.read_bytes()))
+    made.attribute("again.h5", captures=tmp_path)
+    assert len(captured) == 2
+
+
+def fifo(file: Path) -> None:
+    os.mkfifo(file)
+
+
+def link_to_nowhere(file: Path) -> None:
+    file.symlink_to("nowhere")
+
+
+def link_to_endless_zeros(file: Path) -> None:
+    file.symlink_to("/dev/zero")
+
+
+@pytest.mark.parametrize("instead", [fifo, Path.mkdir, link_to_nowhere, link_to_endless_zeros])
+def test_what_is_no_file_in_its_place_stops_nothing(
+    instead: Any, made: Study, tmp_path: Path, captured: list[int]
+) -> None:
+    ran(made, tmp_path)
+    (file,) = tmp_path.iterdir()
+    file.unlink()
+    instead(file)
+    ran(made, tmp_path)
+    made.attribute("again.h5", captures=tmp_path)
+    assert len(captured) == 3
+    assert file.is_symlink() or not file.is_file()
+
+
+def test_a_folder_that_cannot_be_written_or_a_full_disk_stops_nothing(
+    made: Study, tmp_path: Path, captured: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    ran(made, tmp_path / "file" / "captures")
+    made.attribute("again.h5", captures=tmp_path / "file" / "captures")
+    assert len(captured) == 2
+
+    def full(self: Path, content: bytes) -> int:
+        with self.open("wb") as file:
+            file.write(content[:10])
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        ran(made, tmp_path / "captures")
+    assert not list((tmp_path / "captures").iterdir())
+
+
+READING = """
+
+class Reading(Small):
+    def __init__(self):
+        super().__init__()
+        self.scale = float(open("{scale}").read())
+
+    def forward(self, x):
+        return super().forward(x) * self.scale
+"""
+
+
+def test_a_model_whose_code_reads_a_file_is_captured_anew_when_the_file_changes(
+    made: Study, tmp_path: Path, captured: list[int]
+) -> None:
+    scale, code = tmp_path / "scale.txt", tmp_path / "reading.py"
+    code.write_text((made.folder / "model.py").read_text() + READING.format(scale=scale))
+    model = made.model.model_copy(update={"class_name": f"{code}:Reading"})
+    outputs = []
+    for written in ("1", "1", "3"):
+        scale.write_text(written)
+        ran(made, tmp_path / "captures", models={"model": model})
+        made.attribute("read.h5", captures=tmp_path / "captures", model=model)
+        outputs.append(numbers(made, "read.h5")["genolift/output"])
+    assert len(captured) == 2
+    np.testing.assert_allclose(outputs[2], 3 * outputs[1], rtol=1e-5)
+
+
+def test_another_installed_package_and_other_code_of_genolift_are_another_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    before = files.key_of("model")
+    (tmp_path / "somebodys_model-2.0.dist-info").mkdir()
+    with monkeypatch.context() as patch:
+        patch.syspath_prepend(tmp_path)
+        files._installed.cache_clear()
+        assert files.key_of("model") != before
+    files._installed.cache_clear()
+    assert files.key_of("model") == before
+    monkeypatch.setattr(files, "_own_code", lambda: "other")
+    assert files.key_of("model") != before
+
+
+def test_files_that_no_analysis_needs_any_more_are_removed(made: Study, tmp_path: Path) -> None:
+    captures = tmp_path / ".captures"
+
+    def checked(analysis: str, **changed: Any) -> str:
+        (tmp_path / analysis).mkdir(exist_ok=True)
+        ran(made, captures, out=tmp_path / analysis / "check.json", **changed)
+        return json.loads((tmp_path / analysis / "check.json").read_text())["captures"]["model"]
+
+    first, other = checked("one"), checked("other", models={"model": made.fold(3)})
+    (captures / "of the user.txt").touch()
+    (captures / f"{UNFINISHED}0123456789abcdef.{first}.safetensors").touch()
+    assert checked("third") == first
+    names = {each.name for each in captures.iterdir()}
+    assert names == {f"{first}.safetensors", f"{other}.safetensors", "of the user.txt"}
+    assert checked("other", keep_final_activation=True) != other
+    assert f"{other}.safetensors" not in {each.name for each in captures.iterdir()}
+    (captures / f"{first}.safetensors").unlink()
+    checked("third")
+    shutil.rmtree(tmp_path / "one")
+    (tmp_path / "other" / "check.json").write_text("{")
+    checked("third", models={"model": made.fold(4)})
+    assert f"{first}.safetensors" in {each.name for each in captures.iterdir()}
+
+
+def test_a_model_s_state_is_told_alike_in_every_process() -> None:
+    code = (
+        "import test_captures\nfrom genolift.explain.fingerprint import fingerprint\n"
+        "print(fingerprint(test_captures.model()).digest())"
+    )
+    told = []
+    for seed in ("0", "1"):
+        place = {
+            **os.environ,
+            "PYTHONHASHSEED": seed,
+            "PYTHONPATH": os.pathsep.join([*sys.path, str(EXPLAIN)]),
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=place, capture_output=True, text=True, check=True
+        )
+        told.append(done.stdout)
+    assert len(told[0].strip()) == 64
+    assert told[0] == told[1]

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from datetime import date, time, timedelta
 from decimal import Decimal
 from functools import lru_cache, partial
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 from pathlib import PurePath
 from typing import Any
 
@@ -80,6 +80,10 @@ class Fingerprint:
         missing = object()
         changed = (n for n in names if self.tokens.get(n, missing) != now.tokens.get(n, missing))
         return next(changed, "")
+
+    def digest(self) -> str:
+        """Return what tells this state in another process too; nothing if not all of it can be seen."""
+        return sha256(repr(_written(tuple(self.tokens.items()))).encode()).hexdigest() if self.whole else ""
 
 
 def fingerprint(model: nn.Module | ExportedProgram) -> Fingerprint:
@@ -290,6 +294,16 @@ class _Walk:
     def _unseen(self, value: Any) -> Token:
         self.whole = False
         return "unseen", type(value).__qualname__
+
+
+def _written(token: Token) -> Token:
+    """Return a token whose text is the same in every process."""
+    if isinstance(token, types.CodeType):
+        names = token.co_names, token.co_varnames, token.co_freevars, token.co_cellvars, token.co_argcount
+        return "code", token.co_code, _written(token.co_consts), token.co_exceptiontable, names
+    if isinstance(token, frozenset):
+        return "set", *sorted(repr(_written(each)) for each in token)
+    return tuple(map(_written, token)) if isinstance(token, tuple) else token
 
 
 def _joined(name: str, inside: str) -> str:

@@ -10,8 +10,12 @@ import json
 import logging
 import math
 import operator
+import re
+import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +26,8 @@ from torch import Tensor
 from genolift.engine.graph.decomposition import REGISTERED
 from genolift.engine.graph.graph import Graph, Name, Operation, Result, operation_of
 from genolift.engine.torch_internals import OpOverload
+from genolift.errors import InputError
+from genolift.files.output_paths import UNFINISHED
 from genolift.files.whole import whole_file
 from genolift.models.exported.program_check import checked_operation
 from genolift.results.provenance import versions
@@ -30,6 +36,9 @@ _LOG = logging.getLogger("genolift")
 MOST_BYTES = 10**9
 """Of the constants: for a larger model a copy on disk costs more than to capture it again."""
 _VERSION = 1
+_OURS = re.compile(rf"({re.escape(UNFINISHED)}[0-9a-f]+\.)?[0-9a-f]{{40}}\.safetensors")
+_CAPTURING = ("engine", "explain", "inspection", "models", "targets")
+"""The rooms whose code a captured model depends on."""
 _OF_TORCH = (torch.dtype, torch.layout, torch.memory_format)
 _MODULES = {"_operator": operator, "math": math, "torch": torch}
 
@@ -43,19 +52,37 @@ class HandedOn:
     tasks: tuple[str, ...]
     input_length: int | None
     agreement: Mapping[str, Any] | None
+    state: str = ""
+    """The digest of the loaded model's fingerprint, by which a check tells that code or data are others."""
 
 
 def key_of(*identity: Any) -> str:
     """Return the name of the file of a model: a digest of all that its graph depends on."""
-    told = [_VERSION, versions("torch", "numpy"), *identity]
+    told = [_VERSION, versions("torch", "numpy"), _installed(), _own_code(), *identity]
     return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:40]
 
 
+@cache
+def _installed() -> list[str]:
+    """Return the installed packages with their versions, as their folders say: any may define the model."""
+    folders = [Path(each) for each in sys.path if each and Path(each).is_dir()]
+    return sorted({path.name for folder in folders for path in folder.glob("*.*-info")})
+
+
+@cache
+def _own_code() -> str:
+    """Return a digest of genolift's own modules, which in a clone change without their version."""
+    digest, root = hashlib.sha256(), Path(__file__).parents[1]
+    for path in sorted(path for room in _CAPTURING for path in (root / room).rglob("*.py")):
+        digest.update(f"{path.relative_to(root)}\n".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
 def hand_on(folder: Path, key: str, found: HandedOn) -> bool:
-    """Write a captured model, unless it is there; return whether it is.
+    """Write a captured model; return whether it was.
 
     What holds more than tensors and plain values, an operation of the user's own, or too much, is not
-    written.
+    written. If the file cannot be, the model is only captured again where it is needed.
     """
     file = _file(folder, key)
     constants = {name: value.detach() for name, value in found.graph.constants.items()}
@@ -74,17 +101,23 @@ def hand_on(folder: Path, key: str, found: HandedOn) -> bool:
         content = safetensors.torch.save(distinct, {"told": text, "digest": digest})
     except (TypeError, ValueError, AttributeError, KeyError, safetensors.SafetensorError):
         return False
-    with whole_file(file) as beside:
-        beside.write_bytes(content)
+    try:
+        with whole_file(file) as beside:
+            beside.write_bytes(content)
+    except (OSError, InputError) as error:
+        _LOG.info("a captured model is not handed on: %s", error)
+        return False
     return True
 
 
 def handed_on(folder: Path, key: str, device: torch.device | None = None) -> HandedOn | None:
     """Return a model that was handed on, its constants on ``device``; None if there is none that fits."""
     file = _file(folder, key)
-    if not file.is_file():
-        return None
     try:
+        if not file.is_file():
+            return None
+        if file.stat().st_size > 2 * MOST_BYTES:
+            raise ValueError("it is too large")
         content = file.read_bytes()
         size = int.from_bytes(content[:8], "little")
         said = json.loads(content[8 : 8 + size])["__metadata__"]
@@ -97,6 +130,20 @@ def handed_on(folder: Path, key: str, device: torch.device | None = None) -> Han
     except Exception as error:  # whatever a file that is not ours may lead to
         _LOG.info("%s cannot be used (%s): the model is captured again", file, error)
         return None
+
+
+def remove_unused(folder: Path, analyses: Path) -> None:
+    """Remove the files that no analysis's check.json names any more, and what killed runs left.
+
+    One that is removed while it is needed is only captured again.
+    """
+    with suppress(OSError, ValueError, AttributeError):  # a check.json that cannot be read may name any
+        there, named = list(folder.iterdir()), set[str]()
+        for told in analyses.glob("*/check.json"):
+            named.update(json.loads(told.read_bytes()).get("captures", {}).values())
+        for file in there:
+            if _OURS.fullmatch(file.name) and file.stem not in named:
+                file.unlink(missing_ok=True)
 
 
 def _file(folder: Path, key: str) -> Path:

@@ -1,5 +1,7 @@
 """What the check captured, handed on to attribute and to the checks of other analyses of the same model."""
 
+import logging
+import secrets
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -11,13 +13,14 @@ from torch import Tensor
 from genolift.engine.devices import chosen_device
 from genolift.explain.captured import Captured, CaptureKey
 from genolift.explain.explainer import Explainer
-from genolift.explain.fingerprint import Fingerprint
+from genolift.explain.fingerprint import Fingerprint, fingerprint
 from genolift.explain.handed_on import HandedOn, hand_on, handed_on, key_of
 from genolift.models import Model, input_length, model_provenance
 from genolift.results.agreement import Agreement
 from genolift.settings.model import ModelSpec
 from genolift.targets.targets import resolve, target_in_words, task_names
 
+_LOG = logging.getLogger("genolift")
 _PLACES = ("model", "model_weights", "model_custom_layers")
 """Keys of a model's provenance that say where its files are, not what is in them."""
 
@@ -49,13 +52,10 @@ class HandOver:
         """Return a file's name: columns of a model's one output share a graph, and so have one file."""
         return key_of(*self._identity, self.how["keep_final_activation"], target)
 
-    def taken(self) -> tuple[Explainer, HandedOn] | None:
+    def taken(self, loaded: Model | None = None) -> tuple[Explainer, HandedOn] | None:
         """Return the model as it was captured, if it was; None also for float64, which the check is not in.
 
-        Raises
-        ------
-        InputError
-            As `Explainer`.
+        Where it is ``loaded``, it must be in the same state: its code may read files that nothing tells of.
         """
         how, target = dict(self.how), self.how["target"]
         device, keep = chosen_device(how.pop("device", None)), how.pop("keep_final_activation")
@@ -64,18 +64,35 @@ class HandOver:
         found = handed_on(self.folder, self._key(None), device)
         if isinstance(target, str) and (found is None or target not in found.tasks):
             found = handed_on(self.folder, self._key(target), device)
-        if found is None:
+        if found is None or (loaded is not None and found.state != self._state(loaded)):
             return None
-        explained = resolve(SimpleNamespace(tasks=list(found.tasks)), (how.pop("target"),)).explained
-        key = CaptureKey(self._events, (), None, keep, device)
-        names, state = (target_in_words(target),), Fingerprint({}, whole=False)
-        captured = Captured(key, state, found.graph, explained, names, found.stepped_over)
-        return Explainer.of(captured, self.inputs, how.pop("rule"), **how), found
+        try:
+            explained = resolve(SimpleNamespace(tasks=list(found.tasks)), (how.pop("target"),)).explained
+            key = CaptureKey(self._events, (), None, keep, device)
+            names, state = (target_in_words(target),), Fingerprint({}, whole=False)
+            captured = Captured(key, state, found.graph, explained, names, found.stepped_over)
+            return Explainer.of(captured, self.inputs, how.pop("rule"), **how), found
+        except Exception as error:  # a mistake, which is said when it is captured again, or a foreign file
+            _LOG.info("a captured model cannot be used (%s): it is captured again", error)
+            return None
+
+    def _state(self, model: Model) -> str:
+        """Return what tells the state of a loaded model; None of it can be seen: another each time."""
+        return fingerprint(model).digest() or secrets.token_hex()
+
+    def key(self, model: Model) -> str:
+        """Return the name of a model's file."""
+        target = self.how["target"]
+        return self._key(target if isinstance(target, str) and target not in task_names(model) else None)
+
+    def is_there(self, model: Model) -> bool:
+        """Whether a model's file is there, whatever is in it."""
+        return (self.folder / f"{self.key(model)}.safetensors").is_file()
 
     def give(self, model: Model, spec: ModelSpec, explainer: Explainer, agreement: Agreement | None) -> None:
         """Hand on a model that was checked, as far as it can be."""
-        target, tasks = self.how["target"], tuple(task_names(model))
+        tasks, state = tuple(task_names(model)), self._state(model)
         own_length = input_length(model, spec.model_copy(update={"input_length": None}))
         told = None if agreement is None else asdict(agreement)
-        key = self._key(target if isinstance(target, str) and target not in tasks else None)
-        hand_on(self.folder, key, HandedOn(explainer.graph, explainer.stepped_over, tasks, own_length, told))
+        found = HandedOn(explainer.graph, explainer.stepped_over, tasks, own_length, told, state)
+        hand_on(self.folder, self.key(model), found)

@@ -50,6 +50,15 @@ class Checked:
     """Of the inputs that it was captured with, as `CaptureKey` has them."""
     agreement: Agreement | None
     """How close it is to its author's outputs, where they are given."""
+    over: HandOver | None = None
+    """Where it is to be handed on."""
+    anew: bool = True
+    """Whether it was captured, not taken from there."""
+
+    def hand_on(self, spec: ModelSpec) -> None:
+        """Hand on what was captured, and what was taken if it has gone since."""
+        if self.over is not None and (self.anew or not self.over.is_there(self.model)):
+            self.over.give(self.model, spec, self.explainer, self.agreement)
 
 
 def checked_model(
@@ -66,7 +75,7 @@ def checked_model(
     rows
         Two sequences or more.
     captures
-        The folder from which it is taken if it was captured before, and where it is else handed on.
+        The folder from which it is taken if it was captured before, and where it can be handed on.
     how
         The other arguments of `Explainer`.
 
@@ -78,13 +87,12 @@ def checked_model(
     onehot, beside, names = rows
     check_model(model, onehot, beside, names, chosen_device(how.get("device")))
     over = None if captures is None else HandOver(captures, spec, (onehot, *beside), how)
-    taken = None if over is None else over.taken()
+    taken = None if over is None else over.taken(model)
     explainer = taken[0] if taken else Explainer(model, onehot, extra_inputs=beside, **how)
     agreement = check_expected(model, spec, extras)
     check_target(explainer, onehot, beside)
-    if over is not None and taken is None:
-        over.give(model, spec, explainer, agreement)
-    return Checked(model, explainer, CaptureKey.events_of((onehot, *beside)), agreement)
+    events = CaptureKey.events_of((onehot, *beside))
+    return Checked(model, explainer, events, agreement, over, anew=taken is None)
 
 
 @own_state()

@@ -13,6 +13,7 @@ from genolift.data.extra_inputs import ExtraInputs
 from genolift.data.stored_sequences import check_length
 from genolift.data.stored_tensors import first_two
 from genolift.errors import InputError, within
+from genolift.explain.handed_on import remove_unused
 from genolift.files.output_paths import check_outputs
 from genolift.files.plain_values import as_json
 from genolift.files.whole import whole_folder, write_json
@@ -94,25 +95,43 @@ def check_analysis(
     lengths = {name: input_length(model, models[name]) for name, model in loaded.items()}
     stored = trial_sequences(with_length(source, lengths), rna=settings.rna_alphabet is not None)
     two = first_two(stored, ExtraInputs(settings.extras, stored))
-    agreements: dict[str, Agreement] = {}
     described: dict[str, dict[str, Any]] = {}
+    checked: dict[str, Checked] = {}
     for name, model in loaded.items():
         with nullcontext() if name == ONE_MODEL else within(f"models.{name}"):
             check_length(stored, lengths[name], str(source.fasta or source.bed), name)
             how = {**settings.explained, "device": "cpu"}
-            checked = checked_model(model, models[name], settings.extras, two, captures, **how)
+            checked[name] = checked_model(model, models[name], settings.extras, two, captures, **how)
             if inspection is not None:
-                described[name] = _described(settings, models[name], stored.codes.shape[1], checked)
-        if checked.agreement is not None:
-            agreements[name] = checked.agreement
+                described[name] = _described(settings, models[name], stored.codes.shape[1], checked[name])
+    agreements = {name: each.agreement for name, each in checked.items() if each.agreement is not None}
     summary = CheckSummary(len(models), len(stored.id), stored.codes.shape[1], known, agreements)
-    said = next(filter(None, lengths.values()), None)
     if inspection is not None:
         with whole_folder(inspection, _KIND) as folder:
             for name, found in described.items():
                 (folder / f"{name}.json").write_text(as_json(found), encoding="utf-8")
-    write_json(out, _told(summary, models=list(models), sequences=stored.id, input_length=said))
+    said = next(filter(None, lengths.values()), None)
+    told = _told(summary, models=list(models), sequences=stored.id, input_length=said)
+    _write(out, told, checked, models, captures)
     return summary
+
+
+def _write(
+    out: Path,
+    told: dict[str, Any],
+    checked: Mapping[str, Checked],
+    models: Mapping[str, ModelSpec],
+    captures: Path | None,
+) -> None:
+    """Write what was run, and hand on what was captured; if it is the workflow's folder, remove from it what
+    no analysis needs any more.
+    """
+    files = {name: each.over.key(each.model) for name, each in checked.items() if each.over is not None}
+    write_json(out, told | {"captures": files})
+    for name, each in checked.items():  # only now: a file that no check.json names may be removed
+        each.hand_on(models[name])
+    if captures is not None and captures.parent == out.parent.parent:
+        remove_unused(captures, captures.parent)
 
 
 def _told(summary: CheckSummary, **ran: Any) -> dict[str, Any]:
