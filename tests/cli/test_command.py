@@ -231,3 +231,21 @@ def test_a_command_that_is_not_there_has_its_nearest_named(capsys: pytest.Captur
         "genolift: error: 'motif' is not a command; did you mean 'motifs'?\n",
     )
     assert run(capsys)[::2] == (2, "genolift: name a command; see genolift --help\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("encode", ["--settings", '{"sequences": {"fasta": "a"}}', "--table=t", "--out", "o", "--quiet"]),
+        ("attribute", ["--sequences", "s", "--references", "r", "--out", "o", "--shard", "0/2"]),
+        ("aggregate", ["--sequences", "s", "--shards", "a", "b", "--out", "o"]),
+        ("attribute", ["--sequences", "s", "--references", "r", "--out", "o", "--target", "counts"]),
+        ("attribute", ["--sequences", "s", "--refer", "r", "--out", "o", "--prec", "float64"]),
+        ("inspect", ["weights.pt", "--fasta", "a"]),
+    ],
+)
+def test_words_mean_the_same_whether_or_not_the_settings_flags_are_made(
+    command: str, words: list[str]
+) -> None:
+    made = COMMANDS[command]
+    assert made.parsed(words) == vars(made.parser().parse_args(words))

@@ -6,8 +6,9 @@ that is given beside them has the last word.
 
 import argparse
 import re
-from collections.abc import Callable, Mapping
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cache, cached_property
 from inspect import cleandoc, isclass, signature
 from itertools import groupby
 from typing import Any, NoReturn, TypeVar, get_type_hints
@@ -57,8 +58,7 @@ class Command:
         self.about, self._example = " ".join(about.split()), " ".join(example.split())
 
     @cached_property
-    def parameters(self) -> type[Section]:
-        """The function's parameters, each a field, or a section of several."""
+    def _fields(self) -> dict[str, Any]:
         hints = get_type_hints(self.run, include_extras=True)
         told = dict(re.findall(r"^(\w+)((?:\n .+)+)", self._parameters, re.MULTILINE))
         fields: dict[str, Any] = {}
@@ -67,26 +67,48 @@ class Command:
             if isclass(hints[name]) and issubclass(hints[name], Section):
                 default = hints[name]()
             fields[name] = (hints[name], Field(default, description=told.get(name)))
-        made: type[Section] = create_model(self.name, __base__=Section, **fields)
+        return fields
+
+    @cached_property
+    def parameters(self) -> type[Section]:
+        """The function's parameters, each a field, or a section of several."""
+        made: type[Section] = create_model(self.name, __base__=Section, **self._fields)
         return made
+
+    @cached_property
+    def own_flags(self) -> list[Flag]:
+        """The flags of its parameters beside the settings."""
+        own = {name: field for name, field in self._fields.items() if name != "settings"}
+        return flags_of(create_model(self.name, __base__=Section, **own), self._positional)
 
     @cached_property
     def flags(self) -> list[Flag]:
         """The flags of its parameters, and of the keys that it takes."""
-        flags = flags_of(self.parameters, self._positional)
-        own = [flag for flag in flags if flag.place[0] != "settings"]
         taken = [f"settings.{key}." for key in self.keys]
-        return own + [flag for key in taken for flag in flags if f"{flag.name}.".startswith(key)]
+        flags = [flag for key in taken for flag in _settings_flags() if f"{flag.name}.".startswith(key)]
+        return self.own_flags + [replace(flag, positional=flag.name == self._positional) for flag in flags]
 
-    def parser(self) -> argparse.ArgumentParser:
-        """Return what parses its words; a flag that is not given is not in the outcome."""
+    def parsed(self, words: Sequence[str]) -> dict[str, Any]:
+        """Return what words stand for, by a flag's key; exit if they cannot be parsed.
+
+        The workflow gives none of the settings' flags, so that they need not be made.
+        """
+        known = {"--quiet", *(f"--{name}" for name in HANDED), *(flag.shown for flag in self.own_flags)}
+        given = {word.partition("=")[0] for word in words if word.startswith("-")}
+        plain = given <= known and not self._positional
+        return vars(self.parser(self.own_flags if plain else self.flags).parse_args(words))
+
+    def parser(self, known: Sequence[Flag] | None = None) -> argparse.ArgumentParser:
+        """Return what parses its flags, or ``known`` ones; a flag that is not given is not in the outcome."""
         parser = _Parser(
             prog=f"genolift {self.name}",
             description=self.about,
             epilog=f"example:\n  {self._example}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        for section, flags in groupby(self.flags, lambda flag: flag.name.rpartition(".")[0]):
+        for section, flags in groupby(
+            self.flags if known is None else known, lambda flag: flag.name.rpartition(".")[0]
+        ):
             title = section.removeprefix("settings").lstrip(".")
             group = parser.add_argument_group(title) if title else parser
             for flag in flags:
@@ -109,7 +131,8 @@ class Command:
             handed = json_of(given[name], f"--{name}")
             check_part(Settings, handed, f"--{name}")
             values = merge(values, {"settings": handed})
-        flags = [flag for flag in self.flags if flag.name in given]
+        of_settings = any(name.startswith("settings.") for name in given)
+        flags = [flag for flag in (self.flags if of_settings else self.own_flags) if flag.name in given]
         for flag in flags:
             values = merge(values, placed(flag.place, flag.value(given[flag.name])))
         try:
@@ -123,6 +146,12 @@ class Command:
         done = self.run(**arguments)
         if done is not None:
             print(f"{done}: {arguments['out']}" if "out" in arguments else done)
+
+
+@cache
+def _settings_flags() -> list[Flag]:
+    """Return the flags of all settings, which the commands share."""
+    return flags_of(create_model("settings", __base__=Section, settings=(Settings, Field(Settings()))))
 
 
 COMMANDS: dict[str, Command] = {}

@@ -53,7 +53,7 @@ def _run(argv: Sequence[str]) -> int:
             remedy = did_you_mean(argv[0], COMMANDS, "see genolift --help")
             raise InputError(f"'{argv[0]}' is not a command", remedy=remedy)
         command = COMMANDS[argv[0]]
-        given = vars(command.parser().parse_args(argv[1:]))
+        given = command.parsed(argv[1:])
         with _logged_to_stderr(given["quiet"]):
             command.call(given)
     except InputError as error:
