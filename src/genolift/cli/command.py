@@ -82,11 +82,16 @@ class Command:
         return flags_of(create_model(self.name, __base__=Section, **own), self._positional)
 
     @cached_property
-    def flags(self) -> list[Flag]:
-        """The flags of its parameters, and of the keys that it takes."""
+    def settings_flags(self) -> list[Flag]:
+        """The flags of the keys that it takes."""
         taken = [f"settings.{key}." for key in self.keys]
         flags = [flag for key in taken for flag in _settings_flags() if f"{flag.name}.".startswith(key)]
-        return self.own_flags + [replace(flag, positional=flag.name == self._positional) for flag in flags]
+        return [replace(flag, positional=flag.name == self._positional) for flag in flags]
+
+    @property
+    def flags(self) -> list[Flag]:
+        """All its flags."""
+        return self.own_flags + self.settings_flags
 
     def parsed(self, words: Sequence[str]) -> dict[str, Any]:
         """Return what words stand for, by a flag's key; exit if they cannot be parsed.

@@ -28,7 +28,7 @@ def handed(analysis: Analysis, command: str, model: str | None = None) -> tuple[
         for key in ("number", "seed"):
             given["references"].pop(key, None)
     handed: dict[bool, dict[str, Any]] = {False: {}, True: {}}
-    for flag in COMMANDS[command].flags:
+    for flag in COMMANDS[command].settings_flags:
         value: Any = {"settings": given}
         for name in flag.place:
             value = value.get(name) if isinstance(value, dict) else None
