@@ -18,6 +18,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 
 ROOT = Path(__file__).resolve().parents[1]
 APART = ("motifs",)
@@ -95,9 +96,9 @@ def measured(models: int, until: str | None) -> dict[str, dict[str, float]]:
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", "1"]
         command += ["--configfile", "two.yaml", *(["--until", until] if until else [])]
         for run in RUNS:
-            torch = min(
-                cpu_seconds([sys.executable, "-c", "import torch"], folder, environment) for _ in "123"
-            )
+            # before and after the steps, as a machine that is busy with other things changes its speed
+            unit = [sys.executable, "-c", "import torch"]
+            imports = [cpu_seconds(unit, folder, environment) for _ in "123"]
             (folder / "times").write_text("")
             total = cpu_seconds(command, folder, environment)
             steps: dict[str, float] = defaultdict(float)
@@ -105,7 +106,8 @@ def measured(models: int, until: str | None) -> dict[str, dict[str, float]]:
                 step, *seconds = line.split()
                 steps[step] += sum(map(float, seconds))
             steps["snakemake itself"] = total - sum(steps.values())
-            found[run] = {"import torch": torch, **steps}
+            imports += [cpu_seconds(unit, folder, environment) for _ in "123"]
+            found[run] = {"import torch": median(imports), **steps}
             shutil.rmtree(folder / "results")
     return found
 

@@ -15,13 +15,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 from Bio import bgzf
-from pyfaidx import Faidx
 
 from genolift.files.whole import existing_file
+
+if TYPE_CHECKING:  # which imports asyncio, and not every sequence is of a genome
+    from pyfaidx import Faidx
 
 _BLOCK_HEADER = 18  # bytes; SAM specification, section 4.1
 _BLOCK_BYTES = 2**16
@@ -163,6 +165,8 @@ def indexed_genome(path: Path) -> Iterator[IndexedGenome | None]:
 
 def _opened(path: Path) -> Faidx:
     """Open a genome with its index, which is not made or replaced."""
+    from pyfaidx import Faidx
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # that an index is older than its genome
