@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -40,13 +40,33 @@ class Table:
     def read(self, path: str | os.PathLike[str], only: Sequence[str] = ()) -> pd.DataFrame:
         """Return a file's columns, or ``only`` those that are needed; errors as in `read_table`."""
         columns = {name: self.columns[name] for name in only or self.columns}
-        what = f"is not the {self.name} that genolift {self.step} writes"
-        return read_table(path, columns, what=what, remedy=f"run genolift {self.step} again")[list(columns)]
+        refusal = self._refusal(Path(path))
+        return read_table(path, columns, what=refusal.what, remedy=refusal.remedy)[list(columns)]
+
+    def blocks(
+        self, path: str | os.PathLike[str], only: Sequence[str], rows: int = 50_000
+    ) -> Iterator[pd.DataFrame]:
+        """Yield ``only`` some columns, so many rows at a time, at least once; errors as in `read_table`."""
+        import pandas as pd
+
+        columns = {name: self.columns[name] for name in only}
+        file = existing_file(path)
+        with (
+            refused_as(self._refusal(file), _RAISED),
+            pd.read_csv(file, chunksize=rows, **_reading(columns)) as blocks,
+        ):
+            for block in blocks:
+                _check_columns(block, columns)
+                yield block[list(columns)]
 
     def write(self, path: Path, frame: pd.DataFrame) -> None:
         """Write a table, with any columns beyond those described; a missing number is left empty."""
         text = {"sep": "\t", "quoting": csv.QUOTE_NONE, "lineterminator": "\n"}
         frame.to_csv(path, index=False, float_format=self.float_format, **text)  # type: ignore[call-overload]
+
+    def _refusal(self, file: Path) -> Refusal:
+        again = f"run genolift {self.step} again"
+        return Refusal(f"is not the {self.name} that genolift {self.step} writes", file, again)
 
     def write_rows(self, path: Path, rows: Iterable[Sequence[Any]]) -> None:
         """Write rows of values as `write` does; of numbers None and NaN are missing."""
@@ -79,18 +99,28 @@ def read_table(
     import pandas as pd
 
     file = existing_file(path)
-    numbers = {name: ["", "nan", "NaN"] for name, dtype in columns.items() if dtype != "str"}
-    with refused_as(Refusal(what, file, remedy), (ValueError, TypeError, OverflowError)):
-        frame = pd.read_csv(
-            file,
-            sep="\t",
-            dtype=defaultdict(lambda: "str", columns),
-            keep_default_na=False,
-            na_values=numbers,
-            quoting=csv.QUOTE_NONE,
-            float_precision="round_trip",
-        )
-        for name in columns:
-            if name not in frame.columns:
-                raise ValueError(f"it has no column {name!r}")
+    with refused_as(Refusal(what, file, remedy), _RAISED):
+        frame = pd.read_csv(file, **_reading(columns))
+        _check_columns(frame, columns)
     return frame
+
+
+_RAISED = (ValueError, TypeError, OverflowError)
+
+
+def _reading(columns: Mapping[str, str]) -> dict[str, Any]:
+    """Return how pandas reads a table with these columns, by name and dtype."""
+    return {
+        "sep": "\t",
+        "dtype": defaultdict(lambda: "str", columns),
+        "keep_default_na": False,
+        "na_values": {name: ["", "nan", "NaN"] for name, dtype in columns.items() if dtype != "str"},
+        "quoting": csv.QUOTE_NONE,
+        "float_precision": "round_trip",
+    }
+
+
+def _check_columns(frame: pd.DataFrame, columns: Iterable[str]) -> None:
+    for name in columns:
+        if name not in frame.columns:
+            raise ValueError(f"it has no column {name!r}")

@@ -1,11 +1,13 @@
 """Whether an analysis's files come from one run, by the digests of what each was made from."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import ArrayLike
 
 from genolift.data.stored_sequences import check_table
 from genolift.errors import InputError, Refusal, refused_as
@@ -20,11 +22,11 @@ _DRAWN = ("per_sequence.tsv", "motifs.tsv", "motif_matrices.tsv")
 """What the logos step reads in addition to contributions.h5."""
 
 
-def check_keys(found: Sequence[int], expected: Sequence[int], path: Path, of: str) -> None:
+def check_keys(found: ArrayLike, expected: ArrayLike, path: Path, of: str) -> None:
     """Raise `InputError` unless the keys in a file are the expected ones, those ``of`` another file."""
-    if list(found) != list(expected):
+    if not np.array_equal(found, expected):
         raise InputError(
-            f"has {len(found)} sequences that are not the {len(expected)} {of}",
+            f"has {np.size(found)} sequences that are not the {np.size(expected)} {of}",
             where=str(path),
             remedy="give the files of one run, or run the steps again from genolift attribute on",
         )

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import h5py
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from genolift.errors import Refusal
 from genolift.files.digests import SIZE, first_difference, row_digests
-from genolift.files.hdf5 import Format, Stored, as_bytes, json_object, text_type, warnings_of
+from genolift.files.hdf5 import Format, Stored, as_bytes, json_object, reading, text_type, warnings_of
 from genolift.files.hdf5_writing import whole_hdf5
 from genolift.results.provenance import Provenance
 
@@ -28,6 +29,7 @@ _FORMAT = Format(
     digested=("provenance", "chromosomes", "models"),
 )
 _CHUNK_BYTES = 2**20
+_DIGEST_ROWS = 2**14
 BLOCK_BASES = 2**20
 """Bases of the rows that are read at once: 0.1 GB as sums in float64."""
 
@@ -99,17 +101,18 @@ class Head:
 class Rows:
     """A dataset of an open file, read in whole rows, each of which is checked against its digest.
 
-    ``shape`` and ``dtype`` are those of the dataset.
+    ``shape`` and ``dtype`` are those of the dataset, which is the ``number``-th in ``digests``.
     """
 
-    def __init__(self, name: str, stored: Stored, digests: NDArray[np.uint8], refusal: Refusal) -> None:
-        self._name, self._stored, self._digests, self._refusal = name, stored, digests, refusal
+    def __init__(self, name: str, stored: Stored, digests: Stored, number: int, refusal: Refusal) -> None:
+        self._name, self._stored, self._refusal = name, stored, refusal
+        self._digests, self._number = digests, number
         self.shape, self.dtype = stored.shape, stored.dtype
 
     def __getitem__(self, rows: int | slice) -> NDArray[Any]:
         values = self._stored[rows]
         read = values if isinstance(rows, slice) else values[None]
-        expected = self._digests[rows].reshape(len(read), SIZE)
+        expected = self._digests[rows, self._number].reshape(len(read), SIZE)
         wrong = first_difference(row_digests(read), expected)
         if wrong is not None:
             row = range(self.shape[0])[rows][wrong] if isinstance(rows, slice) else rows
@@ -134,6 +137,7 @@ class Contributions:
 
     def __init__(self, file: h5py.File, refusal: Refusal) -> None:
         _FORMAT.check(file)
+        self._refusal = refusal
         several = "genolift/model_output" in file
         self.models = tuple(map(str, file["genolift/model_output"].attrs["models"])) if several else ()
         for name in ("shap/seq", "genolift/reference_output"):
@@ -148,20 +152,32 @@ class Contributions:
         self.layout = self.head.layout
         for name, field in self.layout.items():
             _check_field(file.get(name), name, field, self.head.shape(field))
-        digests = file[_DIGESTS][:]
+        digests = file[_DIGESTS]
         if digests.shape != (self.n, len(self.layout), SIZE) or digests.dtype != np.uint8:
             raise ValueError("its digests do not match its rows")
-        digest = _FORMAT.digest({**file.attrs, "models": list(self.models)}, digests)
+        digest = _FORMAT.digest({**file.attrs, "models": list(self.models)})
+        for start in range(0, self.n, _DIGEST_ROWS):  # of many sequences they do not fit memory
+            digest.add(digests[start : start + _DIGEST_ROWS])
         self.digest = digest.check(file.attrs["digest"])
         self._datasets = {
-            name: Rows(name, Stored(file[name], refusal), digests[:, number], refusal)
+            name: Rows(name, Stored(file[name], refusal), Stored(digests, refusal), number, refusal)
             for number, name in enumerate(self.layout)
         }
         self.key: NDArray[np.int64] = self["genolift/key"][:]
-        self.id: list[str] = [text.decode("utf-8") for text in self["genolift/id"][:].tolist()]
 
     def __getitem__(self, name: str) -> Rows:
         return self._datasets[name]
+
+    @cached_property
+    def id(self) -> list[str]:
+        """The id of every sequence."""
+        return self.ids(slice(None))
+
+    def ids(self, rows: slice) -> list[str]:
+        """Return the ids of some rows."""
+        stored = self["genolift/id"][rows].tolist()
+        with reading(self._refusal):
+            return [text.decode("utf-8") for text in stored]
 
     def slices(self, files: int = 1) -> Iterator[slice]:
         """Yield slices of rows that together are all, of as many bases as fit memory of so many files."""
