@@ -232,6 +232,7 @@ def write_motifs(folder: Path, kept: pd.DataFrame, placed: np.ndarray, *, motifs
     starts = np.where(turned, offset + LENGTH - placed - 10, offset + placed)
     seqlets["genome_start"], seqlets["genome_end"] = (starts, starts + 10) if windows else ("", "")
     seqlets["contribution"] = np.linspace(2, 0.5, N) * np.where(np.arange(N) % 2, -1, 1)
+    seqlets["windows"], seqlets["site"] = 1, range(N)
     for column, value in (("match1", "MA0139.2"), ("match1_name", "CTCF"), ("match1_pvalue", "2.1e-07")):
         seqlets[column] = ["" if motifs or row >= 22 else value for row in range(N)]
     seqlets.loc[[0, 1], "match1_name"] = seqlets.loc[[0, 1], "match1_name"].replace("CTCF", "CTCFL")
@@ -264,7 +265,9 @@ def write_motifs(folder: Path, kept: pd.DataFrame, placed: np.ndarray, *, motifs
     for row, (key, start) in enumerate(zip(kept["key"], starts, strict=True)):
         chrom = "chr22" if windows else kept["id"][row]
         strand = "-" if turned[row] else "+"
-        lines.append(f"{chrom}\t{start}\t{start + 10}\tsite\t900\t{strand}\t{names[row % 2]}\t0.9\t{key}\n")
+        lines.append(
+            f"{chrom}\t{start}\t{start + 10}\tsite\t900\t{strand}\t{names[row % 2]}\t0.9\t0.5\t2\t1\t{key}\n"
+        )
     with gzip.open(folder / "hits.bed.gz", "wt") as file:
         file.writelines(lines if motifs else [])
     with h5py.File(folder / "motifs.h5", "w") as file:

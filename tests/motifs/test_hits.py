@@ -6,12 +6,15 @@ import gzip
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from Bio import bgzf
+from made_up_windows import chromosome, opened
 
-from genolift.motifs.hits import HIT_COLUMNS, call_hits, place_on_genome, write_hits
-from genolift.motifs.method import method_of
+from genolift.motifs.hit_files import FINEMO_FILE, HitFiles
+from genolift.motifs.hits import HIT, SoughtMotifs, call_hits, unique_hits
+from genolift.motifs.method import Method, method_of
+from genolift.motifs.sites import Records
+from genolift.motifs.windows import Block, Windows
 from genolift.settings.motifs import Motifs
 
 SITES = ("AGATAAG", "CCACGTGG")
@@ -50,34 +53,59 @@ def planted() -> tuple[np.ndarray, np.ndarray, list[tuple[int, int, int, int, st
     return sequences, hypothetical, where
 
 
+def called(
+    sought: SoughtMotifs, onehot: np.ndarray, hypothetical: np.ndarray, method: Method = METHOD
+) -> Records:
+    return call_hits(sought, Block(np.arange(len(onehot)), onehot, hypothetical), method)
+
+
+BOTH = SoughtMotifs(*zip(*map(cwm, SITES), strict=True))
+GATA = SoughtMotifs(BOTH.cwms[:1], BOTH.trims[:1])
+
+
 def test_hits_are_the_planted_sites_with_their_strand(planted: tuple) -> None:
     sequences, hypothetical, where = planted
-    matrices, trims = zip(*(cwm(site) for site in SITES), strict=True)
-    hits = call_hits(matrices, trims, sequences, hypothetical, METHOD)
-    found = list(hits[["row", "motif", "start", "end", "strand"]].itertuples(index=False, name=None))
+    hits = called(BOTH, sequences, hypothetical)
+    ends = hits["start"] + BOTH.widths[hits["motif"]]
+    columns = (hits["row"], hits["motif"], hits["start"], ends, np.where(hits["reverse"], "-", "+"))
+    found = list(zip(*(values.tolist() for values in columns), strict=True))
     gata = {one for one in where if one[1] == 0}
     assert {one for one in found if one[1] == 0} == gata
     # A palindrome has one hit per position, on either strand.
     ebox = [one[:4] for one in found if one[1] == 1]
     assert ebox == [one[:4] for one in where if one[1] == 1]
-    assert hits["similarity"].between(0.9, 1).all()
-    assert found == sorted(found)
+    assert hits["similarity"].min() >= 0.9
+    assert hits["similarity"].max() <= 1
+    places = hits[["row", "start", "motif", "reverse"]].tolist()
+    assert places == sorted(places)
+
+
+def test_what_fi_nemo_says_of_a_hit_is_in_the_units_of_the_contributions(planted: tuple) -> None:
+    sequences, hypothetical, _ = planted
+    hits = called(GATA, sequences, hypothetical)
+    for hit in hits[:5]:
+        part = (hit["row"], slice(None), slice(hit["start"], hit["start"] + 7))
+        contributions = sequences[part] * hypothetical[part]
+        assert hit["importance"] == pytest.approx(np.abs(contributions).sum(), rel=1e-4)
+        assert hit["importance_sq"] == pytest.approx(np.square(contributions).sum(), rel=1e-3)
+    tenfold = called(GATA, sequences, 10 * hypothetical)
+    np.testing.assert_allclose(tenfold["coefficient"], hits["coefficient"], rtol=1e-3)
+    np.testing.assert_allclose(tenfold["coefficient_global"], 100 * hits["coefficient_global"], rtol=1e-3)
 
 
 def test_hits_do_not_depend_on_the_other_sequences(planted: tuple) -> None:
     sequences, hypothetical, _ = planted
-    matrices, trims = zip(*(cwm(site) for site in SITES), strict=True)
-    together = call_hits(matrices, trims, sequences, hypothetical, METHOD)
-    alone = call_hits(matrices, trims, sequences[7:8], hypothetical[7:8], METHOD)
-    here = together[together["row"] == 7].reset_index(drop=True)
-    assert here[HIT_COLUMNS[1:5]].equals(alone[HIT_COLUMNS[1:5]])
+    together = called(BOTH, sequences, hypothetical)
+    alone = called(BOTH, sequences[7:8], hypothetical[7:8])
+    here = together[together["row"] == 7]
+    where = ["motif", "start", "reverse"]
+    assert here[where].tolist() == alone[where].tolist()
     np.testing.assert_allclose(here["similarity"], alone["similarity"], atol=1e-3)
 
 
 def test_a_motif_that_lowers_the_output_is_found_by_its_negative_cwm(planted: tuple) -> None:
     sequences, hypothetical, where = planted
-    matrix, trim = cwm(SITES[0])
-    hits = call_hits([-matrix], [trim], sequences, -hypothetical, METHOD)
+    hits = called(SoughtMotifs([-GATA.cwms[0]], GATA.trims), sequences, -hypothetical)
     assert len(hits) == sum(one[1] == 0 for one in where)
 
 
@@ -85,83 +113,144 @@ def test_hits_are_as_similar_to_their_motif_as_is_asked_for(planted: tuple) -> N
     sequences, hypothetical, _ = planted
     blurred = hypothetical.copy()
     blurred[: N // 2] += np.random.default_rng(1).normal(0, 0.2, blurred[: N // 2].shape)
-    matrix, trim = cwm(SITES[0])
-    asked = [Motifs(hit_similarity=least) for least in (0.7, 0.95)]
-    loose, strict = (call_hits([matrix], [trim], sequences, blurred, method_of(keys)) for keys in asked)
-    assert loose.equals(call_hits([matrix], [trim], sequences, blurred, METHOD))
+    asked = [method_of(Motifs(hit_similarity=least)) for least in (0.7, 0.95)]
+    loose, strict = (called(GATA, sequences, blurred, method) for method in asked)
+    assert loose.tolist() == called(GATA, sequences, blurred).tolist()
     assert 0 < len(strict) < len(loose)
-    pd.testing.assert_frame_equal(strict, loose[loose["similarity"] >= 0.95].reset_index(drop=True))
+    assert strict.tolist() == loose[loose["similarity"] >= 0.95].tolist()
 
 
-def test_nothing_to_find_gives_no_hits(planted: tuple) -> None:
+def every_hit(windows: Windows, sought: SoughtMotifs) -> tuple[Records, Records]:
+    """Return the hits of sites, and those of every window."""
+    found: list[Records] = [np.empty(0, HIT)]
+    sites = unique_hits(sought, windows, METHOD, on_hits=found.append, progress=lambda done, total: None)
+    return sites, np.concatenate(found)
+
+
+def test_a_hit_in_windows_that_overlap_is_one_whatever_their_strands(tmp_path: Path) -> None:
+    made = chromosome(1500)
+    starts = [start for start in range(0, 1400, 50) for _ in "+-"]
+    strands = "+-" * (len(starts) // 2)
+    with opened(tmp_path, *made.cut(starts, strands, 100), starts, strands) as windows:
+        sites, of_windows = every_hit(windows, BOTH)
+        start = sites["start"].astype(np.int64)
+        at, _ = windows.shared(sites["row"], start, start + BOTH.widths[sites["motif"]])
+    # A site is in two windows, each on both strands, except those whose CWM one of them cuts off.
+    assert len(of_windows) > 2 * len(sites)
+    assert set(sites["windows"].tolist()) <= {2, 4}
+    for motif, planted_starts in enumerate(made.starts.values()):
+        for first in planted_starts:
+            assert ((sites["motif"] == motif) & (np.abs(at - first) <= 1)).sum() == 1
+
+
+def test_nothing_to_find_gives_no_hits(tmp_path: Path, planted: tuple) -> None:
     sequences, hypothetical, _ = planted
-    matrix, trim = cwm(SITES[0])
-    for hits in (
-        call_hits([], [], sequences, hypothetical, METHOD),
-        call_hits([matrix], [trim], sequences, np.zeros_like(hypothetical), METHOD),
-    ):
-        assert list(hits.columns) == HIT_COLUMNS
-        assert hits.empty
+    with opened(tmp_path, sequences, hypothetical) as windows:
+        sites, of_windows = every_hit(windows, SoughtMotifs([], []))
+    assert len(sites) == len(of_windows) == 0
+    assert len(called(GATA, sequences, np.zeros_like(hypothetical))) == 0
 
 
-def places(**columns: object) -> pd.DataFrame:
-    frame = pd.DataFrame({"key": [3, 8], "id": ["a", "b"], **columns})
-    return frame.astype({"start": "Int64", "end": "Int64"})
+def hits_of(*rows: tuple[int, int, int, bool, float]) -> Records:
+    """Return hits of window, motif, start, reverse and similarity."""
+    hits = np.zeros(len(rows), HIT)
+    for name, values in zip(HIT.names or (), zip(*rows, strict=True), strict=False):
+        hits[name] = values
+    hits["coefficient_global"], hits["importance"], hits["windows"] = 0.25, 1.5, 2
+    return hits
 
 
-def test_a_sequence_on_the_minus_strand_is_counted_from_its_windows_end() -> None:
-    window = places(chrom=["chr1", "chr1"], start=[1000, 1000], end=[1100, 1100], strand=["+", "-"])
-    start, end = np.array([10, 10]), np.array([17, 17])
-    placed = place_on_genome(np.array([0, 1]), start, end, np.array(["+", "+"]), window)
-    assert placed["genome_start"].tolist() == [1010, 1083]
-    assert placed["genome_end"].tolist() == [1017, 1090]
-    assert placed["strand"].tolist() == ["+", "-"]
+NAMES = [("GATA1", "pos_patterns.pattern_0"), ("pos_patterns.pattern_1", "pos_patterns.pattern_1")]
+WIDE = SoughtMotifs([np.zeros((4, 20)), np.zeros((4, 20))], [(5, 12), (6, 13)])
 
 
-def hit(row: int, motif: int, start: int, strand: str, similarity: float) -> tuple:
-    return row, motif, start, start + 7, strand, similarity, 1.0
-
-
-def read_bed(path: Path) -> list[list[str]]:
+def read_lines(path: Path) -> list[list[str]]:
     with gzip.open(path, "rt") as file:
         return [line.rstrip("\n").split("\t") for line in file]
 
 
-def test_the_bed_file_is_bgzf_and_sorted_by_place(tmp_path: Path) -> None:
-    hits = pd.DataFrame([hit(0, 0, 50, "+", 0.9), hit(1, 1, 80, "-", 0.71236)], columns=HIT_COLUMNS)
-    window = places(chrom=["chr2", "chr1"], start=[1000, 1000], end=[1100, 1100], strand=["+", "-"])
-    names = [("GATA1", "pos_patterns.pattern_0"), ("pos_patterns.pattern_1", "pos_patterns.pattern_1")]
-    write_hits(tmp_path / "hits.bed.gz", hits, window, names)
-    assert read_bed(tmp_path / "hits.bed.gz") == [
+@pytest.fixture(scope="module")
+def two(planted: tuple) -> tuple[np.ndarray, np.ndarray]:
+    """Two windows of 100 bases."""
+    return planted[0][:2, :, :100], planted[1][:2, :, :100]
+
+
+def test_the_bed_file_is_bgzf_and_sorted_by_place(tmp_path: Path, two: tuple) -> None:
+    hits = hits_of((0, 0, 50, False, 0.9), (1, 1, 80, True, 0.71236))
+    path = tmp_path / "hits.bed.gz"
+    with opened(tmp_path, *two, [1000, 500], "+-") as windows:
+        HitFiles(windows, WIDE, NAMES).write_sites(path, hits)
+    assert read_lines(path) == [
+        [
+            *(
+                "chr1",
+                "513",
+                "520",
+                "pos_patterns.pattern_1",
+                "712",
+                "+",
+                "pos_patterns.pattern_1",
+                "0.71236",
+            ),
+            *("0.25", "1.5", "2", "1"),
+        ],
         [
             "chr1",
-            "1013",
-            "1020",
-            *["pos_patterns.pattern_1", "712", "+", "pos_patterns.pattern_1", "0.7124", "8"],
+            "1050",
+            "1057",
+            "GATA1",
+            "900",
+            "+",
+            "pos_patterns.pattern_0",
+            "0.9",
+            "0.25",
+            "1.5",
+            "2",
+            "0",
         ],
-        ["chr2", "1050", "1057", "GATA1", "900", "+", "pos_patterns.pattern_0", "0.9000", "3"],
     ]
-    assert [block[1] > 0 for block in bgzf.BgzfBlocks((tmp_path / "hits.bed.gz").open("rb"))]
+    assert [block[1] > 0 for block in bgzf.BgzfBlocks(path.open("rb"))]
 
 
-def test_sequences_from_fasta_are_their_own_chromosome(tmp_path: Path) -> None:
-    hits = pd.DataFrame([hit(1, 0, 5, "-", 1.0), hit(0, 0, 9, "+", 1.0)], columns=HIT_COLUMNS)
-    plain = places(chrom=["", ""], start=[None, None], end=[None, None], strand=[".", "."])
-    write_hits(tmp_path / "hits.bed.gz", hits, plain, [("GATA1", "pos_patterns.pattern_0")])
-    assert [line[:3] + line[5:6] for line in read_bed(tmp_path / "hits.bed.gz")] == [
-        ["a", "9", "16", "+"],
-        ["b", "5", "12", "-"],
+def test_sequences_from_fasta_are_their_own_chromosome(tmp_path: Path, two: tuple) -> None:
+    hits = hits_of((1, 0, 5, True, 1.0), (0, 0, 9, False, 1.0))
+    with opened(tmp_path, *two) as windows:
+        HitFiles(windows, WIDE, NAMES).write_sites(tmp_path / "hits.bed.gz", hits)
+    assert [line[:3] + line[5:6] for line in read_lines(tmp_path / "hits.bed.gz")] == [
+        ["window 0", "9", "16", "+"],
+        ["window 1", "5", "12", "-"],
     ]
 
 
-def test_no_hit_is_an_empty_bgzf_file(tmp_path: Path) -> None:
+def test_hits_of_every_window_are_in_fi_nemos_own_columns(tmp_path: Path, two: tuple) -> None:
+    import polars as pl
+    from finemo.data_io import HITS_DTYPES, load_hits
+
+    assert list(HITS_DTYPES) == FINEMO_FILE
+    path = tmp_path / "hits_by_window.tsv.gz"
+    with (
+        opened(tmp_path, *two, [1000, 500], "+-") as windows,
+        HitFiles(windows, WIDE, NAMES).by_window(path) as write,
+    ):
+        write(hits_of((0, 0, 50, False, 0.9), (0, 1, 60, True, 0.8)))
+        write(hits_of((1, 1, 80, True, 0.71236)))
+    (tmp_path / "hits.tsv").write_bytes(gzip.decompress(path.read_bytes()))
+    read = load_hits(str(tmp_path / "hits.tsv"))
+    assert read["start"].to_list() == [1050, 1060, 513]
+    assert read["end"].to_list() == [1057, 1067, 520]
+    # The whole CWM: 5 bases before the first, 7 before the second, which is reversed like the third's window.
+    assert read["start_untrimmed"].to_list() == [1045, 1053, 507]
+    assert (read["end_untrimmed"] - read["start_untrimmed"]).to_list() == [20] * 3
+    assert read["strand"].to_list() == ["+", "-", "+"]
+    assert read["motif_name"].to_list() == [NAMES[0][1], NAMES[1][1], NAMES[1][1]]
+    assert read["peak_name"].to_list() == ["window 0", "window 0", "window 1"]
+    assert read["peak_id"].to_list() == [0, 0, 1]
+    assert read.schema["hit_similarity"] == pl.Float32
+
+
+def test_no_hit_is_an_empty_bgzf_file(tmp_path: Path, two: tuple) -> None:
     path = tmp_path / "hits.bed.gz"
-    plain = places(chrom=["", ""], start=[None, None], end=[None, None], strand=[".", "."])
-    write_hits(
-        path,
-        call_hits([], [], np.zeros((2, 4, 9), np.int8), np.zeros((2, 4, 9), np.float32), METHOD),
-        plain,
-        [],
-    )
-    assert read_bed(path) == []
+    with opened(tmp_path, *two) as windows:
+        HitFiles(windows, SoughtMotifs([], []), []).write_sites(path, np.empty(0, HIT))
+    assert read_lines(path) == []
     assert path.read_bytes() == bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")

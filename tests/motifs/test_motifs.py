@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,16 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from made_up_windows import chromosome, opened
 
-from genolift import __version__
+from genolift import GenoliftWarning, __version__
 from genolift.errors import InputError
 from genolift.files.whole import sha256
-from genolift.motifs.discovery import discover, trim
+from genolift.motifs.discovery import Discovered, discover, trim
+from genolift.motifs.hit_files import HIT_FILE
 from genolift.motifs.meme import read_meme, write_meme
-from genolift.motifs.method import method_of
+from genolift.motifs.method import Method, method_of
+from genolift.motifs.sites import Records
 from genolift.motifs.tables import SEQLETS, consensus, motifs_table
 from genolift.results.store import Head, write_contributions
 from genolift.settings.mistakes import checked
@@ -25,11 +29,11 @@ from genolift.settings.motifs import Motifs
 from genolift.steps.motifs import MotifSummary, find_motifs
 
 LENGTH = 150
-FEW = method_of(Motifs(min_seqlets=10))
+METHOD, FEW = method_of(Motifs()), method_of(Motifs(min_seqlets=10))
 SITES = {"gata": "AGATAAG", "ebox": "CCACGTGG"}
 COLUMNS = ["motif", "name", "sign", "n_seqlets", "n_hits", "trim_start", "trim_end", "consensus"]
 FILES = ["hits.bed.gz", "motif_matrices.tsv", "motifs.h5", "motifs.meme", "motifs.tsv", "motifs_cwm.meme"]
-FILES.append("seqlets.tsv")
+FILES += ["seqlets.tsv", "seqlets_by_window.tsv", "hits_by_window.tsv.gz"]
 
 
 def reverse_complement(letters: str) -> str:
@@ -100,9 +104,8 @@ def read(path: Path) -> pd.DataFrame:
 
 
 def read_hits(path: Path) -> pd.DataFrame:
-    columns = ["chrom", "start", "end", "name", "score", "strand", "motif", "similarity", "key"]
     with gzip.open(path, "rt") as file:
-        return pd.DataFrame([line.rstrip("\n").split("\t") for line in file], columns=columns)
+        return pd.DataFrame([line.rstrip("\n").split("\t") for line in file], columns=HIT_FILE)
 
 
 @pytest.fixture(scope="module")
@@ -241,9 +244,15 @@ def test_matrices_are_the_untrimmed_ones_and_meme_files_the_trimmed(found: tuple
     assert (folder / "motifs_cwm.meme").read_text().count("MOTIF ") == 2
 
 
-def test_motifs_do_not_depend_on_threads() -> None:
-    onehot, hypothetical, _ = planted(30)
-    one, two = (discover(onehot, hypothetical, FEW, threads=threads) for threads in (1, 2))
+def discovered(folder: Path, windows: tuple[Any, ...], method: Method, threads: int = 1) -> Discovered:
+    """Return what is found in windows that are given as for `write_windows`."""
+    with opened(folder, *windows) as opened_windows:
+        return discover(opened_windows, method, threads=threads, progress=lambda done, total: None)
+
+
+def test_motifs_do_not_depend_on_threads(tmp_path: Path) -> None:
+    made = planted(30)[:2]
+    one, two = (discovered(tmp_path, made, FEW, threads) for threads in (1, 2))
     assert len(one.motifs) == 2
     for first, second in zip(one.motifs, two.motifs, strict=True):
         assert first.name == second.name
@@ -251,18 +260,52 @@ def test_motifs_do_not_depend_on_threads() -> None:
         np.testing.assert_array_equal(first.matrices["cwm"], second.matrices["cwm"])
 
 
-def test_of_more_seqlets_than_wanted_the_strongest_are_taken() -> None:
-    onehot, hypothetical, _ = planted(30)
-    every, some = (
-        discover(onehot, hypothetical, method_of(Motifs(min_seqlets=10, max_seqlets=most))).seqlets["pos"]
-        for most in (2000, 15)
-    )
+def test_motifs_do_not_depend_on_the_order_of_windows_that_overlap(tmp_path: Path) -> None:
+    made = chromosome(9000, every=100)
+    starts = list(range(0, 8800, 70))
+    strands = "".join(np.random.default_rng(0).choice(["+", "-"], len(starts)))
+    order = np.random.default_rng(1).permutation(len(starts))
+    onehot, hypothetical = made.cut(starts, strands, 200)
+    shuffled = ([starts[at] for at in order], "".join(strands[at] for at in order))
+    first = discovered(tmp_path / "first", (onehot, hypothetical, starts, strands), FEW)
+    second = discovered(tmp_path / "second", (onehot[order], hypothetical[order], *shuffled), FEW)
+    assert len(first.motifs) == 2
+    middles = []
+    for one, other in zip(first.motifs, second.motifs, strict=True):
+        np.testing.assert_array_equal(one.matrices["cwm"], other.matrices["cwm"])
+        assert one.trim == other.trim
+        places = [(seqlet.example_idx, seqlet.start, seqlet.is_revcomp) for seqlet in one.seqlets]
+        again = [(order[seqlet.example_idx], seqlet.start, seqlet.is_revcomp) for seqlet in other.seqlets]
+        assert places == again
+        for row, start, _ in places:
+            at = start + 15
+            middles.append(starts[row] + (200 - at if strands[row] == "-" else at))
+    # Each of 88 sites is in two or three windows; it is a seqlet of one.
+    assert 80 <= len(middles) <= 100
+    near = [sum(abs(middle - other) <= 4 for other in middles) for middle in middles]
+    assert max(near) == 1
 
-    def strength(seqlet: Any) -> float:
-        return float(seqlet.contrib_scores[5:-5].sum(dtype=np.float64))
 
-    strongest = sorted(every, key=strength, reverse=True)[:15]
-    assert [str(seqlet) for seqlet in some] == [str(seqlet) for seqlet in every if seqlet in strongest]
+def test_a_seqlet_that_was_shifted_onto_another_windows_site_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TF-MoDISco moves seqlets to align them, and knows of no window but their own."""
+    made = chromosome(6000)
+    starts = list(range(0, 5800, 150))
+    strands = "+" * len(starts)
+    windows = (*made.cut(starts, strands, 200), starts, strands)
+    before = discovered(tmp_path / "before", windows, FEW).motifs[0]
+
+    def one_by_one(found: Iterable[tuple[int, Records]], *_: object) -> Iterator[tuple[Records, np.ndarray]]:
+        """Return the copies in other windows as sites of their own."""
+        return ((seqlets, np.arange(len(seqlets))) for _, seqlets in found)
+
+    monkeypatch.setattr("genolift.motifs.seqlets.each_site_once", one_by_one)
+    after = discovered(tmp_path / "after", windows, FEW).motifs[0]
+    places = [starts[seqlet.example_idx] + seqlet.start for seqlet in after.seqlets]
+    assert all(abs(one - other) > 4 for at, one in enumerate(places) for other in places[:at])
+    assert len(after.seqlets) <= len(before.seqlets) + 1
+    assert after.matrices["cwm"].shape == before.matrices["cwm"].shape
 
 
 def database_without_the_ebox(path: Path) -> str:
@@ -370,7 +413,7 @@ def test_few_sequences_give_named_seqlets_and_a_sentence(tmp_path: Path, n: int)
 
 @pytest.mark.parametrize(("n", "length"), [(1, 30), (1, 31), (1, 60), (4, 35), (20, 40), (2, 200)])
 @pytest.mark.parametrize("kind", ["noise", "positive", "steps"])
-def test_noise_of_any_size_is_never_a_crash(n: int, length: int, kind: str) -> None:
+def test_noise_of_any_size_is_never_a_crash(tmp_path: Path, n: int, length: int, kind: str) -> None:
     """With one seqlet, or none of a sign, or identical windows, TF-MoDISco fails internally."""
     random = np.random.default_rng(n)
     onehot = np.eye(4, dtype=np.int8)[random.integers(0, 4, (n, length))].transpose(0, 2, 1)
@@ -379,24 +422,26 @@ def test_noise_of_any_size_is_never_a_crash(n: int, length: int, kind: str) -> N
         hypothetical = np.abs(hypothetical) + 1
     if kind == "steps":
         hypothetical = np.ones_like(hypothetical)
-    found = discover(onehot, hypothetical, method_of(Motifs(min_seqlets=1)))
+    found = discovered(tmp_path, (onehot, hypothetical), method_of(Motifs(min_seqlets=1)))
     assert all(len(motif.seqlets) >= 1 for motif in found.motifs)
-    for seqlet in [*found.seqlets["pos"], *found.seqlets["neg"]]:
-        assert 0 <= seqlet.start < seqlet.end <= length
+    for seqlets in found.seqlets.strongest.values():
+        assert (seqlets["start"] >= 0).all()
+        assert (seqlets["start"] + METHOD.seqlet_width <= length).all()
 
 
-def test_contributions_of_one_sign_still_have_their_motifs() -> None:
+def test_contributions_of_one_sign_still_have_their_motifs(tmp_path: Path) -> None:
     """Without a negative window there is no null for TF-MoDISco's seqlets; the strongest windows serve."""
     onehot, hypothetical, _ = planted(30)
-    found = discover(onehot, np.maximum(hypothetical, 0) + np.float32(0.2), FEW)
-    assert len(found.seqlets["pos"]) >= 30
+    found = discovered(tmp_path, (onehot, np.maximum(hypothetical, 0) + np.float32(0.2)), FEW)
+    assert len(found.seqlets.strongest["pos"]) >= 30
     assert len(found.motifs) >= 1
 
 
 def test_sequences_shorter_than_a_seqlet_are_said_to_be(tmp_path: Path) -> None:
     onehot = np.eye(4, dtype=np.int8)[np.zeros((5, 20), int)].transpose(0, 2, 1)
     inputs = write_inputs(tmp_path, onehot, np.ones((5, 4, 20), np.float32))
-    summary = find_motifs(Motifs(database="jaspar:fungi"), **inputs, out=tmp_path)
+    with pytest.warns(GenoliftWarning, match="4 of 5 sequences are copies of others"):
+        summary = find_motifs(Motifs(database="jaspar:fungi"), **inputs, out=tmp_path)
     assert_empty(tmp_path, summary)
     assert summary.note == (
         "No motif was looked for in 5 sequences of 20 bases: a seqlet has 30 (motifs.seqlet_core 20, "
@@ -417,7 +462,7 @@ def test_contributions_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     hypothetical[3, 0, 7] = np.nan
     inputs = write_inputs(tmp_path, onehot, hypothetical)
     with pytest.raises(
-        InputError, match=r"key 4: contributions of 1 of 5 sequences are not finite, peak 4 first"
+        InputError, match=r"contributions\.h5, shap/seq, key 4: contributions of peak 4 are not finite"
     ):
         find_motifs(Motifs(), **inputs, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()

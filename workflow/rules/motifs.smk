@@ -16,12 +16,14 @@ rule motifs:
             subcategory="Motifs",
         ),
         seqlets=of_analysis("seqlets.tsv"),
+        seqlets_by_window=of_analysis("seqlets_by_window.tsv"),
         hits=report(
             of_analysis("hits.bed.gz"),
             caption="../report/hits.rst",
             category="{analysis}",
             subcategory="Motifs",
         ),
+        hits_by_window=of_analysis("hits_by_window.tsv.gz"),
     log:
         of_analysis("logs/motifs.log"),
     conda:

@@ -1,11 +1,10 @@
 """TF-MoDISco: from contributions to seqlets and motifs.
 
-The one place, with `modisco`, that calls the package ``modisco-lite``. Its arrays are (position, base); ours
-are (base, position).
+The one place, with `seqlets` and `modisco`, that calls the package ``modisco-lite``. Its arrays are
+(position, base); ours are (base, position).
 """
 
 import json
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -19,17 +18,16 @@ from numpy.typing import NDArray
 from genolift.motifs.known import Matrix
 from genolift.motifs.method import Method
 from genolift.motifs.modisco import cache_compiled_code, numba_threads
-
-_LOG = logging.getLogger("genolift")
-_LARGEST_FRACTION = 0.2  # of all windows that may be seqlets
-SIGNS = {"pos": 1, "neg": -1}
+from genolift.motifs.seqlets import SIGNS, FoundSeqlets, Progress, find_seqlets
+from genolift.motifs.sites import Records, Stretches, unique_sites
+from genolift.motifs.windows import Block, Windows
 
 
 @dataclass(frozen=True)
 class Motif:
     """A motif: TF-MoDISco's ``name``, matrices (base, position) by kind, and the trimmed range.
 
-    ``seqlets`` are TF-MoDISco's, with ``example_idx``, ``start``, ``end`` and ``is_revcomp``.
+    ``seqlets`` are TF-MoDISco's: ``example_idx`` is the window's row, and ``start``, ``end``, ``is_revcomp``.
     """
 
     name: str
@@ -49,11 +47,22 @@ class Motif:
 
 @dataclass(frozen=True)
 class Discovered:
-    """TF-MoDISco's results: its ``seqlets`` and ``patterns`` by sign, ``pos`` and ``neg``; and the share of
-    the strongest position below which a motif's ends are trimmed.
+    """What TF-MoDISco found.
+
+    Attributes
+    ----------
+    seqlets
+        The seqlets that were placed.
+    used
+        The windows that have any of the strongest of them.
+    patterns
+        TF-MoDISco's, by sign.
+    trim_fraction
+        The share of the strongest position below which a motif's ends are trimmed.
     """
 
-    seqlets: Mapping[str, list[Any]]
+    seqlets: FoundSeqlets
+    used: Block
     patterns: Mapping[str, list[Any]]
     trim_fraction: float
 
@@ -63,101 +72,73 @@ class Discovered:
         return sorted(_motifs(self.patterns, self.trim_fraction), key=lambda motif: -motif.strength)
 
 
-def discover(
-    onehot: NDArray[np.int8],
-    hypothetical: NDArray[np.float32],
-    method: Method,
-    *,
-    threads: int = 1,
-) -> Discovered:
-    """Return the seqlets and patterns of one-hot sequences and their hypothetical contributions.
+def discover(windows: Windows, method: Method, *, threads: int, progress: Progress) -> Discovered:
+    """Return the seqlets and patterns of all windows.
 
-    Both are (sequence, base, position). With too few seqlets for a pattern, or none, there are no patterns;
-    nothing is raised. Results do not depend on ``threads``.
+    With too few seqlets for a pattern, or none, there are no patterns; nothing is raised. Results depend
+    neither on ``threads`` nor on the order of the windows.
     """
     cache_compiled_code()
-    tracks, seqlets = _seqlets(onehot, hypothetical, method)
+    seqlets = find_seqlets(windows, method, progress)
+    rows = np.unique(np.concatenate([each["row"] for each in seqlets.strongest.values()])).astype(np.int64)
+    used = windows.read(rows)
     with numba_threads(threads):
-        patterns = {sign: _patterns(seqlets[sign], tracks, sign, method) for sign in SIGNS}
-    return Discovered(seqlets, patterns, method.trim_fraction)
+        patterns = _patterns(seqlets.strongest, used, windows, method)
+    return Discovered(seqlets, used, patterns, method.trim_fraction)
 
 
-def _seqlets(
-    onehot: NDArray[np.int8], hypothetical: NDArray[np.float32], method: Method
-) -> tuple[Any, dict[str, list[Any]]]:
-    """Return TF-MoDISco's tracks and its seqlets by sign, in sequence order.
+def _patterns(
+    strongest: Mapping[str, Records], used: Block, windows: Windows, method: Method
+) -> dict[str, list[Any]]:
+    """Return TF-MoDISco's patterns by sign, with seqlets of different sites that know their window's row."""
+    if not len(used.rows):
+        return {sign: [] for sign in SIGNS}
+    # In an order that does not depend on that of the rows, since sums are rounded in order.
+    order = np.argsort(windows.rank[used.rows])
+    rows = used.rows[order]
+    tracks = _tracks(used, order)
+    at = np.empty(len(windows), np.int32)
+    at[rows] = np.arange(len(rows))
+    patterns = {}
+    for sign, seqlets in strongest.items():
+        found = _patterns_of_sign(seqlets, at, tracks, sign, method)
+        patterns[sign] = _of_different_sites(found, rows, tracks, windows, method)
+        for pattern in patterns[sign]:
+            for seqlet in pattern.seqlets:
+                seqlet.example_idx = int(rows[seqlet.example_idx])
+    return patterns
 
-    Of more than `Method.max_seqlets` of a sign the strongest are taken, and of equal ones the first.
-    """
+
+def _tracks(used: Block, order: NDArray[np.int64]) -> Any:
+    """Return TF-MoDISco's tracks, float32 (window, position, base), which its fast kernels ask for."""
     from modiscolite import core
 
-    # It sums seqlets by compiled code only if all three are float32.
-    letters, hypothetical = (
-        np.ascontiguousarray(values.transpose(0, 2, 1), np.float32) for values in (onehot, hypothetical)
+    onehot = np.ascontiguousarray(used.onehot[order].transpose(0, 2, 1), np.float32)
+    hypothetical = np.ascontiguousarray(used.hypothetical[order].transpose(0, 2, 1), np.float32)
+    return core.TrackSet(
+        one_hot=onehot, contrib_scores=onehot * hypothetical, hypothetical_contribs=hypothetical
     )
-    track = letters * hypothetical
-    tracks = core.TrackSet(one_hot=letters, contrib_scores=track, hypothetical_contribs=hypothetical)
-    found: dict[str, list[Any]] = {sign: [] for sign in SIGNS}
-    if track.shape[1] < method.seqlet_width or not track.any():
-        return tracks, found
-    placed, threshold = _place_seqlets(track.sum(2, dtype=np.float64), method)
-    scores: dict[str, list[float]] = {sign: [] for sign in SIGNS}
-    core_of_seqlet = slice(method.seqlet_flank, -method.seqlet_flank)
-    for seqlet in tracks.create_seqlets(placed):
-        score = seqlet.contrib_scores[core_of_seqlet].sum(dtype=np.float64)
-        if abs(score) > threshold:
-            sign = "pos" if score > 0 else "neg"
-            found[sign].append(seqlet)
-            scores[sign].append(abs(score))
-    for sign, seqlets in found.items():
-        if len(seqlets) > method.max_seqlets:
-            _LOG.info("using the strongest %d of %d %s seqlets", method.max_seqlets, len(seqlets), sign)
-            strongest = np.argsort(-np.array(scores[sign]), kind="stable")[: method.max_seqlets]
-            found[sign] = [seqlets[at] for at in np.sort(strongest)]
-    return tracks, found
 
 
-def _place_seqlets(track: NDArray[np.float64], method: Method) -> tuple[list[Any], float]:
-    """Return TF-MoDISco's seqlets on contributions (sequence, position), and the score threshold."""
-    from modiscolite import extract_seqlets
-
-    core, flank = method.seqlet_core, method.seqlet_flank
-    sizes = {"window_size": core, "flank": flank, "suppress": core // 2 + flank}
-    try:
-        with np.errstate(all="ignore"):
-            return extract_seqlets.extract_seqlets(
-                track,
-                **sizes,
-                target_fdr=method.seqlet_fdr,
-                min_passing_windows_frac=0.03,
-                max_passing_windows_frac=_LARGEST_FRACTION,
-                weak_threshold_for_counting_sign=0.8,
-            )
-    except (ZeroDivisionError, IndexError, ValueError) as error:
-        # Its null is a Laplace distribution around the mode of window scores, sampled on both sides of 0.
-        # With few windows, or windows of one sign, a side is empty: "division by zero", "index -1 is out of
-        # bounds", or scikit-learn's "Sample weights must contain ...".
-        _LOG.info("no null distribution for seqlets (%s): taking the strongest windows", error)
-    sums = np.lib.stride_tricks.sliding_window_view(track, core, axis=1).sum(-1)
-    threshold = np.quantile(np.abs(sums), 1 - _LARGEST_FRACTION)
-    strong = np.where(np.abs(sums) >= max(threshold, np.finfo(float).tiny), np.abs(sums), -np.inf)
-    strong[:, :flank] = strong[:, -flank:] = -np.inf
-    placed = extract_seqlets._iterative_extract_seqlets(strong, **sizes)
-    return placed, 0.0
-
-
-def _patterns(seqlets: list[Any], tracks: Any, sign: str, method: Method) -> list[Any]:
+def _patterns_of_sign(
+    seqlets: Records, at: NDArray[np.int32], tracks: Any, sign: str, method: Method
+) -> list[Any]:
     """Return TF-MoDISco's patterns for seqlets of one sign, largest first; none if there are too few."""
-    from modiscolite import tfmodisco
+    from modiscolite import core, tfmodisco
 
     if len(seqlets) < max(2, method.min_seqlets) or len(seqlets) <= method.min_metacluster:
         return []
+    width = method.seqlet_width
+    placed = [
+        core.Seqlet(example_idx=int(at[row]), start=start, end=start + width, is_revcomp=False)
+        for row, start in zip(seqlets["row"].tolist(), seqlets["start"].tolist(), strict=True)
+    ]
     try:
         # With few seqlets correlations between their neighbours are undefined; they are then set aside.
         with np.errstate(all="ignore"):
             return (
                 tfmodisco.seqlets_to_patterns(
-                    seqlets=list(seqlets),
+                    seqlets=tracks.create_seqlets(placed),
                     track_set=tracks,
                     track_signs=SIGNS[sign],
                     trim_to_window_size=method.trim_width,
@@ -174,6 +155,52 @@ def _patterns(seqlets: list[Any], tracks: Any, sign: str, method: Method) -> lis
         if not str(error).startswith("need at least one array to concatenate"):
             raise
         return []
+
+
+def _of_different_sites(
+    patterns: list[Any], rows: NDArray[np.int64], tracks: Any, windows: Windows, method: Method
+) -> list[Any]:
+    """Return the patterns without seqlets that TF-MoDISco has shifted onto the site of another window's.
+
+    What is compared is what a pattern is trimmed to. Patterns with too few seqlets left are dropped.
+    """
+    from modiscolite import core
+
+    every = [(number, seqlet) for number, pattern in enumerate(patterns) for seqlet in pattern.seqlets]
+    if not every:
+        return []
+    trims = [trim(np.asarray(pattern.contrib_scores).T, method.trim_fraction) for pattern in patterns]
+    row = rows[[seqlet.example_idx for _, seqlet in every]]
+    start, end = (
+        np.array(ends, np.int64)
+        for ends in zip(*(_inner(seqlet, trims[number]) for number, seqlet in every), strict=True)
+    )
+    strength = np.array([abs(float(seqlet.contrib_scores.sum())) for _, seqlet in every])
+    at = windows.shared(row, start, end)
+    off_centre = np.abs(start + end - windows.width)
+    kind = np.zeros(len(row), np.int8)
+    stands, _ = unique_sites(Stretches(windows.rank[row], kind, *at, off_centre, strength))
+    kept = stands == np.arange(len(stands))
+    different, first = [], 0
+    for pattern in patterns:
+        mine = kept[first : first + len(pattern.seqlets)]
+        first += len(pattern.seqlets)
+        if mine.all():
+            different.append(pattern)
+        elif mine.sum() >= method.min_seqlets:
+            left = [seqlet for seqlet, stays in zip(pattern.seqlets, mine, strict=True) if stays]
+            again = core.SeqletSet(left, track_set=tracks)
+            again._set_subclusters(np.asarray(pattern.subclusters)[mine], track_set=tracks)
+            different.append(again)
+    return different
+
+
+def _inner(seqlet: Any, trimmed: tuple[int, int]) -> tuple[int, int]:
+    """Return where the trimmed motif starts and ends in a seqlet's window."""
+    first, last = trimmed
+    if seqlet.is_revcomp:
+        return seqlet.end - last, seqlet.end - first
+    return seqlet.start + first, seqlet.start + last
 
 
 def trim(cwm: Matrix, fraction: float) -> tuple[int, int]:

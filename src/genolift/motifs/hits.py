@@ -1,91 +1,147 @@
-"""Where motifs occur in sequences (Fi-NeMo), and where that is on the genome.
+"""Where motifs occur in windows (Fi-NeMo), each site once.
 
 The one place that calls finemo.
 """
 
 import logging
 import warnings
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from genolift.motifs.method import Method
+from genolift.motifs.sites import Extent, Records, each_site_once
+from genolift.motifs.windows import Block, Windows
 
 _LOG = logging.getLogger("genolift")
-# Each region is fitted separately; the batch size only decides how many wait for the slowest one.
-_REGIONS_AT_A_TIME = 128
-HIT_FILE = ["chrom", "start", "end", "name", "score", "strand", "motif", "similarity", "key"]
-"""The columns of ``hits.bed.gz``."""
-HIT_COLUMNS = ["row", "motif", "start", "end", "strand", "similarity", "coefficient"]
+# Each window is fitted separately; the batch size only decides how many wait for the slowest one.
+_WINDOWS_AT_A_TIME = 128
+HIT = np.dtype(
+    [
+        *(("row", np.int32), ("motif", np.int16), ("start", np.int32), ("reverse", np.bool_)),
+        *(("similarity", np.float32), ("coefficient", np.float32), ("coefficient_global", np.float32)),
+        *(("importance", np.float32), ("importance_sq", np.float32), ("windows", np.int32)),
+    ]
+)
+"""A hit: its window's ``row``; the number of the ``motif``; where the trimmed motif starts in the window,
+0-based; whether it reads in ``reverse`` there; Fi-NeMo's figures, all but the similarity, 0 to 1, and the
+``coefficient`` in the units of the contributions; and the number of ``windows`` that show the site.
+"""
 
 
-def call_hits(
-    cwms: Sequence[NDArray[np.floating]],
-    trims: Sequence[tuple[int, int]],
-    onehot: NDArray[np.int8],
-    hypothetical: NDArray[np.float32],
+@dataclass(frozen=True)
+class SoughtMotifs:
+    """Motifs to look for: ``cwms``, each float (base, position), all of one width; and ``trims``, each one's
+    start and end in its CWM, 0-based half-open.
+    """
+
+    cwms: Sequence[NDArray[np.floating]]
+    trims: Sequence[tuple[int, int]]
+
+    @property
+    def width(self) -> int:
+        """The number of bases of a whole CWM."""
+        return self.cwms[0].shape[1]
+
+    @property
+    def widths(self) -> NDArray[np.int64]:
+        """The number of bases of each trimmed motif, int64 (motif,)."""
+        return np.array([end - start for start, end in self.trims], np.int64)
+
+    def untrimmed(self, hits: Records) -> NDArray[np.int64]:
+        """Return where the whole CWM of each hit starts in the window, int64 (hit,)."""
+        trims = np.array(self.trims, np.int64)[hits["motif"]]
+        return hits["start"] - np.where(hits["reverse"], self.width - trims[:, 1], trims[:, 0])
+
+
+def unique_hits(
+    sought: SoughtMotifs,
+    windows: Windows,
     method: Method,
-) -> pd.DataFrame:
-    """Return the occurrences of motifs by Fi-NeMo, on the GPU if there is one.
+    *,
+    on_hits: Callable[[Records], None],
+    progress: Callable[[int, int], None],
+) -> Records:
+    """Return the occurrences of motifs in all windows, each site once.
 
-    A sequence's contributions are fitted as a sparse sum of the motifs' trimmed CWMs in both orientations
-    (finemo's ``hitcaller``). A palindromic motif is found on both strands at the same place: if hits of one
-    motif on different strands overlap by more than half, only the one with the larger coefficient is kept,
-    ``+`` if they are equal.
+    Where windows overlap, two hits of one motif are one if they overlap by more than half: that in the window
+    in which it lies most central. Fi-NeMo runs on the GPU if there is one.
 
     Parameters
     ----------
-    cwms
-        Float, (base, position) each, all of the same width.
-    trims
-        Each motif's start and end within its CWM, 0-based half-open.
-    onehot, hypothetical
-        Sequences and hypothetical contributions, (sequence, base, position).
-    method
-        Its ``hit_lambda`` makes hits few; their contributions have at least the cosine similarity
-        ``hit_similarity`` with the CWM, as Fi-NeMo asks for lambda.
+    on_hits
+        Gets the hits of one block of windows after another, those of every window.
 
     Returns
     -------
-    DataFrame
-        ``row`` of the sequence and number of the ``motif``, counted from 0; ``start`` and ``end`` of the
-        trimmed motif in the sequence, 0-based half-open; ``strand``; ``similarity``, 0 to 1; ``coefficient``,
-        in units of the sequence's own contributions. Sorted by row, start, end, motif and strand.
+    structured array
+        `HIT` for each, in no particular order.
     """
-    if not len(cwms) or not len(onehot):
-        return pd.DataFrame({name: [] for name in HIT_COLUMNS}).astype({"row": "int64", "motif": "int64"})
-    both, masks = _both_orientations(cwms, trims)
-    found = _fit(both, masks, onehot, hypothetical, method)
+
+    def found() -> Iterator[tuple[int, Records]]:
+        for block in windows.blocks() if len(sought.cwms) else ():
+            hits = call_hits(sought, block, method)
+            on_hits(hits)
+            done = int(block.rows[-1]) + 1
+            yield done, hits
+            progress(done, len(windows))
+
+    def extent(hits: Records) -> Extent:
+        start = hits["start"].astype(np.int64)
+        end = start + sought.widths[hits["motif"]]
+        return Extent(hits["motif"], start, end, hits["coefficient_global"])
+
+    sites = (hits[hits["windows"] > 0] for hits, _ in each_site_once(found(), windows, extent))
+    return np.concatenate([np.empty(0, HIT), *sites])
+
+
+def call_hits(sought: SoughtMotifs, block: Block, method: Method) -> Records:
+    """Return the occurrences of motifs in some windows.
+
+    A window's contributions are fitted as a sparse sum of the motifs' trimmed CWMs in both orientations
+    (finemo's ``hitcaller``), made sparse by ``method.hit_lambda``; the contributions of a hit have at least
+    the cosine similarity ``method.hit_similarity`` with the CWM. A palindromic motif is found on both strands
+    at the same place: if hits of one motif on different strands overlap by more than half, only the one with
+    the larger coefficient is kept, the forward one if they are equal.
+
+    Returns
+    -------
+    structured array
+        `HIT` for each, sorted by row, start, motif and strand.
+    """
+    both, masks = _both_orientations(sought)
+    found = _fit(both, masks, block, method)
     motif, reverse = np.divmod(found["motif_id"].astype(np.int64), 2)
-    # Trimmed bases may not extend beyond an end: the whole CWM is placed within the sequence.
-    width = both.shape[2]
-    trimmed = np.array(trims, np.int64)[motif]
-    left = np.where(reverse == 1, width - trimmed[:, 1], trimmed[:, 0])
-    start = found["hit_start"].astype(np.int64) + left
-    hits = pd.DataFrame(
-        {
-            "row": found["peak_id"].astype(np.int64),
-            "motif": motif,
-            "start": start,
-            "end": start + trimmed[:, 1] - trimmed[:, 0],
-            "strand": np.where(reverse == 1, "-", "+"),
-            "similarity": np.clip(found["hit_similarity"].astype(float), 0.0, 1.0),
-            "coefficient": found["hit_coefficient"].astype(float),
-        }
-    )
-    hits = hits.sort_values(["row", "start", "end", "motif", "strand"], ignore_index=True)
-    return _one_strand_each(hits)
+    # Trimmed bases may not extend beyond an end: the whole CWM is placed within the window.
+    trims = np.array(sought.trims, np.int64)[motif]
+    within = np.where(reverse == 1, both.shape[2] - trims[:, 1], trims[:, 0])
+    scale = found["global_scale"]
+    hits = np.empty(len(motif), HIT)
+    columns = {
+        "row": block.rows[found["peak_id"].astype(np.int64)],
+        "motif": motif,
+        "start": found["hit_start"].astype(np.int64) + within,
+        "reverse": reverse == 1,
+        "similarity": np.clip(found["hit_similarity"], 0.0, 1.0),
+        "coefficient": found["hit_coefficient"],
+        "coefficient_global": found["hit_coefficient"] * scale**2,
+        "importance": found["hit_importance"] * scale,
+        "importance_sq": found["hit_importance_sq"] * scale**2,
+        "windows": 1,
+    }
+    for name, values in columns.items():
+        hits[name] = values
+    hits = hits[np.lexsort((hits["reverse"], hits["motif"], hits["start"], hits["row"]))]
+    return _one_strand_each(hits, sought.widths)
 
 
-def _both_orientations(
-    cwms: Sequence[NDArray[np.floating]], trims: Sequence[tuple[int, int]]
-) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
+def _both_orientations(sought: SoughtMotifs) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
     """Return CWMs with unit norm, each followed by its reverse complement, and masks of trimmed bases."""
     matrices, masks = [], []
-    for cwm, (start, end) in zip(cwms, trims, strict=True):
+    for cwm, (start, end) in zip(sought.cwms, sought.trims, strict=True):
         unit = np.asarray(cwm, np.float32) / np.sqrt(np.square(cwm).sum())
         mask = np.zeros(unit.shape[1], np.int8)
         mask[start:end] = 1
@@ -95,131 +151,49 @@ def _both_orientations(
 
 
 def _fit(
-    cwms: NDArray[np.float32],
-    masks: NDArray[np.int8],
-    onehot: NDArray[np.int8],
-    hypothetical: NDArray[np.float32],
-    method: Method,
-) -> dict[str, NDArray[np.generic]]:
-    """Call Fi-NeMo and return its table of hits that are similar enough, as arrays."""
+    cwms: NDArray[np.float32], masks: NDArray[np.int8], block: Block, method: Method
+) -> dict[str, NDArray[Any]]:
+    """Call Fi-NeMo and return its table of hits that are similar enough, as arrays, and the ``global_scale``
+    by which the window of each was divided.
+    """
     import torch
     from finemo import hitcaller
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        table, _ = hitcaller.fit_contribs(
+        table, fits = hitcaller.fit_contribs(
             cwms,
-            hypothetical,
-            onehot,
+            block.hypothetical,
+            block.onehot,
             masks,
             use_hypothetical=False,
             lambdas=np.full(len(cwms), method.hit_lambda, np.float32),
             max_steps=method.hit_steps,
             post_filter=False,  # its filter asks for a similarity of lambda
-            batch_size=min(_REGIONS_AT_A_TIME, len(onehot)),
+            batch_size=min(_WINDOWS_AT_A_TIME, len(block.rows)),
             device=torch.device("cuda" if torch.cuda.is_available() else "cpu"),
         )
     unfitted = sum(str(one.message).startswith(("Region ", "Optimizer failed")) for one in caught)
     if unfitted:
-        _LOG.warning("Fi-NeMo's fit did not converge for %d of %d sequences", unfitted, len(onehot))
+        _LOG.warning("Fi-NeMo's fit did not converge for %d of %d windows", unfitted, len(block.rows))
     similar = table["hit_similarity"].to_numpy() >= np.float32(method.hit_similarity)
-    return {name: table[name].to_numpy()[similar] for name in table.columns}
+    found = {name: table[name].to_numpy()[similar] for name in table.columns}
+    scale = np.empty(len(block.rows), np.float32)
+    scale[fits["peak_id"].to_numpy()] = fits["global_scale"].to_numpy()
+    return found | {"global_scale": scale[found["peak_id"]]}
 
 
-def _one_strand_each(hits: pd.DataFrame) -> pd.DataFrame:
+def _one_strand_each(hits: Records, widths: NDArray[np.int64]) -> Records:
     drop = np.zeros(len(hits), bool)
-    row, motif, start, end = (hits[name].to_numpy() for name in ("row", "motif", "start", "end"))
-    strand, coefficient = hits["strand"].to_numpy(), hits["coefficient"].to_numpy()
-    last: dict[tuple[int, int, str], int] = {}
+    end = (hits["start"] + widths[hits["motif"]]).tolist()
+    row, motif, start = (hits[name].tolist() for name in ("row", "motif", "start"))
+    reverse, coefficient = hits["reverse"].tolist(), hits["coefficient"].tolist()
+    last: dict[tuple[int, int, bool], int] = {}
     for at in range(len(hits)):
-        other = last.get((row[at], motif[at], "+" if strand[at] == "-" else "-"))
-        last[row[at], motif[at], strand[at]] = at
+        other = last.get((row[at], motif[at], not reverse[at]))
+        last[row[at], motif[at], reverse[at]] = at
         if other is None or drop[other] or 2 * (end[other] - start[at]) <= end[at] - start[at]:
             continue
-        plus, minus = (other, at) if strand[at] == "-" else (at, other)
-        drop[minus if coefficient[plus] >= coefficient[minus] else plus] = True
-    return hits[~drop].reset_index(drop=True)
-
-
-def place_on_genome(
-    rows: NDArray[np.int64],
-    start: NDArray[np.int64],
-    end: NDArray[np.int64],
-    strand: NDArray[np.str_],
-    places: pd.DataFrame,
-) -> pd.DataFrame:
-    """Return the genomic coordinates of stretches of sequences.
-
-    Parameters
-    ----------
-    rows
-        The sequence of each stretch: a row of ``places``.
-    start, end
-        Positions in the sequence, 0-based half-open.
-    strand
-        ``+``, ``-`` or ``.``, as the stretch reads in the sequence.
-    places
-        The kept rows of ``sequences.tsv``, with ``chrom start end strand``. A sequence with strand ``-`` is
-        the reverse complement of its window.
-
-    Returns
-    -------
-    DataFrame
-        ``chrom``, empty for sequences from FASTA; ``genome_start`` and ``genome_end``, Int64, 0-based
-        half-open, missing for sequences from FASTA; ``strand`` on the genome, for FASTA in the sequence.
-    """
-    place = places.iloc[rows].reset_index(drop=True)
-    turned = (place["strand"] == "-").to_numpy() & (place["chrom"] != "").to_numpy()
-    from_start = place["start"] + np.where(turned, 0, start)
-    genome_start = from_start.where(~turned, place["end"] - end)
-    other = {"+": "-", "-": "+"}
-    flipped = [other.get(sign, sign) if turn else sign for sign, turn in zip(strand, turned, strict=True)]
-    return pd.DataFrame(
-        {
-            "chrom": place["chrom"],
-            "genome_start": genome_start.astype("Int64"),
-            "genome_end": (genome_start + (end - start)).astype("Int64"),
-            "strand": pd.Series(flipped, dtype=object),
-        }
-    )
-
-
-def write_hits(
-    path: Path, hits: pd.DataFrame, places: pd.DataFrame, motifs: Sequence[tuple[str, str]]
-) -> None:
-    """Write ``hits.bed.gz``, BGZF (SAM specification, section 4.1), sorted by chromosome, start and end.
-
-    Columns are BED6 and ``motif similarity key``; the score is the similarity times 1000.
-
-    Parameters
-    ----------
-    hits
-        As `call_hits` returns, with ``start`` and ``end`` in the whole sequence.
-    places
-        The kept rows of ``sequences.tsv``; for sequences from FASTA the chromosome is the ``id``.
-    motifs
-        Each motif's name, and TF-MoDISco's name for it.
-    """
-    from Bio import bgzf
-
-    row, start, end, strand = (hits[name].to_numpy() for name in ("row", "start", "end", "strand"))
-    placed = place_on_genome(row, start, end, strand, places)
-    place = places.iloc[hits["row"].to_numpy()].reset_index(drop=True)
-    known = placed["genome_start"].notna()
-    bed = pd.DataFrame(
-        {
-            "chrom": placed["chrom"].where(known, place["id"]),
-            "start": placed["genome_start"].where(known, hits["start"]),
-            "end": placed["genome_end"].where(known, hits["end"]),
-            "name": [motifs[motif][0] for motif in hits["motif"]],
-            "score": np.round(1000 * hits["similarity"].to_numpy(float)).astype(int),
-            "strand": placed["strand"],
-            "motif": [motifs[motif][1] for motif in hits["motif"]],
-            "similarity": [f"{similarity:.4f}" for similarity in hits["similarity"]],
-            "key": place["key"],
-        }
-    )
-    bed = bed.sort_values(["chrom", "start", "end", "strand", "motif", "key"], kind="stable")
-    with bgzf.BgzfWriter(str(path), "wb") as file:
-        for line in bed.itertuples(index=False, name=None):
-            file.write(("\t".join(map(str, line)) + "\n").encode())
+        forward, backward = (other, at) if reverse[at] else (at, other)
+        drop[backward if coefficient[forward] >= coefficient[backward] else forward] = True
+    return hits[~drop]

@@ -1,22 +1,24 @@
 """The tables of motifs and of their seqlets, as the motifs step writes them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from genolift.data.alphabet import BASES
 from genolift.errors import Refusal, refused_as
 from genolift.files.tables import Table
 from genolift.files.whole import existing_file
 from genolift.motifs.discovery import Discovered, Motif
-from genolift.motifs.hits import place_on_genome
 from genolift.motifs.known import Database, Matrix
+from genolift.motifs.method import Method
+from genolift.motifs.seqlets import SEQLET
+from genolift.motifs.sites import Records
 from genolift.motifs.tomtom import Match, closest_motif_of_seqlets
+from genolift.motifs.windows import Windows
 
 _MATRIX_KINDS = ("ppm", "cwm", "hcwm")
 _DIGITS = "%.6g"
@@ -53,7 +55,14 @@ SEQLETS = Table(
     "seqlets.tsv",
     "motifs",
     "motif key:int64 id start:int64 end:int64 chrom genome_start:Int64 genome_end:Int64 strand "
-    "contribution:float64 match1 match1_name match1_pvalue:float64",
+    "contribution:float64 windows:int64 site:int64 match1 match1_name match1_pvalue:float64",
+    _DIGITS,
+)
+SEQLETS_BY_WINDOW = Table(
+    "seqlets_by_window.tsv",
+    "motifs",
+    "site:int64 motif key:int64 id start:int64 end:int64 chrom genome_start:Int64 genome_end:Int64 "
+    "core_contribution:float64",
     _DIGITS,
 )
 MATRICES = Table(
@@ -62,20 +71,6 @@ MATRICES = Table(
     "motif kind position:int64 " + " ".join(f"{base}:float64" for base in BASES),
     _DIGITS,
 )
-
-
-@dataclass(frozen=True)
-class Scores:
-    """The analysed windows: ``onehot`` int8 and ``hypothetical`` float32, (sequence, base, position), of the
-    positions of each sequence from ``offset`` on; ``places``, the sequences' rows of ``sequences.tsv``;
-    ``made_from``, the digests of both files.
-    """
-
-    onehot: NDArray[np.int8]
-    hypothetical: NDArray[np.float32]
-    offset: int
-    places: pd.DataFrame
-    made_from: Mapping[str, str]
 
 
 def consensus(ppm: Matrix) -> str:
@@ -111,13 +106,13 @@ def matrix_table(motifs: Sequence[NamedMotif]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(MATRICES.columns))
 
 
-def motif_table(motifs: Sequence[NamedMotif], hits: pd.DataFrame, matches: int) -> pd.DataFrame:
+def motif_table(motifs: Sequence[NamedMotif], hits: Records, matches: int) -> pd.DataFrame:
     """Return ``motifs.tsv`` with so many matches; those beyond the size of the database are empty."""
     columns = list(motifs_table(matches).columns)
-    counts = hits["motif"].value_counts()
+    counts = np.bincount(hits["motif"], minlength=len(motifs))
     rows = []
     for number, each in enumerate(motifs):
-        motif, n_hits = each.motif, int(counts.get(number, 0))
+        motif, n_hits = each.motif, int(counts[number])
         row: list[Any] = [motif.name, each.name, motif.name[:3], len(motif.seqlets), n_hits, *motif.trim]
         row.append(consensus(motif.trimmed("ppm")))
         for match in each.matches:
@@ -126,63 +121,111 @@ def motif_table(motifs: Sequence[NamedMotif], hits: pd.DataFrame, matches: int) 
     return pd.DataFrame(rows, columns=columns)
 
 
-def seqlet_table(found: Discovered, scores: Scores, known: Database, threads: int) -> pd.DataFrame:
+def seqlet_table(
+    found: Discovered, windows: Windows, method: Method, known: Database, threads: int
+) -> pd.DataFrame:
     """Return ``seqlets.tsv``: each motif's seqlets as TF-MoDISco trimmed and oriented them, then the others
     as first placed, with the most similar known motif; strongest first within each part.
 
     A seqlet's strand is that of its motif, on the genome if there is one; ``.`` without a motif. Its
     contribution is the sum over its bases.
     """
+    placed = _Placed(found, method)
     rows: list[dict[str, Any]] = []
     for motif in found.motifs:
-        rows += _strongest_first(_seqlet_row(seqlet, motif.name) for seqlet in motif.seqlets)
-    loose = _strongest_first(_seqlet_row(seqlet, "") for seqlet in _loose_seqlets(found))
-    pieces = [(row["example"], np.s_[:, row["start"] : row["end"]]) for row in loose]
-    onehot = [scores.onehot[example][part] for example, part in pieces]
-    values = [scores.hypothetical[example][part] for example, part in pieces]
-    seqlets = [(one, one * value) for one, value in zip(onehot, values, strict=True)]
-    matches = closest_motif_of_seqlets(seqlets, known, threads=threads)
+        rows += _strongest_first(placed.of_motif(seqlet, motif.name) for seqlet in motif.seqlets)
+    loose = _strongest_first(placed.loose(rows))
+    matches = closest_motif_of_seqlets([placed.letters(row) for row in loose], known, threads=threads)
     for row, match in zip(loose, matches, strict=True):
         row |= {"match1": match.accession, "match1_name": match.name, "match1_pvalue": match.pvalue}
-    frame = pd.DataFrame(rows + loose, columns=["example", *SEQLETS.columns])
-    if frame.empty:
-        return frame[list(SEQLETS.columns)]
-    example = frame["example"].to_numpy(np.int64)
-    frame[["start", "end"]] += scores.offset
+    frame = pd.DataFrame(rows + loose, columns=["row", *SEQLETS.columns])
+    return frame if frame.empty else _with_places(frame, windows)
+
+
+def seqlets_by_window(
+    found: Discovered, windows: Windows, method: Method, table: pd.DataFrame
+) -> pd.DataFrame:
+    """Return ``seqlets_by_window.tsv``: the seqlets of every window at the sites of ``table``, which is
+    ``seqlets.tsv``, as first placed, by site and key.
+    """
+    every = np.concatenate(
+        [*found.seqlets.strongest.values(), *found.seqlets.elsewhere.values(), np.empty(0, SEQLET)]
+    )
+    frame = pd.DataFrame({name: every[name] for name in ("row", "start", "site")}).astype(np.int64)
+    frame = frame.assign(
+        end=frame["start"] + method.seqlet_width,
+        strand=".",
+        core_contribution=every["score"].astype(np.float64),
+        motif=frame["site"].map(table.drop_duplicates("site").set_index("site")["motif"]).fillna(""),
+    )
+    return _with_places(frame, windows).sort_values(["site", "key"])
+
+
+def _with_places(frame: pd.DataFrame, windows: Windows) -> pd.DataFrame:
+    """Return a table of stretches of windows, ``row``, ``start``, ``end`` and ``strand``, with their places.
+
+    ``start`` and ``end`` become positions in the sequence.
+    """
+    row = frame["row"].to_numpy(np.int64)
     start, end = frame["start"].to_numpy(np.int64), frame["end"].to_numpy(np.int64)
-    placed = place_on_genome(example, start, end, frame["strand"].to_numpy(str), scores.places)
-    frame[placed.columns] = placed
-    frame[["key", "id"]] = scores.places.loc[example, ["key", "id"]].to_numpy()
-    return frame[list(SEQLETS.columns)]
+    located = windows.located(row, start, end, frame["strand"].to_numpy(str))
+    genome = {f"genome_{name}": located[name].astype("Int64") for name in ("start", "end")}
+    return frame.assign(
+        key=windows.store.key[row],
+        id=windows.names(row),
+        start=start + windows.offset,
+        end=end + windows.offset,
+        chrom=located["chrom"] if windows.on_genome else "",
+        strand=located["strand"],
+        **(genome if windows.on_genome else dict.fromkeys(genome, pd.NA)),
+    )
 
 
-def _seqlet_row(seqlet: Any, motif: str) -> dict[str, Any]:
-    return {
-        "motif": motif,
-        "example": seqlet.example_idx,
-        "start": seqlet.start,
-        "end": seqlet.end,
-        "strand": ("-" if seqlet.is_revcomp else "+") if motif else ".",
-        "contribution": float(np.sum(seqlet.contrib_scores, dtype=np.float64)),
-    }
+class _Placed:
+    """The seqlets that TF-MoDISco was given, and the windows that have them."""
+
+    def __init__(self, found: Discovered, method: Method) -> None:
+        self._used, self._width = found.used, method.seqlet_width
+        self._at = {row: at for at, row in enumerate(found.used.rows.tolist())}
+        self._of_row: dict[int, list[dict[str, int]]] = {}
+        for seqlets in found.seqlets.strongest.values():
+            for row, start, windows, site in seqlets[["row", "start", "windows", "site"]].tolist():
+                placed = {"start": start, "windows": windows, "site": site}
+                self._of_row.setdefault(row, []).append(placed)
+
+    def of_motif(self, seqlet: Any, motif: str) -> dict[str, Any]:
+        """Return the row of a motif's seqlet; its site is that of the nearest one that was placed."""
+        row, start, end = seqlet.example_idx, int(seqlet.start), int(seqlet.end)
+        nearest = min(
+            self._of_row[row], key=lambda placed: abs(2 * placed["start"] + self._width - start - end)
+        )
+        return {
+            **nearest,
+            **{"motif": motif, "row": row, "start": start, "end": end},
+            "strand": "-" if seqlet.is_revcomp else "+",
+            "contribution": float(np.sum(seqlet.contrib_scores, dtype=np.float64)),
+        }
+
+    def loose(self, of_motifs: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+        """Yield those whose middle is in no motif's seqlet: TF-MoDISco shifts those that it uses."""
+        taken: dict[int, list[tuple[int, int]]] = {}
+        for row in of_motifs:
+            taken.setdefault(row["row"], []).append((row["start"], row["end"]))
+        for number, placed in self._of_row.items():
+            for seqlet in placed:
+                end = seqlet["start"] + self._width
+                middle = (seqlet["start"] + end) // 2
+                if not any(first <= middle < last for first, last in taken.get(number, ())):
+                    row = {**seqlet, "motif": "", "row": number, "end": end}
+                    contribution = float(self.letters(row)[1].sum(dtype=np.float64))
+                    yield {**row, "strand": ".", "contribution": contribution}
+
+    def letters(self, row: Mapping[str, Any]) -> tuple[Matrix, Matrix]:
+        """Return a seqlet's one-hot sequence and its contributions, (base, position)."""
+        part = (self._at[row["row"]], slice(None), slice(row["start"], row["end"]))
+        onehot = self._used.onehot[part].astype(np.float32)
+        return onehot, onehot * self._used.hypothetical[part]
 
 
 def _strongest_first(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    return sorted(rows, key=lambda row: (-abs(row["contribution"]), row["example"], row["start"]))
-
-
-def _loose_seqlets(found: Discovered) -> list[Any]:
-    """Return the seqlets whose middle is in no motif's seqlet: TF-MoDISco shifts those that it uses."""
-    taken: dict[int, list[tuple[int, int]]] = {}
-    for motif in found.motifs:
-        for seqlet in motif.seqlets:
-            taken.setdefault(seqlet.example_idx, []).append((seqlet.start, seqlet.end))
-    return [
-        seqlet
-        for seqlets in found.seqlets.values()
-        for seqlet in seqlets
-        if not any(
-            start <= (seqlet.start + seqlet.end) // 2 < end
-            for start, end in taken.get(seqlet.example_idx, ())
-        )
-    ]
+    return sorted(rows, key=lambda row: (-abs(row["contribution"]), row["row"], row["start"]))

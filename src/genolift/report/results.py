@@ -14,7 +14,7 @@ from genolift.data.stored_sequences import read_sequence_table
 from genolift.errors import InputError, Refusal, refused_as
 from genolift.files.hdf5 import json_object, opened_store, warnings_of
 from genolift.files.whole import existing_file
-from genolift.motifs.hits import HIT_FILE
+from genolift.motifs.hit_files import HIT_FILE
 from genolift.motifs.logos import INDEX
 from genolift.motifs.tables import MOTIFS, SEQLETS, read_motifs
 from genolift.results.one_run import check_folder, check_keys

@@ -8,17 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from genolift.data.stored_sequences import check_table, read_sequence_table
-from genolift.errors import InputError
 from genolift.files.output_paths import check_outputs
-from genolift.files.whole import sha256, whole_file
+from genolift.files.whole import whole_file
 from genolift.motifs.databases import read_database
 from genolift.motifs.discovery import Discovered, discover, save_patterns
-from genolift.motifs.hits import call_hits, write_hits
+from genolift.motifs.hit_files import HitFiles
+from genolift.motifs.hits import SoughtMotifs, unique_hits
 from genolift.motifs.known import Database
 from genolift.motifs.meme import write_meme
 from genolift.motifs.method import Method, method_of
@@ -27,24 +24,23 @@ from genolift.motifs.tables import (
     MATRICES,
     MOTIFS,
     SEQLETS,
+    SEQLETS_BY_WINDOW,
     NamedMotif,
-    Scores,
     matrix_table,
     motif_table,
     motifs_table,
     seqlet_table,
+    seqlets_by_window,
 )
 from genolift.motifs.tomtom import closest_motifs, motif_name
-from genolift.results.one_run import check_keys
+from genolift.motifs.windows import Windows, open_windows
 from genolift.results.provenance import versions
 from genolift.results.step_record import write_record
-from genolift.results.store import Rows, open_contributions
 from genolift.settings.motifs import Motifs
 
 _LOG = logging.getLogger("genolift")
-_TABLES = (MATRICES.name, MOTIFS.name, SEQLETS.name)
-_FILES = ("motifs.h5", "motifs.meme", "motifs_cwm.meme", *_TABLES, "hits.bed.gz")
-_ROWS = 256
+_TABLES = (MATRICES.name, MOTIFS.name, SEQLETS.name, SEQLETS_BY_WINDOW.name)
+_FILES = ("motifs.h5", "motifs.meme", "motifs_cwm.meme", *_TABLES, "hits.bed.gz", "hits_by_window.tsv.gz")
 _RECORD = "motifs.json"
 _SEQLETS_IN_NOTE = 25
 
@@ -67,11 +63,10 @@ class MotifSummary:
 
 @dataclass(frozen=True)
 class _Found:
-    """Motifs with the known ones most similar to them, their hits, all seqlets, and why there is no motif."""
+    """Motifs with the known ones most similar to them, all seqlets, and why there is no motif."""
 
     discovered: Discovered
     motifs: list[NamedMotif]
-    hits: pd.DataFrame
     seqlets: pd.DataFrame
     note: str
 
@@ -86,6 +81,10 @@ def find_motifs(
 ) -> MotifSummary:
     """Find motifs by TF-MoDISco, name them by Tomtom, and find their occurrences by Fi-NeMo.
 
+    Where windows overlap, a site counts once: as one seqlet and one hit, those of the window in which it
+    lies most central. Windows are read a few at a time, so memory hardly grows with their number; results
+    depend neither on how many are read at a time nor on their order.
+
     Too few sequences for a motif are not an error: the tables are then empty except ``seqlets.tsv``, which
     has the known motif most similar to each seqlet, and the summary's note says so.
 
@@ -97,7 +96,8 @@ def find_motifs(
         ``contributions.h5`` and ``sequences.tsv``.
     out
         The folder for ``motifs.h5 motifs.meme motifs_cwm.meme motif_matrices.tsv motifs.tsv seqlets.tsv
-        hits.bed.gz motifs.json``, all or none. Their layout is in ``docs/architecture.md``.
+        seqlets_by_window.tsv hits.bed.gz hits_by_window.tsv.gz motifs.json``, all or none. Their layout is in
+        ``docs/architecture.md``.
     threads
         For TF-MoDISco and Tomtom; results do not depend on it.
 
@@ -112,103 +112,83 @@ def find_motifs(
     check_outputs(outputs, inputs=[contributions, sequences, settings.database])
     check_installation()
     known = read_database(settings.database)
-    scores = _read_scores(contributions, sequences, settings)
     method = method_of(settings)
-    found = _found(method, scores, known, threads)
-    if found.note:
-        _LOG.warning("%s", found.note)
-    provenance = {
-        **method.provenance,
-        **versions("modisco-lite", "finemo", "memelite", "pyjaspar"),
-        "database": known.source,
-        "contributions_digest": scores.made_from["contributions.h5"],
-    }
-    _write(out, found, scores, method, provenance)
-    return MotifSummary(len(found.motifs), len(found.seqlets), len(found.hits), found.note)
+    with open_windows(contributions, sequences, settings) as windows:
+        _tell_copies(windows)
+        found = _found(method, windows, known, threads)
+        if found.note:
+            _LOG.warning("%s", found.note)
+        provenance = {
+            **method.provenance,
+            **versions("modisco-lite", "finemo", "memelite", "pyjaspar"),
+            "database": known.source,
+            "contributions_digest": windows.made_from["contributions.h5"],
+        }
+        hits = _write(out, found, windows, method, provenance)
+    return MotifSummary(len(found.motifs), len(found.seqlets), hits, found.note)
 
 
-def _found(method: Method, scores: Scores, known: Database, threads: int) -> _Found:
-    discovered = discover(scores.onehot, scores.hypothetical, method, threads=threads)
+def _quiet(done: int, total: int) -> None:
+    pass
+
+
+def _tell_copies(windows: Windows) -> None:
+    if windows.copies:
+        _LOG.warning(
+            "%d of %d sequences are copies of others: a site in several is counted once",
+            *(windows.copies, len(windows)),
+        )
+
+
+def _found(method: Method, windows: Windows, known: Database, threads: int) -> _Found:
+    discovered = discover(windows, method, threads=threads, progress=_quiet)
     motifs = discovered.motifs
     ppms = [motif.trimmed("ppm") for motif in motifs]
     matches = closest_motifs(ppms, known, n=method.matches, threads=threads)
-    cwms, trims = [motif.matrices["cwm"] for motif in motifs], [motif.trim for motif in motifs]
-    hits = call_hits(cwms, trims, scores.onehot, scores.hypothetical, method)
-    hits[["start", "end"]] += scores.offset
-    seqlets = seqlet_table(discovered, scores, known, threads)
-    note = "" if motifs else _note(scores, discovered, seqlets, method)
+    seqlets = seqlet_table(discovered, windows, method, known, threads)
+    note = "" if motifs else _note(windows, discovered, seqlets, method)
     named = [
         NamedMotif(motif, motif_name(motif.name, alike, method.name_qvalue), alike)
         for motif, alike in zip(motifs, matches, strict=True)
     ]
-    return _Found(discovered, named, hits, seqlets, note)
+    return _Found(discovered, named, seqlets, note)
 
 
-def _write(out: Path, found: _Found, scores: Scores, method: Method, provenance: Mapping[str, Any]) -> None:
-    motifs, width = found.motifs, scores.onehot.shape[2]
-    tables = (
-        (MATRICES, matrix_table(motifs)),
-        (motifs_table(method.matches), motif_table(motifs, found.hits, method.matches)),
-        (SEQLETS, found.seqlets),
+def _write(out: Path, found: _Found, windows: Windows, method: Method, provenance: Mapping[str, Any]) -> int:
+    """Write all files and return the number of hits, which are found while they are written."""
+    motifs = found.motifs
+    sought = SoughtMotifs(
+        [each.motif.matrices["cwm"] for each in motifs], [each.motif.trim for each in motifs]
     )
+    hit_files = HitFiles(windows, sought, [(each.name, each.motif.name) for each in motifs])
     with ExitStack() as stack:
         # All are written before the first is renamed.
         files = {name: stack.enter_context(whole_file(out / name)) for name in (*_FILES, _RECORD)}
         save_patterns(
-            files["motifs.h5"], found.discovered, width=width, note=found.note, provenance=provenance
+            files["motifs.h5"], found.discovered, width=windows.width, note=found.note, provenance=provenance
         )
         for name, kind in (("motifs.meme", "ppm"), ("motifs_cwm.meme", "cwm")):
             write_meme(files[name], [motif.as_meme(kind) for motif in motifs])
-        for table, frame in tables:
-            table.write(files[table.name], frame)
-        called = [(each.name, each.motif.name) for each in motifs]
-        write_hits(files["hits.bed.gz"], found.hits, scores.places, called)
-        write_record(files[_RECORD], "motifs", scores.made_from, {name: files[name] for name in _FILES})
-
-
-def _read_scores(contributions: Path, sequences: Path, settings: Motifs) -> Scores:
-    table = read_sequence_table(sequences)
-    places = table[table["kept"]].reset_index(drop=True)
-    with open_contributions(contributions) as store:
-        check_keys(store.key.tolist(), places["key"].tolist(), contributions, f"kept ones of {sequences}")
-        if settings.window is not None and settings.window > store.length:
-            raise InputError(
-                f"{settings.window} bases are not within the sequences' {store.length}",
-                where="motifs.window",
-                remedy=f"give 1 to {store.length}, or nothing for all",
-            )
-        settings.check_widths(store.length, "motifs.")
-        width = method_of(settings).width(store.length)
-        offset = (store.length - width) // 2
-        onehot, hypothetical = (_middle(store[name], offset, width) for name in ("raw/seq", "shap/seq"))
-        check_table(sequences, store.provenance, str(contributions))
-        made_from = {"contributions.h5": store.digest, "sequences.tsv": sha256(sequences)}
-        scores = Scores(onehot, hypothetical, offset, places, made_from)
-    wrong = np.flatnonzero(~np.isfinite(scores.hypothetical).all(axis=(1, 2)))
-    if len(wrong):
-        raise InputError(
-            f"contributions of {len(wrong)} of {len(places)} sequences are not finite, "
-            f"{places['id'][wrong[0]]} first",
-            where=f"{contributions}, shap/seq, key {places['key'][wrong[0]]}",
-            remedy="look at the model's output for it, and attribute again",
+        with hit_files.by_window(files["hits_by_window.tsv.gz"]) as write:
+            hits = unique_hits(sought, windows, method, on_hits=write, progress=_quiet)
+        hit_files.write_sites(files["hits.bed.gz"], hits)
+        tables = (
+            (MATRICES, matrix_table(motifs)),
+            (motifs_table(method.matches), motif_table(motifs, hits, method.matches)),
+            (SEQLETS, found.seqlets),
+            (SEQLETS_BY_WINDOW, seqlets_by_window(found.discovered, windows, method, found.seqlets)),
         )
-    return scores
+        for table, frame in tables:
+            table.write(files[table.name], frame[list(table.columns)])
+        write_record(files[_RECORD], "motifs", windows.made_from, {name: files[name] for name in _FILES})
+    return len(hits)
 
 
-def _middle(stored: Rows, offset: int, width: int) -> NDArray[Any]:
-    """Return the middle positions, (sequence, base, position), reading and checking a few rows at a time."""
-    n, bases, _ = stored.shape
-    middle = np.empty((n, bases, width), stored.dtype)
-    for start in range(0, n, _ROWS):
-        middle[start : start + _ROWS] = stored[start : start + _ROWS][:, :, offset : offset + width]
-    return middle
-
-
-def _note(scores: Scores, found: Discovered, seqlets: pd.DataFrame, method: Method) -> str:
+def _note(windows: Windows, found: Discovered, seqlets: pd.DataFrame, method: Method) -> str:
     """Return a sentence that says why there is no motif."""
-    n, _, width = scores.onehot.shape
+    n, width = len(windows), windows.width
     looked_at = f"{n} sequence{'' if n == 1 else 's'}"
-    if not (scores.onehot * scores.hypothetical).any():
+    if not found.seqlets.any_contribution:
         return "No motif was looked for: every contribution is 0."
     if width < method.seqlet_width:
         return (
@@ -223,7 +203,7 @@ def _note(scores: Scores, found: Discovered, seqlets: pd.DataFrame, method: Meth
             f"(motifs.trim_width {method.trim_width}, motifs.initial_flank {method.initial_flank})."
         )
     counts = " and ".join(
-        f"{len(found.seqlets[sign])} {word}" for sign, word in (("pos", "positive"), ("neg", "negative"))
+        f"{found.seqlets.number[sign]} {word}" for sign, word in (("pos", "positive"), ("neg", "negative"))
     )
     strongest = seqlets["match1_name"].head(_SEQLETS_IN_NOTE)
     name, number = Counter(strongest).most_common(1)[0]

@@ -1,0 +1,140 @@
+"""Memory and time of ``genolift motifs`` against the number of windows, whose contributions are made up.
+
+``python benchmarks/many_windows.py --windows 10000 100000`` writes that many windows of 400 bp with 12 motifs
+planted, a sixth of them overlapping another, and runs the command on each set in a process of its own. It
+prints the peak of resident memory, user and system time, and what was found.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from genolift.files.whole import sha256
+from genolift.results.store import Block, Head, write_contributions
+
+LENGTH = 400
+BLOCK = 1000
+SITES = "AGATAAGG CACGTGAC TGACTCATG GGGCGGGGC TTGCATAACA CCGGAAGTG"
+MOTIFS = [*SITES.split(), *"ATTTGCATAT GTAAACAAAC TAATTAGCT CAGCTGTT TGCGCATGCGC ACCACAGATT".split()]
+
+
+def starts(n: int) -> np.ndarray:
+    """Return where windows start: every sixth overlaps the one before by half."""
+    step = np.where(np.arange(n) % 6 == 5, LENGTH // 2, 3 * LENGTH)
+    return np.cumsum(step)
+
+
+def made_up(first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return one-hot windows and hypothetical contributions; a window that overlaps another repeats its half."""
+    random = np.random.default_rng(first)
+    n = last - first
+    codes = random.integers(0, 4, (n, LENGTH))
+    hypothetical = random.normal(0, 0.03, (n, 4, LENGTH)).astype(np.float32)
+    for row in range(n):
+        for half in range(2):
+            if random.random() < 0.7:
+                site = MOTIFS[random.integers(len(MOTIFS))]
+                bases = np.array(["ACGT".index(letter) for letter in site])
+                if random.random() < 0.5:
+                    bases = 3 - bases[::-1]
+                at = half * LENGTH // 2 + int(random.integers(20, LENGTH // 2 - 40))
+                here = np.arange(at, at + len(bases))
+                codes[row, here] = bases
+                height = random.normal(0.35, 0.05)
+                hypothetical[row][:, here] -= height / 4
+                hypothetical[row][bases, here] += height
+    repeated = np.flatnonzero((np.arange(first, last) % 6 == 5) & (np.arange(n) > 0))
+    half = LENGTH // 2
+    codes[repeated, :half] = codes[repeated - 1, half:]
+    hypothetical[repeated, :, :half] = hypothetical[repeated - 1, :, half:]
+    onehot = np.eye(4, dtype=np.int8)[codes].transpose(0, 2, 1)
+    return onehot, hypothetical
+
+
+def blocks(n: int) -> Iterator[Block]:
+    """Yield the rows of contributions.h5."""
+    for first in range(0, n, BLOCK):
+        last = min(first + BLOCK, n)
+        onehot, hypothetical = made_up(first, last)
+        zeros = np.zeros((last - first, 2), np.float32)
+        yield {
+            "raw/seq": onehot,
+            "shap/seq": hypothetical,
+            "projected_shap/seq": onehot * hypothetical,
+            "genolift/key": np.arange(first, last),
+            "genolift/id": np.array([f"peak_{key}" for key in range(first, last)], object),
+            "genolift/output": zeros[:, 0],
+            "genolift/reference_output": zeros,
+            "genolift/convergence_error": zeros,
+            "genolift/standard_error": np.zeros((last - first, LENGTH), np.float32),
+            "genolift/sequence_digest": np.zeros((last - first, 16), np.uint8),
+            "genolift/reference_digest": np.zeros((last - first, 16), np.uint8),
+        }
+
+
+def write(folder: Path, n: int) -> None:
+    """Write sequences.tsv and contributions.h5."""
+    table = folder / "sequences.tsv"
+    with table.open("w") as file:
+        file.write("key id chrom start end strand length gc n_count kept reason\n".replace(" ", "\t"))
+        for key, start in enumerate(starts(n).tolist()):
+            row = (key, f"peak_{key}", "chr1", start, start + LENGTH, "+", LENGTH, 0.5, 0, "true", "")
+            file.write("\t".join(map(str, row)) + "\n")
+    told = {"sequences_table_sha256": sha256(table)}
+    write_contributions(folder / "contributions.h5", Head(n, LENGTH, 2, told, {}), blocks(n))
+
+
+def measured(folder: Path, arguments: list[str]) -> tuple[float, float, float, str]:
+    """Return the peak of memory in MB, CPU and wall seconds of ``genolift motifs``, and what it prints."""
+    command = [
+        sys.executable,
+        "-m",
+        "genolift",
+        "motifs",
+        "--contributions",
+        str(folder / "contributions.h5"),
+    ]
+    command += ["--sequences", str(folder / "sequences.tsv"), "--out", str(folder / "out"), *arguments]
+    started = time.monotonic()
+    with tempfile.TemporaryFile("w+") as printed:
+        child = subprocess.Popen(command, stdout=printed, stderr=subprocess.STDOUT)
+        _, status, used = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        printed.seek(0)
+        text = printed.read()
+    if child.returncode:
+        raise SystemExit(text)
+    return used.ru_maxrss / 1024, used.ru_utime + used.ru_stime, time.monotonic() - started, text
+
+
+def main() -> None:
+    """Measure each number of windows."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--windows", type=int, nargs="+", default=[1000, 10_000, 100_000])
+    parser.add_argument("--folder", type=Path, help="where to keep the made-up files")
+    parser.add_argument("arguments", nargs="*", help="for genolift motifs, after --")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        for n in given.windows:
+            folder = (given.folder or Path(scratch)) / str(n)
+            if not (folder / "contributions.h5").exists():
+                folder.mkdir(parents=True, exist_ok=True)
+                write(folder, n)
+            peak, cpu, wall, text = measured(folder, given.arguments)
+            print(
+                f"| {n:,} | {peak:,.0f} MB | {cpu:.0f} s | {wall:.0f} s | {text.strip().splitlines()[-1]} |",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()

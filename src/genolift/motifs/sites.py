@@ -1,0 +1,199 @@
+"""Sites: where windows overlap, several of them show the same stretch of the genome, which counts once."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genolift.motifs.windows import Windows
+
+Records = NDArray[np.void]
+"""A structured array with a record for each stretch; its field ``row`` is that of the window, and ``windows``
+the number of windows that show the site.
+"""
+
+
+@dataclass(frozen=True)
+class Stretches:
+    """Stretches of windows, such as seqlets or hits, one value for each in every array.
+
+    Attributes
+    ----------
+    window
+        int, the window that shows it.
+    kind
+        int; only stretches of one kind can be one site: a number for each motif, or 0 for all.
+    start, end
+        int64, its place in coordinates that all windows share, 0-based half-open (see `Windows.shared`).
+    off_centre
+        int, how far its middle is from that of its window, in any unit.
+    strength
+        float, the larger the stronger.
+    """
+
+    window: NDArray[np.integer]
+    kind: NDArray[np.integer]
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
+    off_centre: NDArray[np.integer]
+    strength: NDArray[np.floating]
+
+    def __len__(self) -> int:
+        return len(self.window)
+
+
+class Extent(NamedTuple):
+    """What decides whether stretches are one site, an array for each: ``kind``, ``start`` and ``end`` in the
+    window, and ``strength``; see `Stretches`.
+    """
+
+    kind: NDArray[np.integer]
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
+    strength: NDArray[np.floating]
+
+
+def each_site_once(
+    found: Iterable[tuple[int, Records]], windows: Windows, extent: Callable[[Records], Extent]
+) -> Iterator[tuple[Records, NDArray[np.int64]]]:
+    """Yield stretches, some at a time, and which of them stands for the site of each (see `unique_sites`).
+
+    Those that stand for one have the number of windows that show it, the others 0. Only stretches of windows
+    that overlap others have to wait, until the last window of their group has come.
+
+    Parameters
+    ----------
+    found
+        The stretches of the windows up to a row, which is given first, block after block.
+    """
+    left = np.bincount(windows.group)
+    alone = left == 1
+    waiting: dict[int, list[Records]] = {}
+    first = 0
+    for last, records in found:
+        group = windows.group[records["row"]]
+        apart = records[alone[group]]
+        yield apart, np.arange(len(apart))
+        for number, members in _by_group(group, np.flatnonzero(~alone[group])):
+            waiting.setdefault(number, []).append(records[members])
+        came = windows.group[first:last]
+        np.subtract.at(left, came, 1)
+        for number in np.unique(came[left[came] == 0]).tolist():
+            if number in waiting:
+                yield _sites(np.concatenate(waiting.pop(number)), windows, extent)
+        first = last
+
+
+def _by_group(
+    group: NDArray[np.integer], members: NDArray[np.int64]
+) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Yield the number of each group and those members that are in it."""
+    if len(members):
+        members = members[np.argsort(group[members], kind="stable")]
+        for part in np.split(members, np.flatnonzero(np.diff(group[members])) + 1):
+            yield int(group[part[0]]), part
+
+
+def _sites(
+    records: Records, windows: Windows, extent: Callable[[Records], Extent]
+) -> tuple[Records, NDArray[np.int64]]:
+    kind, start, end, strength = extent(records)
+    rows = records["row"]
+    at = windows.shared(rows, start, end)
+    off_centre = np.abs(start + end - windows.width)
+    stands, records["windows"] = unique_sites(Stretches(windows.rank[rows], kind, *at, off_centre, strength))
+    return records, stands
+
+
+def unique_sites(found: Stretches) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the site of each stretch, as the number of the stretch that stands for it, and its windows.
+
+    Two stretches of one kind in different windows are one site if they share more than half of the shorter
+    one. The one nearest to the middle of its window stands for the site, since a model sees most around it;
+    of those equally near the strongest, then the one of the first window. Stretches of one window are always
+    different sites, since it was the window's analysis that told them apart.
+
+    Returns
+    -------
+    stands
+        int64 (stretch,): a stretch stands for a site of its own where it has its own number.
+    windows
+        int64 (stretch,): for those, the number of windows that show the site; 0 for the others.
+    """
+    n = len(found)
+    stands, windows = np.arange(n), np.ones(n, np.int64)
+    order = np.lexsort((found.end, found.start, found.kind))
+    for members in _of_several_windows(found, order):
+        cluster = _Cluster(found, members)
+        stands[members] = members[cluster.standing()]
+        windows[members] = cluster.windows()
+    return stands, windows
+
+
+def _of_several_windows(found: Stretches, order: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Return the stretches of each chain of overlaps that has stretches of more than one window.
+
+    ``order`` sorts them by kind and start.
+    """
+    if not len(order):
+        return []
+    kind, start = found.kind[order], found.start[order]
+    new_kind = np.diff(kind) != 0
+    # Far enough apart for kinds not to overlap; the largest end so far is then that of the same kind.
+    apart = np.concatenate([[0], np.cumsum(new_kind)]) * (found.end.max() - found.start.min() + 1)
+    reached = np.maximum.accumulate(found.end[order] + apart)
+    first = np.flatnonzero(np.concatenate([[True], (start + apart)[1:] >= reached[:-1]]))
+    window = found.window[order]
+    several = np.minimum.reduceat(window, first) != np.maximum.reduceat(window, first)
+    last = np.append(first[1:], len(order))
+    return [order[at:stop] for at, stop in zip(first[several], last[several], strict=True)]
+
+
+class _Cluster:
+    """Stretches of one kind, sorted by start, that overlap in a chain."""
+
+    def __init__(self, found: Stretches, members: NDArray[np.int64]) -> None:
+        self.window = found.window[members].tolist()
+        self.start, self.end = found.start[members].tolist(), found.end[members].tolist()
+        self.longest = max(end - start for start, end in zip(self.start, self.end, strict=True))
+        order = np.lexsort((found.window[members], -found.strength[members], found.off_centre[members]))
+        self.best_first: list[int] = order.tolist()
+        self.stands = list(range(len(members)))
+
+    def standing(self) -> list[int]:
+        """Return which member stands for each member's site."""
+        taken = [False] * len(self.start)
+        kept = [False] * len(self.start)
+        for one in self.best_first:
+            if not taken[one]:
+                kept[one] = True
+                for other, _ in self._same_site(one):
+                    taken[other] = taken[other] or not kept[other]
+        for one in range(len(self.start)):
+            if not kept[one]:  # it may share more with another site than with the one that took its place
+                around = [(-shared, other) for other, shared in self._same_site(one) if kept[other]]
+                self.stands[one] = min(around)[1]
+        return self.stands
+
+    def windows(self) -> list[int]:
+        """Return the number of windows that show the site of each member that stands for one."""
+        seen: list[set[int]] = [set() for _ in self.stands]
+        for one, stands in enumerate(self.stands):
+            seen[stands].add(self.window[one])
+        return [len(each) for each in seen]
+
+    def _same_site(self, one: int) -> list[tuple[int, int]]:
+        """Return the members of other windows that are at the same site, and how many bases they share."""
+        found = []
+        start, end = self.start[one], self.end[one]
+        for step in (-1, 1):
+            other = one + step
+            while 0 <= other < len(self.start) and start - self.longest < self.start[other] < end:
+                shared = min(end, self.end[other]) - max(start, self.start[other])
+                shorter = min(end - start, self.end[other] - self.start[other])
+                if 2 * shared > shorter and self.window[other] != self.window[one]:
+                    found.append((other, shared))
+                other += step
+        return found

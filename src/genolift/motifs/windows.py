@@ -1,0 +1,308 @@
+"""The windows that motifs are looked for in: a few rows of contributions.h5 at a time, and where each is."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from genolift.data.stored_sequences import SEQUENCES, check_table
+from genolift.errors import InputError
+from genolift.files.digests import row_digests
+from genolift.files.whole import sha256
+from genolift.motifs.method import method_of
+from genolift.results.one_run import check_keys
+from genolift.results.store import Contributions, open_contributions
+from genolift.settings.motifs import Motifs
+
+_BLOCK_BASES = 2**20
+"""Bases of the rows that are read at once: with working copies about 0.1 GB."""
+_PLACE_COLUMNS = ("key", "chrom", "start", "end", "strand", "kept")
+
+
+class Block(NamedTuple):
+    """Some windows: their ``rows`` in contributions.h5, int64; ``onehot`` int8 and ``hypothetical``
+    contributions float32, both (row, base, position).
+    """
+
+    rows: NDArray[np.int64]
+    onehot: NDArray[np.int8]
+    hypothetical: NDArray[np.float32]
+
+    @property
+    def track(self) -> NDArray[np.float64]:
+        """The contribution of each base, float64 (row, position)."""
+        return np.einsum("rbp,rbp->rp", self.onehot, self.hypothetical, dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where each kept sequence is, one value for each in every array.
+
+    Attributes
+    ----------
+    chromosomes
+        Names; empty for sequences from FASTA.
+    chromosome
+        int32, which of them.
+    start
+        int64, 0-based.
+    turned
+        bool, whether the sequence is the reverse complement of the genome there.
+    """
+
+    chromosomes: tuple[str, ...]
+    chromosome: NDArray[np.int32]
+    start: NDArray[np.int64]
+    turned: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Windows:
+    """The analysed windows: ``width`` positions of each sequence, from ``offset`` on.
+
+    Rows are those of ``contributions.h5``, positions those of the window, 0-based half-open.
+
+    Attributes
+    ----------
+    path, store
+        ``contributions.h5``, and the same open.
+    places
+        Where its sequences are.
+    made_from
+        The digests of ``contributions.h5`` and ``sequences.tsv``.
+    """
+
+    path: Path
+    store: Contributions
+    offset: int
+    width: int
+    places: Places
+    made_from: Mapping[str, str]
+
+    def __len__(self) -> int:
+        return self.store.n
+
+    @property
+    def on_genome(self) -> bool:
+        """Whether the windows are on a genome; those from FASTA are not."""
+        return bool(self.places.chromosomes)
+
+    @property
+    def rows_at_a_time(self) -> int:
+        """How many windows a block has."""
+        return max(1, _BLOCK_BASES // self.width)
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield all windows, block by block.
+
+        Raises
+        ------
+        InputError
+            If contributions are not finite.
+        """
+        for first in range(0, len(self), self.rows_at_a_time):
+            yield self._read(np.arange(first, min(first + self.rows_at_a_time, len(self))))
+
+    def read(self, rows: NDArray[np.int64]) -> Block:
+        """Return windows by their rows, ascending and different; errors as in `blocks`."""
+        read = Block(rows, *self._empty(len(rows)))
+        ends = np.arange(self.rows_at_a_time, len(self) + self.rows_at_a_time, self.rows_at_a_time)
+        of_block = np.searchsorted(rows, np.concatenate([[0], ends]))
+        for first, last in pairwise(of_block):
+            if first < last:
+                part = self._read(np.arange(rows[first], rows[last - 1] + 1))
+                wanted = rows[first:last] - rows[first]
+                read.onehot[first:last], read.hypothetical[first:last] = (
+                    part.onehot[wanted],
+                    part.hypothetical[wanted],
+                )
+        return read
+
+    @cached_property
+    def origin(self) -> NDArray[np.int64]:
+        """Where each window starts in `shared` coordinates, int64 (row,)."""
+        length = self.store.length
+        if not self.on_genome:
+            _, content = np.unique(self._contents(), return_inverse=True)
+            return content.astype(np.int64) * (length + 1) + self.offset
+        places = self.places
+        furthest = np.zeros(len(places.chromosomes), np.int64)
+        np.maximum.at(furthest, places.chromosome, places.start + length)
+        before = np.concatenate([[0], np.cumsum(furthest + 1)[:-1]])
+        within = np.where(places.turned, length - self.offset - self.width, self.offset)
+        return before[places.chromosome] + places.start + within
+
+    def shared(
+        self, rows: NDArray[np.int64], start: NDArray[np.int64], end: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return stretches of windows in coordinates that all windows share.
+
+        These are on one line, on which the chromosomes follow one another. For sequences from FASTA it has
+        each different sequence once, so that identical ones are at the same place.
+        """
+        turned, origin = self.places.turned[rows], self.origin[rows]
+        return (
+            origin + np.where(turned, self.width - end, start),
+            origin + np.where(turned, self.width - start, end),
+        )
+
+    @cached_property
+    def rank(self) -> NDArray[np.int32]:
+        """The place of each row in an order that does not depend on that of the input, int32 (row,)."""
+        order = np.lexsort((self.places.turned, self.origin))
+        rank = np.empty(len(self), np.int32)
+        rank[order] = np.arange(len(self), dtype=np.int32)
+        return rank
+
+    @cached_property
+    def group(self) -> NDArray[np.int32]:
+        """The group of each row, int32 (row,): windows that overlap in a chain are one."""
+        order = np.argsort(self.origin, kind="stable")
+        apart = np.diff(self.origin[order]) >= self.width
+        group = np.zeros(len(self), np.int32)
+        group[order[1:]] = np.cumsum(apart)
+        return group
+
+    @property
+    def copies(self) -> int:
+        """The number of windows that are exact copies of another."""
+        return len(self) - len(np.unique(self.origin * 2 + self.places.turned))
+
+    def located(
+        self,
+        rows: NDArray[np.integer],
+        start: NDArray[np.int64],
+        end: NDArray[np.int64],
+        strand: NDArray[np.str_],
+    ) -> pd.DataFrame:
+        """Return where stretches of windows are on the genome or, for FASTA, in their sequences.
+
+        Parameters
+        ----------
+        rows
+            The window of each stretch.
+        strand
+            ``+``, ``-`` or ``.``, as the stretch reads in the window.
+
+        Returns
+        -------
+        DataFrame
+            ``chrom``, for FASTA the sequence's id; ``start`` and ``end``, int64, 0-based half-open; and
+            ``strand``.
+        """
+        start, end = start + self.offset, end + self.offset
+        if not self.on_genome:
+            return pd.DataFrame({"chrom": self.names(rows), "start": start, "end": end, "strand": strand})
+        places, length = self.places, self.store.length
+        turned = places.turned[rows]
+        other = np.where(strand == "+", "-", np.where(strand == "-", "+", strand))
+        return pd.DataFrame(
+            {
+                "chrom": np.array(places.chromosomes, object)[places.chromosome[rows]],
+                "start": places.start[rows] + np.where(turned, length - end, start),
+                "end": places.start[rows] + np.where(turned, length - start, end),
+                "strand": np.where(turned, other, strand),
+            }
+        )
+
+    def names(self, rows: NDArray[np.integer]) -> list[str]:
+        """Return the ids of windows."""
+        if not len(rows):
+            return []
+        if not self.on_genome:  # all are asked for again and again, since files are sorted by them
+            return [self.store.id[row] for row in rows.tolist()]
+        first = int(rows.min())
+        found = self.store.ids(slice(first, int(rows.max()) + 1))
+        return [found[row - first] for row in rows.tolist()]
+
+    @cached_property
+    def reference_order(self) -> NDArray[np.int32]:
+        """The place of each window's chromosome, or for FASTA of its id, among their names, int32 (row,)."""
+        if self.on_genome:
+            return self.places.chromosome
+        _, number = np.unique(self.store["genolift/id"][:], return_inverse=True)
+        return number.astype(np.int32)
+
+    def _contents(self) -> NDArray[np.void]:
+        """Return the digest of each window's bases."""
+        found = np.empty((len(self), 16), np.uint8)
+        for first in range(0, len(self), self.rows_at_a_time):
+            rows = slice(first, first + self.rows_at_a_time)
+            found[rows] = row_digests(
+                self.store["raw/seq"][rows][:, :, self.offset : self.offset + self.width]
+            )
+        return found.view("V16").ravel()
+
+    def _empty(self, n: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+        shape = (n, 4, self.width)
+        return np.empty(shape, np.int8), np.empty(shape, np.float32)
+
+    def _read(self, rows: NDArray[np.int64]) -> Block:
+        """Return consecutive rows."""
+        within, middle = slice(int(rows[0]), int(rows[-1]) + 1), slice(self.offset, self.offset + self.width)
+        onehot, hypothetical = (
+            np.ascontiguousarray(self.store[name][within][:, :, middle]) for name in ("raw/seq", "shap/seq")
+        )
+        wrong = np.flatnonzero(~np.isfinite(hypothetical).all(axis=(1, 2)))
+        if len(wrong):
+            key = self.store.key[rows[wrong[0]]]
+            (name,) = self.store.ids(slice(int(rows[wrong[0]]), int(rows[wrong[0]]) + 1))
+            raise InputError(
+                f"contributions of {name} are not finite",
+                where=f"{self.path}, shap/seq, key {key}",
+                remedy="look at the model's output for it, and attribute again",
+            )
+        return Block(rows, onehot, hypothetical)
+
+
+@contextmanager
+def open_windows(contributions: Path, sequences: Path, settings: Motifs) -> Iterator[Windows]:
+    """Open the windows that the config's section ``motifs`` asks for, for reading.
+
+    Raises
+    ------
+    InputError
+        If a file is missing or damaged, the two are from different runs, or the window, or a seqlet or motif
+        of the settings, does not fit in the sequences.
+    """
+    keys, places = _read_places(sequences)
+    with open_contributions(contributions) as store:
+        check_keys(store.key, keys, contributions, f"kept ones of {sequences}")
+        if settings.window is not None and settings.window > store.length:
+            raise InputError(
+                f"{settings.window} bases are not within the sequences' {store.length}",
+                where="motifs.window",
+                remedy=f"give 1 to {store.length}, or nothing for all",
+            )
+        settings.check_widths(store.length, "motifs.")
+        width = method_of(settings).width(store.length)
+        check_table(sequences, store.provenance, str(contributions))
+        made_from = {"contributions.h5": store.digest, "sequences.tsv": sha256(sequences)}
+        yield Windows(contributions, store, (store.length - width) // 2, width, places, made_from)
+
+
+def _read_places(sequences: Path) -> tuple[NDArray[np.int64], Places]:
+    """Return the keys and places of the kept rows of ``sequences.tsv``, in little memory."""
+    numbers: dict[str, int] = {}
+    parts = []
+    for table in SEQUENCES.blocks(sequences, _PLACE_COLUMNS):
+        kept = table[table["kept"] == "true"]
+        on_genome = (kept["chrom"] != "").to_numpy(bool)
+        number = [numbers.setdefault(name, len(numbers)) for name in kept["chrom"][on_genome]]
+        chromosome = np.full(len(kept), -1, np.int32)
+        chromosome[on_genome] = number
+        start = kept["start"].fillna(0).to_numpy(np.int64)
+        turned = (kept["strand"] == "-").to_numpy(bool) & on_genome
+        parts.append((kept["key"].to_numpy(np.int64), chromosome, start, turned))
+    key, chromosome, start, turned = map(np.concatenate, zip(*parts, strict=True))
+    # Numbered in the order of their names, which does not depend on that of the rows.
+    names = sorted(numbers)
+    renumbered = np.array([*(names.index(name) for name in numbers), -1], np.int32)
+    return key, Places(tuple(names), renumbered[chromosome], start, turned)

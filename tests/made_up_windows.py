@@ -1,0 +1,117 @@
+"""Made-up contributions: one long chromosome with planted sites, and the files of windows cut from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from genolift.files.whole import sha256
+from genolift.motifs.windows import Windows, open_windows
+from genolift.results.store import Head, write_contributions
+from genolift.settings.motifs import Motifs
+
+SITES = {"gata": "AGATAAG", "ebox": "CCACGTGG"}
+
+
+@contextmanager
+def opened(
+    folder: Path,
+    onehot: np.ndarray,
+    hypothetical: np.ndarray,
+    starts: Sequence[int] | None = None,
+    strands: str = "",
+) -> Iterator[Windows]:
+    """Write windows as `write_windows` does, and open them."""
+    files = write_windows(folder, onehot, hypothetical, starts, strands)
+    with open_windows(files["contributions"], files["sequences"], Motifs()) as windows:
+        yield windows
+
+
+@dataclass(frozen=True)
+class Chromosome:
+    """A chromosome: ``onehot`` and ``hypothetical`` contributions, (base, position), with sites of `SITES`
+    planted on either strand; ``starts``, where they are.
+    """
+
+    onehot: np.ndarray
+    hypothetical: np.ndarray
+    starts: dict[str, list[int]]
+
+    def cut(self, starts: Sequence[int], strands: str, length: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return windows, one-hot int8 and hypothetical float32, (window, base, position)."""
+        return tuple(
+            np.stack(
+                [
+                    values[:, start : start + length][
+                        :: -1 if strand == "-" else 1, :: -1 if strand == "-" else 1
+                    ]
+                    for start, strand in zip(starts, strands, strict=True)
+                ]
+            )
+            for values in (self.onehot, self.hypothetical)
+        )
+
+
+def chromosome(length: int, every: int = 150, seed: int = 0) -> Chromosome:
+    """Return a chromosome with a site about every so many bases."""
+    random = np.random.default_rng(seed)
+    codes = random.integers(0, 4, length)
+    hypothetical = random.normal(0, 0.05, (4, length))
+    where: dict[str, list[int]] = {name: [] for name in SITES}
+    for number, at in enumerate(range(every // 2, length - every, every)):
+        name = list(SITES)[number % len(SITES)]
+        start = at + int(random.integers(every // 4))
+        bases = ["ACGT".index(letter) for letter in SITES[name]]
+        if random.integers(2):
+            bases = [3 - base for base in reversed(bases)]
+        here = np.arange(start, start + len(bases))
+        codes[here] = bases
+        hypothetical[:, here] -= 0.3
+        hypothetical[bases, here] += 1.3 + 0.1 * random.normal(size=len(bases))
+        where[name].append(start)
+    onehot = np.eye(4, dtype=np.int8)[codes].T
+    return Chromosome(onehot, hypothetical.astype(np.float32), where)
+
+
+def write_windows(
+    folder: Path,
+    onehot: np.ndarray,
+    hypothetical: np.ndarray,
+    starts: Sequence[int] | None = None,
+    strands: str = "",
+) -> dict[str, Path]:
+    """Write contributions.h5 and sequences.tsv of windows on chr1, or of sequences from FASTA."""
+    folder.mkdir(parents=True, exist_ok=True)
+    n, _, length = onehot.shape
+    zeros = np.zeros((n, 2), np.float32)
+    block = {
+        "raw/seq": onehot,
+        "shap/seq": hypothetical,
+        "projected_shap/seq": onehot * hypothetical,
+        "genolift/key": np.arange(n),
+        "genolift/id": np.array([f"window {key}" for key in range(n)], object),
+        "genolift/output": zeros[:, 0],
+        "genolift/reference_output": zeros,
+        "genolift/convergence_error": zeros,
+        "genolift/standard_error": np.zeros((n, length), np.float32),
+        "genolift/sequence_digest": np.zeros((n, 16), np.uint8),
+        "genolift/reference_digest": np.zeros((n, 16), np.uint8),
+    }
+    table = pd.DataFrame({"key": np.arange(n), "id": block["genolift/id"]})
+    placed = starts is not None
+    table["chrom"] = "chr1" if placed else ""
+    table["start"] = np.array(starts) if placed else ""
+    table["end"] = np.array(starts) + length if placed else ""
+    table["strand"] = list(strands) if placed else "."
+    table = table.assign(length=length, gc=0.5, n_count=0, kept="true", reason="")
+    table.to_csv(folder / "sequences.tsv", sep="\t", index=False)
+    told = {"sequences_table_sha256": sha256(folder / "sequences.tsv")}
+    sizes: dict[str, Any] = {"n": n, "length": length, "r": 2, "provenance": told, "chromosomes": {}}
+    write_contributions(folder / "contributions.h5", Head(**sizes), iter([block]))
+    return {"contributions": folder / "contributions.h5", "sequences": folder / "sequences.tsv"}
