@@ -23,8 +23,10 @@ from genolift.results.store import Block, Head, write_contributions
 
 LENGTH = 400
 BLOCK = 1000
-SITES = "AGATAAGG CACGTGAC TGACTCATG GGGCGGGGC TTGCATAACA CCGGAAGTG"
-MOTIFS = [*SITES.split(), *"ATTTGCATAT GTAAACAAAC TAATTAGCT CAGCTGTT TGCGCATGCGC ACCACAGATT".split()]
+MOTIFS = [
+    *("AGATAAGG", "CACGTGAC", "TGACTCATG", "GGGCGGGGC", "TTGCATAACA", "CCGGAAGTG"),
+    *("ATTTGCATAT", "GTAAACAAAC", "TAATTAGCT", "CAGCTGTT", "TGCGCATGCGC", "ACCACAGATT"),
+]
 
 
 def starts(n: int) -> np.ndarray:
@@ -34,7 +36,7 @@ def starts(n: int) -> np.ndarray:
 
 
 def made_up(first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return one-hot windows and hypothetical contributions; a window that overlaps another repeats its half."""
+    """Return one-hot windows and hypothetical contributions; those that overlap have a half in common."""
     random = np.random.default_rng(first)
     n = last - first
     codes = random.integers(0, 4, (n, LENGTH))

@@ -17,8 +17,9 @@ from genolift.motifs.sites import Extent, Records, each_site_once
 from genolift.motifs.windows import Block, Windows
 
 _LOG = logging.getLogger("genolift")
-# Each window is fitted separately; the batch size only decides how many wait for the slowest one.
-_WINDOWS_AT_A_TIME = 128
+# Each window is fitted separately. On a CPU few at a time are fastest (512 windows of 400 bp, 12 motifs, CPU
+# time: 8.2 s by 16, 8.7 by 32, 11.7 by 128); on a GPU Fi-NeMo's own 2,000.
+_WINDOWS_AT_A_TIME = {"cpu": 16, "cuda": 2000}
 HIT = np.dtype(
     [
         *(("row", np.int32), ("motif", np.int16), ("start", np.int32), ("reverse", np.bool_)),
@@ -159,6 +160,7 @@ def _fit(
     import torch
     from finemo import hitcaller
 
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         table, fits = hitcaller.fit_contribs(
@@ -170,8 +172,8 @@ def _fit(
             lambdas=np.full(len(cwms), method.hit_lambda, np.float32),
             max_steps=method.hit_steps,
             post_filter=False,  # its filter asks for a similarity of lambda
-            batch_size=min(_WINDOWS_AT_A_TIME, len(block.rows)),
-            device=torch.device("cuda" if torch.cuda.is_available() else "cpu"),
+            batch_size=min(_WINDOWS_AT_A_TIME[device.type], len(block.rows)),
+            device=device,
         )
     unfitted = sum(str(one.message).startswith(("Region ", "Optimizer failed")) for one in caught)
     if unfitted:
