@@ -21,6 +21,7 @@ from genolift.motifs.discovery import Discovered, discover, trim
 from genolift.motifs.hit_files import HIT_FILE
 from genolift.motifs.meme import read_meme, write_meme
 from genolift.motifs.method import Method, method_of
+from genolift.motifs.seqlets import find_seqlets
 from genolift.motifs.sites import Records
 from genolift.motifs.tables import SEQLETS, consensus, motifs_table
 from genolift.results.store import Head, write_contributions
@@ -246,8 +247,9 @@ def test_matrices_are_the_untrimmed_ones_and_meme_files_the_trimmed(found: tuple
 
 def discovered(folder: Path, windows: tuple[Any, ...], method: Method, threads: int = 1) -> Discovered:
     """Return what is found in windows that are given as for `write_windows`."""
-    with opened(folder, *windows) as opened_windows:
-        return discover(opened_windows, method, threads=threads, progress=lambda done, total: None)
+    with opened(folder, *windows) as here:
+        seqlets = find_seqlets(here, method, lambda done, total: None)
+        return discover(seqlets, here, method, threads=threads)
 
 
 def test_motifs_do_not_depend_on_threads(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ text of ``genolift --help``, for help.txt.
 """
 
 import textwrap
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -209,9 +210,11 @@ def motifs(settings: Settings, contributions: Path, sequences: Path, out: Path) 
     -------
     genolift motifs --contributions contributions.h5 --sequences sequences.tsv --out results/mine
     """
+    from genolift.cli.progress import shown_progress
     from genolift.steps.motifs import find_motifs
 
-    return find_motifs(settings.motifs, contributions=contributions, sequences=sequences, out=out)
+    files: dict[str, Any] = {"contributions": contributions, "sequences": sequences, "out": out}
+    return find_motifs(settings.motifs, **files, shown=partial(shown_progress, unit="window"))
 
 
 @command("logos")

@@ -5,6 +5,7 @@ The one place, with `seqlets` and `modisco`, that calls the package ``modisco-li
 """
 
 import json
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -18,9 +19,12 @@ from numpy.typing import NDArray
 from genolift.motifs.known import Matrix
 from genolift.motifs.method import Method
 from genolift.motifs.modisco import cache_compiled_code, numba_threads
-from genolift.motifs.seqlets import SIGNS, FoundSeqlets, Progress, find_seqlets
+from genolift.motifs.seqlets import SIGNS, FoundSeqlets
 from genolift.motifs.sites import Records, Stretches, unique_sites
 from genolift.motifs.windows import Block, Windows
+
+_LOG = logging.getLogger("genolift")
+_SIGN_WORDS = {"pos": "which raise the output", "neg": "which lower it"}
 
 
 @dataclass(frozen=True)
@@ -57,34 +61,33 @@ class Discovered:
         The windows that have any of the strongest of them.
     patterns
         TF-MoDISco's, by sign.
-    trim_fraction
-        The share of the strongest position below which a motif's ends are trimmed.
+    method
+        How it was asked to look.
     """
 
     seqlets: FoundSeqlets
     used: Block
     patterns: Mapping[str, list[Any]]
-    trim_fraction: float
+    method: Method
 
     @property
     def motifs(self) -> list[Motif]:
         """The patterns as motifs, strongest first."""
-        return sorted(_motifs(self.patterns, self.trim_fraction), key=lambda motif: -motif.strength)
+        return sorted(_motifs(self.patterns, self.method.trim_fraction), key=lambda motif: -motif.strength)
 
 
-def discover(windows: Windows, method: Method, *, threads: int, progress: Progress) -> Discovered:
-    """Return the seqlets and patterns of all windows.
+def discover(seqlets: FoundSeqlets, windows: Windows, method: Method, *, threads: int) -> Discovered:
+    """Return the patterns of seqlets of these windows.
 
     With too few seqlets for a pattern, or none, there are no patterns; nothing is raised. Results depend
     neither on ``threads`` nor on the order of the windows.
     """
     cache_compiled_code()
-    seqlets = find_seqlets(windows, method, progress)
     rows = np.unique(np.concatenate([each["row"] for each in seqlets.strongest.values()])).astype(np.int64)
     used = windows.read(rows)
     with numba_threads(threads):
         patterns = _patterns(seqlets.strongest, used, windows, method)
-    return Discovered(seqlets, used, patterns, method.trim_fraction)
+    return Discovered(seqlets, used, patterns, method)
 
 
 def _patterns(
@@ -128,6 +131,7 @@ def _patterns_of_sign(
 
     if len(seqlets) < max(2, method.min_seqlets) or len(seqlets) <= method.min_metacluster:
         return []
+    _LOG.info("looking for motifs among %d seqlets, %s", len(seqlets), _SIGN_WORDS[sign])
     width = method.seqlet_width
     placed = [
         core.Seqlet(example_idx=int(at[row]), start=start, end=start + width, is_revcomp=False)

@@ -14,7 +14,6 @@ from genolift.files.tables import Table
 from genolift.files.whole import existing_file
 from genolift.motifs.discovery import Discovered, Motif
 from genolift.motifs.known import Database, Matrix
-from genolift.motifs.method import Method
 from genolift.motifs.seqlets import SEQLET
 from genolift.motifs.sites import Records
 from genolift.motifs.tomtom import Match, closest_motif_of_seqlets
@@ -121,16 +120,14 @@ def motif_table(motifs: Sequence[NamedMotif], hits: Records, matches: int) -> pd
     return pd.DataFrame(rows, columns=columns)
 
 
-def seqlet_table(
-    found: Discovered, windows: Windows, method: Method, known: Database, threads: int
-) -> pd.DataFrame:
+def seqlet_table(found: Discovered, windows: Windows, known: Database, threads: int) -> pd.DataFrame:
     """Return ``seqlets.tsv``: each motif's seqlets as TF-MoDISco trimmed and oriented them, then the others
     as first placed, with the most similar known motif; strongest first within each part.
 
     A seqlet's strand is that of its motif, on the genome if there is one; ``.`` without a motif. Its
     contribution is the sum over its bases.
     """
-    placed = _Placed(found, method)
+    placed = _Placed(found)
     rows: list[dict[str, Any]] = []
     for motif in found.motifs:
         rows += _strongest_first(placed.of_motif(seqlet, motif.name) for seqlet in motif.seqlets)
@@ -142,9 +139,7 @@ def seqlet_table(
     return frame if frame.empty else _with_places(frame, windows)
 
 
-def seqlets_by_window(
-    found: Discovered, windows: Windows, method: Method, table: pd.DataFrame
-) -> pd.DataFrame:
+def seqlets_by_window(found: Discovered, windows: Windows, table: pd.DataFrame) -> pd.DataFrame:
     """Return ``seqlets_by_window.tsv``: the seqlets of every window at the sites of ``table``, which is
     ``seqlets.tsv``, as first placed, by site and key.
     """
@@ -153,7 +148,7 @@ def seqlets_by_window(
     )
     frame = pd.DataFrame({name: every[name] for name in ("row", "start", "site")}).astype(np.int64)
     frame = frame.assign(
-        end=frame["start"] + method.seqlet_width,
+        end=frame["start"] + found.method.seqlet_width,
         strand=".",
         core_contribution=every["score"].astype(np.float64),
         motif=frame["site"].map(table.drop_duplicates("site").set_index("site")["motif"]).fillna(""),
@@ -184,8 +179,8 @@ def _with_places(frame: pd.DataFrame, windows: Windows) -> pd.DataFrame:
 class _Placed:
     """The seqlets that TF-MoDISco was given, and the windows that have them."""
 
-    def __init__(self, found: Discovered, method: Method) -> None:
-        self._used, self._width = found.used, method.seqlet_width
+    def __init__(self, found: Discovered) -> None:
+        self._used, self._width = found.used, found.method.seqlet_width
         self._at = {row: at for at, row in enumerate(found.used.rows.tolist())}
         self._of_row: dict[int, list[dict[str, int]]] = {}
         for seqlets in found.seqlets.strongest.values():

@@ -2,8 +2,8 @@
 
 import logging
 from collections import Counter
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from genolift.motifs.known import Database
 from genolift.motifs.meme import write_meme
 from genolift.motifs.method import Method, method_of
 from genolift.motifs.modisco import check_installation
+from genolift.motifs.seqlets import Progress, find_seqlets
 from genolift.motifs.tables import (
     MATRICES,
     MOTIFS,
@@ -43,6 +44,11 @@ _TABLES = (MATRICES.name, MOTIFS.name, SEQLETS.name, SEQLETS_BY_WINDOW.name)
 _FILES = ("motifs.h5", "motifs.meme", "motifs_cwm.meme", *_TABLES, "hits.bed.gz", "hits_by_window.tsv.gz")
 _RECORD = "motifs.json"
 _SEQLETS_IN_NOTE = 25
+Shown = Callable[[str], AbstractContextManager[Progress]]
+
+
+def _not_shown(what: str) -> AbstractContextManager[Progress]:
+    return nullcontext(lambda done, total: None)
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,7 @@ def find_motifs(
     sequences: Path,
     out: Path,
     threads: int = 1,
+    shown: Shown = _not_shown,
 ) -> MotifSummary:
     """Find motifs by TF-MoDISco, name them by Tomtom, and find their occurrences by Fi-NeMo.
 
@@ -100,6 +107,9 @@ def find_motifs(
         ``docs/architecture.md``.
     threads
         For TF-MoDISco and Tomtom; results do not depend on it.
+    shown
+        Shows the progress of a part of the work, which it is given the name of, by a function of the windows
+        done and of all.
 
     Raises
     ------
@@ -115,7 +125,7 @@ def find_motifs(
     method = method_of(settings)
     with open_windows(contributions, sequences, settings) as windows:
         _tell_copies(windows)
-        found = _found(method, windows, known, threads)
+        found = _found(method, windows, known, threads, shown)
         if found.note:
             _LOG.warning("%s", found.note)
         provenance = {
@@ -124,12 +134,8 @@ def find_motifs(
             "database": known.source,
             "contributions_digest": windows.made_from["contributions.h5"],
         }
-        hits = _write(out, found, windows, method, provenance)
+        hits = _write(out, found, windows, provenance, shown)
     return MotifSummary(len(found.motifs), len(found.seqlets), hits, found.note)
-
-
-def _quiet(done: int, total: int) -> None:
-    pass
 
 
 def _tell_copies(windows: Windows) -> None:
@@ -140,23 +146,26 @@ def _tell_copies(windows: Windows) -> None:
         )
 
 
-def _found(method: Method, windows: Windows, known: Database, threads: int) -> _Found:
-    discovered = discover(windows, method, threads=threads, progress=_quiet)
+def _found(method: Method, windows: Windows, known: Database, threads: int, shown: Shown) -> _Found:
+    with shown("looking for seqlets") as progress:
+        seqlets = find_seqlets(windows, method, progress)
+    discovered = discover(seqlets, windows, method, threads=threads)
     motifs = discovered.motifs
+    _LOG.info("comparing %d motifs with %d known ones", len(motifs), len(known.motifs))
     ppms = [motif.trimmed("ppm") for motif in motifs]
     matches = closest_motifs(ppms, known, n=method.matches, threads=threads)
-    seqlets = seqlet_table(discovered, windows, method, known, threads)
-    note = "" if motifs else _note(windows, discovered, seqlets, method)
+    table = seqlet_table(discovered, windows, known, threads)
+    note = "" if motifs else _note(windows, discovered, table)
     named = [
         NamedMotif(motif, motif_name(motif.name, alike, method.name_qvalue), alike)
         for motif, alike in zip(motifs, matches, strict=True)
     ]
-    return _Found(discovered, named, seqlets, note)
+    return _Found(discovered, named, table, note)
 
 
-def _write(out: Path, found: _Found, windows: Windows, method: Method, provenance: Mapping[str, Any]) -> int:
+def _write(out: Path, found: _Found, windows: Windows, provenance: Mapping[str, Any], shown: Shown) -> int:
     """Write all files and return the number of hits, which are found while they are written."""
-    motifs = found.motifs
+    motifs, method = found.motifs, found.discovered.method
     sought = SoughtMotifs(
         [each.motif.matrices["cwm"] for each in motifs], [each.motif.trim for each in motifs]
     )
@@ -169,14 +178,17 @@ def _write(out: Path, found: _Found, windows: Windows, method: Method, provenanc
         )
         for name, kind in (("motifs.meme", "ppm"), ("motifs_cwm.meme", "cwm")):
             write_meme(files[name], [motif.as_meme(kind) for motif in motifs])
-        with hit_files.by_window(files["hits_by_window.tsv.gz"]) as write:
-            hits = unique_hits(sought, windows, method, on_hits=write, progress=_quiet)
+        with (
+            hit_files.by_window(files["hits_by_window.tsv.gz"]) as write,
+            shown("looking for the motifs' occurrences") as progress,
+        ):
+            hits = unique_hits(sought, windows, method, on_hits=write, progress=progress)
         hit_files.write_sites(files["hits.bed.gz"], hits)
         tables = (
             (MATRICES, matrix_table(motifs)),
             (motifs_table(method.matches), motif_table(motifs, hits, method.matches)),
             (SEQLETS, found.seqlets),
-            (SEQLETS_BY_WINDOW, seqlets_by_window(found.discovered, windows, method, found.seqlets)),
+            (SEQLETS_BY_WINDOW, seqlets_by_window(found.discovered, windows, found.seqlets)),
         )
         for table, frame in tables:
             table.write(files[table.name], frame[list(table.columns)])
@@ -184,9 +196,9 @@ def _write(out: Path, found: _Found, windows: Windows, method: Method, provenanc
     return len(hits)
 
 
-def _note(windows: Windows, found: Discovered, seqlets: pd.DataFrame, method: Method) -> str:
+def _note(windows: Windows, found: Discovered, seqlets: pd.DataFrame) -> str:
     """Return a sentence that says why there is no motif."""
-    n, width = len(windows), windows.width
+    n, width, method = len(windows), windows.width, found.method
     looked_at = f"{n} sequence{'' if n == 1 else 's'}"
     if not found.seqlets.any_contribution:
         return "No motif was looked for: every contribution is 0."
