@@ -76,6 +76,18 @@ def test_an_operation_tells_its_name_and_its_schema() -> None:
     assert internals.schema_of(len) is None
 
 
+def test_an_operation_tells_its_form_that_writes_over_its_first_argument() -> None:
+    for operation in (aten.relu, aten.add_.Tensor, len):
+        assert internals.in_place(operation) is None
+    of = internals.in_place
+    assert of(aten.relu.default) is aten.relu_.default, changed("relu_ is another")
+    assert of(aten.add.Tensor) is aten.add_.Tensor, changed("add_ is another")
+    assert of(aten.pow.Tensor_Scalar) is None  # pow_.Scalar
+    x = torch.rand(2, 3)
+    assert of(aten.clamp.default)(x, 0.5) is x, changed("clamp_ does not write over its argument")
+    assert bool((x >= 0.5).all())
+
+
 def test_torch_takes_norms_apart() -> None:
     norms = [aten.linalg_vector_norm.default, aten._native_batch_norm_legit.no_stats]
     assert set(internals.get_decompositions(norms)) == set(norms), changed(

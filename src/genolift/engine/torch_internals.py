@@ -52,6 +52,18 @@ def schema_of(target: Any) -> Any:
     return getattr(target, "_schema", None)
 
 
+def in_place(operation: Any) -> OpOverload | None:
+    """Return the form of an operation that puts its result in its first argument: relu_ of relu."""
+    if not isinstance(operation, OpOverload):
+        return None
+    packet = getattr(torch.ops.aten, f"{packet_name(operation)}_", None)
+    found = getattr(packet, operation._overloadname, None)
+    if found is None:
+        return None
+    takes, also = ([str(each.type) for each in schema_of(one).arguments] for one in (operation, found))
+    return found if takes == also else None
+
+
 def is_composed_of_others(full_name: str) -> bool:
     """Whether torch implements an operation ("aten::name.overload") by calling other operations."""
     return bool(_dispatch_has_kernel_for_dispatch_key(full_name, "CompositeImplicitAutograd"))

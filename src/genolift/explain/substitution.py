@@ -83,6 +83,7 @@ class Rows:
         for extra in extra_inputs:
             if len(extra) != len(inputs):
                 raise InputError(f"{len(extra)} rows for {len(inputs)} inputs", where="extra_inputs")
+        place(forward.device).keep_freed()
         # As many as fill a batch or more: the indices of all substitutions of all sequences may not fit.
         self.sequences_at_a_time = -(-self.size // max(1, 3 * inputs.shape[-1]))
         every = self._batches(len(inputs), lambda part: self._run(torch.arange(part.start, part.stop)).cpu())

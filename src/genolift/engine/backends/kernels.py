@@ -204,3 +204,16 @@ def surrounded(
             else:
                 for k in range(n):
                     result[k] = outside
+
+
+@_LOOPS
+def difference(unchanged: Values, window: Values, starts: Values, outer: int, out: Values) -> None:
+    """Put in ``out`` each row's window, from ``starts`` on, less what an unchanged row has there."""
+    rows, more = starts.shape[0], unchanged.shape[0] // outer
+    for q in range(out.shape[0]):
+        values = unchanged[q // (more * rows) * more + q % more]
+        begun = starts[q // more % rows]
+        for j in range(out.shape[1]):
+            here, there, result = window[q, j], values[begun + j], out[q, j]
+            for k in range(out.shape[2]):
+                result[k] = here[k] - there[k]

@@ -189,3 +189,11 @@ def surrounded(
     numbers = [each.contiguous().numpy() for each in (unchanged, window)]
     _kernels().surrounded(*numbers, starts, first, numbers[0].dtype.type(outside), outer, out.numpy())
     return out
+
+
+def difference(unchanged: Tensor, window: Tensor, starts: NDArray[Any], outer: int) -> Tensor:
+    """Return windows less what an unchanged row has there; see `kernels.difference`."""
+    out = window.new_empty(window.shape)
+    numbers = [each.contiguous().numpy() for each in (unchanged, window)]
+    _kernels().difference(*numbers, starts, outer, out.numpy())
+    return out

@@ -7,7 +7,7 @@ of which a window would be most, is computed whole.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,10 @@ from genolift.engine.graph.graph import Name, Operation
 from genolift.engine.graph.own_state import default_dtype
 from genolift.engine.kinds.kind import Kind
 from genolift.engine.registry import kind_or_any
+from genolift.engine.run.over import written_over
 from genolift.engine.run.run import Runner
-from genolift.engine.run.ways import Dense, Reshaped, Values, Way, overlaid, possible_ways
+from genolift.engine.run.scattered import Scattered, scattered
+from genolift.engine.run.ways import Dense, OnWindow, Reshaped, Values, Way, overlaid, possible_ways
 from genolift.engine.run.windows import Interval, Part, Place, Positions, Unchanged, for_rows
 
 _TRIED = 3
@@ -52,6 +54,30 @@ class Kept:
     """What the way of each operation keeps."""
 
 
+class _Reached:
+    """What some substitutions reach of the result of each operation that has a way."""
+
+    def __init__(self, every: Mapping[Name, tuple[Interval, int]], position: Positions) -> None:
+        self._every, self._position, self.rows = every, position, len(position)
+        self._found: dict[int, Interval] = {}
+        """By the intervals of all positions, which many operations share."""
+
+    def of(self, name: Name) -> Interval:
+        """Return what each reaches."""
+        every, _ = self._every[name]
+        if id(every) not in self._found:
+            self._found[id(every)] = every.of(self._position)
+        return self._found[id(every)]
+
+    def share(self, name: Name) -> float:
+        """Return which share of positions the window is that each of them gets."""
+        return min(1.0, self.of(name).width / self._every[name][1])
+
+    def own_share(self, name: Name) -> float:
+        """Return which share of positions is reached, on average."""
+        return float(self.of(name).sizes.mean()) / self._every[name][1]
+
+
 class Substituted:
     """How a graph is run on substitutions in one-hot sequences of a length.
 
@@ -71,13 +97,16 @@ class Substituted:
         }
         trial = _Trial(self, row)
         self.ways, self._reached = trial.ways, trial.reached
+        self._taken = {
+            each.name: [name for name in each.inputs if name in self.dependent] for each in operations
+        }
         own = [each.name for each in operations if each.name not in self.dependent]
         self._kept = frozenset({*self.ways, *own, *self.graph.inputs[1:]})
 
     @property
     def constants(self) -> dict[str, Tensor]:
         """What it holds beside the runner's constants."""
-        return {name: way.weight for name, way in self.ways.items() if isinstance(way, Dense)}
+        return {name: way.weight for name, way in self.ways.items() if isinstance(way, (Dense, Scattered))}
 
     def keep(self, row: Sequence[Tensor]) -> Kept:
         """Run an unchanged sequence, and keep what its substitutions need of it; ``row`` as for the class."""
@@ -115,48 +144,41 @@ class Substituted:
         at = position.numpy()
         values: dict[str, Any] = {**self.runner.constants, self.graph.input: Part(kept.input, at, window)}
         values |= {name: for_rows(kept.values[name], 0, 1, rows) for name in self.graph.inputs[1:]}
-        known = self.runner.known
+        known, reached = self.runner.known, _Reached(self._reached, at)
         with default_dtype(self.runner.dtype):
             for operation in known.operations:
-                values[operation.name] = self._value(operation, values, kept, at)
+                values[operation.name] = self._value(operation, values, kept, reached)
                 for name in known.freed.get(operation.name, ()):
                     del values[name]
         return whole(values[self.graph.output])
 
-    def _value(self, operation: Operation, values: Values, kept: Kept, position: Positions) -> Any:
+    def _value(self, operation: Operation, values: Values, kept: Kept, reached: _Reached) -> Any:
         """Return the value of an operation: a part of one, where its way is known and worth it."""
         name, compute = operation.name, self.runner.value
         if name not in self.dependent:
-            return of_rows(operation, kept.values[name], values, len(position), self.runner)
+            return of_rows(operation, kept.values[name], values, reached.rows, self.runner)
         way = self.ways.get(name)
         parts = {each: part for each in operation.inputs if isinstance(part := values[each], Part)}
-        if way is not None and all(each in parts for each in self._taken(operation)):
-            every, length = self._reached[name]
-            reached = every.of(position)
-            if way.pays(reached.width / length):
-                return way.apply(compute, values, kept.before[name], reached)
+        has_windows = all(each in parts for each in self._taken[name])
+        if way is not None and has_windows and way.pays(reached.share(name)):
+            return way.apply(compute, values, kept.before[name], reached.of(name))
         return compute(operation, overlaid(values, {each: part.whole for each, part in parts.items()}))
-
-    def _taken(self, operation: Operation) -> list[Name]:
-        return [each for each in operation.inputs if each in self.dependent]
 
     def work(self, position: Tensor) -> Work:
         """Return how much is computed of substitutions at these positions, together, (substitution,)."""
         computed_whole: set[str] = set()
-        total, rows = Work(), len(position)
+        total, at = Work(), _Reached(self._reached, position.numpy())
         for operation in self.runner.known.operations:
             name, way = operation.name, self.ways.get(operation.name)
             if name not in self.dependent:
                 continue
             of_window = of_reach = 1.0
             if way is not None:
-                every, length = self._reached[name]
-                reached = every.of(position.numpy())
-                of_window, of_reach = min(1.0, reached.width / length), float(reached.sizes.mean()) / length
+                of_window, of_reach = at.share(name), at.own_share(name)
             if way is None or not computed_whole.isdisjoint(operation.inputs) or not way.pays(of_window):
                 computed_whole.add(name)
                 of_window = 1.0
-            work = rows * operation_work(self.runner, operation, self.kinds[name])
+            work = at.rows * operation_work(self.runner, operation, self.kinds[name])
             total = Work(
                 total.plain + work, total.computed + work * of_window, total.reached + work * of_reach
             )
@@ -164,13 +186,12 @@ class Substituted:
 
     def bytes_of_row(self, position: Tensor) -> tuple[int, int]:
         """Return what one of these substitutions takes of memory at most, and its largest value alone."""
-        at, item, sizes = position.numpy(), torch.finfo(self.runner.dtype).bits // 8, [0]
+        at, sizes = _Reached(self._reached, position.numpy()), [0]
+        item = torch.finfo(self.runner.dtype).bits // 8
         for operation in self.runner.known.operations:
             share, way = 1.0, self.ways.get(operation.name)
-            if way is not None:
-                every, length = self._reached[operation.name]
-                share = min(1.0, every.of(at).width / length)
-                share = share if way.pays(share) else 1.0
+            if way is not None and way.pays(at.share(operation.name)):
+                share = at.share(operation.name)
             sizes.append(int(operation.row_numel * share) * item)
         return 2 * sum(sizes), max(sizes)
 
@@ -186,6 +207,7 @@ class _Trial:
         self.reached = {self.runner.graph.input: (Interval(every, every + 1), len(every))}
         """By operation what a base at each position reaches, or for one without positions reaches of its
         argument; and of how many positions."""
+        self._intervals: dict[bytes, Interval] = {}
         self._places: dict[Name, Place] = {self.runner.graph.input: _ONEHOT}
         self._reshaped: dict[Name, tuple[Reshaped, ...]] = {}
         """Of a value without positions of its own, the way to it from one that has them."""
@@ -216,21 +238,29 @@ class _Trial:
         parts = {each: Unchanged(self._one[self._source(each)], self._places[each]) for each in taken}
         half = name in self.runner.known.halved
         possible = possible_ways(operation, self.kinds[name], self.runner.value, self._one, parts, flat=flat)
-        for way in possible:
+        for way in scattered(possible, self.kinds[name], self._one):
             if half and way.by_difference:
                 continue
             # Of a third of the positions, and of one, as where little is reached.
             if not all(self._is_right(operation, way, parts, share) for share in (3, 2**40)):
                 continue
             of = Interval.joined(self.reached[each][0] for each in taken)
-            self.reached[name] = way.reached(of) or self.reached[taken[0]]
+            self.reached[name] = self._shared(*(way.reached(of) or self.reached[taken[0]]))
             if way.positions is not None:
                 self._places[name] = way.positions
             elif isinstance(way, Reshaped):
                 self._places[name] = self._places[taken[0]]
                 self._reshaped[name] = (*self._reshaped.get(taken[0], ()), way)
+            over = written_over(operation, self.kinds, self.runner.graph, self._one)
+            if over is not None and isinstance(way, OnWindow) and way.operation == operation:
+                return replace(way, operation=over)
             return way
         return None
+
+    def _shared(self, reached: Interval, length: int) -> tuple[Interval, int]:
+        """Return the same object for the same intervals, so that a batch asks once what it reaches."""
+        told = reached.start.tobytes() + reached.stop.tobytes()
+        return self._intervals.setdefault(told, reached), length
 
     def _source(self, name: Name) -> Name:
         """Return the value with positions of its own that a value is the same as, but for its shape."""
