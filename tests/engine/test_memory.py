@@ -31,7 +31,7 @@ CPU = torch.device("cpu")
 MIB = 2**20
 
 # A peak belongs to a process and all that it has done, so each is measured in its own process.
-MEASURED = """
+PEAKS = """
 import json, sys
 import torch
 from torch import nn
@@ -51,7 +51,12 @@ def start():
         file.write("5")  # the highest resident set is counted from here
     return 1024 * kibibytes("VmRSS")
 
+def say(before, most):
+    print(json.dumps([1024 * kibibytes("VmHWM") - before, most]))
+
 torch.manual_seed(0)
+"""
+MEASURED = """
 layers = [nn.Conv1d(4, 32, 9, padding=4), nn.ReLU()]
 for _ in range(4):
     layers += [nn.Conv1d(32, 32, 5, padding=2), nn.ReLU()]
@@ -78,23 +83,56 @@ for more in (10**9, int(sys.argv[2])):
 """
 
 
+WINDOWS = """
+from genolift.engine.run.footprint import bytes_kept_for_windows, bytes_to_find_windows
+from genolift.explain.substitution import ForwardOnly
+
+def network(length):
+    layers = [nn.Conv1d(4, 64, 9, padding=4), nn.ReLU(), nn.Conv1d(64, 64, 5, padding=2), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(64 * length, 300), nn.ReLU(), nn.Linear(300, 1))
+
+for length in (200, 2000):  # at first to compile loops
+    x = torch.eye(4)[torch.randint(4, (1, length))].movedim(2, 1).contiguous()
+    forward = ForwardOnly(network(length).eval(), x, device="cpu")
+    with forward._settings():
+        before = start()
+        windows = forward.by_windows((x,))
+        say(before, bytes_to_find_windows(forward.runner))
+        for size in (1, 400):
+            position = torch.arange(length // 2, length // 2 + size // 8 + 1).repeat_interleave(8)[:size]
+            before = start()
+            kept = windows.keep([x])
+            windows.output(kept, torch.zeros(size, dtype=torch.long), position)
+            row, _ = windows.bytes_of_row(position)
+            say(before, bytes_kept_for_windows(forward.runner) + size * row)
+            del kept
+"""
+
+
 def measured(script: str, *arguments: object) -> list[tuple[int, int]]:
     if sys.platform != "linux":
         skip("peaks are read from /proc", lacking="linux")
-    words = [sys.executable, "-c", MEASURED + script, *map(str, arguments)]
+    words = [sys.executable, "-c", PEAKS + script, *map(str, arguments)]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     return [tuple(json.loads(line)) for line in done.stdout.splitlines()]
 
 
 @pytest.mark.parametrize("rule", ["rescale", "revealcancel"])
 def test_no_batch_takes_more_than_is_estimated(rule: str) -> None:
-    for peak, most in measured(ESTIMATED, rule):
+    for peak, most in measured(MEASURED + ESTIMATED, rule):
         assert peak <= most
         assert most < 6 * peak + 128 * MIB  # or a job that would fit is refused
 
 
+def test_mutagenesis_by_windows_takes_no_more_than_is_estimated() -> None:
+    """Reordered weights of a dense layer, 150 MB here, and what is kept of a sequence count."""
+    for peak, most in measured(WINDOWS)[3:]:
+        assert peak <= most
+        assert most < 6 * peak + 32 * MIB
+
+
 def test_a_budget_is_kept_by_the_whole_process() -> None:
-    (without, _), (peak, budget) = measured(BUDGETED, "rescale", 110 * MIB)
+    (without, _), (peak, budget) = measured(MEASURED + BUDGETED, "rescale", 110 * MIB)
     assert peak <= budget < without
 
 

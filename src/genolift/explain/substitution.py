@@ -12,6 +12,7 @@ from genolift.engine.kinds.kind import Step
 from genolift.engine.plan import Plan
 from genolift.engine.registry import kind_or_any
 from genolift.engine.run.budget import SHARE_OF_FREE_MEMORY
+from genolift.engine.run.footprint import bytes_kept_for_windows, bytes_to_find_windows
 from genolift.engine.run.substituted import Kept, Substituted, row_work
 from genolift.engine.torch_internals import says_memory_is_exhausted
 from genolift.errors import InputError
@@ -52,7 +53,7 @@ class ForwardOnly(Explainer):
         """Return how many substitutions to compute at a time by windows; None where whole rows are faster."""
         there, middle = place(self.device), torch.tensor([length // 2])
         row, largest = windows.bytes_of_row(middle)
-        room = int(SHARE_OF_FREE_MEMORY * there.free())
+        room = int(SHARE_OF_FREE_MEMORY * there.free()) - bytes_kept_for_windows(self.runner)
         size = batch_size or there.fast_batch(room, row, _LARGEST_VALUES * largest)
         work = windows.work(middle)
         saved = min(size, 3 * length) * (work.plain - work.computed)
@@ -92,12 +93,15 @@ class Rows:
         """The target on the inputs, (n,), float64."""
         self._windows: Substituted | None = None
         self._kept: tuple[int, Kept] | None = None
-        if int((inputs == 0).sum()) * row_work(forward.runner) >= _LEAST:
+        room = SHARE_OF_FREE_MEMORY * place(forward.device).free() - bytes_to_find_windows(forward.runner)
+        if room > 0 and int((inputs == 0).sum()) * row_work(forward.runner) >= _LEAST:
             with suppress(torch.OutOfMemoryError):  # then whole rows are smaller, or say so
                 windows = forward.by_windows(tuple(each[:1] for each in (inputs, *extra_inputs)))
                 size = forward.batch_by_windows(windows, inputs.shape[2], batch_size)
                 if size is not None:
                     self._windows, self.size = windows, size
+                elif batch_size is None:
+                    self.size = forward.batch_size()  # less is free than before
 
     def substituted(self, sequence: Tensor, base: Tensor, position: Tensor) -> Iterator[tuple[slice, Tensor]]:
         """Yield slices of the substitutions, and the target on each, float64 on the CPU.

@@ -23,6 +23,10 @@ _AT_INPUT = 12
 """Numbers for one of the input: reference as given and placed, multipliers, their products in float64."""
 _RESULT_BYTES = 48
 """For one number of the contributions: float64 sums, their means, and both as they are handed out."""
+_AS_KEPT = 3
+"""Times a value of an unchanged sequence: as it is, by position, and with what lies beyond its ends."""
+_OF_A_TRIAL = 40
+"""Times the largest value: three rows of it, computed whole and in each way, with their arguments."""
 _WAITING = 4
 """Parts that one worker made, or is making, and nobody has added up yet."""
 
@@ -104,6 +108,23 @@ def weight_bytes(runner: Runner) -> int:
         if step.operation.name in runner.plan.carries_spread and step.operation.name not in made
     )
     return 2 * sum(numbers) * torch.finfo(runner.dtype).bits // 8
+
+
+def bytes_to_find_windows(runner: Runner) -> int:
+    """Return what finding how windows are computed takes: weights in another order, and values of rows."""
+    weights = sum(_weight_numel(runner, step) for step in runner.plan.steps)
+    values = _dependent_numel(runner)
+    numbers = weights + sum(values) + _OF_A_TRIAL * max(values)
+    return _WORKER_BYTES + numbers * torch.finfo(runner.dtype).bits // 8
+
+
+def bytes_kept_for_windows(runner: Runner) -> int:
+    """Return what is kept of an unchanged sequence while its windows are computed."""
+    return _AS_KEPT * sum(_dependent_numel(runner)) * torch.finfo(runner.dtype).bits // 8
+
+
+def _dependent_numel(runner: Runner) -> list[int]:
+    return [each.row_numel for each in runner.graph.operations if each.name in runner.graph.dependent]
 
 
 def _worker_bytes(runner: Runner) -> int:
