@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from zoo import network, onehot, seeded
 
 from genolift.engine.run.run import Runner
+from genolift.engine.run.scattered import Scattered
 from genolift.engine.run.substituted import Substituted
 from genolift.engine.run.windows import Part, Place, Unchanged
 from genolift.explain import methods, substitution
@@ -152,9 +153,25 @@ def with_n(x: Tensor) -> Tensor:
     return x
 
 
+class Sums(nn.Module):
+    """(n, 4, length) -> (n, 1): sums of layers that are used once, twice, scaled, and for all channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv1d(4, 8, 5, padding=2)
+        self.layers = nn.ModuleList(nn.Conv1d(8, 8, 3, padding=2**i, dilation=2**i) for i in range(5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        twice, scaled, other, channel, used = (layer(self.stem(x)).relu() for layer in self.layers)
+        h = torch.add(twice + twice, scaled, alpha=0.3) + torch.add(other.tanh(), channel, alpha=-2)
+        h = channel.mean(1, keepdim=True) + h.mul_(2).clamp_(max=1)
+        return (h.sigmoid() + used * used[:, :, :1]).mean((1, 2))[:, None]
+
+
 SHAPES: dict[str, tuple[Callable[[], nn.Module], int, dict[str, Any]]] = {
     "dilated": (Dilated, 200, {"target": 1}),
     "pooled": (pooled, 150, {}),
+    "sums": (Sums, 120, {}),
     "positions first": (lambda: pooled(position_first=True), 150, {}),
     "cropped, counts": (Cropped, 120, {"target": "counts"}),
     "cropped, profile": (Cropped, 120, {"target": "profile"}),
@@ -215,6 +232,22 @@ def test_only_what_a_base_reaches_is_computed(monkeypatch: pytest.MonkeyPatch) -
     # A base reaches 7, 11, 19 and 35 positions of 400.
     reached = (7 + 11 + 19 + 35) / (4 * 400)
     assert sum(computed) < 1.15 * reached * of_whole_rows
+
+
+def test_a_convolution_multiplies_only_what_differs_where_windows_grow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    multiplied: list[tuple[int, int]] = []
+    add = Scattered._add
+
+    def counted(self: Scattered, difference: Tensor, at: Any, window: Tensor) -> None:
+        multiplied.append((difference.shape[1], window.shape[1]))
+        add(self, difference, at, window)
+
+    monkeypatch.setattr(Scattered, "_add", counted)
+    mutagenesis(seeded(Dilated), onehot(1, 400), windows=True, batch_size=24)
+    assert {(7, 11), (11, 19), (19, 35)} <= set(multiplied)
+    assert all(wide > 1.1 * width for width, wide in multiplied)
 
 
 @pytest.mark.parametrize("make", [Dilated, pooled])
