@@ -146,10 +146,17 @@ class Along(nn.Module):
         return self.out(torch.cat([h.mean(2), number], 1))
 
 
+def widened() -> nn.Module:
+    """(n, 4, 2) -> (n, 2)."""
+    up = nn.Upsample(scale_factor=2, mode="linear")
+    return nn.Sequential(up, nn.Conv1d(4, 4, 1), nn.ReLU(), nn.Flatten(), nn.Linear(16, 2))
+
+
 def with_n(x: Tensor) -> Tensor:
     """The sequences with an N at either end and within."""
     x = x.clone()
-    x[:, :, [0, 40, -1]] = 0
+    if x.shape[2] > 40:
+        x[:, :, [0, 40, -1]] = 0
     return x
 
 
@@ -172,6 +179,7 @@ SHAPES: dict[str, tuple[Callable[[], nn.Module], int, dict[str, Any]]] = {
     "dilated": (Dilated, 200, {"target": 1}),
     "pooled": (pooled, 150, {}),
     "sums": (Sums, 120, {}),
+    "as many positions as channels, of one of which all are made": (widened, 2, {"batch_size": 3}),
     "positions first": (lambda: pooled(position_first=True), 150, {}),
     "cropped, counts": (Cropped, 120, {"target": "counts"}),
     "cropped, profile": (Cropped, 120, {"target": "profile"}),

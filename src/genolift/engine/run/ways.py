@@ -347,7 +347,9 @@ def _moved(
         if torch.equal(first, first[:1].expand_as(first)) and bool((moves | stays).all()) and len(around) < 2:
             index = first[0].long().where(moves, -1).cpu().numpy()
             outside = around[0] if around else 0.0
-            for turned in (False, True) if bool((np.diff(index) < 0).all()) else (False,):
+            turns = bool((np.diff(index) < 0).all())
+            # A window of the argument as it is has its axes where the argument has them.
+            for turned in [False] * (place == part.place) + [True] * turns:
                 yield Moved(operation, place, len(index), outside=outside, index=index, turned=turned)
 
 
