@@ -77,7 +77,7 @@ class HandOver:
             return None
 
     def _state(self, model: Model) -> str:
-        """Return what tells the state of a loaded model; None of it can be seen: another each time."""
+        """Return what tells the state of a loaded model: another each time if not all of it can be seen."""
         return fingerprint(model).digest() or secrets.token_hex()
 
     def key(self, model: Model) -> str:
