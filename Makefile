@@ -16,6 +16,9 @@ GOLDEN ?= build/golden
 AGREEMENT := build/keras_agreement
 KERAS_2_PYTHON ?= $(AGREEMENT)/keras-2/bin/python
 KERAS_3_PYTHON ?= $(AGREEMENT)/keras-3/bin/python
+# Two packages with one import name: each gets an environment of its own.
+MOTIF_PYTHONS := build/motif-pythons
+MOTIF_LINES := modisco-2.5.2 modisco-lite-3.0.0
 # Where the pretended GPU is, and tests that take about three minutes on it; all are tests/engine and tests/explain.
 PRETEND ?= ../shared/gpu
 PRETEND_TESTS ?= tests/engine/test_gpu.py tests/engine/test_on_a_gpu.py tests/engine/test_rules.py
@@ -27,7 +30,7 @@ GPU_WHEELS := annotated-types captum cherimoya==0.3.1 cloudpickle figwig joblib 
   typing-inspection
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help demo test pretend fuzz faults lint golden keras-agreement benchmark benchmark-paper gpu-wheels gpu-check clean
+.PHONY: help demo test pretend fuzz faults lint golden keras-agreement benchmark benchmark-motifs benchmark-paper gpu-wheels gpu-check clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -83,6 +86,10 @@ benchmark: $(BENCHMARK_STAMP) ## Compare speed with the floor and the peers, abo
 	python benchmarks/encoding.py --genome $(GENOME) --out benchmarks/results/encoding
 	python benchmarks/waiting.py --out benchmarks/results/waiting
 
+benchmark-motifs: $(STAMP) $(MOTIF_LINES:%=$(MOTIF_PYTHONS)/%/.installed) ## Compare TF-MoDISco's lines of versions, an hour
+	python benchmarks/motifs.py $(foreach line,$(MOTIF_LINES),--python $(line)=$(MOTIF_PYTHONS)/$(line)/bin/python) \
+	  --folder build/motifs --out benchmarks/results/motifs $(BENCHMARK_ARGS)
+
 benchmark-paper: $(STAMP) ## Reproduce the paper's figure 5b from its model and data (PAPER=folder)
 	python benchmarks/paper_figure5.py --data $(PAPER) $(BENCHMARK_ARGS)
 
@@ -132,6 +139,12 @@ $(STAMP): pyproject.toml constraints.txt
 $(BENCHMARK_STAMP): $(STAMP)
 	@echo "Installing the packages that genolift is compared with"
 	@$(VENV)/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[benchmark]'
+	@touch $@
+
+$(MOTIF_PYTHONS)/%/.installed: constraints.txt
+	@echo "Installing $* (a few minutes the first time)"
+	@mkdir -p $(MOTIF_PYTHONS) && $(VENV)/bin/python -m venv --clear $(@D)
+	@line=$*; $(@D)/bin/python -m pip install -qq --disable-pip-version-check -c $< $${line%-*}==$${line##*-}
 	@touch $@
 
 $(AGREEMENT)/keras-%/.installed: tests/keras_agreement/constraints-%.txt
