@@ -28,7 +28,7 @@ rule motifs:
         of_analysis("logs/motifs.log"),
     conda:
         "../envs/genolift.yaml"
-    threads: 8
+    threads: 1
     resources:
         mem_mb=16000,
         runtime=240,
@@ -38,5 +38,6 @@ rule motifs:
     message:
         "{wildcards.analysis}: motifs, their names and their occurrences"
     shell:
-        "NUMBA_NUM_THREADS={threads} genolift motifs --contributions {input.contributions:q}"
-        " --sequences {input.sequences:q} --settings {params.settings:q} --out {params.folder:q} 2>&1 | logged {log:q}"
+        "export NUMBA_NUM_THREADS={threads} OMP_NUM_THREADS={threads}; genolift motifs"
+        " --contributions {input.contributions:q} --sequences {input.sequences:q} --settings {params.settings:q}"
+        " --out {params.folder:q} 2>&1 | logged {log:q}"
