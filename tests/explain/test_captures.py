@@ -337,6 +337,13 @@ def test_what_is_kept_takes_a_quarter_of_the_free_memory_at_most(
     assert kept == models[-len(kept) :]
 
 
+@pytest.mark.parametrize("other", [X[:0], X[..., :15], X[0], X[:, :3]])
+def test_an_explainer_refuses_inputs_of_another_shape_than_its_example(other: Tensor) -> None:
+    pooled = nn.Sequential(nn.Conv1d(4, 2, 3), nn.AdaptiveAvgPool1d(1), nn.Flatten())
+    with pytest.raises(genolift.InputError, match=r"inputs: have shape \(.*the example was \(n, 4, 20\)"):
+        genolift.Explainer(pooled, X).explain(other, X[:1])
+
+
 def test_a_model_is_copied_for_a_capture_and_not_changed() -> None:
     one = model()
     before = copy.deepcopy(one.state_dict())

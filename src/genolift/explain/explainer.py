@@ -257,8 +257,16 @@ class Explainer:
         Raises
         ------
         InputError
-            As `genolift.deeplift`, and if the model has changed since it was captured, naming what has.
+            As `genolift.deeplift`; if the model has changed since it was captured, naming what has; if the
+            inputs are of another shape than the example.
         """
+        given, shape = as_tensor(inputs, "inputs"), self._found.key.events[0][0]
+        if given.shape[1:] != shape or 0 in given.shape[:1]:
+            raise InputError(
+                f"have shape {tuple(given.shape)}, and the example was (n, {', '.join(map(str, shape))})",
+                where="inputs",
+                remedy="give one or more of the example's shape, or make an Explainer of this one",
+            )
         self.check_unchanged()
         return self.explain_each(inputs, references, **keywords)[0][0]
 
