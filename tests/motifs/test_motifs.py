@@ -310,6 +310,38 @@ def test_a_seqlet_that_was_shifted_onto_another_windows_site_is_left_out(
     assert after.matrices["cwm"].shape == before.matrices["cwm"].shape
 
 
+def test_the_published_preset_finds_what_modiscos_command_finds(tmp_path: Path) -> None:
+    from modiscolite.tfmodisco import TFMoDISco
+
+    onehot, hypothetical, _ = planted(60)
+    one_hot, hypothetical_contribs = (
+        np.ascontiguousarray(array.transpose(0, 2, 1), dtype=np.float32) for array in (onehot, hypothetical)
+    )
+    with np.errstate(all="ignore"):
+        theirs = TFMoDISco(
+            one_hot,
+            hypothetical_contribs,
+            sliding_window_size=20,
+            flank_size=5,
+            trim_to_window_size=30,
+            initial_flank_to_add=10,
+            target_seqlet_fdr=0.05,
+            n_leiden_runs=2,
+        )
+    method = method_of(Motifs(preset="published"))
+    ours = discovered(tmp_path, (onehot, hypothetical), method).patterns
+
+    def places(pattern: Any) -> list[tuple[int, int, int, bool]]:
+        return sorted((each.example_idx, each.start, each.end, each.is_revcomp) for each in pattern.seqlets)
+
+    for sign, patterns in zip(("pos", "neg"), theirs, strict=True):
+        assert len(ours[sign]) == len(patterns or [])
+        for mine, its in zip(ours[sign], patterns or [], strict=True):
+            assert places(mine) == places(its)
+            np.testing.assert_allclose(mine.contrib_scores, its.contrib_scores, atol=1e-6)
+    assert len(ours["pos"]) == 2
+
+
 def database_without_the_ebox(path: Path) -> str:
     """Write GATA's motif among 40 random ones, none of which resembles the other planted site."""
     random = np.random.default_rng(3)

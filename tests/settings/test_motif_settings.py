@@ -53,26 +53,36 @@ def test_a_key_that_is_given_is_used_whatever_the_preset() -> None:
     assert checked(Motifs, keys | {"hit_similarity": 0.5}, "motifs").used["hit_similarity"] == 0.5
 
 
-def test_the_published_preset_is_what_the_installed_tools_take_by_default() -> None:
+def test_the_published_preset_is_what_the_commands_take_by_default() -> None:
     from finemo.main import call_hits
+    from modiscolite.cli import motifs, report
     from modiscolite.tfmodisco import TFMoDISco
 
-    published = PRESETS[PUBLISHED]
-    function = {name: each.default for name, each in inspect.signature(TFMoDISco).parameters.items()}
-    for ours, theirs in {
-        "max_seqlets": "max_seqlets_per_metacluster",
-        "min_metacluster": "min_metacluster_size",
-        "neighbors": "nearest_neighbors_to_compute",
-        "min_seqlets": "final_min_cluster_size",
-        "trim_width": "trim_to_window_size",
-        "initial_flank": "initial_flank_to_add",
-        "final_flank": "final_flank_to_add",
-    }.items():
-        assert published[ours] == function[theirs], ours
+    fdr = re.search(r"target_seqlet_fdr=([0-9.]+)", inspect.getsource(motifs.callback))
     hits = {name: each.default for name, each in inspect.signature(call_hits).parameters.items()}
-    assert published["hit_lambda"] == hits["lambda_default"]
-    assert published["hit_steps"] == hits["max_steps"]
-    assert published["trim_fraction"] == hits["cwm_trim_threshold_default"]
+    function = {name: each.default for name, each in inspect.signature(TFMoDISco).parameters.items()}
+    command = {each.name: each.default for each in [*report.params, *motifs.params]}
+    assert fdr is not None
+    theirs = {
+        "window": command["window"],
+        "seqlet_fdr": float(fdr[1]),
+        "seqlet_core": command["sliding"],
+        "seqlet_flank": command["seqlet_flank_size"],
+        "max_seqlets": function["max_seqlets_per_metacluster"],  # the command asks for it
+        "min_metacluster": function["min_metacluster_size"],
+        "neighbors": function["nearest_neighbors_to_compute"],
+        "leiden_runs": command["n_leiden"],
+        "min_seqlets": function["final_min_cluster_size"],
+        "trim_width": command["trim_size"],
+        "initial_flank": command["initial_flank_to_add"],
+        "final_flank": command["final_flank_to_add"],
+        "trim_fraction": command["trim_threshold"],
+        "hit_lambda": hits["lambda_default"],
+        "hit_steps": hits["max_steps"],
+        "matches": command["n_matches"],
+    }
+    assert PRESETS[PUBLISHED] == theirs | {"name_qvalue": PRESETS[OWN]["name_qvalue"]}
+    assert hits["cwm_trim_threshold_default"] == command["trim_threshold"]
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
@@ -101,14 +111,13 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "fewer seqlets than a motif has": (
         {"max_seqlets": 10},
-        "motifs.max_seqlets: 20 seqlets for a motif are more than 'max_seqlets', 10; lower 'min_seqlets', or "
-        "raise 'max_seqlets'",
+        "motifs.max_seqlets: 'min_seqlets' asks for 20 seqlets, and 'max_seqlets' takes 10 at most; "
+        "lower 'min_seqlets', or raise 'max_seqlets'",
     ),
     "fewer seqlets than are looked at": (
-        {"min_metacluster": 3000},
-        "motifs.min_metacluster: 3,000 seqlets for looking for motifs are more than 'max_seqlets', "
-        "2,000; lower "
-        "'min_metacluster', or raise 'max_seqlets'",
+        {"min_metacluster": 3000, "max_seqlets": 3000},
+        "motifs.min_metacluster: 'min_metacluster' asks for 3,001 seqlets, and 'max_seqlets' takes 3,000 "
+        "at most; lower 'min_metacluster', or raise 'max_seqlets'",
     ),
     "no rate": (
         {"seqlet_fdr": 0},
@@ -149,7 +158,8 @@ def test_following_the_remedy_of_a_narrow_window_ends_the_refusal() -> None:
 
 
 def test_the_docs_compare_the_presets_as_they_are() -> None:
-    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \| ([^|]+) \|", DOCS.read_text(encoding="utf-8"), re.MULTILINE)
+    table = DOCS.read_text(encoding="utf-8").split("\n## ")[1]
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \| ([^|]+) \|", table, re.MULTILINE)
     words = {
         name: tuple(_in_words(PRESETS[preset][name]) for preset in (OWN, PUBLISHED)) for name in PRESETS[OWN]
     }

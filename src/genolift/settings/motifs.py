@@ -44,17 +44,17 @@ class Motifs(Section):
     """bases in the middle of each sequence to look for motifs in; all where a preset has none, or more than
     there are
     """
-    seqlet_fdr: Annotated[Rate | None, _presets(0.2, 0.05)] = None
+    seqlet_fdr: Annotated[Rate | None, _presets(0.05, 0.05)] = None
     """false discovery rate of seqlets, the stretches that motifs are made of"""
     seqlet_core: Annotated[Width | None, _presets(20, 20)] = None
     """bases of a seqlet that are scored"""
     seqlet_flank: Annotated[Few | None, _presets(5, 5)] = None
     """bases that a seqlet has on either side of its core"""
-    max_seqlets: Annotated[Count | None, _presets(2000, 20_000)] = None
+    max_seqlets: Annotated[Count | None, _presets(20_000, 20_000)] = None
     """seqlets of each sign that motifs are made of, the strongest"""
     min_metacluster: Annotated[CountOrNone | None, _presets(0, 100)] = None
     """seqlets of a sign that are too few to look for motifs among"""
-    neighbors: Annotated[Count | None, _presets(350, 500)] = None
+    neighbors: Annotated[Count | None, _presets(500, 500)] = None
     """nearest seqlets that each is compared with in full"""
     leiden_runs: Annotated[Few | None, _presets(2, 2)] = None
     """times that seqlets are clustered, each with another seed; the best clustering counts"""
@@ -74,7 +74,7 @@ class Motifs(Section):
     """Fi-NeMo's penalty on the number of hits"""
     hit_similarity: types.Fraction | None = None
     """least cosine similarity of a hit and its motif; by default `hit_lambda`"""
-    hit_steps: Annotated[Count | None, _presets(2000, 10_000)] = None
+    hit_steps: Annotated[Count | None, _presets(10_000, 10_000)] = None
     """steps after which Fi-NeMo gives a sequence up"""
     matches: Annotated[Few | None, _presets(3, 3)] = None
     """known motifs that are named for each motif"""
@@ -86,10 +86,8 @@ class Motifs(Section):
         """The keys that have presets, in order, with the values that are used."""
         given = {name: getattr(self, name) for name in PRESETS[self.preset]}
         used = {name: PRESETS[self.preset][name] if value is None else value for name, value in given.items()}
-        return used | {"hit_similarity": self._hit_similarity(used["hit_lambda"])}
-
-    def _hit_similarity(self, hit_lambda: float) -> float:
-        return hit_lambda if self.hit_similarity is None else self.hit_similarity
+        similarity = used["hit_lambda"] if self.hit_similarity is None else self.hit_similarity
+        return used | {"hit_similarity": similarity}
 
     @together
     def _agree(self) -> None:
@@ -100,11 +98,13 @@ class Motifs(Section):
             what = f"{trim} bases are more than the {cut_from} that a motif is cut from"
             remedy = f"give {cut_from} at most, or more for 'seqlet_core', 'seqlet_flank' or 'initial_flank'"
             raise InputError(what, where=".trim_width", remedy=remedy)
-        for least, kind in (("min_seqlets", "a motif"), ("min_metacluster", "looking for motifs")):
-            if used[least] > used["max_seqlets"]:
-                what = (
-                    f"{used[least]:,} seqlets for {kind} are more than 'max_seqlets', {used['max_seqlets']:,}"
-                )
+        most = used["max_seqlets"]
+        for least, needed in (
+            ("min_seqlets", used["min_seqlets"]),
+            ("min_metacluster", used["min_metacluster"] + 1),
+        ):
+            if needed > most:
+                what = f"'{least}' asks for {needed:,} seqlets, and 'max_seqlets' takes {most:,} at most"
                 given = least if getattr(self, least) is not None else "max_seqlets"
                 raise InputError(what, where=f".{given}", remedy=f"lower '{least}', or raise 'max_seqlets'")
         self.check_widths(None, ".")
