@@ -17,7 +17,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from motifs import Judged
 from numpy.typing import NDArray
 
 from genolift.files.whole import sha256
+from genolift.motifs.hit_files import HIT_FILE
 from genolift.results.provenance import Provenance
 from genolift.results.store import Head, write_contributions
 from genolift.settings.motifs import OWN, PRESETS, PUBLISHED
@@ -143,9 +144,8 @@ def measured(inputs: Path, flags: Sequence[str], sites: pd.DataFrame) -> list[st
         if status:
             sys.exit(f"{' '.join(map(str, words))} failed")
         motifs, seqlets = (_table(Path(out) / f"{name}.tsv") for name in ("motifs", "seqlets"))
-        hits = pd.read_csv(
-            Path(out) / "hits.bed.gz", sep="\t", header=None, usecols=range(9), names=[*_BED], dtype=_BED
-        )
+        hits = pd.read_csv(Path(out) / "hits.bed.gz", sep="\t", header=None, names=HIT_FILE)
+    hits = hits.rename(columns={"key": "row"})
     signs = ("pos", "neg")
     positive = seqlets["contribution"] > 0
     row = [
@@ -159,12 +159,6 @@ def measured(inputs: Path, flags: Sequence[str], sites: pd.DataFrame) -> list[st
     if sites.empty:
         return row + ["-"] * (len(COLUMNS) - 2 - len(row))
     return row + _truth(motifs["motif"].tolist(), seqlets, hits, sites)
-
-
-_BED: Mapping[str, Any] = {
-    **{"chrom": str, "start": int, "end": int, "name": str, "score": int, "strand": str, "motif": str},
-    **{"similarity": float, "row": int},
-}
 
 
 def _table(path: Path) -> pd.DataFrame:
