@@ -252,6 +252,11 @@ def discovered(folder: Path, windows: tuple[Any, ...], method: Method, threads: 
         return discover(seqlets, here, method, threads=threads)
 
 
+def test_flanks_that_no_seqlet_has_room_for_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"motifs.final_flank: a motif has no seqlet with 60 more bases"):
+        discovered(tmp_path, planted(30)[:2], method_of(Motifs(min_seqlets=10, final_flank=60)))
+
+
 def test_motifs_do_not_depend_on_threads(tmp_path: Path) -> None:
     made = planted(30)[:2]
     one, two = (discovered(tmp_path, made, FEW, threads) for threads in (1, 2))

@@ -16,6 +16,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from genolift.errors import InputError
 from genolift.motifs.known import Matrix
 from genolift.motifs.method import Method
 from genolift.motifs.modisco import cache_compiled_code, numba_threads
@@ -79,8 +80,13 @@ class Discovered:
 def discover(seqlets: FoundSeqlets, windows: Windows, method: Method, *, threads: int) -> Discovered:
     """Return the patterns of seqlets of these windows.
 
-    With too few seqlets for a pattern, or none, there are no patterns; nothing is raised. Results depend
-    neither on ``threads`` nor on the order of the windows.
+    With too few seqlets for a pattern, or none, there are no patterns. Results depend neither on ``threads``
+    nor on the order of the windows.
+
+    Raises
+    ------
+    InputError
+        If no seqlet of a motif has room for ``method.final_flank``.
     """
     cache_compiled_code()
     rows = np.unique(np.concatenate([each["row"] for each in seqlets.strongest.values()])).astype(np.int64)
@@ -159,6 +165,15 @@ def _patterns_of_sign(
         if not str(error).startswith("need at least one array to concatenate"):
             raise
         return []
+    except AttributeError as error:
+        # It goes on with a pattern of which no seqlet had room for the bases that are added in the end.
+        if not method.final_flank:
+            raise
+        raise InputError(
+            f"a motif has no seqlet with {method.final_flank} more bases on either side in its window",
+            where="motifs.final_flank",
+            remedy="give less",
+        ) from error
 
 
 def _of_different_sites(
