@@ -113,6 +113,13 @@ def cache_compiled_code() -> None:
                     return
 
 
+def at_most(threads: int) -> int:
+    """Return so many threads, or those that numba was started with, the number of cores: it takes no more."""
+    import numba
+
+    return min(threads, int(getattr(numba.config, "NUMBA_NUM_THREADS")))  # noqa: B009
+
+
 @contextmanager
 def numba_threads(threads: int) -> Iterator[None]:
     """Limit numba to this many threads.
@@ -123,8 +130,7 @@ def numba_threads(threads: int) -> Iterator[None]:
     import numba
 
     before = numba.get_num_threads()
-    # At most the number that numba was started with, which is the number of cores.
-    numba.set_num_threads(min(threads, int(getattr(numba.config, "NUMBA_NUM_THREADS"))))  # noqa: B009
+    numba.set_num_threads(at_most(threads))
     try:
         yield
     finally:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from genolift.motifs.discovery import trim
 from genolift.motifs.known import Database, KnownMotif, Matrix, frequencies
+from genolift.motifs.modisco import at_most
 
 _SEQLET_ENDS = 0.3  # of the largest contribution; measured, see `seqlet_ppm`
 _LOG = logging.getLogger("genolift")
@@ -111,5 +112,5 @@ def _tomtom(
         queries = [np.asarray(ppm, np.float64) for ppm in ppms[start : start + _QUERIES_AT_A_TIME]]
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="tomtom was given .* target motifs")
-            pvalues, _, _, _, strands = tomtom(queries, targets, n_jobs=threads)
+            pvalues, _, _, _, strands = tomtom(queries, targets, n_jobs=at_most(threads))
         yield from zip(np.clip(pvalues, 0.0, 1.0), strands > 0, strict=True)
