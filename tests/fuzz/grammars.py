@@ -295,7 +295,7 @@ _VALUES: dict[str, SearchStrategy[Any]] = {
     ),
     "motifs": _often(
         st.sampled_from(
-            [{"max_seqlets": 100, "window": 40}, {"database": "jaspar:fungi"}, {"preset": "published"}]
+            [{"max_seqlets": 100, "window": 30}, {"database": "jaspar:fungi"}, {"preset": "published"}]
         ),
         *({"seed": -1}, {"database": "jaspar:x"}, {"window": 0}),
     ),

@@ -246,7 +246,7 @@ analyses:
       genome: seqs.fa
       length: 30
     references: {seed: 7}
-    motifs: {window: 40, max_seqlets: 100}
+    motifs: {window: 30, max_seqlets: 100}
     report: {title: "Peaks: those of May"}
 """
 
