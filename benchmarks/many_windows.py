@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from made_up import rows
 
 from genolift.files.whole import sha256
 from genolift.results.store import Block, Head, write_contributions
@@ -67,20 +68,8 @@ def blocks(n: int) -> Iterator[Block]:
     for first in range(0, n, BLOCK):
         last = min(first + BLOCK, n)
         onehot, hypothetical = made_up(first, last)
-        zeros = np.zeros((last - first, 2), np.float32)
-        yield {
-            "raw/seq": onehot,
-            "shap/seq": hypothetical,
-            "projected_shap/seq": onehot * hypothetical,
-            "genolift/key": np.arange(first, last),
-            "genolift/id": np.array([f"peak_{key}" for key in range(first, last)], object),
-            "genolift/output": zeros[:, 0],
-            "genolift/reference_output": zeros,
-            "genolift/convergence_error": zeros,
-            "genolift/standard_error": np.zeros((last - first, LENGTH), np.float32),
-            "genolift/sequence_digest": np.zeros((last - first, 16), np.uint8),
-            "genolift/reference_digest": np.zeros((last - first, 16), np.uint8),
-        }
+        keys = np.arange(first, last)
+        yield rows(onehot, hypothetical, keys, [f"peak_{key}" for key in keys])
 
 
 def write(folder: Path, n: int) -> None:

@@ -19,22 +19,19 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import one_thread
 import pandas as pd
 import torch
 from machine import machine
+from made_up import write_files
 from measure import said
 from motif_data import DATA, ROOT, contributions
 from motifs import Judged
 from numpy.typing import NDArray
 
-from genolift.files.whole import sha256
 from genolift.motifs.hit_files import HIT_FILE
-from genolift.results.provenance import Provenance
-from genolift.results.store import Head, write_contributions
 from genolift.settings.motifs import OWN, PRESETS, PUBLISHED
 
 COLUMNS = [
@@ -83,28 +80,11 @@ def variants() -> Iterator[tuple[str, list[str]]]:
 
 def write_inputs(folder: Path, onehot: NDArray[np.int8], hypothetical: NDArray[np.float32]) -> None:
     """Write contributions.h5 and sequences.tsv of sequences from a FASTA."""
-    n, _, length = onehot.shape
-    keys, zeros = np.arange(n), np.zeros((n, 2), np.float32)
+    keys = np.arange(len(onehot))
     table = pd.DataFrame(
         {"key": keys, "id": [f"s{key}" for key in keys], "chrom": "", "start": "", "end": ""}
     )
-    table = table.assign(strand=".", length=length, gc=0.5, n_count=0, kept="true", reason="")
-    table.to_csv(folder / "sequences.tsv", sep="\t", index=False)
-    block: dict[str, NDArray[Any]] = {
-        "raw/seq": onehot,
-        "shap/seq": hypothetical,
-        "projected_shap/seq": onehot * hypothetical,
-        "genolift/key": keys,
-        "genolift/id": np.array(table["id"], object),
-        "genolift/output": zeros[:, 0],
-        "genolift/reference_output": zeros,
-        "genolift/convergence_error": zeros,
-        "genolift/standard_error": np.zeros((n, length), np.float32),
-        "genolift/sequence_digest": np.zeros((n, 16), np.uint8),
-        "genolift/reference_digest": np.zeros((n, 16), np.uint8),
-    }
-    told = Provenance(sequences_table_sha256=sha256(folder / "sequences.tsv"))
-    write_contributions(folder / "contributions.h5", Head(n, length, 2, told, {}), iter([block]))
+    write_files(folder, onehot, hypothetical, table.assign(strand="."))
 
 
 def part(

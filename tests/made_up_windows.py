@@ -6,14 +6,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
+from made_up import write_files
 
-from genolift.files.whole import sha256
 from genolift.motifs.windows import Windows, open_windows
-from genolift.results.store import Head, write_contributions
 from genolift.settings.motifs import Motifs
 
 SITES = {"gata": "AGATAAG", "ebox": "CCACGTGG"}
@@ -87,31 +85,11 @@ def write_windows(
     strands: str = "",
 ) -> dict[str, Path]:
     """Write contributions.h5 and sequences.tsv of windows on chr1, or of sequences from FASTA."""
-    folder.mkdir(parents=True, exist_ok=True)
     n, _, length = onehot.shape
-    zeros = np.zeros((n, 2), np.float32)
-    block = {
-        "raw/seq": onehot,
-        "shap/seq": hypothetical,
-        "projected_shap/seq": onehot * hypothetical,
-        "genolift/key": np.arange(n),
-        "genolift/id": np.array([f"window {key}" for key in range(n)], object),
-        "genolift/output": zeros[:, 0],
-        "genolift/reference_output": zeros,
-        "genolift/convergence_error": zeros,
-        "genolift/standard_error": np.zeros((n, length), np.float32),
-        "genolift/sequence_digest": np.zeros((n, 16), np.uint8),
-        "genolift/reference_digest": np.zeros((n, 16), np.uint8),
-    }
-    table = pd.DataFrame({"key": np.arange(n), "id": block["genolift/id"]})
+    table = pd.DataFrame({"key": np.arange(n), "id": [f"window {key}" for key in range(n)]})
     placed = starts is not None
     table["chrom"] = "chr1" if placed else ""
     table["start"] = np.array(starts) if placed else ""
     table["end"] = np.array(starts) + length if placed else ""
     table["strand"] = list(strands) if placed else "."
-    table = table.assign(length=length, gc=0.5, n_count=0, kept="true", reason="")
-    table.to_csv(folder / "sequences.tsv", sep="\t", index=False)
-    told = {"sequences_table_sha256": sha256(folder / "sequences.tsv")}
-    sizes: dict[str, Any] = {"n": n, "length": length, "r": 2, "provenance": told, "chromosomes": {}}
-    write_contributions(folder / "contributions.h5", Head(**sizes), iter([block]))
-    return {"contributions": folder / "contributions.h5", "sequences": folder / "sequences.tsv"}
+    return write_files(folder, onehot, hypothetical, table)

@@ -12,11 +12,11 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from made_up import write_files
 from made_up_windows import chromosome, opened
 
 from genolift import GenoliftWarning, __version__
 from genolift.errors import InputError
-from genolift.files.whole import sha256
 from genolift.motifs.discovery import Discovered, discover, trim
 from genolift.motifs.hit_files import HIT_FILE
 from genolift.motifs.meme import read_meme, write_meme
@@ -24,7 +24,6 @@ from genolift.motifs.method import Method, method_of
 from genolift.motifs.seqlets import find_seqlets
 from genolift.motifs.sites import Records
 from genolift.motifs.tables import SEQLETS, consensus, motifs_table
-from genolift.results.store import Head, write_contributions
 from genolift.settings.mistakes import checked
 from genolift.settings.motifs import Motifs
 from genolift.steps.motifs import MotifSummary, find_motifs
@@ -67,37 +66,16 @@ def write_inputs(
     folder: Path, onehot: np.ndarray, hypothetical: np.ndarray, *, genomic: bool = False
 ) -> dict[str, Path]:
     """Write contributions.h5 and sequences.tsv: record 1 is dropped, every third is on the minus strand."""
-    folder.mkdir(parents=True, exist_ok=True)
     n, _, length = onehot.shape
-    keys = np.array([0, *range(2, n + 1)])
-    ids = np.array([f"peak {key}" for key in keys], object)
-    zeros = np.zeros((n, 2), np.float32)
-    block = {
-        "raw/seq": onehot,
-        "shap/seq": hypothetical,
-        "projected_shap/seq": onehot * hypothetical,
-        "genolift/key": keys,
-        "genolift/id": ids,
-        "genolift/output": zeros[:, 0],
-        "genolift/reference_output": zeros,
-        "genolift/convergence_error": zeros,
-        "genolift/standard_error": np.zeros((n, length), np.float32),
-        "genolift/sequence_digest": np.zeros((n, 16), np.uint8),
-        "genolift/reference_digest": np.zeros((n, 16), np.uint8),
-    }
     key = np.arange(n + 1)
     table = pd.DataFrame({"key": key, "id": [f"peak {one}" for one in key]})
     table["chrom"] = "chr22" if genomic else ""
     table["start"] = 5000 + 1000 * key if genomic else ""
     table["end"] = 5000 + 1000 * key + length if genomic else ""
     table["strand"] = np.where(key % 3 == 0, "-", "+") if genomic else "."
-    table = table.assign(length=length, gc=0.5, n_count=0, kept="true", reason="")
+    table = table.assign(kept="true", reason="")
     table.loc[1, ["kept", "reason"]] = ["false", "over a chromosome's end"]
-    table.to_csv(folder / "sequences.tsv", sep="\t", index=False)
-    told = {"sequences_table_sha256": sha256(folder / "sequences.tsv")}
-    sizes: dict[str, Any] = {"n": n, "length": length, "r": 2, "provenance": told, "chromosomes": {}}
-    write_contributions(folder / "contributions.h5", Head(**sizes), iter([block]))
-    return {"contributions": folder / "contributions.h5", "sequences": folder / "sequences.tsv"}
+    return write_files(folder, onehot, hypothetical, table)
 
 
 def read(path: Path) -> pd.DataFrame:
