@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
 
+import made_up
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
@@ -60,20 +61,9 @@ def write_inputs(
     scores = random.normal(0, 0.02, (N, LENGTH)).astype(np.float32)
     for row in range(N):
         scores[row, 50:60] += (0.1, 0.2, 0.3, -0.9, 0.4, 0.5)[row]
-    zeros = np.zeros((N, 2), np.float32)
-    block = {
-        "raw/seq": letters,
-        "shap/seq": letters * scores[:, None],
-        "projected_shap/seq": letters * scores[:, None],
-        "genolift/key": np.arange(N) * 2,
-        "genolift/id": np.array([f"peak_{row}" for row in range(N)], object),
-        "genolift/output": zeros[:, 0],
-        "genolift/reference_output": zeros,
-        "genolift/convergence_error": zeros,
-        "genolift/standard_error": np.zeros((N, LENGTH), np.float32),
-        "genolift/sequence_digest": np.zeros((N, 16), np.uint8),
-        "genolift/reference_digest": np.zeros((N, 16), np.uint8),
-    }
+    block = made_up.rows(
+        letters, letters * scores[:, None], np.arange(N) * 2, [f"peak_{row}" for row in range(N)]
+    )
     sizes: dict[str, Any] = {
         "n": N,
         "length": LENGTH,

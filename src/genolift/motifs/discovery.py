@@ -21,7 +21,7 @@ from genolift.motifs.known import Matrix
 from genolift.motifs.method import Method
 from genolift.motifs.modisco import cache_compiled_code, numba_threads
 from genolift.motifs.seqlets import SIGNS, FoundSeqlets
-from genolift.motifs.sites import Records, Stretches, unique_sites
+from genolift.motifs.sites import Extent, Records, stretches, unique_sites
 from genolift.motifs.windows import Block, Windows
 
 _LOG = logging.getLogger("genolift")
@@ -195,10 +195,8 @@ def _of_different_sites(
         for ends in zip(*(_inner(seqlet, trims[number]) for number, seqlet in every), strict=True)
     )
     strength = np.array([abs(float(seqlet.contrib_scores.sum())) for _, seqlet in every])
-    at = windows.shared(row, start, end)
-    off_centre = np.abs(start + end - windows.width)
-    kind = np.zeros(len(row), np.int8)
-    stands, _ = unique_sites(Stretches(windows.rank[row], kind, *at, off_centre, strength))
+    extent = Extent(np.zeros(len(row), np.int8), start, end, strength)
+    stands, _ = unique_sites(stretches(windows, row, extent))
     kept = stands == np.arange(len(stands))
     different, first = [], 0
     for pattern in patterns:

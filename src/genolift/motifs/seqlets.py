@@ -205,7 +205,7 @@ def _by_chance(sums: NDArray[np.float64], method: Method) -> _Thresholds:
 
 def _sample(windows: Windows, method: Method) -> Block:
     """Return different windows: all, or enough of them at random, the same whatever their order is."""
-    _, rows = np.unique(windows.origin * 2 + windows.places.turned, return_index=True)
+    rows = windows.different
     most = max(1, _SAMPLED // max(1, windows.width - method.seqlet_core + 1))
     if len(rows) > most:
         _LOG.info("the distribution of contributions is estimated from %d of %d windows", most, len(rows))

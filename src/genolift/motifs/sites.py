@@ -99,12 +99,16 @@ def _by_group(
 def _sites(
     records: Records, windows: Windows, extent: Callable[[Records], Extent]
 ) -> tuple[Records, NDArray[np.int64]]:
-    kind, start, end, strength = extent(records)
-    rows = records["row"]
+    stands, records["windows"] = unique_sites(stretches(windows, records["row"], extent(records)))
+    return records, stands
+
+
+def stretches(windows: Windows, rows: NDArray[np.integer], extent: Extent) -> Stretches:
+    """Return stretches of windows, by their rows, in coordinates that all windows share."""
+    kind, start, end, strength = extent
     at = windows.shared(rows, start, end)
     off_centre = np.abs(start + end - windows.width)
-    stands, records["windows"] = unique_sites(Stretches(windows.rank[rows], kind, *at, off_centre, strength))
-    return records, stands
+    return Stretches(windows.rank[rows], kind, *at, off_centre, strength)
 
 
 def unique_sites(found: Stretches) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

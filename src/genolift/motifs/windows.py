@@ -42,8 +42,8 @@ class Block(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Places:
-    """Where each kept sequence is, one value for each in every array.
+class WindowPlaces:
+    """Where each kept sequence is, one value for each in every array, in little memory.
 
     Attributes
     ----------
@@ -83,7 +83,7 @@ class Windows:
     store: Contributions
     offset: int
     width: int
-    places: Places
+    places: WindowPlaces
     made_from: Mapping[str, str]
 
     def __len__(self) -> int:
@@ -140,7 +140,7 @@ class Windows:
         return before[places.chromosome] + places.start + within
 
     def shared(
-        self, rows: NDArray[np.int64], start: NDArray[np.int64], end: NDArray[np.int64]
+        self, rows: NDArray[np.integer], start: NDArray[np.int64], end: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return stretches of windows in coordinates that all windows share.
 
@@ -171,9 +171,9 @@ class Windows:
         return group
 
     @property
-    def copies(self) -> int:
-        """The number of windows that are exact copies of another."""
-        return len(self) - len(np.unique(self.origin * 2 + self.places.turned))
+    def different(self) -> NDArray[np.int64]:
+        """The rows of different windows, one of exact copies, in an order that is not the input's."""
+        return np.unique(self.origin * 2 + self.places.turned, return_index=True)[1]
 
     def located(
         self,
@@ -288,7 +288,7 @@ def open_windows(contributions: Path, sequences: Path, settings: Motifs) -> Iter
         yield Windows(contributions, store, (store.length - width) // 2, width, places, made_from)
 
 
-def _read_places(sequences: Path) -> tuple[NDArray[np.int64], Places]:
+def _read_places(sequences: Path) -> tuple[NDArray[np.int64], WindowPlaces]:
     """Return the keys and places of the kept rows of ``sequences.tsv``, in little memory."""
     numbers: dict[str, int] = {}
     parts = []
@@ -305,4 +305,4 @@ def _read_places(sequences: Path) -> tuple[NDArray[np.int64], Places]:
     # Numbered in the order of their names, which does not depend on that of the rows.
     names = sorted(numbers)
     renumbered = np.array([*(names.index(name) for name in numbers), -1], np.int32)
-    return key, Places(tuple(names), renumbered[chromosome], start, turned)
+    return key, WindowPlaces(tuple(names), renumbered[chromosome], start, turned)

@@ -139,10 +139,11 @@ def find_motifs(
 
 
 def _tell_copies(windows: Windows) -> None:
-    if windows.copies:
+    copies = len(windows) - len(windows.different)
+    if copies:
         _LOG.warning(
             "%d of %d sequences are copies of others: a site in several is counted once",
-            *(windows.copies, len(windows)),
+            *(copies, len(windows)),
         )
 
 

@@ -168,7 +168,7 @@ class Pairs:
     # For compiled loops ---------------------------------------------------------------------------------
 
     def fast(self, name: str) -> loops.Sides | None:
-        """Return a value of both sides for compiled loops; None where there are none for it (or: not yet)."""
+        """Return a value of both sides for compiled loops; None where there are none, or not yet."""
         if self._last[0] != name:
             self._last = name, self._made(name)
         return self._last[1]
