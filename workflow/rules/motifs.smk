@@ -3,6 +3,7 @@ rule motifs:
         contributions=of_analysis("contributions.h5"),
         sequences=of_analysis("sequences.tsv"),
         database=files_of("motifs"),
+        compiled=ancient(rules.compile.output),
     output:
         modisco=of_analysis("motifs.h5"),
         ppm=of_analysis("motifs.meme"),

@@ -193,6 +193,24 @@ def aggregate(sequences: Path, shards: list[Path], out: Path) -> object:
     return aggregate(shards=shards, sequences=sequences, out=out)
 
 
+@command()
+def compile(out: Path) -> object:
+    """Compile what finds motifs, a minute of work once for an installation, and keep it.
+
+    Parameters
+    ----------
+    out
+        what is compiled, JSON
+
+    Example
+    -------
+    genolift compile --out compiled.json
+    """
+    from genolift.steps.compile import compile_motif_tools
+
+    return compile_motif_tools(out)
+
+
 @command("motifs")
 def motifs(settings: Settings, contributions: Path, sequences: Path, out: Path) -> object:
     """Find motifs (TF-MoDISco), name them (Tomtom) and find their occurrences (Fi-NeMo).

@@ -74,7 +74,7 @@ class Discovered:
     @property
     def motifs(self) -> list[Motif]:
         """The patterns as motifs, strongest first."""
-        return sorted(_motifs(self.patterns, self.method.trim_fraction), key=lambda motif: -motif.strength)
+        return sorted(as_motifs(self.patterns, self.method.trim_fraction), key=lambda motif: -motif.strength)
 
 
 def discover(seqlets: FoundSeqlets, windows: Windows, method: Method, *, threads: int) -> Discovered:
@@ -105,12 +105,16 @@ def _patterns(
     # In an order that does not depend on that of the rows, since sums are rounded in order.
     order = np.argsort(windows.rank[used.rows])
     rows = used.rows[order]
-    tracks = _tracks(used, order)
+    tracks = tracks_of(used, order)
     at = np.empty(len(windows), np.int32)
     at[rows] = np.arange(len(rows))
-    patterns = {}
+    patterns: dict[str, list[Any]] = {}
     for sign, seqlets in strongest.items():
-        found = _patterns_of_sign(seqlets, at, tracks, sign, method)
+        if not method.enough(len(seqlets)):
+            patterns[sign] = []
+            continue
+        _LOG.info("looking for motifs among %d seqlets, %s", len(seqlets), _SIGN_WORDS[sign])
+        found = patterns_of_sign(seqlets, at, tracks, sign, method)
         patterns[sign] = _of_different_sites(found, rows, tracks, windows, method)
         for pattern in patterns[sign]:
             for seqlet in pattern.seqlets:
@@ -118,7 +122,7 @@ def _patterns(
     return patterns
 
 
-def _tracks(used: Block, order: NDArray[np.int64]) -> Any:
+def tracks_of(used: Block, order: NDArray[np.int64]) -> Any:
     """Return TF-MoDISco's tracks, float32 (window, position, base), which its fast kernels ask for."""
     from modiscolite import core
 
@@ -129,15 +133,15 @@ def _tracks(used: Block, order: NDArray[np.int64]) -> Any:
     )
 
 
-def _patterns_of_sign(
+def patterns_of_sign(
     seqlets: Records, at: NDArray[np.int32], tracks: Any, sign: str, method: Method
 ) -> list[Any]:
-    """Return TF-MoDISco's patterns for seqlets of one sign, largest first; none if there are too few."""
+    """Return TF-MoDISco's patterns for seqlets of one sign, largest first.
+
+    ``at`` says for each row of the seqlets which of the ``tracks`` it is.
+    """
     from modiscolite import core, tfmodisco
 
-    if len(seqlets) < max(2, method.min_seqlets) or len(seqlets) <= method.min_metacluster:
-        return []
-    _LOG.info("looking for motifs among %d seqlets, %s", len(seqlets), _SIGN_WORDS[sign])
     width = method.seqlet_width
     placed = [
         core.Seqlet(example_idx=int(at[row]), start=start, end=start + width, is_revcomp=False)
@@ -231,7 +235,8 @@ def trim(cwm: Matrix, fraction: float) -> tuple[int, int]:
     return int(kept[0]), int(kept[-1]) + 1
 
 
-def _motifs(patterns: Mapping[str, Sequence[Any]], trim_fraction: float) -> Iterator[Motif]:
+def as_motifs(patterns: Mapping[str, Sequence[Any]], trim_fraction: float) -> Iterator[Motif]:
+    """Yield TF-MoDISco's patterns, given by sign, as motifs."""
     for sign, found in patterns.items():
         for number, pattern in enumerate(found):
             counts = np.asarray(pattern.sequence, np.float64).T

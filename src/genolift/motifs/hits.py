@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genolift.motifs.method import Method
+from genolift.motifs.modisco import kept_by_numba
 from genolift.motifs.sites import Extent, Records, each_site_once
 from genolift.motifs.windows import Block, Windows
 
@@ -158,7 +159,9 @@ def _fit(
     by which the window of each was divided.
     """
     import torch
-    from finemo import hitcaller
+
+    with kept_by_numba():
+        from finemo import hitcaller
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with warnings.catch_warnings(record=True) as caught:

@@ -51,6 +51,10 @@ class Method:
         """Bases of a motif's matrices, before weak ends are trimmed."""
         return self.trim_width + 2 * (self.initial_flank + self.final_flank)
 
+    def enough(self, seqlets: int) -> bool:
+        """Return whether motifs can be looked for among so many seqlets of one sign."""
+        return seqlets >= max(2, self.min_seqlets) and seqlets > self.min_metacluster
+
     def width(self, length: int) -> int:
         """Return how many bases in the middle of sequences of ``length`` bases are looked at."""
         return length if self.window is None else min(self.window, length)

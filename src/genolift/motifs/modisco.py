@@ -113,6 +113,21 @@ def cache_compiled_code() -> None:
                     return
 
 
+@contextmanager
+def kept_by_numba() -> Iterator[None]:
+    """Refuse to import a package that keeps its compiled code, if numba has no folder for it."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "no locator available" not in str(error):
+            raise
+        raise InputError(
+            "numba has no folder to keep compiled code in",
+            where="NUMBA_CACHE_DIR",
+            remedy="set this environment variable to a folder that can be written",
+        ) from error
+
+
 def at_most(threads: int) -> int:
     """Return so many threads, or those that numba was started with, the number of cores: it takes no more."""
     import numba

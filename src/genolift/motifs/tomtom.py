@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from genolift.motifs.discovery import trim
 from genolift.motifs.known import Database, KnownMotif, Matrix, frequencies
-from genolift.motifs.modisco import at_most
+from genolift.motifs.modisco import at_most, kept_by_numba
 
 _SEQLET_ENDS = 0.3  # of the largest contribution; measured, see `seqlet_ppm`
 _LOG = logging.getLogger("genolift")
@@ -105,7 +105,8 @@ def _tomtom(
     ppms: Sequence[Matrix], database: Database, threads: int
 ) -> Iterator[tuple[NDArray[np.float64], NDArray[np.bool_]]]:
     """Yield for each PPM every known motif's p-value, and whether its reverse complement matches."""
-    from memelite import tomtom
+    with kept_by_numba():
+        from memelite import tomtom
 
     targets = [np.ascontiguousarray(motif.ppm, np.float64) for motif in database.motifs]
     for start in range(0, len(ppms), _QUERIES_AT_A_TIME):

@@ -1,0 +1,17 @@
+# What finds motifs is compiled while earlier steps run, once for all analyses, or found to be.
+rule compile:
+    output:
+        os.path.normpath(f"{CONFIG.results}/.compiled/compiled.json"),
+    log:
+        os.path.normpath(f"{CONFIG.results}/.compiled/compile.log"),
+    conda:
+        "../envs/genolift.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    message:
+        "compiling what finds motifs, a minute of work once for an installation"
+    shell:
+        "export NUMBA_NUM_THREADS={threads} OMP_NUM_THREADS={threads};"
+        " genolift compile --out {output:q} 2>&1 | logged {log:q}"
