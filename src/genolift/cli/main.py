@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from genolift.cli.streams import flush_printed, written_streams
 from genolift.errors import InputError, did_you_mean
 from genolift.files.stopping import ended_by_signals
 from genolift.files.whole import remove_unfinished
@@ -29,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     # million that importing torch makes nearly none is garbage, and looking takes a second in all.
     gc.set_threshold(500_000)
     atexit.register(gc.freeze)
-    with ended_by_signals(_last_words):
+    with ended_by_signals(_last_words), written_streams():
         code = _run(sys.argv[1:] if argv is None else argv)
     sys.exit(code)
 
@@ -38,31 +39,35 @@ def _run(argv: Sequence[str]) -> int:
     if not argv:
         print("genolift: name a command; see genolift --help", file=sys.stderr)
         return 2
-    if argv[0] in ("-h", "--help"):
-        print(HELP.read_text(encoding="utf-8"), end="")
-        return 0
-    if argv[0] == "--version":
-        from genolift import __version__
-
-        print(f"genolift {__version__}")
-        return 0
-    from genolift.cli.commands import COMMANDS
-
     try:
-        if argv[0] not in COMMANDS:
-            remedy = did_you_mean(argv[0], COMMANDS, "see genolift --help")
-            raise InputError(f"'{argv[0]}' is not a command", remedy=remedy)
-        command = COMMANDS[argv[0]]
-        given = command.parsed(argv[1:])
-        with _logged_to_stderr(given["quiet"]):
-            command.call(given)
+        _call(argv)
+        flush_printed()
     except InputError as error:
         print(f"genolift: error: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return 0
+
+
+def _call(argv: Sequence[str]) -> None:
+    if argv[0] in ("-h", "--help"):
+        print(HELP.read_text(encoding="utf-8"), end="")
+        return
+    if argv[0] == "--version":
+        from genolift import __version__
+
+        print(f"genolift {__version__}")
+        return
+    from genolift.cli.commands import COMMANDS
+
+    if argv[0] not in COMMANDS:
+        remedy = did_you_mean(argv[0], COMMANDS, "see genolift --help")
+        raise InputError(f"'{argv[0]}' is not a command", remedy=remedy)
+    command = COMMANDS[argv[0]]
+    given = command.parsed(argv[1:])
+    with _logged_to_stderr(given["quiet"]):
+        command.call(given)
 
 
 def _last_words(signum: int) -> None:
