@@ -19,6 +19,8 @@ KERAS_3_PYTHON ?= $(AGREEMENT)/keras-3/bin/python
 # Two packages with one import name: each gets an environment of its own.
 MOTIF_PYTHONS := build/motif-pythons
 MOTIF_LINES := modisco-2.5.2 modisco-lite-3.0.0
+# genolift as it was with the older of them.
+MOTIFS_BEFORE := build/motifs-before
 # Where the pretended GPU is, and tests that take about three minutes on it; all are tests/engine and tests/explain.
 PRETEND ?= ../shared/gpu
 PRETEND_TESTS ?= tests/engine/test_gpu.py tests/engine/test_on_a_gpu.py tests/engine/test_rules.py
@@ -86,9 +88,13 @@ benchmark: $(BENCHMARK_STAMP) ## Compare speed with the floor and the peers, abo
 	python benchmarks/encoding.py --genome $(GENOME) --out benchmarks/results/encoding
 	python benchmarks/waiting.py --out benchmarks/results/waiting
 
-benchmark-motifs: $(STAMP) $(MOTIF_LINES:%=$(MOTIF_PYTHONS)/%/.installed) ## Compare TF-MoDISco's lines of versions, an hour
+benchmark-motifs: $(STAMP) $(MOTIF_LINES:%=$(MOTIF_PYTHONS)/%/.installed) $(MOTIFS_BEFORE)/Snakefile
+benchmark-motifs: ## Compare TF-MoDISco's lines of versions, alone and in the workflow, and take memory, three hours
 	python benchmarks/motifs.py $(foreach line,$(MOTIF_LINES),--python $(line)=$(MOTIF_PYTHONS)/$(line)/bin/python) \
 	  --folder build/motifs --out benchmarks/results/motifs $(BENCHMARK_ARGS)
+	python benchmarks/motif_workflow.py --before $(MOTIFS_BEFORE) \
+	  --modisco $(MOTIF_PYTHONS)/$(firstword $(MOTIF_LINES))/bin/python --out benchmarks/results/motifs-workflow
+	python benchmarks/many_windows.py --out benchmarks/results/motifs-memory -- --max-seqlets 2000
 
 benchmark-paper: $(STAMP) ## Reproduce the paper's figure 5b from its model and data (PAPER=folder)
 	python benchmarks/paper_figure5.py --data $(PAPER) $(BENCHMARK_ARGS)
@@ -141,11 +147,14 @@ $(BENCHMARK_STAMP): $(STAMP)
 	@$(VENV)/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[benchmark]'
 	@touch $@
 
-$(MOTIF_PYTHONS)/%/.installed: constraints.txt
+$(MOTIF_PYTHONS)/%/.installed: constraints.txt | $(STAMP)
 	@echo "Installing $* (a few minutes the first time)"
 	@mkdir -p $(MOTIF_PYTHONS) && $(VENV)/bin/python -m venv --clear $(@D)
 	@line=$*; $(@D)/bin/python -m pip install -qq --disable-pip-version-check -c $< $${line%-*}==$${line##*-}
 	@touch $@
+
+$(MOTIFS_BEFORE)/Snakefile:
+	mkdir -p $(@D) && git archive 4c2da90 | tar -x -C $(@D)
 
 $(AGREEMENT)/keras-%/.installed: tests/keras_agreement/constraints-%.txt
 	@command -v python3.11 >/dev/null || { echo "TensorFlow 2.15 needs Python 3.11, but python3.11 was not found" >&2; exit 1; }

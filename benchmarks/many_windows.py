@@ -2,7 +2,8 @@
 
 ``python benchmarks/many_windows.py --windows 10000 100000`` writes that many windows of 400 bp with 12 motifs
 planted, a sixth of them overlapping another, and runs the command on each set in a process of its own. It
-prints the peak of resident memory, user and system time, and what was found.
+prints the peak of resident memory, how much more that is for each window more than in the row before, user
+and system time, and what was found.
 """
 
 from __future__ import annotations
@@ -17,11 +18,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import one_thread
+import torch
+from machine import machine
 from made_up import rows
 
 from genolift.files.whole import sha256
 from genolift.results.store import Block, Head, write_contributions
 
+COLUMNS = ["windows", "peak MB", "bytes more a window", "CPU s", "wall s", "what was found"]
 LENGTH = 400
 BLOCK = 1000
 MOTIFS = [
@@ -112,8 +117,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--windows", type=int, nargs="+", default=[1000, 10_000, 100_000])
     parser.add_argument("--folder", type=Path, help="where to keep the made-up files")
+    parser.add_argument("--out", type=Path, help="also write OUT.md and OUT.json")
     parser.add_argument("arguments", nargs="*", help="for genolift motifs, after --")
     given = parser.parse_args()
+    table: list[list[str]] = []
+    facts = machine(torch.device("cpu"))
+    last: tuple[int, float] | None = None
     with tempfile.TemporaryDirectory() as scratch:
         for n in given.windows:
             folder = (given.folder or Path(scratch)) / str(n)
@@ -121,10 +130,11 @@ def main() -> None:
                 folder.mkdir(parents=True, exist_ok=True)
                 write(folder, n)
             peak, cpu, wall, text = measured(folder, given.arguments)
-            print(
-                f"| {n:,} | {peak:,.0f} MB | {cpu:.0f} s | {wall:.0f} s | {text.strip().splitlines()[-1]} |",
-                flush=True,
-            )
+            more = "" if last is None else f"{(peak - last[1]) * 2**20 / (n - last[0]):.0f}"
+            last = n, peak
+            found = text.strip().splitlines()[-1].rpartition(": ")[0]
+            table.append([f"{n:,}", f"{peak:,.0f}", more, f"{cpu:.0f}", f"{wall:.0f}", found])
+            one_thread.report(given.out, "Motifs of many windows", COLUMNS, table, facts)
 
 
 if __name__ == "__main__":

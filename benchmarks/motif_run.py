@@ -25,17 +25,16 @@ _COMMAND: dict[str, Any] = {
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "published": _COMMAND,
-    "genolift 0.1": _COMMAND
+    "genolift": _COMMAND
     | {
         "trim_to_window_size": 20,
         "initial_flank_to_add": 5,
-        "target_seqlet_fdr": 0.2,
-        "nearest_neighbors_to_compute": 350,
-        "min_metacluster_size": 19,
+        "min_metacluster_size": 0,
+        "max_seqlets_per_metacluster": 20_000,
     },
     "function": {},
 }
-"""By name: the command's, those that genolift had before, and the defaults of `TFMoDISco` itself."""
+"""By name: the command's, genolift's defaults, and the defaults of `TFMoDISco` itself."""
 
 
 def main() -> None:

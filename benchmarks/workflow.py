@@ -16,12 +16,12 @@ import subprocess
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
 
 ROOT = Path(__file__).resolve().parents[1]
-APART = ("motifs",)
+APART = ("compile", "motifs")
 """Steps that do not count in the sum, since other issues have their time."""
 RUNS = ("first", "second")
 SHIM = """\
@@ -67,8 +67,11 @@ def write_analysis(folder: Path, models: int) -> None:
     )
 
 
-def environment_with(folder: Path) -> dict[str, str]:
-    """Return an environment whose caches are in the folder, and in which commands are timed."""
+def environment_with(folder: Path, sources: Sequence[Path] = (ROOT / "src",)) -> dict[str, str]:
+    """Return an environment whose caches are in the folder, and in which commands are timed.
+
+    Modules are looked for in ``sources`` first.
+    """
     (folder / "bin").mkdir()
     shim = folder / "bin" / "genolift"
     shim.write_text(SHIM.format(times=folder / "times", python=sys.executable))
@@ -82,8 +85,18 @@ def environment_with(folder: Path) -> dict[str, str]:
         **os.environ,
         **paths,
         "PATH": f"{shim.parent}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]),
+        "PYTHONPATH": os.pathsep.join([*map(str, sources), os.environ.get("PYTHONPATH", "")]),
     }
+
+
+def seconds_of_steps(folder: Path) -> dict[str, float]:
+    """Return the CPU seconds of each step that ran since this was last asked."""
+    steps: dict[str, float] = defaultdict(float)
+    for line in (folder / "times").read_text().splitlines():
+        step, *seconds = line.split()
+        steps[step] += sum(map(float, seconds))
+    (folder / "times").write_text("")
+    return steps
 
 
 def measured(models: int, until: str | None) -> dict[str, dict[str, float]]:
@@ -101,10 +114,7 @@ def measured(models: int, until: str | None) -> dict[str, dict[str, float]]:
             imports = [cpu_seconds(unit, folder, environment) for _ in "123"]
             (folder / "times").write_text("")
             total = cpu_seconds(command, folder, environment)
-            steps: dict[str, float] = defaultdict(float)
-            for line in (folder / "times").read_text().splitlines():
-                step, *seconds = line.split()
-                steps[step] += sum(map(float, seconds))
+            steps = seconds_of_steps(folder)
             steps["snakemake itself"] = total - sum(steps.values())
             imports += [cpu_seconds(unit, folder, environment) for _ in "123"]
             found[run] = {"import torch": median(imports), **steps}

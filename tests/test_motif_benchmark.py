@@ -8,7 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from motif_data import PLANTED
+from motif_run import SETTINGS
 from motifs import Found, Judged, cosine, covered, matched, truth
+
+from genolift.motifs.method import method_of
+from genolift.settings.motifs import Motifs
 
 MOTIF = np.random.default_rng(0).normal(size=(4, 12))
 
@@ -64,3 +68,17 @@ def test_the_truth_is_told_of_seqlets_and_of_hits(tmp_path: Path) -> None:
     found = [motif(cwm, *((row, 16, 34) for row in range(6)))]
     of_12 = f"1 of {len(PLANTED)}"
     assert truth(found, tmp_path / "data.npz") == [of_12, "0", "0", "0.750", "1.000", "1.000", "1.000"]
+
+
+def test_the_settings_compared_are_genolifts_own() -> None:
+    method = method_of(Motifs())
+    assert SETTINGS["genolift"] == {
+        "sliding_window_size": method.seqlet_core,
+        "flank_size": method.seqlet_flank,
+        "trim_to_window_size": method.trim_width,
+        "initial_flank_to_add": method.initial_flank,
+        "target_seqlet_fdr": method.seqlet_fdr,
+        "n_leiden_runs": method.leiden_runs,
+        "max_seqlets_per_metacluster": method.max_seqlets,
+        "min_metacluster_size": method.min_metacluster,
+    }
