@@ -52,10 +52,10 @@ COLUMNS = [
     "precision of hits",
 ]
 FURTHER = (
-    {"seqlet_fdr": 0.2},
+    {"target_seqlet_fdr": 0.2},
     {"max_seqlets": 2000},
-    {"neighbors": 350},
-    {"leiden_runs": 50},
+    {"nearest_neighbors_to_compute": 350},
+    {"n_leiden_runs": 50},
     {"window": 200},
 )
 """What genolift, or TF-MoDISco's function, took before; and half of a simulated window."""
@@ -72,7 +72,7 @@ def variants() -> Iterator[tuple[str, list[str]]]:
     yield PUBLISHED, ["--preset", PUBLISHED]
     tools = PRESETS[PUBLISHED]
     other = [name for name, value in PRESETS[OWN].items() if value != tools[name] and name != "window"]
-    motif = {name: tools[name] for name in other if name in ("trim_width", "initial_flank")}
+    motif = {name: tools[name] for name in other if name in ("trim_to_window_size", "initial_flank_to_add")}
     for keys in (*({name: tools[name]} for name in other if name not in motif), motif, *FURTHER):
         flags = [word for name, value in keys.items() for word in (f"--{name.replace('_', '-')}", str(value))]
         yield ", ".join(f"{name} {value:,}" for name, value in keys.items()), flags

@@ -73,12 +73,12 @@ def test_the_truth_is_told_of_seqlets_and_of_hits(tmp_path: Path) -> None:
 def test_the_settings_compared_are_genolifts_own() -> None:
     method = method_of(Motifs())
     assert SETTINGS["genolift"] == {
-        "sliding_window_size": method.seqlet_core,
-        "flank_size": method.seqlet_flank,
-        "trim_to_window_size": method.trim_width,
-        "initial_flank_to_add": method.initial_flank,
-        "target_seqlet_fdr": method.seqlet_fdr,
-        "n_leiden_runs": method.leiden_runs,
+        "sliding_window_size": method.sliding_window_size,
+        "flank_size": method.flank_size,
+        "trim_to_window_size": method.trim_to_window_size,
+        "initial_flank_to_add": method.initial_flank_to_add,
+        "target_seqlet_fdr": method.target_seqlet_fdr,
+        "n_leiden_runs": method.n_leiden_runs,
         "max_seqlets_per_metacluster": method.max_seqlets,
-        "min_metacluster_size": method.min_metacluster,
+        "min_metacluster_size": method.min_metacluster_size,
     }

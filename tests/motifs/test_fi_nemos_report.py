@@ -29,7 +29,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Path:
     random = np.random.default_rng(0)
     known = [(f"chance_{at}", "", random.dirichlet([0.3] * 4, 9).T, 20) for at in range(30)]
     write_meme(folder / "known.meme", known)
-    settings = Motifs(min_seqlets=10, database=str(folder / "known.meme"))
+    settings = Motifs(final_min_cluster_size=10, database=str(folder / "known.meme"))
     find_motifs(settings, **files, out=folder)
     with h5py.File(folder / "contributions.h5") as file:
         onehot, hypothetical = file["raw/seq"][:], file["shap/seq"][:]

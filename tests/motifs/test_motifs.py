@@ -29,7 +29,7 @@ from genolift.settings.motifs import Motifs
 from genolift.steps.motifs import MotifSummary, find_motifs
 
 LENGTH = 150
-METHOD, FEW = method_of(Motifs()), method_of(Motifs(min_seqlets=10))
+METHOD, FEW = method_of(Motifs()), method_of(Motifs(final_min_cluster_size=10))
 SITES = {"gata": "AGATAAG", "ebox": "CCACGTGG"}
 COLUMNS = ["motif", "name", "sign", "n_seqlets", "n_hits", "trim_start", "trim_end", "consensus"]
 FILES = ["hits.bed.gz", "motif_matrices.tsv", "motifs.h5", "motifs.meme", "motifs.tsv", "motifs_cwm.meme"]
@@ -231,8 +231,12 @@ def discovered(folder: Path, windows: tuple[Any, ...], method: Method, threads: 
 
 
 def test_flanks_that_no_seqlet_has_room_for_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"motifs.final_flank: a motif has no seqlet with 60 more bases"):
-        discovered(tmp_path, planted(30)[:2], method_of(Motifs(min_seqlets=10, final_flank=60)))
+    with pytest.raises(
+        InputError, match=r"motifs.final_flank_to_add: a motif has no seqlet with 60 more bases"
+    ):
+        discovered(
+            tmp_path, planted(30)[:2], method_of(Motifs(final_min_cluster_size=10, final_flank_to_add=60))
+        )
 
 
 def test_motifs_do_not_depend_on_threads(tmp_path: Path) -> None:
@@ -355,7 +359,7 @@ def test_sites_that_lower_the_output_make_negative_motifs(tmp_path: Path) -> Non
     onehot, hypothetical, _ = planted(30)
     inputs = write_inputs(tmp_path, onehot, -hypothetical)
     database = database_without_the_ebox(tmp_path / "known.meme")
-    summary = find_motifs(Motifs(database=database, min_seqlets=10), **inputs, out=tmp_path)
+    summary = find_motifs(Motifs(database=database, final_min_cluster_size=10), **inputs, out=tmp_path)
     motifs = read(tmp_path / "motifs.tsv")
     assert summary.n_motifs == 2
     assert set(motifs["sign"]) == {"neg"}
@@ -439,7 +443,7 @@ def test_noise_of_any_size_is_never_a_crash(tmp_path: Path, n: int, length: int,
         hypothetical = np.abs(hypothetical) + 1
     if kind == "steps":
         hypothetical = np.ones_like(hypothetical)
-    found = discovered(tmp_path, (onehot, hypothetical), method_of(Motifs(min_seqlets=1)))
+    found = discovered(tmp_path, (onehot, hypothetical), method_of(Motifs(final_min_cluster_size=1)))
     assert all(len(motif.seqlets) >= 1 for motif in found.motifs)
     for seqlets in found.seqlets.strongest.values():
         assert (seqlets["start"] >= 0).all()
@@ -461,8 +465,8 @@ def test_sequences_shorter_than_a_seqlet_are_said_to_be(tmp_path: Path) -> None:
         summary = find_motifs(Motifs(database="jaspar:fungi"), **inputs, out=tmp_path)
     assert_empty(tmp_path, summary)
     assert summary.note == (
-        "No motif was looked for in 5 sequences of 20 bases: a seqlet has 30 (motifs.seqlet_core 20, "
-        "motifs.seqlet_flank 5)."
+        "No motif was looked for in 5 sequences of 20 bases: a seqlet has 30 (motifs.sliding_window_size 20, "
+        "motifs.flank_size 5)."
     )
 
 

@@ -44,7 +44,7 @@ def test_seqlets_are_those_of_tf_modiscos_own_function(tmp_path: Path) -> None:
     starts = list(range(0, 8700, 200))
     onehot, hypothetical = made.cut(starts, "+" * len(starts), LENGTH)
     hypothetical *= np.random.default_rng(2).choice([-1, 1], (len(starts), 1, 1)).astype(np.float32)
-    for method in (METHOD, method_of(Motifs(seqlet_fdr=0.05, seqlet_core=21, seqlet_flank=10))):
+    for method in (METHOD, method_of(Motifs(target_seqlet_fdr=0.05, sliding_window_size=21, flank_size=10))):
         seqlets, _ = found(write_windows(tmp_path, onehot, hypothetical), method)
         ours = [
             (int(row), int(start), sign)
@@ -52,10 +52,12 @@ def test_seqlets_are_those_of_tf_modiscos_own_function(tmp_path: Path) -> None:
             for row, start in each[["row", "start"]].tolist()
         ]
         track = (onehot * hypothetical).sum(1, dtype=np.float64)
-        core, flank = method.seqlet_core, method.seqlet_flank
+        core, flank = method.sliding_window_size, method.flank_size
         sizes = {"window_size": core, "flank": flank, "suppress": core // 2 + flank}
         # The other numbers are those of TFMoDISco's defaults.
-        placed, threshold = extract_seqlets(track, **sizes, target_fdr=method.seqlet_fdr, **OF_THE_TOOL)
+        placed, threshold = extract_seqlets(
+            track, **sizes, target_fdr=method.target_seqlet_fdr, **OF_THE_TOOL
+        )
         theirs = []
         for seqlet in placed:
             score = track[seqlet.example_idx, seqlet.start + flank : seqlet.end - flank].sum()

@@ -207,11 +207,12 @@ def test_a_motif_is_not_named_by_a_match_that_is_not_significant(own: Path, tmp_
 
 
 def test_the_page_names_the_settings_of_the_motifs_and_the_tools_own(own: Path, tmp_path: Path) -> None:
-    asked = {"preset": "published", "neighbors": 1234, "window": 300}
+    asked = {"preset": "published", "nearest_neighbors_to_compute": 1234, "window": 300}
     for keys, sentence in (
         (
             asked,
-            "Other than in the commands of TF-MoDISco and Fi-NeMo: window 300 (400), neighbors 1,234 (500).",
+            "Other than in the commands of TF-MoDISco and Fi-NeMo: window 300 (400), "
+            "nearest_neighbors_to_compute 1,234 (500).",
         ),
         ({"preset": "published"}, "All are those of the commands of TF-MoDISco and Fi-NeMo."),
     ):
@@ -221,8 +222,8 @@ def test_the_page_names_the_settings_of_the_motifs_and_the_tools_own(own: Path, 
         write_records(own)
         text = words_of(report(own, tmp_path / "report.html"))
         assert f"How motifs were looked for: the preset published. {sentence}" in text
-        assert "seqlet_fdr 0.05 0.05 false discovery rate of seqlets" in text
-    assert "neighbors 500 500 nearest seqlets" in text
+        assert "target_seqlet_fdr 0.05 0.05 false discovery rate of seqlets" in text
+    assert "nearest_neighbors_to_compute 500 500 nearest seqlets" in text
 
 
 def test_all_matches_of_a_motif_are_shown(own: Path, tmp_path: Path) -> None:

@@ -46,9 +46,13 @@ def test_every_key_but_the_preset_and_the_database_has_a_value_in_each_preset() 
 
 
 def test_a_key_that_is_given_is_used_whatever_the_preset() -> None:
-    keys = {"preset": "published", "neighbors": 40, "hit_lambda": 0.8, "window": 1000}
+    keys = {"preset": "published", "nearest_neighbors_to_compute": 40, "hit_lambda": 0.8, "window": 1000}
     used = checked(Motifs, keys, "motifs").used
-    assert (used["neighbors"], used["window"], used["seqlet_fdr"]) == (40, 1000, 0.05)
+    assert (used["nearest_neighbors_to_compute"], used["window"], used["target_seqlet_fdr"]) == (
+        40,
+        1000,
+        0.05,
+    )
     assert used["hit_lambda"] == used["hit_similarity"] == 0.8
     assert checked(Motifs, keys | {"hit_similarity": 0.5}, "motifs").used["hit_similarity"] == 0.5
 
@@ -65,17 +69,17 @@ def test_the_published_preset_is_what_the_commands_take_by_default() -> None:
     assert fdr is not None
     theirs = {
         "window": command["window"],
-        "seqlet_fdr": float(fdr[1]),
-        "seqlet_core": command["sliding"],
-        "seqlet_flank": command["seqlet_flank_size"],
+        "target_seqlet_fdr": float(fdr[1]),
+        "sliding_window_size": command["sliding"],
+        "flank_size": command["seqlet_flank_size"],
         "max_seqlets": function["max_seqlets_per_metacluster"],  # the command asks for it
-        "min_metacluster": function["min_metacluster_size"],
-        "neighbors": function["nearest_neighbors_to_compute"],
-        "leiden_runs": command["n_leiden"],
-        "min_seqlets": function["final_min_cluster_size"],
-        "trim_width": command["trim_size"],
-        "initial_flank": command["initial_flank_to_add"],
-        "final_flank": command["final_flank_to_add"],
+        "min_metacluster_size": function["min_metacluster_size"],
+        "nearest_neighbors_to_compute": function["nearest_neighbors_to_compute"],
+        "n_leiden_runs": command["n_leiden"],
+        "final_min_cluster_size": function["final_min_cluster_size"],
+        "trim_to_window_size": command["trim_size"],
+        "initial_flank_to_add": command["initial_flank_to_add"],
+        "final_flank_to_add": command["final_flank_to_add"],
         "trim_fraction": command["trim_threshold"],
         "hit_lambda": hits["lambda_default"],
         "hit_steps": hits["max_steps"],
@@ -88,40 +92,38 @@ def test_the_published_preset_is_what_the_commands_take_by_default() -> None:
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "window below a seqlet": (
         {"window": 25},
-        "motifs.window: a seqlet of 30 bases (seqlet_core 20, seqlet_flank 5) does not fit in the "
-        "window of 25; "
-        "give at least 30, or less for 'seqlet_core' or 'seqlet_flank'",
+        "motifs.window: a seqlet of 30 bases (sliding_window_size 20, flank_size 5) does not fit in the "
+        "window of 25; give at least 30, or less for 'sliding_window_size' or 'flank_size'",
     ),
     "window below a motif": (
-        {"window": 40, "trim_width": 25, "initial_flank": 10},
-        "motifs.window: a motif of 45 bases (trim_width 25, initial_flank 10, final_flank 0) does not fit in "
-        "the window of 40; give at least 45, or less for 'trim_width', 'initial_flank' or 'final_flank'",
+        {"window": 40, "trim_to_window_size": 25, "initial_flank_to_add": 10},
+        "motifs.window: a motif of 45 bases (trim_to_window_size 25, initial_flank_to_add 10, "
+        "final_flank_to_add 0) does not fit in the window of 40; give at least 45, or less for "
+        "'trim_to_window_size', 'initial_flank_to_add' or 'final_flank_to_add'",
     ),
     "seqlet above the preset's window": (
-        {"preset": "published", "seqlet_core": 400},
-        "motifs.seqlet_core: a seqlet of 410 bases (seqlet_core 400, seqlet_flank 5) does not fit "
-        "in the window "
-        "of 400; give less for 'seqlet_core' or 'seqlet_flank'",
+        {"preset": "published", "sliding_window_size": 400},
+        "motifs.sliding_window_size: a seqlet of 410 bases (sliding_window_size 400, flank_size 5) does not "
+        "fit in the window of 400; give less for 'sliding_window_size' or 'flank_size'",
     ),
     "cut wider than what is cut": (
-        {"trim_width": 60},
-        "motifs.trim_width: 60 bases are more than the 40 that a motif is cut from; give 40 at "
-        "most, or more for "
-        "'seqlet_core', 'seqlet_flank' or 'initial_flank'",
+        {"trim_to_window_size": 60},
+        "motifs.trim_to_window_size: 60 bases are more than the 40 that a motif is cut from; give 40 at "
+        "most, or more for 'sliding_window_size', 'flank_size' or 'initial_flank_to_add'",
     ),
     "fewer seqlets than a motif has": (
         {"max_seqlets": 10},
-        "motifs.max_seqlets: 'min_seqlets' asks for 20 seqlets, and 'max_seqlets' takes 10 at most; "
-        "lower 'min_seqlets', or raise 'max_seqlets'",
+        "motifs.max_seqlets: 'final_min_cluster_size' asks for 20 seqlets, and 'max_seqlets' takes 10 at "
+        "most; lower 'final_min_cluster_size', or raise 'max_seqlets'",
     ),
     "fewer seqlets than are looked at": (
-        {"min_metacluster": 3000, "max_seqlets": 3000},
-        "motifs.min_metacluster: 'min_metacluster' asks for 3,001 seqlets, and 'max_seqlets' takes 3,000 "
-        "at most; lower 'min_metacluster', or raise 'max_seqlets'",
+        {"min_metacluster_size": 3000, "max_seqlets": 3000},
+        "motifs.min_metacluster_size: 'min_metacluster_size' asks for 3,001 seqlets, and 'max_seqlets' takes "
+        "3,000 at most; lower 'min_metacluster_size', or raise 'max_seqlets'",
     ),
     "no rate": (
-        {"seqlet_fdr": 0},
-        "motifs.seqlet_fdr: 0 is less than 1e-06; give a number from 1e-06 to 1",
+        {"target_seqlet_fdr": 0},
+        "motifs.target_seqlet_fdr: 0 is less than 1e-06; give a number from 1e-06 to 1",
     ),
     "misspelt preset": (
         {"preset": "publishd"},
@@ -139,11 +141,11 @@ def test_keys_that_do_not_go_together_are_refused_by_name(mistake: str) -> None:
 
 
 def test_what_does_not_fit_in_the_sequences_is_refused_with_the_config(tmp_path: Path) -> None:
-    wide = refusal_of_config({"seqlet_core": 95}, tmp_path, 100)
+    wide = refusal_of_config({"sliding_window_size": 95}, tmp_path, 100)
     assert wide == (
-        "my.yaml: analyses.mine.motifs.seqlet_core: a seqlet of 105 bases (seqlet_core 95, "
-        "seqlet_flank 5) does "
-        "not fit in the sequences of 100; give less for 'seqlet_core' or 'seqlet_flank'"
+        "my.yaml: analyses.mine.motifs.sliding_window_size: a seqlet of 105 bases (sliding_window_size 95, "
+        "flank_size 5) does "
+        "not fit in the sequences of 100; give less for 'sliding_window_size' or 'flank_size'"
     )
     assert "motifs.window: 120 is more than the sequences' 100 bases" in refusal_of_config(
         {"window": 120}, tmp_path, 100
@@ -151,7 +153,7 @@ def test_what_does_not_fit_in_the_sequences_is_refused_with_the_config(tmp_path:
 
 
 def test_following_the_remedy_of_a_narrow_window_ends_the_refusal() -> None:
-    keys = {"window": 25, "seqlet_core": 40}
+    keys = {"window": 25, "sliding_window_size": 40}
     remedied = re.search(r"give at least (\d+)", refusal(keys))
     assert remedied is not None
     assert checked(Motifs, keys | {"window": int(remedied[1])}, "motifs").window == 50

@@ -86,7 +86,7 @@ def discover(seqlets: FoundSeqlets, windows: Windows, method: Method, *, threads
     Raises
     ------
     InputError
-        If no seqlet of a motif has room for ``method.final_flank``.
+        If no seqlet of a motif has room for ``method.final_flank_to_add``.
     """
     cache_compiled_code()
     rows = np.unique(np.concatenate([each["row"] for each in seqlets.strongest.values()])).astype(np.int64)
@@ -155,12 +155,12 @@ def patterns_of_sign(
                     seqlets=tracks.create_seqlets(placed),
                     track_set=tracks,
                     track_signs=SIGNS[sign],
-                    trim_to_window_size=method.trim_width,
-                    initial_flank_to_add=method.initial_flank,
-                    final_flank_to_add=method.final_flank,
-                    nearest_neighbors_to_compute=method.neighbors,
-                    n_leiden_runs=method.leiden_runs,
-                    final_min_cluster_size=method.min_seqlets,
+                    trim_to_window_size=method.trim_to_window_size,
+                    initial_flank_to_add=method.initial_flank_to_add,
+                    final_flank_to_add=method.final_flank_to_add,
+                    nearest_neighbors_to_compute=method.nearest_neighbors_to_compute,
+                    n_leiden_runs=method.n_leiden_runs,
+                    final_min_cluster_size=method.final_min_cluster_size,
                 )
                 or []
             )
@@ -171,11 +171,11 @@ def patterns_of_sign(
         return []
     except AttributeError as error:
         # It goes on with a pattern of which no seqlet had room for the bases that are added in the end.
-        if not method.final_flank:
+        if not method.final_flank_to_add:
             raise
         raise InputError(
-            f"a motif has no seqlet with {method.final_flank} more bases on either side in its window",
-            where="motifs.final_flank",
+            f"a motif has no seqlet with {method.final_flank_to_add} more bases on either side in its window",
+            where="motifs.final_flank_to_add",
             remedy="give less",
         ) from error
 
@@ -208,7 +208,7 @@ def _of_different_sites(
         first += len(pattern.seqlets)
         if mine.all():
             different.append(pattern)
-        elif mine.sum() >= method.min_seqlets:
+        elif mine.sum() >= method.final_min_cluster_size:
             left = [seqlet for seqlet, stays in zip(pattern.seqlets, mine, strict=True) if stays]
             again = core.SeqletSet(left, track_set=tracks)
             again._set_subclusters(np.asarray(pattern.subclusters)[mine], track_set=tracks)

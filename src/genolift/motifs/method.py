@@ -23,17 +23,17 @@ class Method:
 
     preset: str
     window: int | None
-    seqlet_fdr: float
-    seqlet_core: int
-    seqlet_flank: int
+    target_seqlet_fdr: float
+    sliding_window_size: int
+    flank_size: int
     max_seqlets: int
-    min_metacluster: int
-    neighbors: int
-    leiden_runs: int
-    min_seqlets: int
-    trim_width: int
-    initial_flank: int
-    final_flank: int
+    min_metacluster_size: int
+    nearest_neighbors_to_compute: int
+    n_leiden_runs: int
+    final_min_cluster_size: int
+    trim_to_window_size: int
+    initial_flank_to_add: int
+    final_flank_to_add: int
     trim_fraction: float
     hit_lambda: float
     hit_similarity: float
@@ -44,24 +44,28 @@ class Method:
     @property
     def seqlet_width(self) -> int:
         """Bases of a seqlet, its core and both flanks."""
-        return self.seqlet_core + 2 * self.seqlet_flank
+        return self.sliding_window_size + 2 * self.flank_size
 
     @property
     def motif_width(self) -> int:
         """Bases of a motif's matrices, before weak ends are trimmed."""
-        return self.trim_width + 2 * (self.initial_flank + self.final_flank)
+        return self.trim_to_window_size + 2 * (self.initial_flank_to_add + self.final_flank_to_add)
 
     def enough(self, seqlets: int) -> bool:
         """Return whether motifs can be looked for among so many seqlets of one sign."""
-        return seqlets >= max(2, self.min_seqlets) and seqlets > self.min_metacluster
+        return seqlets >= max(2, self.final_min_cluster_size) and seqlets > self.min_metacluster_size
 
     def width(self, length: int) -> int:
         """Return how many bases in the middle of sequences of ``length`` bases are looked at."""
         return length if self.window is None else min(self.window, length)
 
+    def told(self, *names: str) -> str:
+        """Return settings with their values, as a sentence has them in brackets."""
+        return ", ".join(f"motifs.{name} {getattr(self, name)}" for name in names)
+
     @property
     def provenance(self) -> dict[str, Any]:
-        """The numbers by name, such as ``motifs_neighbors``, for the files' provenance."""
+        """The numbers by name, such as ``motifs_nearest_neighbors_to_compute``, for the files' provenance."""
         return {f"{_PREFIX}{name}": value for name, value in asdict(self).items()}
 
 

@@ -137,14 +137,17 @@ def _placed(
     """Yield the number of windows done and the seqlets of each block of them."""
     from modiscolite import extract_seqlets
 
-    flank = method.seqlet_flank
+    flank = method.flank_size
     for block in windows.blocks():
-        sums = extract_seqlets._smooth(block.track, method.seqlet_core)
+        sums = extract_seqlets._smooth(block.track, method.sliding_window_size)
         reached = (sums >= thresholds.above) | (sums <= thresholds.below)
         candidates = np.where(reached, np.abs(sums), -np.inf)
         candidates[:, :flank] = candidates[:, -flank:] = -np.inf
         placed = extract_seqlets._iterative_extract_seqlets(
-            candidates, window_size=method.seqlet_core, flank=flank, suppress=method.seqlet_core // 2 + flank
+            candidates,
+            window_size=method.sliding_window_size,
+            flank=flank,
+            suppress=method.sliding_window_size // 2 + flank,
         )
         within = np.array([seqlet.example_idx for seqlet in placed], np.int64)
         start = np.array([seqlet.start for seqlet in placed], np.int64)
@@ -164,7 +167,7 @@ def _thresholds(track: NDArray[np.float64], method: Method) -> _Thresholds:
     """Return what sums have to reach, by TF-MoDISco's estimate of what chance gives."""
     from modiscolite import extract_seqlets
 
-    sums = extract_seqlets._smooth(track, method.seqlet_core)
+    sums = extract_seqlets._smooth(track, method.sliding_window_size)
     try:
         with np.errstate(all="ignore"):
             return _by_chance(sums, method)
@@ -181,13 +184,13 @@ def _by_chance(sums: NDArray[np.float64], method: Method) -> _Thresholds:
     """Return the thresholds of `modiscolite.extract_seqlets.extract_seqlets`, which returns only the last."""
     from modiscolite import extract_seqlets as tool
 
-    null = tool._laplacian_null(track=sums, window_size=method.seqlet_core, num_to_samp=10000)
+    null = tool._laplacian_null(track=sums, window_size=method.sliding_window_size, num_to_samp=10000)
     values = sums.ravel()
     if len(values) > _OF_THE_TOOL:
         values = np.random.RandomState(1234).choice(values, size=_OF_THE_TOOL, replace=False)
     sides = tool._split(values)
     above, below = (
-        tool._isotonic_thresholds(side, chance, increasing=increasing, target_fdr=method.seqlet_fdr)
+        tool._isotonic_thresholds(side, chance, increasing=increasing, target_fdr=method.target_seqlet_fdr)
         for side, chance, increasing in zip(sides, null, (True, False), strict=True)
     )
     above, below = tool._refine_thresholds(
@@ -206,7 +209,7 @@ def _by_chance(sums: NDArray[np.float64], method: Method) -> _Thresholds:
 def _sample(windows: Windows, method: Method) -> Block:
     """Return different windows: all, or enough of them at random, the same whatever their order is."""
     rows = windows.different
-    most = max(1, _SAMPLED // max(1, windows.width - method.seqlet_core + 1))
+    most = max(1, _SAMPLED // max(1, windows.width - method.sliding_window_size + 1))
     if len(rows) > most:
         _LOG.info("the distribution of contributions is estimated from %d of %d windows", most, len(rows))
         rows = np.random.default_rng(0).permutation(rows)[:most]

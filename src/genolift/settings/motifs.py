@@ -44,27 +44,27 @@ class Motifs(Section):
     """bases in the middle of each sequence to look for motifs in; all where a preset has none, or more than
     there are
     """
-    seqlet_fdr: Annotated[Rate | None, _presets(0.05, 0.05)] = None
+    target_seqlet_fdr: Annotated[Rate | None, _presets(0.05, 0.05)] = None
     """false discovery rate of seqlets, the stretches that motifs are made of"""
-    seqlet_core: Annotated[Width | None, _presets(20, 20)] = None
+    sliding_window_size: Annotated[Width | None, _presets(20, 20)] = None
     """bases of a seqlet that are scored"""
-    seqlet_flank: Annotated[Few | None, _presets(5, 5)] = None
+    flank_size: Annotated[Few | None, _presets(5, 5)] = None
     """bases that a seqlet has on either side of its core"""
     max_seqlets: Annotated[Count | None, _presets(20_000, 20_000)] = None
     """seqlets of each sign that motifs are made of, the strongest"""
-    min_metacluster: Annotated[CountOrNone | None, _presets(0, 100)] = None
+    min_metacluster_size: Annotated[CountOrNone | None, _presets(0, 100)] = None
     """seqlets of a sign that are too few to look for motifs among"""
-    neighbors: Annotated[Count | None, _presets(500, 500)] = None
+    nearest_neighbors_to_compute: Annotated[Count | None, _presets(500, 500)] = None
     """nearest seqlets that each is compared with in full"""
-    leiden_runs: Annotated[Few | None, _presets(2, 2)] = None
+    n_leiden_runs: Annotated[Few | None, _presets(2, 2)] = None
     """times that seqlets are clustered, each with another seed; the best clustering counts"""
-    min_seqlets: Annotated[Count | None, _presets(20, 20)] = None
+    final_min_cluster_size: Annotated[Count | None, _presets(20, 20)] = None
     """seqlets that a motif has at least"""
-    trim_width: Annotated[Width | None, _presets(20, 30)] = None
+    trim_to_window_size: Annotated[Width | None, _presets(20, 30)] = None
     """bases that a motif is cut to, where it is most informative"""
-    initial_flank: Annotated[Bases | None, _presets(5, 10)] = None
+    initial_flank_to_add: Annotated[Bases | None, _presets(5, 10)] = None
     """bases added on either side of a motif after that"""
-    final_flank: Annotated[Bases | None, _presets(0, 0)] = None
+    final_flank_to_add: Annotated[Bases | None, _presets(0, 0)] = None
     """bases added on either side of a motif in the end"""
     trim_fraction: Annotated[types.Fraction | None, _presets(0.3, 0.3)] = None
     """ends of a motif that contribute less than this share of its strongest position are left out of names,
@@ -92,16 +92,17 @@ class Motifs(Section):
     @together
     def _agree(self) -> None:
         used = self.used
-        seqlet, trim = used["seqlet_core"] + 2 * used["seqlet_flank"], used["trim_width"]
-        cut_from = seqlet + 2 * used["initial_flank"]
+        seqlet, trim = used["sliding_window_size"] + 2 * used["flank_size"], used["trim_to_window_size"]
+        cut_from = seqlet + 2 * used["initial_flank_to_add"]
         if trim > cut_from:
             what = f"{trim} bases are more than the {cut_from} that a motif is cut from"
-            remedy = f"give {cut_from} at most, or more for 'seqlet_core', 'seqlet_flank' or 'initial_flank'"
-            raise InputError(what, where=".trim_width", remedy=remedy)
+            wider = _listed(("sliding_window_size", "flank_size", "initial_flank_to_add"))
+            remedy = f"give {cut_from} at most, or more for {wider}"
+            raise InputError(what, where=".trim_to_window_size", remedy=remedy)
         most = used["max_seqlets"]
         for least, needed in (
-            ("min_seqlets", used["min_seqlets"]),
-            ("min_metacluster", used["min_metacluster"] + 1),
+            ("final_min_cluster_size", used["final_min_cluster_size"]),
+            ("min_metacluster_size", used["min_metacluster_size"] + 1),
         ):
             if needed > most:
                 what = f"'{least}' asks for {needed:,} seqlets, and 'max_seqlets' takes {most:,} at most"
@@ -136,10 +137,10 @@ class Motifs(Section):
     def _needed(self) -> Iterator[tuple[str, int, tuple[str, ...]]]:
         """Yield what the window must have room for: its name, its bases, and the keys that say them."""
         used = self.used
-        seqlet = used["seqlet_core"] + 2 * used["seqlet_flank"]
-        motif = used["trim_width"] + 2 * (used["initial_flank"] + used["final_flank"])
-        yield "a seqlet", seqlet, ("seqlet_core", "seqlet_flank")
-        yield "a motif", motif, ("trim_width", "initial_flank", "final_flank")
+        seqlet = used["sliding_window_size"] + 2 * used["flank_size"]
+        motif = used["trim_to_window_size"] + 2 * (used["initial_flank_to_add"] + used["final_flank_to_add"])
+        yield "a seqlet", seqlet, ("sliding_window_size", "flank_size")
+        yield "a motif", motif, ("trim_to_window_size", "initial_flank_to_add", "final_flank_to_add")
 
 
 def _listed(keys: tuple[str, ...]) -> str:

@@ -206,23 +206,23 @@ def _note(windows: Windows, found: Discovered, seqlets: pd.DataFrame) -> str:
     if width < method.seqlet_width:
         return (
             f"No motif was looked for in {looked_at} of {width} bases: a seqlet has {method.seqlet_width} "
-            f"(motifs.seqlet_core {method.seqlet_core}, motifs.seqlet_flank {method.seqlet_flank})."
+            f"({method.told('sliding_window_size', 'flank_size')})."
         )
     if not len(seqlets):
         return f"TF-MoDISco found no seqlet in {looked_at} of {width} bases, and so no motif."
     if width < method.motif_width:
         return (
             f"TF-MoDISco found no motif in {looked_at} of {width} bases: a motif has {method.motif_width} "
-            f"(motifs.trim_width {method.trim_width}, motifs.initial_flank {method.initial_flank})."
+            f"({method.told('trim_to_window_size', 'initial_flank_to_add')})."
         )
     counts = " and ".join(
         f"{found.seqlets.number[sign]} {word}" for sign, word in (("pos", "positive"), ("neg", "negative"))
     )
     strongest = seqlets["match1_name"].head(_SEQLETS_IN_NOTE)
     name, number = Counter(strongest).most_common(1)[0]
-    takes = f"a motif takes {method.min_seqlets} alike"
-    if method.min_metacluster >= method.min_seqlets:
-        takes += f", among more than {method.min_metacluster} of a sign"
+    takes = f"a motif takes {method.final_min_cluster_size} alike"
+    if method.min_metacluster_size >= method.final_min_cluster_size:
+        takes += f", among more than {method.min_metacluster_size} of a sign"
     return (
         f"TF-MoDISco found no motif in {looked_at}: it had {counts} seqlets, and {takes}. "
         f"Of the {len(strongest)} strongest seqlets {number} are most like {name}."
