@@ -105,7 +105,7 @@ STEPS = (
         [
             *("out/motifs.h5", "out/motifs.meme", "out/motifs_cwm.meme", "out/motif_matrices.tsv"),
             *("out/motifs.tsv", "out/seqlets.tsv", "out/seqlets_by_window.tsv"),
-            *("out/hits.bed.gz", "out/hits_by_window.tsv.gz"),
+            *("out/hits.bed.gz", "out/hits_by_window.bed.gz", "out/hits_by_window.tsv.gz"),
         ],
     ),
     Step("logos", ["logos", "--results", "out", "--number", 3, "--out", "out/logos"], ["out/logos"]),

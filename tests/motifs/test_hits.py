@@ -10,7 +10,7 @@ import pytest
 from Bio import bgzf
 from made_up_windows import chromosome, opened
 
-from genolift.motifs.hit_files import FINEMO_FILE, HitFiles
+from genolift.motifs.hit_files import FINEMO_FILE, HIT_FILE, HitFiles
 from genolift.motifs.hits import HIT, SoughtMotifs, call_hits, unique_hits
 from genolift.motifs.method import Method, method_of
 from genolift.motifs.sites import Records
@@ -227,10 +227,10 @@ def test_hits_of_every_window_are_in_fi_nemos_own_columns(tmp_path: Path, two: t
     from finemo.data_io import HITS_DTYPES, load_hits
 
     assert list(HITS_DTYPES) == FINEMO_FILE
-    path = tmp_path / "hits_by_window.tsv.gz"
+    bed, path = tmp_path / "hits_by_window.bed.gz", tmp_path / "hits_by_window.tsv.gz"
     with (
         opened(tmp_path, *two, [1000, 500], "+-") as windows,
-        HitFiles(windows, WIDE, NAMES).by_window(path) as write,
+        HitFiles(windows, WIDE, NAMES).by_window(bed, path) as write,
     ):
         write(hits_of((0, 0, 50, False, 0.9), (0, 1, 60, True, 0.8)))
         write(hits_of((1, 1, 80, True, 0.71236)))
@@ -246,6 +246,14 @@ def test_hits_of_every_window_are_in_fi_nemos_own_columns(tmp_path: Path, two: t
     assert read["peak_name"].to_list() == ["window 0", "window 0", "window 1"]
     assert read["peak_id"].to_list() == [0, 0, 1]
     assert read.schema["hit_similarity"] == pl.Float32
+    lines = read_lines(bed)
+    assert [len(line) for line in lines] == [len(HIT_FILE) - 1] * 3
+    assert [line[:3] for line in lines] == [
+        ["chr1", "1050", "1057"],
+        ["chr1", "1060", "1067"],
+        ["chr1", "513", "520"],
+    ]
+    assert [line[-1] for line in lines] == ["0", "0", "1"]
 
 
 def test_no_hit_is_an_empty_bgzf_file(tmp_path: Path, two: tuple) -> None:

@@ -33,7 +33,7 @@ METHOD, FEW = method_of(Motifs()), method_of(Motifs(final_min_cluster_size=10))
 SITES = {"gata": "AGATAAG", "ebox": "CCACGTGG"}
 COLUMNS = ["motif", "name", "sign", "n_seqlets", "n_hits", "trim_start", "trim_end", "consensus"]
 FILES = ["hits.bed.gz", "motif_matrices.tsv", "motifs.h5", "motifs.meme", "motifs.tsv", "motifs_cwm.meme"]
-FILES += ["seqlets.tsv", "seqlets_by_window.tsv", "hits_by_window.tsv.gz"]
+FILES += ["seqlets.tsv", "seqlets_by_window.tsv", "hits_by_window.bed.gz", "hits_by_window.tsv.gz"]
 
 
 def reverse_complement(letters: str) -> str:

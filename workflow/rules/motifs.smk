@@ -24,7 +24,8 @@ rule motifs:
             category="{analysis}",
             subcategory="Motifs",
         ),
-        hits_by_window=of_analysis("hits_by_window.tsv.gz"),
+        hits_by_window=of_analysis("hits_by_window.bed.gz"),
+        finemo_hits=of_analysis("hits_by_window.tsv.gz"),
     log:
         of_analysis("logs/motifs.log"),
     conda:

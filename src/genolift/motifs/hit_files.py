@@ -18,7 +18,7 @@ HIT_FILE = [
     *("chrom", "start", "end", "name", "score", "strand"),
     *("motif", "similarity", "coefficient", "importance", "windows", "key"),
 ]
-"""The columns of ``hits.bed.gz``."""
+"""The columns of ``hits.bed.gz``; ``hits_by_window.bed.gz`` has all but ``windows``."""
 FINEMO_FILE = [
     *("chr", "start", "end", "start_untrimmed", "end_untrimmed", "motif_name"),
     *("hit_coefficient", "hit_coefficient_global", "hit_similarity", "hit_correlation"),
@@ -48,49 +48,64 @@ class HitFiles:
         order = self._by_place(hits)
         with bgzf.BgzfWriter(str(path), "wb") as file:
             for first in range(0, len(order), _AT_A_TIME):
-                some = hits[order[first : first + _AT_A_TIME]]
-                bed = self._located(some).assign(
-                    name=[self.called[motif][0] for motif in some["motif"]],
-                    score=np.round(1000 * some["similarity"].astype(float)).astype(int),
-                    motif=[self.called[motif][1] for motif in some["motif"]],
-                    similarity=_texts(some["similarity"]),
-                    coefficient=_texts(some["coefficient_global"]),
-                    importance=_texts(some["importance"]),
-                    windows=some["windows"],
-                    key=self.windows.store.key[some["row"]],
-                )
-                file.write(_lines(bed[HIT_FILE]))
+                file.write(_lines(self._bed(hits[order[first : first + _AT_A_TIME]])[HIT_FILE]))
 
     @contextmanager
-    def by_window(self, path: Path) -> Iterator[Callable[[Records], None]]:
-        """Write ``hits_by_window.tsv.gz``, gzip, by a function of the next windows' hits.
+    def by_window(self, bed: Path, table: Path) -> Iterator[Callable[[Records], None]]:
+        """Write ``hits_by_window.bed.gz`` and ``.tsv.gz``, by a function of the next windows' hits.
 
-        Fi-NeMo's own columns (its documentation, "Output files"), by which its tools read it: ``motif_name``
-        is TF-MoDISco's name, ``peak_id`` the sequence's row in ``contributions.h5``, and coordinates are
-        0-based half-open.
+        The first is as `write_sites` writes it, but in the order of the windows. The second has Fi-NeMo's own
+        columns (its documentation, "Output files"), by which its tools read it: ``motif_name`` is
+        TF-MoDISco's name, ``peak_id`` the sequence's row in ``contributions.h5``, and coordinates are 0-based
+        half-open.
         """
-        with path.open("wb") as raw, gzip.GzipFile("", "wb", 6, raw, mtime=0) as file:
-            file.write(("\t".join(FINEMO_FILE) + "\n").encode())
+        from Bio import bgzf
+
+        by_window = [name for name in HIT_FILE if name != "windows"]
+        with (
+            bgzf.BgzfWriter(str(bed), "wb") as places,
+            table.open("wb") as raw,
+            gzip.GzipFile("", "wb", 6, raw, mtime=0) as rows,
+        ):
+            rows.write(("\t".join(FINEMO_FILE) + "\n").encode())
 
             def write(hits: Records) -> None:
-                whole = self._located(hits, whole=True)
-                table = self._located(hits).rename(columns={"chrom": "chr"})
-                table = table.assign(
-                    start_untrimmed=whole["start"],
-                    end_untrimmed=whole["end"],
-                    motif_name=[self.called[motif][1] for motif in hits["motif"]],
-                    hit_coefficient=_texts(hits["coefficient"]),
-                    hit_coefficient_global=_texts(hits["coefficient_global"]),
-                    hit_similarity=_texts(hits["similarity"]),
-                    hit_correlation=_texts(hits["similarity"]),
-                    hit_importance=_texts(hits["importance"]),
-                    hit_importance_sq=_texts(hits["importance_sq"]),
-                    peak_name=self.windows.names(hits["row"]),
-                    peak_id=hits["row"],
-                )
-                file.write(_lines(table[FINEMO_FILE]))
+                places.write(_lines(self._bed(hits)[by_window]))
+                rows.write(_lines(self._of_finemo(hits)))
 
             yield write
+
+    def _bed(self, hits: Records) -> pd.DataFrame:
+        """Return hits in the columns of `HIT_FILE`, in another order."""
+        return self._located(hits).assign(
+            name=[self.called[motif][0] for motif in hits["motif"]],
+            score=np.round(1000 * hits["similarity"].astype(float)).astype(int),
+            motif=[self.called[motif][1] for motif in hits["motif"]],
+            similarity=_texts(hits["similarity"]),
+            coefficient=_texts(hits["coefficient_global"]),
+            importance=_texts(hits["importance"]),
+            windows=hits["windows"],
+            key=self.windows.store.key[hits["row"]],
+        )
+
+    def _of_finemo(self, hits: Records) -> pd.DataFrame:
+        """Return hits in the columns of `FINEMO_FILE`."""
+        whole = self._located(hits, whole=True)
+        table = self._located(hits).rename(columns={"chrom": "chr"})
+        table = table.assign(
+            start_untrimmed=whole["start"],
+            end_untrimmed=whole["end"],
+            motif_name=[self.called[motif][1] for motif in hits["motif"]],
+            hit_coefficient=_texts(hits["coefficient"]),
+            hit_coefficient_global=_texts(hits["coefficient_global"]),
+            hit_similarity=_texts(hits["similarity"]),
+            hit_correlation=_texts(hits["similarity"]),
+            hit_importance=_texts(hits["importance"]),
+            hit_importance_sq=_texts(hits["importance_sq"]),
+            peak_name=self.windows.names(hits["row"]),
+            peak_id=hits["row"],
+        )
+        return table[FINEMO_FILE]
 
     def _by_place(self, hits: Records) -> NDArray[np.int64]:
         """Return the order of ``hits.bed.gz``: by chromosome, place, strand, motif and window."""

@@ -18,7 +18,7 @@ _ALWAYS += ["motifs.h5", "motifs.meme", "motifs.tsv", "hits.bed.gz", "logos", "r
 _SOMETIMES = ["contributions.bw", "contributions_sd.bw", "models"]
 _ON_THE_WAY = ["check.json", "sequences.h5", "inspection", "attribution", "aggregate.json", "logs"]
 _ON_THE_WAY += ["motif_matrices.tsv", "motifs_cwm.meme", "motifs.json", "seqlets.tsv"]
-_ON_THE_WAY += ["seqlets_by_window.tsv", "hits_by_window.tsv.gz"]
+_ON_THE_WAY += ["seqlets_by_window.tsv", "hits_by_window.bed.gz", "hits_by_window.tsv.gz"]
 WRITTEN = frozenset([*_ALWAYS, *_SOMETIMES, *_ON_THE_WAY])
 """What the workflow writes into an analysis's folder."""
 

@@ -41,7 +41,8 @@ from genolift.settings.motifs import Motifs
 
 _LOG = logging.getLogger("genolift")
 _TABLES = (MATRICES.name, MOTIFS.name, SEQLETS.name, SEQLETS_BY_WINDOW.name)
-_FILES = ("motifs.h5", "motifs.meme", "motifs_cwm.meme", *_TABLES, "hits.bed.gz", "hits_by_window.tsv.gz")
+_HITS = ("hits.bed.gz", "hits_by_window.bed.gz", "hits_by_window.tsv.gz")
+_FILES = ("motifs.h5", "motifs.meme", "motifs_cwm.meme", *_TABLES, *_HITS)
 _RECORD = "motifs.json"
 _SEQLETS_IN_NOTE = 25
 Shown = Callable[[str], AbstractContextManager[Progress]]
@@ -103,8 +104,8 @@ def find_motifs(
         ``contributions.h5`` and ``sequences.tsv``.
     out
         The folder for ``motifs.h5 motifs.meme motifs_cwm.meme motif_matrices.tsv motifs.tsv seqlets.tsv
-        seqlets_by_window.tsv hits.bed.gz hits_by_window.tsv.gz motifs.json``, all or none. Their layout is in
-        ``docs/architecture.md``.
+        seqlets_by_window.tsv hits.bed.gz hits_by_window.bed.gz hits_by_window.tsv.gz motifs.json``, all or
+        none. Their layout is in ``docs/architecture.md``.
     threads
         For TF-MoDISco and Tomtom; results do not depend on it.
     shown
@@ -180,7 +181,7 @@ def _write(out: Path, found: _Found, windows: Windows, provenance: Mapping[str, 
         for name, kind in (("motifs.meme", "ppm"), ("motifs_cwm.meme", "cwm")):
             write_meme(files[name], [motif.as_meme(kind) for motif in motifs])
         with (
-            hit_files.by_window(files["hits_by_window.tsv.gz"]) as write,
+            hit_files.by_window(*(files[name] for name in _HITS[1:])) as write,
             shown("looking for the motifs' occurrences") as progress,
         ):
             hits = unique_hits(sought, windows, method, on_hits=write, progress=progress)
