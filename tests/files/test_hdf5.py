@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -11,7 +13,16 @@ import pytest
 
 from genolift.errors import InputError
 from genolift.files.hdf5 import opened_hdf5
+from genolift.files.hdf5_heaps import _SEARCHED, check_heaps
+
+PEAK = """
+import resource, sys
 from genolift.files.hdf5_heaps import check_heaps
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+before = peak()
+check_heaps(sys.argv[1])
+print(peak() - before)
+"""
 
 
 def with_texts() -> bytes:
@@ -50,3 +61,23 @@ def test_heaps_that_hdf5_wrote_are_whole() -> None:
         file.attrs["long"] = "x" * 50_000
     assert buffer.getvalue().count(b"GCOL") > 10
     check_heaps(buffer)
+
+
+def test_a_heap_is_found_wherever_it_lies_and_the_file_is_not_held_in_memory(tmp_path: Path) -> None:
+    path = tmp_path / "large.h5"
+    whole = with_texts()
+    heap = whole[whole.index(b"GCOL") :][:4096]
+    damaged = heap[:16] + b"\xff" * 16 + heap[32:]
+    with path.open("wb") as file:
+        file.write(whole[:64])  # where the lengths' bytes are told
+        for number in range(1, 9):  # a heap over each border, its mark cut by it
+            file.seek(number * _SEARCHED - 3)
+            file.write(heap)
+        file.truncate(9 * _SEARCHED)
+    done = subprocess.run([sys.executable, "-c", PEAK, str(path)], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 3 * _SEARCHED
+    with path.open("r+b") as file:
+        file.seek(8 * _SEARCHED - 3)
+        file.write(damaged)
+    with pytest.raises(ValueError, match=f"its heap of texts at byte {8 * _SEARCHED - 3} is damaged"):
+        check_heaps(path)

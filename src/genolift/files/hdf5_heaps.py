@@ -10,11 +10,14 @@ import re
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from mmap import ACCESS_READ, mmap
+from mmap import ACCESS_READ, MADV_DONTNEED, mmap
 from pathlib import Path
 from typing import BinaryIO
 
 _COLLECTION = re.compile(rb"GCOL\x01\0\0\0")
+_MARK = 8
+_SEARCHED = 2**24
+"""Bytes of a file that are searched at a time, a multiple of any page's."""
 _HEADER = struct.Struct("<8xQ")
 _OBJECT = struct.Struct("<HHxxxxQ")
 _LENGTHS = {0: 14, 1: 14, 2: 10, 3: 10}
@@ -30,8 +33,11 @@ def check_heaps(source: str | os.PathLike[str] | BinaryIO) -> None:
     with _bytes_of(source) as data:
         if data[_LENGTHS.get(data[8], 0)] != 8:
             raise ValueError("its lengths are not of 8 bytes")
-        for found in _COLLECTION.finditer(data):
-            _check_collection(data, found.start())
+        for start in range(0, len(data), _SEARCHED):
+            for found in _COLLECTION.finditer(data, start, start + _SEARCHED + _MARK - 1):
+                _check_collection(data, found.start())
+            if isinstance(data, mmap):  # what was searched need not stay in memory
+                data.madvise(MADV_DONTNEED, start, min(_SEARCHED, len(data) - start))
 
 
 @contextmanager
