@@ -185,7 +185,8 @@ def _of_different_sites(
 ) -> list[Any]:
     """Return the patterns without seqlets that TF-MoDISco has shifted onto the site of another window's.
 
-    What is compared is what a pattern is trimmed to. Patterns with too few seqlets left are dropped.
+    Both the whole seqlets are compared and what their patterns are trimmed to. Patterns with too few seqlets
+    left are dropped.
     """
     from modiscolite import core
 
@@ -194,14 +195,16 @@ def _of_different_sites(
         return []
     trims = [trim(np.asarray(pattern.contrib_scores).T, method.trim_fraction) for pattern in patterns]
     row = rows[[seqlet.example_idx for _, seqlet in every]]
-    start, end = (
-        np.array(ends, np.int64)
-        for ends in zip(*(_inner(seqlet, trims[number]) for number, seqlet in every), strict=True)
-    )
     strength = np.array([abs(float(seqlet.contrib_scores.sum())) for _, seqlet in every])
-    extent = Extent(np.zeros(len(row), np.int8), start, end, strength)
-    stands, _ = unique_sites(stretches(windows, row, extent))
-    kept = stands == np.arange(len(stands))
+    kept = np.ones(len(row), bool)
+    for ends in (
+        [_inner(seqlet, trims[number]) for number, seqlet in every],
+        [(seqlet.start, seqlet.end) for _, seqlet in every],
+    ):
+        start, end = np.array(ends, np.int64)[kept].T
+        extent = Extent(np.zeros(len(start), np.int8), start, end, strength[kept])
+        stands, _ = unique_sites(stretches(windows, row[kept], extent))
+        kept[kept] = stands == np.arange(len(stands))
     different, first = [], 0
     for pattern in patterns:
         mine = kept[first : first + len(pattern.seqlets)]

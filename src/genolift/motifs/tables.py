@@ -1,6 +1,6 @@
 """The tables of motifs and of their seqlets, as the motifs step writes them."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from genolift.files.tables import Table
 from genolift.files.whole import existing_file
 from genolift.motifs.discovery import Discovered, Motif
 from genolift.motifs.known import Database, Matrix
-from genolift.motifs.seqlets import SEQLET
+from genolift.motifs.method import Method
+from genolift.motifs.seqlet_rows import Letters, SeqletRows
 from genolift.motifs.sites import Records
 from genolift.motifs.tomtom import Match, closest_motif_of_seqlets
 from genolift.motifs.windows import Windows
@@ -120,40 +121,37 @@ def motif_table(motifs: Sequence[NamedMotif], hits: Records, matches: int) -> pd
     return pd.DataFrame(rows, columns=columns)
 
 
-def seqlet_table(found: Discovered, windows: Windows, known: Database, threads: int) -> pd.DataFrame:
-    """Return ``seqlets.tsv``: each motif's seqlets as TF-MoDISco trimmed and oriented them, then the others
-    as first placed, with the most similar known motif; strongest first within each part.
+def seqlet_table(
+    rows: SeqletRows, found: Discovered, windows: Windows, known: Database, threads: int
+) -> pd.DataFrame:
+    """Return ``seqlets.tsv``: each motif's seqlets, then the others with the most similar known motif.
 
-    A seqlet's strand is that of its motif, on the genome if there is one; ``.`` without a motif. Its
-    contribution is the sum over its bases.
+    A seqlet's strand is that of its motif, on the genome if there is one; ``.`` without a motif.
     """
-    placed = _Placed(found)
-    rows: list[dict[str, Any]] = []
-    for motif in found.motifs:
-        rows += _strongest_first(placed.of_motif(seqlet, motif.name) for seqlet in motif.seqlets)
-    loose = _strongest_first(placed.loose(rows))
-    matches = closest_motif_of_seqlets([placed.letters(row) for row in loose], known, threads=threads)
-    for row, match in zip(loose, matches, strict=True):
-        row |= {"match1": match.accession, "match1_name": match.name, "match1_pvalue": match.pvalue}
-    frame = pd.DataFrame(rows + loose, columns=["row", *SEQLETS.columns])
+    letters = Letters(found.used)
+    matches = closest_motif_of_seqlets([letters.of(row) for row in rows.loose], known, threads=threads)
+    loose = [
+        {**row, "match1": match.accession, "match1_name": match.name, "match1_pvalue": match.pvalue}
+        for row, match in zip(rows.loose, matches, strict=True)
+    ]
+    frame = pd.DataFrame(rows.of_motifs + loose, columns=["row", *SEQLETS.columns])
     return frame if frame.empty else _with_places(frame, windows)
 
 
-def seqlets_by_window(found: Discovered, windows: Windows, table: pd.DataFrame) -> pd.DataFrame:
-    """Return ``seqlets_by_window.tsv``: the seqlets of every window at the sites of ``table``, which is
-    ``seqlets.tsv``, as first placed, by site and key.
+def seqlets_by_window(rows: SeqletRows, windows: Windows, method: Method) -> pd.DataFrame:
+    """Return ``seqlets_by_window.tsv``: the seqlets of every window at the sites of ``seqlets.tsv``, as first
+    placed, by site and key.
     """
-    every = np.concatenate(
-        [*found.seqlets.strongest.values(), *found.seqlets.elsewhere.values(), np.empty(0, SEQLET)]
-    )
-    frame = pd.DataFrame({name: every[name] for name in ("row", "start", "site")}).astype(np.int64)
+    motif_of = {row["site"]: row["motif"] for row in [*rows.of_motifs, *rows.loose]}
+    shown = rows.shown
+    frame = pd.DataFrame({name: shown[name] for name in ("row", "start", "site")}).astype(np.int64)
     frame = frame.assign(
-        end=frame["start"] + found.method.seqlet_width,
+        end=frame["start"] + method.seqlet_width,
         strand=".",
-        core_contribution=every["score"].astype(np.float64),
-        motif=frame["site"].map(table.drop_duplicates("site").set_index("site")["motif"]).fillna(""),
+        core_contribution=shown["score"].astype(np.float64),
+        motif=frame["site"].map(motif_of),
     )
-    return _with_places(frame, windows).sort_values(["site", "key"])
+    return _with_places(frame, windows).sort_values(["site", "key", "start"])
 
 
 def _with_places(frame: pd.DataFrame, windows: Windows) -> pd.DataFrame:
@@ -174,53 +172,3 @@ def _with_places(frame: pd.DataFrame, windows: Windows) -> pd.DataFrame:
         strand=located["strand"],
         **(genome if windows.on_genome else dict.fromkeys(genome, pd.NA)),
     )
-
-
-class _Placed:
-    """The seqlets that TF-MoDISco was given, and the windows that have them."""
-
-    def __init__(self, found: Discovered) -> None:
-        self._used, self._width = found.used, found.method.seqlet_width
-        self._at = {row: at for at, row in enumerate(found.used.rows.tolist())}
-        self._of_row: dict[int, list[dict[str, int]]] = {}
-        for seqlets in found.seqlets.strongest.values():
-            for row, start, windows, site in seqlets[["row", "start", "windows", "site"]].tolist():
-                placed = {"start": start, "windows": windows, "site": site}
-                self._of_row.setdefault(row, []).append(placed)
-
-    def of_motif(self, seqlet: Any, motif: str) -> dict[str, Any]:
-        """Return the row of a motif's seqlet; its site is that of the nearest one that was placed."""
-        row, start, end = seqlet.example_idx, int(seqlet.start), int(seqlet.end)
-        nearest = min(
-            self._of_row[row], key=lambda placed: abs(2 * placed["start"] + self._width - start - end)
-        )
-        return {
-            **nearest,
-            **{"motif": motif, "row": row, "start": start, "end": end},
-            "strand": "-" if seqlet.is_revcomp else "+",
-            "contribution": float(np.sum(seqlet.contrib_scores, dtype=np.float64)),
-        }
-
-    def loose(self, of_motifs: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-        """Yield those whose middle is in no motif's seqlet: TF-MoDISco shifts those that it uses."""
-        taken: dict[int, list[tuple[int, int]]] = {}
-        for row in of_motifs:
-            taken.setdefault(row["row"], []).append((row["start"], row["end"]))
-        for number, placed in self._of_row.items():
-            for seqlet in placed:
-                end = seqlet["start"] + self._width
-                middle = (seqlet["start"] + end) // 2
-                if not any(first <= middle < last for first, last in taken.get(number, ())):
-                    row = {**seqlet, "motif": "", "row": number, "end": end}
-                    contribution = float(self.letters(row)[1].sum(dtype=np.float64))
-                    yield {**row, "strand": ".", "contribution": contribution}
-
-    def letters(self, row: Mapping[str, Any]) -> tuple[Matrix, Matrix]:
-        """Return a seqlet's one-hot sequence and its contributions, (base, position)."""
-        part = (self._at[row["row"]], slice(None), slice(row["start"], row["end"]))
-        onehot = self._used.onehot[part].astype(np.float32)
-        return onehot, onehot * self._used.hypothetical[part]
-
-
-def _strongest_first(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    return sorted(rows, key=lambda row: (-abs(row["contribution"]), row["row"], row["start"]))

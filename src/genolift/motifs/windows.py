@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from genolift.data.stored_sequences import SEQUENCES, check_table
 from genolift.errors import InputError
-from genolift.files.digests import row_digests
 from genolift.files.whole import sha256
 from genolift.motifs.method import method_of
 from genolift.results.one_run import check_keys
@@ -130,8 +129,7 @@ class Windows:
         """Where each window starts in `shared` coordinates, int64 (row,)."""
         length = self.store.length
         if not self.on_genome:
-            _, content = np.unique(self._contents(), return_inverse=True)
-            return content.astype(np.int64) * (length + 1) + self.offset
+            return self._contents("raw/seq") * (length + 1) + self.offset
         places = self.places
         furthest = np.zeros(len(places.chromosomes), np.int64)
         np.maximum.at(furthest, places.chromosome, places.start + length)
@@ -156,7 +154,8 @@ class Windows:
     @cached_property
     def rank(self) -> NDArray[np.int32]:
         """The place of each row in an order that does not depend on that of the input, int32 (row,)."""
-        order = np.lexsort((self.places.turned, self.origin))
+        # Copies come in the order of what they contribute.
+        order = np.lexsort((self._contents("shap/seq"), self.places.turned, self.origin))
         rank = np.empty(len(self), np.int32)
         rank[order] = np.arange(len(self), dtype=np.int32)
         return rank
@@ -173,7 +172,9 @@ class Windows:
     @property
     def different(self) -> NDArray[np.int64]:
         """The rows of different windows, one of exact copies, in an order that is not the input's."""
-        return np.unique(self.origin * 2 + self.places.turned, return_index=True)[1]
+        order = np.argsort(self.rank)
+        place = (self.origin * 2 + self.places.turned)[order]
+        return order[np.unique(place, return_index=True)[1]]
 
     def located(
         self,
@@ -230,15 +231,10 @@ class Windows:
         _, number = np.unique(self.store["genolift/id"][:], return_inverse=True)
         return number.astype(np.int32)
 
-    def _contents(self) -> NDArray[np.void]:
-        """Return the digest of each window's bases."""
-        found = np.empty((len(self), 16), np.uint8)
-        for first in range(0, len(self), self.rows_at_a_time):
-            rows = slice(first, first + self.rows_at_a_time)
-            found[rows] = row_digests(
-                self.store["raw/seq"][rows][:, :, self.offset : self.offset + self.width]
-            )
-        return found.view("V16").ravel()
+    def _contents(self, dataset: str) -> NDArray[np.int64]:
+        """Return a number for each row, the same where sequences have the same in a dataset, int64 (row,)."""
+        digests = self.store[dataset].digests().view("V16").ravel()
+        return np.unique(digests, return_inverse=True)[1]
 
     def _empty(self, n: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
         shape = (n, 4, self.width)

@@ -119,6 +119,10 @@ class Rows:
             raise self._refusal(f"{self._name} was changed in row {row} after it was written")
         return values
 
+    def digests(self) -> NDArray[np.uint8]:
+        """Return the digest of each row, uint8 (row, 16)."""
+        return np.ascontiguousarray(self._digests[:, self._number])
+
 
 class Contributions:
     """An open contributions.h5, or a shard of one.

@@ -20,6 +20,7 @@ from genolift.motifs.known import Database
 from genolift.motifs.meme import write_meme
 from genolift.motifs.method import Method, method_of
 from genolift.motifs.modisco import check_installation
+from genolift.motifs.seqlet_rows import SeqletRows, seqlet_rows
 from genolift.motifs.seqlets import Progress, find_seqlets
 from genolift.motifs.tables import (
     MATRICES,
@@ -74,6 +75,7 @@ class _Found:
 
     discovered: Discovered
     motifs: list[NamedMotif]
+    rows: SeqletRows
     seqlets: pd.DataFrame
     note: str
 
@@ -156,13 +158,14 @@ def _found(method: Method, windows: Windows, known: Database, threads: int, show
     _LOG.info("comparing %d motifs with %d known ones", len(motifs), len(known.motifs))
     ppms = [motif.trimmed("ppm") for motif in motifs]
     matches = closest_motifs(ppms, known, n=method.matches, threads=threads)
-    table = seqlet_table(discovered, windows, known, threads)
+    rows = seqlet_rows(discovered, windows)
+    table = seqlet_table(rows, discovered, windows, known, threads)
     note = "" if motifs else _note(windows, discovered, table)
     named = [
         NamedMotif(motif, motif_name(motif.name, alike, method.name_qvalue), alike)
         for motif, alike in zip(motifs, matches, strict=True)
     ]
-    return _Found(discovered, named, table, note)
+    return _Found(discovered, named, rows, table, note)
 
 
 def _write(out: Path, found: _Found, windows: Windows, provenance: Mapping[str, Any], shown: Shown) -> int:
@@ -190,7 +193,7 @@ def _write(out: Path, found: _Found, windows: Windows, provenance: Mapping[str, 
             (MATRICES, matrix_table(motifs)),
             (motifs_table(method.matches), motif_table(motifs, hits, method.matches)),
             (SEQLETS, found.seqlets),
-            (SEQLETS_BY_WINDOW, seqlets_by_window(found.discovered, windows, found.seqlets)),
+            (SEQLETS_BY_WINDOW, seqlets_by_window(found.rows, windows, method)),
         )
         for table, frame in tables:
             table.write(files[table.name], frame[list(table.columns)])
