@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -54,11 +56,11 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def compile_it() -> None:
         done.append("compiled")
         kept.parent.mkdir(exist_ok=True)
-        kept.write_text("")
+        kept.write_text("code")
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(compiled, "compile_tools", compile_it)
-    monkeypatch.setattr(compiled, "kept_files", lambda: [kept])
+    monkeypatch.setattr(compiled, "kept_files", lambda: {str(kept): 4})
     return done
 
 
@@ -67,15 +69,15 @@ def test_what_is_compiled_is_not_compiled_again(tmp_path: Path, calls: list[str]
     again = compile_motif_tools(tmp_path / "again.json")
     assert calls == ["compiled"]
     assert (str(first), str(again)) == (
-        "what finds motifs is compiled: 1 functions",
+        "what finds motifs is compiled, and kept in 1 files",
         "what finds motifs was compiled before",
     )
     told = json.loads((tmp_path / "again.json").read_text())
-    assert told["files"] == [str(tmp_path / "kept" / "function.nbi")]
+    assert told["files"] == {str(tmp_path / "kept" / "function.nbi"): 4}
     assert told["versions"]["modisco-lite"].startswith("3.")
 
 
-@pytest.mark.parametrize("lost", ["file", "record", "folder", "installation"])
+@pytest.mark.parametrize("lost", ["file", "part of a file", "record", "folder", "installation"])
 def test_what_is_lost_is_compiled_again(
     tmp_path: Path, calls: list[str], monkeypatch: pytest.MonkeyPatch, lost: str
 ) -> None:
@@ -83,8 +85,10 @@ def test_what_is_lost_is_compiled_again(
     (record,) = (tmp_path / "cache" / "genolift").iterdir()
     if lost == "file":
         (tmp_path / "kept" / "function.nbi").unlink()
+    elif lost == "part of a file":
+        (tmp_path / "kept" / "function.nbi").write_text("co")
     elif lost == "record":
-        record.write_text('["')
+        record.write_text('{"')
     elif lost == "folder":
         monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "elsewhere"))
     else:
@@ -101,6 +105,67 @@ def test_a_cache_that_cannot_be_written_stops_nothing(
     assert compile_motif_tools(tmp_path / "out.json").files == 1
     assert compile_motif_tools(tmp_path / "out.json").files == 1
     assert calls == ["compiled", "compiled"]
+
+
+def test_without_a_home_it_is_compiled_each_time(
+    tmp_path: Path, calls: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+    monkeypatch.setattr(Path, "home", no_home)
+    monkeypatch.chdir(tmp_path)
+    compile_motif_tools(tmp_path / "first.json")
+    compile_motif_tools(tmp_path / "again.json")
+    assert calls == ["compiled", "compiled"]
+    assert not (tmp_path / "relative").exists()
+
+
+KEPT = """
+import sys
+from genolift.errors import InputError
+from genolift.motifs.modisco import kept_by_numba
+import made_up_function
+try:
+    with kept_by_numba():
+        made_up_function.double(2)
+except InputError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ("nothing", ""),
+        ("*.nbc", "compiled code that numba has kept is damaged; delete this folder, and run it again"),
+        ("*.nbi", "compiled code that numba has kept is damaged; delete this folder, and run it again"),
+        (
+            "full",
+            "numba cannot keep compiled code: No space left on device; make room, or set NUMBA_CACHE_DIR ",
+        ),
+    ],
+)
+def test_damaged_code_and_a_full_disk_are_told_in_one_line(tmp_path: Path, damage: str, said: str) -> None:
+    (tmp_path / "made_up_function.py").write_text(
+        "import errno, os, numba\n@numba.njit(cache=True)\ndef double(x):\n    return 2 * x\n"
+    )
+    code = KEPT
+    if damage == "full":
+        full = "import os, errno\ndef full(*_):\n    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))\n"
+        code = f"{full}import numba.core.caching as caching\ncaching.os.replace = full\n{KEPT}"
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "kept")}
+    environment["PYTHONPATH"] = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    for number in range(1 if damage == "full" else 2):
+        for file in (tmp_path / "kept").rglob(damage) if number else ():
+            os.truncate(file, 3)
+        words = [sys.executable, "-c", code]
+        done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    (folder,) = (tmp_path / "kept").iterdir()
+    assert done.stdout.startswith(f"{folder}: {said}" if said else "")
+    assert bool(done.stdout) == bool(said)
 
 
 def test_no_folder_for_compiled_code_is_told_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,5 +187,6 @@ def test_no_folder_for_compiled_code_is_told_with_the_remedy(monkeypatch: pytest
 
 def test_numba_keeps_all_three_tools() -> None:
     compile_tools()
-    tools = {file.parent.parent.name for file in kept_files() if file.parent.name == "__pycache__"}
+    folders = {Path(file).parent for file in kept_files()}
+    tools = {folder.parent.name for folder in folders if folder.name == "__pycache__"}
     assert tools >= {"memelite", "modiscolite", "finemo"} or not tools  # none if it keeps them elsewhere

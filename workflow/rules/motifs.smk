@@ -32,7 +32,7 @@ rule motifs:
         "../envs/genolift.yaml"
     threads: 1
     resources:
-        mem_mb=16000,
+        mem_mb=8000,
         runtime=240,
     params:
         settings=settings_of("motifs"),

@@ -72,6 +72,12 @@ def check_outputs(
         _check_new(output, seen)
 
 
+def check_writable(folder: Path) -> None:
+    """Raise `InputError` unless files can be made in a folder, before any work is done for them."""
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError("cannot be written to", where=str(folder), remedy="choose another output folder")
+
+
 def check_file(path: Path) -> None:
     """Raise `InputError` unless ``path`` is a regular file or absent; links among its folders are followed.
 

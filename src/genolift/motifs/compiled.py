@@ -13,7 +13,7 @@ from genolift.motifs.discovery import as_motifs, patterns_of_sign, tracks_of
 from genolift.motifs.hits import SoughtMotifs, call_hits
 from genolift.motifs.known import Database, KnownMotif
 from genolift.motifs.method import method_of
-from genolift.motifs.modisco import cache_compiled_code, numba_threads
+from genolift.motifs.modisco import cache_compiled_code, kept_by_numba, load_tools, numba_threads
 from genolift.motifs.seqlets import SEQLET
 from genolift.motifs.tomtom import closest_motifs
 from genolift.motifs.windows import Block
@@ -22,12 +22,13 @@ from genolift.settings.motifs import Motifs
 _TOOLS = ("modiscolite", "memelite", "finemo")
 _WINDOWS, _LENGTH, _SITE = 60, 60, slice(24, 36)
 _KNOWN = 30
-_INDEX = "*.nbi"
-"""numba's index of what it keeps of a function."""
+_KEPT = "*.nb[ic]"
+"""numba's files: for each function an index, and its code."""
 
 
 def compile_tools() -> None:
     """Run TF-MoDISco, Tomtom and Fi-NeMo on made-up sequences that share a site."""
+    load_tools()
     cache_compiled_code()
     random, method = np.random.default_rng(0), method_of(Motifs())
     codes = random.integers(0, 4, (_WINDOWS, _LENGTH))
@@ -38,7 +39,7 @@ def compile_tools() -> None:
     block = Block(np.arange(_WINDOWS), onehot, hypothetical.astype(np.float32))
     seqlets = np.zeros(_WINDOWS, SEQLET)
     seqlets["row"], seqlets["start"] = block.rows, (_LENGTH - method.seqlet_width) // 2
-    with numba_threads(1):
+    with numba_threads(1), kept_by_numba():
         tracks = tracks_of(block, block.rows)
         patterns = patterns_of_sign(seqlets, block.rows.astype(np.int32), tracks, "pos", method)
     motifs = list(as_motifs({"pos": patterns}, method.trim_fraction))
@@ -50,11 +51,12 @@ def compile_tools() -> None:
     call_hits(SoughtMotifs(cwms, trims), block, method)
 
 
-def kept_files() -> list[Path]:
-    """Return numba's indexes of what it keeps of the tools, once they were run; empty if it keeps nothing."""
+def kept_files() -> dict[str, int]:
+    """Return numba's files of what is compiled of the tools, once they were run, with their sizes."""
     from numba.core.dispatcher import Dispatcher
 
     modules = [module for name, module in sys.modules.items() if name.split(".")[0] in _TOOLS]
     functions = [each for module in modules for each in vars(module).values() if isinstance(each, Dispatcher)]
     folders = {Path(each.stats.cache_path) for each in functions if each.stats.cache_path}
-    return sorted(file for folder in folders for file in folder.glob(_INDEX))
+    found = sorted(file for folder in folders for file in folder.glob(_KEPT))
+    return {str(file): file.stat().st_size for file in found}

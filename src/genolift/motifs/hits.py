@@ -159,12 +159,10 @@ def _fit(
     by which the window of each was divided.
     """
     import torch
-
-    with kept_by_numba():
-        from finemo import hitcaller
+    from finemo import hitcaller
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    with warnings.catch_warnings(record=True) as caught:
+    with warnings.catch_warnings(record=True) as caught, kept_by_numba():
         warnings.simplefilter("always")
         table, fits = hitcaller.fit_contribs(
             cwms,

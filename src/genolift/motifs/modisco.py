@@ -8,11 +8,15 @@ import base64
 import hashlib
 import logging
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from importlib.machinery import PathFinder
 from importlib.metadata import Distribution, PackagePath
 from pathlib import Path
+from pickle import UnpicklingError
+from types import TracebackType
 
 from genolift.errors import InputError
 
@@ -97,8 +101,6 @@ def cache_compiled_code() -> None:
     numba chooses the place: ``NUMBA_CACHE_DIR`` if it is set, else beside the package, or in the user's cache
     where that cannot be written. Without such a place it compiles each time.
     """
-    from importlib import import_module
-
     from numba.core.dispatcher import Dispatcher
 
     for name in _KERNELS:
@@ -113,19 +115,50 @@ def cache_compiled_code() -> None:
                     return
 
 
+def load_tools() -> None:
+    """Import what else finds motifs, so that what keeps it from working is told first."""
+    with kept_by_numba():
+        for name in ("memelite", "finemo.hitcaller"):
+            import_module(name)
+
+
 @contextmanager
 def kept_by_numba() -> Iterator[None]:
-    """Refuse to import a package that keeps its compiled code, if numba has no folder for it."""
+    """Refuse it in one line where numba cannot keep compiled code, or what it has kept is damaged.
+
+    To be used where a package is imported, or first called, that has its code kept.
+    """
     try:
         yield
-    except RuntimeError as error:
-        if "no locator available" not in str(error):
+    except (RuntimeError, OSError, EOFError, UnpicklingError) as error:
+        folder = "NUMBA_CACHE_DIR"
+        remedy = "set this environment variable to a folder that can be written"
+        if "no locator available" in str(error):
+            raise InputError(
+                "numba has no folder to keep compiled code in", where=folder, remedy=remedy
+            ) from error
+        path = _kept_where(error.__traceback__)
+        if path is None:
             raise
-        raise InputError(
-            "numba has no folder to keep compiled code in",
-            where="NUMBA_CACHE_DIR",
-            remedy="set this environment variable to a folder that can be written",
-        ) from error
+        if isinstance(error, OSError):
+            what = f"numba cannot keep compiled code: {error.strerror}"
+            remedy = f"make room, or set {folder} to another folder"
+        else:
+            what, remedy = (
+                "compiled code that numba has kept is damaged",
+                "delete this folder, and run it again",
+            )
+        raise InputError(what, where=path, remedy=remedy) from error
+
+
+def _kept_where(raised: TracebackType | None) -> str | None:
+    """Return the folder of numba's files if its cache has raised an error, else None."""
+    folder = None
+    for frame, _ in traceback.walk_tb(raised):
+        if frame.f_globals.get("__name__") == "numba.core.caching":
+            kept = getattr(frame.f_locals.get("self"), "_cache_path", None)
+            folder = kept or folder
+    return folder
 
 
 def at_most(threads: int) -> int:

@@ -1,7 +1,7 @@
 """The rows of ``seqlets.tsv``: each site once, in a motif or in none.
 
-TF-MoDISco is given a seqlet for each site, and uses some of them. These it shifts to where their motif is, and
-so over sites that it does not use, and cuts or widens them.
+TF-MoDISco is given a seqlet for each site, and uses some of them. These it shifts to where their motif is,
+and so over sites that it does not use, and cuts or widens them.
 """
 
 from bisect import bisect_left

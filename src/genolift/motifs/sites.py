@@ -159,45 +159,38 @@ class _Cluster:
     """Stretches of one kind, sorted by start, that overlap in a chain."""
 
     def __init__(self, found: Stretches, members: NDArray[np.int64]) -> None:
-        self.window = found.window[members].tolist()
-        self.start, self.end = found.start[members].tolist(), found.end[members].tolist()
-        self.longest = max(end - start for start, end in zip(self.start, self.end, strict=True))
-        order = np.lexsort((found.window[members], -found.strength[members], found.off_centre[members]))
+        self.window, self.start, self.end = found.window[members], found.start[members], found.end[members]
+        self.longest = int((self.end - self.start).max())
+        order = np.lexsort((self.window, -found.strength[members], found.off_centre[members]))
         self.best_first: list[int] = order.tolist()
-        self.stands = list(range(len(members)))
+        self.stands = np.arange(len(members))
 
-    def standing(self) -> list[int]:
+    def standing(self) -> NDArray[np.int64]:
         """Return which member stands for each member's site."""
-        taken = [False] * len(self.start)
-        kept = [False] * len(self.start)
+        taken = np.zeros(len(self.start), bool)
+        kept = np.zeros(len(self.start), bool)
         for one in self.best_first:
             if not taken[one]:
                 kept[one] = True
-                for other, _ in self._same_site(one):
-                    taken[other] = taken[other] or not kept[other]
-        for one in range(len(self.start)):
-            if not kept[one]:  # it may share more with another site than with the one that took its place
-                around = [(-shared, other) for other, shared in self._same_site(one) if kept[other]]
-                self.stands[one] = min(around)[1]
+                others, _ = self._same_site(one)
+                taken[others] |= ~kept[others]
+        for one in np.flatnonzero(~kept).tolist():
+            # it may share more with another site than with the one that took its place
+            others, shared = self._same_site(one)
+            self.stands[one] = others[np.argmax(np.where(kept[others], shared, -1))]
         return self.stands
 
-    def windows(self) -> list[int]:
+    def windows(self) -> NDArray[np.int64]:
         """Return the number of windows that show the site of each member that stands for one."""
-        seen: list[set[int]] = [set() for _ in self.stands]
-        for one, stands in enumerate(self.stands):
-            seen[stands].add(self.window[one])
-        return [len(each) for each in seen]
+        seen = np.unique(np.stack([self.stands, self.window]), axis=1)[0]
+        return np.bincount(seen, minlength=len(self.stands))
 
-    def _same_site(self, one: int) -> list[tuple[int, int]]:
+    def _same_site(self, one: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the members of other windows that are at the same site, and how many bases they share."""
-        found = []
         start, end = self.start[one], self.end[one]
-        for step in (-1, 1):
-            other = one + step
-            while 0 <= other < len(self.start) and start - self.longest < self.start[other] < end:
-                shared = min(end, self.end[other]) - max(start, self.start[other])
-                shorter = min(end - start, self.end[other] - self.start[other])
-                if 2 * shared > shorter and self.window[other] != self.window[one]:
-                    found.append((other, shared))
-                other += step
-        return found
+        first = int(np.searchsorted(self.start, start - self.longest, "right"))
+        near = slice(first, int(np.searchsorted(self.start, end, "left")))
+        shared = np.minimum(end, self.end[near]) - np.maximum(start, self.start[near])
+        shorter = np.minimum(end - start, self.end[near] - self.start[near])
+        same = (2 * shared > shorter) & (self.window[near] != self.window[one])
+        return np.flatnonzero(same) + first, shared[same]

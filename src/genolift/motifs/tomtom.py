@@ -105,13 +105,12 @@ def _tomtom(
     ppms: Sequence[Matrix], database: Database, threads: int
 ) -> Iterator[tuple[NDArray[np.float64], NDArray[np.bool_]]]:
     """Yield for each PPM every known motif's p-value, and whether its reverse complement matches."""
-    with kept_by_numba():
-        from memelite import tomtom
+    from memelite import tomtom
 
     targets = [np.ascontiguousarray(motif.ppm, np.float64) for motif in database.motifs]
     for start in range(0, len(ppms), _QUERIES_AT_A_TIME):
         queries = [np.asarray(ppm, np.float64) for ppm in ppms[start : start + _QUERIES_AT_A_TIME]]
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), kept_by_numba():
             warnings.filterwarnings("ignore", message="tomtom was given .* target motifs")
             pvalues, _, _, _, strands = tomtom(queries, targets, n_jobs=at_most(threads))
         yield from zip(np.clip(pvalues, 0.0, 1.0), strands > 0, strict=True)

@@ -275,7 +275,7 @@ def open_windows(contributions: Path, sequences: Path, settings: Motifs) -> Iter
             raise InputError(
                 f"{settings.window} bases are not within the sequences' {store.length}",
                 where="motifs.window",
-                remedy=f"give 1 to {store.length}, or nothing for all",
+                remedy=f"give {store.length} at most, or leave it out",
             )
         settings.check_widths(store.length, "motifs.")
         width = method_of(settings).width(store.length)

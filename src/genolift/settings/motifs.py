@@ -41,8 +41,8 @@ class Motifs(Section):
     database: Annotated[types.Database, Field(examples=["jaspar:fungi", "mine.meme"])] = "jaspar:vertebrates"
     """motifs to name the found ones by: a group of JASPAR CORE (`jaspar:GROUP`), or a MEME file"""
     window: Annotated[Positions | None, _presets(None, 400)] = None
-    """bases in the middle of each sequence to look for motifs in; all where a preset has none, or more than
-    there are
+    """bases in the middle of each sequence to look for motifs in; where sequences are shorter than the
+    preset's, or it has none, all
     """
     target_seqlet_fdr: Annotated[Rate | None, _presets(0.05, 0.05)] = None
     """false discovery rate of seqlets, the stretches that motifs are made of"""
@@ -75,7 +75,7 @@ class Motifs(Section):
     hit_similarity: types.Fraction | None = None
     """least cosine similarity of a hit and its motif; by default `hit_lambda`"""
     hit_steps: Annotated[Count | None, _presets(10_000, 10_000)] = None
-    """steps after which Fi-NeMo gives a sequence up"""
+    """steps after which Fi-NeMo takes the fit of a sequence as it is"""
     matches: Annotated[Few | None, _presets(3, 3)] = None
     """known motifs that are named for each motif"""
     name_qvalue: Annotated[types.Fraction | None, _presets(0.05, 0.05)] = None

@@ -21,7 +21,7 @@ _TOOLS = ("modisco-lite", "memelite", "finemo", "numba", "llvmlite")
 
 @dataclass(frozen=True)
 class Compiled:
-    """The number of ``files`` that numba keeps, and whether they were there ``before``."""
+    """The number of ``files`` that numba keeps, and whether all were there ``before``."""
 
     files: int
     before: bool
@@ -29,15 +29,15 @@ class Compiled:
     def __str__(self) -> str:
         if self.before:
             return "what finds motifs was compiled before"
-        return f"what finds motifs is compiled: {self.files} functions"
+        return f"what finds motifs is compiled, and kept in {self.files} files"
 
 
 def compile_motif_tools(out: Path) -> Compiled:
     """Have the tools that find motifs compiled and kept on disk, a minute of work, unless they are.
 
     That they are, a file in the user's cache tells (``~/.cache/genolift``, or ``XDG_CACHE_HOME``), for this
-    installation and processor, if all files that it names are there. Should they have changed, numba
-    notices, and compiles a function again when it is called.
+    installation and processor, if all files that it names are there with their sizes. Where it says so
+    wrongly, a function is compiled when it is called.
 
     Parameters
     ----------
@@ -62,36 +62,46 @@ def compile_motif_tools(out: Path) -> Compiled:
     return Compiled(len(files), before)
 
 
-def _record(told: dict[str, str]) -> Path:
-    """Return the file that tells what was compiled, by all that numba's files depend on."""
+def _record(told: dict[str, str]) -> Path | None:
+    """Return the file that tells what was compiled, for all that it depends on; None without a home."""
     from llvmlite import binding
 
     processor = binding.get_host_cpu_name()
     identity = [told, sys.prefix, sys.executable, processor, os.environ.get("NUMBA_CACHE_DIR")]
     key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:40]
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "genolift" / f"compiled-{key}.json"
+    cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    try:  # the XDG Base Directory Specification has relative paths ignored
+        cache = cache if cache.is_absolute() else Path.home() / ".cache"
+    except RuntimeError:  # "Could not determine home directory."
+        return None
+    return cache / "genolift" / f"compiled-{key}.json"
 
 
-def _still_there(record: Path) -> list[str]:
-    """Return the files that a record names if all of them are there, else none."""
+def _still_there(record: Path | None) -> dict[str, int]:
+    """Return the files that a record names, with their sizes, if all of them are there, else none."""
+    if record is None:
+        return {}
     try:
         files: Any = json.loads(record.read_text(encoding="utf-8"))
+        good = isinstance(files, dict) and all(
+            Path(name).stat().st_size == size for name, size in files.items()
+        )
     except (OSError, ValueError):
-        return []
-    good = isinstance(files, list) and all(isinstance(file, str) and Path(file).is_file() for file in files)
-    return files if good else []
+        return {}
+    return files if good else {}
 
 
-def _compiled() -> list[str]:
+def _compiled() -> dict[str, int]:
     from genolift.motifs.compiled import compile_tools, kept_files
 
-    _LOG.info("compiling what finds motifs, once for this installation: about a minute")
+    _LOG.info("compiling what finds motifs, once for this installation: up to a minute")
     compile_tools()
-    return [str(file) for file in kept_files()]
+    return kept_files()
 
 
-def _remember(record: Path, files: list[str]) -> None:
+def _remember(record: Path | None, files: dict[str, int]) -> None:
+    if record is None:
+        return
     try:
         record.parent.mkdir(parents=True, exist_ok=True)
         write_json(record, files)

@@ -10,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from genolift.files.output_paths import check_outputs
-from genolift.files.whole import whole_file
+from genolift.files.output_paths import check_outputs, check_writable
+from genolift.files.whole import make_folder, whole_file
 from genolift.motifs.databases import read_database
 from genolift.motifs.discovery import Discovered, discover, save_patterns
 from genolift.motifs.hit_files import HitFiles
@@ -19,9 +19,9 @@ from genolift.motifs.hits import SoughtMotifs, unique_hits
 from genolift.motifs.known import Database
 from genolift.motifs.meme import write_meme
 from genolift.motifs.method import Method, method_of
-from genolift.motifs.modisco import check_installation
+from genolift.motifs.modisco import check_installation, load_tools
 from genolift.motifs.seqlet_rows import SeqletRows, seqlet_rows
-from genolift.motifs.seqlets import Progress, find_seqlets
+from genolift.motifs.seqlets import SIGNS, Progress, find_seqlets
 from genolift.motifs.tables import (
     MATRICES,
     MOTIFS,
@@ -55,18 +55,20 @@ def _not_shown(what: str) -> AbstractContextManager[Progress]:
 
 @dataclass(frozen=True)
 class MotifSummary:
-    """What `find_motifs` found: numbers of motifs, seqlets and hits; ``note`` is a sentence for the reader of
-    the report if there is something to explain, else empty.
+    """What `find_motifs` found: numbers of motifs, of their seqlets, of all seqlets, and of hits; ``note`` is
+    a sentence for the reader of the report if there is something to explain, else empty.
     """
 
     n_motifs: int
+    n_in_motifs: int
     n_seqlets: int
     n_hits: int
     note: str
 
     def __str__(self) -> str:
         note = f" ({self.note})" if self.note else ""
-        return f"{self.n_motifs} motifs of {self.n_seqlets} seqlets, {self.n_hits} hits{note}"
+        seqlets = f"{self.n_in_motifs} of {self.n_seqlets} seqlets"
+        return f"{self.n_motifs} motifs of {seqlets}, {self.n_hits} hits{note}"
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,9 @@ def find_motifs(
     """
     outputs = [out / name for name in (*_FILES, _RECORD)]
     check_outputs(outputs, inputs=[contributions, sequences, settings.database])
+    check_writable(make_folder(out))
     check_installation()
+    load_tools()
     known = read_database(settings.database)
     method = method_of(settings)
     with open_windows(contributions, sequences, settings) as windows:
@@ -138,7 +142,8 @@ def find_motifs(
             "contributions_digest": windows.made_from["contributions.h5"],
         }
         hits = _write(out, found, windows, provenance, shown)
-    return MotifSummary(len(found.motifs), len(found.seqlets), hits, found.note)
+    seqlets = len(found.rows.of_motifs), len(found.seqlets)
+    return MotifSummary(len(found.motifs), *seqlets, hits, found.note)
 
 
 def _tell_copies(windows: Windows) -> None:
@@ -224,7 +229,10 @@ def _note(windows: Windows, found: Discovered, seqlets: pd.DataFrame) -> str:
     )
     strongest = seqlets["match1_name"].head(_SEQLETS_IN_NOTE)
     name, number = Counter(strongest).most_common(1)[0]
-    takes = f"a motif takes {method.final_min_cluster_size} alike"
+    taken = [len(found.seqlets.strongest[sign]) for sign in SIGNS]
+    if sum(taken) < sum(found.seqlets.number.values()):
+        counts += f", of which motifs.max_seqlets took {' and '.join(map(str, taken))}"
+    takes = f"a motif takes {max(2, method.final_min_cluster_size)} alike with room for its bases around them"
     if method.min_metacluster_size >= method.final_min_cluster_size:
         takes += f", among more than {method.min_metacluster_size} of a sign"
     return (
