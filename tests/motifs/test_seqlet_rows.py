@@ -10,8 +10,10 @@ import pandas as pd
 import pytest
 from made_up_windows import chromosome, write_windows
 
+from genolift.errors import InputError
 from genolift.motifs.meme import write_meme
 from genolift.settings.motifs import Motifs
+from genolift.steps import motifs as motifs_step
 from genolift.steps.motifs import find_motifs
 
 LENGTH = 200
@@ -98,3 +100,15 @@ def test_the_same_interval_with_other_contributions_is_one_place_in_any_order(tm
         seqlets, _ = tables(folder, files)
         found.append(seqlets.assign(row=order[seqlets["key"]]).drop(columns=["key", "id"]))
     pd.testing.assert_frame_equal(*found)
+
+
+@pytest.mark.parametrize("out", ["a file", "a file/in it"])
+def test_a_folder_that_cannot_be_written_to_is_told_before_motifs_are_looked_for(
+    tmp_path: Path, out: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a file").write_text("")
+    made = chromosome(1000, every=100)
+    files = write_windows(tmp_path, *made.cut([0, 300], "++", LENGTH), [0, 300], "++")
+    monkeypatch.setattr(motifs_step, "find_seqlets", lambda *_: pytest.fail("work was done"))
+    with pytest.raises(InputError, match="a file: is a file, not a folder; choose another output folder"):
+        find_motifs(Motifs(database=database(tmp_path)), **files, out=tmp_path / out)

@@ -73,9 +73,13 @@ def check_outputs(
 
 
 def check_writable(folder: Path) -> None:
-    """Raise `InputError` unless files can be made in a folder, before any work is done for them."""
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise InputError("cannot be written to", where=str(folder), remedy="choose another output folder")
+    """Raise `InputError` unless a folder can be written to, or made, before work is done for its files."""
+    remedy = "choose another output folder"
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise InputError("is a file, not a folder", where=str(there), remedy=remedy)
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InputError("cannot be written to", where=str(there), remedy=remedy)
 
 
 def check_file(path: Path) -> None:

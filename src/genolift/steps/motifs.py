@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from genolift.files.output_paths import check_outputs, check_writable
-from genolift.files.whole import make_folder, whole_file
+from genolift.files.whole import whole_file
 from genolift.motifs.databases import read_database
 from genolift.motifs.discovery import Discovered, discover, save_patterns
 from genolift.motifs.hit_files import HitFiles
@@ -125,25 +125,28 @@ def find_motifs(
     """
     outputs = [out / name for name in (*_FILES, _RECORD)]
     check_outputs(outputs, inputs=[contributions, sequences, settings.database])
-    check_writable(make_folder(out))
     check_installation()
     load_tools()
     known = read_database(settings.database)
     method = method_of(settings)
     with open_windows(contributions, sequences, settings) as windows:
         _tell_copies(windows)
+        check_writable(out)
         found = _found(method, windows, known, threads, shown)
         if found.note:
             _LOG.warning("%s", found.note)
-        provenance = {
-            **method.provenance,
-            **versions("modisco-lite", "finemo", "memelite", "pyjaspar"),
-            "database": known.source,
-            "contributions_digest": windows.made_from["contributions.h5"],
-        }
-        hits = _write(out, found, windows, provenance, shown)
+        hits = _write(out, found, windows, _provenance(method, known, windows), shown)
     seqlets = len(found.rows.of_motifs), len(found.seqlets)
     return MotifSummary(len(found.motifs), *seqlets, hits, found.note)
+
+
+def _provenance(method: Method, known: Database, windows: Windows) -> dict[str, Any]:
+    return {
+        **method.provenance,
+        **versions("modisco-lite", "finemo", "memelite", "pyjaspar"),
+        "database": known.source,
+        "contributions_digest": windows.made_from["contributions.h5"],
+    }
 
 
 def _tell_copies(windows: Windows) -> None:
