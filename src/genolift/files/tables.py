@@ -44,7 +44,7 @@ class Table:
         return read_table(path, columns, what=refusal.what, remedy=refusal.remedy)[list(columns)]
 
     def blocks(
-        self, path: str | os.PathLike[str], only: Sequence[str], rows: int = 50_000
+        self, path: str | os.PathLike[str], only: Sequence[str], rows: int = 10_000
     ) -> Iterator[pd.DataFrame]:
         """Yield ``only`` some columns, so many rows at a time, at least once; errors as in `read_table`."""
         import pandas as pd
