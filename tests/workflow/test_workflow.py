@@ -27,7 +27,7 @@ from test_held_runs import assert_equal, directly, write_model
 from workflows import SITE, SITES, WINDOW, numbers_of_jobs, snakemake, write_config, write_inputs
 
 RULES = ROOT / "workflow" / "rules"
-STEPS = {"check", "encode", "reference", "attribute", "motifs", "logos", "report"}
+STEPS = {"check", "encode", "reference", "attribute", "compile", "motifs", "logos", "report"}
 
 
 @pytest.fixture
@@ -294,6 +294,24 @@ def test_a_finished_run_has_nothing_left_to_do(finished: tuple[Path, str]) -> No
     code, said = snakemake("-n", "--configfile", "my.yaml", folder=finished[0])
     assert code == 0
     assert "Nothing to be done" in said
+
+
+def test_motifs_are_not_looked_for_again_where_that_they_were_compiled_is_lost(
+    finished: tuple[Path, str],
+) -> None:
+    compiled = finished[0] / "results/.compiled"
+    compiled.rename(finished[0] / "lost")
+    _, said = snakemake("-n", "--configfile", "my.yaml", folder=finished[0])
+    (finished[0] / "lost").rename(compiled)
+    assert "Nothing to be done" in said
+
+
+def test_two_analyses_compile_once(tmp_path: Path, inputs: dict[str, Any]) -> None:
+    inputs["analyses"]["another"] = inputs["analyses"]["tiny"]
+    write_config(tmp_path, inputs)
+    _, said = snakemake("-n", "--configfile", "my.yaml", folder=tmp_path)
+    jobs = numbers_of_jobs(said)
+    assert (jobs["compile"], jobs["motifs"]) == (1, 2)
 
 
 def test_a_changed_setting_runs_what_depends_on_it_and_no_more(finished: tuple[Path, str]) -> None:
