@@ -73,6 +73,7 @@ def environment_with(folder: Path, sources: Sequence[Path] = (ROOT / "src",)) ->
     Modules are looked for in ``sources`` first.
     """
     (folder / "bin").mkdir()
+    (folder / "times").touch()
     shim = folder / "bin" / "genolift"
     shim.write_text(SHIM.format(times=folder / "times", python=sys.executable))
     shim.chmod(0o755)
@@ -112,7 +113,6 @@ def measured(models: int, until: str | None) -> dict[str, dict[str, float]]:
             # before and after the steps, as a machine that is busy with other things changes its speed
             unit = [sys.executable, "-c", "import torch"]
             imports = [cpu_seconds(unit, folder, environment) for _ in "123"]
-            (folder / "times").write_text("")
             total = cpu_seconds(command, folder, environment)
             steps = seconds_of_steps(folder)
             steps["snakemake itself"] = total - sum(steps.values())

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from made_up import write_files
 
+from genolift.motifs.meme import write_meme
 from genolift.motifs.windows import Windows, open_windows
 from genolift.settings.motifs import Motifs
 
@@ -93,3 +94,11 @@ def write_windows(
     table["end"] = np.array(starts) + length if placed else ""
     table["strand"] = list(strands) if placed else "."
     return write_files(folder, onehot, hypothetical, table)
+
+
+def write_database(folder: Path) -> str:
+    """Write a database of motifs that are like nothing in particular, and return its path."""
+    random = np.random.default_rng(0)
+    known = [(f"chance_{at}", "", random.dirichlet([0.3] * 4, 9).T, 20) for at in range(30)]
+    write_meme(folder / "known.meme", known)
+    return str(folder / "known.meme")

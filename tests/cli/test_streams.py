@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import lacking
 import pytest
 
 FULL = Path("/dev/full")
@@ -14,7 +15,11 @@ REFUSED = (
     "make room on its disk, or send it elsewhere\n"
 )
 
-pytestmark = pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full")
+
+@pytest.fixture(autouse=True)
+def full_device() -> None:
+    if not FULL.exists():
+        lacking.skip("there is no /dev/full", lacking="dev-full")
 
 
 def genolift(*words: object, out: object = subprocess.PIPE, errors: object = subprocess.PIPE) -> tuple:

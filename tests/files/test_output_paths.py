@@ -249,3 +249,12 @@ def test_a_folder_of_pieces_that_is_not_ours_is_left_alone(tmp_path: Path) -> No
     pieces.symlink_to("elsewhere")
     with pytest.raises(InputError, match="is a link, which is not replaced"):
         made.attribute()
+
+
+@pytest.mark.parametrize("out", ["taken/out.h5", "taken/more/out.h5"])
+def test_a_folder_that_cannot_be_made_is_told_before_any_work(tmp_path: Path, out: str) -> None:
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(InputError, match="taken: is a file, not a folder; choose another output folder"):
+        check_outputs([tmp_path / out], inputs=[])
+    check_outputs([tmp_path / "not yet" / "there" / "out.h5"], inputs=[])
+    assert not (tmp_path / "not yet").exists()

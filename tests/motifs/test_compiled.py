@@ -125,7 +125,7 @@ def test_without_a_home_it_is_compiled_each_time(
 KEPT = """
 import sys
 from genolift.errors import InputError
-from genolift.motifs.modisco import kept_by_numba
+from genolift.motifs.numba_code import kept_by_numba
 import made_up_function
 try:
     with kept_by_numba():

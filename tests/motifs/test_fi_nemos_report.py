@@ -9,10 +9,9 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from made_up_windows import chromosome, write_windows
+from made_up_windows import chromosome, write_database, write_windows
 
 from genolift.motifs.hit_files import HIT_FILE
-from genolift.motifs.meme import write_meme
 from genolift.settings.motifs import Motifs
 from genolift.steps.motifs import find_motifs
 
@@ -26,10 +25,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = chromosome(9000, every=100)
     starts = list(range(0, 8800, 70))
     files = write_windows(folder, *made.cut(starts, "+" * len(starts), LENGTH), starts, "+" * len(starts))
-    random = np.random.default_rng(0)
-    known = [(f"chance_{at}", "", random.dirichlet([0.3] * 4, 9).T, 20) for at in range(30)]
-    write_meme(folder / "known.meme", known)
-    settings = Motifs(final_min_cluster_size=10, database=str(folder / "known.meme"))
+    settings = Motifs(final_min_cluster_size=10, database=write_database(folder))
     find_motifs(settings, **files, out=folder)
     with h5py.File(folder / "contributions.h5") as file:
         onehot, hypothetical = file["raw/seq"][:], file["shap/seq"][:]

@@ -12,9 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from Bio import motifs as biopython
-from made_up_windows import chromosome, write_windows
+from made_up_windows import chromosome, write_database, write_windows
 
-from genolift.motifs.meme import write_meme
 from genolift.settings.motifs import Motifs
 from genolift.steps.motifs import find_motifs
 
@@ -30,12 +29,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Path:
     starts = list(range(0, 15_800, LENGTH))
     strands = "+" * len(starts)
     files = write_windows(folder, *made.cut(starts, strands, LENGTH), starts, strands)
-    random = np.random.default_rng(0)
-    write_meme(
-        folder / "known.meme",
-        [(f"chance_{at}", "", random.dirichlet([0.3] * 4, 9).T, 20) for at in range(30)],
-    )
-    find_motifs(Motifs(database=str(folder / "known.meme")), **files, out=folder)
+    find_motifs(Motifs(database=write_database(folder)), **files, out=folder)
     peaks = pd.DataFrame({"chrom": "chr1", "start": starts, "end": np.array(starts) + LENGTH, "name": "peak"})
     peaks = peaks.assign(score=0, strand=".", signal=0, p=0, q=0, summit=LENGTH // 2)
     peaks.to_csv(folder / "peaks.narrowPeak", sep="\t", header=False, index=False)

@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from made_up_windows import chromosome, write_windows
+from made_up_windows import chromosome, write_database, write_windows
 
 from genolift.errors import InputError
-from genolift.motifs.meme import write_meme
 from genolift.settings.motifs import Motifs
 from genolift.steps import motifs as motifs_step
 from genolift.steps.motifs import find_motifs
@@ -24,17 +23,9 @@ SETTINGS = {
 }
 
 
-def database(folder: Path) -> str:
-    """Write known motifs of no importance."""
-    random = np.random.default_rng(0)
-    known = [(f"chance_{at}", "", random.dirichlet([0.3] * 4, 9).T, 20) for at in range(30)]
-    write_meme(folder / "known.meme", known)
-    return str(folder / "known.meme")
-
-
 def tables(folder: Path, files: dict[str, Path], **settings: object) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Find motifs, and return seqlets.tsv and seqlets_by_window.tsv."""
-    motifs = Motifs(final_min_cluster_size=10, database=database(folder), **settings)
+    motifs = Motifs(final_min_cluster_size=10, database=write_database(folder), **settings)
     find_motifs(motifs, **files, out=folder)
     names = ("seqlets.tsv", "seqlets_by_window.tsv")
     return tuple(pd.read_csv(folder / name, sep="\t", keep_default_na=False) for name in names)
@@ -111,4 +102,4 @@ def test_a_folder_that_cannot_be_written_to_is_told_before_motifs_are_looked_for
     files = write_windows(tmp_path, *made.cut([0, 300], "++", LENGTH), [0, 300], "++")
     monkeypatch.setattr(motifs_step, "find_seqlets", lambda *_: pytest.fail("work was done"))
     with pytest.raises(InputError, match="a file: is a file, not a folder; choose another output folder"):
-        find_motifs(Motifs(database=database(tmp_path)), **files, out=tmp_path / out)
+        find_motifs(Motifs(database=write_database(tmp_path)), **files, out=tmp_path / out)

@@ -57,7 +57,7 @@ def check_outputs(
     ------
     InputError
         If `check_file` or `check_folder` refuses an output, or if it is also an input (by any path, hard link
-        or symbolic link), contains an input, or is named for two outputs.
+        or symbolic link), contains an input, or is named for two outputs, or its folder cannot be written to.
     """
     named = [os.fspath(path) for path in inputs if path is not None]
     named += [f"{path}{end}" for path in named for end in _INDEXES]
@@ -70,10 +70,11 @@ def check_outputs(
     for output in map(Path, (*files, *(folder for folder, _ in folders))):
         _check_not_read(output, read)
         _check_new(output, seen)
+        _check_writable(output.parent)
 
 
-def check_writable(folder: Path) -> None:
-    """Raise `InputError` unless a folder can be written to, or made, before work is done for its files."""
+def _check_writable(folder: Path) -> None:
+    """Raise `InputError` unless a folder can be written to, or made."""
     remedy = "choose another output folder"
     there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     if not there.is_dir():

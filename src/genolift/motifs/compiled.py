@@ -13,7 +13,7 @@ from genolift.motifs.discovery import as_motifs, patterns_of_sign, tracks_of
 from genolift.motifs.hits import SoughtMotifs, call_hits
 from genolift.motifs.known import Database, KnownMotif
 from genolift.motifs.method import method_of
-from genolift.motifs.modisco import cache_compiled_code, kept_by_numba, load_tools, numba_threads
+from genolift.motifs.numba_code import cache_compiled_code, load_tools, numba_threads
 from genolift.motifs.seqlets import SEQLET
 from genolift.motifs.tomtom import closest_motifs
 from genolift.motifs.windows import Block
@@ -39,7 +39,7 @@ def compile_tools() -> None:
     block = Block(np.arange(_WINDOWS), onehot, hypothetical.astype(np.float32))
     seqlets = np.zeros(_WINDOWS, SEQLET)
     seqlets["row"], seqlets["start"] = block.rows, (_LENGTH - method.seqlet_width) // 2
-    with numba_threads(1), kept_by_numba():
+    with numba_threads(1):
         tracks = tracks_of(block, block.rows)
         patterns = patterns_of_sign(seqlets, block.rows.astype(np.int32), tracks, "pos", method)
     motifs = list(as_motifs({"pos": patterns}, method.trim_fraction))

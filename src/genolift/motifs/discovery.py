@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from genolift.errors import InputError
 from genolift.motifs.known import Matrix
 from genolift.motifs.method import Method
-from genolift.motifs.modisco import cache_compiled_code, kept_by_numba, numba_threads
+from genolift.motifs.numba_code import cache_compiled_code, kept_by_numba, numba_threads
 from genolift.motifs.seqlets import SIGNS, FoundSeqlets
 from genolift.motifs.sites import Extent, Records, stretches, unique_sites
 from genolift.motifs.windows import Block, Windows
@@ -91,7 +91,7 @@ def discover(seqlets: FoundSeqlets, windows: Windows, method: Method, *, threads
     cache_compiled_code()
     rows = np.unique(np.concatenate([each["row"] for each in seqlets.strongest.values()])).astype(np.int64)
     used = windows.read(rows)
-    with numba_threads(threads), kept_by_numba():
+    with numba_threads(threads):
         patterns = _patterns(seqlets.strongest, used, windows, method)
     return Discovered(seqlets, used, patterns, method)
 
@@ -149,7 +149,7 @@ def patterns_of_sign(
     ]
     try:
         # With few seqlets correlations between their neighbours are undefined; they are then set aside.
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), kept_by_numba():
             return (
                 tfmodisco.seqlets_to_patterns(
                     seqlets=tracks.create_seqlets(placed),

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genolift.motifs.method import Method
-from genolift.motifs.modisco import kept_by_numba
+from genolift.motifs.numba_code import kept_by_numba
 from genolift.motifs.sites import Extent, Records, each_site_once
 from genolift.motifs.windows import Block, Windows
 

@@ -1,4 +1,4 @@
-"""TF-MoDISco as it is installed: whether it is the package that genolift asks for, and how its code is run.
+"""TF-MoDISco as it is installed: whether it is the package that genolift asks for.
 
 Two packages have the import name ``modiscolite``: modisco-lite, which genolift needs, and modisco, which
 others need. pip installs both without a word, and the later overwrites files of the earlier.
@@ -6,26 +6,17 @@ others need. pip installs both without a word, and the later overwrites files of
 
 import base64
 import hashlib
-import logging
 import sys
-import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from importlib import import_module
+from collections.abc import Sequence
 from importlib.machinery import PathFinder
 from importlib.metadata import Distribution, PackagePath
 from pathlib import Path
-from pickle import UnpicklingError
-from types import TracebackType
 
 from genolift.errors import InputError
 
-_LOG = logging.getLogger("genolift")
 _MODULE, _PACKAGE = "modiscolite", "modisco-lite"
 _RIVALS = ("modisco", "faster-modisco-lite")
 """Other packages that install the module."""
-_KERNELS = ("affinitymat", "aggregator", "gapped_kmer", "util")
-"""Its modules with functions that numba compiles."""
 _FIRST = 3
 """The first version of modisco-lite that is fast, and whose functions are called here."""
 
@@ -93,93 +84,3 @@ def _changed_files(package: Distribution, folders: list[str]) -> list[PackagePat
 def _digest(path: Path, algorithm: str) -> str:
     """Return a file's digest as RECORD has it: URL-safe base64 without padding."""
     return base64.urlsafe_b64encode(hashlib.new(algorithm, path.read_bytes()).digest()).decode().rstrip("=")
-
-
-def cache_compiled_code() -> None:
-    """Have numba keep what it compiles of TF-MoDISco on disk: 17 s of CPU time the first time, 1 s later.
-
-    numba chooses the place: ``NUMBA_CACHE_DIR`` if it is set, else beside the package, or in the user's cache
-    where that cannot be written. Without such a place it compiles each time.
-    """
-    from numba.core.dispatcher import Dispatcher
-
-    for name in _KERNELS:
-        for function in vars(import_module(f"{_MODULE}.{name}")).values():
-            if isinstance(function, Dispatcher) and not function.signatures:
-                try:
-                    function.enable_caching()
-                except (
-                    RuntimeError
-                ) as error:  # "cannot cache function ...: no locator available for file ..."
-                    _LOG.info("TF-MoDISco is compiled anew each time: %s", error)
-                    return
-
-
-def load_tools() -> None:
-    """Import what else finds motifs, so that what keeps it from working is told first."""
-    with kept_by_numba():
-        for name in ("memelite", "finemo.hitcaller"):
-            import_module(name)
-
-
-@contextmanager
-def kept_by_numba() -> Iterator[None]:
-    """Refuse it in one line where numba cannot keep compiled code, or what it has kept is damaged.
-
-    To be used where a package is imported, or first called, that has its code kept.
-    """
-    try:
-        yield
-    except (RuntimeError, OSError, EOFError, UnpicklingError) as error:
-        folder = "NUMBA_CACHE_DIR"
-        remedy = "set this environment variable to a folder that can be written"
-        if "no locator available" in str(error):
-            raise InputError(
-                "numba has no folder to keep compiled code in", where=folder, remedy=remedy
-            ) from error
-        path = _kept_where(error.__traceback__)
-        if path is None:
-            raise
-        if isinstance(error, OSError):
-            what = f"numba cannot keep compiled code: {error.strerror}"
-            remedy = f"make room, or set {folder} to another folder"
-        else:
-            what, remedy = (
-                "compiled code that numba has kept is damaged",
-                "delete this folder, and run it again",
-            )
-        raise InputError(what, where=path, remedy=remedy) from error
-
-
-def _kept_where(raised: TracebackType | None) -> str | None:
-    """Return the folder of numba's files if its cache has raised an error, else None."""
-    folder = None
-    for frame, _ in traceback.walk_tb(raised):
-        if frame.f_globals.get("__name__") == "numba.core.caching":
-            kept = getattr(frame.f_locals.get("self"), "_cache_path", None)
-            folder = kept or folder
-    return folder
-
-
-def at_most(threads: int) -> int:
-    """Return so many threads, or those that numba was started with, the number of cores: it takes no more."""
-    import numba
-
-    return min(threads, int(getattr(numba.config, "NUMBA_NUM_THREADS")))  # noqa: B009
-
-
-@contextmanager
-def numba_threads(threads: int) -> Iterator[None]:
-    """Limit numba to this many threads.
-
-    TF-MoDISco starts a parallel loop for each of thousands of alignments. On two busy cores, 654 seqlets took
-    43 s with two threads and 19 s with one.
-    """
-    import numba
-
-    before = numba.get_num_threads()
-    numba.set_num_threads(at_most(threads))
-    try:
-        yield
-    finally:
-        numba.set_num_threads(before)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from genolift.motifs.discovery import trim
 from genolift.motifs.known import Database, KnownMotif, Matrix, frequencies
-from genolift.motifs.modisco import at_most, kept_by_numba
+from genolift.motifs.numba_code import at_most, kept_by_numba
 
 _SEQLET_ENDS = 0.3  # of the largest contribution; measured, see `seqlet_ppm`
 _LOG = logging.getLogger("genolift")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from genolift.files.output_paths import check_outputs, check_writable
+from genolift.files.output_paths import check_outputs
 from genolift.files.whole import whole_file
 from genolift.motifs.databases import read_database
 from genolift.motifs.discovery import Discovered, discover, save_patterns
@@ -19,7 +19,8 @@ from genolift.motifs.hits import SoughtMotifs, unique_hits
 from genolift.motifs.known import Database
 from genolift.motifs.meme import write_meme
 from genolift.motifs.method import Method, method_of
-from genolift.motifs.modisco import check_installation, load_tools
+from genolift.motifs.modisco import check_installation
+from genolift.motifs.numba_code import load_tools
 from genolift.motifs.seqlet_rows import SeqletRows, seqlet_rows
 from genolift.motifs.seqlets import SIGNS, Progress, find_seqlets
 from genolift.motifs.tables import (
@@ -131,7 +132,6 @@ def find_motifs(
     method = method_of(settings)
     with open_windows(contributions, sequences, settings) as windows:
         _tell_copies(windows)
-        check_writable(out)
         found = _found(method, windows, known, threads, shown)
         if found.note:
             _LOG.warning("%s", found.note)
@@ -192,7 +192,7 @@ def _write(out: Path, found: _Found, windows: Windows, provenance: Mapping[str, 
         for name, kind in (("motifs.meme", "ppm"), ("motifs_cwm.meme", "cwm")):
             write_meme(files[name], [motif.as_meme(kind) for motif in motifs])
         with (
-            hit_files.by_window(*(files[name] for name in _HITS[1:])) as write,
+            hit_files.by_window(files["hits_by_window.bed.gz"], files["hits_by_window.tsv.gz"]) as write,
             shown("looking for the motifs' occurrences") as progress,
         ):
             hits = unique_hits(sought, windows, method, on_hits=write, progress=progress)
