@@ -236,7 +236,7 @@ def test_an_error_leaves_the_files_of_an_earlier_run_as_they_were(step: Step) ->
 
 def test_an_output_folder_that_cannot_be_made_is_refused(step: Step) -> None:
     step.write("out", "a file in the folder's place")
-    with pytest.raises(InputError, match="cannot be written"):
+    with pytest.raises(InputError, match="out: is a file, not a folder"):
         step.run(fasta=FASTA)
 
 
