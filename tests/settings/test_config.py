@@ -401,7 +401,9 @@ def test_mistakes_at_the_top_are_named() -> None:
     assert message_of({"analysis": {"mine": analysis}}) == (
         "my.yaml: analysis: unknown key; did you mean 'analyses'?"
     )
-    remedy = "give the analyses, each under a name (its folder's too) with a model and sequences"
+    remedy = (
+        "give the analyses, each under a name (its folder's too) with a model and sequences; or a table, TSV"
+    )
     assert message_of({}) == f"my.yaml: the key 'analyses' is missing; {remedy}"
     for empty in ({}, None):
         assert message_of({"analyses": empty}) == f"my.yaml: analyses: is empty; {remedy}"

@@ -71,6 +71,21 @@ def test_a_config_of_ones_own_leaves_the_demo_out(tmp_path: Path, inputs: dict[s
     assert re.search(r"genolift check .* --database=motifs\.meme --inspection", said)
 
 
+def test_analyses_may_be_a_table(tmp_path: Path, inputs: dict[str, Any]) -> None:
+    inputs["defaults"] = inputs["analyses"].pop("tiny")
+    write_config(tmp_path, inputs | {"analyses": "analyses.tsv"})
+    (tmp_path / "analyses.tsv").write_text("analysis\tattribution.shards\nfirst\t\nsecond\t3\n")
+    code, said = snakemake("-n", "--configfile", "my.yaml", folder=tmp_path)
+    assert code == 0, said
+    assert numbers_of_jobs(said)["attribute"] == 2 + 3
+    with (tmp_path / "analyses.tsv").open("a") as table:
+        table.write("third\tmany\n")
+    code, said = snakemake("-n", "--configfile", "my.yaml", folder=tmp_path)
+    assert code == 2
+    mistake = 'analyses.tsv:4, column attribution.shards: "many" is text; give a whole number from 1 to 1,000'
+    assert said.splitlines()[1:] == [f"genolift: error: {mistake}"]
+
+
 def test_the_workflow_s_own_snakefile_does_the_same(tmp_path: Path, inputs: dict[str, Any]) -> None:
     snakefile = ROOT / "workflow" / "Snakefile"
     code, said = snakemake("-n", "--configfile", "my.yaml", folder=tmp_path, snakefile=snakefile)

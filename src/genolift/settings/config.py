@@ -1,4 +1,6 @@
-"""A whole config, from nested mappings to checked settings: defaults put under each analysis."""
+"""A whole config, from nested mappings to checked settings: defaults put under each analysis, which a table
+may list.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,6 +8,7 @@ from typing import Any
 
 from genolift.errors import InputError
 from genolift.files.plain_values import check_plain
+from genolift.settings.analyses_table import read_analyses_table
 from genolift.settings.fields import merge
 from genolift.settings.mistakes import check_part, checked
 from genolift.settings.reading import read_yaml, with_text_keys
@@ -20,7 +23,7 @@ def resolve_config(config: Mapping[str, Any], where: str) -> Config:
     Parameters
     ----------
     config
-        The config as YAML gives it; it is not changed.
+        The config as YAML gives it, with its analyses or the name of a table of them; it is not changed.
     where
         What messages name as its place, such as the config's file.
 
@@ -28,10 +31,24 @@ def resolve_config(config: Mapping[str, Any], where: str) -> Config:
     ------
     InputError
         For the first mistake: an unknown key (with the nearest right one), a value of a wrong type or out of
-        its choices, a key or file that is missing, or keys that contradict each other.
+        its choices, a key or file that is missing, or keys that contradict each other. What is wrong in a
+        table is named by its line and column.
     """
     check_plain(config, where)
     given = with_text_keys(config)
+    if not isinstance(given.get("analyses"), str):
+        return _resolved(given, where)
+    table = read_analyses_table(Path(given["analyses"]), f"{where}: analyses")
+    try:
+        return _resolved(given | {"analyses": table.analyses}, where)
+    except InputError as error:
+        before, analyses, key = error.where.partition(f"{where}: analyses")
+        if not analyses or before:
+            raise
+        raise InputError(error.what, where=table.where(key), remedy=error.remedy) from error
+
+
+def _resolved(given: dict[str, Any], where: str) -> Config:
     check_part(Config, given, where, {FILES})
     defaults = given.pop("defaults", None) or {}
     given["analyses"] = {

@@ -261,8 +261,13 @@ class Config(Section):
     """the folder that holds a folder for each analysis"""
     defaults: Analysis | None = None
     """keys of an analysis that hold for every analysis which does not set them itself"""
-    analyses: Annotated[dict[types.NamedAnalysis, Analysis], Field(min_length=1), EMPTY_IF_NULL, NAMES_DIFFER]
-    """the analyses, each under a name (its folder's too) with a model and sequences"""
+    analyses: Annotated[
+        dict[types.NamedAnalysis, Analysis],
+        Field(min_length=1, json_schema_extra=types.or_a_file),
+        EMPTY_IF_NULL,
+        NAMES_DIFFER,
+    ]
+    """the analyses, each under a name (its folder's too) with a model and sequences; or a table, TSV"""
 
 
 def check_lengths(lengths: Mapping[str, int | None], where: str) -> None:

@@ -93,6 +93,12 @@ def _path_as_text(value: Any) -> Any:
     return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
+def or_a_file(schema: dict[str, Any]) -> None:
+    """Let the schema of a section take a file's name too."""
+    section = {key: schema.pop(key) for key in ("type", "additionalProperties", "minProperties")}
+    schema["anyOf"] = [section, {"type": "string", "format": "file"}]
+
+
 def without_nulls(keys: Any) -> Any:
     """Return the keys that are set, None where none is."""
     if isinstance(keys, Mapping):
