@@ -161,9 +161,10 @@ def write_named_files(folder: Path) -> None:
         "id\tstart\tend\tmotif\n" + "".join(f"peak{i}\t{400 + i}\t{410 + i}\tGATA1\n" for i in range(PEAKS))
     )
     (folder / "library.tsv").write_text("id\ta\tb\n" + "".join(f"peak{i}\t{i}\t1\n" for i in range(PEAKS)))
-    with pyBigWig.open(str(folder / "phyloP.bw"), "w") as track:
-        track.addHeader([("chr1", len(sequence))])
-        track.addEntries("chr1", 0, values=np.ones(100, dtype=np.float32), span=1, step=1)
+    for name in ("phyloP.bw", "plus.bw", "minus.bw"):
+        with pyBigWig.open(str(folder / name), "w") as track:
+            track.addHeader([("chr1", len(sequence))])
+            track.addEntries("chr1", 0, values=np.ones(100, dtype=np.float32), span=1, step=1)
     (folder / "model.py").write_text(MODEL)
     (folder / "layers.py").write_text("")
     (folder / "expected.npz").write_text("")

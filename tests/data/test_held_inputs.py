@@ -33,13 +33,13 @@ def stored(*ids: str, places: Places | None = None) -> Sequences:
     return Sequences(np.arange(len(ids)), list(ids), codes, LENGTHS if places else {}, places)
 
 
-def write_track(path: str, lengths: dict[str, int] = LENGTHS, gap: int = 9) -> None:
-    """Write a bigWig of 100 x chromosome + position, without the base ``gap`` of each chromosome."""
+def write_track(path: str, lengths: dict[str, int] = LENGTHS, gap: int = 9, plus: float = 0) -> None:
+    """Write a bigWig of 100 x chromosome + position + ``plus``, without one base, ``gap``, of each."""
     with pyBigWig.open(path, "w") as track:
         track.addHeader(list(lengths.items()))
         for chrom, length in lengths.items():
             at = [i for i in range(length) if i != gap]
-            values = [100.0 * int(chrom.removeprefix("chr")) + i for i in at]
+            values = [100.0 * int(chrom.removeprefix("chr")) + i + plus for i in at]
             track.addEntries([chrom] * len(at), at, ends=[i + 1 for i in at], values=values)
 
 
@@ -141,8 +141,33 @@ def test_a_sequence_without_a_row_is_named_and_counted() -> None:
 @pytest.mark.parametrize(
     ("inputs", "channels", "said"),
     [
-        ([{}], [], "extra_inputs[0]: neither 'table' nor 'values' is given; give 'table' or 'values'"),
-        ([{"values": [1]}, {"values": [1], "table": "t.tsv"}], [], "extra_inputs[1]: both are given"),
+        (
+            [{}],
+            [],
+            "extra_inputs[0]: there are no values; give one of 'table', 'values' and 'bigwig'",
+        ),
+        (
+            [{"values": [1]}, {"values": [1], "table": "t.tsv"}],
+            [],
+            "extra_inputs[1]: 'table' and 'values' are given; give one of",
+        ),
+        ([{"values": 0}], [], "extra_inputs[0]: one number is given without 'shape'; give 'shape' too, or a"),
+        (
+            [{"values": 0, "shape": [10**5, 10**5]}],
+            [],
+            "extra_inputs[0]: the shape [100000, 100000] has more than 100,000,000 values; give the shape of",
+        ),
+        ([{"values": [0], "width": 3}], [], "extra_inputs[0]: 'width' is given without 'bigwig'; leave"),
+        ([{"table": "t.tsv", "missing": 1}], [], "extra_inputs[0]: 'missing' is given without 'bigwig'"),
+        ([{"values": [0], "stranded": False}], [], "extra_inputs[0]: 'stranded' is given without 'bigwig'"),
+        (
+            [{"bigwig": "t.bw", "shape": [1, 6]}],
+            [],
+            "extra_inputs[0]: 'shape' is given with 'bigwig'; leave 'shape' out: it is the number of bigWigs",
+        ),
+        ([{"bigwig": []}], [], "extra_inputs[0].bigwig: is empty; give bigWigs"),
+        ([{"bigwig": ["t.bw", "none.bw"]}], [], "extra_inputs[0].bigwig[1]: none.bw: no such file"),
+        ([{"bigwig": "none.bw"}], [], "extra_inputs[0].bigwig: none.bw: no such file"),
         ([{"values": [1], "columns": ["a"]}], [], "extra_inputs[0]: 'columns' is given without 'table'"),
         ([{"table": "none.tsv"}], [], "extra_inputs[0].table: none.tsv: no such file"),
         (
@@ -225,13 +250,80 @@ def test_a_track_of_another_genome_is_refused() -> None:
     )
 
 
+# Tracks as further arguments -------------------------------------------------------------------------------
+
+
+def test_two_tracks_are_reversed_and_swapped_for_a_window_on_the_minus_strand() -> None:
+    write_track("plus.bw")
+    write_track("minus.bw", gap=-1, plus=1000)
+    places = Places(["chr1", "chr1"], np.array([5, 5]), ["+", "-"])
+    windows = stored("a", "b", places=places)
+    both = {"bigwig": ["plus.bw", "minus.bw"], "missing": -1}
+    swapped, kept = ExtraInputs(held([both, {**both, "stranded": False}]), windows).of(range(2))
+    plus, minus = [105, 106, 107, 108, -1, 110], [1105, 1106, 1107, 1108, 1109, 1110]
+    assert swapped.tolist() == [[plus, minus], [minus[::-1], plus[::-1]]]
+    assert kept.tolist() == [[plus, minus], [plus[::-1], minus[::-1]]]
+    three = {"bigwig": ["plus.bw", "minus.bw", "plus.bw"]}
+    assert ExtraInputs(held([three]), windows).of(range(1, 2))[0][0, 1].tolist() == minus[::-1]
+    assert [each.tolist() for each in example_of(held([both]), 2)] == [[[[-1, -1], [-1, -1]]]]
+
+
+@pytest.mark.parametrize(
+    ("width", "plus", "minus"),
+    [
+        (2, [107, 108], [108, 107]),
+        (3, [106, 107, 108], [109, 108, 107]),
+        (8, [104, 105, 106, 107, 108, 109, 110, 111], [111, 110, 109, 108, 107, 106, 105, 104]),
+        (9, [*range(103, 112)], [*range(112, 103, -1)]),
+    ],
+)
+def test_a_track_is_centred_on_its_window_as_the_sequence_is_read(
+    width: int, plus: list[float], minus: list[float]
+) -> None:
+    write_track("t.bw", gap=-1)
+    windows = stored("a", "b", places=Places(["chr1", "chr1"], np.array([5, 5]), ["+", "-"]))
+    (values,) = ExtraInputs(held([{"bigwig": "t.bw", "width": width}]), windows).of(range(2))
+    assert values.tolist() == [[plus], [minus]]
+    assert example_of(held([{"bigwig": "t.bw", "width": width}]), 6)[0].shape == (1, 1, width)
+
+
+def test_bases_over_a_chromosome_s_end_are_missing() -> None:
+    write_track("t.bw", gap=-1)
+    windows = stored(
+        "a", "b", "c", places=Places(["chr2", "chr2", "chr1"], np.array([-3, 17, 40]), ["+"] * 3)
+    )
+    spec = held([{"bigwig": "t.bw", "missing": -1}], [{"bigwig": "t.bw", "missing": 7}])
+    channels, values = ExtraInputs(spec, windows).of(range(3))
+    assert values[:, 0].tolist() == [[-1, -1, -1, 200, 201, 202], [217, 218, 219, -1, -1, -1], [-1] * 6]
+    assert channels[0, 0].tolist() == [7, 7, 7, 200, 201, 202]
+
+
+def test_a_further_argument_s_tracks_are_of_the_same_genome() -> None:
+    write_track("t.bw")
+    write_track("other.bw", {"chr2": 25})
+    spec = held([{"bigwig": ["t.bw", "other.bw"]}])
+    windows = stored("a", places=Places(["chr2"], np.array([0]), ["+"]))
+    assert refused_by(lambda: ExtraInputs(spec, windows)).startswith(
+        "other.bw: chr2 has 25 bases, but 20 in the genome; give a bigWig of the same assembly"
+    )
+    assert "have no coordinates in a bigWig" in refused_by(lambda: ExtraInputs(spec, stored("a")))
+
+
+def test_one_number_fills_the_shape() -> None:
+    spec = held([{"values": 0.5, "shape": [2, 200]}])
+    (values,) = ExtraInputs(spec, stored("a", "b", "c")).of(range(1, 3))
+    assert (values.shape, values.dtype, set(values.ravel())) == ((2, 2, 200), np.float32, {0.5})
+    assert as_given(spec.inputs[0]) == {"values": 0.5, "shape": [2, 200]}
+
+
 # What is recorded ------------------------------------------------------------------------------------------
 
 
 def test_a_spec_is_told_as_it_was_given_with_the_digest_of_each_file() -> None:
     Path("t.tsv").write_text("id\ta\ns1\t1\n")
     write_track("t.bw")
-    inputs = [{"table": "t.tsv", "columns": ["a"]}, {"values": [1.0, 2.0], "shape": [2, 1]}]
+    both = {"bigwig": ["t.bw", "t.bw"], "missing": 0.0, "width": 4, "stranded": False}
+    inputs = [{"table": "t.tsv", "columns": ["a"]}, {"values": [1.0, 2.0], "shape": [2, 1]}, both]
     channels = [0.0, {"bigwig": "t.bw", "missing": 0.5}, {"table": "t.tsv"}]
     spec = held(inputs, channels)
     assert [as_given(item) for item in spec.inputs] == inputs
@@ -241,3 +333,4 @@ def test_a_spec_is_told_as_it_was_given_with_the_digest_of_each_file() -> None:
     assert told["extra_inputs"][0] == {**inputs[0], "sha256": told["extra_channels"][2]["sha256"]}
     assert (told["extra_inputs"][1], told["extra_channels"][0]) == (inputs[1], 0.0)
     assert len(told["extra_channels"][1]["sha256"]) == 64
+    assert told["extra_inputs"][2] == {**both, "sha256": [told["extra_channels"][1]["sha256"]] * 2}

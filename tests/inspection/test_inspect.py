@@ -120,6 +120,12 @@ def test_a_further_input_is_asked_for_by_its_name(tmp_path: Path) -> None:
     found = inspected(tmp_path, "Tagged", extras=TAG)
     assert [(each.name, each.shape) for each in found.taken.inputs] == [("dna", (4, None)), ("tag", (3,))]
     assert yaml.safe_load(guess(found))["analyses"]["Tagged"]["extra_inputs"] == [{"values": [1, 2, 3]}]
+    track = tmp_path / "t.bw"
+    track.touch()
+    with pytest.raises(
+        InputError, match=r"extra_inputs\[0\]: the model does not say its input length, which"
+    ):
+        inspected(tmp_path, "Tagged", extras=Extras.of([{"bigwig": str(track)}], []))
 
 
 def test_every_operation_that_is_refused_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -283,5 +289,5 @@ def test_the_further_inputs_of_a_keras_model_are_known(shared: Path, tmp_path: P
     assert [each.shape for each in found.taken.inputs] == [(1, 205, 4), (13,)]
     assert [each.name for each in found.outputs] == ["lambda_58", "lambda_57"]
     config = yaml.safe_load(guess(found))["analyses"]["aparent2"]
-    assert config["extra_inputs"] == [{"values": [0] * 13}]
+    assert config["extra_inputs"] == [{"values": 0, "shape": [13]}]
     assert config["target"] == "lambda_58"

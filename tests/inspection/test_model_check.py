@@ -384,3 +384,20 @@ def test_the_check_says_what_each_model_is_and_captures_it_once(
     (done.folder / "inspection" / "mine.txt").write_text("mine")
     with pytest.raises(InputError, match=r"would be replaced, but holds 'mine.txt'"):
         check(done, source, models=models, inspection=done.folder / "inspection")
+
+
+def test_the_shape_of_a_control_track_that_the_model_takes_is_said() -> None:
+    head = nn.Conv1d(5, 2, 1)
+
+    def cropped(model: Any, x: Tensor, control: Tensor) -> Tensor:
+        return model.head(torch.cat([x[:, :3, 5:25], control], 1)).flatten(1)
+
+    model = Of(cropped)
+    model.head = head
+    message = said(model, torch.zeros(2, 2, 30))
+    assert message.endswith(
+        "the model takes extra_inputs[0] with another shape: give it [2, 20], which for bigWigs is width: 20"
+    )
+    message = said(model, torch.zeros(2, 1, 20))
+    assert "give it [2, 20]" in message
+    assert "another shape" not in said(model, torch.zeros(2, 9, 31))

@@ -311,5 +311,5 @@ def test_a_track_needs_windows_on_a_genome(tmp_path: Path) -> None:
     config = config_of(tmp_path, extra_channels=[channel], sequences={"fasta": f"{tmp_path}/s.fa"})
     assert refused_by(lambda: resolve_config(config, "my.yaml")) == (
         "my.yaml: analyses.mine.extra_channels: a bigWig is given, "
-        "but the sequences are not windows on a genome; give 'bed' and 'genome', or the channel as a table"
+        "but the sequences are not windows on a genome; give 'bed' and 'genome', or the values as a table"
     )

@@ -124,8 +124,6 @@ def json_of(text: str, where: str) -> Any:
 
 def _in_full(key: str, given: Any) -> Any:
     """Return an item of a list as a config has it: an extra input or channel may be a file's name alone."""
-    if key == "extra_channels" and isinstance(given, str):
+    if key in ("extra_channels", "extra_inputs") and isinstance(given, str):
         return {"bigwig" if _BIGWIG.search(given) else "table": given}
-    if key == "extra_inputs" and isinstance(given, str | list):
-        return {"table" if isinstance(given, str) else "values": given}
-    return given
+    return {"values": given} if key == "extra_inputs" and isinstance(given, list) else given

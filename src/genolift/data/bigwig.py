@@ -64,9 +64,13 @@ class BigWig:
             )
 
     def values(self, chrom: str, start: int, end: int) -> NDArray[np.float32]:
-        """Return the value of each base, (position,), NaN for bases without one."""
-        try:
-            values: NDArray[np.float32] = self._file.values(chrom, int(start), int(end), numpy=True)
-        except RuntimeError as error:
-            raise self._damaged() from error
+        """Return the value of each base, (position,), NaN for bases without one or beyond the chromosome."""
+        values = np.full(end - start, np.nan, np.float32)
+        first, last = max(start, 0), min(end, self.lengths[chrom])
+        if first < last:
+            try:
+                within = self._file.values(chrom, int(first), int(last), numpy=True)
+            except RuntimeError as error:
+                raise self._damaged() from error
+            values[first - start : last - start] = within
         return values

@@ -3,7 +3,7 @@
 They are constants, or are read from tables and bigWigs.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,7 +40,12 @@ class ExtraInputs:
 
     def __init__(self, spec: Extras, stored: Sequences) -> None:
         self._channels = [_channel(channel, stored) for channel in spec.channels]
-        self._inputs = [_input(item, stored.id) for item in spec.inputs]
+        self._inputs = [
+            _along_the_genome(item.bigwigs, item.missing, stored, item.width, swapped=item.stranded)
+            if item.bigwigs
+            else _input(item, stored.id)
+            for item in spec.inputs
+        ]
         self.row_bytes = sum(values[0].nbytes for values in self.of(range(1)))
         """Bytes of one sequence's values."""
 
@@ -58,8 +63,10 @@ def extras_provenance(spec: Extras) -> dict[str, list[Any]]:
 
     def told(item: float | ExtraInput | ExtraChannel) -> Any:
         given = as_given(item)
-        file = isinstance(given, dict) and (given.get("table") or given.get("bigwig"))
-        return {**given, "sha256": digests[file]} if file else given
+        named = isinstance(given, dict) and (given.get("table") or given.get("bigwig"))
+        if isinstance(named, list):
+            return {**given, "sha256": [digests[file] for file in named]}
+        return {**given, "sha256": digests[named]} if named else given
 
     return {
         "extra_inputs": [told(item) for item in spec.inputs],
@@ -69,7 +76,7 @@ def extras_provenance(spec: Extras) -> dict[str, list[Any]]:
 
 def example_of(spec: Extras, length: int) -> tuple[NDArray[np.float32], ...]:
     """Return one row of the extra inputs, for sequences of ``length`` bases that are not stored: a table's
-    first row, and for a bigWig the value of bases that have none.
+    first row, and for bigWigs the value of bases that have none.
     """
     channels = []
     for channel in spec.channels:
@@ -77,13 +84,19 @@ def example_of(spec: Extras, length: int) -> tuple[NDArray[np.float32], ...]:
         if isinstance(channel, ExtraChannel) and channel.table is not None:
             row = _positions(read_number_table(channel.table), channel.table, length).values[0]
         channels.append(row)
-    inputs = [_input(item, None)(range(1)) for item in spec.inputs]
+    inputs = [
+        np.full((1, len(item.bigwigs), item.width or length), item.missing, np.float32)
+        if item.bigwigs
+        else _input(item, None)(range(1))
+        for item in spec.inputs
+    ]
     return (*((np.stack(channels)[None],) if channels else ()), *inputs)
 
 
 def _input(item: ExtraInput, ids: list[str] | None) -> Rows:
     if item.values is not None:
-        one = np.array(item.values, np.float32).reshape(item.shape or -1)
+        one = np.array(item.values, np.float32)
+        one = one.reshape(item.shape or -1) if one.ndim else np.broadcast_to(one, item.shape or ())
         return lambda rows: np.repeat(one[None], len(rows), 0)
     assert item.table is not None
     table = read_number_table(item.table, columns=item.columns, ids=None if ids is None else set(ids))
@@ -99,7 +112,8 @@ def _channel(channel: float | ExtraChannel, stored: Sequences) -> Rows:
     if not isinstance(channel, ExtraChannel):
         return lambda rows: np.full((len(rows), length), channel, np.float32)
     if channel.bigwig is not None:
-        return _along_the_genome(channel.bigwig, channel.missing, stored)
+        of = _along_the_genome((channel.bigwig,), channel.missing, stored)
+        return lambda rows: of(rows)[:, 0]
     assert channel.table is not None
     table = read_number_table(channel.table, ids=set(stored.id))
     return _rows_of(_positions(table, channel.table, length), stored.id, channel.table)
@@ -132,24 +146,44 @@ def _rows_of(table: NumberTable, ids: list[str] | None, path: str) -> Rows:
     return lambda rows: table.values[places[rows.start : rows.stop]]
 
 
-def _along_the_genome(path: str, missing: float, stored: Sequences) -> Rows:
-    """Return a function for a bigWig's values in the windows, reversed if these are on the minus strand."""
+def _along_the_genome(
+    paths: Sequence[str],
+    missing: float,
+    stored: Sequences,
+    width: int | None = None,
+    *,
+    swapped: bool = False,
+) -> Rows:
+    """Return a function for the values of bigWigs, (sequence, bigWig, position), in the windows or in
+    ``width`` positions around their middles.
+
+    They are read as the sequence is: reversed for a window on the minus strand, where two bigWigs, of the
+    plus and the minus strand, change places if ``swapped``. Position 0 is position (length - width) // 2 of
+    the sequence.
+    """
     places, length = stored.places, stored.codes.shape[1]
     if places is None:
         raise InputError(
             "the sequences are not windows on a genome, so they have no coordinates in a bigWig",
-            where=path,
-            remedy="take windows with bed and genome, and encode them again, or give the channel as a table",
+            where=paths[0],
+            remedy="take windows with bed and genome, and encode them again, or give a table",
         )
-    track = BigWig(path)
-    track.check_chromosomes({chrom: stored.chromosomes[chrom] for chrom in dict.fromkeys(places.chrom)})
+    tracks = [BigWig(path) for path in paths]
+    for track in tracks:
+        track.check_chromosomes({chrom: stored.chromosomes[chrom] for chrom in dict.fromkeys(places.chrom)})
+    width = width or length
+    before = (length - width) // 2
+    after = length - width - before
 
     def of(rows: range) -> NDArray[np.float32]:
-        values = np.empty((len(rows), length), np.float32)
+        values = np.empty((len(rows), len(tracks), width), np.float32)
         for out, row in zip(values, rows, strict=True):
-            start = int(places.start[row])
-            along = track.values(places.chrom[row], start, start + length)
-            out[:] = along[::-1] if places.strand[row] == "-" else along
+            chrom, minus = places.chrom[row], places.strand[row] == "-"
+            start = int(places.start[row]) + (after if minus else before)
+            along = np.stack([track.values(chrom, start, start + width) for track in tracks])
+            if minus:
+                along = along[::-1, ::-1] if swapped and len(tracks) == 2 else along[:, ::-1]
+            out[:] = along
         values[np.isnan(values)] = missing
         return values
 

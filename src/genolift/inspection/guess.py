@@ -1,7 +1,6 @@
 """The config that would explain a model, as far as it can be guessed: `guess.template.yaml`, filled in."""
 
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -110,15 +109,10 @@ def write_guess(text: str, out: Path) -> None:
 
 
 def _placeholder(name: str, shape: Sequence[int | None]) -> list[str]:
-    """Return zeros of an input's shape, for the user to replace by values or a table."""
-    sizes = [1 if size is None else size for size in shape]
-    item: dict[str, Any] = {"values": [0] * math.prod(sizes)}
-    if len(sizes) > 1:
-        item["shape"] = sizes
-    return [
-        f"# {name}: put its values here, or a row for each sequence as {{table: FILE}}",
-        f"- {json.dumps(item)}",
-    ]
+    """Return zeros of an input's shape, for the user to replace by values or files."""
+    item = {"values": 0, "shape": [1 if size is None else size for size in shape] or [1]}
+    files = "{bigwig: [plus.bw, minus.bw]}" if len(shape) == 2 else "{table: FILE}, a row for each sequence"
+    return [f"# {name}: 0 everywhere; in its place put values, or {files}", f"- {json.dumps(item)}"]
 
 
 def _choices(inspection: Inspection) -> str:

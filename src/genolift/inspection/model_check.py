@@ -3,7 +3,8 @@
 A copy of the model is run, in evaluation mode; the user's own model is not changed.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,9 @@ _RANDOM = 30
 """Random sequences on which the target is computed too: for two sequences it may be equal by chance."""
 _CPU = torch.device("cpu")
 _MOST_EXTRA_CHANNELS = 8
+_SIZE = re.compile(r"\d{1,7}")
+_MOST_SIZES, _LONGEST = 8, 2**20
+"""Sizes of a model's message that are tried, and the largest."""
 
 
 Rows = tuple[Tensor, tuple[Tensor, ...], list[str]]
@@ -186,6 +190,9 @@ def _mend(trial: TrialModel, inputs: Sequence[Tensor]) -> str | None:
 
     if further and trial.takes(*inputs[: 1 + bool(extra)]):
         return "the model takes no further input: leave extra_inputs out"
+    for place, shape in _other_shapes(trial, inputs, 1 + bool(extra)):
+        width = f", which for bigWigs is width: {shape[1]}" if len(shape) == 2 else ""
+        return f"the model takes extra_inputs[{place}] with another shape: give it {list(shape)}{width}"
     for axes in AXES:
         if axes != set_to and takes(axes, extra, inputs):
             return f'the model takes another layout: set model.axes: "{axes}"'
@@ -200,6 +207,28 @@ def _mend(trial: TrialModel, inputs: Sequence[Tensor]) -> str | None:
                     f"give {more} as extra_channels, not {extra}{unknown}"
                 )
     return None if extra else _lengths(trial.by_way_of(own), usual, len(alphabet), further)
+
+
+def _other_shapes(
+    trial: TrialModel, inputs: Sequence[Tensor], first: int
+) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """Yield shapes that a model would take of a further input, each with the input's place behind ``first``.
+
+    One size is another: one that the model's error names, or that differs by as much as two of them.
+    """
+    try:
+        trial(*inputs)
+    except Exception as error:
+        named = sorted({int(size) for size in _SIZE.findall(str(error))})[:_MOST_SIZES]
+    else:
+        return
+    for number, one in list(enumerate(inputs))[first:]:
+        for axis, size in list(enumerate(one.shape))[1:]:
+            others = [*named, *(size + a - b for a in named for b in named)]
+            for other in dict.fromkeys(other for other in others if 0 < other <= _LONGEST and other != size):
+                shape = (*one.shape[:axis], other, *one.shape[axis + 1 :])
+                if trial.takes(*inputs[:number], one.new_zeros(shape), *inputs[number + 1 :]):
+                    yield number - first, shape[1:]
 
 
 def _lengths(own: TrialModel, axes: str, channels: int, extras: Sequence[Tensor]) -> str | None:

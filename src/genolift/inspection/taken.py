@@ -92,7 +92,8 @@ def _keras(model: nn.Module, spec: ModelSpec, extras: Extras) -> Taken:
     shape = shapes[dna] or _shape(spec, axes, own.input_length)
     inputs = (Input(dna, shape, axes), *(Input(name, shapes[name] or ()) for name in others))
     known = own.input_length
-    extra = _given(extras) or tuple(_zeros(shapes[name] or ()) for name in others)
+    extra = _given(extras, known or spec.input_length)
+    extra = extra or tuple(_zeros(shapes[name] or ()) for name in others)
     if known is not None:
         length = Length(known, known, known, "the model")
     else:
@@ -123,15 +124,16 @@ def _exported(program: ExportedProgram, spec: ModelSpec, extras: Extras) -> Take
     length = known or spec.input_length or _ANY
     says = "the model" if known or not spec.input_length else "the user"
     layout = Layout(axes, (), Length(length, known or 1, known, says))
-    extra = _given(extras) or tuple(_zeros(shape) for shape in others[1 if written else 0 :])
+    extra = _given(extras, known or spec.input_length)
+    extra = extra or tuple(_zeros(shape) for shape in others[1 if written else 0 :])
     return Taken(model, program, spec, "exported program", inputs, layout, _extras(extras, length, extra))
 
 
 def _module(own: nn.Module, spec: ModelSpec, extras: Extras) -> Taken:
-    extra = _given(extras)
-    names = _arguments(own, extra)
     said = getattr(own, "input_length", None)
     length = spec.input_length or (said if isinstance(said, int) else None)
+    extra = _given(extras, length)
+    names = _arguments(own, extra)
     found = "the user" if spec.input_length else "the model"
     asked = spec.alphabet
     spec, layout = _layout(_run(own, extra), spec, length, found)
@@ -190,15 +192,22 @@ def _arguments(own: nn.Module, extra: tuple[Tensor, ...]) -> list[str]:
             f"its forward takes {', '.join(names[:needed])}",
             where="model",
             remedy=f"give {' and '.join(lacking)} with --extra-input, such as --extra-input '[0, 1]' for two "
-            "values of each sequence",
+            """values of each sequence, or '{"values": 0, "shape": [2, 1000]}' for zeros""",
         )
     names = names[: 1 + len(extra)]
     return names + [f"input {number}" for number in range(len(names), 1 + len(extra))]
 
 
-def _given(extras: Extras) -> tuple[Tensor, ...]:
-    """Return one row of the user's further inputs."""
-    return example_rows(Extras(inputs=extras.inputs), 1)
+def _given(extras: Extras, length: int | None) -> tuple[Tensor, ...]:
+    """Return one row of the user's further inputs, for an input of a length in bases, if it is known."""
+    unknown = [number for number, item in enumerate(extras.inputs) if item.bigwigs and item.width is None]
+    if unknown and length is None:
+        raise InputError(
+            "the model does not say its input length, which the bigWigs' values have",
+            where=f"extra_inputs[{unknown[0]}]",
+            remedy="give model.input_length (--input-length), or the width of the bigWigs' values",
+        )
+    return example_rows(Extras(inputs=extras.inputs), length or 1)
 
 
 def _extras(extras: Extras, length: int, extra: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -13,28 +13,63 @@ from genolift.settings.fields import Section, together
 from genolift.settings.mistakes import checked
 from genolift.settings.types import FILES, File, Filled, ListOf, Positions, Text, Value
 
+_OF_BIGWIGS = ("missing", "width", "stranded")
+_MOST_VALUES = 10**8
+"""Of one number that fills a shape: 0.4 GB for each sequence."""
+
 
 class ExtraInput(Section):
-    """One further argument of a model: the row of a table for each sequence, or the same values for all."""
+    """One further argument of a model: the row of a table for each sequence, the values of bigWigs at its
+    bases, or the same values for all.
+    """
 
     table: File | None = None
     """a table with a column `id`, and numbers in the others; TSV or CSV"""
     columns: Filled[Text] | None = None
     """the table's columns to take, in order; by default all"""
-    values: Filled[Value] | None = None
-    """the same values for every sequence"""
+    values: Value | Filled[Value] | None = None
+    """the same values for every sequence; one number fills the shape"""
     shape: Filled[Positions] | None = None
     """the shape of one sequence's input, where it is not flat"""
+    bigwig: File | Filled[File] | None = None
+    """bigWigs, such as a control's of the plus and the minus strand: the input is (bigWig, position)"""
+    missing: Value = 0.0
+    """what stands for a base that a bigWig has no value for, or that is beyond its chromosome"""
+    width: Positions | None = None
+    """positions of the bigWigs' values, centred on the window; by default the window's"""
+    stranded: bool = True
+    """swap two bigWigs for a window that is read along the minus strand"""
+
+    @property
+    def bigwigs(self) -> tuple[str, ...]:
+        """The bigWigs in order; none if it is a table or values."""
+        return (self.bigwig,) if isinstance(self.bigwig, str) else self.bigwig or ()
 
     @together
     def _one_source(self) -> None:
-        if (self.table is None) == (self.values is None):
-            what = "neither 'table' nor 'values' is given" if self.table is None else "both are given"
-            raise InputError(what, remedy="give 'table' or 'values'")
+        given = [f"'{name}'" for name in ("table", "values", "bigwig") if getattr(self, name) is not None]
+        if len(given) != 1:
+            what = f"{' and '.join(given)} are given" if given else "there are no values"
+            raise InputError(what, remedy="give one of 'table', 'values' and 'bigwig'")
         if self.columns is not None and self.table is None:
             raise InputError("'columns' is given without 'table'", remedy="leave 'columns' out")
-        if self.values is not None:
+        for name in _OF_BIGWIGS:
+            if name in self.model_fields_set and self.bigwig is None:
+                raise InputError(f"'{name}' is given without 'bigwig'", remedy=f"leave '{name}' out")
+        if self.shape is not None and self.bigwig is not None:
+            remedy = "leave 'shape' out: it is the number of bigWigs, and 'width'"
+            raise InputError("'shape' is given with 'bigwig'", remedy=remedy)
+        self._check_values()
+
+    def _check_values(self) -> None:
+        if isinstance(self.values, tuple):
             check_shape(len(self.values), self.shape, "")
+        elif self.values is not None and self.shape is None:
+            remedy = f"give 'shape' too, or a list: [{self.values:g}] for one value"
+            raise InputError("one number is given without 'shape'", remedy=remedy)
+        elif self.values is not None and math.prod(self.shape or ()) > _MOST_VALUES:
+            what = f"the shape {list(self.shape or ())} has more than {_MOST_VALUES:,} values"
+            raise InputError(what, remedy="give the shape of one sequence's input")
 
 
 class ExtraChannel(Section):
@@ -90,5 +125,5 @@ def as_given(item: float | ExtraInput | ExtraChannel) -> Any:
         return item
     given = item.model_dump(mode="json", exclude_none=True)
     if "bigwig" not in given:
-        given.pop("missing", None)
+        given = {key: value for key, value in given.items() if key not in _OF_BIGWIGS}
     return given

@@ -74,7 +74,8 @@ def _located(error: Any, keys: Mapping[Place, Key], named: str) -> tuple[str, Ke
     place: Place = ()
     location = error["loc"][:-1] if error["type"] == "missing" else error["loc"]
     for number, part in enumerate(location, 1):
-        inside = next((name for name in (part, ITEM, NAMED) if (*place, name) in keys), None)
+        names = (part, ITEM if isinstance(part, int) else NAMED)  # else it may be a branch of a union
+        inside = next((name for name in names if (*place, name) in keys), None)
         if inside is not None:
             place = (*place, inside)
         elif error["type"] != "extra_forbidden" or number < len(location):

@@ -213,11 +213,12 @@ class Analysis(Section):
 
     @in_a_config
     def _bigwigs_have_windows(self) -> None:
-        bigwigs = [channel for channel in self.extra_channels if getattr(channel, "bigwig", None)]
-        if bigwigs and self.sequences.bed is None:
-            what = "a bigWig is given, but the sequences are not windows on a genome"
-            remedy = "give 'bed' and 'genome', or the channel as a table"
-            raise InputError(what, where=".extra_channels", remedy=remedy)
+        for key in EXTRAS:
+            bigwigs = any(getattr(item, "bigwig", None) for item in getattr(self, key))
+            if bigwigs and self.sequences.bed is None:
+                what = "a bigWig is given, but the sequences are not windows on a genome"
+                remedy = "give 'bed' and 'genome', or the values as a table"
+                raise InputError(what, where=f".{key}", remedy=remedy)
 
 
 class _AnyModel(ModelSpec):

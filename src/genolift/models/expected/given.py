@@ -241,7 +241,7 @@ class _Beside:
     def _input(self, place: int, called: str) -> Tensor:
         """Return the analysis's further input by its place, (row, ...)."""
         item = self.extras.inputs[place] if place < len(self.extras.inputs) else None
-        if item is None or (item.values is None and not self.has_ids):
+        if item is None or item.bigwigs or (item.table is not None and not self.has_ids):
             among = f", but {arrays_in_words(self.arrays)}" if self.arrays else ""
             given = f"the inputs as .npz with x_{called}" if called.isidentifier() else "all inputs"
             what = f"has no array of the model's input {called}{among}"
