@@ -23,8 +23,8 @@ rule attribute:
         settings=settings_of("attribute"),
         captures=rules.check.params.captures,
         # as it takes `threads`, Snakemake reruns nothing when this changes
-        running=lambda wildcards, threads: handed(
-            settings(wildcards), "attribute", wildcards.model
+        running=lambda wildcards, threads: handed_to(
+            "attribute", wildcards.analysis, wildcards.model
         )[1],
     message:
         "{wildcards.analysis}: DeepLIFT of {wildcards.model}, shard {wildcards.shard} of {wildcards.shards}, counted from 0"

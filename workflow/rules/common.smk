@@ -2,6 +2,7 @@
 import os
 import re
 import sys
+from functools import cache
 from pathlib import Path
 
 from genolift.cli.handed import handed
@@ -76,10 +77,15 @@ def settings(wildcards):
     return ANALYSES[wildcards.analysis]
 
 
+@cache  # all shards get the same
+def handed_to(command, analysis, model):
+    return handed(ANALYSES[analysis], command, model)
+
+
 def settings_of(command):
     """The settings that determine the command's result, as JSON."""
-    return lambda wildcards: handed(
-        settings(wildcards), command, wildcards.get("model")
+    return lambda wildcards: handed_to(
+        command, wildcards.analysis, wildcards.get("model")
     )[0]
 
 
@@ -92,9 +98,14 @@ def files_of(*sections):
 
 def files_of_models(wildcards):
     """The files of the model that a rule runs, or of all models."""
-    models = settings(wildcards).models
-    names = [wildcards.model] if "model" in wildcards.keys() else models
-    return sorted({file for name in names for file in models[name].files})
+    return model_files(wildcards.analysis, wildcards.get("model"))
+
+
+@cache
+def model_files(analysis, model):
+    models = ANALYSES[analysis].models
+    named = [models[model]] if model else models.values()
+    return sorted({file for each in named for file in each.files})
 
 
 def of_each_model(file):
