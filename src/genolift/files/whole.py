@@ -37,7 +37,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         is full.
     """
     final = Path(path)
-    with _write_errors(final):
+    with write_errors(final):
         check_file(final)
         parent = make_folder(final.parent)
         with _beside(final, parent, _make_empty_file) as beside:
@@ -60,7 +60,7 @@ def whole_folder(path: str | os.PathLike[str], kind: str) -> Iterator[Path]:
         As in `whole_file`, and if `output_paths.check_folder` refuses ``path``.
     """
     final = Path(path)
-    with _write_errors(final):
+    with write_errors(final):
         check_folder(final, kind)
         parent = make_folder(final.parent)
         with _beside(final, parent, Path.mkdir) as beside:
@@ -150,7 +150,8 @@ def _sync(path: Path) -> None:
 
 
 @contextmanager
-def _write_errors(final: Path) -> Iterator[None]:
+def write_errors(final: Path) -> Iterator[None]:
+    """Turn a system error of this block, which writes ``final``, into the `InputError` that names it."""
     try:
         yield
     except OSError as error:
@@ -166,7 +167,7 @@ def _write_errors(final: Path) -> Iterator[None]:
 def make_folder(path: str | os.PathLike[str]) -> Path:
     """Create ``path`` and its parents, or raise `InputError` naming it."""
     folder = Path(path)
-    with _write_errors(folder):
+    with write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     return folder
 

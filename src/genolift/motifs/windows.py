@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from genolift.data.stored_sequences import SEQUENCES, check_table
+from genolift.data.stored_sequences import check_table
+from genolift.data.window_places import WindowPlaces, read_places
 from genolift.errors import InputError
 from genolift.files.whole import sha256
 from genolift.motifs.method import method_of
@@ -22,7 +23,6 @@ from genolift.settings.motifs import Motifs
 
 _BLOCK_BASES = 2**20
 """Bases of the rows that are read at once: with working copies about 0.1 GB."""
-_PLACE_COLUMNS = ("key", "chrom", "start", "end", "strand", "kept")
 
 
 class Block(NamedTuple):
@@ -38,28 +38,6 @@ class Block(NamedTuple):
     def track(self) -> NDArray[np.float64]:
         """The contribution of each base, float64 (row, position)."""
         return np.einsum("rbp,rbp->rp", self.onehot, self.hypothetical, dtype=np.float64)
-
-
-@dataclass(frozen=True)
-class WindowPlaces:
-    """Where each kept sequence is, one value for each in every array, in little memory.
-
-    Attributes
-    ----------
-    chromosomes
-        Names; empty for sequences from FASTA.
-    chromosome
-        int32, which of them.
-    start
-        int64, 0-based.
-    turned
-        bool, whether the sequence is the reverse complement of the genome there.
-    """
-
-    chromosomes: tuple[str, ...]
-    chromosome: NDArray[np.int32]
-    start: NDArray[np.int64]
-    turned: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -268,7 +246,7 @@ def open_windows(contributions: Path, sequences: Path, settings: Motifs) -> Iter
         If a file is missing or damaged, the two are from different runs, or the window, or a seqlet or motif
         of the settings, does not fit in the sequences.
     """
-    keys, places = _read_places(sequences)
+    keys, places = read_places(sequences)
     with open_contributions(contributions) as store:
         check_keys(store.key, keys, contributions, f"kept ones of {sequences}")
         if settings.window is not None and settings.window > store.length:
@@ -282,23 +260,3 @@ def open_windows(contributions: Path, sequences: Path, settings: Motifs) -> Iter
         check_table(sequences, store.provenance, str(contributions))
         made_from = {"contributions.h5": store.digest, "sequences.tsv": sha256(sequences)}
         yield Windows(contributions, store, (store.length - width) // 2, width, places, made_from)
-
-
-def _read_places(sequences: Path) -> tuple[NDArray[np.int64], WindowPlaces]:
-    """Return the keys and places of the kept rows of ``sequences.tsv``, in little memory."""
-    numbers: dict[str, int] = {}
-    parts = []
-    for table in SEQUENCES.blocks(sequences, _PLACE_COLUMNS):
-        kept = table[table["kept"] == "true"]
-        on_genome = (kept["chrom"] != "").to_numpy(bool)
-        number = [numbers.setdefault(name, len(numbers)) for name in kept["chrom"][on_genome]]
-        chromosome = np.full(len(kept), -1, np.int32)
-        chromosome[on_genome] = number
-        start = kept["start"].fillna(0).to_numpy(np.int64)
-        turned = (kept["strand"] == "-").to_numpy(bool) & on_genome
-        parts.append((kept["key"].to_numpy(np.int64), chromosome, start, turned))
-    key, chromosome, start, turned = map(np.concatenate, zip(*parts, strict=True))
-    # Numbered in the order of their names, which does not depend on that of the rows.
-    names = sorted(numbers)
-    renumbered = np.array([*(names.index(name) for name in numbers), -1], np.int32)
-    return key, WindowPlaces(tuple(names), renumbered[chromosome], start, turned)

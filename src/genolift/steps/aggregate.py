@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genolift.data.stored_sequences import check_table, read_sequence_table
+from genolift.data.window_places import WindowPlaces, read_places
 from genolift.errors import InputError
 from genolift.files.output_paths import check_outputs
 from genolift.files.whole import sha256, whole_file, whole_folder
 from genolift.results.ensemble import by_model, check_models_agree, write_mean
 from genolift.results.shards import check_shards, merge_shards, read_shards
 from genolift.results.step_record import write_record
-from genolift.results.store import open_contributions
+from genolift.results.store import Contributions, open_contributions
 from genolift.results.tables import per_sequence, write_per_base, write_per_sequence
-from genolift.results.tracks import write_bigwig
+from genolift.results.tracks import WindowValues, write_bigwig
 
 _FILES = (
     *("aggregate.json", "contributions.h5", "per_sequence.tsv"),
@@ -67,7 +68,7 @@ def aggregate(*, shards: Sequence[Path], sequences: Path, out: Path) -> Aggregat
     models = by_model(read_shards(shards))
     for head in (head for heads in models.values() for head in heads):
         check_table(sequences, head.provenance, head.path)
-    keys = table.loc[table["kept"], "key"].to_numpy()
+    keys, places = read_places(sequences)
     for name, heads in models.items():
         check_shards(heads, keys, f"the shards of {name}" if len(models) > 1 else "the shards")
     merged = out / "contributions.h5"
@@ -87,12 +88,25 @@ def aggregate(*, shards: Sequence[Path], sequences: Path, out: Path) -> Aggregat
         write_per_base(out / names[1], contributions, table)
         covered = 0
         if contributions.chromosomes:
-            names.append("contributions.bw")
-            covered = write_bigwig(out / names[-1], contributions, table)
-            if contributions.models:
-                names.append("contributions_sd.bw")
-                write_bigwig(out / names[-1], contributions, table, dataset="genolift/model_sd")
+            written = _write_tracks(out, contributions, places)
+            names += written
+            covered = max(written.values())
         made_from = {"contributions.h5": contributions.digest, "sequences.tsv": sha256(sequences)}
         with whole_file(out / "aggregate.json") as beside:
             write_record(beside, "aggregate", made_from, {name: out / name for name in names})
         return AggregateSummary(contributions.n, contributions.length, covered, len(models))
+
+
+def _write_tracks(out: Path, contributions: Contributions, places: WindowPlaces) -> dict[str, int]:
+    """Write the tracks; return how many bases each has, by its name."""
+    tracks = {"contributions.bw": "projected_shap/seq"}
+    tracks |= {"contributions_sd.bw": "genolift/model_sd"} if contributions.models else {}
+    covered = {}
+    for name, dataset in tracks.items():
+        with WindowValues(out, contributions.length) as values:
+            for rows in contributions.slices():
+                block = contributions[dataset][rows]
+                values.add(block.sum(1) if block.ndim > 2 else block)
+            there = contributions.chromosomes, places, contributions.length
+            covered[name] = write_bigwig(out / name, *there, values)
+    return covered

@@ -1,0 +1,92 @@
+"""Values of windows along the genome: as bigWig, whatever the windows' order and the genome's size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pyBigWig
+import pytest
+
+from genolift.data.window_places import WindowPlaces
+from genolift.errors import InputError
+from genolift.results import tracks
+from genolift.results.tracks import WindowValues, write_bigwig
+
+LENGTH = 30
+
+
+def _places(chrom: list[str], start: list[int], strand: str) -> WindowPlaces:
+    names, number = np.unique(chrom, return_inverse=True)
+    turned = np.array([each == "-" for each in strand])
+    return WindowPlaces(tuple(names.tolist()), number.astype(np.int32), np.array(start), turned)
+
+
+def _written(path: Path, sizes: Mapping[str, int], places: WindowPlaces, scores: np.ndarray) -> int:
+    with WindowValues(path.parent, scores.shape[1]) as values:
+        for rows in np.array_split(scores, 3):
+            values.add(rows)
+        return write_bigwig(path, sizes, places, scores.shape[1], values)
+
+
+def _mean(size: int, places: WindowPlaces, chrom: int, scores: np.ndarray) -> np.ndarray:
+    """Return the mean of the windows at each base of a chromosome, NaN where there is none."""
+    total, number = np.zeros(size), np.zeros(size)
+    for row in np.flatnonzero(places.chromosome == chrom):
+        there = slice(places.start[row], places.start[row] + scores.shape[1])
+        total[there] += scores[row][:: -1 if places.turned[row] else 1]
+        number[there] += 1
+    return np.where(number > 0, total / np.maximum(number, 1), np.nan)
+
+
+@pytest.mark.parametrize("held", [1, LENGTH, 3 * LENGTH, 2**18])
+def test_a_track_is_the_mean_of_windows_in_any_order_however_few_are_held_at_once(
+    held: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracks, "_BLOCK_BASES", held)
+    random = np.random.default_rng(0)
+    tiled, apart = list(range(0, 900, 11)), [0, 0, 0, 30, 60, 61, 150, 181, 970, 970]
+    start = [*tiled, *apart, *random.integers(0, 970, 20).tolist()]
+    chrom = ["chrB"] * len(tiled) + ["chrA"] * len(apart) + ["chrC"] * 20
+    order = random.permutation(len(start))
+    strand = "".join(random.choice(["+", "-", "."], len(start)))
+    places = _places([chrom[at] for at in order], [start[at] for at in order], strand)
+    scores = random.normal(size=(len(start), LENGTH)).astype(np.float32)
+    sizes = {"chrB": 1000, "chrEmpty": 50, "chrC": 1000, "chrA": 1000}
+    covered = _written(tmp_path / "made.bw", sizes, places, scores)
+    with pyBigWig.open(str(tmp_path / "made.bw")) as track:
+        assert track.chroms() == sizes
+        assert track.intervals("chrEmpty") is None
+        found = {name: track.values(name, 0, 1000, numpy=True) for name in places.chromosomes}
+    expected = [_mean(1000, places, number, scores) for number in range(3)]
+    np.testing.assert_allclose(list(found.values()), expected, rtol=1e-6)
+    assert covered == np.isfinite(expected).sum()
+    assert [file.name for file in tmp_path.iterdir()] == ["made.bw"]
+
+
+def test_of_a_genome_in_scaffolds_a_track_lists_those_with_windows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracks, "_MOST_CHROMOSOMES", 100)
+    sizes = {f"scaffold_{number}": 500 for number in range(101)}
+    places = _places(["scaffold_99", "scaffold_7", "scaffold_99"], [5, 470, 0], "++-")
+    scores = np.arange(90, dtype=np.float32).reshape(3, LENGTH)
+    assert _written(tmp_path / "made.bw", sizes, places, scores) == LENGTH + 5 + LENGTH
+    with pyBigWig.open(str(tmp_path / "made.bw")) as track:
+        assert track.chroms() == {"scaffold_7": 500, "scaffold_99": 500}
+        np.testing.assert_array_equal(track.values("scaffold_7", 470, 500), scores[1])
+        assert track.stats("scaffold_99", 0, 5) == [np.arange(85, 90).mean()]
+
+
+def test_windows_from_fasta_are_on_no_chromosome(tmp_path: Path) -> None:
+    places = WindowPlaces((), np.full(2, -1, np.int32), np.zeros(2, np.int64), np.zeros(2, bool))
+    assert _written(tmp_path / "made.bw", {"chr1": 100}, places, np.zeros((2, LENGTH), np.float32)) == 0
+
+
+def test_a_full_disk_is_one_line_with_a_remedy(tmp_path: Path) -> None:
+    with WindowValues(tmp_path, LENGTH) as values, Path("/dev/full").open("wb", buffering=0) as full:
+        values._file.close()
+        values._file = full
+        with pytest.raises(InputError, match=r"no space left on device.*free some space"):
+            values.add(np.zeros((1, LENGTH), np.float32))
