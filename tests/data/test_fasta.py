@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from Bio import bgzf
+from genome_letters import read_windows
 from refusals import refused_by
 
 from genolift.data.fasta import codes_of_letters, count_replaced_letters, read_fasta
-from genolift.data.genome import read_windows
 from genolift.errors import InputError
 
 PLAIN = b">one first\nACGTACGTAC\n>two\nGGGGCCCCAA\n"

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 from Bio import SeqIO, bgzf
+from genome_letters import read_windows
 from pyfaidx import Faidx
-
-from genolift.data.genome import read_windows
 
 LETTERS = {"one": "ACGTNacgt" * 50, "two": "GGCAT" * 31}
 PLACES = [

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from genolift.data.intervals import read_intervals
-from genolift.data.windows import windows_around
+from genolift.data.windows import WindowsAround
 from genolift.errors import InputError
 
 Expected = list[tuple[str, int, str, str]]
@@ -19,7 +19,7 @@ Expected = list[tuple[str, int, str, str]]
 
 def read(path: Path, form: str = "auto") -> Expected:
     intervals = read_intervals(path, form=form).intervals
-    windows = windows_around(intervals, length=2, center="summit")
+    windows = WindowsAround(intervals, length=2)
     return [
         (window.chrom, window.start + 1, interval.name, interval.strand)
         for window, interval in zip(windows, intervals, strict=True)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from Bio import SeqIO, bgzf
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from run_steps import source_of
 
 from genolift import __version__
@@ -472,3 +477,75 @@ def test_human_windows_are_the_genomes_bases_around_the_summit(step: Step, share
         named, _, summit = peak_name.partition("=")
         middles.append(int(summit) if named == "summit" else (int(start) + int(end)) // 2)
     assert step.letters() == [chromosome[middle - 500 : middle + 500] for middle in middles]
+
+
+def contents(path: Path) -> dict[str, Any]:
+    """Every dataset of an HDF5 file, as its dtype and bytes, and every attribute."""
+    with h5py.File(path) as file:
+        return {
+            **{name: (str(data.dtype), data.shape, data[()].tobytes()) for name, data in file.items()},
+            **dict(file.attrs),
+        }
+
+
+@pytest.mark.parametrize("source", ["fasta", "windows"])
+@settings(max_examples=25, deadline=None)
+@given(
+    rows=st.integers(1, 12),
+    dropped=st.sets(st.integers(0, 9), max_size=9),
+    lengths=st.lists(st.integers(1, 9), min_size=10, max_size=10),
+)
+def test_blocks_of_any_size_give_the_same_files(
+    tmp_path_factory: pytest.TempPathFactory, source: str, rows: int, dropped: set[int], lengths: list[int]
+) -> None:
+    step = Step(tmp_path_factory.mktemp("blocks"))
+    if source == "fasta":
+        letters = ["NNNNN" if number in dropped else "ACGTA" for number in range(10)]
+        ids = ["x" * length + str(number) for number, length in enumerate(lengths)]
+        arguments: dict[str, Any] = {
+            "fasta": "".join(f">{name}\n{text}\n" for name, text in zip(ids, letters, strict=True))
+        }
+    else:
+        starts = [0 if number in dropped else 5 + lengths[number] for number in range(10)]
+        bed = "".join(f"chr{1 + start % 2}\t{start}\t{start + 2}\n" for start in starts)
+        arguments = {"bed": bed, "genome": GENOME.replace("N", "A"), "length": 6}
+    step.run(**arguments)
+    table, store = step.table.read_bytes(), contents(step.store)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("genolift.steps.encode._BLOCK_BYTES", rows * (5 if source == "fasta" else 6))
+        step.run(**arguments)
+    assert step.table.read_bytes() == table
+    assert contents(step.store) == store
+    assert read_sequences(step.store).key.tolist() == step.rows().query("kept")["key"].tolist()
+
+
+@pytest.mark.parametrize("piped", ["fasta", "bed", "genome"])
+def test_a_pipe_is_read_as_a_file_is(step: Step, piped: str) -> None:
+    files = {"fasta": FASTA} if piped == "fasta" else {"bed": "chr1\t8\t9\nchr1\t2\t3\n", "genome": GENOME}
+    step.run(**files, length=10 if piped == "fasta" else 6, missing_chromosomes="drop")
+    table = step.table.read_bytes()
+    reading, writing = os.pipe()
+    os.write(writing, files[piped].encode())
+    os.close(writing)
+    step.run(
+        **{**files, piped: Path(f"/dev/fd/{reading}")},
+        length=10 if piped == "fasta" else 6,
+        missing_chromosomes="drop",
+    )
+    os.close(reading)
+    assert step.table.read_bytes() == table
+
+
+def test_a_full_disk_is_told_in_one_line_and_leaves_nothing(step: Step) -> None:
+    fasta = step.write("in.fa", "".join(f">s{number}\n{'ACGTA' * 80}\n" for number in range(300)))
+    limited = (
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000)); "
+        "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+        "from genolift.cli.main import main; import sys; main(sys.argv[1:])"
+    )
+    files = ["--table", str(step.table), "--out", str(step.store)]
+    command = [sys.executable, "-c", limited, "encode", "--fasta", str(fasta), *files]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "sequences.h5: cannot be written (file too large)" in done.stderr
+    assert list(step.out.iterdir()) == []

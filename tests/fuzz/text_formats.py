@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import yaml
 from Bio.SeqIO.FastaIO import SimpleFastaParser
+from genome_letters import read_windows
 from pydantic import ByteSize
 
 from fuzz import grammars
@@ -20,7 +21,6 @@ from fuzz.judging import difference
 from fuzz.mutations import TEXT
 from fuzz.running import Format
 from genolift.data.fasta import codes_of_letters, read_fasta
-from genolift.data.genome import read_windows
 from genolift.data.intervals import read_intervals
 from genolift.motifs.databases import read_meme
 from genolift.settings.config import resolve_config

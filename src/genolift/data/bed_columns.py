@@ -1,9 +1,14 @@
 """The meaning of columns 4 and 10 of a BED file, decided by all of its rows."""
 
 import re
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
+from genolift.data.texts import occurring_once
 from genolift.errors import InputError
 
 FORMATS = ("auto", "bed", "narrowPeak")
@@ -15,6 +20,7 @@ _NUMBER = re.compile(_A_NUMBER, re.IGNORECASE)
 _MAYBE = rf"(?:{_A_NUMBER}|\.|none|null|)"
 _COLUMNS_5_TO_9 = re.compile(rf"{_MAYBE}\t[-+.]\t{_MAYBE}\t{_MAYBE}\t{_MAYBE}", re.IGNORECASE)
 _STRANDS = ("+", "-", ".")
+_NO_NAMES = (*MISSING, "+", "-")
 _NARROW_PEAK = 10
 _AS_BED = "or set sequences.format (--format) to bed, which has no summits"
 
@@ -62,35 +68,63 @@ class BedColumns:
     summit's offset from the start (https://genome.ucsc.edu/FAQ/FAQformat.html#format12); other columns may
     follow, as IDR writes them. BED12's blocks, and a second interval that bedtools appends, may have the same
     types and are recognised by their values.
+
+    Rows are not kept: what all of them have or lack is noted as they are added, and their offsets.
     """
 
     def __init__(self) -> None:
         self.doubt = ""
         """What a user should know about how the file was read; empty if it was unambiguous."""
-        self._rows: list[_Row] = []
+        self._n_columns = self._n_rows = 0
+        self._longer, self._lengths_from_one = False, True
+        self._texts_in_names, self._whole_names, self._stranded = False, True, True
+        self._blocks = self._others = True
+        self._numbers = False
+        self._n_summits = 0
+        self._untyped: _Row | None = None
+        self._bad: _Row | None = None
+        self._offsets = array("q")
 
     def add(self, line: int, fields: Sequence[str], start: int, end: int) -> None:
-        """Record a row: its columns, and its interval, 0-based half-open."""
-        self._rows.append(_Row(line, fields, start, end))
+        """Note a row: its columns, and its interval, 0-based half-open."""
+        row = _Row(line, fields, start, end)
+        self._n_columns, self._n_rows = len(fields), self._n_rows + 1
+        self._longer |= end - start > 1
+        if self._n_columns > 3:
+            self._add_name(row)
+        if self._n_columns >= _NARROW_PEAK:
+            self._add_narrow_peak(row)
 
-    @property
-    def _n_columns(self) -> int:
-        return len(self._rows[0].fields)
+    def _add_name(self, row: _Row) -> None:
+        name = row.name
+        self._lengths_from_one = self._lengths_from_one and row.is_length_from_one
+        if not self._texts_in_names:
+            self._texts_in_names = not (name in _NO_NAMES or _NUMBER.fullmatch(name))
+            self._whole_names = self._whole_names and bool(_WHOLE.fullmatch(name))
+            self._stranded = self._stranded and self._n_columns > 5 and row.fields[5] in _STRANDS
 
-    @property
-    def has_names(self) -> bool:
-        """Whether column 4 has names, that is unless every row has a number, a strand or nothing there.
+    def _add_narrow_peak(self, row: _Row) -> None:
+        self._blocks = self._blocks and _are_blocks(row)
+        self._others = self._others and _has_another(row)
+        missing, offset, has_summit = row.fields[9] in MISSING, row.offset, row.has_summit
+        self._numbers = self._numbers or not (missing or _NUMBER.fullmatch(row.fields[9]) is None)
+        if row.is_typed:
+            self._n_summits += has_summit
+        elif self._untyped is None:
+            self._untyped = row
+        if self._bad is None and not (missing or has_summit or offset == -1):
+            self._bad = row
+        self._offsets.append(offset if has_summit and offset is not None else -1)
 
-        If the columns are BED's up to the strand, distinct whole numbers are names too.
+    def has_names(self, names: Sequence[str]) -> bool:
+        """Return whether column 4 has names, that is unless each row has a number, a strand or nothing there.
+
+        If the columns are BED's up to the strand, distinct whole numbers are names too; ``names`` are all
+        rows'.
         """
-        if self._n_columns < 4:
-            return False
-        names = [row.name for row in self._rows]
-        values = (*MISSING, "+", "-")
-        if not all(name in values or _NUMBER.fullmatch(name) for name in names):
-            return True
-        stranded = self._n_columns > 5 and all(row.fields[5] in _STRANDS for row in self._rows)
-        return stranded and len(set(names)) == len(names) and all(map(_WHOLE.fullmatch, names))
+        if self._n_columns < 4 or self._texts_in_names:
+            return self._n_columns > 3
+        return self._stranded and self._whole_names and bool(occurring_once(names).all())
 
     def check_counted_from_zero(self, path: str) -> None:
         """Raise `InputError` if column 4 shows that the starts are counted from 1.
@@ -98,8 +132,7 @@ class BedColumns:
         It is then end - start + 1 in every row: the length, which tables of MACS and R have there. For
         intervals of one base that is 2, which could be anything.
         """
-        longer = any(row.end - row.start > 1 for row in self._rows)
-        if self._n_columns > 3 and longer and all(row.is_length_from_one for row in self._rows):
+        if self._n_columns > 3 and self._longer and self._lengths_from_one:
             raise InputError(
                 "column 4 is end - start + 1 in every row: a length, as in tables of MACS and R, "
                 "which count from 1",
@@ -108,11 +141,11 @@ class BedColumns:
                 "1 from every start; if it is BED, set sequences.format (--format) to bed",
             )
 
-    def summit_offsets(self, form: str, path: str) -> list[int | None] | None:
-        """Return the summit's offset from the start for each row, None for rows without one.
+    def summit_offsets(self, form: str, path: str) -> NDArray[np.int64] | None:
+        """Return the summit's offset from the start for each row, int64 (row,), -1 for rows without one.
 
-        Returns None instead of a list if the file is not narrowPeak; with ``form`` "auto" the types of its
-        columns in every row decide that.
+        Returns None if the file is not narrowPeak; with ``form`` "auto" the types of its columns in every row
+        decide that.
 
         Raises
         ------
@@ -131,37 +164,34 @@ class BedColumns:
                 )
         elif not self._is_narrow_peak(path):
             return None
-        for row in self._rows:
-            if row.fields[9] not in MISSING and not row.has_summit and row.offset != -1:
-                outside = f"is outside the interval {row.start}-{row.end}"
-                raise InputError(
-                    f"the summit offset (column 10) {row.fields[9]!r} "
-                    + ("is not a whole number" if row.offset is None else outside),
-                    where=f"{path}:{row.line}",
-                    remedy=f"write the summit's 0-based offset from the start, or -1 for none, {_AS_BED}",
-                )
-        return [row.offset if row.has_summit else None for row in self._rows]
+        row = self._bad
+        if row is not None:
+            outside = f"is outside the interval {row.start}-{row.end}"
+            raise InputError(
+                f"the summit offset (column 10) {row.fields[9]!r} "
+                + ("is not a whole number" if row.offset is None else outside),
+                where=f"{path}:{row.line}",
+                remedy=f"write the summit's 0-based offset from the start, or -1 for none, {_AS_BED}",
+            )
+        return np.frombuffer(self._offsets, np.int64)
 
     def _is_narrow_peak(self, path: str) -> bool:
-        rows = self._rows
-        if self._n_columns < _NARROW_PEAK or all(map(_are_blocks, rows)) or all(map(_has_another, rows)):
+        if self._n_columns < _NARROW_PEAK or self._blocks or self._others:
             return False
-        untyped = [row.line for row in rows if not row.is_typed]
-        if not untyped:
-            values = (row.fields[9] for row in rows if row.fields[9] not in MISSING)
-            return any(map(_NUMBER.fullmatch, values))
-        n_summits = sum(row.has_summit and row.is_typed for row in rows)
-        if 2 * n_summits < len(rows):
-            if n_summits:
+        if self._untyped is None:
+            return self._numbers
+        if 2 * self._n_summits < self._n_rows:
+            if self._n_summits:
                 self.doubt = (
-                    f"{n_summits} of {len(rows)} rows look like narrowPeak, line {untyped[0]} does not: read "
-                    "as BED, without summits (sequences.format or --format says what it is)"
+                    f"{self._n_summits} of {self._n_rows} rows look like narrowPeak, line "
+                    f"{self._untyped.line} does not: read as BED, without summits (sequences.format or "
+                    "--format says what it is)"
                 )
             return False
         raise InputError(
-            f"columns 5 to 9 are not those of narrowPeak, though {n_summits} of {len(rows)} rows have a "
-            "summit in column 10",
-            where=f"{path}:{untyped[0]}",
+            f"columns 5 to 9 are not those of narrowPeak, though {self._n_summits} of {self._n_rows} rows "
+            "have a summit in column 10",
+            where=f"{path}:{self._untyped.line}",
             remedy=f"correct the row (score, strand, three numbers), {_AS_BED}",
         )
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+from array import array
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genolift.data.alphabet import N_CODE, encode_letters
+from genolift.data.texts import Names
 from genolift.errors import InputError
 from genolift.files.host_memory import available_memory
 from genolift.files.text import read_lines, too_large
@@ -17,7 +19,7 @@ from genolift.files.text import read_lines, too_large
 _WHITESPACE = b" \t\r\n\v\f"
 _NO_CODE = 255
 _COPIES_OF_A_RECORD = 3  # its letters while growing, as passed on, and their codes
-_KEPT_PER_RECORD = 1000  # bytes: its name and the caller's notes
+_KEPT_PER_RECORD = 300  # bytes: its name and the caller's notes
 
 
 @dataclass(frozen=True)
@@ -53,21 +55,20 @@ def read_fasta(path: str | os.PathLike[str], *, kept_per_base: int = 0) -> Itera
     """
     room = available_memory()
     n_before = 0  # letters of the records before this one
-    line_of: dict[str, int] = {}
+    headers = _Headers(path)
     name: str | None = None
     letters = bytearray()
     for line_number, line in enumerate(read_lines(path), start=1):
         if line.startswith(">"):
             if name is not None:
-                yield _record(line_of, name, letters)
+                yield headers.record(name, letters)
                 n_before += len(letters)
-            name = _name_of_header(line, line_number, line_of, path)
-            line_of[name] = line_number
+            name = headers.name(line, line_number)
             letters = bytearray()
         elif name is not None:
             letters += line.encode("latin-1", "replace").translate(None, _WHITESPACE)
             kept = _COPIES_OF_A_RECORD * len(letters) + kept_per_base * (n_before + len(letters))
-            if kept + _KEPT_PER_RECORD * len(line_of) > room:
+            if kept + _KEPT_PER_RECORD * headers.number > room:
                 raise too_large(str(path), room)
         elif line.strip():
             raise InputError(
@@ -77,7 +78,7 @@ def read_fasta(path: str | os.PathLike[str], *, kept_per_base: int = 0) -> Itera
             )
     if name is None:
         raise InputError("holds no FASTA record (it is empty)", where=str(path), remedy="check the path")
-    yield _record(line_of, name, letters)
+    yield headers.record(name, letters)
 
 
 def read_codes(
@@ -106,31 +107,41 @@ def _remedy_for_text(line: str) -> str:
     return "a FASTA record starts with a line that has '>' and a name"
 
 
-def _record(line_of: dict[str, int], name: str, letters: bytearray) -> FastaRecord:
-    return FastaRecord(len(line_of) - 1, line_of[name], name, bytes(letters))
+class _Headers:
+    """The headers of a FASTA so far: their names, which differ, and their lines."""
 
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path, self._names, self._lines = path, Names(), array("q")
 
-def _name_of_header(
-    line: str, line_number: int, line_of: dict[str, int], path: str | os.PathLike[str]
-) -> str:
-    number = len(line_of) + 1
-    words = line[1:].split(maxsplit=1)
-    if not words:
-        raise InputError(
-            f"record {number} has no name",
-            where=f"{path}:{line_number}",
-            remedy="write a name after its '>'",
-        )
-    name = words[0]
-    if name in line_of:
-        first = list(line_of).index(name) + 1
-        raise InputError(
-            f"the name {name!r} occurs twice: record {first} (line {line_of[name]}) and record {number} "
-            f"(line {line_number})",
-            where=str(path),
-            remedy="give every record its own first word",
-        )
-    return name
+    @property
+    def number(self) -> int:
+        """How many there are."""
+        return len(self._lines)
+
+    def name(self, line: str, line_number: int) -> str:
+        """Return the name in the next header, or raise `InputError` if it has none or one that was there."""
+        number = self.number + 1
+        words = line[1:].split(maxsplit=1)
+        if not words:
+            raise InputError(
+                f"record {number} has no name",
+                where=f"{self._path}:{line_number}",
+                remedy="write a name after its '>'",
+            )
+        first = self._names.add(words[0])
+        if first is not None:
+            raise InputError(
+                f"the name {words[0]!r} occurs twice: record {first + 1} (line {self._lines[first]}) and "
+                f"record {number} (line {line_number})",
+                where=str(self._path),
+                remedy="give every record its own first word",
+            )
+        self._lines.append(line_number)
+        return words[0]
+
+    def record(self, name: str, letters: bytearray) -> FastaRecord:
+        """Return the record of the last header."""
+        return FastaRecord(self.number - 1, self._lines[-1], name, bytes(letters))
 
 
 def codes_of_letters(letters: bytes, *, where: str, first: int = 0, rna: bool = False) -> NDArray[np.uint8]:
@@ -175,7 +186,10 @@ def _remedy_for_letter(letter: str) -> str:
 
 def count_replaced_letters(letters: bytes, codes: NDArray[np.uint8]) -> Counter[str]:
     """Count the IUPAC letters other than N that became N in ``codes`` (position,), by upper-case letter."""
-    replaced = np.frombuffer(letters, dtype=np.uint8)[codes == N_CODE].tobytes().upper()
+    unknown = codes == N_CODE
+    if not unknown.any():
+        return Counter()
+    replaced = np.frombuffer(letters, dtype=np.uint8)[unknown].tobytes().upper()
     counts = Counter(replaced.decode("ascii"))
     del counts["N"]
     return counts

@@ -1,4 +1,4 @@
-"""Windows of a genome: by its index if there is a valid one next to it, else by reading it once.
+"""A genome's chromosomes: by its index if there is a valid one next to it, else by reading it once.
 
 No index is made: reading a 12 Mb BGZF genome once takes half the time that pyfaidx takes to index it, leaves
 no files in a folder that may not be ours, and works for what cannot be indexed (plain gzip, lines of unequal
@@ -7,36 +7,36 @@ length).
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from genolift.data.fasta import read_fasta
-from genolift.data.genome_index import IndexedGenome, StaleIndexError, indexed_genome
+from genolift.data.genome_index import StaleIndexError, indexed_genome
 
 _LOG = logging.getLogger("genolift")
-Place = tuple[str, int, int]
-"""Chromosome, start and end, 0-based half-open."""
+T = TypeVar("T")
 
 
-def read_windows(
-    path: str | os.PathLike[str], places: Sequence[Place], *, enough: int | None = None
-) -> tuple[list[bytes | None], dict[str, int]]:
-    """Return the letters at ``places`` in a genome, and the length of each of its chromosomes in bases.
+@dataclass(frozen=True)
+class Chromosome:
+    """A chromosome: ``length`` in bases, and its letters."""
+
+    name: str
+    length: int
+    letters: Callable[[int, int], bytes]
+    """Returns the letters from a start to an end within the chromosome, 0-based half-open."""
+
+
+def read_genome(path: str | os.PathLike[str], read: Callable[[Iterator[Chromosome]], T]) -> T:
+    """Return what ``read`` makes of a genome's chromosomes, which it is given one at a time, in file order.
 
     An index next to the genome, as ``samtools faidx`` makes it, is used if it fits the genome, whatever their
-    dates; if it does not, a warning says so. Without an index the genome is read once, one chromosome in
-    memory at a time.
-
-    Parameters
-    ----------
-    path
-        The genome's FASTA, plain, gzip or BGZF.
-    places
-        Chromosome, start and end, 0-based half-open. The letters are None if a place extends beyond its
-        chromosome, or the genome does not have the chromosome.
-    enough
-        Stop when so many have been found; the letters of the others are then None, and only chromosomes that
-        have been read have a length.
+    dates; then only the letters that are asked for are read. If the index turns out not to fit, a warning
+    says so, and ``read`` is called again, from the start. Without an index the genome is read once, as far
+    as chromosomes are asked for, one in memory at a time.
 
     Raises
     ------
@@ -46,7 +46,10 @@ def read_windows(
     try:
         with indexed_genome(Path(path)) as genome:
             if genome is not None:
-                return _by_index(genome, places, enough), genome.lengths
+                return read(
+                    Chromosome(name, length, partial(genome.letters, name))
+                    for name, length in genome.lengths.items()
+                )
     except StaleIndexError as error:
         _LOG.warning(
             "%s: its index (.fai) does not fit it: %s. The whole file is read instead; "
@@ -54,38 +57,17 @@ def read_windows(
             path,
             error,
         )
-    return _by_stream(path, places, enough)
+    return read(_streamed(path))
 
 
-def _by_index(genome: IndexedGenome, places: Sequence[Place], enough: int | None) -> list[bytes | None]:
-    lengths = genome.lengths
-    there = [
-        number
-        for number, (chrom, start, end) in enumerate(places)
-        if start >= 0 and end <= lengths.get(chrom, -1)
-    ][:enough]
-    letters: list[bytes | None] = [None] * len(places)
-    for number in sorted(there, key=lambda number: genome.place(*places[number][:2])):
-        letters[number] = genome.letters(*places[number])
-    return letters
+def _streamed(path: str | os.PathLike[str]) -> Iterator[Chromosome]:
+    for record in read_fasta(path):
+        held = [record.letters]
+        name, length = record.name, len(record.letters)
+        del record
+        yield Chromosome(name, length, partial(_letters, held))
+        held.clear()  # whoever still has the chromosome does not keep its letters while the next is read
 
 
-def _by_stream(
-    path: str | os.PathLike[str], places: Sequence[Place], enough: int | None
-) -> tuple[list[bytes | None], dict[str, int]]:
-    numbers_on: dict[str, list[int]] = {}
-    for number, (chrom, _, _) in enumerate(places):
-        numbers_on.setdefault(chrom, []).append(number)
-    letters: list[bytes | None] = [None] * len(places)
-    lengths: dict[str, int] = {}
-    found = 0
-    for chromosome in read_fasta(path):
-        lengths[chromosome.name] = len(chromosome.letters)
-        for number in numbers_on.get(chromosome.name, ()):
-            _, start, end = places[number]
-            if start >= 0 and end <= len(chromosome.letters) and found != enough:
-                letters[number] = chromosome.letters[start:end]
-                found += 1
-        if found == enough:
-            break
-    return letters, lengths
+def _letters(held: list[bytes], start: int, end: int) -> bytes:
+    return held[0][start:end]

@@ -74,8 +74,9 @@ class IndexedGenome:
 
     @property
     def lengths(self) -> dict[str, int]:
-        """The bases of each chromosome, in the index's order."""
-        return {name: record.length for name, record in self._records.items()}
+        """The bases of each chromosome, in the file's order."""
+        ordered = sorted(self._records.values(), key=lambda record: record.offset)
+        return {record.name: record.length for record in ordered}
 
     def letters(self, chrom: str, start: int, end: int) -> bytes:
         """Return the letters of a window, 0-based half-open, within its chromosome."""
@@ -90,10 +91,6 @@ class IndexedGenome:
                 for part in _ends_of(max(0, begin), stop):
                     self._window(record, *part)
         return self._window(record, start, end)
-
-    def place(self, chrom: str, position: int) -> int:
-        """Return the place of a position in the file, so that windows can be read in its order."""
-        return self._records[chrom].at(position)
 
     def _window(self, record: _Record, start: int, end: int) -> bytes:
         if start == end:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from genolift.data.alphabet import N_CODE
 from genolift.errors import InputError, Refusal
 from genolift.files.digests import SIZE, FileDigest, first_difference, row_digests, sequence_digests
-from genolift.files.hdf5 import Format, as_bytes, json_object, text_type, texts, warnings_of
+from genolift.files.hdf5 import Format, as_bytes, json_object, texts, warnings_of
 from genolift.files.tables import Table
 from genolift.files.whole import sha256
 from genolift.settings.model import ONE_MODEL
@@ -28,7 +28,8 @@ _FORMAT = Format(
     *("genolift-sequences", "sequences", "make it again with genolift encode"),
     digested=("provenance", "chromosomes", "table_sha256"),
 )
-_CHUNK_BYTES = 2**20
+CHUNK_BYTES = 2**20
+"""Of codes, which are best written in blocks of as many."""
 _CHECKED: Mapping[str, Any] = {"compression": "gzip", "fletcher32": True}
 SEQUENCES = Table(
     "sequences.tsv",
@@ -75,29 +76,61 @@ class Sequences:
         return [f"{self.id[row]} (key {self.key[row]})" for row in rows]
 
 
-def write_sequences(file: h5py.File, sequences: Sequences, attributes: Mapping[str, Any]) -> None:
-    """Write the kept sequences into ``sequences.h5``, with their digests.
+@dataclass(frozen=True)
+class Head:
+    """What is known of all sequences before they are written.
+
+    Their number, their length and that of the genome's chromosomes in bases; ``longest``, the bytes of the
+    longest ``id``, ``chrom`` and ``strand``.
+    """
+
+    n: int
+    length: int
+    chromosomes: Mapping[str, int]
+    longest: Mapping[str, int]
+
+
+def write_sequences(
+    file: h5py.File, head: Head, blocks: Iterable[Sequences], attributes: Mapping[str, Any]
+) -> None:
+    """Write the kept sequences, in blocks of any size, into ``sequences.h5``, with their digests.
 
     ``attributes`` are ``provenance`` (JSON) and ``table_sha256``, of the table that is written with them.
     """
-    n, length = sequences.codes.shape
-    digests = sequence_digests(sequences.key, sequences.id, sequences.codes)
-    columns: dict[str, Any] = {"key": sequences.key, "id": sequences.id, "sequence_digest": digests}
-    if sequences.places is not None:
-        columns |= vars(sequences.places)
-    for name, values in columns.items():
-        data = values if isinstance(values, np.ndarray) else _as_texts(values)
-        file.create_dataset(name, data=data, **_CHECKED)
-    told = _FORMAT.attributes(chromosomes=json.dumps(sequences.chromosomes), **attributes)
+    told = _FORMAT.attributes(chromosomes=json.dumps(head.chromosomes), **attributes)
     file.attrs.update(told)
-    file.attrs["digest"] = _file_digest(told, digests, sequences.places).hex()
-    chunks = (min(n, max(1, _CHUNK_BYTES // length)), length)
-    file.create_dataset("codes", data=sequences.codes, chunks=chunks, **_CHECKED)
+    digest, digests_of_places = _FORMAT.digest(told), []
+    row = 0
+    for block in blocks:
+        if not row:
+            _create(file, head, on_genome=block.places is not None)
+        digests = sequence_digests(block.key, block.id, block.codes)
+        columns: dict[str, Any] = {"key": block.key, "id": as_bytes(block.id), "sequence_digest": digests}
+        if block.places is not None:
+            chrom, strand = as_bytes(block.places.chrom), as_bytes(block.places.strand)
+            columns |= {"chrom": chrom, "start": block.places.start, "strand": strand}
+            digests_of_places.append(row_digests(chrom, block.places.start, strand))
+        rows = slice(row, row + len(digests))
+        for name, values in columns.items():
+            file[name][rows] = np.asarray(values, file[name].dtype)
+        file["codes"][rows] = block.codes
+        digest.add(digests)
+        row = rows.stop
+    digest.add(*digests_of_places)
+    file.attrs["digest"] = digest.hex()
 
 
-def _as_texts(values: list[str]) -> NDArray[Any]:
-    encoded = as_bytes(values)
-    return np.array(encoded, text_type(encoded))
+def _create(file: h5py.File, head: Head, on_genome: bool) -> None:
+    """Create the datasets of ``sequences.h5``."""
+    types: dict[str, Any] = {"key": np.int64, "id": str, "sequence_digest": np.uint8}
+    if on_genome:
+        types |= {"chrom": str, "start": np.int64, "strand": str}
+    for name, kind in types.items():
+        dtype = h5py.string_dtype("utf-8", max(1, head.longest[name])) if kind is str else np.dtype(kind)
+        shape = (head.n, SIZE) if name == "sequence_digest" else (head.n,)
+        file.create_dataset(name, shape, dtype, **_CHECKED)
+    chunks = (min(head.n, max(1, CHUNK_BYTES // head.length)), head.length)
+    file.create_dataset("codes", (head.n, head.length), np.uint8, chunks=chunks, **_CHECKED)
 
 
 def _file_digest(

@@ -1,77 +1,115 @@
 """The windows around intervals, their ids, and whether the genome has their chromosomes. Reads no files."""
 
+from __future__ import annotations
+
 import os
+import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from genolift.data.intervals import Interval
+import numpy as np
+from numpy.typing import NDArray
+
+from genolift.data.intervals import Intervals
+from genolift.data.texts import occurring_once
 from genolift.errors import InputError, few
+
+_LIKE_A_PLACE = re.compile(r".*:-?[0-9]+-[0-9]+(\.[0-9]+)?")
 
 
 @dataclass(frozen=True)
 class Window:
-    """The bases [start, end) of ``chrom`` around ``interval``: 0-based half-open, and perhaps beyond the
-    chromosome, so ``start`` may be negative.
+    """The bases [start, end) of ``chrom``: 0-based half-open, and perhaps beyond the chromosome, so ``start``
+    may be negative. ``strand`` is the one that its sequence is read along; ``.`` is read as in the genome.
     """
 
-    interval: Interval
     id: str
     chrom: str
     start: int
     end: int
+    strand: str = "."
 
 
-def windows_around(intervals: Sequence[Interval], *, length: int, center: str) -> list[Window]:
-    """Return a window of ``length`` bases for every interval, in order, each with a unique id.
+class WindowsAround(Sequence[Window]):
+    """A window of ``length`` bases around each interval, in order, each with a unique id.
 
     The window is [c - length // 2, c - length // 2 + length), with c the summit, or (start + end) // 2 if
-    ``center`` is "midpoint" or no summit is known.
+    ``center`` is "midpoint" or no summit is known. Its strand is the interval's with ``use_strand``, if that
+    has one.
 
     The id is column 4 if no other interval has it, else ``chrom:start-end`` of the window. If the same window
     occurs again, its second id ends in ``.2``, the third in ``.3``, and so on, in the file's order.
     """
-    starts = []
-    for interval in intervals:
-        middle = (interval.start + interval.end) // 2
-        if center == "summit" and interval.summit is not None:
-            middle = interval.summit
-        starts.append(middle - length // 2)
-    ids = _ids(intervals, starts, length)
-    return [
-        Window(interval, id_, interval.chrom, start, start + length)
-        for interval, id_, start in zip(intervals, ids, starts, strict=True)
-    ]
 
+    def __init__(
+        self, intervals: Intervals, *, length: int, center: str = "summit", use_strand: bool = False
+    ) -> None:
+        middle = (intervals.start + intervals.end) // 2
+        if center == "summit":
+            middle = np.where(intervals.summit >= 0, intervals.summit, middle)
+        self.start: NDArray[np.int64] = middle - length // 2
+        """0-based, int64 (window,)."""
+        self.length = length
+        self._intervals, self._use_strand = intervals, use_strand
+        self._named = occurring_once(intervals.name)
+        self._repeated = dict(self._ids_of_repeated())
+        self._on: dict[str, NDArray[np.int64]] = {}
 
-def strand_of(window: Window, use_strand: bool) -> str:
-    """Return the strand along which a window's sequence is read.
+    def __len__(self) -> int:
+        return len(self.start)
 
-    It is ``.``, read as in the genome, if its interval has none, or strands are not used.
-    """
-    return window.interval.strand if use_strand and window.interval.strand in ("+", "-") else "."
+    def __getitem__(self, row: int) -> Window:  # type: ignore[override]
+        chrom, start, strand = self._intervals.chrom[row], int(self.start[row]), "."
+        if self._use_strand and self._intervals.strand[row] in ("+", "-"):
+            strand = self._intervals.strand[row]
+        return Window(self._id(row), chrom, start, start + self.length, strand)
 
+    def on(self, chrom: str) -> NDArray[np.int64]:
+        """Return the numbers of the windows on a chromosome by their start, int64 (window,)."""
+        if not self._on:
+            codes = {name: code for code, name in enumerate(dict.fromkeys(self._intervals.chrom))}
+            code = np.fromiter((codes[each] for each in self._intervals.chrom), np.int32, len(self))
+            order = np.lexsort((self.start, code))
+            ends = np.cumsum(np.bincount(code))
+            self._on = dict(zip(codes, np.split(order, ends[:-1]), strict=True))
+        return self._on.get(chrom, np.empty(0, np.int64))
 
-def _ids(intervals: Sequence[Interval], starts: Sequence[int], length: int) -> list[str]:
-    uses = Counter(interval.name for interval in intervals)
-    taken = {name for name, n in uses.items() if name and n == 1}
-    last_suffix: Counter[str] = Counter()
-    ids = []
-    for interval, start in zip(intervals, starts, strict=True):
-        if interval.name and uses[interval.name] == 1:
-            ids.append(interval.name)
-            continue
-        place = id_ = f"{interval.chrom}:{start}-{start + length}"
-        while id_ in taken:
-            last_suffix[place] = max(last_suffix[place], 1) + 1
-            id_ = f"{place}.{last_suffix[place]}"
-        taken.add(id_)
-        ids.append(id_)
-    return ids
+    def _id(self, row: int) -> str:
+        if self._named[row]:
+            return self._intervals.name[row]
+        return self._repeated.get(row) or self._place(row)
+
+    def _place(self, row: int) -> str:
+        start = int(self.start[row])
+        return f"{self._intervals.chrom[row]}:{start}-{start + self.length}"
+
+    def _ids_of_repeated(self) -> Iterator[tuple[int, str]]:
+        """Yield the ids of windows whose place another window has, or another id, by their number."""
+        unnamed = np.flatnonzero(~self._named)
+        if not len(unnamed):
+            return
+        names = self._intervals.name
+        named = (names[row] for row in np.flatnonzero(self._named).tolist())
+        taken = {name for name in named if _LIKE_A_PLACE.fullmatch(name)}
+        places = np.fromiter((hash(self._place(row)) for row in unnamed.tolist()), np.int64, len(unnamed))
+        _, inverse, counts = np.unique(places, return_inverse=True, return_counts=True)
+        again = counts[inverse] > 1
+        last_suffix: Counter[str] = Counter()
+        for row, is_again in zip(unnamed.tolist(), again.tolist(), strict=True):
+            if not (is_again or taken):
+                continue
+            place = id_ = self._place(row)
+            while id_ in taken:
+                last_suffix[place] = max(last_suffix[place], 1) + 1
+                id_ = f"{place}.{last_suffix[place]}"
+            if is_again or id_ != place:
+                taken.add(id_)
+                yield row, id_
 
 
 def check_chromosomes(
-    intervals: Iterable[Interval],
+    intervals: Intervals,
     known: Collection[str],
     path: str | os.PathLike[str],
     genome: str | os.PathLike[str],
@@ -81,16 +119,12 @@ def check_chromosomes(
     ``known`` are the genome's chromosomes, in its order. The error says if one of them is probably the same
     under another name: with or without 'chr', M for MT, in another case.
     """
-    missing: dict[str, int] = {}
-    some_known = False
-    for interval in intervals:
-        if interval.chrom in known:
-            some_known = True
-        else:
-            missing.setdefault(interval.chrom, interval.line)
+    named = dict.fromkeys(intervals.chrom)
+    missing = [chrom for chrom in named if chrom not in known]
     if not missing:
         return
-    chrom, line = next(iter(missing.items()))
+    chrom, some_known = missing[0], len(missing) < len(named)
+    line = intervals[intervals.chrom.index(chrom)].line
     others = f" (and {len(missing) - 1} more of the file's)" if len(missing) > 1 else ""
     same = same_chromosome(chrom, known)
     rename = f"the genome calls it {same!r}: use the same names in both" if same else "check the genome"

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,9 +71,10 @@ class Table:
 
     def write_rows(self, path: Path, rows: Iterable[Sequence[Any]]) -> None:
         """Write rows of values as `write` does; of numbers None and NaN are missing."""
-        lines = [[*self.columns], *rows]
-        texts = (["" if value is None or value != value else str(value) for value in line] for line in lines)
-        path.write_text("".join("\t".join(line) + "\n" for line in texts), encoding="utf-8")
+        with path.open("w", encoding="utf-8") as file:
+            for line in chain([[*self.columns]], rows):
+                texts = ("" if value is None or value != value else str(value) for value in line)
+                file.write("\t".join(texts) + "\n")
 
 
 def read_table(

@@ -1,0 +1,206 @@
+"""Where records come from: a FASTA, or windows on a genome. They are read once, a record at a time."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genolift.data.alphabet import reverse_complement_codes
+from genolift.data.fasta import codes_of_letters, count_replaced_letters, read_codes
+from genolift.data.genome import Chromosome, read_genome
+from genolift.data.intervals import read_intervals
+from genolift.data.records import Records, Why
+from genolift.data.stored_sequences import Sequences
+from genolift.data.windows import WindowsAround, check_chromosomes
+from genolift.errors import InputError
+from genolift.files.scratch import Scratch
+from genolift.settings import sections
+
+_LOG = logging.getLogger("genolift")
+_TRIED = 1000
+"""The most records of a FASTA in which `FastaSource.first` looks for sequences."""
+Kept = Iterator[tuple[int, NDArray[np.uint8]]]
+"""Keys and codes, uint8 (position,), of records that are kept."""
+
+
+class FastaSource:
+    """The records of a FASTA; without a length, all must have the same one."""
+
+    read_as = None
+
+    def __init__(self, source: sections.Sequences, rna: bool) -> None:
+        self.file = str(source.fasta)
+        self._source, self._rna = source, rna
+
+    def read(self, scratch: Scratch) -> Records:
+        """Return all records, with the codes of those that are kept in the scratch file, at key * length."""
+        records = self._new()
+        for key, codes in self._kept(records):
+            scratch.write(key * records.length, codes.tobytes())
+        self._check_lengths(records)
+        return records
+
+    def first(self, n: int) -> Sequences | None:
+        """Return the first ``n`` of the first thousand that are kept, or None; no more is read."""
+        records = self._new()
+        found = list(islice(self._kept(records, _TRIED), n))
+        if not found:
+            self._check_lengths(records)
+        return _of_found(records, found)
+
+    def _new(self) -> Records:
+        return Records(self._source.length or 0, self._source.max_n_fraction)
+
+    def _kept(self, records: Records, most: int | None = None) -> Kept:
+        coded = read_codes(str(self._source.fasta), records.replaced, rna=self._rna)
+        for record, codes, _ in islice(coded, most):
+            records.length = records.length or len(codes)
+            if records.add(record.name, codes):
+                yield record.number, codes
+
+    def _check_lengths(self, records: Records) -> None:
+        """Raise `InputError` if records have several lengths, and none is asked for, or none has that one."""
+        n_of_length = Counter(length for length in records.lengths if length)
+        if self._source.length is None and len(n_of_length) > 1:
+            raise InputError(
+                f"the records have more than one length: {_lengths(n_of_length)}",
+                where=self.file,
+                remedy="give the length that the model takes",
+            )
+        if n_of_length and records.length not in n_of_length:
+            raise InputError(
+                f"the model takes {records.length} bases, the records have {_lengths(n_of_length)}",
+                where=self.file,
+                remedy="give sequences of the model's length, or a BED file and a genome, for windows",
+            )
+
+
+class WindowSource:
+    """Windows around the intervals of a file, on a genome."""
+
+    def __init__(self, source: sections.Sequences, rna: bool) -> None:
+        if source.length is None:
+            raise InputError(
+                "windows need a length", where=str(source.bed), remedy="give the model's input length"
+            )
+        self.file = str(source.bed)
+        self._source, self._rna = source, rna
+        self._intervals = read_intervals(self.file, form=source.format, with_strand=source.use_strand)
+        self._windows = WindowsAround(
+            self._intervals.intervals,
+            length=source.length,
+            center=source.center,
+            use_strand=source.use_strand,
+        )
+
+    @property
+    def read_as(self) -> str:
+        """The format of the file."""
+        return self._intervals.taken_for
+
+    def read(self, scratch: Scratch) -> Records:
+        """Return all records, with the codes of those that are kept in the scratch file, at key * length."""
+        self._report()
+
+        def read(chromosomes: Iterator[Chromosome]) -> Records:
+            records = self._new()
+            for key, codes in self._kept(records, chromosomes):
+                scratch.write(key * records.length, codes.tobytes())
+            return records
+
+        records = read_genome(str(self._source.genome), read)
+        if self._source.missing_chromosomes == "error":
+            self._check_chromosomes(records)
+        return records
+
+    def first(self, n: int) -> Sequences | None:
+        """Return the first ``n`` in the genome that are kept, or None; no more of the genome is read."""
+
+        def read(chromosomes: Iterator[Chromosome]) -> tuple[Records, list[tuple[int, NDArray[np.uint8]]]]:
+            records = self._new()
+            return records, list(islice(self._kept(records, chromosomes), n))
+
+        records, found = read_genome(str(self._source.genome), read)
+        if not found:
+            self._check_chromosomes(records)
+        return _of_found(records, found)
+
+    def _new(self) -> Records:
+        return Records(self._windows.length, self._source.max_n_fraction, windows=self._windows)
+
+    def _kept(self, records: Records, chromosomes: Iterator[Chromosome]) -> Kept:
+        """Read the windows on each chromosome in turn."""
+        records.grow(len(self._windows), Why.NO_CHROMOSOME)
+        for chromosome in chromosomes:
+            name, length = chromosome.name, chromosome.length
+            records.chromosomes[name] = length
+            where = f"{self._source.genome}, record {name!r}"
+            for key in self._windows.on(name).tolist():
+                window = self._windows[key]
+                if window.start < 0 or window.end > length:
+                    records.why[key] = Why.OVER_END
+                    continue
+                letters = chromosome.letters(window.start, window.end)
+                codes = codes_of_letters(letters, where=where, first=window.start, rna=self._rna)
+                records.replaced.update(count_replaced_letters(letters, codes))
+                codes = reverse_complement_codes(codes) if window.strand == "-" else codes
+                if records.take(key, codes):
+                    yield key, codes
+
+    def _check_chromosomes(self, records: Records) -> None:
+        genome = str(self._source.genome)
+        check_chromosomes(self._intervals.intervals, records.chromosomes, self.file, genome)
+
+    def _report(self) -> None:
+        """Log the format of the file of intervals, and what its windows are centred on."""
+        read = self._intervals
+        n_midpoints = int(np.count_nonzero(read.intervals.summit < 0))
+        if read.doubt:
+            _LOG.warning("%s: %s", self.file, read.doubt)
+        if read.taken_for != "BED":
+            _LOG.info("%s: read as %s", self.file, read.taken_for)
+        if self._source.center == "summit" and n_midpoints:
+            told = "%d of %d intervals name no summit: their windows are centred on the midpoint"
+            _LOG.info(told, n_midpoints, len(read.intervals))
+
+
+def source_of(source: sections.Sequences, rna: bool) -> FastaSource | WindowSource:
+    """Return the source of an analysis's records.
+
+    Raises
+    ------
+    InputError
+        If a file of intervals is missing or wrong, or windows have no length.
+    """
+    return WindowSource(source, rna) if source.fasta is None else FastaSource(source, rna)
+
+
+def codes_of(scratch: Scratch, keys: NDArray[np.int64], length: int) -> NDArray[np.uint8]:
+    """Return the codes of some records, uint8 (record, position), from a scratch file."""
+    codes = np.empty((len(keys), length), np.uint8)
+    row = 0
+    for run in np.split(keys, np.flatnonzero(np.diff(keys) != 1) + 1):
+        read = scratch.read(int(run[0]) * length, len(run) * length)
+        codes[row : row + len(run)] = np.frombuffer(read, np.uint8).reshape(len(run), length)
+        row += len(run)
+    return codes
+
+
+def _of_found(records: Records, found: Sequence[tuple[int, NDArray[np.uint8]]]) -> Sequences | None:
+    if not found:
+        return None
+    found = sorted(found, key=lambda each: each[0])
+    return records.sequences([key for key, _ in found], np.stack([codes for _, codes in found]))
+
+
+def _lengths(n_of_length: Counter[int]) -> str:
+    if len(n_of_length) == 1:
+        return str(next(iter(n_of_length)))
+    shown = [f"{length} ({n} record{'s' if n > 1 else ''})" for length, n in n_of_length.most_common(3)]
+    shown += [f"{len(n_of_length) - 3} more lengths"] if len(n_of_length) > 3 else []
+    return f"{min(n_of_length)} to {max(n_of_length)}: {', '.join(shown)}"
