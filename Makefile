@@ -27,7 +27,7 @@ PRETEND_TESTS ?= tests/engine/test_gpu.py tests/engine/test_on_a_gpu.py tests/en
 PART ?= tests bench-1 bench-2
 DEVICE ?= cuda
 OUT ?= build/gpu
-GPU_WHEELS := annotated-types captum cherimoya==0.3.1 cloudpickle figwig joblib memelite narwhals pydantic \
+GPU_WHEELS := annotated-types captum cherimoya==0.3.1 cloudpickle figwig isal joblib memelite narwhals pydantic \
   pydantic-core pyBigWig pyfaidx pyyaml scikit-learn scipy shap slicer tangermeme threadpoolctl typing-extensions \
   typing-inspection
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)

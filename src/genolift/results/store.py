@@ -5,7 +5,6 @@ they expect them, and the rest is in the group ``genolift``.
 """
 
 import json
-import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from genolift.errors import Refusal
 from genolift.files.digests import SIZE, first_difference, row_digests
 from genolift.files.hdf5 import Format, Stored, as_bytes, json_object, reading, text_type, warnings_of
+from genolift.files.hdf5_rows import RowsWritten
 from genolift.files.hdf5_writing import whole_hdf5
 from genolift.results.provenance import Provenance
 
@@ -28,7 +28,6 @@ _FORMAT = Format(
     "make it again: a shard with genolift attribute, contributions.h5 with genolift aggregate",
     digested=("provenance", "chromosomes", "models"),
 )
-_CHUNK_BYTES = 2**20
 _DIGEST_ROWS = 2**14
 BLOCK_BASES = 2**20
 """Bases of the rows that are read at once: 0.1 GB as sums in float64."""
@@ -231,12 +230,14 @@ def write_contributions(path: str | os.PathLike[str], head: Head, blocks: Iterat
         made = json.dumps(head.provenance, sort_keys=True)
         attributes = _FORMAT.attributes(provenance=made, chromosomes=json.dumps(head.chromosomes))
         file.attrs.update(attributes)
-        scores = [name for name, field in layout.items() if field.dtype is not np.bytes_]
-        for name in scores:
-            _create(file, name, head.shape(layout[name]), layout[name].dtype)
+        written = {
+            name: RowsWritten(file, name, head.shape(field), field.dtype)
+            for name, field in layout.items()
+            if field.dtype is not np.bytes_
+        }
         if head.models:
             file["genolift/model_output"].attrs["models"] = list(head.models)
-        kept = _create(file, _DIGESTS, (head.n, len(layout), SIZE), np.uint8)
+        kept = RowsWritten(file, _DIGESTS, (head.n, len(layout), SIZE), np.uint8)
         digest = _FORMAT.digest({**attributes, "models": list(head.models)})
         ids: list[bytes] = []
         start = 0
@@ -249,23 +250,16 @@ def write_contributions(path: str | os.PathLike[str], head: Head, blocks: Iterat
             ]
             digests = np.stack([row_digests(column) for column in columns], axis=1)
             digest.add(digests)
-            kept[start:stop] = digests
+            kept.add(digests)
             for name, column in zip(layout, columns, strict=True):
-                if name in scores:
-                    file[name][start:stop] = column
+                if isinstance(column, np.ndarray):
+                    written[name].add(column)
             ids += names
             start = stop
         if start != head.n:
             raise RuntimeError(f"{start} rows were written instead of {head.n}")
-        _create(file, "genolift/id", (head.n,), text_type(ids))[:] = ids
+        written["genolift/id"] = RowsWritten(file, "genolift/id", (head.n,), text_type(ids))
+        written["genolift/id"].add(np.array(ids, text_type(ids)))
+        for dataset in (kept, *written.values()):
+            dataset.finish()
         file.attrs["digest"] = digest.hex()
-
-
-def _create(file: h5py.File, name: str, shape: tuple[int, ...], dtype: Any) -> h5py.Dataset:
-    """Return a new, compressed dataset with a checksum for each chunk."""
-    if shape[0] == 0:  # with more shards than sequences; HDF5 has no empty chunks
-        return file.create_dataset(name, shape, dtype=dtype)
-    row_bytes = max(1, np.dtype(dtype).itemsize * math.prod(shape[1:]))
-    chunks = (max(1, min(shape[0], _CHUNK_BYTES // row_bytes)), *shape[1:])
-    packed: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
-    return file.create_dataset(name, shape, dtype=dtype, chunks=chunks, fletcher32=True, **packed)
