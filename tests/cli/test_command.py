@@ -29,7 +29,8 @@ FULL: dict[str, Any] = {
         "trust": True,
         "expect": {"inputs": "expected.npz", "outputs": "expected.npz", "tolerance": 0.01},
     },
-    "sequences": {"bed": "-peaks.bed", "genome": "genome.fa", "use_strand": True, "max_n_fraction": 0.5},
+    "sequences": {"bed": "-peaks.bed", "genome": "genome.fa", "use_strand": True, "max_n_fraction": 0.5}
+    | {"blacklist": "blacklist.bed"},
     "extra_inputs": [{"table": "library.tsv", "columns": ["a"]}, {"values": [0.5, 1], "shape": [2, 1]}],
     "extra_channels": [-1.5, {"bigwig": "track.bw", "missing": 1}, {"table": "library.tsv"}],
     "target": "GATA1 rep-2",
@@ -69,7 +70,16 @@ FULL: dict[str, Any] = {
     "logos": {"number": 4},
     "report": {"title": 'It\'s "mine"'},
 }
-FILES = ("weights.pt", "model.py", "expected.npz", "-peaks.bed", "genome.fa", "library.tsv", "track.bw")
+FILES = (
+    "weights.pt",
+    "model.py",
+    "expected.npz",
+    "-peaks.bed",
+    "genome.fa",
+    "blacklist.bed",
+    "library.tsv",
+    "track.bw",
+)
 LETTERS = {"sequences": {"fasta": "library.tsv"}}
 """A FASTA."""
 OWN = {

@@ -22,6 +22,7 @@ from run_steps import source_of
 
 from genolift import __version__
 from genolift.data.alphabet import decode_letters
+from genolift.data.blacklist import Blacklist
 from genolift.data.stored_sequences import SEQUENCES, read_sequence_table, read_sequences
 from genolift.errors import InputError
 from genolift.steps.encode import EncodeSummary, encode, trial_sequences
@@ -378,6 +379,14 @@ def test_a_bad_letter_is_refused_inside_a_window_only(step: Step) -> None:
             'center: "middle" is not a choice; give one of summit, midpoint',
         ),
         ({"fasta": FASTA, "missing_chromosomes": "skip"}, 'missing_chromosomes: "skip" is not a choice'),
+        (
+            {"fasta": FASTA, "blacklist": Path("black.bed")},
+            "'blacklist' is given, but the sequences of 'fasta'",
+        ),
+        (
+            {"bed": "chr1\t1\t2\n", "genome": GENOME, "length": 4, "blacklist": Path("nowhere.bed")},
+            "nowhere.bed: no such file",
+        ),
         ({"fasta": Path("nowhere.fa")}, "nowhere.fa: no such file"),
         ({"bed": "chr1\t1\t2\n", "genome": Path("nowhere.fa"), "length": 4}, "nowhere.fa: no such file"),
     ],
@@ -549,3 +558,70 @@ def test_a_full_disk_is_told_in_one_line_and_leaves_nothing(step: Step) -> None:
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "sequences.h5: cannot be written (file too large)" in done.stderr
     assert list(step.out.iterdir()) == []
+
+
+BLACKLIST = "chr1\t12\t14\tHigh Signal Region\nchr1\t10\t13\tLow Mappability\nchr1\t20\t900\t.\n"
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_windows_that_overlap_the_blacklist_are_dropped_and_counted(
+    step: Step, packed: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    bed = "".join(f"chr1\t{start + 2}\t{start + 4}\n" for start in (3, 4, 6, 13, 14, 15))  # windows' starts
+    content = gzip.compress(BLACKLIST.encode()) if packed else BLACKLIST
+    blacklist = step.write("black.bed", content)
+    with caplog.at_level(logging.INFO, "genolift"):
+        summary = step.run(bed=bed, genome=GENOME, length=6, blacklist=blacklist)
+    joined = "overlaps chr1:10-14 of the blacklist"
+    reasons = ["", "", joined, joined, "", "overlaps chr1:20-900 of the blacklist"]
+    assert step.rows()["reason"].tolist() == reasons, "those that only touch an interval are kept"
+    assert step.letters() == [CHR1[3:9], CHR1[4:10], CHR1[14:20]]
+    assert summary.dropped == {"in the blacklist": 3}
+    assert "3 of 6 records dropped: 3 in the blacklist" in caplog.text
+    with h5py.File(step.store) as file:
+        assert json.loads(file.attrs["provenance"])["encode"]["blacklist"] == str(blacklist)
+    found = trial_sequences(
+        source_of(
+            bed=step.folder / "in.bed", genome=step.folder / "genome.fa", length=6, blacklist=blacklist
+        ),
+        3,
+    )
+    assert found.key.tolist() == [0, 1, 4]
+
+
+def test_chromosomes_of_the_blacklist_that_the_genome_lacks_are_told_once(
+    step: Step, caplog: pytest.LogCaptureFixture
+) -> None:
+    blacklist = step.write("black.bed", "1\t8\t9\nchr1\t2\t3\n1\t10\t11\nchrUn\t1\t2\n")
+    step.run(bed="chr1\t8\t9\n", genome=GENOME, length=6, blacklist=blacklist)
+    [told] = [record.getMessage() for record in caplog.records]
+    assert "black.bed: 2 of the blacklist's 3 chromosomes are not in the genome" in told
+    assert told.endswith("genome.fa: 1, chrUn; the genome calls '1' 'chr1'")
+
+
+@pytest.mark.parametrize("content", ["", "# none\n", gzip.compress(b"")])
+def test_an_empty_blacklist_is_told(
+    step: Step, content: str | bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    blacklist = step.write("black.bed", content)
+    step.run(bed="chr1\t8\t9\n", genome=GENOME, length=6, blacklist=blacklist)
+    assert "black.bed: the blacklist has no intervals, so that it drops no window" in caplog.text
+
+
+@given(
+    intervals=st.lists(st.tuples(st.integers(0, 30), st.integers(1, 8)), max_size=6),
+    window=st.tuples(st.integers(-5, 30), st.integers(1, 9)),
+)
+def test_a_window_overlaps_what_it_has_a_base_in_common_with(
+    tmp_path_factory: pytest.TempPathFactory, intervals: list[tuple[int, int]], window: tuple[int, int]
+) -> None:
+    path = tmp_path_factory.mktemp("blacklist") / "black.bed"
+    path.write_text("".join(f"c\t{start}\t{start + size}\n" for start, size in intervals))
+    covered = {base for start, size in intervals for base in range(start, start + size)}
+    start, end = window[0], window[0] + window[1]
+    over = Blacklist(path).over("c", start, end)
+    assert (over is not None) == bool(covered & set(range(start, end)))
+    if over is not None:
+        assert set(range(*over)) <= covered
+        assert over[0] < end
+        assert over[1] > start

@@ -127,7 +127,11 @@ class IntervalFile:
 
 
 def read_intervals(
-    path: str | os.PathLike[str], *, form: str = "auto", with_strand: bool = False
+    path: str | os.PathLike[str],
+    *,
+    form: str = "auto",
+    with_strand: bool = False,
+    may_be_empty: bool = False,
 ) -> IntervalFile:
     """Return the intervals of a BED or narrowPeak file, plain, gzip or BGZF.
 
@@ -146,8 +150,8 @@ def read_intervals(
         "auto", which reads a file as narrowPeak if its columns have narrowPeak's types in every row
         (`BedColumns`), and recognises the tables of `genolift.data.interval_tables`; "bed", whose tenth
         column is not a summit; or "narrowPeak", whose tenth is.
-    with_strand
-        Refuse rows without a strand.
+    with_strand, may_be_empty
+        Refuse rows without a strand; take a file without rows.
 
     Raises
     ------
@@ -174,10 +178,9 @@ def read_intervals(
         if with_strand:
             _check_strand(row.strand, where)
         rows.append(row)
-    if not rows:
-        raise InputError(
-            "holds no intervals", where=str(path), remedy="give a BED file with at least one row"
-        )
+    if not rows and not may_be_empty:
+        remedy = "give a BED file with at least one row"
+        raise InputError("holds no intervals", where=str(path), remedy=remedy)
     return _as_decided(rows, columns, layout, form, str(path))
 
 
@@ -210,7 +213,7 @@ def _rows(path: str | os.PathLike[str], form: str) -> Iterator[tuple[int, list[s
 
 def _as_decided(rows: Intervals, columns: BedColumns, layout: Layout, form: str, path: str) -> IntervalFile:
     """Return the rows with the names and summits that all rows of a BED file together show."""
-    if not layout.is_bed:
+    if not layout.is_bed or not rows:
         return IntervalFile(rows, layout.called)
     if form == "auto":
         columns.check_counted_from_zero(path)

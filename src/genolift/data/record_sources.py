@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genolift.data.alphabet import reverse_complement_codes
+from genolift.data.blacklist import Blacklist
 from genolift.data.fasta import codes_of_letters, count_replaced_letters, read_codes
 from genolift.data.genome import Chromosome, read_genome
 from genolift.data.intervals import read_intervals
@@ -90,6 +91,7 @@ class WindowSource:
             )
         self.file = str(source.bed)
         self._source, self._rna = source, rna
+        self._blacklist = None if source.blacklist is None else Blacklist(source.blacklist)
         self._intervals = read_intervals(self.file, form=source.format, with_strand=source.use_strand)
         self._windows = WindowsAround(
             self._intervals.intervals,
@@ -114,6 +116,8 @@ class WindowSource:
             return records
 
         records = read_genome(str(self._source.genome), read)
+        if self._blacklist is not None:
+            self._blacklist.report(records.chromosomes, str(self._source.genome))
         if self._source.missing_chromosomes == "error":
             self._check_chromosomes(records)
         return records
@@ -131,11 +135,14 @@ class WindowSource:
         return _of_found(records, found)
 
     def _new(self) -> Records:
-        return Records(self._windows.length, self._source.max_n_fraction, windows=self._windows)
+        records = Records(self._windows.length, self._source.max_n_fraction, windows=self._windows)
+        records.blacklist = self._blacklist
+        return records
 
     def _kept(self, records: Records, chromosomes: Iterator[Chromosome]) -> Kept:
         """Read the windows on each chromosome in turn."""
         records.grow(len(self._windows), Why.NO_CHROMOSOME)
+        blacklist = self._blacklist
         for chromosome in chromosomes:
             name, length = chromosome.name, chromosome.length
             records.chromosomes[name] = length
@@ -144,6 +151,9 @@ class WindowSource:
                 window = self._windows[key]
                 if window.start < 0 or window.end > length:
                     records.why[key] = Why.OVER_END
+                    continue
+                if blacklist is not None and blacklist.over(name, window.start, window.end):
+                    records.why[key] = Why.BLACKLISTED
                     continue
                 letters = chromosome.letters(window.start, window.end)
                 codes = codes_of_letters(letters, where=where, first=window.start, rna=self._rna)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genolift.data.alphabet import N_CODE
+from genolift.data.blacklist import Blacklist
 from genolift.data.stored_sequences import Head, Places, Sequences
 from genolift.data.texts import Texts
 from genolift.data.windows import Window
@@ -29,6 +30,7 @@ class Why(IntEnum):
     MANY_N = 3
     OVER_END = 4
     NO_CHROMOSOME = 5
+    BLACKLISTED = 6
 
 
 _IN_WORDS = {
@@ -37,6 +39,7 @@ _IN_WORDS = {
     Why.MANY_N: "too many N",
     Why.OVER_END: "over a chromosome's end",
     Why.NO_CHROMOSOME: "chromosome not in the genome",
+    Why.BLACKLISTED: "in the blacklist",
 }
 _NOT_READ = -1
 
@@ -52,6 +55,7 @@ class Records:
     max_n_fraction: float
     names: Texts = field(default_factory=Texts)
     windows: Sequence[Window] | None = None
+    blacklist: Blacklist | None = None
     chromosomes: dict[str, int] = field(default_factory=dict)
     """The lengths of the genome's chromosomes, in bases; empty for FASTA."""
     replaced: Counter[str] = field(default_factory=Counter)
@@ -141,6 +145,9 @@ class Records:
         window = self.windows[key]
         if self.why[key] == Why.NO_CHROMOSOME:
             return f"the genome has no chromosome {window.chrom}"
+        over = self.blacklist and self.blacklist.over(window.chrom, window.start, window.end)
+        if self.why[key] == Why.BLACKLISTED and over:
+            return f"overlaps {window.chrom}:{over[0]}-{over[1]} of the blacklist"
         edge = f"{'start' if window.start < 0 else 'end'} of {window.chrom}"
         bases = self.chromosomes[window.chrom]
         return f"the window {window.start}-{window.end} runs over the {edge}, which has {bases} bases"

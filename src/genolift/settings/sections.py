@@ -52,6 +52,8 @@ class Sequences(Section):
     """sequences with a larger fraction of N are dropped"""
     missing_chromosomes: Literal["error", "drop"] = "error"
     """what to do with intervals on a chromosome that the genome does not have"""
+    blacklist: File | None = None
+    """intervals, BED, such as ENCODE's blacklist; windows that overlap one are dropped"""
 
     @together
     def _one_source(self) -> None:
@@ -61,6 +63,9 @@ class Sequences(Section):
             raise InputError("there are no sequences", remedy="give 'fasta', or 'bed' together with 'genome'")
         if self.bed is not None and self.genome is None:
             raise InputError("'bed' is given without 'genome'", remedy="give the genome's FASTA as 'genome'")
+        if self.fasta is not None and self.blacklist is not None:
+            what = "'blacklist' is given, but the sequences of 'fasta' are not windows on a genome"
+            raise InputError(what, remedy="leave 'blacklist' out, or give 'bed' and 'genome'")
 
 
 class References(Section):

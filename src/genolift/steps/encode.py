@@ -24,6 +24,8 @@ from genolift.settings import sections
 _LOG = logging.getLogger("genolift")
 _BLOCK_BYTES = CHUNK_BYTES
 """Of codes that are in memory at a time."""
+_IF_GIVEN = ("blacklist",)
+"""Keys that a store says it was made with only where they are given."""
 
 
 @dataclass(frozen=True)
@@ -82,12 +84,14 @@ def encode(source: sections.Sequences, *, table: Path, store: Path, rna: bool = 
         letter, a missing chromosome, no sequence left, or an output that may not be written (see
         `check_outputs`).
     """
-    check_outputs([table, store], inputs=[source.fasta, source.bed, source.genome])
+    check_outputs([table, store], inputs=source.files)
     read = source_of(source, rna)
     with scratch_beside(store) as scratch:
         records = read.read(scratch)
         summary = _summary(records, read.file)
-        made: dict[str, Any] = {**source.model_dump(), "rna": rna}
+        keys = source.model_dump()
+        made: dict[str, Any] = {name: keys[name] for name in keys if keys[name] or name not in _IF_GIVEN}
+        made["rna"] = rna
         made |= {} if read.read_as is None else {"read_as": read.read_as}
         made |= {**asdict(summary), "letters_replaced": records.replaced}
         with whole_file(table) as table_beside, whole_hdf5(store) as file:
