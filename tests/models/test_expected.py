@@ -34,8 +34,8 @@ from genolift.models import load_model
 from genolift.models.expected import check_expected
 from genolift.models.layout import Laid
 from genolift.results.agreement import Agreement, agreement_in_words
-from genolift.results.shards import check_shards, merge_shards, read_shards
-from genolift.results.store import open_contributions
+from genolift.results.shards import check_shards, merged_blocks, merged_head, read_shards
+from genolift.results.store import open_contributions, write_contributions
 from genolift.settings.extra_inputs import ExtraChannel, ExtraInput, Extras
 from genolift.settings.model import Expect, ModelSpec
 
@@ -591,7 +591,7 @@ def test_shards_may_differ_in_the_rounding_of_the_comparison_alone(done: Study) 
     tell(shards[1], model_agreement={"sequences": N, "outputs": 1, "error": 3e-5})
     heads = read_shards(shards)
     check_shards(heads, np.arange(4))
-    merge_shards(heads, done.folder / "merged.h5")
+    write_contributions(done.folder / "merged.h5", merged_head(heads), merged_blocks(heads))
     with open_contributions(done.folder / "merged.h5") as store:
         assert store.provenance["model_agreement"]["error"] == 3e-5
     tell(shards[1], model_expect={})

@@ -15,15 +15,20 @@ import pytest
 from made_up_results import make_results, rewrite, tell, write_records, write_table
 from test_report import report, words_of
 
-from genolift.data.stored_sequences import read_sequence_table
+from genolift.data.window_places import KeptRows
 from genolift.errors import InputError
 from genolift.report.models_section import models_view
 from genolift.report.results import read_results
-from genolift.results.ensemble import write_mean
-from genolift.results.store import open_contributions
-from genolift.results.tables import per_sequence, write_per_sequence
+from genolift.results.ensemble import mean_of
+from genolift.results.store import open_contributions, write_contributions
+from genolift.results.tables import PER_SEQUENCE, per_sequence
 
 NOISE = {"fold_0": 0.0, "fold_1": 0.01, "fold_2": 0.05}
+
+
+def write_mean(paths: dict[str, Path], out: Path) -> None:
+    with mean_of(paths) as (head, blocks):
+        write_contributions(out, head, blocks)
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +54,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         rewrite(paths[name], change)
     write_mean(paths, folder / "contributions.h5")
     with open_contributions(folder / "contributions.h5") as mean:
-        table = per_sequence(mean, read_sequence_table(folder / "sequences.tsv"))
-    write_per_sequence(folder / "per_sequence.tsv", table)
+        (block,) = mean.blocks()
+        table = per_sequence(block, KeptRows(folder / "sequences.tsv").next(mean.n), mean.models)
+    PER_SEQUENCE.write(folder / "per_sequence.tsv", table)
     write_records(folder)
     return folder
 

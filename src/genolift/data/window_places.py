@@ -1,14 +1,18 @@
-"""Where the kept sequences are on the genome, of as many as there are, in little memory."""
+"""The kept rows of ``sequences.tsv``, and where they are on the genome, in little memory."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from genolift.data.stored_sequences import SEQUENCES
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _COLUMNS = ("key", "chrom", "start", "end", "strand", "kept")
 
@@ -60,3 +64,29 @@ def read_places(sequences: str | os.PathLike[str]) -> tuple[NDArray[np.int64], W
     place = {name: number for number, name in enumerate(names)}
     renumbered = np.array([*(place[name] for name in numbers), -1], np.int32)
     return key, WindowPlaces(tuple(names), renumbered[chromosome], start, turned)
+
+
+class KeptRows:
+    """What tables repeat of the kept rows of ``sequences.tsv``, handed out in its order."""
+
+    columns = ("key", "id", "chrom", "start", "end", "strand")
+
+    def __init__(self, sequences: str | os.PathLike[str]) -> None:
+        self._blocks = SEQUENCES.blocks(sequences, (*self.columns, "kept"))
+        self._left: pd.DataFrame | None = None
+
+    def next(self, number: int) -> pd.DataFrame:
+        """Return the next rows; fewer at the end. Errors as in `read_places`."""
+        import pandas as pd
+
+        parts, missing = [], number
+        while missing > 0:
+            if self._left is None or not len(self._left):
+                block = next(self._blocks, None)
+                if block is None:
+                    break
+                self._left = block.loc[block["kept"] == "true", [*self.columns]]
+            parts.append(self._left.iloc[:missing])
+            self._left = self._left.iloc[missing:]
+            missing -= len(parts[-1])
+        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*self.columns])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -62,8 +63,20 @@ class Table:
 
     def write(self, path: Path, frame: pd.DataFrame) -> None:
         """Write a table, with any columns beyond those described; a missing number is left empty."""
-        text = {"sep": "\t", "quoting": csv.QUOTE_NONE, "lineterminator": "\n"}
-        frame.to_csv(path, index=False, float_format=self.float_format, **text)  # type: ignore[call-overload]
+        with self.written(path) as add:
+            add(frame)
+
+    @contextmanager
+    def written(self, path: Path) -> Iterator[Callable[[pd.DataFrame], None]]:
+        """Yield a function that appends rows to a table, which is written as `write` does."""
+        text = {"sep": "\t", "quoting": csv.QUOTE_NONE, "lineterminator": "\n", "index": False}
+        with path.open("w", encoding="utf-8", newline="") as file:
+
+            def add(frame: pd.DataFrame) -> None:
+                is_first = file.tell() == 0
+                frame.to_csv(file, header=is_first, float_format=self.float_format, **text)  # type: ignore[call-overload]
+
+            yield add
 
     def _refusal(self, file: Path) -> Refusal:
         again = f"run genolift {self.step} again"

@@ -5,8 +5,8 @@ all averaged, so that the contributions of the mean add up as each model's do. T
 of a sample, with k - 1 in the denominator for k models.
 """
 
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -17,7 +17,7 @@ import numpy as np
 from genolift.errors import InputError
 from genolift.results.provenance import Provenance
 from genolift.results.shards import Shard
-from genolift.results.store import LAYOUT, Block, Contributions, open_contributions, write_contributions
+from genolift.results.store import LAYOUT, Block, Contributions, Head, open_contributions
 from genolift.settings.folder_names import check_model_name
 
 _SHARED = (
@@ -68,8 +68,10 @@ def check_models_agree(models: Mapping[str, Sequence[Shard]]) -> None:
             )
 
 
-def write_mean(files: Mapping[str, Path], out: Path) -> None:
-    """Write the mean and standard deviation over models from each model's contributions.h5.
+@contextmanager
+def mean_of(files: Mapping[str, Path]) -> Iterator[tuple[Head, Iterator[Block]]]:
+    """Yield the head and the rows of the mean and standard deviation over models, from the contributions.h5
+    of each.
 
     Two errors of the mean cannot be computed from the models' own: the convergence error, whose sign is not
     stored, and the standard error over references, since models that share references err together. The mean
@@ -81,11 +83,11 @@ def write_mean(files: Mapping[str, Path], out: Path) -> None:
         made = Provenance.of_models(
             [model.provenance for model in models.values()], [model.digest for model in models.values()]
         )
-        blocks = (_mean_of_block(list(models.values()), rows) for rows in one.slices())
-        write_contributions(out, replace(one.head, provenance=made, models=tuple(models)), blocks)
+        head = replace(one.head, provenance=made, models=tuple(models))
+        yield head, (_mean_of_block(head, list(models.values()), rows) for rows in one.slices(len(models)))
 
 
-def _mean_of_block(models: Sequence[Contributions], rows: slice) -> Block:
+def _mean_of_block(head: Head, models: Sequence[Contributions], rows: slice) -> Block:
     one = models[0]
     block: dict[str, Any] = {name: one[name][rows] for name in _SHARED}
     mean: dict[str, Any] = dict.fromkeys(_AVERAGED, 0.0)
@@ -102,4 +104,5 @@ def _mean_of_block(models: Sequence[Contributions], rows: slice) -> Block:
         squares = squares + before * (per_base - center)
     outputs = np.stack([model["genolift/output"][rows] for model in models], axis=1)
     spread = np.sqrt(squares / (len(models) - 1))
-    return block | mean | {"genolift/model_sd": spread, "genolift/model_output": outputs}
+    block |= mean | {"genolift/model_sd": spread, "genolift/model_output": outputs}
+    return {name: block[name].astype(head.layout[name].dtype, copy=False) for name in head.layout}

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from genolift.errors import InputError
 from genolift.results.convergence import check_scores
 from genolift.results.provenance import Provenance
-from genolift.results.store import Block, Head, open_contributions, write_contributions
+from genolift.results.store import Block, Head, open_contributions
 
 
 @dataclass(frozen=True)
@@ -36,19 +36,25 @@ def read_shards(paths: Sequence[str | os.PathLike[str]]) -> list[Shard]:
     return sorted(shards, key=lambda shard: int(shard.key[0]) if len(shard.key) else -1)
 
 
-def merge_shards(shards: Sequence[Shard], out: str | os.PathLike[str]) -> None:
-    """Write contributions.h5 from shards that passed `check_shards`."""
-
-    def blocks() -> Iterator[Block]:
-        for shard in shards:
-            with open_contributions(shard.path) as opened:
-                for block in opened.blocks():
-                    check_scores(block, opened.provenance, shard.path)
-                    yield block
-
+def merged_head(shards: Sequence[Shard]) -> Head:
+    """Return the head of contributions.h5 from shards that passed `check_shards`."""
     made = Provenance.of_shards([shard.provenance for shard in shards])
-    n = sum(len(shard.key) for shard in shards)
-    write_contributions(out, replace(shards[0].head, n=n, provenance=made, models=()), blocks())
+    return replace(shards[0].head, n=sum(len(shard.key) for shard in shards), provenance=made, models=())
+
+
+def merged_blocks(shards: Sequence[Shard]) -> Iterator[Block]:
+    """Yield the rows of contributions.h5, checked, from shards that passed `check_shards`.
+
+    Raises
+    ------
+    InputError
+        If contributions are inconsistent (`check_scores`).
+    """
+    for shard in shards:
+        with open_contributions(shard.path) as opened:
+            for block in opened.blocks():
+                check_scores(block, opened.provenance, shard.path)
+                yield block
 
 
 def check_shards(shards: Sequence[Shard], keys: NDArray[np.int64], called: str = "the shards") -> None:

@@ -6,7 +6,7 @@ they expect them, and the rest is in the group ``genolift``.
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
@@ -189,10 +189,10 @@ class Contributions:
         rows = max(1, min(256, BLOCK_BASES // max(1, self.length * files)))
         return (slice(start, start + rows) for start in range(0, self.n, rows))
 
-    def blocks(self, rows: int = 256) -> Iterator[dict[str, NDArray[Any]]]:
-        """Yield every dataset of ``rows`` sequences at a time."""
-        for start in range(0, self.n, rows):
-            yield {name: self[name][start : start + rows] for name in self.layout}
+    def blocks(self) -> Iterator[dict[str, NDArray[Any]]]:
+        """Yield every dataset, in the `slices`."""
+        for rows in self.slices():
+            yield {name: self[name][rows] for name in self.layout}
 
 
 def _check_field(dataset: Any, name: str, field: Field, shape: tuple[int, ...]) -> None:
@@ -214,11 +214,11 @@ def open_contributions(path: str | os.PathLike[str]) -> AbstractContextManager[C
     return _FORMAT.opened(path, Contributions)
 
 
-def write_contributions(path: str | os.PathLike[str], head: Head, blocks: Iterator[Block]) -> None:
+def write_contributions(path: str | os.PathLike[str], head: Head, blocks: Iterable[Block]) -> str:
     """Write contributions.h5, complete or not at all, from blocks of rows that together are all.
 
-    Digests are computed on the way. If ``head`` names models, the blocks have the datasets of `MODELS_LAYOUT`
-    too.
+    Digests are computed on the way; that of the file is returned. If ``head`` names models, the blocks have
+    the datasets of `MODELS_LAYOUT` too.
 
     Raises
     ------
@@ -239,7 +239,7 @@ def write_contributions(path: str | os.PathLike[str], head: Head, blocks: Iterat
             file["genolift/model_output"].attrs["models"] = list(head.models)
         kept = RowsWritten(file, _DIGESTS, (head.n, len(layout), SIZE), np.uint8)
         digest = _FORMAT.digest({**attributes, "models": list(head.models)})
-        ids: list[bytes] = []
+        ids: list[NDArray[np.bytes_]] = []
         start = 0
         for block in blocks:
             stop = start + len(block["genolift/key"])
@@ -254,12 +254,15 @@ def write_contributions(path: str | os.PathLike[str], head: Head, blocks: Iterat
             for name, column in zip(layout, columns, strict=True):
                 if isinstance(column, np.ndarray):
                     written[name].add(column)
-            ids += names
+            ids.append(np.array(names, text_type(names)))
             start = stop
         if start != head.n:
             raise RuntimeError(f"{start} rows were written instead of {head.n}")
-        written["genolift/id"] = RowsWritten(file, "genolift/id", (head.n,), text_type(ids))
-        written["genolift/id"].add(np.array(ids, text_type(ids)))
+        longest = max((part.dtype for part in ids), key=lambda dtype: dtype.itemsize, default=text_type([]))
+        written["genolift/id"] = RowsWritten(file, "genolift/id", (head.n,), longest)
+        for part in ids:
+            written["genolift/id"].add(part)
         for dataset in (kept, *written.values()):
             dataset.finish()
         file.attrs["digest"] = digest.hex()
+    return digest.hex()

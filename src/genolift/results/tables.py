@@ -1,6 +1,7 @@
 """Tables of contributions: per sequence and per base."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,13 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from genolift.data.alphabet import BASES, codes_of_onehot
+from genolift.data.window_places import KeptRows
 from genolift.files.tables import Table
 from genolift.files.whole import whole_file
 from genolift.results.convergence import relative_error
-from genolift.results.store import Contributions
+from genolift.results.store import Block, Contributions
 
 _LETTERS = np.array([*BASES, "N"])
-_PLACE = ["key", "id", "chrom", "start", "end", "strand"]
 PER_SEQUENCE = Table(
     "per_sequence.tsv",
     "aggregate",
@@ -32,15 +33,17 @@ PER_SEQUENCE_OF_MODELS = replace(PER_SEQUENCE, layout=f"{PER_SEQUENCE.layout} ou
 """With several models; a column ``output_NAME`` for each of them follows."""
 
 
-def per_sequence(contributions: Contributions, table: pd.DataFrame) -> pd.DataFrame:
-    """Return a row for each kept sequence, in the order of their keys.
+def per_sequence(block: Block, places: pd.DataFrame, models: Sequence[str] = ()) -> pd.DataFrame:
+    """Return a row for each of some sequences.
 
     Parameters
     ----------
-    contributions
-        An open contributions.h5.
-    table
-        ``sequences.tsv``, for the coordinates; 0-based half-open.
+    block
+        Their rows of contributions.h5.
+    places
+        The same rows of ``sequences.tsv``: ``key id chrom start end strand``; 0-based half-open.
+    models
+        The names of the models whose mean it is, if there are several.
 
     Returns
     -------
@@ -52,50 +55,38 @@ def per_sequence(contributions: Contributions, table: pd.DataFrame) -> pd.DataFr
         absolute contribution. With several models, ``output_sd`` over them (sample standard deviation) and
         ``output_NAME`` of each.
     """
-    frames = []
-    for block in contributions.blocks():
-        scores = block["projected_shap/seq"].sum(1)
-        peak = np.abs(scores).argmax(1)
-        rows = np.arange(len(scores))
-        reference_output, error = block["genolift/reference_output"], block["genolift/convergence_error"]
-        many = reference_output.shape[1] > 1
-        relative = relative_error(block["genolift/output"], reference_output, error)
-        standard_error = block["genolift/standard_error"]
-        frames.append(
-            pd.DataFrame(
-                {
-                    "key": block["genolift/key"],
-                    "output": block["genolift/output"],
-                    "reference_output_mean": reference_output.mean(1),
-                    "reference_output_sd": reference_output.std(1, ddof=1) if many else np.nan,
-                    "contribution_sum": scores.sum(1, dtype=np.float64),
-                    "convergence_error_max": error.max(1),
-                    "convergence_error_relative_max": relative.max(1),
-                    "standard_error_mean": standard_error.mean(1),
-                    "peak_position": peak,
-                    "peak_base": _LETTERS[codes_of_onehot(block["raw/seq"])][rows, peak],
-                    "peak_contribution": scores[rows, peak],
-                }
-                | _of_models(block, contributions.models)
-            )
-        )
-    scored = pd.concat(frames, ignore_index=True)
-    return table.loc[table["kept"], _PLACE].merge(scored, on="key", how="inner", validate="one_to_one")
+    scores = block["projected_shap/seq"].sum(1)
+    peak = np.abs(scores).argmax(1)
+    rows = np.arange(len(scores))
+    reference_output, error = block["genolift/reference_output"], block["genolift/convergence_error"]
+    many = reference_output.shape[1] > 1
+    relative = relative_error(block["genolift/output"], reference_output, error)
+    scored = pd.DataFrame(
+        {
+            "key": block["genolift/key"],
+            "output": block["genolift/output"],
+            "reference_output_mean": reference_output.mean(1),
+            "reference_output_sd": reference_output.std(1, ddof=1) if many else np.nan,
+            "contribution_sum": scores.sum(1, dtype=np.float64),
+            "convergence_error_max": error.max(1),
+            "convergence_error_relative_max": relative.max(1),
+            "standard_error_mean": block["genolift/standard_error"].mean(1),
+            "peak_position": peak,
+            "peak_base": _LETTERS[codes_of_onehot(block["raw/seq"][rows, :, peak][:, :, None])][:, 0],
+            "peak_contribution": scores[rows, peak],
+        }
+        | _of_models(block, models)
+    )
+    return places.merge(scored, on="key", how="inner", validate="one_to_one")
 
 
-def _of_models(block: dict[str, NDArray[Any]], models: tuple[str, ...]) -> dict[str, NDArray[Any]]:
+def _of_models(block: Block, models: Sequence[str]) -> dict[str, NDArray[Any]]:
     """Return the additional columns for several models."""
     if not models:
         return {}
     output = block["genolift/model_output"]
     columns = {f"output_{name}": output[:, model] for model, name in enumerate(models)}
     return {"output_sd": output.std(1, ddof=1, dtype=np.float64)} | columns
-
-
-def write_per_sequence(path: Path, frame: pd.DataFrame) -> None:
-    """Write ``per_sequence.tsv``."""
-    with whole_file(path) as beside:
-        PER_SEQUENCE.write(beside, frame)
 
 
 def _schema(several: bool) -> pa.Schema:
@@ -115,23 +106,32 @@ def _schema(several: bool) -> pa.Schema:
     )
 
 
-def write_per_base(path: Path, contributions: Contributions, table: pd.DataFrame) -> None:
+def write_per_base(path: Path, contributions: Contributions, sequences: Path) -> None:
     """Write ``per_base.parquet``, a row for each base of each kept sequence, sorted by key and position.
 
     ``position`` is 0-based in the sequence, ``genome_position`` 0-based on the chromosome and empty for
     sequences from FASTA; ``base`` and the hypothetical bases are those of the sequence's own strand;
     ``model_sd`` is the standard deviation over models, if there are several. The file's metadata holds the
     digest of the contributions.
+
+    Parameters
+    ----------
+    path
+        The table.
+    contributions
+        An open contributions.h5.
+    sequences
+        ``sequences.tsv``.
     """
-    places = table.set_index("key")
+    kept = KeptRows(sequences)
     told = {"genolift": json.dumps({"made_from": {"contributions.h5": contributions.digest}})}
     schema = _schema(several=bool(contributions.models)).with_metadata(told)
     with whole_file(path) as beside, pq.ParquetWriter(beside, schema, compression="zstd") as writer:
         for block in contributions.blocks():
-            writer.write_table(_per_base_rows(block, places.loc[block["genolift/key"]], schema))
+            writer.write_table(_per_base_rows(block, kept.next(len(block["genolift/key"])), schema))
 
 
-def _per_base_rows(block: dict[str, NDArray[Any]], places: pd.DataFrame, schema: pa.Schema) -> pa.Table:
+def _per_base_rows(block: Block, places: pd.DataFrame, schema: pa.Schema) -> pa.Table:
     n, _, length = block["raw/seq"].shape
     position = np.tile(np.arange(length, dtype=np.int32), n)
     start, known = places["start"].to_numpy(np.int64, na_value=0), places["start"].notna().to_numpy()

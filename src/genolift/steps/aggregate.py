@@ -1,25 +1,28 @@
-"""The aggregate step: from shards to one file of contributions, its tables and its tracks."""
+"""The aggregate step: from shards to one file of contributions, its tables and its tracks, in one pass."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from genolift.data.stored_sequences import check_table, read_sequence_table
-from genolift.data.window_places import WindowPlaces, read_places
+from genolift.data.stored_sequences import check_table
+from genolift.data.window_places import KeptRows, read_places
 from genolift.errors import InputError
 from genolift.files.output_paths import check_outputs
 from genolift.files.whole import sha256, whole_file, whole_folder
-from genolift.results.ensemble import by_model, check_models_agree, write_mean
-from genolift.results.shards import check_shards, merge_shards, read_shards
+from genolift.results.ensemble import by_model, check_models_agree, mean_of
+from genolift.results.shards import Shard, check_shards, merged_blocks, merged_head, read_shards
 from genolift.results.step_record import write_record
-from genolift.results.store import Contributions, open_contributions
-from genolift.results.tables import per_sequence, write_per_base, write_per_sequence
+from genolift.results.store import Block, Head, open_contributions, write_contributions
+from genolift.results.tables import PER_SEQUENCE, per_sequence, write_per_base
 from genolift.results.tracks import WindowValues, write_bigwig
 
 _FILES = (
     *("aggregate.json", "contributions.h5", "per_sequence.tsv"),
     *("per_base.parquet", "contributions.bw", "contributions_sd.bw"),
 )
+_TRACKS = (("contributions.bw", "projected_shap/seq"), ("contributions_sd.bw", "genolift/model_sd"))
+"""Each track and the dataset that it shows; the second is of several models."""
 
 
 @dataclass(frozen=True)
@@ -64,49 +67,66 @@ def aggregate(*, shards: Sequence[Path], sequences: Path, out: Path) -> Aggregat
     if not shards:
         raise InputError("there is no shard", where=str(out), remedy="give the files of the attribute step")
     check_outputs([out / name for name in _FILES], inputs=[*shards, sequences])
-    table = read_sequence_table(sequences)
-    models = by_model(read_shards(shards))
-    for head in (head for heads in models.values() for head in heads):
-        check_table(sequences, head.provenance, head.path)
     keys, places = read_places(sequences)
-    for name, heads in models.items():
-        check_shards(heads, keys, f"the shards of {name}" if len(models) > 1 else "the shards")
-    merged = out / "contributions.h5"
-    if len(models) == 1:
-        merge_shards(next(iter(models.values())), merged)
-    else:
+    models = by_model(read_shards(shards))
+    for shard in (shard for each in models.values() for shard in each):
+        check_table(sequences, shard.provenance, shard.path)
+    for name, each in models.items():
+        check_shards(each, keys, f"the shards of {name}" if len(models) > 1 else "the shards")
+    if len(models) > 1:
         check_models_agree(models)
         check_outputs(folders=[(out / "models", "aggregate")], inputs=[*shards, sequences])
-        with whole_folder(out / "models", "aggregate") as folder:
-            files = {name: folder / name / "contributions.h5" for name in models}
-            for name, heads in models.items():
-                merge_shards(heads, files[name])
-            write_mean(files, merged)
-    with open_contributions(merged) as contributions:
-        names = ["per_sequence.tsv", "per_base.parquet"]
-        write_per_sequence(out / names[0], per_sequence(contributions, table))
-        write_per_base(out / names[1], contributions, table)
+    head = merged_head(next(iter(models.values())))
+    tracks = _TRACKS[: 1 if len(models) == 1 else 2] if head.chromosomes else ()
+    with ExitStack() as stack:
+        values = {name: stack.enter_context(WindowValues(out, head.length)) for name, _ in tracks}
+        with _contributions_of(models, out) as (head, blocks):
+            digest = _write_rows(out, head, blocks, sequences, values)
         covered = 0
-        if contributions.chromosomes:
-            written = _write_tracks(out, contributions, places)
-            names += written
-            covered = max(written.values())
-        made_from = {"contributions.h5": contributions.digest, "sequences.tsv": sha256(sequences)}
-        with whole_file(out / "aggregate.json") as beside:
-            write_record(beside, "aggregate", made_from, {name: out / name for name in names})
-        return AggregateSummary(contributions.n, contributions.length, covered, len(models))
+        for name in values:
+            covered = write_bigwig(out / name, head.chromosomes, places, head.length, values[name])
+    with open_contributions(out / "contributions.h5") as contributions:
+        write_per_base(out / "per_base.parquet", contributions, sequences)
+    names = ["per_sequence.tsv", "per_base.parquet", *values]
+    made_from = {"contributions.h5": digest, "sequences.tsv": sha256(sequences)}
+    with whole_file(out / "aggregate.json") as beside:
+        write_record(beside, "aggregate", made_from, {name: out / name for name in names})
+    return AggregateSummary(head.n, head.length, covered, len(models))
 
 
-def _write_tracks(out: Path, contributions: Contributions, places: WindowPlaces) -> dict[str, int]:
-    """Write the tracks; return how many bases each has, by its name."""
-    tracks = {"contributions.bw": "projected_shap/seq"}
-    tracks |= {"contributions_sd.bw": "genolift/model_sd"} if contributions.models else {}
-    covered = {}
-    for name, dataset in tracks.items():
-        with WindowValues(out, contributions.length) as values:
-            for rows in contributions.slices():
-                block = contributions[dataset][rows]
-                values.add(block.sum(1) if block.ndim > 2 else block)
-            there = contributions.chromosomes, places, contributions.length
-            covered[name] = write_bigwig(out / name, *there, values)
-    return covered
+@contextmanager
+def _contributions_of(
+    models: Mapping[str, Sequence[Shard]], out: Path
+) -> Iterator[tuple[Head, Iterator[Block]]]:
+    """Yield the head and the rows of contributions.h5; of several models, write each model's own before."""
+    if len(models) == 1:
+        (shards,) = models.values()
+        yield merged_head(shards), merged_blocks(shards)
+        return
+    with whole_folder(out / "models", "aggregate") as folder:
+        files = {name: folder / name / "contributions.h5" for name in models}
+        for name, shards in models.items():
+            write_contributions(files[name], merged_head(shards), merged_blocks(shards))
+        with mean_of(files) as mean:
+            yield mean
+
+
+def _write_rows(
+    out: Path, head: Head, blocks: Iterator[Block], sequences: Path, tracks: Mapping[str, WindowValues]
+) -> str:
+    """Write contributions.h5 and per_sequence.tsv, and add the rows of the tracks; return the digest of the
+    first.
+    """
+    kept = KeptRows(sequences)
+    with whole_file(out / "per_sequence.tsv") as beside, PER_SEQUENCE.written(beside) as add:
+
+        def passed_on() -> Iterator[Block]:
+            for block in blocks:
+                add(per_sequence(block, kept.next(len(block["genolift/key"])), head.models))
+                for name, dataset in _TRACKS:
+                    if name in tracks:
+                        values = block[dataset]
+                        tracks[name].add(values.sum(1) if values.ndim > 2 else values)
+                yield block
+
+        return write_contributions(out / "contributions.h5", head, passed_on())
