@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from genolift.files.digests import row_digests, sequence_digests
+from genolift.files.hdf5 import as_text
 from genolift.files.whole import sha256
 from genolift.motifs.method import method_of
 from genolift.references.store import Head, add_codes
@@ -195,7 +196,7 @@ def write_contributions(folder: Path, kept: pd.DataFrame, random: np.random.Gene
     with h5py.File(folder / "references.h5", "w") as file:
         told = {"kind": "dinucleotide_shuffle", "number": R, "seed": 7, "provenance": {"genolift": "0.1.0"}}
         add_codes(file, Head(block["genolift/key"], digests, **told), LENGTH, [shuffles])
-        references = str(file.attrs["digest"])
+        references = as_text(file.attrs["digest"])
     given = {
         "references_digest": references,
         "sequences_table_sha256": sha256(folder / "sequences.tsv"),

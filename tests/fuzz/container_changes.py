@@ -207,7 +207,8 @@ def _change_attribute(owner: Any, random: Random) -> None:
 
     key = random.choice(list(owner.attrs))
     value = owner.attrs[key]
-    text = value if isinstance(value, str) else ""
+    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+    text = text if isinstance(text, str) else ""
     if text.startswith("{") and random.random() < 0.6:
         owner.attrs[key] = change_json(text.encode(), random).decode("utf-8", "surrogateescape")
         return

@@ -82,11 +82,9 @@ def _sequences_by_h5py(path: Path) -> Any:
 
 def _references(path: Path) -> Any:
     with open_references(path) as read:
-        found = {"kind": read.kind, "number": read.number, "seed": read.seed, "key": read.key}
+        found = {"kind": read.kind, "number": read.number, "seed": read.seed, "key": read.key[:]}
         found["provenance"] = read.provenance
-        return found | (
-            {"shared": read.shared_onehot()} if read.shared else {"codes": read.codes(0, len(read.key))}
-        )
+        return found | ({"shared": read.shared_onehot()} if read.shared else {"codes": read.codes(0, read.n)})
 
 
 def _references_by_h5py(path: Path) -> Any:

@@ -48,7 +48,7 @@ def read(made: Study, name: str) -> Any:
         return read_sequences(path)
     if name == "references.h5":
         with open_references(path) as references:
-            return references.codes(0, len(references.key))
+            return references.codes(0, references.n)
     if name == "shard.h5":
         return aggregate(shards=[path], sequences=made.folder / "sequences.tsv", out=made.folder / "again")
     with open_contributions(path) as contributions:

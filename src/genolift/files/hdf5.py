@@ -27,6 +27,8 @@ _LARGEST_RATIO = 1032
 """The most that a deflate stream can expand (zlib's technical notes); LZF's limit is lower."""
 _LARGEST_CHUNK = 2**28
 """Bytes of a chunk, which HDF5 loads whole. Our own chunks have 1 MiB, or one sequence."""
+_LONGEST_IN_PLACE = 60_000
+"""Bytes of a text in an attribute: HDF5 takes 64 kB with what is said of it (object header messages)."""
 _DEEPEST = 64
 """Levels of groups; nested Keras models, the deepest known, have about ten."""
 _RAISED = (
@@ -123,18 +125,20 @@ class Format:
     version: int = 1
 
     def attributes(self, **others: Any) -> dict[str, Any]:
-        """Return a file's attributes: those that declare the format, and the others."""
-        return {"format": self.name, "version": self.version, **others}
+        """Return a file's attributes to write: those that declare the format, and the others."""
+        given = {"format": self.name, "version": self.version, **others}
+        return {name: in_place(value) if isinstance(value, str) else value for name, value in given.items()}
 
     def digest(self, attributes: Mapping[str, Any], *arrays: NDArray[Any]) -> FileDigest:
         """Return the digest of a file with these attributes and arrays; more arrays may be added to it."""
-        digest = FileDigest({name: attributes[name] for name in ("format", "version", *self.digested)})
+        names = ("format", "version", *self.digested)
+        digest = FileDigest({name: as_text(attributes[name]) for name in names})
         digest.add(*arrays)
         return digest
 
     def check(self, file: h5py.File) -> None:
         """Raise ValueError unless the file declares this format and version."""
-        said = file.attrs.get("format"), file.attrs.get("version")
+        said = as_text(file.attrs.get("format")), file.attrs.get("version")
         if not isinstance(said[0], str) or np.ndim(said[1]) or said != (self.name, self.version):
             raise ValueError(f"its format is not {self.name} version {self.version}")
 
@@ -171,8 +175,8 @@ def warnings_of(file: h5py.File) -> list[str]:
     return found
 
 
-def texts(dataset: h5py.Dataset) -> list[str]:
-    """Return the texts of a dataset of fixed-length UTF-8, without the padding.
+def texts(dataset: h5py.Dataset, rows: slice = slice(None)) -> list[str]:
+    """Return the texts of a dataset of fixed-length UTF-8, or of some of its rows, without the padding.
 
     Raises
     ------
@@ -181,12 +185,34 @@ def texts(dataset: h5py.Dataset) -> list[str]:
     """
     if dataset.dtype.kind != "S" or len(dataset.shape) != 1:
         raise ValueError(f"{dataset.name} does not hold texts of one length")
-    return [text.decode("utf-8") for text in dataset[:].tolist()]
+    return [text.decode("utf-8") for text in dataset[rows].tolist()]
 
 
 def as_bytes(values: Iterable[Any]) -> list[bytes]:
     """Return texts, given as str or bytes, as UTF-8 bytes."""
     return [bytes(text) if isinstance(text, bytes) else str(text).encode("utf-8") for text in values]
+
+
+def in_place(text: str) -> Any:
+    """Return a text as an attribute to write, of fixed length: a file that has only such texts has no heap of
+    texts, for which a reader would have to search all of it (`check_heaps`).
+
+    HDF5 has no room for one of over 64 kB, which goes to a heap.
+    """
+    raw = text.encode("utf-8")
+    return text if len(raw) > _LONGEST_IN_PLACE or b"\0" in raw else np.array(raw, text_type([raw]))
+
+
+def as_text(value: Any) -> Any:
+    """Return an attribute that was written by `in_place` as text; whatever else as it is.
+
+    Raises
+    ------
+    UnicodeDecodeError
+        If it is not UTF-8.
+    """
+    raw = value[()] if isinstance(value, np.ndarray) and value.dtype.kind == "S" and not value.ndim else value
+    return raw.decode("utf-8") if isinstance(raw, bytes) else value
 
 
 def text_type(values: Iterable[bytes]) -> np.dtype[Any]:

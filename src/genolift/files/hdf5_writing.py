@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 import h5py
 
 from genolift.errors import Refusal, refused_as
+from genolift.files.hdf5 import in_place
 from genolift.files.stopping import signals_wait
 from genolift.files.whole import whole_file
 from genolift.warned import kept_warnings
@@ -38,7 +39,7 @@ def whole_hdf5(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
                 with h5py.File(disk, "w") as file:
                     yield file
                     if warned := kept_warnings():
-                        file.attrs["warnings"] = json.dumps(warned)
+                        file.attrs["warnings"] = in_place(json.dumps(warned))
             finally:
                 if disk.error is not None:
                     raise disk.error

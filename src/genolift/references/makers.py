@@ -118,7 +118,7 @@ def _zeros(maker: Reference, onehot: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def _base_frequencies(maker: Reference, onehot: NDArray[Any]) -> NDArray[np.float32]:
-    frequencies = maker.frequencies or frequencies_of_codes(_codes(maker.kind, onehot))
+    frequencies = maker.frequencies or frequencies_of_codes([_codes(maker.kind, onehot)])
     return flat_reference(frequencies, onehot.shape[2])
 
 

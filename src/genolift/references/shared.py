@@ -3,7 +3,7 @@
 import logging
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -26,15 +26,17 @@ def flat_reference(frequencies: Frequencies, length: int) -> NDArray[np.float32]
     return np.ascontiguousarray(np.broadcast_to(column, (1, 4, length)))
 
 
-def frequencies_of_codes(codes: NDArray[np.uint8]) -> tuple[float, float, float, float]:
-    """Return the share of A, C, G and T among the letters of ``codes`` that are not N.
+def frequencies_of_codes(blocks: Iterable[NDArray[np.uint8]]) -> tuple[float, float, float, float]:
+    """Return the share of A, C, G and T among the letters of all blocks of codes that are not N.
 
     Raises
     ------
     InputError
         If there is no such letter.
     """
-    counts = np.bincount(codes.ravel(), minlength=5)[:4]
+    counts = np.zeros(4, np.int64)
+    for codes in blocks:
+        counts += np.bincount(codes.ravel(), minlength=5)[:4]
     if counts.sum() == 0:
         raise InputError(
             "the sequences have no A, C, G or T to take base frequencies from",

@@ -18,7 +18,17 @@ from numpy.typing import NDArray
 
 from genolift.errors import Refusal
 from genolift.files.digests import SIZE, first_difference, row_digests
-from genolift.files.hdf5 import Format, Stored, as_bytes, json_object, reading, text_type, warnings_of
+from genolift.files.hdf5 import (
+    Format,
+    Stored,
+    as_bytes,
+    as_text,
+    in_place,
+    json_object,
+    reading,
+    text_type,
+    warnings_of,
+)
 from genolift.files.hdf5_rows import RowsWritten
 from genolift.files.hdf5_writing import whole_hdf5
 from genolift.results.provenance import Provenance
@@ -163,7 +173,7 @@ class Contributions:
         digest = _FORMAT.digest({**file.attrs, "models": list(self.models)})
         for start in range(0, self.n, _DIGEST_ROWS):  # of many sequences they do not fit memory
             digest.add(digests[start : start + _DIGEST_ROWS])
-        self.digest = digest.check(file.attrs["digest"])
+        self.digest = digest.check(as_text(file.attrs["digest"]))
         self._datasets = {
             name: Rows(name, Stored(file[name], refusal), Stored(digests, refusal), number, refusal)
             for number, name in enumerate(self.layout)
@@ -264,5 +274,5 @@ def write_contributions(path: str | os.PathLike[str], head: Head, blocks: Iterab
             written["genolift/id"].add(part)
         for dataset in (kept, *written.values()):
             dataset.finish()
-        file.attrs["digest"] = digest.hex()
+        file.attrs["digest"] = in_place(digest.hex())
     return digest.hex()

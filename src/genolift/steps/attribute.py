@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from genolift.data.alphabet import onehot_of_codes
 from genolift.data.extra_inputs import ExtraInputs, extras_provenance
-from genolift.data.stored_sequences import Sequences, check_length, read_sequences
+from genolift.data.stored_sequences import Sequences, check_length, open_sequences
 from genolift.data.stored_tensors import as_tensors, first_two
 from genolift.engine.run.footprint import result_bytes
 from genolift.errors import InputError
@@ -133,17 +133,24 @@ class _Compared:
 
 @dataclass(frozen=True)
 class _Work:
-    """A model that has been checked and captured, and the rows of the sequences that it is run on."""
+    """A model that has been checked and captured, and the sequences of its shard, whose codes are read in
+    pieces; ``first`` is the first one's row among all sequences.
+    """
 
     settings: Settings
     model_name: str
     stored: Sequences
-    rows: range
+    first: int
     compared: References
     inputs: ExtraInputs
     explainer: Explainer
     agreement: Agreement | None
     """How far the model is from its author's outputs, where they are given."""
+
+    @property
+    def rows(self) -> range:
+        """The rows of the shard's sequences among themselves."""
+        return range(len(self.stored.key))
 
     @cached_property
     def provenance(self) -> dict[str, Any]:
@@ -171,7 +178,7 @@ class _Work:
     def fingerprint(self) -> str:
         """What distinguishes this work from another; the tolerance and the author's outputs do not."""
         told = {key: value for key, value in self.provenance.items() if key != "model_expect"}
-        text = json.dumps([told, self.rows.start, self.rows.stop], sort_keys=True)
+        text = json.dumps([told, self.first, self.first + len(self.rows)], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     @cached_property
@@ -189,7 +196,8 @@ class _Work:
         onehot, extras = onehot_of_codes(self.stored.codes[rows.start : rows.stop]), self.inputs.of(rows)
         references = self.shared
         if references is None:
-            references = torch.from_numpy(onehot_of_codes(self.compared.codes(rows.start, rows.stop)))
+            codes = self.compared.codes(self.first + rows.start, self.first + rows.stop)
+            references = torch.from_numpy(onehot_of_codes(codes))
         return _Compared(onehot, as_tensors(extras), references)
 
     def computed(self, rows: range, compared: _Compared, advance: Callable[[int], None]) -> Block:
@@ -217,7 +225,9 @@ class _Work:
             "genolift/convergence_error": result.convergence_error.numpy(),
             "genolift/standard_error": result.standard_error.numpy(),
             "genolift/sequence_digest": self.stored.digests[within],
-            "genolift/reference_digest": self.compared.reference_digest[within],
+            "genolift/reference_digest": self.compared.reference_digest[
+                self.first + rows.start : self.first + rows.stop
+            ],
         }
 
 
@@ -231,22 +241,23 @@ def _opened(
 ) -> Iterator[_Work]:
     """Open what is read, check that it belongs together and suits the model, and capture the model."""
     (sequences, references), asked = files, settings.attribution
-    stored = read_sequences(sequences)
-    rows = _rows_of_shard(len(stored.key), shard)
-    with open_references(references) as compared:
-        check_references(stored, compared, references)
-        inputs = ExtraInputs(settings.extras, stored)
+    with open_sequences(sequences) as kept, open_references(references) as compared:
+        rows = _rows_of_shard(kept.n, shard)
+        stored = kept.rows(rows)
+        check_references(stored, compared, references, first=rows.start, n=kept.n)
+        shown = stored if rows else kept.rows(range(1))  # a shard may be empty
+        inputs = ExtraInputs(settings.extras, shown)
         how = {
             **settings.explained,
             **{"device": asked.device, "precision": asked.precision, "memory": asked.memory},
-            "besides": _bytes_of_piece(compared, inputs, rows),
+            "besides": _bytes_of_piece(compared, inputs, len(rows)),
         }
 
         def fits(length: int | None) -> None:
             check_length(stored, length, sequences, model_name)
 
-        explainer, agreement = _captured(settings, first_two(stored, inputs), captures, how, fits)
-        yield _Work(settings, model_name, stored, rows, compared, inputs, explainer, agreement)
+        explainer, agreement = _captured(settings, first_two(shown, inputs), captures, how, fits)
+        yield _Work(settings, model_name, stored, rows.start, compared, inputs, explainer, agreement)
 
 
 def _captured(
@@ -325,8 +336,8 @@ def _bytes_besides(n: int, compared: References, inputs: ExtraInputs) -> int:
     return references + 2 * n * inputs.row_bytes + 3 * 12 * 4 * positions
 
 
-def _bytes_of_piece(compared: References, inputs: ExtraInputs, rows: range) -> int:
-    n = max((len(piece) for piece in _divided(rows, compared.length)), default=0)
+def _bytes_of_piece(compared: References, inputs: ExtraInputs, n_sequences: int) -> int:
+    n = max((len(piece) for piece in _divided(range(n_sequences), compared.length)), default=0)
     return result_bytes(n, compared.number, 4 * compared.length) + _bytes_besides(n, compared, inputs)
 
 

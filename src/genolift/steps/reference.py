@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from genolift.data.stored_sequences import Sequences, read_sequences
+from genolift.data.stored_sequences import Codes, Sequences, open_sequences
 from genolift.files.hdf5_writing import whole_hdf5
 from genolift.files.output_paths import check_outputs
 from genolift.references.shared import (
@@ -23,6 +23,8 @@ from genolift.results.provenance import versions
 from genolift.settings import sections
 
 _LOG = logging.getLogger("genolift")
+_ROWS = 1000
+"""Sequences that are read at a time."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,11 @@ def write_references(
         If a file is missing or wrong, or ``out`` may not be written (see `check_outputs`).
     """
     check_outputs([out], inputs=[sequences, settings.fasta])
-    stored = read_sequences(sequences)
+    with open_sequences(sequences) as kept:
+        return _written(settings, kept.rows(range(kept.n)), out, rna)
+
+
+def _written(settings: sections.References, stored: Sequences, out: Path, rna: bool) -> ReferenceSummary:
     shared = _shared_references(settings, stored.codes, rna)
     n, length = stored.codes.shape
     kind, number, seed = settings.kind, settings.number, settings.seed
@@ -82,16 +88,15 @@ def write_references(
     return summary
 
 
-def _shared_references(
-    settings: sections.References, codes: NDArray[np.uint8], rna: bool
-) -> NDArray[np.float32] | None:
+def _shared_references(settings: sections.References, codes: Codes, rna: bool) -> NDArray[np.float32] | None:
     """Return the references that all sequences share, (reference, 4, position); None for shuffles."""
     length, given = codes.shape[1], settings.frequencies
     if settings.kind == "zeros":
         return np.zeros((1, 4, length), dtype=np.float32)
     if settings.kind == "base_frequencies":
+        blocks = (codes[start : start + _ROWS] for start in range(0, codes.shape[0], _ROWS))
         return flat_reference(
-            frequencies_of_codes(codes) if given is None else check_frequencies(given), length
+            frequencies_of_codes(blocks) if given is None else check_frequencies(given), length
         )
     return None if settings.fasta is None else read_fasta_references(settings.fasta, length, rna=rna)
 
