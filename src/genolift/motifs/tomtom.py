@@ -34,6 +34,15 @@ class Match:
     strand: str
 
 
+def tell_rough(database: Database) -> None:
+    """Warn of a database that is too small for exact p-values."""
+    if len(database.motifs) < _FEW_TARGETS:
+        _LOG.warning(
+            "%s has only %d motifs: Tomtom's p-values are rough, since they are estimated from the database",
+            *(database.source, len(database.motifs)),
+        )
+
+
 def closest_motifs(
     ppms: Sequence[Matrix], database: Database, *, n: int, threads: int = 1
 ) -> list[tuple[Match, ...]]:
@@ -46,12 +55,6 @@ def closest_motifs(
 
     if not ppms:
         return []
-    if len(database.motifs) < _FEW_TARGETS:
-        _LOG.warning(
-            "%s has only %d motifs: Tomtom's p-values are rough, since they are estimated from the database",
-            database.source,
-            len(database.motifs),
-        )
     found = []
     for pvalues, strands in _tomtom(ppms, database, threads):
         qvalues = false_discovery_control(pvalues)  # Benjamini and Hochberg 1995

@@ -35,7 +35,7 @@ from genolift.motifs.tables import (
     seqlet_table,
     seqlets_by_window,
 )
-from genolift.motifs.tomtom import closest_motifs, motif_name
+from genolift.motifs.tomtom import closest_motifs, motif_name, tell_rough
 from genolift.motifs.windows import Windows, open_windows
 from genolift.results.provenance import versions
 from genolift.results.step_record import write_record
@@ -161,6 +161,8 @@ def _tell_copies(windows: Windows) -> None:
 def _found(method: Method, windows: Windows, known: Database, threads: int, shown: Shown) -> _Found:
     with shown("looking for seqlets") as progress:
         seqlets = find_seqlets(windows, method, progress)
+    if any(seqlets.number.values()):
+        tell_rough(known)
     discovered = discover(seqlets, windows, method, threads=threads)
     motifs = discovered.motifs
     _LOG.info("comparing %d motifs with %d known ones", len(motifs), len(known.motifs))
