@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +57,8 @@ def planted() -> tuple[np.ndarray, np.ndarray, list[tuple[int, int, int, int, st
 def called(
     sought: SoughtMotifs, onehot: np.ndarray, hypothetical: np.ndarray, method: Method = METHOD
 ) -> Records:
-    return call_hits(sought, Block(np.arange(len(onehot)), onehot, hypothetical), method)
+    hits, _ = call_hits(sought, Block(np.arange(len(onehot)), onehot, hypothetical), method)
+    return hits
 
 
 BOTH = SoughtMotifs(*zip(*map(cwm, SITES), strict=True))
@@ -124,7 +126,7 @@ def every_hit(windows: Windows, sought: SoughtMotifs) -> tuple[Records, Records]
     """Return the hits of sites, and those of every window."""
     found: list[Records] = [np.empty(0, HIT)]
     sites = unique_hits(sought, windows, METHOD, on_hits=found.append, progress=lambda done, total: None)
-    return sites, np.concatenate(found)
+    return np.concatenate([np.empty(0, HIT), *sites]), np.concatenate(found)
 
 
 def test_a_hit_in_windows_that_overlap_is_one_whatever_their_strands(tmp_path: Path) -> None:
@@ -141,6 +143,20 @@ def test_a_hit_in_windows_that_overlap_is_one_whatever_their_strands(tmp_path: P
     for motif, planted_starts in enumerate(made.starts.values()):
         for first in planted_starts:
             assert ((sites["motif"] == motif) & (np.abs(at - first) <= 1)).sum() == 1
+
+
+def test_fits_that_did_not_converge_are_told_once(
+    tmp_path: Path, planted: tuple, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    sequences, hypothetical, _ = planted
+    monkeypatch.setattr("genolift.motifs.windows._BLOCK_BASES", 15 * LENGTH)
+    with opened(tmp_path, sequences, hypothetical) as windows, caplog.at_level(logging.WARNING, "genolift"):
+        assert len(list(windows.blocks())) == 3
+        found = unique_hits(
+            BOTH, windows, method_of(Motifs(hit_steps=1)), on_hits=lambda hits: None, progress=lambda *_: None
+        )
+        list(found)
+    assert caplog.messages == [f"Fi-NeMo's fit did not converge for {N} of {N} windows"]
 
 
 def test_nothing_to_find_gives_no_hits(tmp_path: Path, planted: tuple) -> None:
@@ -179,7 +195,7 @@ def test_the_bed_file_is_bgzf_and_sorted_by_place(tmp_path: Path, two: tuple) ->
     hits = hits_of((0, 0, 50, False, 0.9), (1, 1, 80, True, 0.71236))
     path = tmp_path / "hits.bed.gz"
     with opened(tmp_path, *two, [1000, 500], "+-") as windows:
-        HitFiles(windows, WIDE, NAMES).write_sites(path, hits)
+        HitFiles(windows, WIDE, NAMES).write_sites(path, [hits])
     assert read_lines(path) == [
         [
             *(
@@ -215,7 +231,7 @@ def test_the_bed_file_is_bgzf_and_sorted_by_place(tmp_path: Path, two: tuple) ->
 def test_sequences_from_fasta_are_their_own_chromosome(tmp_path: Path, two: tuple) -> None:
     hits = hits_of((1, 0, 5, True, 1.0), (0, 0, 9, False, 1.0))
     with opened(tmp_path, *two) as windows:
-        HitFiles(windows, WIDE, NAMES).write_sites(tmp_path / "hits.bed.gz", hits)
+        HitFiles(windows, WIDE, NAMES).write_sites(tmp_path / "hits.bed.gz", [hits])
     assert [line[:3] + line[5:6] for line in read_lines(tmp_path / "hits.bed.gz")] == [
         ["window 0", "9", "16", "+"],
         ["window 1", "5", "12", "-"],
@@ -259,6 +275,6 @@ def test_hits_of_every_window_are_in_fi_nemos_own_columns(tmp_path: Path, two: t
 def test_no_hit_is_an_empty_bgzf_file(tmp_path: Path, two: tuple) -> None:
     path = tmp_path / "hits.bed.gz"
     with opened(tmp_path, *two) as windows:
-        HitFiles(windows, SoughtMotifs([], []), []).write_sites(path, np.empty(0, HIT))
+        HitFiles(windows, SoughtMotifs([], []), []).write_sites(path, [])
     assert read_lines(path) == []
     assert path.read_bytes() == bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")

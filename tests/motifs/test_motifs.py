@@ -285,9 +285,9 @@ def test_a_seqlet_that_was_shifted_onto_another_windows_site_is_left_out(
     windows = (*made.cut(starts, strands, 200), starts, strands)
     before = discovered(tmp_path / "before", windows, FEW).motifs[0]
 
-    def one_by_one(found: Iterable[tuple[int, Records]], *_: object) -> Iterator[tuple[Records, np.ndarray]]:
+    def one_by_one(found: Iterable[Records], *_: object) -> Iterator[tuple[Records, np.ndarray]]:
         """Return the copies in other windows as sites of their own."""
-        return ((seqlets, np.arange(len(seqlets))) for _, seqlets in found)
+        return ((seqlets, np.arange(len(seqlets))) for seqlets in found)
 
     monkeypatch.setattr("genolift.motifs.seqlets.each_site_once", one_by_one)
     after = discovered(tmp_path / "after", windows, FEW).motifs[0]

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_up_windows import opened
 
-from genolift.motifs.sites import Stretches, unique_sites
+from genolift.motifs import sites
+from genolift.motifs.seqlets import SEQLET
+from genolift.motifs.sites import Extent, Records, Stretches, each_site_once, unique_sites
 
 
 def stretches(*rows: tuple[int, int, int, int, float], kind: int = 0) -> Stretches:
@@ -90,3 +96,31 @@ def test_sites_are_apart_and_every_stretch_belongs_to_one(rows: list, random: np
     random.shuffle(shuffled)
     again = Stretches(*(values[shuffled] for values in vars(found).values()))
     assert sorted(shuffled[at] for at in set(unique_sites(again)[0].tolist())) == kept.tolist()
+
+
+def test_sites_are_found_in_order_of_place_with_only_what_overlaps_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The windows of a chromosome all overlap in a chain, and are in no order."""
+    random = np.random.default_rng(0)
+    starts = random.permutation(np.arange(0, 20_000, 50)).tolist()
+    strands = random.choice(["+", "-"], len(starts)).tolist()
+    codes = random.integers(0, 4, (len(starts), 100))
+    onehot = np.eye(4, dtype=np.int8)[codes].transpose(0, 2, 1)
+    found = np.zeros(3 * len(starts), SEQLET)
+    found["row"], found["start"] = np.repeat(np.arange(len(starts)), 3), random.integers(0, 91, len(found))
+    found["score"] = random.normal(size=len(found))
+
+    def extent(each: Records) -> Extent:
+        start = each["start"].astype(np.int64)
+        return Extent(each["score"] > 0, start, start + 10, np.abs(each["score"]))
+
+    monkeypatch.setattr(sites, "_AT_A_TIME", 20)
+    with opened(tmp_path, onehot, onehot.astype(np.float32), starts, strands) as windows:
+        parts = [each for each, _ in each_site_once(np.array_split(found, 7), windows, extent)]
+        expected = found.copy()
+        _, expected["windows"] = unique_sites(sites.stretches(windows, found["row"], extent(found)))
+        places = [windows.shared(part["row"], *extent(part)[1:3])[0] for part in parts]
+    assert (np.diff(np.concatenate(places)) >= 0).all()
+    assert max(map(len, parts)) < 60 < len(found)
+    assert sorted(np.concatenate(parts).tolist()) == sorted(expected.tolist())

@@ -1,7 +1,7 @@
 """The files of hits: sites on the genome as BED, and the hits of every window as Fi-NeMo writes them."""
 
 import gzip
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from genolift.files.sorted_records import sorted_records
 from genolift.motifs.hits import SoughtMotifs
 from genolift.motifs.sites import Records
 from genolift.motifs.windows import Windows
@@ -36,8 +37,10 @@ class HitFiles:
     sought: SoughtMotifs
     called: Sequence[tuple[str, str]]
 
-    def write_sites(self, path: Path, hits: Records) -> None:
+    def write_sites(self, path: Path, found: Iterable[Records]) -> NDArray[np.int64]:
         """Write ``hits.bed.gz``, BGZF (SAM specification, section 4.1), sorted by chromosome, start and end.
+
+        Return how many of the hits, which are ``found`` some at a time, each motif has, int64 (motif,).
 
         The first six columns are BED's, the others in `HIT_FILE`; the score is the similarity times 1000,
         ``coefficient`` and ``importance`` are Fi-NeMo's ``hit_coefficient_global`` and ``hit_importance``.
@@ -45,10 +48,15 @@ class HitFiles:
         """
         from Bio import bgzf
 
-        order = self._by_place(hits)
-        with bgzf.BgzfWriter(str(path), "wb") as file:
-            for first in range(0, len(order), _AT_A_TIME):
-                file.write(_lines(self._bed(hits[order[first : first + _AT_A_TIME]])[HIT_FILE]))
+        counts = np.zeros(len(self.called), np.int64)
+        with sorted_records(6) as by_place:
+            for hits in found:
+                counts += np.bincount(hits["motif"], minlength=len(counts))
+                by_place.add(hits, *self._order(hits))
+            with bgzf.BgzfWriter(str(path), "wb") as file:
+                for hits in by_place.read(_AT_A_TIME):
+                    file.write(_lines(self._bed(hits)[HIT_FILE]))
+        return counts
 
     @contextmanager
     def by_window(self, bed: Path, table: Path) -> Iterator[Callable[[Records], None]]:
@@ -107,17 +115,12 @@ class HitFiles:
         )
         return table[FINEMO_FILE]
 
-    def _by_place(self, hits: Records) -> NDArray[np.int64]:
-        """Return the order of ``hits.bed.gz``: by chromosome, place, strand, motif and window."""
-        order = np.empty(len(hits), [("start", np.int64), ("end", np.int64), ("reverse", np.bool_)])
-        for first in range(0, len(hits), _AT_A_TIME):
-            part = slice(first, first + _AT_A_TIME)
-            located = self._located(hits[part])
-            order["start"][part], order["end"][part] = located["start"], located["end"]
-            order["reverse"][part] = located["strand"] == "-"
-        row = hits["row"]
-        last_to_first = (row, hits["motif"], order["reverse"], order["end"], order["start"])
-        return np.lexsort((*last_to_first, self.windows.reference_order[row]))
+    def _order(self, hits: Records) -> list[NDArray[np.integer]]:
+        """Return what ``hits.bed.gz`` is sorted by: chromosome, place, strand, motif and window."""
+        row, located = hits["row"], self._located(hits)
+        start, end = (located[name].to_numpy(np.int64) for name in ("start", "end"))
+        reverse = (located["strand"] == "-").to_numpy(bool).astype(np.int8)
+        return [self.windows.reference_order[row], start, end, reverse, hits["motif"], row]
 
     def _located(self, hits: Records, *, whole: bool = False) -> pd.DataFrame:
         """Return where hits are, or the whole CWMs, with the ends that are trimmed; see `Windows.located`."""

@@ -66,8 +66,8 @@ def unique_hits(
     *,
     on_hits: Callable[[Records], None],
     progress: Callable[[int, int], None],
-) -> Records:
-    """Return the occurrences of motifs in all windows, each site once.
+) -> Iterator[Records]:
+    """Yield the occurrences of motifs in all windows, each site once, `HIT`, some at a time.
 
     Where windows overlap, two hits of one motif are one if they overlap by more than half: that in the window
     in which it lies most central. Fi-NeMo runs on the GPU if there is one.
@@ -75,33 +75,31 @@ def unique_hits(
     Parameters
     ----------
     on_hits
-        Gets the hits of one block of windows after another, those of every window.
-
-    Returns
-    -------
-    structured array
-        `HIT` for each, in no particular order.
+        Gets the hits of one block of windows after another, those of every window, before any are yielded.
     """
 
-    def found() -> Iterator[tuple[int, Records]]:
+    def found() -> Iterator[Records]:
+        unfitted = 0
         for block in windows.blocks() if len(sought.cwms) else ():
-            hits = call_hits(sought, block, method)
+            hits, failed = call_hits(sought, block, method)
+            unfitted += failed
             on_hits(hits)
-            done = int(block.rows[-1]) + 1
-            yield done, hits
-            progress(done, len(windows))
+            yield hits
+            progress(int(block.rows[-1]) + 1, len(windows))
+        if unfitted:
+            _LOG.warning("Fi-NeMo's fit did not converge for %d of %d windows", unfitted, len(windows))
 
     def extent(hits: Records) -> Extent:
         start = hits["start"].astype(np.int64)
         end = start + sought.widths[hits["motif"]]
         return Extent(hits["motif"], start, end, hits["coefficient_global"])
 
-    sites = (hits[hits["windows"] > 0] for hits, _ in each_site_once(found(), windows, extent))
-    return np.concatenate([np.empty(0, HIT), *sites])
+    for hits, _ in each_site_once(found(), windows, extent):
+        yield hits[hits["windows"] > 0]
 
 
-def call_hits(sought: SoughtMotifs, block: Block, method: Method) -> Records:
-    """Return the occurrences of motifs in some windows.
+def call_hits(sought: SoughtMotifs, block: Block, method: Method) -> tuple[Records, int]:
+    """Return the occurrences of motifs in some windows, and the number of windows whose fit did not converge.
 
     A window's contributions are fitted as a sparse sum of the motifs' trimmed CWMs in both orientations
     (finemo's ``hitcaller``), made sparse by ``method.hit_lambda``; the contributions of a hit have at least
@@ -111,11 +109,13 @@ def call_hits(sought: SoughtMotifs, block: Block, method: Method) -> Records:
 
     Returns
     -------
-    structured array
+    hits
         `HIT` for each, sorted by row, start, motif and strand.
+    unfitted
+        The number of windows.
     """
     both, masks = _both_orientations(sought)
-    found = _fit(both, masks, block, method)
+    found, unfitted = _fit(both, masks, block, method)
     motif, reverse = np.divmod(found["motif_id"].astype(np.int64), 2)
     # Trimmed bases may not extend beyond an end: the whole CWM is placed within the window.
     trims = np.array(sought.trims, np.int64)[motif]
@@ -137,7 +137,7 @@ def call_hits(sought: SoughtMotifs, block: Block, method: Method) -> Records:
     for name, values in columns.items():
         hits[name] = values
     hits = hits[np.lexsort((hits["reverse"], hits["motif"], hits["start"], hits["row"]))]
-    return _one_strand_each(hits, sought.widths)
+    return _one_strand_each(hits, sought.widths), unfitted
 
 
 def _both_orientations(sought: SoughtMotifs) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
@@ -154,9 +154,9 @@ def _both_orientations(sought: SoughtMotifs) -> tuple[NDArray[np.float32], NDArr
 
 def _fit(
     cwms: NDArray[np.float32], masks: NDArray[np.int8], block: Block, method: Method
-) -> dict[str, NDArray[Any]]:
-    """Call Fi-NeMo and return its table of hits that are similar enough, as arrays, and the ``global_scale``
-    by which the window of each was divided.
+) -> tuple[dict[str, NDArray[Any]], int]:
+    """Call Fi-NeMo and return its table of hits that are similar enough, as arrays, with the ``global_scale``
+    by which the window of each was divided, and the number of windows that it did not converge for.
     """
     import torch
     from finemo import hitcaller
@@ -177,13 +177,11 @@ def _fit(
             device=device,
         )
     unfitted = sum(str(one.message).startswith(("Region ", "Optimizer failed")) for one in caught)
-    if unfitted:
-        _LOG.warning("Fi-NeMo's fit did not converge for %d of %d windows", unfitted, len(block.rows))
     similar = table["hit_similarity"].to_numpy() >= np.float32(method.hit_similarity)
     found = {name: table[name].to_numpy()[similar] for name in table.columns}
     scale = np.empty(len(block.rows), np.float32)
     scale[fits["peak_id"].to_numpy()] = fits["global_scale"].to_numpy()
-    return found | {"global_scale": scale[found["peak_id"]]}
+    return found | {"global_scale": scale[found["peak_id"]]}, unfitted
 
 
 def _one_strand_each(hits: Records, widths: NDArray[np.int64]) -> Records:

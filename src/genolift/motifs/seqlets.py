@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from genolift.motifs.method import Method
 from genolift.motifs.sites import Extent, Records, each_site_once
-from genolift.motifs.windows import Block, Windows
+from genolift.motifs.windows import Windows
 
 _LOG = logging.getLogger("genolift")
 SIGNS = {"pos": 1, "neg": -1}
@@ -77,7 +77,7 @@ def find_seqlets(windows: Windows, method: Method, progress: Progress) -> FoundS
     windows nor on how many are read at a time.
     """
     strongest = {sign: _Strongest(windows, method.max_seqlets) for sign in SIGNS}
-    track = _sample(windows, method).track
+    track = _sampled_track(windows, method)
     contributing = bool(track.any())
     if contributing and windows.width >= method.seqlet_width:
 
@@ -133,8 +133,8 @@ class _Strongest:
 
 def _placed(
     windows: Windows, method: Method, thresholds: _Thresholds, progress: Progress
-) -> Iterator[tuple[int, Records]]:
-    """Yield the number of windows done and the seqlets of each block of them."""
+) -> Iterator[Records]:
+    """Yield the seqlets of each block of windows."""
     from modiscolite import extract_seqlets
 
     flank = method.flank_size
@@ -158,9 +158,8 @@ def _placed(
         for name, values in zip(("row", "start", "score"), columns, strict=True):
             seqlets[name] = values[strong]
         seqlets["windows"], seqlets["site"] = 1, 0
-        done = int(block.rows[-1]) + 1
-        yield done, seqlets
-        progress(done, len(windows))
+        yield seqlets
+        progress(int(block.rows[-1]) + 1, len(windows))
 
 
 def _thresholds(track: NDArray[np.float64], method: Method) -> _Thresholds:
@@ -206,11 +205,18 @@ def _by_chance(sums: NDArray[np.float64], method: Method) -> _Thresholds:
     return _Thresholds(float(above), float(below), float(sizes[int(weakest * len(sizes))]))
 
 
-def _sample(windows: Windows, method: Method) -> Block:
-    """Return different windows: all, or enough of them at random, the same whatever their order is."""
+def _sampled_track(windows: Windows, method: Method) -> NDArray[np.float64]:
+    """Return what the bases of different windows contribute, float64 (window, position): of all, or of enough
+    of them at random, the same whatever their order is.
+    """
     rows = windows.different
     most = max(1, _SAMPLED // max(1, windows.width - method.sliding_window_size + 1))
     if len(rows) > most:
         _LOG.info("the distribution of contributions is estimated from %d of %d windows", most, len(rows))
         rows = np.random.default_rng(0).permutation(rows)[:most]
-    return windows.read(np.sort(rows))
+    rows = np.sort(rows)
+    track = np.empty((len(rows), windows.width))
+    for first in range(0, len(rows), windows.rows_at_a_time):
+        part = slice(first, first + windows.rows_at_a_time)
+        track[part] = windows.read(rows[part]).track
+    return track

@@ -7,8 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from genolift.files.sorted_records import sorted_records
 from genolift.motifs.windows import Windows
 
+_AT_A_TIME = 20_000
 Records = NDArray[np.void]
 """A structured array with a record for each stretch; its field ``row`` is that of the window, and ``windows``
 the number of windows that show the site.
@@ -56,44 +58,32 @@ class Extent(NamedTuple):
 
 
 def each_site_once(
-    found: Iterable[tuple[int, Records]], windows: Windows, extent: Callable[[Records], Extent]
+    found: Iterable[Records], windows: Windows, extent: Callable[[Records], Extent]
 ) -> Iterator[tuple[Records, NDArray[np.int64]]]:
     """Yield stretches, some at a time, and which of them stands for the site of each (see `unique_sites`).
 
-    Those that stand for one have the number of windows that show it, the others 0. Only stretches of windows
-    that overlap others have to wait, until the last window of their group has come.
+    Those that stand for one have the number of windows that show it, the others 0. All stretches are found
+    first, since any window may overlap any other, and kept on disk. They are yielded in the order of their
+    places, so that only those that overlap in a chain are in memory together.
 
     Parameters
     ----------
     found
-        The stretches of the windows up to a row, which is given first, block after block.
+        The stretches of all windows, some at a time.
     """
-    left = np.bincount(windows.group)
-    alone = left == 1
-    waiting: dict[int, list[Records]] = {}
-    first = 0
-    for last, records in found:
-        group = windows.group[records["row"]]
-        apart = records[alone[group]]
-        yield apart, np.arange(len(apart))
-        for number, members in _by_group(group, np.flatnonzero(~alone[group])):
-            waiting.setdefault(number, []).append(records[members])
-        came = windows.group[first:last]
-        np.subtract.at(left, came, 1)
-        for number in np.unique(came[left[came] == 0]).tolist():
-            if number in waiting:
-                yield _sites(np.concatenate(waiting.pop(number)), windows, extent)
-        first = last
-
-
-def _by_group(
-    group: NDArray[np.integer], members: NDArray[np.int64]
-) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    """Yield the number of each group and those members that are in it."""
-    if len(members):
-        members = members[np.argsort(group[members], kind="stable")]
-        for part in np.split(members, np.flatnonzero(np.diff(group[members])) + 1):
-            yield int(group[part[0]]), part
+    with sorted_records(1) as by_place:
+        for records in found:
+            by_place.add(records, stretches(windows, records["row"], extent(records)).start)
+        chain: list[Records] = []
+        for part in by_place.read(_AT_A_TIME):
+            records = np.concatenate([*chain, part])
+            placed = stretches(windows, records["row"], extent(records))
+            apart = np.flatnonzero(placed.start[1:] >= np.maximum.accumulate(placed.end)[:-1]) + 1
+            whole = int(apart[-1]) if len(apart) else 0
+            yield _sites(records[:whole], windows, extent)
+            chain = [records[whole:]]
+        for records in chain:
+            yield _sites(records, windows, extent)
 
 
 def _sites(

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from genolift.data.alphabet import BASES
 from genolift.errors import Refusal, refused_as
@@ -16,7 +17,6 @@ from genolift.motifs.discovery import Discovered, Motif
 from genolift.motifs.known import Database, Matrix
 from genolift.motifs.method import Method
 from genolift.motifs.seqlet_rows import Letters, SeqletRows
-from genolift.motifs.sites import Records
 from genolift.motifs.tomtom import Match, closest_motif_of_seqlets
 from genolift.motifs.windows import Windows
 
@@ -106,13 +106,14 @@ def matrix_table(motifs: Sequence[NamedMotif]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(MATRICES.columns))
 
 
-def motif_table(motifs: Sequence[NamedMotif], hits: Records, matches: int) -> pd.DataFrame:
-    """Return ``motifs.tsv`` with so many matches; those beyond the size of the database are empty."""
+def motif_table(motifs: Sequence[NamedMotif], hits: NDArray[np.int64], matches: int) -> pd.DataFrame:
+    """Return ``motifs.tsv`` with the number of ``hits`` of each motif and so many matches; those beyond the
+    size of the database are empty.
+    """
     columns = list(motifs_table(matches).columns)
-    counts = np.bincount(hits["motif"], minlength=len(motifs))
     rows = []
     for number, each in enumerate(motifs):
-        motif, n_hits = each.motif, int(counts[number])
+        motif, n_hits = each.motif, int(hits[number])
         row: list[Any] = [motif.name, each.name, motif.name[:3], len(motif.seqlets), n_hits, *motif.trim]
         row.append(consensus(motif.trimmed("ppm")))
         for match in each.matches:

@@ -138,15 +138,6 @@ class Windows:
         rank[order] = np.arange(len(self), dtype=np.int32)
         return rank
 
-    @cached_property
-    def group(self) -> NDArray[np.int32]:
-        """The group of each row, int32 (row,): windows that overlap in a chain are one."""
-        order = np.argsort(self.origin, kind="stable")
-        apart = np.diff(self.origin[order]) >= self.width
-        group = np.zeros(len(self), np.int32)
-        group[order[1:]] = np.cumsum(apart)
-        return group
-
     @property
     def different(self) -> NDArray[np.int64]:
         """The rows of different windows, one of exact copies, in an order that is not the input's."""
@@ -195,18 +186,22 @@ class Windows:
         """Return the ids of windows."""
         if not len(rows):
             return []
-        if not self.on_genome:  # all are asked for again and again, since files are sorted by them
-            return [self.store.id[row] for row in rows.tolist()]
+        if not self.on_genome:  # any are asked for again and again, since files are sorted by them
+            return self.store.texts(self._ids[rows])
         first = int(rows.min())
-        found = self.store.ids(slice(first, int(rows.max()) + 1))
-        return [found[row - first] for row in rows.tolist()]
+        found = self.store["genolift/id"][first : int(rows.max()) + 1]
+        return self.store.texts(found[rows - first])
+
+    @cached_property
+    def _ids(self) -> NDArray[np.bytes_]:
+        return self.store["genolift/id"][:]
 
     @cached_property
     def reference_order(self) -> NDArray[np.int32]:
         """The place of each window's chromosome, or for FASTA of its id, among their names, int32 (row,)."""
         if self.on_genome:
             return self.places.chromosome
-        _, number = np.unique(self.store["genolift/id"][:], return_inverse=True)
+        _, number = np.unique(self._ids, return_inverse=True)
         return number.astype(np.int32)
 
     def _contents(self, dataset: str) -> NDArray[np.int64]:
@@ -220,6 +215,11 @@ class Windows:
 
     def _read(self, rows: NDArray[np.int64]) -> Block:
         """Return consecutive rows."""
+        from genolift.engine.torch_internals import give_back_freed_memory  # here, since it imports torch
+
+        # Between blocks others of all sizes are allocated, which leave no gap that a block fits in: what was
+        # freed would stay with the process, and the more of it the more blocks are read.
+        give_back_freed_memory()
         within, middle = slice(int(rows[0]), int(rows[-1]) + 1), slice(self.offset, self.offset + self.width)
         onehot, hypothetical = (
             np.ascontiguousarray(self.store[name][within][:, :, middle]) for name in ("raw/seq", "shap/seq")
@@ -227,7 +227,7 @@ class Windows:
         wrong = np.flatnonzero(~np.isfinite(hypothetical).all(axis=(1, 2)))
         if len(wrong):
             key = self.store.key[rows[wrong[0]]]
-            (name,) = self.store.ids(slice(int(rows[wrong[0]]), int(rows[wrong[0]]) + 1))
+            (name,) = self.names(rows[wrong[:1]])
             raise InputError(
                 f"contributions of {name} are not finite",
                 where=f"{self.path}, shap/seq, key {key}",
@@ -249,6 +249,7 @@ def open_windows(contributions: Path, sequences: Path, settings: Motifs) -> Iter
     keys, places = read_places(sequences)
     with open_contributions(contributions) as store:
         check_keys(store.key, keys, contributions, f"kept ones of {sequences}")
+        del keys
         if settings.window is not None and settings.window > store.length:
             raise InputError(
                 f"{settings.window} bases are not within the sequences' {store.length}",

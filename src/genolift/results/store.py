@@ -9,7 +9,6 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import h5py
@@ -183,16 +182,10 @@ class Contributions:
     def __getitem__(self, name: str) -> Rows:
         return self._datasets[name]
 
-    @cached_property
-    def id(self) -> list[str]:
-        """The id of every sequence."""
-        return self.ids(slice(None))
-
-    def ids(self, rows: slice) -> list[str]:
-        """Return the ids of some rows."""
-        stored = self["genolift/id"][rows].tolist()
+    def texts(self, stored: NDArray[np.bytes_]) -> list[str]:
+        """Return ids that were read from the file."""
         with reading(self._refusal):
-            return [text.decode("utf-8") for text in stored]
+            return [text.decode("utf-8") for text in stored.tolist()]
 
     def slices(self, files: int = 1) -> Iterator[slice]:
         """Yield slices of rows that together are all, of as many bases as fit memory of so many files."""

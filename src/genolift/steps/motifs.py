@@ -197,8 +197,8 @@ def _write(out: Path, found: _Found, windows: Windows, provenance: Mapping[str, 
             hit_files.by_window(files["hits_by_window.bed.gz"], files["hits_by_window.tsv.gz"]) as write,
             shown("looking for the motifs' occurrences") as progress,
         ):
-            hits = unique_hits(sought, windows, method, on_hits=write, progress=progress)
-        hit_files.write_sites(files["hits.bed.gz"], hits)
+            found_hits = unique_hits(sought, windows, method, on_hits=write, progress=progress)
+            hits = hit_files.write_sites(files["hits.bed.gz"], found_hits)
         tables = (
             (MATRICES, matrix_table(motifs)),
             (motifs_table(method.matches), motif_table(motifs, hits, method.matches)),
@@ -208,7 +208,7 @@ def _write(out: Path, found: _Found, windows: Windows, provenance: Mapping[str, 
         for table, frame in tables:
             table.write(files[table.name], frame[list(table.columns)])
         write_record(files[_RECORD], "motifs", windows.made_from, {name: files[name] for name in _FILES})
-    return len(hits)
+    return int(hits.sum())
 
 
 def _note(windows: Windows, found: Discovered, seqlets: pd.DataFrame) -> str:
