@@ -30,7 +30,7 @@ FULL: dict[str, Any] = {
         "expect": {"inputs": "expected.npz", "outputs": "expected.npz", "tolerance": 0.01},
     },
     "sequences": {"bed": "-peaks.bed", "genome": "genome.fa", "use_strand": True, "max_n_fraction": 0.5}
-    | {"blacklist": "blacklist.bed"},
+    | {"blacklist": "blacklist.bed", "pad": True},
     "extra_inputs": [{"table": "library.tsv", "columns": ["a"]}, {"values": [0.5, 1], "shape": [2, 1]}],
     "extra_channels": [-1.5, {"bigwig": "track.bw", "missing": 1}, {"table": "library.tsv"}],
     "target": "GATA1 rep-2",

@@ -384,6 +384,7 @@ def test_a_bad_letter_is_refused_inside_a_window_only(step: Step) -> None:
             {"fasta": FASTA, "blacklist": Path("black.bed")},
             "'blacklist' is given, but the sequences of 'fasta'",
         ),
+        ({"fasta": FASTA, "pad": True}, "'pad' is given, but the sequences of 'fasta' are not windows"),
         (
             {"bed": "chr1\t1\t2\n", "genome": GENOME, "length": 4, "blacklist": Path("nowhere.bed")},
             "nowhere.bed: no such file",
@@ -626,3 +627,41 @@ def test_a_window_overlaps_what_it_has_a_base_in_common_with(
         assert set(range(*over)) <= covered
         assert over[0] < end
         assert over[1] > start
+
+
+def test_windows_over_an_end_are_padded_with_n_where_asked(step: Step) -> None:
+    bed = (
+        "chr1\t1\t2\tstart\t0\t-\nchr1\t28\t29\tend\t0\t+\nchr1\t15\t16\tin\t0\t+\nchr1\t99\t100\tfar\t0\t+\n"
+    )
+    keys = {"bed": bed, "genome": GENOME, "length": 8, "use_strand": True, "pad": True}
+    summary = step.run(**keys, max_n_fraction=0.4)
+    stored = read_sequences(step.store)
+    assert stored.id == ["start", "end", "in"]
+    turned = "".join({"A": "T", "C": "G", "G": "C", "T": "A"}[base] for base in CHR1[4::-1])
+    assert step.letters() == [f"{turned}NNN", f"{CHR1[24:]}NN", CHR1[11:19]]
+    assert stored.places is not None
+    assert stored.places.start.tolist() == [-3, 24, 11]
+    rows = step.rows()
+    assert rows[["start", "end", "length", "n_count"]].to_numpy(object).tolist()[:2] == [
+        [-3, 5, 8, 3],
+        [24, 32, 8, 2],
+    ]
+    assert summary.dropped == {"over a chromosome's end": 1}, "no base of it is on the chromosome"
+    assert rows["reason"][3] == "the window 95-103 runs over the end of chr1, which has 30 bases"
+    assert step.run(**keys, max_n_fraction=0.3).dropped == {"too many N": 1, "over a chromosome's end": 1}
+    assert step.rows()["reason"][0] == "37.5% of its letters are N, more than 30.0%"
+
+
+def test_a_window_longer_than_its_chromosome_is_padded_on_both_sides(step: Step) -> None:
+    step.run(bed="chr1\t15\t16\n", genome=GENOME, length=40, pad=True, max_n_fraction=0.5)
+    assert step.letters() == [f"NNNNN{CHR1}NNNNN"]
+    found = trial_sequences(
+        source_of(
+            bed=step.folder / "in.bed",
+            genome=step.folder / "genome.fa",
+            length=40,
+            pad=True,
+            max_n_fraction=0.5,
+        )
+    )
+    assert decode_letters(found.codes[0]) == f"NNNNN{CHR1}NNNNN"

@@ -7,15 +7,17 @@ import logging
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from Bio import bgzf
+from made_up import write_files
 from made_up_windows import chromosome, opened
 
 from genolift.motifs.hit_files import FINEMO_FILE, HIT_FILE, HitFiles
 from genolift.motifs.hits import HIT, SoughtMotifs, call_hits, unique_hits
 from genolift.motifs.method import Method, method_of
 from genolift.motifs.sites import Records
-from genolift.motifs.windows import Block, Windows
+from genolift.motifs.windows import Block, Windows, open_windows
 from genolift.settings.motifs import Motifs
 
 SITES = ("AGATAAG", "CCACGTGG")
@@ -278,3 +280,38 @@ def test_no_hit_is_an_empty_bgzf_file(tmp_path: Path, two: tuple) -> None:
         HitFiles(windows, SoughtMotifs([], []), []).write_sites(path, [])
     assert read_lines(path) == []
     assert path.read_bytes() == bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+
+
+def test_hits_over_a_chromosomes_end_in_padded_windows_are_left_out(planted: tuple, tmp_path: Path) -> None:
+    sequences, hypothetical, where = planted
+    site = {row: (start, stop) for row, number, start, stop, _ in where if number == 0}
+    size = 200 * N
+    starts = [200 * row for row in range(N)]
+    starts[:4] = [-site[0][0], -site[1][0] - 1, size - site[2][1], size - site[3][1] + 1]
+    with opened(tmp_path, sequences, hypothetical, starts, "+" * N) as windows:
+        windows.store.chromosomes["chr1"] = size
+        by_window: list[Records] = []
+        found = unique_hits(GATA, windows, METHOD, on_hits=by_window.append, progress=lambda *_: None)
+        files = HitFiles(windows, GATA, [("GATA", "pos_patterns.pattern_0")])
+        files.write_sites(tmp_path / "hits.bed.gz", found)
+    expected = sorted(set(range(N)) - {1, 3})
+    assert np.concatenate(by_window)["row"].tolist() == expected, "hits with a base before 0 or at the end"
+    with gzip.open(tmp_path / "hits.bed.gz", "rt") as file:
+        rows = [line.split("\t") for line in file]
+    places = [(int(row[1]), int(row[2])) for row in rows]
+    assert places == sorted((starts[row] + site[row][0], starts[row] + site[row][1]) for row in expected)
+    assert (places[0][0], places[-1][1]) == (0, size)
+
+
+def test_windows_of_two_chromosomes_have_no_place_in_common_where_one_begins_before_its_own(
+    planted: tuple, tmp_path: Path
+) -> None:
+    sequences, hypothetical, _ = planted
+    table = pd.DataFrame({"key": range(3), "id": ["a", "b", "c"], "chrom": ["chr1", "chr2", "chr2"]})
+    table = table.assign(start=[500, -100, 30], strand="+")
+    table["end"] = table["start"] + LENGTH
+    files = write_files(tmp_path, sequences[:3], hypothetical[:3], table)
+    with open_windows(files["contributions"], files["sequences"], Motifs()) as windows:
+        start, end = windows.shared(np.arange(3), np.zeros(3, np.int64), np.full(3, LENGTH))
+    assert start[1] >= end[0]
+    assert start[2] - start[1] == 130

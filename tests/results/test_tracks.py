@@ -65,6 +65,23 @@ def test_a_track_is_the_mean_of_windows_in_any_order_however_few_are_held_at_onc
     assert [file.name for file in tmp_path.iterdir()] == ["made.bw"]
 
 
+@pytest.mark.parametrize("held", [1, 2**18])
+def test_a_track_has_no_bases_of_padded_windows_beyond_the_chromosome(
+    held: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracks, "_BLOCK_BASES", held)
+    scores = np.random.default_rng(0).normal(size=(6, LENGTH)).astype(np.float32)
+    places = _places(["a", "a", "a", "b", "a", "c"], [85, -5, -28, -10, 20, 200], "+-+-++")
+    assert _written(tmp_path / "made.bw", {"a": 100, "b": 12, "c": 200}, places, scores) == 25 + 25 + 15 + 12
+    with pyBigWig.open(str(tmp_path / "made.bw")) as track:
+        found = track.values("a", 0, 100, numpy=True)
+        np.testing.assert_allclose(found[:2], (scores[1, ::-1][5:7] + scores[2, 28:]) / 2, rtol=1e-6)
+        np.testing.assert_array_equal(found[2:20], scores[1, ::-1][7:25])
+        np.testing.assert_array_equal(found[85:], scores[0, :15])
+        np.testing.assert_array_equal(track.values("b", 0, 12), scores[3, ::-1][10:22])
+        assert track.intervals("c") is None
+
+
 def test_of_a_genome_in_scaffolds_a_track_lists_those_with_windows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,11 +16,12 @@ import h5py
 import numpy as np
 import pandas as pd
 import psutil
+import pyBigWig
 import pytest
 import torch
 from places import TESTS
 from refusals import refused_by
-from run_steps import LENGTH, Study, study
+from run_steps import LENGTH, Study, make_references, source_of, study
 from window_tracks import assert_mean_of_windows
 
 import genolift
@@ -29,6 +30,7 @@ from genolift.models import load_model
 from genolift.references.store import open_references
 from genolift.results.store import open_contributions
 from genolift.steps import attribute as step
+from genolift.steps.encode import encode
 
 
 @pytest.fixture(scope="module")
@@ -303,3 +305,27 @@ def test_finemo_reads_the_store_as_it_is(done: Study) -> None:
     )
     assert sequences.shape == (20, 4, LENGTH)
     assert contributions.shape[0] == 20
+
+
+def test_padded_windows_have_contributions_on_the_chromosome_alone(tmp_path: Path) -> None:
+    made = study(tmp_path, windows=True)
+    (tmp_path / "peaks.bed").write_text(
+        "chrB\t5\t6\ta\t0\t-\nchrA\t890\t891\tb\t0\t+\nchrA\t400\t401\tc\t0\t+\n"
+    )
+    keys = {"bed": tmp_path / "peaks.bed", "genome": tmp_path / "genome.fa", "length": LENGTH}
+    source = source_of(**keys, use_strand=True, pad=True, max_n_fraction=0.5)
+    encode(source, table=tmp_path / "sequences.tsv", store=tmp_path / "sequences.h5")
+    make_references(tmp_path / "sequences.h5", tmp_path / "references.h5", "dinucleotide_shuffle", number=3)
+    made.attribute()
+    made.aggregate()
+    bases = pd.read_parquet(tmp_path / "per_base.parquet")
+    of_first, of_second = bases[bases["key"] == 0], bases[bases["key"] == 1]
+    assert of_first["genome_position"].tolist()[:35] == list(range(34, -1, -1))
+    assert of_second["genome_position"].tolist()[:40] == list(range(860, 900))
+    for padded in (of_first[35:], of_second[40:]):
+        assert padded["genome_position"].isna().all()
+        assert (padded["base"] == "N").all()
+        assert (padded["contribution"] == 0).all()
+    assert pd.read_csv(tmp_path / "per_sequence.tsv", sep="\t")["start"].tolist() == [-25, 860, 370]
+    with pyBigWig.open(str(tmp_path / "contributions.bw")) as track:
+        assert track.header()["nBasesCovered"] == 35 + 40 + 60

@@ -10,7 +10,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from genolift.data.alphabet import reverse_complement_codes
+from genolift.data.alphabet import N_CODE, reverse_complement_codes
 from genolift.data.blacklist import Blacklist
 from genolift.data.fasta import codes_of_letters, count_replaced_letters, read_codes
 from genolift.data.genome import Chromosome, read_genome
@@ -149,15 +149,19 @@ class WindowSource:
             where = f"{self._source.genome}, record {name!r}"
             for key in self._windows.on(name).tolist():
                 window = self._windows[key]
-                if window.start < 0 or window.end > length:
+                first, last = max(window.start, 0), min(window.end, length)
+                if first >= last or (last - first < records.length and not self._source.pad):
                     records.why[key] = Why.OVER_END
                     continue
                 if blacklist is not None and blacklist.over(name, window.start, window.end):
                     records.why[key] = Why.BLACKLISTED
                     continue
-                letters = chromosome.letters(window.start, window.end)
-                codes = codes_of_letters(letters, where=where, first=window.start, rna=self._rna)
+                letters = chromosome.letters(first, last)
+                codes = codes_of_letters(letters, where=where, first=first, rna=self._rna)
                 records.replaced.update(count_replaced_letters(letters, codes))
+                if len(codes) < records.length:
+                    after = window.end - last
+                    codes = np.pad(codes, (first - window.start, after), constant_values=N_CODE)
                 codes = reverse_complement_codes(codes) if window.strand == "-" else codes
                 if records.take(key, codes):
                     yield key, codes

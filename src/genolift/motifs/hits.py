@@ -70,7 +70,8 @@ def unique_hits(
     """Yield the occurrences of motifs in all windows, each site once, `HIT`, some at a time.
 
     Where windows overlap, two hits of one motif are one if they overlap by more than half: that in the window
-    in which it lies most central. Fi-NeMo runs on the GPU if there is one.
+    in which it lies most central. Hits over the end of a chromosome, in a window that was padded, are left
+    out. Fi-NeMo runs on the GPU if there is one.
 
     Parameters
     ----------
@@ -83,6 +84,8 @@ def unique_hits(
         for block in windows.blocks() if len(sought.cwms) else ():
             hits, failed = call_hits(sought, block, method)
             unfitted += failed
+            start = hits["start"].astype(np.int64)
+            hits = hits[windows.on_bases(hits["row"], start, start + sought.widths[hits["motif"]])]
             on_hits(hits)
             yield hits
             progress(int(block.rows[-1]) + 1, len(windows))

@@ -21,6 +21,8 @@ from genolift.results.one_run import check_keys
 from genolift.results.store import Contributions, open_contributions
 from genolift.settings.motifs import Motifs
 
+_NO_END = 2**62
+"""The length of a chromosome whose length is not known."""
 _BLOCK_BASES = 2**20
 """Bases of the rows that are read at once: with working copies about 0.1 GB."""
 
@@ -111,7 +113,9 @@ class Windows:
         places = self.places
         furthest = np.zeros(len(places.chromosomes), np.int64)
         np.maximum.at(furthest, places.chromosome, places.start + length)
-        before = np.concatenate([[0], np.cumsum(furthest + 1)[:-1]])
+        first = np.zeros(len(places.chromosomes), np.int64)  # negative with a window over the start
+        np.minimum.at(first, places.chromosome, places.start)
+        before = np.concatenate([[0], np.cumsum(furthest - first + 1)[:-1]]) - first
         within = np.where(places.turned, length - self.offset - self.width, self.offset)
         return before[places.chromosome] + places.start + within
 
@@ -181,6 +185,19 @@ class Windows:
                 "strand": np.where(turned, other, strand),
             }
         )
+
+    def on_bases(
+        self, rows: NDArray[np.integer], start: NDArray[np.int64], end: NDArray[np.int64]
+    ) -> NDArray[np.bool_]:
+        """Return whether stretches of windows are on their chromosomes, bool (stretch,): a window that was
+        padded has some that are not.
+        """
+        if not self.on_genome:
+            return np.ones(len(rows), bool)
+        sizes = [self.store.chromosomes.get(name, _NO_END) for name in self.places.chromosomes]
+        place = self.located(rows, start, end, np.full(len(rows), "."))
+        size = np.array(sizes, np.int64)[self.places.chromosome[rows]]
+        return (place["start"].to_numpy() >= 0) & (place["end"].to_numpy() <= size)
 
     def names(self, rows: NDArray[np.integer]) -> list[str]:
         """Return the ids of windows."""

@@ -1,7 +1,7 @@
 """Tables of contributions: per sequence and per base."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -110,7 +110,8 @@ def write_per_base(path: Path, contributions: Contributions, sequences: Path) ->
     """Write ``per_base.parquet``, a row for each base of each kept sequence, sorted by key and position.
 
     ``position`` is 0-based in the sequence, ``genome_position`` 0-based on the chromosome and empty for
-    sequences from FASTA; ``base`` and the hypothetical bases are those of the sequence's own strand;
+    sequences from FASTA, and where a window was padded; ``base`` and the hypothetical bases are those of the
+    sequence's own strand;
     ``model_sd`` is the standard deviation over models, if there are several. The file's metadata holds the
     digest of the contributions.
 
@@ -128,10 +129,13 @@ def write_per_base(path: Path, contributions: Contributions, sequences: Path) ->
     schema = _schema(several=bool(contributions.models)).with_metadata(told)
     with whole_file(path) as beside, pq.ParquetWriter(beside, schema, compression="zstd") as writer:
         for block in contributions.blocks():
-            writer.write_table(_per_base_rows(block, kept.next(len(block["genolift/key"])), schema))
+            rows = kept.next(len(block["genolift/key"]))
+            writer.write_table(_per_base_rows(block, rows, contributions.chromosomes, schema))
 
 
-def _per_base_rows(block: Block, places: pd.DataFrame, schema: pa.Schema) -> pa.Table:
+def _per_base_rows(
+    block: Block, places: pd.DataFrame, chromosomes: Mapping[str, int], schema: pa.Schema
+) -> pa.Table:
     n, _, length = block["raw/seq"].shape
     position = np.tile(np.arange(length, dtype=np.int32), n)
     start, known = places["start"].to_numpy(np.int64, na_value=0), places["start"].notna().to_numpy()
@@ -140,6 +144,8 @@ def _per_base_rows(block: Block, places: pd.DataFrame, schema: pa.Schema) -> pa.
         start[:, None] + length - 1 - np.arange(length),
         start[:, None] + np.arange(length),
     )
+    size = np.array([chromosomes.get(name, 0) for name in places["chrom"]])
+    on_chromosome = known[:, None] & (genome >= 0) & (genome < size[:, None])
     chrom = pa.array(places["chrom"].where(places["chrom"] != "", None), pa.string()).dictionary_encode()
     repeated = pa.DictionaryArray.from_arrays(
         chrom.indices.take(pa.array(np.repeat(np.arange(n), length))), chrom.dictionary
@@ -149,7 +155,7 @@ def _per_base_rows(block: Block, places: pd.DataFrame, schema: pa.Schema) -> pa.
         pa.array(np.repeat(block["genolift/key"], length)),
         pa.array(position),
         repeated,
-        pa.array(genome.ravel(), mask=np.repeat(~known, length)),
+        pa.array(genome.ravel(), mask=~on_chromosome.ravel()),
         pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(_LETTERS.tolist())),
         pa.array(block["projected_shap/seq"].sum(1).ravel()),
         pa.array(block["genolift/standard_error"].ravel()),

@@ -50,6 +50,10 @@ class Stretch(NamedTuple):
             Stretch(self.start + cut, self.total[after], self.number[after]),
         )
 
+    def within(self, size: int) -> "Stretch":
+        """Return the bases on a chromosome of ``size`` bases: windows over its ends may be padded."""
+        return self.split(0)[1].split(size)[0]
+
 
 class WindowValues:
     """A value for each base of each window, written in the order of rows and read in any: 4 bytes a base in a
@@ -125,7 +129,10 @@ def write_bigwig(
         try:
             file.addHeader(list(listed.items()))
             for chrom in listed:
-                for stretch in _stretches(rows_of.get(chrom, order[:0]), places, length, values):
+                for whole in _stretches(rows_of.get(chrom, order[:0]), places, length, values):
+                    stretch = whole.within(listed[chrom])
+                    if not len(stretch.total):  # all of it was padded
+                        continue
                     file.addEntries(chrom, stretch.start, values=stretch.mean.tolist(), span=1, step=1)
                     covered += len(stretch.total)
         except (RuntimeError, SystemError) as error:
@@ -167,7 +174,8 @@ def _stretches(
 
     No more than a block of windows is held: bases before the next window's start are done.
     """
-    left = Stretch(0, np.empty(0), np.empty(0, np.int64))
+    start = int(places.start[rows[0]]) if len(rows) else 0
+    left = Stretch(start, np.empty(0), np.empty(0, np.int64))
     step = max(1, _BLOCK_BASES // length)
     for at in range(0, len(rows), step):
         block = rows[at : at + step]

@@ -54,6 +54,8 @@ class Sequences(Section):
     """what to do with intervals on a chromosome that the genome does not have"""
     blacklist: File | None = None
     """intervals, BED, such as ENCODE's blacklist; windows that overlap one are dropped"""
+    pad: bool = False
+    """pad windows that run over a chromosome's end with N; by default they are dropped"""
 
     @together
     def _one_source(self) -> None:
@@ -63,9 +65,10 @@ class Sequences(Section):
             raise InputError("there are no sequences", remedy="give 'fasta', or 'bed' together with 'genome'")
         if self.bed is not None and self.genome is None:
             raise InputError("'bed' is given without 'genome'", remedy="give the genome's FASTA as 'genome'")
-        if self.fasta is not None and self.blacklist is not None:
-            what = "'blacklist' is given, but the sequences of 'fasta' are not windows on a genome"
-            raise InputError(what, remedy="leave 'blacklist' out, or give 'bed' and 'genome'")
+        for name in ("blacklist", "pad"):
+            if self.fasta is not None and getattr(self, name):
+                what = f"'{name}' is given, but the sequences of 'fasta' are not windows on a genome"
+                raise InputError(what, remedy=f"leave '{name}' out, or give 'bed' and 'genome'")
 
 
 class References(Section):

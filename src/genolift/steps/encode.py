@@ -24,7 +24,7 @@ from genolift.settings import sections
 _LOG = logging.getLogger("genolift")
 _BLOCK_BYTES = CHUNK_BYTES
 """Of codes that are in memory at a time."""
-_IF_GIVEN = ("blacklist",)
+_IF_GIVEN = ("blacklist", "pad")
 """Keys that a store says it was made with only where they are given."""
 
 
