@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import html
 import logging
 import os
 from pathlib import Path
 from typing import Any
 
+import h5py
 import pytest
 
-from genolift.cli.failed_steps import FailedSteps, how_to_unlock
+from genolift.cli.failed_steps import FailedSteps, how_to_unlock, summary
+from genolift.report.record import record
 
 
 @pytest.fixture(autouse=True)
@@ -101,3 +104,84 @@ def test_the_command_that_unlocks_is_the_user_s_own() -> None:
     assert how_to_unlock(arguments)[-1] == (
         "snakemake --cores 2 --configfile 'my peaks.yaml' --config 'defaults={target: 1}' --unlock"
     )
+
+
+def done(*names: str) -> None:
+    """Write reports that belong to the files that are there."""
+    for name in names:
+        folder = Path("results", name)
+        (folder / "logos").mkdir(parents=True)
+        with h5py.File(folder / "contributions.h5", "w") as file:
+            file.attrs["digest"] = "0"
+        for each in ("aggregate.json", "motifs.json", "logos/logos.json"):
+            (folder / each).write_text("{}")
+        shown = {
+            "title": name,
+            "target": "",
+            "sequences": 1,
+            "quality": "",
+            "motifs": [],
+            "number_of_motifs": 0,
+        }
+        page = html.escape(record(folder, shown))
+        (folder / "report.html").write_text(f'<meta name="genolift-report" content="{page}">')
+
+
+def end_of(analyses: list[str], *failed: str) -> list[str]:
+    """Return what the end of a run says in which the check of these analyses failed."""
+    steps = FailedSteps([])
+    for name in failed:
+        log = Path("results", name, "logs", "check.log")
+        log.parent.mkdir(parents=True)
+        log.write_text(f"genolift: error: {name}.bed: no such file\n")
+        record = logging.makeLogRecord({"event": "job_error", "rule_name": "check", "log": [str(log)]})
+        steps.emit(record)
+    return summary(steps, Path("results"), analyses)
+
+
+def test_a_run_ends_with_the_reports_and_the_list_of_all() -> None:
+    done("a", "b")
+    reports = ["  results/a/report.html", "  results/b/report.html"]
+    assert end_of(["a", "b"]) == ["2 analyses are done.", *reports, "All in one list: results/index.html"]
+    assert Path("results/index.html").is_file()
+
+
+def test_analyses_of_other_configs_are_in_the_list_alone() -> None:
+    done("a", "b", "other")
+    assert end_of(["a", "b"])[0] == "2 analyses are done."
+    assert "other/report.html" in Path("results/index.html").read_text()
+
+
+def test_of_many_reports_the_first_are_named() -> None:
+    names = [f"a{number:02}" for number in range(12)]
+    done(*names)
+    said = end_of(names)
+    assert said[1:6] == [f"  results/{name}/report.html" for name in names[:5]]
+    assert said[6:] == ["  and 7 more", "All in one list: results/index.html"]
+
+
+def test_what_failed_stands_last_with_its_log_and_line() -> None:
+    done("a", "b")
+    assert end_of(["a", "c", "d"], "c") == [
+        "1 of 3 analyses is done, 1 failed, 1 is not run yet.",
+        "  results/a/report.html",
+        "All in one list: results/index.html",
+        "",
+        "In results/c/logs/check.log:",
+        "genolift: error: c.bed: no such file",
+    ]
+    assert "genolift: error: c.bed: no such file" in Path("results/index.html").read_text()
+
+
+def test_a_run_that_was_to_make_no_report_says_nothing_of_reports() -> None:
+    assert end_of(["a"]) == []
+    Path("results/a/logs").mkdir(parents=True)
+    assert end_of(["a"]) == []
+
+
+def test_a_list_that_cannot_be_written_hides_no_mistake() -> None:
+    done("a")
+    Path("results/index.html").write_text("mine")
+    said = end_of(["a", "c"], "c")
+    assert said[0].startswith("genolift: error: results/index.html: is not a list of analyses")
+    assert said[-1] == "genolift: error: c.bed: no such file"

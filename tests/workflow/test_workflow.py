@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import os
 import re
 import shlex
@@ -27,7 +28,7 @@ from test_held_runs import assert_equal, directly, write_model
 from workflows import SITE, SITES, WINDOW, numbers_of_jobs, snakemake, write_config, write_inputs
 
 RULES = ROOT / "workflow" / "rules"
-STEPS = {"check", "encode", "reference", "attribute", "compile", "motifs", "logos", "report"}
+STEPS = {"check", "encode", "reference", "attribute", "compile", "motifs", "logos", "report", "index"}
 
 
 @pytest.fixture
@@ -178,6 +179,8 @@ def test_a_step_s_mistake_is_on_the_terminal_and_in_the_log(tmp_path: Path, inpu
     results = tmp_path / "results" / "tiny"
     assert line in (results / "logs" / "check.log").read_text()
     assert [path.name for path in results.iterdir()] == ["logs"]
+    assert html.escape(line, quote=False) in (tmp_path / "results" / "index.html").read_text()
+    assert "The analysis failed." in said
 
 
 def test_a_run_that_was_killed_says_how_to_go_on_and_does_to_equal_results(
@@ -249,6 +252,40 @@ def test_a_run_ends_with_every_file_that_is_promised(finished: tuple[Path, str])
     assert list((results / "logos").glob("*.png"))
     assert list((results / "logos").glob("*.svg"))
     assert [path.name for path in results.iterdir() if "unfinished" in path.name] == []
+
+
+def test_a_run_ends_with_where_the_report_is(finished: tuple[Path, str]) -> None:
+    folder, said = finished
+    assert said.splitlines()[-2:] == ["The analysis is done.", "  results/tiny/report.html"]
+    assert 'href="tiny/report.html"' in (folder / "results" / "index.html").read_text()
+
+
+def test_each_mistake_of_several_analyses_is_said_at_the_end_and_listed(
+    tmp_path: Path, inputs: dict[str, Any]
+) -> None:
+    tiny = inputs["analyses"]["tiny"]
+    (tmp_path / "broken.bed").write_text("chr1\t20\t10\tbackwards\n")
+    (tmp_path / "wrong.safetensors").write_text("weights")
+    broken = tiny | {"sequences": tiny["sequences"] | {"bed": "broken.bed"}}
+    wrong = tiny | {"model": tiny["model"] | {"path": "wrong.safetensors"}}
+    write_config(tmp_path, {"analyses": {"broken": broken, "wrong": wrong}})
+    files = [f"results/{name}/sequences.tsv" for name in ("broken", "wrong")]
+    code, said = snakemake(*files, "--cores", "2", "--configfile", "my.yaml", folder=tmp_path)
+    assert code != 0
+    *_, done, index, gap, first, one, second, other = said.splitlines()
+    assert (done, index, gap) == (
+        "None of 2 analyses is done, 2 failed.",
+        "All in one list: results/index.html",
+        "",
+    )
+    assert {first, second} == {f"In results/{name}/logs/check.log:" for name in ("broken", "wrong")}
+    assert sorted(line[:30] for line in (one, other)) == [
+        "genolift: error: broken.bed:1:",
+        "genolift: error: model.path: w",
+    ]
+    page = html.unescape((tmp_path / "results" / "index.html").read_text())
+    assert one in page
+    assert other in page
 
 
 def test_every_sequence_keeps_its_key_through_a_run(finished: tuple[Path, str]) -> None:
@@ -333,17 +370,17 @@ def test_a_changed_setting_runs_what_depends_on_it_and_no_more(finished: tuple[P
     change = "defaults={report: {title: Another}}"
     code, said = snakemake("-n", "--configfile", "my.yaml", "--config", change, folder=finished[0])
     assert code == 0, said
-    assert numbers_of_jobs(said) == {"report": 1, "all": 1}
+    assert numbers_of_jobs(said) == {"report": 1, "index": 1, "all": 1}
     change = "analyses={tiny: {motifs: {database: other.meme}}}"
     (finished[0] / "other.meme").write_bytes((finished[0] / "motifs.meme").read_bytes())
     code, said = snakemake("-n", "--configfile", "my.yaml", "--config", change, folder=finished[0])
     assert code == 0, said
-    assert numbers_of_jobs(said) == {"motifs": 1, "logos": 1, "report": 1, "all": 1}
+    assert numbers_of_jobs(said) == {"motifs": 1, "logos": 1, "report": 1, "index": 1, "all": 1}
     change = "analyses={tiny: {attribution: {precision: float64}}}"
     code, said = snakemake("-n", "--configfile", "my.yaml", "--config", change, folder=finished[0])
     assert code == 0, said
-    changed = dict.fromkeys(["aggregate_windows", "motifs", "logos", "report", "all"], 1) | {"attribute": 2}
-    assert numbers_of_jobs(said) == changed
+    changed = dict.fromkeys(["aggregate_windows", "motifs", "logos", "report", "index", "all"], 1)
+    assert numbers_of_jobs(said) == changed | {"attribute": 2}
 
 
 def test_a_change_of_how_steps_are_run_runs_nothing(finished: tuple[Path, str]) -> None:

@@ -1,4 +1,5 @@
-# The messages that a user reads: one line for a mistake in the config; a failed step's own line last. No rules.
+# The messages that a user reads: one line for a mistake in the config; at the end what is done, and a failed step's
+# own line last. No rules.
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,10 +8,11 @@ from snakemake.logging import logger
 
 from genolift.settings.reading import read_yaml
 from genolift.errors import InputError
-from genolift.cli.failed_steps import FailedSteps
+from genolift.cli.failed_steps import FailedSteps, say_at_exit, summary
 from genolift.files.output_paths import check_folder
+from genolift.report.index import INDEX, check_index
 
-# A failed step's message is far above Snakemake's last line, so it is repeated after it.
+# A failed step's message may be far above Snakemake's last line, so it is repeated after it.
 FAILED_STEPS = FailedSteps(sys.argv[1:])
 logger.addHandler(FAILED_STEPS)
 
@@ -23,8 +25,12 @@ onstart:
     check_folders()
 
 
+onsuccess:
+    say_at_exit(summary(FAILED_STEPS, Path(CONFIG.results), [*ANALYSES]))
+
+
 onerror:
-    FAILED_STEPS.say_at_exit()
+    say_at_exit(summary(FAILED_STEPS, Path(CONFIG.results), [*ANALYSES]))
 
 
 def check_folders():
@@ -34,6 +40,7 @@ def check_folders():
     with mistakes_in_one_line():
         for folder in sorted(map(Path, folders)):
             check_folder(folder, FOLDERS[folder.name])
+        check_index(Path(CONFIG.results, INDEX))
 
 
 @contextmanager
@@ -42,7 +49,7 @@ def mistakes_in_one_line():
     try:
         yield
     except InputError as error:
-        print(f"genolift: error: {error}", file=sys.stderr)
+        say_at_exit([f"genolift: error: {error}"], apart=False)
         sys.exit(2)
 
 

@@ -6,6 +6,7 @@ that is given beside them has the last word.
 
 import argparse
 import re
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, cached_property
@@ -22,6 +23,13 @@ from genolift.settings.mistakes import check_part, checked
 from genolift.settings.sections import Settings
 
 Run = TypeVar("Run", bound=Callable[..., object])
+_OVERVIEW = """\
+usage: genolift [-h] [--version] COMMAND ...
+
+Which bases made the model say that: DeepLIFT for models of DNA.
+
+commands (genolift COMMAND --help says more):
+"""
 HANDED = {
     "settings": "what a rule of the workflow hands: JSON of a config's keys that determine the result",
     "running": "JSON of the keys that do not, such as memory",
@@ -172,3 +180,11 @@ def command(*keys: str, positional: str = "") -> Callable[[Run], Run]:
         return run
 
     return add
+
+
+def overview() -> str:
+    """Return what ``genolift --help`` says."""
+    width = max(map(len, COMMANDS)) + 4
+    lines = (f"  {name}".ljust(width) + each.about for name, each in COMMANDS.items())
+    told = (textwrap.fill(line, 100, subsequent_indent=" " * width) for line in lines)
+    return _OVERVIEW + "\n".join(told) + "\n"

@@ -4,27 +4,20 @@ What takes long to import is imported when a command is run. ``python -m genolif
 text of ``genolift --help``, for help.txt.
 """
 
-import textwrap
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field
 
-from genolift.cli.command import COMMANDS, command
+from genolift.cli.command import COMMANDS as COMMANDS  # with all commands in it, here
+from genolift.cli.command import command, overview
 from genolift.settings.model import ONE_MODEL
 from genolift.settings.of_commands import COMPARED, Comparison, Sources
 from genolift.settings.sections import EXPLAINED, EXTRAS, Settings
 from genolift.settings.types import Database, Seed
 
 Shard = Annotated[str, Field(pattern=r"^[0-9]{1,9}/[0-9]{1,9}$", examples=["0/4 for the first of four"])]
-_OVERVIEW = """\
-usage: genolift [-h] [--version] COMMAND ...
-
-Which bases made the model say that: DeepLIFT for models of DNA.
-
-commands (genolift COMMAND --help says more):
-"""
 
 
 @command("sequences", "model", "models", "extra_channels")
@@ -275,6 +268,25 @@ def report(settings: Settings, results: Path, out: Path) -> object:
     return write_report(results=results, out=out, title=settings.report.title or results.name)
 
 
+@command(positional="results")
+def index(results: Path) -> object:
+    """List all analyses of a results folder on one page: how far each is, its motifs, and its report.
+
+    Parameters
+    ----------
+    results
+        the folder that holds a folder for each analysis, in which index.html is written
+
+    Example
+    -------
+    genolift index results
+    """
+    from genolift.report.index import in_words
+    from genolift.steps.index import write_index
+
+    return f"{in_words(write_index(results))} {results / 'index.html'}"
+
+
 @command("model", *EXTRAS, *EXPLAINED[:2], *(f"attribution.{key}" for key in COMPARED))
 def compare(
     settings: Settings, sequences: Path, references: Path, out: Path, comparison: Comparison
@@ -375,14 +387,6 @@ def check_config(config: Path) -> object:
     from genolift.settings.config import check_config_file
 
     return "\n".join(check_config_file(config))
-
-
-def overview() -> str:
-    """Return what ``genolift --help`` says."""
-    width = max(map(len, COMMANDS)) + 4
-    lines = (f"  {name}".ljust(width) + each.about for name, each in COMMANDS.items())
-    told = (textwrap.fill(line, 100, subsequent_indent=" " * width) for line in lines)
-    return _OVERVIEW + "\n".join(told) + "\n"
 
 
 if __name__ == "__main__":

@@ -1,20 +1,23 @@
-"""What went wrong in a run of the workflow, said once more behind all that Snakemake says. Knows Snakemake by
-what it logs alone.
+"""What a run of the workflow ends with, behind all that Snakemake says: what is done and what went wrong.
+
+Knows Snakemake by what it logs alone.
 """
 
 import atexit
 import logging
-import re
 import shlex
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-_OURS = re.compile(r"genolift( [a-z-]+)?: error: .+|genolift [a-z-]+: .+; see genolift [a-z-]+ --help")
-_OTHERS = re.compile(r"^[\w.]*(Error|Exception|Interrupt)\b|\berror: |\b[Kk]illed\b|stopped by SIG")
-_END_OF_LOG = 2**16  # bytes: an error is the last thing that a step says
+from genolift.errors import InputError
+from genolift.report.index import INDEX, Failure, in_words
+from genolift.results.step_logs import error_in
+from genolift.steps.index import write_index
+
+_SHOWN_REPORTS = 5
 _CLOCKS = 60  # seconds by which the clocks of two machines may differ
 
 
@@ -38,14 +41,19 @@ class FailedSteps(logging.Handler):
             for job in getattr(record, "job_error_info", ()):
                 self._keep(job)
         elif event == "error" and getattr(record, "exception", "") == "LockException":
-            atexit.register(_say, how_to_unlock(self._arguments))
+            say_at_exit(how_to_unlock(self._arguments))
 
     def _keep(self, job: Mapping[str, Any]) -> None:
         self._logs.append((str(job.get("rule_name", "a step")), [str(log) for log in job.get("log") or ()]))
 
-    def say_at_exit(self) -> None:
-        """Say what went wrong when Python ends, which is behind Snakemake's last word."""
-        atexit.register(lambda: _say(self.lines()))
+    def by_analysis(self, results: Path) -> dict[str, Failure]:
+        """Return the first mistake in each analysis, by the folder in ``results`` that a step's log is in."""
+        found: dict[str, Failure] = {}
+        for rule, logs in self._logs:
+            for log in filter(lambda log: Path(log).is_relative_to(results), logs[:1]):
+                name = Path(log).relative_to(results).parts[0]
+                found.setdefault(name, Failure(*self._last_word(rule, logs)))
+        return found
 
     def lines(self) -> Iterator[str]:
         """Yield for each mistake the logs of the steps that made it, and then its line; each mistake once."""
@@ -60,29 +68,12 @@ class FailedSteps(logging.Handler):
 
     def _last_word(self, rule: str, logs: list[str]) -> tuple[str, str]:
         """Return a step's log, and the line in it that says what is wrong."""
-        said = {log: _lines_of(Path(log), self._since) for log in logs}
-        # genolift's own word first; else that of a fault or of the cluster
-        for telling in (_OURS.fullmatch, _OTHERS.search):
-            for log, lines in said.items():
-                found = [line for line in lines if telling(line)]
-                if found:
-                    return log, found[-1]
+        found = error_in([Path(log) for log in logs], self._since)
+        if found is not None:
+            return str(found[0]), found[1]
         where = logs[0] if logs else f"the step {rule}"
         ended = "ended without a word of error: it was killed, perhaps for its memory or its time."
         return where, f"The step {rule} {ended}"
-
-
-def _lines_of(log: Path, since: float) -> list[str]:
-    """Return the last lines of a log that has been written to in this run."""
-    try:
-        if log.stat().st_mtime < since:
-            return []
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - _END_OF_LOG))
-            text = file.read().decode("utf-8", "replace")
-    except OSError:
-        return []
-    return [line.strip() for line in re.split(r"[\r\n]+", text) if line.strip()]
 
 
 def how_to_unlock(arguments: Sequence[str]) -> list[str]:
@@ -94,7 +85,34 @@ def how_to_unlock(arguments: Sequence[str]) -> list[str]:
     ]
 
 
-def _say(lines: Iterable[str]) -> None:
-    told = list(lines)
-    if told:
-        print("", *told, sep="\n", file=sys.stderr, flush=True)
+def summary(failed: FailedSteps, results: Path, analyses: Sequence[str]) -> list[str]:
+    """Write the list of all analyses, and return what the end of a run says: what is done, what failed, why.
+
+    Parameters
+    ----------
+    analyses
+        The names of the analyses of this run's config.
+    """
+    wrong = list(failed.lines())
+    try:
+        found = write_index(results, analyses, failed.by_analysis(results)) if results.is_dir() else []
+    except (InputError, OSError) as error:
+        return [f"genolift: error: {error}", "", *wrong]
+    ours = [entry for entry in found if entry.name in analyses]
+    reports = [f"  {results / entry.report}" for entry in ours if entry.report]
+    if not reports and not wrong:  # what was asked for is no report
+        return []
+    more = len(reports) - _SHOWN_REPORTS
+    listed = [*reports[:_SHOWN_REPORTS], *([f"  and {more} more"] if more > 0 else [])]
+    done = [in_words(ours), *listed, *([f"All in one list: {results / INDEX}"] if len(found) > 1 else [])]
+    return [*done, "", *wrong] if wrong else done
+
+
+def say_at_exit(lines: Sequence[str], *, apart: bool = True) -> None:
+    """Say something when Python ends, which is behind Snakemake's last word; a thread of its may yet be busy.
+
+    It stands ``apart`` from that by an empty line.
+    """
+    told = ["", *lines] if apart else lines
+    if lines:
+        atexit.register(lambda: print(*told, sep="\n", file=sys.stderr, flush=True))

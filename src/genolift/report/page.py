@@ -1,14 +1,9 @@
 """The page: the template, filled with what the sections say."""
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from genolift.report import words
 from genolift.report.images import Logos
@@ -23,13 +18,16 @@ from genolift.report.provenance import (
     references_in_words,
     rule_in_words,
 )
-from genolift.report.quality import checks
+from genolift.report.quality import checks, convergence_in_short
+from genolift.report.record import record
 from genolift.report.results import Results
 from genolift.report.sequence_section import top_sequences
-from genolift.report.texts import FOLDER, texts
+from genolift.report.template import allowed, asset, filled
+from genolift.report.texts import texts
 from genolift.settings.motifs import OWN, PRESETS
 
 _MOST_DROPPED = 20
+_LISTED_MOTIFS = 8
 _OF_MODELS = ("models", "contributions_sd.bw")  # left by an earlier run if there is one model
 
 
@@ -40,7 +38,8 @@ def render(results: Results, *, title: str, out: Path) -> str:
     motifs = motif_views(results, logos)
     linked = Path(out).resolve().parent == results.folder.resolve()
     database = str(told.get("motifs_database") or "")
-    shown = {
+    style, script = asset("page.css"), asset("page.js")
+    shown: dict[str, Any] = {
         "title": title,
         "date": date.today(),
         "summary": _summary(results, motifs),
@@ -63,35 +62,30 @@ def render(results: Results, *, title: str, out: Path) -> str:
         "jaspar": jaspar_release(database),
         "jaspar_citation": jaspar_citation(jaspar_release(database) or ""),
         "references": references_in_words(told, results.head.r),
-        "style": _asset("page.css"),
-        "script": _asset("page.js"),
-        "style_hash": _hash("page.css"),
-        "script_hash": _hash("page.js"),
+        "style": style,
+        "script": script,
+        "style_hash": allowed(style),
+        "script_hash": allowed(script),
+        "record": record(results.folder, _for_a_list(results, title, motifs)),
     }
-    return _environment().get_template("page.html").render(shown)
+    return filled("page.html", **shown)
 
 
-def _environment() -> Environment:
-    # Ids come from users' FASTA headers: everything but our own Markup is escaped.
-    environment = Environment(
-        loader=FileSystemLoader(FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    for name in ("figure", "whole", "count", "place", "minus"):
-        environment.filters[name] = getattr(words, name)
-    return environment
-
-
-def _asset(name: str) -> Markup:
-    return Markup((FOLDER / name).read_text(encoding="utf-8"))
-
-
-def _hash(name: str) -> str:
-    """Return the hash by which a content security policy allows an inline style or script."""
-    return base64.b64encode(hashlib.sha256(str(_asset(name)).encode()).digest()).decode("ascii")
+def _for_a_list(results: Results, title: str, motifs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what a list of analyses shows of this one: `genolift.report.index`."""
+    first = [
+        {key: motif[key] for key in ("name", "sign", "anchor")}
+        | {"logo": motif["logos"][0].file if motif["logos"] else ""}
+        for motif in motifs[:_LISTED_MOTIFS]
+    ]
+    return {
+        "title": title,
+        "target": str(results.provenance.get("target", "")),
+        "sequences": len(results.scored),
+        "quality": convergence_in_short(results.scored, results.provenance),
+        "motifs": first,
+        "number_of_motifs": len(motifs),
+    }
 
 
 def _summary(results: Results, motifs: Sequence[Mapping[str, Any]]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from genolift.report import figures, words
 from genolift.report.texts import texts
@@ -34,9 +34,7 @@ def checks(scored: pd.DataFrame, n_references: int, provenance: Mapping[str, Any
 
 
 def _convergence(scored: pd.DataFrame, n_references: int, provenance: Mapping[str, Any]) -> Check:
-    errors = scored["convergence_error_relative_max"].to_numpy()
-    tolerance = _number(provenance.get("tolerance"))
-    largest = float(np.nanmax(errors)) if np.isfinite(errors).any() else float("nan")
+    errors, largest, tolerance = _errors(scored, provenance)
     pairs = words.count(len(scored) * n_references, "sequence-reference pair")
     if np.isnan(largest):
         reading = "No convergence error is recorded."
@@ -55,6 +53,28 @@ def _convergence(scored: pd.DataFrame, n_references: int, provenance: Mapping[st
         reading = f"Largest relative error {error}, tolerance {allowed}: {verdict}."
     guide = None if tolerance is None or tolerance <= 0 else figures.Guide(tolerance, "tolerance")
     return _check("convergence", reading, figures.histogram, errors, logarithmic=True, guide=guide)
+
+
+def convergence_in_short(scored: pd.DataFrame, provenance: Mapping[str, Any]) -> str:
+    """Return in a few words whether the contributions add up: ``all pass, largest error 3 × 10⁻⁷``."""
+    errors, largest, tolerance = _errors(scored, provenance)
+    if np.isnan(largest):
+        return "no error recorded"
+    error = f"largest error {words.figure(largest, 2)}"
+    over = 0 if tolerance is None else int((errors > tolerance).sum())
+    passed = f"{over} of {len(scored)} over the tolerance" if over else "all pass"
+    return error if tolerance is None else f"{passed}, {error}"
+
+
+def _errors(
+    scored: pd.DataFrame, provenance: Mapping[str, Any]
+) -> tuple[NDArray[np.float64], float, float | None]:
+    """Return each sequence's largest relative convergence error, the largest of all (NaN if there is none),
+    and the tolerance.
+    """
+    errors = scored["convergence_error_relative_max"].to_numpy()
+    largest = float(np.nanmax(errors)) if np.isfinite(errors).any() else float("nan")
+    return errors, largest, _number(provenance.get("tolerance"))
 
 
 def _totals(scored: pd.DataFrame, *, exact: bool) -> Check:

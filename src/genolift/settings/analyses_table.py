@@ -12,7 +12,7 @@ from genolift.errors import InputError, few
 from genolift.files import plain_values
 from genolift.files.plain_values import shown
 from genolift.files.text import read_text
-from genolift.settings.folder_names import folder_name
+from genolift.settings.folder_names import analysis_name
 from genolift.settings.keys import ITEM, NAMED, keys_of
 from genolift.settings.reading import value_of_yaml
 from genolift.settings.sections import Analysis
@@ -133,7 +133,7 @@ def _name(cell: str, where: str) -> str:
         remedy = "name the analysis, or begin the line with # to skip it"
         raise InputError("is empty", where=where, remedy=remedy)
     try:
-        return folder_name("an analysis", _unquoted(cell))
+        return analysis_name(_unquoted(cell))
     except InputError as error:
         raise InputError(error.what, where=where, remedy=error.remedy) from error
 

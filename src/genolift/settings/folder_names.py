@@ -44,6 +44,14 @@ def model_name(name: str) -> str:
     return folder_name("a model", name)
 
 
+def analysis_name(name: str) -> str:
+    """Return an analysis's name, which is a folder's beside the list of all analyses."""
+    if name.casefold() == "index.html":
+        remedy = "choose another, since it is the list of all analyses"
+        raise InputError(f"'{name}' is not a name for an analysis", remedy=remedy)
+    return folder_name("an analysis", name)
+
+
 def check_model_name(name: str, where: str) -> None:
     """Raise `InputError` if a model's name is none; errors name ``where``."""
     try:

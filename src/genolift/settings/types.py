@@ -8,7 +8,6 @@ import difflib
 import os
 import re
 from collections.abc import Mapping
-from functools import partial
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, ValidationInfo, WithJsonSchema
@@ -17,7 +16,7 @@ from genolift.errors import InputError
 from genolift.files.plain_values import shown
 from genolift.files.whole import existing_file
 from genolift.settings.database import GROUPS, database_name, jaspar_group
-from genolift.settings.folder_names import folder_name, model_name, names_differ, results_folder
+from genolift.settings.folder_names import analysis_name, model_name, names_differ, results_folder
 
 FILES, PART = "files", "part"
 """What a validation's context may ask for: that files are there, and what else only a config must be; and
@@ -142,4 +141,4 @@ Frequencies = Annotated[
     tuple[Fraction, ...], Field(strict=False, min_length=4, max_length=4), AfterValidator(_frequencies)
 ]
 NamedModel = Annotated[str, AfterValidator(model_name)]
-NamedAnalysis = Annotated[str, AfterValidator(partial(folder_name, "an analysis"))]
+NamedAnalysis = Annotated[str, AfterValidator(analysis_name)]

@@ -1,0 +1,51 @@
+"""What a report says of itself for programs: which files it was made from, and what a list shows of it."""
+
+import html
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from genolift.files.whole import sha256
+
+FORMAT, VERSION = "genolift-report", 1
+_META = re.compile(rf'<meta name="{FORMAT}" content="([^"]*)">')
+_HEAD_BYTES = 2**18
+"""Of a page, in which the record stands."""
+_RECORDS = ("aggregate.json", "motifs.json", "logos/logos.json")
+"""The steps' own records, which have the digests of the files that they wrote."""
+
+
+def made_from(folder: Path) -> dict[str, str] | None:
+    """Return what tells an analysis's present files from those of another run; None if a file is missing.
+
+    That is the digest that ``contributions.h5`` has of itself and those of the steps' records, so that no
+    large file is read.
+    """
+    import h5py  # a dry run, which imports this module, needs none
+
+    try:
+        with h5py.File(folder / "contributions.h5") as file:
+            digests = {"contributions.h5": str(file.attrs["digest"])}
+        return digests | {name: sha256(folder / name) for name in _RECORDS}
+    except (OSError, KeyError):
+        return None
+
+
+def record(folder: Path, shown: Mapping[str, Any]) -> str:
+    """Return the text of the record of the page of an analysis folder, which `read_record` reads."""
+    told = {"format": FORMAT, "version": VERSION, "made_from": made_from(folder), "shown": dict(shown)}
+    return json.dumps(told)
+
+
+def read_record(page: Path) -> Mapping[str, Any] | None:
+    """Return the record of a page; None if there is no page, or it is no report."""
+    try:
+        with page.open("rb") as file:
+            found = _META.search(file.read(_HEAD_BYTES).decode("utf-8", "replace"))
+        told = json.loads(html.unescape(found[1])) if found else {}
+        known = (told["format"], told["version"]) == (FORMAT, VERSION) and isinstance(told["shown"], dict)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return told if known else None
