@@ -179,6 +179,11 @@ def test_a_step_s_mistake_is_on_the_terminal_and_in_the_log(tmp_path: Path, inpu
     results = tmp_path / "results" / "tiny"
     assert line in (results / "logs" / "check.log").read_text()
     assert [path.name for path in results.iterdir()] == ["logs"]
+    (log,) = (tmp_path / ".snakemake" / "log").glob("*.log")
+    for wall in ("Error in rule check", "CalledProcessError", "genolift check --settings"):
+        assert wall not in said
+        assert wall in log.read_text()
+    assert "The step check failed: see results/tiny/logs/check.log" in said
     assert html.escape(line, quote=False) in (tmp_path / "results" / "index.html").read_text()
     assert "The analysis failed." in said
 
