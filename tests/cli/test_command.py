@@ -36,6 +36,7 @@ FULL: dict[str, Any] = {
     "target": "GATA1 rep-2",
     "keep_final_activation": True,
     "rule": "rescale",
+    "per_base": False,
     "references": {"number": 3, "seed": 5},
     "attribution": {
         "shards": 3,

@@ -296,6 +296,13 @@ def test_values_that_are_not_numbers_do_not_stop_the_page(own: Path, tmp_path: P
     assert "nan" not in text.lower().split()
 
 
+def test_a_folder_without_the_table_of_bases_says_how_to_get_it(own: Path, tmp_path: Path) -> None:
+    assert "per-base" not in words_of(report(own, tmp_path / "report.html"))
+    (own / "per_base.parquet").unlink()
+    text = words_of(report(own, tmp_path / "report.html"))
+    assert "per_base.parquet , was not written: genolift per-base prints the bases" in text
+
+
 @pytest.mark.parametrize(
     "name",
     ["sequences.tsv", "contributions.h5", "per_sequence.tsv", "motifs.tsv", "hits.bed.gz", "logos/index.tsv"],

@@ -475,3 +475,17 @@ def test_make_says_what_it_can_do() -> None:
     said = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for target in ("demo", "test", "faults", "lint", "benchmark", "clean"):
         assert f"make {target}" in said
+
+
+def test_the_table_of_bases_is_an_output_where_the_config_asks_for_it(
+    tmp_path: Path, inputs: dict[str, Any]
+) -> None:
+    jobs = {}
+    for per_base in (None, False, True):
+        write_config(tmp_path, {"analyses": {"tiny": inputs["analyses"]["tiny"] | {"per_base": per_base}}})
+        code, said = snakemake("-n", "-p", "--configfile", "my.yaml", folder=tmp_path)
+        assert code == 0, said
+        jobs[per_base] = numbers_of_jobs(said)
+        assert ("--running '{\"per_base\": false}'" in said) == (per_base is not None)
+    assert jobs[None] == jobs[False]
+    assert jobs[True] == jobs[None] | {"per_base": 1}

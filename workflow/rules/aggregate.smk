@@ -18,11 +18,15 @@ rule aggregate:
         runtime=60,
     params:
         folder=subpath(output.contributions, parent=True),
+        # Where the config leaves it to the number of bases, which is not known here, the table is not an output.
+        running=lambda wildcards, threads: (
+            "{}" if settings(wildcards).per_base is None else '{"per_base": false}'
+        ),
     message:
         "{wildcards.analysis}: shards to contributions.h5, its tables and, on a genome, its tracks"
     shell:
         "genolift aggregate --sequences {input.sequences:q} --shards {input.shards:q}"
-        " --out {params.folder:q} 2>&1 | logged {log:q}"
+        " --running {params.running:q} --out {params.folder:q} 2>&1 | logged {log:q}"
 
 
 use rule aggregate as aggregate_windows with:
@@ -49,3 +53,26 @@ use rule aggregate as aggregate_models_on_windows with:
         spread=of_analysis("contributions_sd.bw"),
     wildcard_constraints:
         analysis=analyses_with(genome=True, models=True),
+
+
+# From contributions.h5, so that it can be asked for when the shards are gone.
+rule per_base:
+    input:
+        contributions=of_analysis("contributions.h5"),
+        sequences=of_analysis("sequences.tsv"),
+    output:
+        of_analysis("per_base.parquet"),
+    log:
+        of_analysis("logs/per-base.log"),
+    conda:
+        "../envs/genolift.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        folder=subpath(input.contributions, parent=True),
+    message:
+        "{wildcards.analysis}: a row for each base of each sequence"
+    shell:
+        "genolift per-base {params.folder:q} --parquet {output:q} 2>&1 | logged {log:q}"

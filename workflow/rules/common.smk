@@ -64,7 +64,6 @@ def aggregated():
     tables = {"contributions": "contributions.h5", "per_sequence": "per_sequence.tsv"}
     shown = {"category": "{analysis}", "subcategory": "Contributions"}
     return {
-        "per_base": of_analysis("per_base.parquet"),
         "record": of_analysis("aggregate.json"),
         **{
             name: report(of_analysis(file), caption=f"../report/{name}.rst", **shown)

@@ -8,7 +8,9 @@ rule report:
         ),
         inspection=of_analysis("inspection"),
         per_sequence=of_analysis("per_sequence.tsv"),
-        per_base=of_analysis("per_base.parquet"),
+        per_base=lambda wildcards: (
+            of_analysis("per_base.parquet") if settings(wildcards).per_base else []
+        ),
         modisco=of_analysis("motifs.h5"),
         matrices=of_analysis("motif_matrices.tsv"),
         motifs=of_analysis("motifs.tsv"),

@@ -13,9 +13,9 @@ from pydantic import Field
 from genolift.cli.command import COMMANDS as COMMANDS  # with all commands in it, here
 from genolift.cli.command import command, overview
 from genolift.settings.model import ONE_MODEL
-from genolift.settings.of_commands import COMPARED, Comparison, Sources
+from genolift.settings.of_commands import Sources
 from genolift.settings.sections import EXPLAINED, EXTRAS, Settings
-from genolift.settings.types import Database, Seed
+from genolift.settings.types import Database
 
 Shard = Annotated[str, Field(pattern=r"^[0-9]{1,9}/[0-9]{1,9}$", examples=["0/4 for the first of four"])]
 
@@ -164,8 +164,8 @@ def attribute(
         return attribute(settings, sequences=sequences, **files, **named, progress=progress)
 
 
-@command()
-def aggregate(sequences: Path, shards: list[Path], out: Path) -> object:
+@command("per_base")
+def aggregate(settings: Settings, sequences: Path, shards: list[Path], out: Path) -> object:
     """Merge shards, of one model or several, to contributions.h5, and write its tables and tracks.
 
     Parameters
@@ -183,7 +183,38 @@ def aggregate(sequences: Path, shards: list[Path], out: Path) -> object:
     """
     from genolift.steps.aggregate import aggregate
 
-    return aggregate(shards=shards, sequences=sequences, out=out)
+    return aggregate(shards=shards, sequences=sequences, out=out, per_base=settings.per_base)
+
+
+@command(positional="results")
+def per_base(
+    results: Path, sequence: str | None = None, region: str | None = None, parquet: Path | None = None
+) -> object:
+    """Print the bases of a sequence or region, or write per_base.parquet.
+
+    Parameters
+    ----------
+    results
+        folder of an analysis
+    sequence
+        the sequence by its key or id
+    region
+        of every window, the bases in chrom:start-end, from 1 and including the end, as browsers write it
+    parquet
+        instead, the table of all bases to write
+
+    Example
+    -------
+    genolift per-base results/mine --sequence 0
+    """
+    from genolift.steps.per_base import bases_of, check_asked, write_all
+
+    check_asked(sequence, region, parquet)
+    if parquet is not None:
+        return write_all(results, parquet)
+    for lines in bases_of(results, sequence=sequence, region=region):
+        print(lines, end="")
+    return None
 
 
 @command()
@@ -287,107 +318,7 @@ def index(results: Path) -> object:
     return f"{in_words(write_index(results))} {results / 'index.html'}"
 
 
-@command("model", *EXTRAS, *EXPLAINED[:2], *(f"attribution.{key}" for key in COMPARED))
-def compare(
-    settings: Settings, sequences: Path, references: Path, out: Path, comparison: Comparison
-) -> object:
-    """Run several methods on one input: how they agree, what they cost and, where it is known, how well they
-    find the motifs.
-
-    Parameters
-    ----------
-    sequences
-        sequences.h5
-    references
-        references.h5
-    out
-        folder to write to
-    comparison
-        what is compared
-
-    Example
-    -------
-    genolift compare --sequences sequences.h5 --references references.h5 --model weights.pt
-    --model-class model.py:Model --methods genomics-default,rescale --out compared
-    """
-    from genolift.compare.methods import compare
-
-    return compare(settings, comparison, sequences=sequences, references=references, out=out)
-
-
-@command("model", *EXTRAS)
-def export(settings: Settings, out: Path) -> object:
-    """Write a model as an exported program, which runs with no source file.
-
-    Parameters
-    ----------
-    out
-        the exported program to write, .pt2
-
-    Example
-    -------
-    genolift export --model weights.pt --model-class model.py:Model --input-length 400 --out model.pt2
-    """
-    from genolift.steps.export import write_program
-
-    return write_program(settings.the_model, out, settings.extras)
-
-
-@command("model", *EXTRAS, *EXPLAINED)
-def plan(settings: Settings, check: bool = False) -> object:
-    """Show what each operation of a model is and which rule it gets.
-
-    Parameters
-    ----------
-    check
-        also compare each operation's in- and outgoing contributions, on random sequences in float64
-
-    Example
-    -------
-    genolift plan --model weights.pt --model-class model.py:Model --input-length 400
-    """
-    from genolift.steps.plan import plan_model
-
-    return plan_model(settings, check=check)
-
-
-@command()
-def train_demo(out: Path, seed: Seed = 0) -> object:
-    """Simulate the paper's sequences and train the demo's model on them.
-
-    Parameters
-    ----------
-    out
-        folder to write to
-    seed
-        seed of the sequences and of the weights
-
-    Example
-    -------
-    genolift train-demo --out data/demo
-    """
-    from genolift.demo.simulate import train_demo
-
-    return train_demo(out, seed=seed)
-
-
-@command(positional="config")
-def check_config(config: Path) -> object:
-    """Check a workflow's config and say what it would run.
-
-    Parameters
-    ----------
-    config
-        the config's file
-
-    Example
-    -------
-    genolift check-config config/config.yaml
-    """
-    from genolift.settings.config import check_config_file
-
-    return "\n".join(check_config_file(config))
-
+from genolift.cli import tools  # noqa: E402, F401 (last in the help)
 
 if __name__ == "__main__":
     print(overview(), end="")

@@ -46,7 +46,9 @@ class Flag(Key):
         """Add the flag to a parser, which then gives its text under its key's `name`, or nothing."""
         told: dict[str, Any] = {"help": self._help(), "default": argparse.SUPPRESS}
         if "boolean" in self._types:
-            told["action"] = "store_true"
+            # a default of None is neither, so that both can be said
+            unsaid = self.told.get("default") is None
+            told["action"] = argparse.BooleanOptionalAction if unsaid else "store_true"
         else:
             told["metavar"] = self._metavar()
         if "array" in self._types:

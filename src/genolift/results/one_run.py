@@ -58,7 +58,7 @@ def check_files(contributions: Path, files: Mapping[Path, str]) -> dict[str, str
 def check_folder(folder: Path, contributions: Contributions) -> None:
     """Check an analysis folder against its open ``contributions.h5``, except for each model's own files.
 
-    The report checks those. What a large ``per_base.parquet`` was made from is in its metadata.
+    The report checks those. What ``per_base.parquet``, if it is there, was made from is in its metadata.
 
     Raises
     ------
@@ -80,9 +80,10 @@ def check_folder(folder: Path, contributions: Contributions) -> None:
     for step in ("aggregate", "motifs"):
         record = read_record(folder, step)
         record.check_made_from(here)
-        record.check_files(name for name in record.files if name != _PER_BASE)
+        record.check_files(record.files)
         drawn |= {name: record.files[name] for name in _DRAWN if name in record.files}
-    _check_per_base(folder / _PER_BASE, contributions)
+    if (folder / _PER_BASE).exists():
+        _check_per_base(folder / _PER_BASE, contributions)
     logos = read_record(folder / "logos", "logos")
     logos.check_made_from(drawn)
     logos.check_files(logos.files)

@@ -166,6 +166,9 @@ class Analysis(Section):
     """what each sequence is compared with"""
     attribution: Attribution = Attribution()
     """how DeepLIFT is run"""
+    per_base: Annotated[bool | None, RUNNING] = None
+    """write per_base.parquet, a row for each base of each sequence; by default for 10 million bases at most
+    """
     motifs: Motifs = Motifs()
     """how motifs are found and named"""
     logos: Logos = Logos()

@@ -13,9 +13,9 @@ _LONGEST_COMMAND, _MOST_SETTINGS = 120_000, 90_000
 """Bytes of a step's command, and of the settings in it. Linux takes 131,072 in one argument, such as that of
 ``bash -c``.
 """
-_ALWAYS = ["sequences.tsv", "references.h5", "contributions.h5", "per_base.parquet", "per_sequence.tsv"]
+_ALWAYS = ["sequences.tsv", "references.h5", "contributions.h5", "per_sequence.tsv"]
 _ALWAYS += ["motifs.h5", "motifs.meme", "motifs.tsv", "hits.bed.gz", "logos", "report.html"]
-_SOMETIMES = ["contributions.bw", "contributions_sd.bw", "models"]
+_SOMETIMES = ["per_base.parquet", "contributions.bw", "contributions_sd.bw", "models"]
 _ON_THE_WAY = ["check.json", "sequences.h5", "inspection", "attribution", "aggregate.json", "logs"]
 _ON_THE_WAY += ["motif_matrices.tsv", "motifs_cwm.meme", "motifs.json", "seqlets.tsv"]
 _ON_THE_WAY += ["seqlets_by_window.tsv", "hits_by_window.bed.gz", "hits_by_window.tsv.gz"]
@@ -27,7 +27,8 @@ def final_files(analysis: Analysis) -> list[str]:
     """Return what is made of an analysis at the end, by its names in the analysis's folder."""
     on_genome, several = analysis.sequences.bed is not None, len(analysis.models) > 1
     spread = ["contributions_sd.bw"] * (on_genome and several)
-    return [*_ALWAYS, *["contributions.bw"] * on_genome, *["models"] * several, *spread]
+    per_base = ["per_base.parquet"] * (analysis.per_base is True)
+    return [*_ALWAYS, *per_base, *["contributions.bw"] * on_genome, *["models"] * several, *spread]
 
 
 def check_workflow(analysis: Analysis, folder: str, where: str) -> None:

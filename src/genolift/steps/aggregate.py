@@ -5,16 +5,20 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from genolift.data.stored_sequences import check_table
 from genolift.data.window_places import KeptRows, read_places
 from genolift.errors import InputError
 from genolift.files.output_paths import check_outputs
 from genolift.files.whole import sha256, whole_file, whole_folder
 from genolift.results.ensemble import by_model, check_models_agree, mean_of
+from genolift.results.per_base import MOST_BASES, remove_per_base, write_per_base
 from genolift.results.shards import Shard, check_shards, merged_blocks, merged_head, read_shards
 from genolift.results.step_record import write_record
 from genolift.results.store import Block, Head, open_contributions, write_contributions
-from genolift.results.tables import PER_SEQUENCE, per_sequence, write_per_base
+from genolift.results.tables import PER_SEQUENCE, per_sequence
 from genolift.results.tracks import WindowValues, write_bigwig
 
 _FILES = (
@@ -40,9 +44,11 @@ class AggregateSummary:
         return f"{self.n_sequences} sequences of {self.length} bp{mean}{track}"
 
 
-def aggregate(*, shards: Sequence[Path], sequences: Path, out: Path) -> AggregateSummary:
-    """Write ``contributions.h5``, ``per_sequence.tsv``, ``per_base.parquet`` and, for windows on a genome,
-    ``contributions.bw`` into the folder ``out``, and ``aggregate.json``, their provenance.
+def aggregate(
+    *, shards: Sequence[Path], sequences: Path, out: Path, per_base: bool | None = None
+) -> AggregateSummary:
+    """Write ``contributions.h5``, ``per_sequence.tsv`` and, for windows on a genome, ``contributions.bw``
+    into the folder ``out``, and ``aggregate.json``, their provenance; and ``per_base.parquet`` of few bases.
 
     For several models there is ``models/NAME/contributions.h5`` for each; everything else is for their mean,
     and ``contributions_sd.bw`` has their standard deviation along the genome.
@@ -55,6 +61,9 @@ def aggregate(*, shards: Sequence[Path], sequences: Path, out: Path) -> Aggregat
         ``sequences.tsv``.
     out
         The folder.
+    per_base
+        Whether to write ``per_base.parquet``; None for `MOST_BASES` at most. If not, an earlier one is
+        removed.
 
     Raises
     ------
@@ -64,18 +73,9 @@ def aggregate(*, shards: Sequence[Path], sequences: Path, out: Path) -> Aggregat
         references with the same settings; or if a file or ``models`` may not be written (see
         `check_outputs`).
     """
-    if not shards:
-        raise InputError("there is no shard", where=str(out), remedy="give the files of the attribute step")
     check_outputs([out / name for name in _FILES], inputs=[*shards, sequences])
     keys, places = read_places(sequences)
-    models = by_model(read_shards(shards))
-    for shard in (shard for each in models.values() for shard in each):
-        check_table(sequences, shard.provenance, shard.path)
-    for name, each in models.items():
-        check_shards(each, keys, f"the shards of {name}" if len(models) > 1 else "the shards")
-    if len(models) > 1:
-        check_models_agree(models)
-        check_outputs(folders=[(out / "models", "aggregate")], inputs=[*shards, sequences])
+    models = _checked_models(shards, sequences, keys, out)
     head = merged_head(next(iter(models.values())))
     tracks = _TRACKS[: 1 if len(models) == 1 else 2] if head.chromosomes else ()
     with ExitStack() as stack:
@@ -85,13 +85,34 @@ def aggregate(*, shards: Sequence[Path], sequences: Path, out: Path) -> Aggregat
         covered = 0
         for name in values:
             covered = write_bigwig(out / name, head.chromosomes, places, head.length, values[name])
-    with open_contributions(out / "contributions.h5") as contributions:
-        write_per_base(out / "per_base.parquet", contributions, sequences)
-    names = ["per_sequence.tsv", "per_base.parquet", *values]
+    bases = head.n * head.length
+    if bases <= MOST_BASES if per_base is None else per_base:
+        with open_contributions(out / "contributions.h5") as contributions:
+            write_per_base(out / "per_base.parquet", contributions, sequences)
+    else:
+        remove_per_base(out / "per_base.parquet")
+    names = ["per_sequence.tsv", *values]
     made_from = {"contributions.h5": digest, "sequences.tsv": sha256(sequences)}
     with whole_file(out / "aggregate.json") as beside:
         write_record(beside, "aggregate", made_from, {name: out / name for name in names})
     return AggregateSummary(head.n, head.length, covered, len(models))
+
+
+def _checked_models(
+    shards: Sequence[Path], sequences: Path, keys: NDArray[np.int64], out: Path
+) -> dict[str, list[Shard]]:
+    """Return each model's shards by model name, after checking that they belong together."""
+    if not shards:
+        raise InputError("there is no shard", where=str(out), remedy="give the files of the attribute step")
+    models = by_model(read_shards(shards))
+    for shard in (shard for each in models.values() for shard in each):
+        check_table(sequences, shard.provenance, shard.path)
+    for name, each in models.items():
+        check_shards(each, keys, f"the shards of {name}" if len(models) > 1 else "the shards")
+    if len(models) > 1:
+        check_models_agree(models)
+        check_outputs(folders=[(out / "models", "aggregate")], inputs=[*shards, sequences])
+    return models
 
 
 @contextmanager
