@@ -39,17 +39,23 @@ class Tiny(nn.Module):
 """
 
 
+def environment() -> dict[str, str]:
+    """Return an environment in which snakemake and its steps run this checkout's code, in any folder."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    sources = f"{ROOT / 'src'}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+    return os.environ | {"PATH": path, "PYTHONPATH": sources}
+
+
 def snakemake(*arguments: str, folder: Path, snakefile: Path = ROOT / "Snakefile") -> tuple[int, str]:
     """Run snakemake in ``folder`` as a user does; return its exit code and its output."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     process = subprocess.run(
         [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile), *arguments],
         cwd=folder,
-        env=os.environ | {"PATH": path},
+        env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=600,
+        timeout=1800,
     )
     return process.returncode, process.stdout
 

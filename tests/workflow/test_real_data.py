@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gzip
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import ctcf_model
@@ -14,18 +12,15 @@ import numpy as np
 import pandas as pd
 import pyBigWig
 import pytest
-from places import ROOT
+import workflows
 
 
 def snakemake(folder: Path, config: str, *wanted: str) -> str:
     """Run the workflow in ``folder`` for the files that are wanted, and return its output."""
     (folder / "config.yaml").write_text(config)
-    entry = ROOT / "Snakefile"
-    command = [sys.executable, "-m", "snakemake", "-s", str(entry), *wanted, "--cores", "2"]
-    command += ["--configfile", "config.yaml"]
-    done = subprocess.run(command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    assert done.returncode == 0, done.stdout
-    return done.stdout
+    code, said = workflows.snakemake(*wanted, "--cores", "2", "--configfile", "config.yaml", folder=folder)
+    assert code == 0, said
+    return said
 
 
 @pytest.mark.slow

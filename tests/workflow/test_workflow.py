@@ -25,7 +25,16 @@ from lacking import skip
 from places import ROOT
 from run_steps import study
 from test_held_runs import assert_equal, directly, write_model
-from workflows import SITE, SITES, WINDOW, numbers_of_jobs, snakemake, write_config, write_inputs
+from workflows import (
+    SITE,
+    SITES,
+    WINDOW,
+    environment,
+    numbers_of_jobs,
+    snakemake,
+    write_config,
+    write_inputs,
+)
 
 RULES = ROOT / "workflow" / "rules"
 STEPS = {"check", "encode", "reference", "attribute", "compile", "motifs", "logos", "report", "index"}
@@ -193,11 +202,10 @@ def test_a_run_that_was_killed_says_how_to_go_on_and_does_to_equal_results(
 ) -> None:
     wanted = ["results/tiny/references.h5", "--cores", "1", "--configfile", "my.yaml"]
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), *wanted]
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     started = subprocess.Popen(
         command,
         cwd=tmp_path,
-        env=os.environ | {"PATH": path},
+        env=environment(),
         start_new_session=True,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
