@@ -18,12 +18,14 @@ import pytest
 from Bio import SeqIO, bgzf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyfaidx import Faidx
 from run_steps import source_of
 
 from genolift import __version__
 from genolift.data.alphabet import decode_letters
 from genolift.data.blacklist import Blacklist
 from genolift.data.stored_sequences import SEQUENCES, read_sequence_table, read_sequences
+from genolift.data.tiles import Tiles
 from genolift.errors import InputError
 from genolift.files.hdf5 import as_text
 from genolift.steps.encode import EncodeSummary, encode, trial_sequences
@@ -384,6 +386,43 @@ def test_a_bad_letter_is_refused_inside_a_window_only(step: Step) -> None:
             {"fasta": FASTA, "blacklist": Path("black.bed")},
             "'blacklist' is given, but the sequences of 'fasta'",
         ),
+        (
+            {"bed": "chr1\t1\t2\n", "genome": GENOME, "regions": {"tile": {}}},
+            "sequences: both 'bed' and 'regions.tile' are given; give one",
+        ),
+        ({"fasta": FASTA, "regions": {"tile": {}}}, "both 'fasta' and 'regions.tile' are given"),
+        ({"regions": {"tile": {"width": 9}}}, "'regions.tile' is given without 'genome'; give the genome's"),
+        ({"genome": GENOME, "regions": {}}, "there are no sequences"),
+        ({"genome": GENOME, "regions": {"tile": {}}}, "genome.fa: windows need a length"),
+        (
+            {"genome": GENOME, "regions": {"tile": {"width": 0}}},
+            "regions.tile.width: 0 is less than 1",
+        ),
+        ({"genome": GENOME, "regions": {"tile": {"stride": 0}}}, "regions.tile.stride: 0 is less than 1"),
+        (
+            {"genome": GENOME, "length": 8, "regions": {"tile": {"width": 9}}},
+            "regions.tile.width: windows are 9 bases wide, and 'length' is 8; give one of the two",
+        ),
+        (
+            {"genome": GENOME, "use_strand": True, "regions": {"tile": {"width": 9}}},
+            "'use_strand' is given, but windows that tile the genome have no strand",
+        ),
+        (
+            {"genome": GENOME, "regions": {"tile": {"width": 31}}},
+            "genome.fa: no chromosome that is tiled has the 31 bases of a window; give a smaller width",
+        ),
+        (
+            {"genome": GENOME, "regions": {"tile": {"width": 9, "chromosomes": ["chr1", "chr22"]}}},
+            "sequences.regions.tile.chromosomes: 'chr22': is not in the genome",
+        ),
+        (
+            {"genome": GENOME, "regions": {"tile": {"width": 9, "chromosomes": ["2"]}}},
+            "genome.fa; the genome calls it 'chr2'",
+        ),
+        (
+            {"genome": GENOME, "regions": {"tile": {"width": 9, "chromosomes": ["chr22"]}}},
+            "genome.fa; did you mean 'chr2'?",
+        ),
         ({"fasta": FASTA, "pad": True}, "'pad' is given, but the sequences of 'fasta' are not windows"),
         (
             {"bed": "chr1\t1\t2\n", "genome": GENOME, "length": 4, "blacklist": Path("nowhere.bed")},
@@ -665,3 +704,83 @@ def test_a_window_longer_than_its_chromosome_is_padded_on_both_sides(step: Step)
         )
     )
     assert decode_letters(found.codes[0]) == f"NNNNN{CHR1}NNNNN"
+
+
+def tiled(**tile: Any) -> dict[str, Any]:
+    return {"genome": GENOME, "regions": {"tile": tile}}
+
+
+@pytest.mark.parametrize("indexed", [False, True])
+def test_windows_tile_the_genome_in_its_order(step: Step, indexed: bool) -> None:
+    if indexed:
+        Faidx(str(step.write("genome.fa", GENOME))).close()
+    summary = step.run(**tiled(width=8), max_n_fraction=0.3)
+    rows = step.rows()
+    ids = ["chr1:0-8", "chr1:8-16", "chr1:16-24", "chr2:0-8", "chr2:8-16", "chr2:16-24"]
+    assert rows["id"].tolist() == ids
+    assert rows["start"].tolist() == [0, 8, 16] * 2
+    assert rows["end"].tolist() == [8, 16, 24] * 2
+    assert rows["reason"].tolist()[4:] == ["", "75.0% of its letters are N, more than 30.0%"]
+    assert summary.dropped == {"too many N": 1}
+    assert step.letters() == [CHR1[:8], CHR1[8:16], CHR1[16:24], CHR2[:8], CHR2[8:16]]
+    stored = read_sequences(step.store)
+    assert stored.key.tolist() == [0, 1, 2, 3, 4]
+    assert stored.chromosomes == {"chr1": 30, "chr2": 30}
+    tile = {"width": 8, "chromosomes": ["chr2"]}
+    found = trial_sequences(source_of(genome=step.folder / "genome.fa", regions={"tile": tile}))
+    assert [decode_letters(codes) for codes in found.codes] == [CHR2[:8]], "the others have an N"
+
+
+def test_the_first_windows_that_tile_a_genome_are_found_without_reading_on(step: Step) -> None:
+    genome = f">a\n{'N' * 40_000}{CHR1}\n>b\nno letters of DNA: !!\n"
+    source = source_of(genome=step.write("genome.fa", genome), regions={"tile": {"width": 10}})
+    found = trial_sequences(source)
+    assert found.id == ["a:40000-40010", "a:40010-40020"]
+    assert [decode_letters(codes) for codes in found.codes] == [CHR1[:10], CHR1[10:20]]
+
+
+def test_tiles_may_overlap_or_leave_gaps_on_the_chromosomes_that_are_named(step: Step) -> None:
+    step.run(**tiled(width=10, stride=7, chromosomes=["chr1"]))
+    assert step.rows()["start"].tolist() == [0, 7, 14]
+    step.run(**tiled(width=5, stride=20, chromosomes=["chr1"]))
+    assert step.letters() == [CHR1[:5], CHR1[20:25]]
+    assert read_sequences(step.store).chromosomes == {"chr1": 30, "chr2": 30}
+    with h5py.File(step.store) as file:
+        made = json.loads(file.attrs["provenance"])["encode"]
+    assert made["regions"] == {"tile": {"width": 5, "stride": 20, "chromosomes": ["chr1"]}}
+
+
+def test_the_last_tile_is_partial_where_windows_are_padded_and_left_out_otherwise(step: Step) -> None:
+    step.run(**tiled(width=8, chromosomes=["chr1"]), pad=True, max_n_fraction=0.3)
+    assert step.letters()[-1] == f"{CHR1[24:]}NN"
+    assert step.rows()["id"].tolist()[-1] == "chr1:24-32"
+    step.run(**tiled(width=40, chromosomes=["chr1"]), pad=True, max_n_fraction=0.3)
+    assert step.letters() == [CHR1 + "N" * 10]
+
+
+@given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 30), st.booleans())
+def test_tiles_are_those_that_counting_finds(width: int, stride: int, size: int, pad: bool) -> None:
+    tiles = Tiles(width, stride, pad=pad)
+    before = tiles.on("a", 2 * width).size
+    keys = tiles.on("b", size)
+    starts = [start for start in range(0, size, stride) if start + width <= size]
+    further = len(starts) * stride
+    if pad and further < size and (starts[-1] + width if starts else 0) < size:
+        starts.append(further)
+    assert [(tiles[key].chrom, tiles[key].start) for key in keys.tolist()] == [("b", at) for at in starts]
+    assert keys.tolist() == list(range(before, before + len(starts)))
+    if pad and stride <= width:
+        assert {base for at in starts for base in range(at, at + width)} >= set(range(size))
+
+
+def test_tiles_in_the_blacklist_are_dropped_and_those_of_a_pipe_are_those_of_a_file(step: Step) -> None:
+    keys = {"blacklist": step.write("black.bed", "chr1\t10\t12\n"), "max_n_fraction": 1}
+    step.run(**tiled(width=8), **keys)
+    table = step.table.read_bytes()
+    assert step.rows()["reason"].tolist()[1] == "overlaps chr1:10-12 of the blacklist"
+    reading, writing = os.pipe()
+    os.write(writing, GENOME.encode())
+    os.close(writing)
+    step.run(**tiled(width=8) | {"genome": Path(f"/dev/fd/{reading}")}, **keys)
+    os.close(reading)
+    assert step.table.read_bytes() == table

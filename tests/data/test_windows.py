@@ -90,4 +90,4 @@ def test_ids_are_those_that_a_plain_reading_of_the_rule_gives(names: list[str], 
 def test_windows_on_a_chromosome_come_by_their_start() -> None:
     intervals = [Interval(1, "b", 50, 60), Interval(2, "a", 9, 10), Interval(3, "b", 20, 30)]
     windows = WindowsAround(Intervals(intervals), length=4)
-    assert [windows.on(chrom).tolist() for chrom in ("a", "b", "c")] == [[1], [2, 0], []]
+    assert [windows.on(chrom, 99).tolist() for chrom in ("a", "b", "c")] == [[1], [2, 0], []]

@@ -268,7 +268,7 @@ MISTAKES = {
     "no source": (
         {"sequences__fasta": None},
         "my.yaml: analyses.mine.sequences: there are no sequences; "
-        "give 'fasta', or 'bed' together with 'genome'",
+        "give 'fasta', or 'bed' together with 'genome', or 'regions.tile' together with 'genome'",
     ),
     "bed without genome": (
         {"sequences": {"bed": "peaks.bed"}},

@@ -279,6 +279,16 @@ def test_the_files_of_an_analysis_are_known(folder: Path) -> None:
     assert {"contributions.bw", "contributions_sd.bw", "models", "report.html"} < set(made) <= WRITTEN
 
 
+def test_an_analysis_of_a_tiled_genome_is_one_of_windows(folder: Path) -> None:
+    tiled = {"sequences": {"fasta": None, "genome": "genome.fa", "regions": {"tile": {"width": 300}}}}
+    mine = resolve(smallest(**tiled)).analyses["mine"]
+    assert "contributions.bw" in final_files(mine)
+    assert (mine.length, mine.sequences.bases, mine.sequences.file) == (300, 300, "genome.fa")
+    tiled["model"] = {"path": "weights.pt", "class": "model.py:Model", "input_length": 200}
+    with pytest.raises(InputError, match=r"tile\.width: sequences of 300 bases are asked for, and"):
+        resolve(smallest(**tiled))
+
+
 def test_read_yaml_is_what_yaml_reads(folder: Path) -> None:
     (folder / "my.yaml").write_text(BASE)
     assert read_yaml(Path("my.yaml")) == yaml.safe_load(BASE)

@@ -43,7 +43,7 @@ def analyses_with(genome, models):
     return any_of(
         name
         for name, each in ANALYSES.items()
-        if (each.sequences.bed is not None, len(each.models) > 1) == (genome, models)
+        if (each.sequences.on_genome, len(each.models) > 1) == (genome, models)
     )
 
 

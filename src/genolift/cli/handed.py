@@ -30,9 +30,11 @@ def handed(analysis: Analysis, command: str, model: str | None = None) -> tuple[
     handed: dict[bool, dict[str, Any]] = {False: {}, True: {}}
     for flag in COMMANDS[command].settings_flags:
         value: Any = {"settings": given}
-        for name in flag.place:
-            value = value.get(name) if isinstance(value, dict) else None
+        place: list[str] = []
+        while len(place) < len(flag.place) and value:  # an empty section is handed as it is
+            place.append(flag.place[len(place)])
+            value = value.get(place[-1]) if isinstance(value, dict) else None
         if value is not None:
             running = "running" in flag.told
-            handed[running] = merge(handed[running], placed(flag.place[1:], value))
+            handed[running] = merge(handed[running], placed(place[1:], value))
     return json.dumps(handed[False]), json.dumps(handed[True])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -17,8 +18,9 @@ from genolift.data.genome import Chromosome, read_genome
 from genolift.data.intervals import read_intervals
 from genolift.data.records import Records, Why
 from genolift.data.stored_sequences import Sequences
-from genolift.data.windows import WindowsAround, check_chromosomes
-from genolift.errors import InputError
+from genolift.data.tiles import Tiles
+from genolift.data.windows import Window, WindowsAround, check_chromosomes, same_chromosome
+from genolift.errors import InputError, did_you_mean, few
 from genolift.files.scratch import Scratch
 from genolift.settings import sections
 
@@ -81,29 +83,29 @@ class FastaSource:
             )
 
 
-class WindowSource:
-    """Windows around the intervals of a file, on a genome."""
+class _OnGenome(ABC):
+    """Windows on a genome; a subclass says which."""
+
+    read_as: str | None = None
 
     def __init__(self, source: sections.Sequences, rna: bool) -> None:
-        if source.length is None:
-            raise InputError(
-                "windows need a length", where=str(source.bed), remedy="give the model's input length"
-            )
-        self.file = str(source.bed)
+        if source.bases is None:
+            remedy = "give the model's input length"
+            raise InputError("windows need a length", where=source.file, remedy=remedy)
+        self.file, self._genome, self._length = source.file, str(source.genome), source.bases
         self._source, self._rna = source, rna
         self._blacklist = None if source.blacklist is None else Blacklist(source.blacklist)
-        self._intervals = read_intervals(self.file, form=source.format, with_strand=source.use_strand)
-        self._windows = WindowsAround(
-            self._intervals.intervals,
-            length=source.length,
-            center=source.center,
-            use_strand=source.use_strand,
-        )
 
-    @property
-    def read_as(self) -> str:
-        """The format of the file."""
-        return self._intervals.taken_for
+    @abstractmethod
+    def _windows(self) -> WindowsAround | Tiles:
+        """Return the windows, those that tile a genome before any of its chromosomes is known."""
+
+    def _report(self) -> None:  # noqa: B027 (nothing to tell)
+        """Log how the windows were read."""
+
+    @abstractmethod
+    def _check(self, records: Records, *, found: bool) -> None:
+        """Raise `InputError` if windows are asked for that the genome, which was read, does not have."""
 
     def read(self, scratch: Scratch) -> Records:
         """Return all records, with the codes of those that are kept in the scratch file, at key * length."""
@@ -115,11 +117,10 @@ class WindowSource:
                 scratch.write(key * records.length, codes.tobytes())
             return records
 
-        records = read_genome(str(self._source.genome), read)
+        records = read_genome(self._genome, read)
         if self._blacklist is not None:
-            self._blacklist.report(records.chromosomes, str(self._source.genome))
-        if self._source.missing_chromosomes == "error":
-            self._check_chromosomes(records)
+            self._blacklist.report(records.chromosomes, self._genome)
+        self._check(records, found=True)
         return records
 
     def first(self, n: int) -> Sequences | None:
@@ -129,46 +130,74 @@ class WindowSource:
             records = self._new()
             return records, list(islice(self._kept(records, chromosomes), n))
 
-        records, found = read_genome(str(self._source.genome), read)
+        records, found = read_genome(self._genome, read)
         if not found:
-            self._check_chromosomes(records)
+            self._check(records, found=False)
         return _of_found(records, found)
 
     def _new(self) -> Records:
-        records = Records(self._windows.length, self._source.max_n_fraction, windows=self._windows)
+        records = Records(self._length, self._source.max_n_fraction, windows=self._windows())
         records.blacklist = self._blacklist
         return records
 
     def _kept(self, records: Records, chromosomes: Iterator[Chromosome]) -> Kept:
         """Read the windows on each chromosome in turn."""
-        records.grow(len(self._windows), Why.NO_CHROMOSOME)
-        blacklist = self._blacklist
+        windows = records.windows
+        assert windows is not None
+        records.grow(len(windows), Why.NO_CHROMOSOME)
         for chromosome in chromosomes:
             name, length = chromosome.name, chromosome.length
             records.chromosomes[name] = length
-            where = f"{self._source.genome}, record {name!r}"
-            for key in self._windows.on(name).tolist():
-                window = self._windows[key]
-                first, last = max(window.start, 0), min(window.end, length)
-                if first >= last or (last - first < records.length and not self._source.pad):
-                    records.why[key] = Why.OVER_END
-                    continue
-                if blacklist is not None and blacklist.over(name, window.start, window.end):
-                    records.why[key] = Why.BLACKLISTED
-                    continue
-                letters = chromosome.letters(first, last)
-                codes = codes_of_letters(letters, where=where, first=first, rna=self._rna)
-                records.replaced.update(count_replaced_letters(letters, codes))
-                if len(codes) < records.length:
-                    after = window.end - last
-                    codes = np.pad(codes, (first - window.start, after), constant_values=N_CODE)
-                codes = reverse_complement_codes(codes) if window.strand == "-" else codes
-                if records.take(key, codes):
-                    yield key, codes
+            keys = windows.on(name, length)
+            records.grow(len(windows), Why.NO_CHROMOSOME)
+            for key in keys.tolist():
+                window = windows[key]
+                records.why[key] = self._outside(window, length)
+                if records.why[key] == Why.KEPT:
+                    codes = self._codes(window, chromosome, records.replaced)
+                    if records.take(key, codes):
+                        yield key, codes
 
-    def _check_chromosomes(self, records: Records) -> None:
-        genome = str(self._source.genome)
-        check_chromosomes(self._intervals.intervals, records.chromosomes, self.file, genome)
+    def _outside(self, window: Window, length: int) -> Why:
+        """Return why a window is dropped whatever its letters, on a chromosome of so many bases."""
+        within = min(window.end, length) - max(window.start, 0)
+        if within <= 0 or (within < self._length and not self._source.pad):
+            return Why.OVER_END
+        black = self._blacklist and self._blacklist.over(window.chrom, window.start, window.end)
+        return Why.BLACKLISTED if black else Why.KEPT
+
+    def _codes(self, window: Window, chromosome: Chromosome, replaced: Counter[str]) -> NDArray[np.uint8]:
+        """Return the codes of a window, uint8 (position,), N beyond its chromosome's ends."""
+        first, last = max(window.start, 0), min(window.end, chromosome.length)
+        letters = chromosome.letters(first, last)
+        where = f"{self._genome}, record {chromosome.name!r}"
+        codes = codes_of_letters(letters, where=where, first=first, rna=self._rna)
+        replaced.update(count_replaced_letters(letters, codes))
+        if len(codes) < self._length:
+            codes = np.pad(codes, (first - window.start, window.end - last), constant_values=N_CODE)
+        return reverse_complement_codes(codes) if window.strand == "-" else codes
+
+
+class WindowSource(_OnGenome):
+    """Windows around the intervals of a file."""
+
+    def __init__(self, source: sections.Sequences, rna: bool) -> None:
+        super().__init__(source, rna)
+        self._intervals = read_intervals(self.file, form=source.format, with_strand=source.use_strand)
+        self.read_as = self._intervals.taken_for
+        self._around = WindowsAround(
+            self._intervals.intervals,
+            length=self._length,
+            center=source.center,
+            use_strand=source.use_strand,
+        )
+
+    def _windows(self) -> WindowsAround:
+        return self._around
+
+    def _check(self, records: Records, *, found: bool) -> None:
+        if self._source.missing_chromosomes == "error" or not found:
+            check_chromosomes(self._intervals.intervals, records.chromosomes, self.file, self._genome)
 
     def _report(self) -> None:
         """Log the format of the file of intervals, and what its windows are centred on."""
@@ -183,7 +212,35 @@ class WindowSource:
             _LOG.info(told, n_midpoints, len(read.intervals))
 
 
-def source_of(source: sections.Sequences, rna: bool) -> FastaSource | WindowSource:
+class TileSource(_OnGenome):
+    """Windows side by side along the genome."""
+
+    def __init__(self, source: sections.Sequences, rna: bool) -> None:
+        super().__init__(source, rna)
+        assert source.tile is not None
+        self._stride, self._chromosomes = source.tile.stride or self._length, source.tile.chromosomes
+
+    def _windows(self) -> Tiles:
+        return Tiles(self._length, self._stride, self._chromosomes, pad=self._source.pad)
+
+    def _check(self, records: Records, *, found: bool) -> None:
+        known = records.chromosomes
+        for name in self._chromosomes:
+            if name not in known:
+                same = same_chromosome(name, known)
+                near = f"the genome calls it {same!r}" if same else f"it has {few(known)}"
+                remedy = near if same else did_you_mean(name, known, near)
+                where = f"sequences.regions.tile.chromosomes: {name!r}"
+                raise InputError(f"is not in the genome {self._genome}", where=where, remedy=remedy)
+        if not len(records):
+            raise InputError(
+                f"no chromosome that is tiled has the {self._length} bases of a window",
+                where=self._genome,
+                remedy="give a smaller width, or set sequences.pad (--pad)",
+            )
+
+
+def source_of(source: sections.Sequences, rna: bool) -> FastaSource | WindowSource | TileSource:
     """Return the source of an analysis's records.
 
     Raises
@@ -191,7 +248,9 @@ def source_of(source: sections.Sequences, rna: bool) -> FastaSource | WindowSour
     InputError
         If a file of intervals is missing or wrong, or windows have no length.
     """
-    return WindowSource(source, rna) if source.fasta is None else FastaSource(source, rna)
+    if not source.on_genome:
+        return FastaSource(source, rna)
+    return WindowSource(source, rna) if source.tile is None else TileSource(source, rna)
 
 
 def codes_of(scratch: Scratch, keys: NDArray[np.int64], length: int) -> NDArray[np.uint8]:

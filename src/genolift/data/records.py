@@ -18,7 +18,8 @@ from genolift.data.alphabet import N_CODE
 from genolift.data.blacklist import Blacklist
 from genolift.data.stored_sequences import Head, Places, Sequences
 from genolift.data.texts import Texts
-from genolift.data.windows import Window
+from genolift.data.tiles import Tiles
+from genolift.data.windows import WindowsAround
 
 
 class Why(IntEnum):
@@ -54,7 +55,7 @@ class Records:
     length: int
     max_n_fraction: float
     names: Texts = field(default_factory=Texts)
-    windows: Sequence[Window] | None = None
+    windows: WindowsAround | Tiles | None = None
     blacklist: Blacklist | None = None
     chromosomes: dict[str, int] = field(default_factory=dict)
     """The lengths of the genome's chromosomes, in bases; empty for FASTA."""

@@ -65,7 +65,7 @@ class WindowsAround(Sequence[Window]):
             strand = self._intervals.strand[row]
         return Window(self._id(row), chrom, start, start + self.length, strand)
 
-    def on(self, chrom: str) -> NDArray[np.int64]:
+    def on(self, chrom: str, size: int) -> NDArray[np.int64]:
         """Return the numbers of the windows on a chromosome by their start, int64 (window,)."""
         if not self._on:
             codes = {name: code for code, name in enumerate(dict.fromkeys(self._intervals.chrom))}

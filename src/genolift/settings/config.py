@@ -87,7 +87,8 @@ def _with_shared_keys(analysis: dict[str, Any], where: str) -> dict[str, Any]:
 def _line(name: str, analysis: Analysis, results: str) -> str:
     references, sequences = analysis.references, analysis.sequences
     number = f"{references.number} " if references.drawn else ""
-    source = sequences.fasta or f"{sequences.bed} on {sequences.genome}"
+    windows = "tiles" if sequences.tile is not None else sequences.bed
+    source = sequences.fasta or f"{windows} on {sequences.genome}"
     paths = {called: model.path for called, model in analysis.models.items()}
     told = ", ".join(f"{called} {path}" for called, path in paths.items())
     model = f"the mean of {len(paths)} models ({told})" if len(paths) > 1 else next(iter(paths.values()))

@@ -31,8 +31,26 @@ EXTRAS = ("extra_inputs", "extra_channels")
 """Keys of an analysis: of what is explained, and of what the model is given beside the bases."""
 
 
+class Tile(Section):
+    """Windows side by side along the genome."""
+
+    width: Annotated[Positions | None, flag("tile-width")] = None
+    """bases of a window; by default the model's input length"""
+    stride: Annotated[Positions | None, flag("tile-stride")] = None
+    """bases from the start of a window to that of the next; by default the width"""
+    chromosomes: Annotated[ListOf[types.Text], flag("tile-chromosome")] = ()
+    """the chromosomes to tile; by default all"""
+
+
+class Regions(Section):
+    """Which windows of the genome are taken, in place of those around intervals."""
+
+    tile: Tile | None = None
+    """windows side by side along the genome"""
+
+
 class Sequences(Section):
-    """Where the sequences are: one of ``fasta``, or ``bed`` with ``genome``."""
+    """Where the sequences are: ``fasta``, or ``genome`` with one of ``bed`` and ``regions``."""
 
     fasta: File | None = None
     """sequences; plain, gzip or BGZF. Give this, or `bed` and `genome`"""
@@ -56,19 +74,52 @@ class Sequences(Section):
     """intervals, BED, such as ENCODE's blacklist; windows that overlap one are dropped"""
     pad: bool = False
     """pad windows that run over a chromosome's end with N; by default they are dropped"""
+    regions: Regions | None = None
+    """windows on the genome in place of those around intervals"""
 
     @together
     def _one_source(self) -> None:
-        if self.fasta is not None and self.bed is not None:
-            raise InputError("both 'fasta' and 'bed' are given", remedy="give one; the other can be null")
-        if self.fasta is None and self.bed is None:
-            raise InputError("there are no sequences", remedy="give 'fasta', or 'bed' together with 'genome'")
-        if self.bed is not None and self.genome is None:
-            raise InputError("'bed' is given without 'genome'", remedy="give the genome's FASTA as 'genome'")
+        sources = {"fasta": self.fasta, "bed": self.bed, "regions.tile": self.tile}
+        given = [name for name, value in sources.items() if value is not None]
+        if len(given) > 1:
+            what = f"both '{given[0]}' and '{given[1]}' are given"
+            raise InputError(what, remedy="give one; the other can be null")
+        if not given:
+            remedy = "give 'fasta', or 'bed' together with 'genome', or 'regions.tile' together with 'genome'"
+            raise InputError("there are no sequences", remedy=remedy)
+        if self.fasta is None and self.genome is None:
+            what = f"'{given[0]}' is given without 'genome'"
+            raise InputError(what, remedy="give the genome's FASTA as 'genome'")
         for name in ("blacklist", "pad"):
             if self.fasta is not None and getattr(self, name):
                 what = f"'{name}' is given, but the sequences of 'fasta' are not windows on a genome"
                 raise InputError(what, remedy=f"leave '{name}' out, or give 'bed' and 'genome'")
+        if self.tile is not None and self.use_strand:
+            what = "'use_strand' is given, but windows that tile the genome have no strand"
+            raise InputError(what, remedy="leave 'use_strand' out")
+        if None not in (self.bases, self.length) and self.bases != self.length:
+            what = f"windows are {self.bases} bases wide, and 'length' is {self.length}"
+            raise InputError(what, where=".regions.tile.width", remedy="give one of the two")
+
+    @property
+    def tile(self) -> Tile | None:
+        """How the genome is tiled, if it is."""
+        return None if self.regions is None else self.regions.tile
+
+    @property
+    def bases(self) -> int | None:
+        """Bases of a sequence or window, where the keys say it."""
+        return self.tile.width if self.tile is not None and self.tile.width else self.length
+
+    @property
+    def on_genome(self) -> bool:
+        """Whether they are windows on a genome."""
+        return self.fasta is None
+
+    @property
+    def file(self) -> str:
+        """The file that says which sequences there are."""
+        return str(self.fasta or self.bed or self.genome)
 
 
 class References(Section):
@@ -185,7 +236,7 @@ class Analysis(Section):
     @property
     def length(self) -> int | None:
         """Bases of a sequence, where the keys say it."""
-        said = [self.sequences.length, *(model.input_length for model in self.models.values())]
+        said = [self.sequences.bases, *(model.input_length for model in self.models.values())]
         return next((length for length in said if length is not None), None)
 
     @property
@@ -210,12 +261,13 @@ class Analysis(Section):
 
     @in_a_config
     def _lengths_agree(self) -> None:
-        given, window, length = self.sequences.length, self.motifs.window, self.length
+        given, window, length = self.sequences.bases, self.motifs.window, self.length
         taken = next((each.input_length for each in self.models.values() if each.input_length), given)
         if given != taken and given is not None:
             what = f"sequences of {given} bases are asked for, and the model takes {taken}"
             remedy = "leave it out, so that the model's input_length holds"
-            raise InputError(what, where=".sequences.length", remedy=remedy)
+            key = "length" if self.sequences.length else "regions.tile.width"
+            raise InputError(what, where=f".sequences.{key}", remedy=remedy)
         if window is not None and length is not None and window > length:
             what = f"{window} is more than the sequences' {length} bases"
             remedy = f"give a whole number from 1 to {length}, or leave it out for all"
@@ -226,7 +278,7 @@ class Analysis(Section):
     def _bigwigs_have_windows(self) -> None:
         for key in EXTRAS:
             bigwigs = any(getattr(item, "bigwig", None) for item in getattr(self, key))
-            if bigwigs and self.sequences.bed is None:
+            if bigwigs and not self.sequences.on_genome:
                 what = "a bigWig is given, but the sequences are not windows on a genome"
                 remedy = "give 'bed' and 'genome', or the values as a table"
                 raise InputError(what, where=f".{key}", remedy=remedy)

@@ -25,7 +25,7 @@ WRITTEN = frozenset([*_ALWAYS, *_SOMETIMES, *_ON_THE_WAY])
 
 def final_files(analysis: Analysis) -> list[str]:
     """Return what is made of an analysis at the end, by its names in the analysis's folder."""
-    on_genome, several = analysis.sequences.bed is not None, len(analysis.models) > 1
+    on_genome, several = analysis.sequences.on_genome, len(analysis.models) > 1
     spread = ["contributions_sd.bw"] * (on_genome and several)
     per_base = ["per_base.parquet"] * (analysis.per_base is True)
     return [*_ALWAYS, *per_base, *["contributions.bw"] * on_genome, *["models"] * several, *spread]

@@ -99,7 +99,7 @@ def check_analysis(
     checked: dict[str, Checked] = {}
     for name, model in loaded.items():
         with nullcontext() if name == ONE_MODEL else within(f"models.{name}"):
-            check_length(stored, lengths[name], str(source.fasta or source.bed), name)
+            check_length(stored, lengths[name], source.file, name)
             how = {**settings.explained, "device": "cpu"}
             checked[name] = checked_model(model, models[name], settings.extras, two, captures, **how)
             if inspection is not None:

@@ -24,7 +24,7 @@ from genolift.settings import sections
 _LOG = logging.getLogger("genolift")
 _BLOCK_BYTES = CHUNK_BYTES
 """Of codes that are in memory at a time."""
-_IF_GIVEN = ("blacklist", "pad")
+_IF_GIVEN = ("blacklist", "pad", "regions")
 """Keys that a store says it was made with only where they are given."""
 
 
@@ -51,9 +51,9 @@ def with_length(source: sections.Sequences, lengths: Mapping[str, int | None]) -
         If models have different lengths, or windows need a length and no model says one.
     """
     sections.check_lengths(lengths, "models")
-    known = [source.length, *lengths.values()]
+    known = [source.bases, *lengths.values()]
     length = next((length for length in known if length is not None), None)
-    if length is None and source.bed is not None:
+    if length is None and source.on_genome:
         raise InputError(
             "the model does not say its input length, which windows need",
             where="sequences.length",
@@ -119,10 +119,10 @@ def encode_analysis(
     The models are loaded for it where there is no ``check``, the file in which the check says what they say.
     """
     source, models = settings.sequences, {name: spec for name, spec in settings.models.items() if spec.path}
-    if source.length is None and check is not None:
+    if source.bases is None and check is not None:
         check_outputs([table, store], inputs=[check])
         source = with_length(source, {"the model": _length_said(check)})
-    elif source.length is None and models:
+    elif source.bases is None and models:
         from genolift.models import input_length, load_model  # with torch, seconds
 
         check_outputs([table, store], inputs=[file for spec in models.values() for file in spec.files])
