@@ -71,6 +71,8 @@ class Study:
         """Return a step's settings, removing their keys from ``changed``."""
         held = changed.pop("held", None)
         keys = {"model": self.model}
+        compared = changed.pop("compared", None)
+        keys |= {} if compared is None else {"references": compared}
         keys |= {} if held is None else {"extra_inputs": held.inputs, "extra_channels": held.channels}
         keys |= {name: changed.pop(name) for name in changed.keys() & Settings.model_fields.keys() - OWN}
         run = {"device": "cpu"} | {

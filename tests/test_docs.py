@@ -87,7 +87,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name, *words in commands(STEPS.text):
             assert name == "genolift"
             _run(*words)
-    for name in ("sequences.h5", "sequences.tsv", "references.h5", "contributions.h5"):
+        stored = ["--sequences", "results/mine/sequences.h5", "--out", "references.h5"]
+        _run("reference", *stored)
+    for name in ("sequences.h5", "sequences.tsv", "contributions.h5"):
         shutil.copy(folder / "results" / "mine" / name, folder / name)
     shutil.copy(folder / "results" / "mine" / "attribution" / "shard-0-of-1.h5", folder / "shard-0.h5")
     return folder

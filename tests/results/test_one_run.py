@@ -21,9 +21,11 @@ from genolift.errors import InputError
 from genolift.files.digests import row_digests, sequence_digests
 from genolift.files.hdf5 import as_text
 from genolift.references.store import open_references
+from genolift.results.one_run import check_folder
 from genolift.results.shards import read_shards
 from genolift.results.store import LAYOUT, open_contributions
 from genolift.settings.motifs import Motifs
+from genolift.settings.sections import References
 from genolift.steps import attribute as step
 from genolift.steps.blocks import Pieces
 from genolift.steps.encode import encode
@@ -277,6 +279,23 @@ def test_a_report_of_two_runs_is_refused(
     with pytest.raises(InputError, match=said.replace("(", r"\(")):
         write_report(results=folder, out=tmp_path / "report.html", title="Peaks")
     assert not (tmp_path / "report.html").exists()
+
+
+def test_references_that_were_made_again_need_no_file_and_one_that_is_left_is_of_them(tmp_path: Path) -> None:
+    own = study(tmp_path, n=8)
+    own.attribute(references=None, compared=References(number=3))
+    own.aggregate()
+
+    def said() -> str:
+        with open_contributions(tmp_path / "contributions.h5") as file:
+            return refused_by(lambda: check_folder(tmp_path, file))
+
+    file = tmp_path / "references.h5"
+    assert "motifs.json: is missing" in said()  # the next thing that is looked at
+    make_references(tmp_path / "sequences.h5", file, "dinucleotide_shuffle", number=3, seed=1)
+    assert said().startswith(f"{file}: is not what {tmp_path}/contributions.h5 was computed with; remove it")
+    file.unlink()
+    assert "motifs.json: is missing" in said()
 
 
 @pytest.mark.parametrize(("name", "again"), [("aggregate.json", "aggregate"), ("motifs.json", "motifs")])

@@ -37,7 +37,7 @@ from workflows import (
 )
 
 RULES = ROOT / "workflow" / "rules"
-STEPS = {"check", "encode", "reference", "attribute", "compile", "motifs", "logos", "report", "index"}
+STEPS = {"check", "encode", "attribute", "compile", "motifs", "logos", "report", "index"}
 
 
 @pytest.fixture
@@ -200,7 +200,8 @@ def test_a_step_s_mistake_is_on_the_terminal_and_in_the_log(tmp_path: Path, inpu
 def test_a_run_that_was_killed_says_how_to_go_on_and_does_to_equal_results(
     tmp_path: Path, inputs: dict[str, Any], finished: tuple[Path, str]
 ) -> None:
-    wanted = ["results/tiny/references.h5", "--cores", "1", "--configfile", "my.yaml"]
+    shard = "attribution/model/shard-0-of-2.h5"
+    wanted = [f"results/tiny/{shard}", "--cores", "1", "--configfile", "my.yaml"]
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), *wanted]
     started = subprocess.Popen(
         command,
@@ -223,11 +224,12 @@ def test_a_run_that_was_killed_says_how_to_go_on_and_does_to_equal_results(
     assert code == 0, said
     code, said = snakemake(*wanted, folder=tmp_path)
     assert code == 0, said
-    for file in ("sequences.h5", "references.h5"):
+    names = {"sequences.h5": ("codes", "key"), shard: ("shap/seq", "genolift/reference_digest")}
+    for file in names:
         paths = [folder / "results" / "tiny" / file for folder in (tmp_path, finished[0])]
         with h5py.File(paths[0]) as resumed, h5py.File(paths[1]) as undisturbed:
-            np.testing.assert_array_equal(resumed["codes"][:], undisturbed["codes"][:])
-            np.testing.assert_array_equal(resumed["key"][:], undisturbed["key"][:])
+            for name in names[file]:
+                np.testing.assert_array_equal(resumed[name][:], undisturbed[name][:])
 
 
 def test_a_step_s_last_line_is_in_its_log_when_a_terminal_s_signal_ends_it(tmp_path: Path) -> None:
@@ -259,9 +261,10 @@ def test_a_step_s_last_line_is_in_its_log_when_a_terminal_s_signal_ends_it(tmp_p
 
 def test_a_run_ends_with_every_file_that_is_promised(finished: tuple[Path, str]) -> None:
     results = finished[0] / "results" / "tiny"
-    promised = ["sequences.tsv", "references.h5", "contributions.h5", "contributions.bw", "per_base.parquet"]
+    promised = ["sequences.tsv", "contributions.h5", "contributions.bw", "per_base.parquet"]
     promised += ["per_sequence.tsv", "motifs.h5", "motifs.meme", "motifs.tsv", "hits.bed.gz", "report.html"]
     assert [name for name in promised if not (results / name).is_file()] == []
+    assert not (results / "references.h5").exists()  # they are made again in every job
     assert list((results / "logos").glob("*.png"))
     assert list((results / "logos").glob("*.svg"))
     assert [path.name for path in results.iterdir() if "unfinished" in path.name] == []
@@ -338,7 +341,7 @@ def test_a_run_holds_what_the_model_is_given_beside_the_bases(tmp_path: Path) ->
     assert_equal(tmp_path / contributions, directly(made.folder, analysis))
     (tmp_path / "library.tsv").write_text((tmp_path / "library.tsv").read_text() + "more\t0\t0\t0\n")
     _, said = snakemake(contributions, "-n", "--configfile", "my.yaml", folder=tmp_path)
-    again = dict.fromkeys(["check", "encode", "reference", "aggregate_windows"], 1) | {"attribute": 2}
+    again = dict.fromkeys(["check", "encode", "aggregate_windows"], 1) | {"attribute": 2}
     assert numbers_of_jobs(said) == again
 
 
@@ -389,11 +392,24 @@ def test_a_changed_setting_runs_what_depends_on_it_and_no_more(finished: tuple[P
     code, said = snakemake("-n", "--configfile", "my.yaml", "--config", change, folder=finished[0])
     assert code == 0, said
     assert numbers_of_jobs(said) == {"motifs": 1, "logos": 1, "report": 1, "index": 1, "all": 1}
-    change = "analyses={tiny: {attribution: {precision: float64}}}"
-    code, said = snakemake("-n", "--configfile", "my.yaml", "--config", change, folder=finished[0])
-    assert code == 0, said
     changed = dict.fromkeys(["aggregate_windows", "motifs", "logos", "report", "index", "all"], 1)
-    assert numbers_of_jobs(said) == changed | {"attribute": 2}
+    for keys in ("attribution: {precision: float64}", "references: {seed: 1}", "references: {kind: zeros}"):
+        change = f"analyses={{tiny: {{{keys}}}}}"
+        code, said = snakemake("-n", "--configfile", "my.yaml", "--config", change, folder=finished[0])
+        assert code == 0, said
+        assert numbers_of_jobs(said) == changed | {"attribute": 2}
+
+
+@pytest.mark.parametrize("keys", ["keep: true", "kind: base_frequencies"])
+def test_references_that_are_stored_are_a_job_whose_file_attribute_is_given(
+    finished: tuple[Path, str], keys: str
+) -> None:
+    change = f"analyses={{tiny: {{references: {{{keys}}}}}}}"
+    code, said = snakemake("-n", "-p", "--configfile", "my.yaml", "--config", change, folder=finished[0])
+    assert code == 0, said
+    jobs = numbers_of_jobs(said)
+    assert (jobs["reference"], jobs["attribute"], "encode" in jobs) == (1, 2, False)
+    assert said.count("--references results/tiny/references.h5 --settings") == 2
 
 
 def test_a_change_of_how_steps_are_run_runs_nothing(finished: tuple[Path, str]) -> None:

@@ -1,7 +1,7 @@
 rule attribute:
     input:
         sequences=of_analysis("sequences.h5"),
-        references=of_analysis("references.h5"),
+        references=stored_references,
         model=files_of_models,
         extras=files_of("extras"),
         check=of_analysis("check.json"),
@@ -21,6 +21,9 @@ rule attribute:
         ),
     params:
         settings=settings_of("attribute"),
+        references=lambda wildcards, input: (
+            ["--references", *input.references] if input.references else []
+        ),
         captures=rules.check.params.captures,
         # as it takes `threads`, Snakemake reruns nothing when this changes
         running=lambda wildcards, threads: handed_to(
@@ -29,7 +32,7 @@ rule attribute:
     message:
         "{wildcards.analysis}: DeepLIFT of {wildcards.model}, shard {wildcards.shard} of {wildcards.shards}, counted from 0"
     shell:
-        "genolift attribute --sequences {input.sequences:q} --references {input.references:q}"
+        "genolift attribute --sequences {input.sequences:q} {params.references:q}"
         " --settings {params.settings:q} --running {params.running:q} --model-name {wildcards.model}"
         " --shard {wildcards.shard}/{wildcards.shards} --captures {params.captures:q} --out {output:q}"
         " 2>&1 | logged {log:q}"

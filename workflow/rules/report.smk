@@ -1,7 +1,7 @@
 rule report:
     input:
         sequences=of_analysis("sequences.tsv"),
-        references=of_analysis("references.h5"),
+        references=stored_references,
         contributions=of_analysis("contributions.h5"),
         models=lambda wildcards: (
             of_analysis("models") if len(settings(wildcards).models) > 1 else []

@@ -122,12 +122,12 @@ def inspect(
         print(text)
 
 
-@command("model", *EXTRAS, *EXPLAINED, "attribution")
+@command("model", *EXTRAS, *EXPLAINED, "references", "attribution")
 def attribute(
     settings: Settings,
     sequences: Path,
-    references: Path,
     out: Path,
+    references: Path | None = None,
     shard: Shard = "0/1",
     model_name: str = ONE_MODEL,
     captures: Path | None = None,
@@ -138,10 +138,10 @@ def attribute(
     ----------
     sequences
         sequences.h5
-    references
-        references.h5
     out
         the file of contributions to write
+    references
+        references.h5; without it they are made as --kind, --number and --seed say
     shard
         I/K, the I-th of K shards, from 0
     model_name
@@ -151,7 +151,7 @@ def attribute(
 
     Example
     -------
-    genolift attribute --sequences sequences.h5 --references references.h5 --model weights.pt
+    genolift attribute --sequences sequences.h5 --number 20 --seed 0 --model weights.pt
     --model-class model.py:Model --target 0 --out contributions.h5
     """
     from genolift.cli.progress import shown_progress

@@ -24,9 +24,11 @@ def handed(analysis: Analysis, command: str, model: str | None = None) -> tuple[
         given = {"sequences": given["sequences"] | ({"length": analysis.length} if analysis.length else {})}
     if command in ("encode", "reference") and analysis.rna_alphabet is not None:
         given["model"] = given.get("model", {}) | {"alphabet": analysis.rna_alphabet}
-    if command == "reference" and not analysis.references.drawn:
+    if command == "attribute" and analysis.references.stored:
+        given.pop("references", None)
+    if command in ("reference", "attribute") and not analysis.references.drawn:
         for key in ("number", "seed"):
-            given["references"].pop(key, None)
+            given.get("references", {}).pop(key, None)
     handed: dict[bool, dict[str, Any]] = {False: {}, True: {}}
     for flag in COMMANDS[command].settings_flags:
         value: Any = {"settings": given}

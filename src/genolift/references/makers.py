@@ -2,7 +2,7 @@
 
 Each function returns a `Reference`, to be given to `genolift.deeplift`, or, if its first argument is one-hot
 sequences, the references themselves. To add a kind, add its function and its row in `_MAKERS`; a kind that
-all sequences share also has a line in `genolift.steps.reference`.
+all sequences share also has a line in `genolift.references.shared.shared_references`.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,11 +1,13 @@
 """References that all sequences share: base frequencies and the user's FASTA."""
 
+from __future__ import annotations
+
 import logging
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +16,15 @@ from genolift.data.alphabet import onehot_float32
 from genolift.data.fasta import read_codes
 from genolift.errors import InputError
 
+if TYPE_CHECKING:
+    from genolift.data.stored_sequences import Codes
+    from genolift.settings.sections import References
+
 Frequencies: TypeAlias = Sequence[float] | NDArray[Any]
 
 _LOG = logging.getLogger("genolift")
+_ROWS = 1000
+"""Sequences that are read at a time."""
 _FREQUENCY_TOLERANCE = 1e-4  # frequencies written with four decimals may miss 1 by this
 
 
@@ -66,6 +74,27 @@ def check_frequencies(frequencies: Frequencies) -> tuple[float, float, float, fl
         )
     a, c, g, t = (number / sum(numbers) for number in numbers)
     return a, c, g, t
+
+
+def shared_references(settings: References, codes: Codes, *, rna: bool = False) -> NDArray[np.float32] | None:
+    """Return the references that all sequences, of these codes, share; None for shuffles, which each has.
+
+    float32 (reference, 4, position). With ``rna`` a U in their FASTA is T.
+
+    Raises
+    ------
+    InputError
+        As `read_fasta_references` and `frequencies_of_codes`.
+    """
+    (n, length), given = codes.shape, settings.frequencies
+    if settings.kind == "zeros":
+        return np.zeros((1, 4, length), dtype=np.float32)
+    if settings.kind == "base_frequencies":
+        blocks = (codes[start : start + _ROWS] for start in range(0, n, _ROWS))
+        return flat_reference(
+            frequencies_of_codes(blocks) if given is None else check_frequencies(given), length
+        )
+    return None if settings.fasta is None else read_fasta_references(settings.fasta, length, rna=rna)
 
 
 def read_fasta_references(fasta: str | Path, length: int, *, rna: bool = False) -> NDArray[np.float32]:

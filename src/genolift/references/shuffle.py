@@ -24,9 +24,11 @@ MAX_SEED = 2**63 - 1
 MAX_NUMBER = 1_000_000  # a hundred times what the config accepts; more would not fit into memory
 
 _FEW = 150_000
-"""Bases of shuffles that Python writes in 0.4 s, without numba: compiled code takes 0.5 s to import and load,
-and 7 s to compile where no process has yet.
+"""Bases of shuffles that Python writes in 0.4 s, without numba, in a process: compiled code takes 0.5 s to
+import and load, and 7 s to compile where no process has yet.
 """
+_written = [0]
+"""How many it has written."""
 _COMPILING = Lock()
 # Every constant is a uint64: numba makes a float64 of a uint64 and a signed integer.
 _ONE, _HALF = np.uint64(1), np.uint64(32)
@@ -78,7 +80,8 @@ def shuffle_codes(
     shuffled = np.empty((codes.shape[0], r, codes.shape[1]), dtype=np.uint8)
     given = np.ascontiguousarray(codes), np.uint64(seed), KINDS.index(kind), shuffled
     with _COMPILING:  # while the functions below are Python's, none may become another under way
-        if isinstance(_mix, FunctionType) and shuffled.size <= _FEW:
+        if isinstance(_mix, FunctionType) and _written[0] + shuffled.size <= _FEW:
+            _written[0] += shuffled.size
             with np.errstate(over="ignore"):  # the numbers are taken modulo 2**64
                 _shuffle_sequences(*given)
             return shuffled

@@ -65,10 +65,11 @@ def add_codes(file: h5py.File, head: Head, length: int, blocks: Iterable[NDArray
 def add_shared(file: h5py.File, head: Head, shared: NDArray[np.float32]) -> None:
     """Write references that all sequences share, float32 (reference, 4, position)."""
     file.create_dataset("shared", data=shared, compression="gzip", fletcher32=True)
-    _add_head(file, head, _digests_of_shared(head.sequence_digest, shared))
+    _add_head(file, head, digests_of_shared(head.sequence_digest, shared))
 
 
-def _digests_of_shared(sequence_digest: NDArray[np.uint8], shared: NDArray[np.float32]) -> NDArray[np.uint8]:
+def digests_of_shared(sequence_digest: NDArray[np.uint8], shared: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return the `reference_digest` of sequences that share references, uint8 (sequence, 16)."""
     whole = row_digests(shared[None]).tobytes()
     return row_digests(sequence_digest, [whole] * len(sequence_digest))
 
@@ -194,7 +195,7 @@ class References:
         shared: NDArray[np.float32] = self._references[:]
         for start in range(0, self.n, _DIGEST_ROWS):
             sequences = self.sequence_digest[start : start + _DIGEST_ROWS]
-            self._check(_digests_of_shared(sequences, shared), start)
+            self._check(digests_of_shared(sequences, shared), start)
         return shared
 
 

@@ -78,7 +78,10 @@ def read_results(folder: Path, provenance: Mapping[str, Any] | None = None) -> R
     kept = sequences.loc[sequences["kept"], "key"].tolist()
     for name, found in (("contributions.h5", keys), ("per_sequence.tsv", scored["key"].tolist())):
         check_keys(found, kept, folder / name, "kept ones of sequences.tsv")
-    compared, of_references, _ = stated(folder / "references.h5", "reference")
+    compared: dict[str, Any] = {}
+    of_references: list[str] = []
+    if (folder / "references.h5").exists():
+        compared, of_references, _ = stated(folder / "references.h5", "reference")
     searched, of_motifs, note = stated(folder / "motifs.h5", "motifs")
     told = attributed.joined(provenance or {}, reference=compared, motifs=searched)
     warned = list(dict.fromkeys([*warned, *of_references, *of_motifs]))

@@ -68,13 +68,7 @@ def check_folder(folder: Path, contributions: Contributions) -> None:
     """
     table = folder / "sequences.tsv"
     check_table(table, contributions.provenance, str(folder / "contributions.h5"))
-    with open_references(folder / "references.h5") as references:
-        if references.digest != contributions.provenance.get("references_digest"):
-            raise InputError(
-                f"is not what {folder / 'contributions.h5'} was computed with",
-                where=str(folder / "references.h5"),
-                remedy="run genolift attribute and all steps after it again",
-            )
+    _check_references(folder, contributions)
     here = {"contributions.h5": contributions.digest, "sequences.tsv": sha256(table)}
     drawn = {"contributions.h5": contributions.digest}
     for step in ("aggregate", "motifs"):
@@ -87,6 +81,31 @@ def check_folder(folder: Path, contributions: Contributions) -> None:
     logos = read_record(folder / "logos", "logos")
     logos.check_made_from(drawn)
     logos.check_files(logos.files)
+
+
+def _check_references(folder: Path, contributions: Contributions) -> None:
+    """Check ``references.h5``, of which there need be none if the references were made again.
+
+    One of an earlier run may be left then, and has to be the same, by the digest of each sequence with its
+    references.
+    """
+    file, told = folder / "references.h5", contributions.provenance
+    stored = told.get("references_stored", True)
+    if not stored and not file.exists():
+        return
+    with open_references(file) as references:
+        if stored:
+            same = references.digest == told.get("references_digest")
+        else:
+            of_rows = contributions["genolift/reference_digest"][:]
+            same = np.array_equal(references.reference_digest[:], of_rows)
+    if not same:
+        again = "run genolift attribute and all steps after it again"
+        raise InputError(
+            f"is not what {folder / 'contributions.h5'} was computed with",
+            where=str(file),
+            remedy=again if stored else "remove it: references were made again, and none were stored",
+        )
 
 
 def _check_per_base(path: Path, contributions: Contributions) -> None:

@@ -135,11 +135,23 @@ class References(Section):
     """the references, for the kind `fasta`: the same for every sequence"""
     frequencies: types.Frequencies | None = None
     """fractions of A, C, G and T for the kind `base_frequencies`; by default the sequences' own"""
+    keep: Annotated[bool, WORKFLOW] = False
+    """write `references.h5`; without it each job makes the shuffles of its own sequences, the same ones"""
 
     @property
     def drawn(self) -> bool:
         """Whether they are drawn at random, as many as `number` says."""
         return self.kind.endswith("_shuffle")
+
+    @property
+    def made_again(self) -> bool:
+        """Whether they can be made again from some of the sequences alone."""
+        return self.drawn or self.kind == "zeros" or self.frequencies is not None
+
+    @property
+    def stored(self) -> bool:
+        """Whether the workflow writes references.h5."""
+        return self.keep or not self.made_again
 
     @together
     def _of_the_kind(self) -> None:

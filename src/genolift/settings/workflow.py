@@ -13,9 +13,9 @@ _LONGEST_COMMAND, _MOST_SETTINGS = 120_000, 90_000
 """Bytes of a step's command, and of the settings in it. Linux takes 131,072 in one argument, such as that of
 ``bash -c``.
 """
-_ALWAYS = ["sequences.tsv", "references.h5", "contributions.h5", "per_sequence.tsv"]
+_ALWAYS = ["sequences.tsv", "contributions.h5", "per_sequence.tsv"]
 _ALWAYS += ["motifs.h5", "motifs.meme", "motifs.tsv", "hits.bed.gz", "logos", "report.html"]
-_SOMETIMES = ["per_base.parquet", "contributions.bw", "contributions_sd.bw", "models"]
+_SOMETIMES = ["references.h5", "per_base.parquet", "contributions.bw", "contributions_sd.bw", "models"]
 _ON_THE_WAY = ["check.json", "sequences.h5", "inspection", "attribution", "aggregate.json", "logs"]
 _ON_THE_WAY += ["motif_matrices.tsv", "motifs_cwm.meme", "motifs.json", "seqlets.tsv"]
 _ON_THE_WAY += ["seqlets_by_window.tsv", "hits_by_window.bed.gz", "hits_by_window.tsv.gz"]
@@ -28,7 +28,8 @@ def final_files(analysis: Analysis) -> list[str]:
     on_genome, several = analysis.sequences.on_genome, len(analysis.models) > 1
     spread = ["contributions_sd.bw"] * (on_genome and several)
     per_base = ["per_base.parquet"] * (analysis.per_base is True)
-    return [*_ALWAYS, *per_base, *["contributions.bw"] * on_genome, *["models"] * several, *spread]
+    stored = ["references.h5"] * analysis.references.stored
+    return [*_ALWAYS, *stored, *per_base, *["contributions.bw"] * on_genome, *["models"] * several, *spread]
 
 
 def check_workflow(analysis: Analysis, folder: str, where: str) -> None:

@@ -9,7 +9,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,14 +30,15 @@ from genolift.files.output_paths import check_outputs
 from genolift.inspection.handing_on import HandOver
 from genolift.inspection.model_check import Rows, check_target, checked_model
 from genolift.models import input_length, load_model, model_provenance
-from genolift.references.store import References, check_references, open_references
+from genolift.references.of_sequences import Compared, MadeReferences, StoredReferences
+from genolift.references.store import open_references
 from genolift.results.agreement import Agreement
 from genolift.results.convergence import relative_error
 from genolift.results.provenance import Provenance, versions
 from genolift.results.store import Block, Head, write_contributions
 from genolift.settings.folder_names import check_model_name
 from genolift.settings.model import ONE_MODEL
-from genolift.settings.sections import Settings
+from genolift.settings.sections import References, Settings
 from genolift.steps.blocks import Pieces, prepared_ahead, written_behind
 
 _LOG = logging.getLogger("genolift")
@@ -71,7 +72,7 @@ def attribute(
     settings: Settings,
     *,
     sequences: Path,
-    references: Path,
+    references: Path | None,
     out: Path,
     shard: tuple[int, int] = (0, 1),
     model_name: str = ONE_MODEL,
@@ -83,11 +84,11 @@ def attribute(
     Parameters
     ----------
     settings
-        The model, what it is given beside the bases, what is explained (target and rule), and the section
-        ``attribution``. The tolerance is the largest relative convergence error that a pair may have under
-        the rules that compare with references; the others promise no sum.
+        The model, what it is given beside the bases, what is explained (target and rule), and the sections
+        ``references`` and ``attribution``. The tolerance is the largest relative convergence error that a
+        pair may have under the rules that compare with references; the others promise no sum.
     sequences, references
-        ``sequences.h5`` and ``references.h5``.
+        ``sequences.h5`` and ``references.h5``; without the latter references are made as the settings say.
     out
         The shard's file, of the layout of contributions.h5.
     shard
@@ -109,6 +110,10 @@ def attribute(
     """
     started = time.monotonic()
     check_model_name(model_name, "model_name")
+    if references is not None and settings.references != References():
+        what = "a file of references is given, and how to make them"
+        remedy = "leave --references out, or --kind, --number, --seed and --frequencies"
+        raise InputError(what, where=str(references), remedy=remedy)
     check_outputs([out], inputs=[sequences, references, *settings.files])
     with _opened(settings, model_name, (sequences, references), shard, captures) as work:
         with closing(Pieces(out, work.fingerprint)) as pieces:
@@ -121,7 +126,7 @@ def attribute(
 
 
 @dataclass(frozen=True)
-class _Compared:
+class _Prepared:
     """What a piece is computed from: uint8 (n, 4, position), extra inputs, and references, as `Explainer`
     takes them.
     """
@@ -129,6 +134,8 @@ class _Compared:
     onehot: NDArray[np.uint8]
     extras: tuple[torch.Tensor, ...]
     references: torch.Tensor
+    digests: NDArray[np.uint8]
+    """Of each sequence with its references, uint8 (n, 16)."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +148,7 @@ class _Work:
     model_name: str
     stored: Sequences
     first: int
-    compared: References
+    compared: Compared
     inputs: ExtraInputs
     explainer: Explainer
     agreement: Agreement | None
@@ -167,6 +174,7 @@ class _Work:
             "sequences_digest": stored.digest,
             "sequences_table_sha256": stored.table_sha256,
             "references_digest": compared.digest,
+            "references_stored": compared.stored,
             "reference_kind": compared.kind,
             "reference_number": compared.number,
             "reference_seed": compared.seed,
@@ -189,23 +197,22 @@ class _Work:
     @cached_property
     def shared(self) -> torch.Tensor | None:
         """The references that all sequences share; None if each has its own."""
-        return torch.from_numpy(self.compared.shared_onehot()) if self.compared.shared else None
+        return None if self.compared.shared is None else torch.from_numpy(self.compared.shared)
 
-    def prepared(self, rows: range) -> _Compared:
+    def prepared(self, rows: range) -> _Prepared:
         """Return what to compute some sequences from."""
         onehot, extras = onehot_of_codes(self.stored.codes[rows.start : rows.stop]), self.inputs.of(rows)
-        references = self.shared
-        if references is None:
-            codes = self.compared.codes(self.first + rows.start, self.first + rows.stop)
-            references = torch.from_numpy(onehot_of_codes(codes))
-        return _Compared(onehot, as_tensors(extras), references)
+        codes, digests = self.compared.of(rows)
+        references = self.shared if codes is None else torch.from_numpy(onehot_of_codes(codes))
+        assert references is not None
+        return _Prepared(onehot, as_tensors(extras), references, digests)
 
-    def computed(self, rows: range, compared: _Compared, advance: Callable[[int], None]) -> Block:
+    def computed(self, rows: range, prepared: _Prepared, advance: Callable[[int], None]) -> Block:
         """Return the block of some sequences; ``advance`` is called with the number of pairs just done."""
         result = self.explainer.explain(
-            torch.from_numpy(compared.onehot).float(),
-            compared.references,
-            extra_inputs=compared.extras,
+            torch.from_numpy(prepared.onehot).float(),
+            prepared.references,
+            extra_inputs=prepared.extras,
             batch_size=self.settings.attribution.batch,
             memory=self.settings.attribution.memory,
             progress=advance,
@@ -215,9 +222,9 @@ class _Work:
         assert result.hypothetical is not None
         hypothetical, within = result.hypothetical.numpy(), slice(rows.start, rows.stop)
         return {
-            "raw/seq": compared.onehot.astype(np.int8),
+            "raw/seq": prepared.onehot.astype(np.int8),
             "shap/seq": hypothetical.astype(np.float32),
-            "projected_shap/seq": (hypothetical * compared.onehot).astype(np.float32),
+            "projected_shap/seq": (hypothetical * prepared.onehot).astype(np.float32),
             "genolift/key": self.stored.key[within],
             "genolift/id": np.array(self.stored.id[within], dtype=np.str_),
             "genolift/output": result.output.numpy(),
@@ -225,9 +232,7 @@ class _Work:
             "genolift/convergence_error": result.convergence_error.numpy(),
             "genolift/standard_error": result.standard_error.numpy(),
             "genolift/sequence_digest": self.stored.digests[within],
-            "genolift/reference_digest": self.compared.reference_digest[
-                self.first + rows.start : self.first + rows.stop
-            ],
+            "genolift/reference_digest": prepared.digests,
         }
 
 
@@ -235,16 +240,22 @@ class _Work:
 def _opened(
     settings: Settings,
     model_name: str,
-    files: tuple[Path, Path],
+    files: tuple[Path, Path | None],
     shard: tuple[int, int],
     captures: Path | None,
 ) -> Iterator[_Work]:
     """Open what is read, check that it belongs together and suits the model, and capture the model."""
     (sequences, references), asked = files, settings.attribution
-    with open_sequences(sequences) as kept, open_references(references) as compared:
+    with ExitStack() as opened:
+        kept = opened.enter_context(open_sequences(sequences))
         rows = _rows_of_shard(kept.n, shard)
         stored = kept.rows(rows)
-        check_references(stored, compared, references, first=rows.start, n=kept.n)
+        compared: Compared
+        if references is None:
+            compared = MadeReferences(settings.references, stored)
+        else:
+            file = opened.enter_context(open_references(references))
+            compared = StoredReferences(file, references, stored, first=rows.start, n=kept.n)
         shown = stored if rows else kept.rows(range(1))  # a shard may be empty
         inputs = ExtraInputs(settings.extras, shown)
         how = {
@@ -295,14 +306,17 @@ def _compute(work: _Work, pieces: Pieces, progress: Callable[[int, int], None] |
         if progress is not None:
             progress(done, len(work.rows) * work.compared.number)
 
-    def prepare(rows: range) -> Block | _Compared:
+    def prepare(rows: range) -> Block | _Prepared:
         block = pieces.read(rows)
-        return work.prepared(rows) if block is None else block
+        if block is None:
+            return work.prepared(rows)
+        work.compared.passed_over(rows)
+        return block
 
     ahead = closing(prepared_ahead(work.pieces, prepare))
     with written_behind(pieces) as write, ahead as prepared:
         for rows, before in prepared:
-            if isinstance(before, _Compared):
+            if isinstance(before, _Prepared):
                 block = work.computed(rows, before, advance)
                 write(rows, block)
             else:
@@ -312,6 +326,7 @@ def _compute(work: _Work, pieces: Pieces, progress: Callable[[int, int], None] |
             if work.explainer.plan.sums_up:
                 _check_tolerance(block, work.settings.attribution.tolerance)
             largest = max(largest, float(_error(block).max()))
+    work.compared.tell()
     return largest, resumed
 
 
@@ -325,18 +340,18 @@ def _finish(work: _Work, pieces: Pieces, out: Path, more: Mapping[str, Any]) -> 
     pieces.remove()
 
 
-def _bytes_besides(n: int, compared: References, inputs: ExtraInputs) -> int:
+def _bytes_besides(n: int, compared: Compared, inputs: ExtraInputs) -> int:
     """Return the bytes that a piece of n sequences takes besides its results.
 
     They are its references and the next piece's, as codes and as uint8 one-hot, the extra inputs of both, and
     three blocks: one being computed, one waiting and one being written.
     """
     positions = n * compared.length
-    references = (16 * compared.length if compared.shared else 2 * 5 * positions) * compared.number
+    references = (2 * 5 * positions if compared.shared is None else 16 * compared.length) * compared.number
     return references + 2 * n * inputs.row_bytes + 3 * 12 * 4 * positions
 
 
-def _bytes_of_piece(compared: References, inputs: ExtraInputs, n_sequences: int) -> int:
+def _bytes_of_piece(compared: Compared, inputs: ExtraInputs, n_sequences: int) -> int:
     n = max((len(piece) for piece in _divided(range(n_sequences), compared.length)), default=0)
     return result_bytes(n, compared.number, 4 * compared.length) + _bytes_besides(n, compared, inputs)
 

@@ -1,6 +1,5 @@
 """The reference step: a file of the references that each sequence is compared with."""
 
-import logging
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -8,23 +7,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from genolift.data.stored_sequences import Codes, Sequences, open_sequences
+from genolift.data.stored_sequences import Sequences, open_sequences
 from genolift.files.hdf5_writing import whole_hdf5
 from genolift.files.output_paths import check_outputs
-from genolift.references.shared import (
-    check_frequencies,
-    flat_reference,
-    frequencies_of_codes,
-    read_fasta_references,
-)
+from genolift.references.of_sequences import tell_unmoved, unmoved
+from genolift.references.shared import shared_references
 from genolift.references.shuffle import shuffle_codes
 from genolift.references.store import Head, add_codes, add_shared, sequences_in_chunk
 from genolift.results.provenance import versions
 from genolift.settings import sections
-
-_LOG = logging.getLogger("genolift")
-_ROWS = 1000
-"""Sequences that are read at a time."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +62,7 @@ def write_references(
 
 
 def _written(settings: sections.References, stored: Sequences, out: Path, rna: bool) -> ReferenceSummary:
-    shared = _shared_references(settings, stored.codes, rna)
+    shared = shared_references(settings, stored.codes, rna=rna)
     n, length = stored.codes.shape
     kind, number, seed = settings.kind, settings.number, settings.seed
     if shared is not None:
@@ -88,30 +79,14 @@ def _written(settings: sections.References, stored: Sequences, out: Path, rna: b
     return summary
 
 
-def _shared_references(settings: sections.References, codes: Codes, rna: bool) -> NDArray[np.float32] | None:
-    """Return the references that all sequences share, (reference, 4, position); None for shuffles."""
-    length, given = codes.shape[1], settings.frequencies
-    if settings.kind == "zeros":
-        return np.zeros((1, 4, length), dtype=np.float32)
-    if settings.kind == "base_frequencies":
-        blocks = (codes[start : start + _ROWS] for start in range(0, codes.shape[0], _ROWS))
-        return flat_reference(
-            frequencies_of_codes(blocks) if given is None else check_frequencies(given), length
-        )
-    return None if settings.fasta is None else read_fasta_references(settings.fasta, length, rna=rna)
-
-
 def _shuffled_blocks(stored: Sequences, kind: str, number: int, seed: int) -> Iterator[NDArray[np.uint8]]:
     """Yield shuffles, uint8 (sequence, reference, position), for a few sequences at a time, in order."""
     n, length = stored.codes.shape
     step = sequences_in_chunk(number, length)
-    unmoved: list[int] = []
+    same: list[int] = []
     for start in range(0, n, step):
         codes = stored.codes[start : start + step]
         block = shuffle_codes(codes, number, seed, kind)
-        same = (block == codes[:, None]).all(axis=(1, 2))
-        unmoved += stored.key[start : start + step][same].tolist()
+        same += unmoved(codes, block, stored.key[start : start + step])
         yield block
-    if unmoved:
-        told = "%d of %d sequences equal all their shuffles, so their contributions are 0 (first: key %d)"
-        _LOG.warning(told, len(unmoved), n, unmoved[0])
+    tell_unmoved(same, n)
