@@ -133,6 +133,17 @@ class Profile(nn.Module):
         return self.profile(h), self.counts(h.mean(-1))
 
 
+class Bins(nn.Module):
+    """(n, 4, any) to three tracks in bins, which no axis tells from each other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(4, 3, 21)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.softplus(self.conv(x)).unfold(2, 20, 20).mean(3)
+
+
 class Named(nn.Module):
     """(n, 4, any) to two named outputs, with tasks."""
 

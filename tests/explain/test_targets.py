@@ -15,7 +15,7 @@ import genolift
 from genolift.engine.run import job
 from genolift.engine.run.run import Runner
 from genolift.explain.explainer import Explainer
-from genolift.targets import LAST_CONVOLUTION, layer
+from genolift.targets import LAST_CONVOLUTION, counts, layer
 
 X, SHARED = onehot(3), onehot(2, seed=1)
 OWN = onehot(6, seed=2).view(3, 2, 4, -1)
@@ -106,9 +106,12 @@ def test_heads_that_a_model_does_not_have_are_refused() -> None:
         def forward(self, x: Tensor) -> Any:
             return (*super().forward(x), x)
 
-    assert "returns 3 outputs, not profile and counts" in refusal(seeded(Three), target="counts")
-    assert "'count' in their names" in refusal(NoCounts().eval(), target="counts")
-    assert "or choose a head: counts, profile" in refusal(network(), target="Reb1")
+    said = "there is no target 'counts'; choose one of"
+    assert f"{said} 0[0, sum(:)] or 0[sum(:), 0]; 1; 2[0" in refusal(seeded(Three), target="counts")
+    assert f"{said} profile; profile-free-weights; [0, sum(:)]" in refusal(NoCounts().eval(), target="counts")
+    assert "returns 3 outputs, not profile and counts" in refusal(seeded(Three), target=counts)
+    assert "'count' in their names" in refusal(NoCounts().eval(), target=counts)
+    assert "there is no target 'Reb1'; choose one of 0 to 1" in refusal(network(), target="Reb1")
 
 
 class NoCounts(Profile):
@@ -176,7 +179,7 @@ def test_several_tasks_have_one_forward_and_a_backward_each(monkeypatch: pytest.
     assert (rows, backwards) == ([3 + 6], [3])
 
 
-def test_functions_share_a_pass_and_what_cannot_is_refused() -> None:
+def test_functions_share_a_pass_and_units_of_layers_do_not() -> None:
     def total(y: Tensor) -> Tensor:
         return y.sum(1)
 
@@ -184,8 +187,7 @@ def test_functions_share_a_pass_and_what_cannot_is_refused() -> None:
     close(first.contributions, genolift.deeplift(network(), X, OWN, target=total).contributions)
     product = genolift.deeplift(network(), X, OWN, target=lambda y: y[:, 0] * y[:, 1])
     close(second.contributions, product.contributions)
-    assert "do not share one pass" in refusal(network(), target=[0, total])
-    assert "do not share one pass" in refusal(seeded(Profile), target=["counts", "profile"])
+    assert "units of layers one at a time" in refusal(network(), target=[0, layer("hidden", 3)])
     assert "there is no target" in refusal(network(), target=[])
 
 

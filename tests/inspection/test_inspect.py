@@ -99,7 +99,7 @@ def test_outputs_heads_and_last_activations_are_told(tmp_path: Path) -> None:
     profile = inspected(tmp_path, "Profile")
     assert profile.heads == ("counts", "profile", "profile-free-weights")
     assert [each.shape for each in profile.outputs] == [(2, 956), (1,)]
-    assert (profile.target, profile.outputs[1].target) == ("counts", "1[0]")
+    assert (profile.target, profile.outputs[1].target) == ("counts", "1")
     assert profile.field is not None
     assert profile.field.bases == 21
     named = inspected(tmp_path, "Named")
@@ -112,6 +112,15 @@ def test_outputs_heads_and_last_activations_are_told(tmp_path: Path) -> None:
     assert (fixed.planned.final_activation, fixed.planned.stepped_over) == ("sigmoid", True)
     kept = inspected(tmp_path, "Five", keep_final_activation=True)
     assert (kept.planned.final_activation, kept.planned.stepped_over) == ("softmax", False)
+
+
+def test_a_target_is_asked_for_where_nothing_tells_which_axis_is_meant(tmp_path: Path) -> None:
+    found = inspected(tmp_path, "Bins")
+    assert (found.heads, found.proposed, found.target) == ((), None, "[0, 0]")
+    assert "    # target: # fill in: choose one of [0, sum(:)] or [sum(:), 0]\n" in guess(found)
+    assert '    target: "[2, sum(:)]" # choose one of' in guess(
+        inspected(tmp_path, "Bins", target="[2, sum(:)]")
+    )
 
 
 def test_a_further_input_is_asked_for_by_its_name(tmp_path: Path) -> None:

@@ -189,6 +189,13 @@ def test_a_target_that_is_the_same_for_every_sequence_is_said() -> None:
         check_target(Explainer(dead, x, target=1, device="cpu"), x, ())
 
 
+def test_a_sum_over_classes_of_one_softmax_is_the_same_for_every_sequence() -> None:
+    model, x = torch.nn.Sequential(torch.nn.Conv1d(4, 3, 5), torch.nn.Softmax(1)), onehot(2)
+    check_target(Explainer(model, x, target="[1, sum(:)]", device="cpu"), x, ())
+    with pytest.raises(genolift.InputError, match="for every sequence, of the analysis and random"):
+        check_target(Explainer(model, x, target="[sum(:), 7]", device="cpu"), x, ())
+
+
 def test_a_target_that_is_the_same_for_the_first_two_alone_passes() -> None:
     site = onehot(1, 8)
     finds = Of(lambda _, x: nn.functional.conv1d(x, site).amax(2))

@@ -103,7 +103,7 @@ def test_every_file_is_found_with_its_key_and_no_other_text_is() -> None:
             {"extra_channels": [{"bigwg": "a"}]},
             "extra_channels[0].bigwg: unknown key; did you mean 'bigwig'?",
         ),
-        ({"target": True}, "target: true is true or false; give a whole number from 0 to 10,000,000 or text"),
+        ({"target": True}, 'target: true is true or false; put a name or path in quotes, "true"'),
         ({"model": {"path": "a", "trust": "yes"}}, 'model.trust: "yes" is text; give true or false'),
         ({"model": {}}, "model: the key 'path' is missing; give the model: a state dict"),
     ],

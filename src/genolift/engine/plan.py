@@ -15,6 +15,7 @@ from genolift.engine.graph.graph import (
     UnsupportedOperation,
     aten,
     following,
+    needed_for,
     with_dependence,
 )
 from genolift.engine.kinds.kind import Kind, NoKind, Step
@@ -203,9 +204,10 @@ def step_over_final_activation(graph: Graph) -> tuple[Graph, str]:
 
     The logit is what is explained, not the probability (section 3.6). The logits of a softmax are
     mean-centred over its classes, so that what adds to every class counts for none. Several heads that are
-    put side by side have an activation each.
+    put side by side have an activation each. What a target computes from the model's tensors comes after it.
     """
     finals = _final_activations(graph)
+    graph = replace(graph, tensors=None)
     if not finals:
         return graph, ""
     operations: list[Operation] = []
@@ -229,12 +231,14 @@ def step_over_final_activation(graph: Graph) -> tuple[Graph, str]:
 
 
 def _final_activations(graph: Graph) -> set[Name]:
-    """Return the sigmoids and softmaxes that reach the output by moves alone, whatever path they take."""
+    """Return the sigmoids and softmaxes that reach the model's tensors by moves alone, by whatever path."""
+    ends = {graph.output} if graph.tensors is None else set(graph.tensors)
+    own = {operation.name for operation in needed_for(ends, graph.operations)}  # not what a target computes
     moved: set[Name] = set()
     finals: set[Name] = set()
     for operation in reversed(graph.operations):
-        users = {user.name for user in graph.users[operation.name]}
-        if operation.name != graph.output and not (users and users <= moved):
+        users = {user.name for user in graph.users[operation.name]} & own
+        if operation.name not in own or not users <= moved or not (users or operation.name in ends):
             continue
         if operation.target in _FINAL:
             finals.add(operation.name)

@@ -117,11 +117,12 @@ def deeplift(
         RevealCancel on one fed by a dense layer), "gradient", "guided-backprop", "deconvnet" or
         "lrp-epsilon". Only the first three promise a sum.
     target
-        The column of a (n, tasks) output, a task's name, or a function of the output that returns (n,); or
-        "counts", "profile" or "profile-free-weights" of a profile model; or `genolift.targets.layer`, a unit
-        of a submodule. A final sigmoid or softmax is stepped over where the target is a column: the logit is
-        explained, of a softmax less the mean over classes. A function of the output is explained as it is.
-        Several in a list share one forward pass, and have a backward pass each.
+        The column of a (n, tasks) output, a task's name, or text such as "[3, sum(:)]" or "head[1] - head[0]"
+        (docs/targets.md); "counts", "profile" or "profile-free-weights" of a profile model;
+        `genolift.targets.layer`, a unit of a submodule; or a function of the output that returns (n,). A
+        final sigmoid or softmax is stepped over: the logit is explained, of a softmax less the mean over
+        classes. A function of the output is explained as it is. Several in a list share one forward pass, and
+        have a backward pass each.
     layer
         Where contributions are read in place of the input: a submodule, as ``model.named_modules()`` names
         it ("name#k" the k-th of its calls, from 0), or "last-convolution". Contributions are then of the

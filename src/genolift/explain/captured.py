@@ -17,12 +17,13 @@ from genolift.engine.graph.graph import Graph
 from genolift.engine.graph.own_state import one_capture_at_a_time, process_settings
 from genolift.engine.plan import behind_last_convolution, step_over_final_activation
 from genolift.engine.rules.composites import GENOMICS_DEFAULT
-from genolift.engine.run.given import Explained
 from genolift.errors import InputError
 from genolift.explain.fingerprint import Fingerprint, fingerprint, token_of
 from genolift.explain.kept import KEPT
 from genolift.targets.joined import Joined
-from genolift.targets.targets import LAST_CONVOLUTION, Resolved, Target, resolve, target_in_words
+from genolift.targets.outputs import structure_of_program
+from genolift.targets.resolving import ReadOff, Resolution
+from genolift.targets.targets import LAST_CONVOLUTION, Target, target_in_words
 from genolift.targets.trial import trial_of
 
 Model = nn.Module | ExportedProgram
@@ -57,7 +58,8 @@ class Captured:
     state: Fingerprint
     """The model's, when it was captured."""
     graph: Graph
-    targets: tuple[Explained, ...]
+    read_off: ReadOff
+    """What the model returns, and how each target is read off the graph's output."""
     names: tuple[str, ...]
     """The targets in words."""
     stepped_over: str
@@ -94,10 +96,10 @@ def captured(
         If the model does not take the rows, gives another output when it is called again, or has no such
         target or layer; `UnsupportedOperation` if it cannot be traced.
     """
-    resolved, state = resolve(model, key.targets), fingerprint(model)
+    resolution, state = _resolution(model, key.targets), fingerprint(model)
     owner = model.model if isinstance(model, Joined) else model  # which is made anew for each call
     tokens, seen = token_of(key.targets)
-    by_value = replace(key, targets=()), tokens, resolved.explained, tuple(REGISTERED.items())
+    by_value = replace(key, targets=()), tokens, tuple(REGISTERED.items())
     found = KEPT.get(owner, by_value, state)
     if found is not None:
         return found
@@ -106,10 +108,15 @@ def captured(
         state = fingerprint(model)  # again, since tracing in another thread replaces functions of torch
         found = KEPT.get(owner, by_value, state)
         if found is None:
-            found = _captured_anew(model, rows, key, rule, resolved, state)
+            found = _captured_anew(model, rows, key, rule, resolution, state)
             if seen and state.whole and not state.change(fingerprint(model)):
                 KEPT.put(owner, by_value, state, found)
     return found
+
+
+def _resolution(model: Model, targets: tuple[Target, ...]) -> Resolution:
+    outputs = structure_of_program(model) if isinstance(model, ExportedProgram) else None
+    return Resolution(model, targets, outputs)
 
 
 def _captured_anew(
@@ -117,22 +124,24 @@ def _captured_anew(
     rows: tuple[Tensor, ...],
     key: CaptureKey,
     rule: str,
-    resolved: Resolved,
+    resolution: Resolution,
     state: Fingerprint,
 ) -> Captured:
+    as_it_is = isinstance(model, ExportedProgram) and not resolution.layer and resolution.read_off.is_whole
     graph = capture(
         model,
         rows,
         device=key.device,
         dtype=key.dtype,
-        after=resolved.after,
-        of_layer=resolved.layer,
+        after=None if as_it_is else resolution,
+        of_layer=resolution.layer,
         read=None if key.layer == LAST_CONVOLUTION else key.layer,
-        tried=trial_of(resolved, rule, key.device, key.dtype),
+        tried=trial_of(resolution, rule, key.device, key.dtype),
     )
     stepped_over = ""
-    if (resolved.after is None or resolved.picks) and not key.keep_final_activation:
+    if (as_it_is or graph.tensors) and not key.keep_final_activation:
         graph, stepped_over = step_over_final_activation(graph)
+    graph = replace(graph, tensors=None)
     if key.layer == LAST_CONVOLUTION:
         name = behind_last_convolution(graph)
         if name is None:
@@ -141,4 +150,4 @@ def _captured_anew(
             )
         graph = replace(graph, read=name)
     names = tuple(map(target_in_words, key.targets))
-    return Captured(replace(key, targets=()), state, graph, resolved.explained, names, stepped_over)
+    return Captured(replace(key, targets=()), state, graph, resolution.read_off, names, stepped_over)

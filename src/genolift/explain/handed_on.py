@@ -50,6 +50,8 @@ class HandedOn:
     graph: Graph
     stepped_over: str
     tasks: tuple[str, ...]
+    outputs: Any
+    """What the model returns, as `genolift.targets.outputs.as_json` has it."""
     input_length: int | None
     agreement: Mapping[str, Any] | None
     state: str = ""

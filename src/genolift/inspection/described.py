@@ -21,7 +21,7 @@ from genolift.errors import InputError
 from genolift.explain.captured import Captured, CaptureKey, captured
 from genolift.explain.explainer import Explainer
 from genolift.inspection.model_check import Checked, check_values
-from genolift.inspection.outputs_of import OutputOf, heads_of, outputs_of
+from genolift.inspection.outputs_of import OutputOf, outputs_of
 from genolift.inspection.taken import Taken, read_model, rows_of
 from genolift.inspection.weights import Weights, weights_of
 from genolift.models import Model, model_provenance
@@ -29,6 +29,9 @@ from genolift.models.expected import check_expected
 from genolift.results.agreement import Agreement
 from genolift.settings.extra_inputs import Extras
 from genolift.settings.model import ModelSpec
+from genolift.targets.binding import Named
+from genolift.targets.grammar import Term
+from genolift.targets.outputs import structure_of, tensors_by_path
 from genolift.targets.targets import task_names
 
 FORMAT, VERSION = "genolift-inspection", 1
@@ -61,11 +64,12 @@ class Inspection:
     extras: Extras
     provenance: Mapping[str, Any]
     """What identifies its files."""
-    outputs: tuple[OutputOf, ...]
-    heads: tuple[str, ...]
-    tasks: tuple[str, ...]
+    named: Named
+    """What it returns, and the names of its tasks."""
     target: int | str
     """The target of the plan."""
+    proposed: int | str | None
+    """The target for a config; None if nothing tells which of a model's outputs is meant."""
     rule: str
     weights: Weights
     field: ReceptiveField | None
@@ -74,6 +78,21 @@ class Inspection:
     """Why the model cannot be explained, or how it differs from its author's outputs."""
     agreement: Agreement | None = None
     """How close it is to its author's outputs, if they are given and it agrees."""
+
+    @property
+    def outputs(self) -> tuple[OutputOf, ...]:
+        """Its outputs."""
+        return outputs_of(self.named)
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The heads of a profile model that it has."""
+        return self.named.heads
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The names of its tasks, empty if it names none."""
+        return tuple(self.named.tasks)
 
     @property
     def operations(self) -> list[tuple[str, str, str, int]]:
@@ -152,8 +171,9 @@ def inspect_model(
     bases = taken.layout.length.bases
     random = random_onehot(2, bases)
     output, error = _output(taken, random)
-    outputs, heads = outputs_of(output, taken.own), heads_of(output)
-    chosen = _target(outputs, heads, target)
+    named = Named(structure_of(output), task_names(taken.own))
+    proposed = _proposed(named) if target is None else target
+    chosen = _any_cell(named) if proposed is None else proposed
     rows = (random[:1], *taken.extras)
     key = CaptureKey(CaptureKey.events_of(rows), (chosen,), keep_final_activation=keep_final_activation)
     if checked is not None and checked.model is taken.model and checked.events == key.events:
@@ -167,10 +187,9 @@ def inspect_model(
         planned=planned,
         extras=extras,
         provenance=model_provenance(spec),
-        outputs=outputs,
-        heads=heads,
-        tasks=tuple(task_names(taken.own)),
+        named=named,
         target=chosen,
+        proposed=proposed,
         rule=rule,
         weights=weights_of(taken.own),
         field=field,
@@ -197,13 +216,20 @@ def _compared(taken: Taken, extras: Extras) -> tuple[Agreement | None, InputErro
         return None, error
 
 
-def _target(outputs: tuple[OutputOf, ...], heads: tuple[str, ...], given: int | str | None) -> int | str:
-    if given is not None:
-        return given
-    if heads:
-        return heads[0]
-    first = next((each.target for each in outputs if each.target is not None), "0")
-    return int(first) if first.isdecimal() else first
+def _proposed(named: Named) -> int | str | None:
+    """Return the counts, or the first number of the first output; None if that has several axes."""
+    if "counts" in named.heads:
+        return "counts"
+    first = next((each.target for each in outputs_of(named)), None)
+    return int(first) if first is not None and first.isdecimal() else first
+
+
+def _any_cell(named: Named) -> int | str:
+    """Return some number of an output, for a plan to be made of it."""
+    for path, shape in tensors_by_path(named.outputs):
+        if 0 not in shape:
+            return str(Term(path, (0,) * len(shape)))
+    return 0
 
 
 def _planned(model: Model, rows: tuple[Tensor, ...], key: CaptureKey, rule: str) -> Planned:

@@ -43,7 +43,7 @@ def guess(inspection: Inspection, data: Data = Data()) -> str:  # noqa: B008 - i
         length_in_words=length_in_words(asdict(length)),
         extra_inputs=given or [line for each in others for line in _placeholder(each.name, each.shape)],
         extra_channels=[as_given(item) for item in inspection.extras.channels],
-        target=inspection.target,
+        target=inspection.proposed,
         choices=_choices(inspection),
         bases=f"{length.bases} bases each" if fixed else f"all of one length{least}",
         least=None if fixed or spec.input_length else length.smallest,
@@ -116,7 +116,10 @@ def _placeholder(name: str, shape: Sequence[int | None]) -> list[str]:
 
 
 def _choices(inspection: Inspection) -> str:
-    others = [*inspection.heads, *(each.others for each in inspection.outputs if each.target is not None)]
+    others = [
+        *inspection.heads,
+        *(each.others for each in inspection.outputs if not each.others.startswith("none")),
+    ]
     if others == ["0"]:
         return "the only one"
     return f"choose one of {'; '.join(others)}" if others else "check it"

@@ -18,7 +18,9 @@ from genolift.explain.handed_on import HandedOn, hand_on, handed_on, key_of
 from genolift.models import Model, input_length, model_provenance
 from genolift.results.agreement import Agreement
 from genolift.settings.model import ModelSpec
-from genolift.targets.targets import resolve, target_in_words, task_names
+from genolift.targets.outputs import as_json, outputs_from_json
+from genolift.targets.resolving import Resolution
+from genolift.targets.targets import target_in_words, task_names
 
 _LOG = logging.getLogger("genolift")
 _PLACES = ("model", "model_weights", "model_custom_layers")
@@ -61,16 +63,27 @@ class HandOver:
         device, keep = chosen_device(how.pop("device", None)), how.pop("keep_final_activation")
         if how.get("precision") == "float64":
             return None
-        found = handed_on(self.folder, self._key(None), device)
-        if isinstance(target, str) and (found is None or target not in found.tasks):
-            found = handed_on(self.folder, self._key(target), device)
-        if found is None or (loaded is not None and found.state != self._state(loaded)):
-            return None
         try:
-            explained = resolve(SimpleNamespace(tasks=list(found.tasks)), (how.pop("target"),)).explained
+            for of_target in (None, str(target)):
+                found = handed_on(self.folder, self._key(of_target), device)
+                if found is None or (loaded is not None and found.state != self._state(loaded)):
+                    continue
+                named = SimpleNamespace(tasks=list(found.tasks))
+                read_off = Resolution(named, (target,), outputs_from_json(found.outputs)).read_off
+                if read_off.is_whole is (of_target is None):
+                    break
+            else:
+                return None
             key = CaptureKey(self._events, (), None, keep, device)
-            names, state = (target_in_words(target),), Fingerprint({}, whole=False)
-            captured = Captured(key, state, found.graph, explained, names, found.stepped_over)
+            captured = Captured(
+                key,
+                Fingerprint({}, whole=False),
+                found.graph,
+                read_off,
+                (target_in_words(target),),
+                found.stepped_over,
+            )
+            del how["target"]
             return Explainer.of(captured, self.inputs, how.pop("rule"), **how), found
         except Exception as error:  # a mistake, which is said when it is captured again, or a foreign file
             _LOG.info("a captured model cannot be used (%s): it is captured again", error)
@@ -80,19 +93,19 @@ class HandOver:
         """Return what tells the state of a loaded model: another each time if not all of it can be seen."""
         return fingerprint(model).digest() or secrets.token_hex()
 
-    def key(self, model: Model) -> str:
+    def key(self, explainer: Explainer) -> str:
         """Return the name of a model's file."""
-        target = self.how["target"]
-        return self._key(target if isinstance(target, str) and target not in task_names(model) else None)
+        return self._key(None if explainer.read_off.is_whole else str(self.how["target"]))
 
-    def is_there(self, model: Model) -> bool:
+    def is_there(self, explainer: Explainer) -> bool:
         """Whether a model's file is there, whatever is in it."""
-        return (self.folder / f"{self.key(model)}.safetensors").is_file()
+        return (self.folder / f"{self.key(explainer)}.safetensors").is_file()
 
     def give(self, model: Model, spec: ModelSpec, explainer: Explainer, agreement: Agreement | None) -> None:
         """Hand on a model that was checked, as far as it can be."""
         tasks, state = tuple(task_names(model)), self._state(model)
         own_length = input_length(model, spec.model_copy(update={"input_length": None}))
         told = None if agreement is None else asdict(agreement)
-        found = HandedOn(explainer.graph, explainer.stepped_over, tasks, own_length, told, state)
-        hand_on(self.folder, self.key(model), found)
+        outputs = as_json(explainer.read_off.outputs)
+        found = HandedOn(explainer.graph, explainer.stepped_over, tasks, outputs, own_length, told, state)
+        hand_on(self.folder, self.key(explainer), found)

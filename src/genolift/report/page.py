@@ -93,7 +93,8 @@ def _summary(results: Results, motifs: Sequence[Mapping[str, Any]]) -> str:
     provenance = results.provenance
     model, rule, target = model_in_words(provenance), provenance.get("rule"), provenance.get("target")
     told = f" by {model}" if model else ""
-    aimed = f" (target {target})" if target not in (None, "") else ""
+    name = provenance.get("target_name") or target
+    aimed = f" (target {target}{f', {name}' if name != target else ''})" if target not in (None, "") else ""
     ruled = f" with the rule {rule}" if rule else ""
     done = (
         f"{words.count(len(results.scored), 'sequence')} of {words.whole(results.head.length)} bp, as read"

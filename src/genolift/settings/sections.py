@@ -220,7 +220,9 @@ class Analysis(Section):
     extra_channels: Annotated[ListOf[types.Value | ExtraChannel], flag("extra-channel")] = ()
     """the channels of the model's input behind those of the alphabet, in order: a number, or a file"""
     target: types.Target = 0
-    """the model's output to explain, by column (from 0) or by name; or its head, `counts` or `profile`"""
+    """the model's output to explain: by column (from 0), by name, or as text such as `"[3, sum(:)]"`; or its
+    head, `counts` or `profile`
+    """
     keep_final_activation: bool = False
     """explain the probability, not the logit before a final sigmoid or softmax"""
     rule: Rule = "genomics-default"

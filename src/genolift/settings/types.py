@@ -5,6 +5,7 @@ config alone, such as that its files are there, is checked where the validation'
 """
 
 import difflib
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -105,6 +106,20 @@ def without_nulls(keys: Any) -> Any:
     return keys or None
 
 
+def _target(given: Any) -> Any:
+    """Refuse what YAML makes of a target without quotes: a list, or a number with a point."""
+    if isinstance(given, list | tuple):
+        quoted = json.dumps(f"[{', '.join(map(str, given))}]")
+        remedy = f"put a place in an output in quotes, {quoted}; of several targets each is an analysis"
+        raise InputError(f"{shown(given)} is a list", remedy=remedy)
+    if isinstance(given, bool | float):
+        what = "true or false" if isinstance(given, bool) else "a number with a point"
+        raise InputError(
+            f"{shown(given)} is {what}", remedy=f'put a name or path in quotes, "{shown(given)}"'
+        )
+    return given
+
+
 NUMBER, WHOLE = BeforeValidator(_number), BeforeValidator(_whole)
 """They stand behind the bounds: pydantic leaves bounds that follow a validator out of the JSON schema."""
 EMPTY_IF_NULL = BeforeValidator(lambda given: {} if given is None else given)
@@ -132,7 +147,7 @@ Value = Annotated[float, Field(ge=-1e38, le=1e38), NUMBER]
 """One that float32 can hold."""
 Positions = Annotated[int, Field(ge=1, le=100_000_000), WHOLE]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1), WHOLE]
-Target = Annotated[int, Field(ge=0, le=10_000_000)] | Title
+Target = Annotated[Annotated[int, Field(ge=0, le=10_000_000)] | Title, BeforeValidator(_target)]
 BatchSize = Annotated[int, Field(ge=1, le=10_000_000), WHOLE] | Literal["auto"]
 ListOf = Annotated[tuple[T, ...], Field(strict=False)]
 Filled = Annotated[tuple[T, ...], Field(strict=False, min_length=1)]

@@ -169,6 +169,7 @@ class _Work:
             **model_provenance(settings.the_model),
             **extras_provenance(settings.extras),
             **settings.explained,
+            "target_name": self.explainer.read_off.names[0],
             "stepped_over": self.explainer.stepped_over,
             "sums_up": self.explainer.plan.sums_up,
             "sequences_digest": stored.digest,

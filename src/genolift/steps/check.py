@@ -126,7 +126,7 @@ def _write(
     """Write what was run, and hand on what was captured; if it is the workflow's folder, remove from it what
     no analysis needs any more.
     """
-    files = {name: each.over.key(each.model) for name, each in checked.items() if each.over is not None}
+    files = {name: each.over.key(each.explainer) for name, each in checked.items() if each.over is not None}
     write_json(out, told | {"captures": files})
     for name, each in checked.items():  # only now: a file that no check.json names may be removed
         each.hand_on(models[name])

@@ -1,4 +1,7 @@
-"""What of a model's output is explained: a task, a head of a profile model, one of several outputs, a layer.
+"""What of a model's output is explained: a task, a place in any of several outputs, a head, a layer.
+
+`grammar` reads a target's text, `binding` finds what its names and numbers stand for in what a model returns,
+`resolving` says what is traced for it.
 
 May import the engine; knows nothing of files, and nothing of how models are read.
 """

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genolift.engine.graph.capture import TRIAL_ROWS, capture
+from genolift.engine.graph.capture import TRIAL_ROWS, Picked, capture
 from genolift.engine.graph.outputs import tensors_of
 from genolift.engine.plan import make_plan
 from genolift.engine.run.given import Explained
@@ -14,20 +14,21 @@ from genolift.engine.run.independence import check_rows_are_independent
 from genolift.engine.run.run import Runner
 from genolift.engine.torch_internals import tree_flatten, tree_unflatten
 from genolift.errors import InputError
+from genolift.targets.grammar import wrong_target
 from genolift.targets.joined import Joined, joined
-from genolift.targets.outputs import wrong_target
-from genolift.targets.targets import Resolved
+from genolift.targets.resolving import Resolution
 
 
 def trial_of(
-    resolved: Resolved, rule: str, device: torch.device, dtype: torch.dtype
+    resolution: Resolution, rule: str, device: torch.device, dtype: torch.dtype
 ) -> Callable[[Any, Any], None]:
-    """Return the check that `capture` calls with a trial's output, before and after ``resolved.after``."""
+    """Return the check that `capture` calls with what a trial's targets are read off, and what they are."""
 
     def tried(given: Any, output: Any) -> None:
         (value,) = tensors_of(output)
+        resolved = resolution.resolved
         check_output(value, resolved.explained, TRIAL_ROWS)
-        if resolved.own and resolved.after is not None:
+        if resolved.own:
             check_function(resolved.after, given, rule, device, dtype)
 
     return tried
@@ -62,7 +63,7 @@ def check_layer(value: Tensor, rows_first: bool, layer: str | None) -> None:
 
 
 def check_function(
-    function: Callable[[Any], Tensor], given: Any, rule: str, device: torch.device, dtype: torch.dtype
+    function: Callable[[Any], Any], given: Any, rule: str, device: torch.device, dtype: torch.dtype
 ) -> None:
     """Capture and check a user's function alone, before the model that it is applied to.
 
@@ -83,7 +84,12 @@ def check_function(
     if not leaves or not all(_is_of_rows(leaf, leaves[0]) for leaf in leaves):
         return
     example, pieces = joined(leaves)
-    alone = Joined(lambda *each: function(tree_unflatten(list(each), structure)), pieces)
+
+    def values(*each: Tensor) -> Tensor:
+        found = function(tree_unflatten(list(each), structure))
+        return found.values if isinstance(found, Picked) else found
+
+    alone = Joined(values, pieces)
     try:
         graph = capture(alone, (example,), device=device, dtype=dtype)
         runner = Runner(make_plan(graph, rule), device, dtype)

@@ -6,10 +6,10 @@ it that share none of its tensors.
 
 import copy
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -42,8 +42,18 @@ from genolift.engine.torch_internals import (
 )
 from genolift.errors import InputError
 
-After = Callable[[Any], Tensor] | None
-"""A function of what a model returns that gives the target, (n,); None where that is the output itself."""
+
+class Picked(NamedTuple):
+    """What is explained of a model, where it is read off the model's own tensors, not a function's."""
+
+    values: Tensor
+    """(n, ...)."""
+    tensors: tuple[Tensor, ...]
+    """The model's own: whose final activations can be stepped over."""
+
+
+After = Callable[[Any], Tensor | Picked] | None
+"""A function of what a model returns that gives the target, (n, ...); None: the output itself."""
 _CPU = torch.device("cpu")
 TRIAL_ROWS = 3  # 1 is special to torch.export, and 2 a common number of other things
 
@@ -102,7 +112,7 @@ def capture(
             raise
         program, changing = _program(model, example, device, dtype, asked)
     with as_found(dtype):
-        graph = graph_of(program, device, dtype, layer=read is not None)
+        graph = graph_of(program, device, dtype, layer=read is not None, picked=after is not None)
     if changing is not None:  # a graph of what is random says so, with the line, but Python draws too
         raise changing
     return graph
@@ -149,7 +159,7 @@ def _tried_out(
     called = trial.by_way_of(target)
     first = called.output(*rows, remedy=lambda: _one_sequence(called, rows))
     if asked.tried is not None:
-        output = first if asked.read is None else first[0]
+        output = first[0] if isinstance(first, tuple) and target.of_several else first
         _check_output(output, of_function=asked.after is not None)
         asked.tried(target.given, output)
     return called.other_when_called_again(rows, first)
@@ -242,6 +252,8 @@ class _Traced(nn.Module):
         self.seen: dict[str, list[Any]] = {}
         self.trial = trial
         self.given: Any = None
+        self.of_several = asked.after is not None or read is not None
+        """Whether what is explained is the first of what it returns."""
         for layer in dict.fromkeys(name for name in (of_layer, read) if name is not None):
             if not isinstance(layer, str):
                 raise InputError(
@@ -264,20 +276,27 @@ class _Traced(nn.Module):
         seen, self.seen = self.seen, {}  # torch.export wants no tensor left behind
         if self.of_layer is not None:
             output = _call_of(self.of_layer, seen[self.of_layer])
+        picked: tuple[Tensor, ...] = ()
         if self.after is not None:
             output = self._tried(self.after, output) if self.trial else self.after(output)
-        if self.read is None:
+            if isinstance(output, Picked):
+                output, picked = output
+        if not self.of_several:
             return output
-        value = _call_of(self.read, seen[self.read])
-        if not isinstance(value, Tensor):
-            raise InputError(
-                f"gives a {type(value).__name__}",
-                where=f"layer {self.read}",
-                remedy="choose a layer whose output is one tensor",
-            )
-        return output, value
+        return output, *(() if self.read is None else (self._value_read(seen),)), *picked
 
-    def _tried(self, after: Callable[[Any], Tensor], output: Any) -> Tensor:
+    def _value_read(self, seen: Mapping[str, list[Any]]) -> Tensor:
+        assert self.read is not None
+        value = _call_of(self.read, seen[self.read])
+        if isinstance(value, Tensor):
+            return value
+        raise InputError(
+            f"gives a {type(value).__name__}",
+            where=f"layer {self.read}",
+            remedy="choose a layer whose output is one tensor",
+        )
+
+    def _tried(self, after: Callable[[Any], Tensor | Picked], output: Any) -> Tensor | Picked:
         """Return the target, or say that it is the function which fails, not the model."""
         self.given = _copied(output)  # which the function may write over
         try:

@@ -98,6 +98,8 @@ class Graph:
     """The value whose contributions are computed: the first argument, or a layer's output."""
     dependent: frozenset[Name]
     """The values that depend on the first argument."""
+    tensors: tuple[Name, ...] | None = None
+    """The model's own tensors that the output is read off, where it is not all that the model returns."""
 
     def __repr__(self) -> str:
         return f"Graph({len(self.operations)} operations, {len(self.constants)} constants, {self.output})"

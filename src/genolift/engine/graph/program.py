@@ -37,11 +37,17 @@ _WITH_EFFECTS = "with_effects"
 
 
 def graph_of(
-    program: ExportedProgram, device: torch.device, dtype: torch.dtype, *, layer: bool = False
+    program: ExportedProgram,
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    layer: bool = False,
+    picked: bool = False,
 ) -> Graph:
     """Return an exported program, decomposed to core ATen, as a graph of operations on ``device``.
 
-    With ``layer`` the program's second result is the value that contributions are read at.
+    With ``layer`` the program's second result is the value that contributions are read at. With ``picked``
+    those behind are the model's own tensors that its first is read off.
 
     Raises
     ------
@@ -62,17 +68,7 @@ def graph_of(
         if not isinstance(value, Tensor):
             raise no_tensor(type(value).__name__, _where_used(program, spec.arg.name))
         constants[spec.arg.name] = placed(value.detach(), device, dtype)
-    outputs = [
-        spec.arg.name
-        for spec in signature.output_specs
-        if spec.kind is OutputKind.USER_OUTPUT and isinstance(spec.arg, TensorArgument)
-    ]
-    if len(outputs) != (2 if layer else 1):
-        raise InputError(
-            f"the model returns {len(outputs)} tensors",
-            where="target",
-            remedy="give a callable that takes the model's output and returns the value to explain, (n,)",
-        )
+    outputs, tensors = _results(program, 2 if layer else 1, picked=picked)
     rows, order = formula(rows_of_program(program)), dict.fromkeys(map(str, inputs), 1)
 
     def adapted(option: Any) -> Any:
@@ -85,11 +81,29 @@ def graph_of(
         if node.op == "call_function" and short_name(node.target) not in (*_NO_OPERATION, _WITH_EFFECTS)
         for operation in _operations(node, rows, order, adapted)
     ]
-    read = Name(outputs[1]) if layer else inputs[0]
+    read = outputs[1] if layer else inputs[0]
     ordered = _with_starts_in_order(operations)
-    graph = with_dependence(Graph(ordered, constants, inputs, Name(outputs[0]), read, frozenset()))
+    graph = with_dependence(Graph(ordered, constants, inputs, outputs[0], read, frozenset(), tensors))
     _refuse_what_computes_no_function(graph)
     return _with_products_for_quotients(graph)
+
+
+def _results(
+    program: ExportedProgram, number: int, *, picked: bool
+) -> tuple[tuple[Name, ...], tuple[Name, ...] | None]:
+    """Return the first so many of a program's results, and those behind if they are ``picked``."""
+    results = tuple(
+        Name(spec.arg.name)
+        for spec in program.graph_signature.output_specs
+        if spec.kind is OutputKind.USER_OUTPUT and isinstance(spec.arg, TensorArgument)
+    )
+    if len(results) < number or (len(results) > number and not picked):
+        raise InputError(
+            f"the model returns {len(results)} tensors",
+            where="target",
+            remedy="give a callable that takes the model's output and returns the value to explain, (n,)",
+        )
+    return results[:number], results[number:] if picked else None
 
 
 def no_tensor(kind: str, where: str) -> UnsupportedOperation:
