@@ -31,6 +31,7 @@ DOCS = (
         "docs/motifs.md",
         "docs/operations.md",
         "docs/python.md",
+        "docs/targets.md",
         "docs/workflow.md",
     ),
     "benchmarks/README.md",
@@ -167,7 +168,8 @@ def write_named_files(folder: Path) -> None:
             track.addEntries("chr1", 0, values=np.ones(100, dtype=np.float32), span=1, step=1)
     (folder / "model.py").write_text(MODEL)
     (folder / "layers.py").write_text("")
-    (folder / "expected.npz").write_text("")
+    for name in ("expected.npz", "targets.txt"):
+        (folder / name).write_text("")
     for name in ("model.keras", "aparent2.h5"):  # no example reads it: a config is checked without its models
         (folder / name).write_text("")
     namespace: dict[str, type[torch.nn.Module]] = {}

@@ -33,6 +33,7 @@ FULL: dict[str, Any] = {
     | {"blacklist": "blacklist.bed", "pad": True},
     "extra_inputs": [{"table": "library.tsv", "columns": ["a"]}, {"values": [0.5, 1], "shape": [2, 1]}],
     "extra_channels": [-1.5, {"bigwig": "track.bw", "missing": 1}, {"table": "library.tsv"}],
+    "tracks": "library.tsv",
     "target": "GATA1 rep-2",
     "keep_final_activation": True,
     "rule": "rescale",

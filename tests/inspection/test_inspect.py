@@ -211,10 +211,10 @@ def test_an_exported_program_says_its_shape(tmp_path: Path) -> None:
 
 def test_a_program_that_genolift_export_wrote_is_inspected_as_it_says(tmp_path: Path) -> None:
     spec = saved(tmp_path, "Five")
-    with_channel = ModelSpec(path=spec.path, class_name=spec.class_name, input_length=50).with_channels(1)
+    with_channel = ModelSpec(path=spec.path, class_name=spec.class_name, input_length=50).within(1)
     write_program(with_channel, tmp_path / "five.pt2")
     held = Extras(channels=(0.5,))
-    found = inspect_model(ModelSpec(path=str(tmp_path / "five.pt2")).with_channels(1), held)
+    found = inspect_model(ModelSpec(path=str(tmp_path / "five.pt2")).within(1), held)
     assert [each.shape for each in found.taken.inputs] == [(4, 50), (1, 50)]
     assert (found.planned.final_activation, found.error) == ("softmax", None)
     config = yaml.safe_load(guess(found))["analyses"]["five"]

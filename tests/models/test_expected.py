@@ -66,7 +66,7 @@ def given(folder: Path, **arrays: Any) -> Expect:
 def compared(
     model: nn.Module, expect: Expect, held: Extras | None = None, extra_channels: int = 0, **keys: Any
 ) -> Agreement:
-    spec = ModelSpec(path="weights.pt", expect=expect, **keys).with_channels(extra_channels)
+    spec = ModelSpec(path="weights.pt", expect=expect, **keys).within(extra_channels)
     found = check_expected(model, spec, held or Extras())
     assert found is not None
     return found

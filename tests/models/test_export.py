@@ -91,7 +91,7 @@ def saved(folder: Path, name: str, *, extra_channels: int = 0, **more: Any) -> M
     model = make_module(f"{folder}/model.py:{name}", {})
     torch.save(model.state_dict(), folder / "weights.pt")
     spec = ModelSpec(path=str(folder / "weights.pt"), class_name=f"{folder}/model.py:{name}", **more)
-    return spec.with_channels(extra_channels)
+    return spec.within(extra_channels)
 
 
 def written(spec: ModelSpec, folder: Path) -> Any:

@@ -278,7 +278,7 @@ MISTAKES = {
     "unknown key with a blank": (
         {"my key": 1},
         'my.yaml: analyses.mine."my key": unknown key; the keys here are model, models, sequences, '
-        "extra_inputs, extra_channels, target, keep_final_activation, rule, references, attribution, "
+        "extra_inputs, extra_channels, tracks, target, keep_final_activation, rule, references, attribution, "
         "per_base, motifs, logos, report",
     ),
     "unknown key that ends in a blank": (

@@ -94,7 +94,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, dict[str, Any
 def spec_of(config: dict[str, Any], **changed: Any) -> tuple[ModelSpec, Extras]:
     config = config | changed
     held = Extras.of(config["extra_inputs"], config["extra_channels"], "")
-    return ModelSpec.of(config["model"]).with_channels(len(held.channels)), held
+    return ModelSpec.of(config["model"]).within(len(held.channels)), held
 
 
 def directly(folder: Path, config: dict[str, Any]) -> genolift.Attribution:
@@ -113,7 +113,7 @@ def directly(folder: Path, config: dict[str, Any]) -> genolift.Attribution:
     with open_references(folder / "references.h5") as references:
         compared = torch.from_numpy(references.onehot(0, len(stored.id)))
     return genolift.deeplift(
-        genolift.load_model(ModelSpec.of(config["model"]).with_channels(2)),
+        genolift.load_model(ModelSpec.of(config["model"]).within(2)),
         torch.from_numpy(onehot_of_codes(stored.codes)).float(),
         compared,
         extra_inputs=(torch.from_numpy(channels), torch.from_numpy(values)),

@@ -43,7 +43,7 @@ def encode(settings: Settings, table: Path, out: Path, check: Path | None = None
     return encode_analysis(settings, table=table, store=out, check=check)
 
 
-@command("sequences", "model", "models", *EXTRAS, *EXPLAINED)
+@command("sequences", "model", "models", *EXTRAS, "tracks", *EXPLAINED)
 def check(
     settings: Settings,
     out: Path,
@@ -95,7 +95,7 @@ def reference(settings: Settings, sequences: Path, out: Path) -> object:
     return write_references(settings.references, sequences=sequences, out=out, rna=rna)
 
 
-@command("model", *EXTRAS, *EXPLAINED, positional="settings.model.path")
+@command("model", *EXTRAS, "tracks", *EXPLAINED, positional="settings.model.path")
 def inspect(
     settings: Settings, sources: Sources, write_config: Path | None = None, out: Path | None = None
 ) -> None:
@@ -122,7 +122,7 @@ def inspect(
         print(text)
 
 
-@command("model", *EXTRAS, *EXPLAINED, "references", "attribution")
+@command("model", *EXTRAS, "tracks", *EXPLAINED, "references", "attribution")
 def attribute(
     settings: Settings,
     sequences: Path,

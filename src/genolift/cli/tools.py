@@ -8,7 +8,7 @@ from genolift.settings.sections import EXPLAINED, EXTRAS, Settings
 from genolift.settings.types import Seed
 
 
-@command("model", *EXTRAS, *EXPLAINED[:2], *(f"attribution.{key}" for key in COMPARED))
+@command("model", *EXTRAS, "tracks", *EXPLAINED[:2], *(f"attribution.{key}" for key in COMPARED))
 def compare(
     settings: Settings, sequences: Path, references: Path, out: Path, comparison: Comparison
 ) -> object:
@@ -54,7 +54,7 @@ def export(settings: Settings, out: Path) -> object:
     return write_program(settings.the_model, out, settings.extras)
 
 
-@command("model", *EXTRAS, *EXPLAINED)
+@command("model", *EXTRAS, "tracks", *EXPLAINED)
 def plan(settings: Settings, check: bool = False) -> object:
     """Show what each operation of a model is and which rule it gets.
 

@@ -23,7 +23,7 @@ from genolift.targets.resolving import Resolution
 from genolift.targets.targets import target_in_words, task_names
 
 _LOG = logging.getLogger("genolift")
-_PLACES = ("model", "model_weights", "model_custom_layers")
+_PLACES = ("model", "model_weights", "model_custom_layers", "model_tracks")
 """Keys of a model's provenance that say where its files are, not what is in them."""
 
 

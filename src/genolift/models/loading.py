@@ -13,6 +13,7 @@ from typing import Any
 from torch import nn
 from torch.export import ExportedProgram
 
+from genolift.data.track_names import read_track_names
 from genolift.engine.graph.own_state import own_state
 from genolift.errors import InputError
 from genolift.files.integrity import check_file
@@ -58,6 +59,7 @@ def load_model(spec: str | Path | Mapping[str, Any] | ModelSpec) -> Model:
         from genolift.models.keras.loading import load_keras
 
         net, axes = load_keras(spec)
+        _name_tracks(net, spec)
         _warn_of_unlisted_imports(spec)
         return laid_out(net, spec, axes)
     model = own_model(spec)
@@ -126,6 +128,18 @@ def own_model(spec: ModelSpec) -> Model:
     InputError
         As `load_model`.
     """
+    model = _as_saved(spec)
+    _name_tracks(model, spec)
+    return model
+
+
+def _name_tracks(model: Any, spec: ModelSpec) -> None:
+    """Give a model the names of its tracks, where there is a table of them."""
+    if spec.tracks is not None:
+        model.tasks = read_track_names(spec.tracks)
+
+
+def _as_saved(spec: ModelSpec) -> Model:
     path = existing_model(spec.path)
     for key in ("weights", "custom_layers"):
         if getattr(spec, key) is not None:
@@ -281,4 +295,6 @@ def model_provenance(spec: ModelSpec) -> dict[str, Any]:
         "model_trusted": spec.trust,
         "model_pickled_code": _pickled_code(spec),
         "model_expect": _expected(spec),
+        "model_tracks": spec.tracks,
+        "model_tracks_sha256": sha256(spec.tracks) if spec.tracks else None,
     }

@@ -13,7 +13,15 @@ from genolift.settings.model import ONE_MODEL
 _OF_A_SHARD = ("seconds", "shard", "shards")
 _MEASURED = (*_OF_A_SHARD, "model_agreement")
 """Keys that differ between shards of one run: the agreement may be rounded differently on another machine."""
-_NAMES = ("model", "model_name", "model_weights", "model_custom_layers", "model_expect", "model_agreement")
+_NAMES = (
+    "model",
+    "model_name",
+    "model_weights",
+    "model_custom_layers",
+    "model_tracks",
+    "model_expect",
+    "model_agreement",
+)
 """Keys of a model that say nothing about what it computes."""
 
 

@@ -149,6 +149,7 @@ class ModelSpec(Section):
     expect: Annotated[Expect | None, BeforeValidator(types.without_nulls)] = None
     """a few inputs with the outputs that the author's own framework gave, to compare the model with"""
     _extra_channels: int = PrivateAttr(0)
+    _tracks: str | None = PrivateAttr(None)
 
     @classmethod
     def of(cls, spec: str | Path | Mapping[str, Any] | ModelSpec) -> ModelSpec:
@@ -172,7 +173,7 @@ class ModelSpec(Section):
             )
         keys = {name: value for name, value in spec.items() if value is not None}
         extra = keys.pop("extra_channels", 0)
-        return checked(cls, keys, "model").with_channels(extra)
+        return checked(cls, keys, "model").within(extra)
 
     @in_a_config
     def _has_a_class(self) -> None:
@@ -189,10 +190,15 @@ class ModelSpec(Section):
         """Channels of the model's input behind those of the alphabet, which are given apart."""
         return self._extra_channels
 
-    def with_channels(self, extra: int) -> ModelSpec:
-        """Return the same model with so many channels behind those of the alphabet."""
+    @property
+    def tracks(self) -> str | None:
+        """The table of the names of its tracks, which is given apart."""
+        return self._tracks
+
+    def within(self, extra_channels: int, tracks: str | None = None) -> ModelSpec:
+        """Return the same model with what an analysis gives it beside its section."""
         changed = self.model_copy()
-        changed._extra_channels = extra
+        changed._extra_channels, changed._tracks = extra_channels, tracks
         return changed
 
     def named_files(self) -> Iterator[tuple[str, str]]:
@@ -208,6 +214,8 @@ class ModelSpec(Section):
         yield from (("path", file) for file in files)
         yield from (("class", str(path)) for place in self.code for path in code_files(place).values())
         yield from super().named_files()
+        if self.tracks is not None:
+            yield "tracks", self.tracks
         if self.trust:
             pickled = (path for file in files for path in pickled_code_files(Path(file)).values())
             yield from (("trust", str(path)) for path in pickled)

@@ -219,6 +219,10 @@ class Analysis(Section):
     """what the model takes behind its first input, in order"""
     extra_channels: Annotated[ListOf[types.Value | ExtraChannel], flag("extra-channel")] = ()
     """the channels of the model's input behind those of the alphabet, in order: a number, or a file"""
+    tracks: File | None = None
+    """the names of the model's tracks, for targets: a table with a column `identifier`, such as Basenji's
+    `targets.txt`
+    """
     target: types.Target = 0
     """the model's output to explain: by column (from 0), by name, or as text such as `"[3, sum(:)]"`; or its
     head, `counts` or `profile`
@@ -245,7 +249,7 @@ class Analysis(Section):
     def models(self) -> dict[str, ModelSpec]:
         """The models by name; the one of an analysis that names none is called "model"."""
         named = self.named_models or ({} if self.model is None else {ONE_MODEL: self.model})
-        return {name: model.with_channels(len(self.extra_channels)) for name, model in named.items()}
+        return {name: model.within(len(self.extra_channels), self.tracks) for name, model in named.items()}
 
     @property
     def length(self) -> int | None:
