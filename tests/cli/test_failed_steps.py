@@ -12,7 +12,7 @@ import h5py
 import pytest
 
 from genolift.cli.failed_steps import FailedSteps, how_to_unlock, summary
-from genolift.report.record import record
+from genolift.report.record import Shown, record
 
 
 @pytest.fixture(autouse=True)
@@ -115,14 +115,7 @@ def done(*names: str) -> None:
             file.attrs["digest"] = "0"
         for each in ("aggregate.json", "motifs.json", "logos/logos.json"):
             (folder / each).write_text("{}")
-        shown = {
-            "title": name,
-            "target": "",
-            "sequences": 1,
-            "quality": "",
-            "motifs": [],
-            "number_of_motifs": 0,
-        }
+        shown = Shown(title=name, target="", sequences=1, quality="", motifs=[], number_of_motifs=0)
         page = html.escape(record(folder, shown))
         (folder / "report.html").write_text(f'<meta name="genolift-report" content="{page}">')
 

@@ -142,6 +142,18 @@ def test_a_page_that_is_no_report_is_taken_for_none(results: Path, text: str) ->
     assert states(results)["both"] == UNFINISHED
 
 
+@pytest.mark.parametrize(
+    ("what", "changed"), [("number_of_motifs", "number"), ('"positive"', '"sideways"'), ('"shown"', '"show"')]
+)
+def test_a_record_that_says_something_else_is_taken_for_none(results: Path, what: str, changed: str) -> None:
+    page = results / "both" / "report.html"
+    text, quote = page.read_text(), "&#34;"
+    page.write_text(text.replace(what.replace('"', quote), changed.replace('"', quote), 1))
+    assert page.read_text() != text
+    assert states(results)["both"] == UNFINISHED
+    write_index(results)
+
+
 def test_each_of_several_targets_is_listed(results: Path) -> None:
     (results / "both" / "targets").mkdir()
     for name in ("gata1", "tal1"):

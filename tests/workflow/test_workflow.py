@@ -176,6 +176,17 @@ def test_no_folder_with_files_of_the_user_s_is_replaced(
     assert not (tmp_path / "results" / "tiny" / "check.json").exists(), "before any step"
 
 
+def test_no_page_of_the_user_s_is_replaced(tmp_path: Path, inputs: dict[str, Any]) -> None:
+    (tmp_path / "index.html").write_text("mine")
+    write_config(tmp_path, inputs | {"results": "."})
+    code, said = snakemake("--cores", "1", "--configfile", "my.yaml", folder=tmp_path)
+    assert code == 2
+    assert said.splitlines()[-1].startswith(
+        "genolift: error: index.html: is not a list of analyses, and would"
+    )
+    assert (tmp_path / "index.html").read_text() == "mine"
+
+
 def test_a_step_s_mistake_is_on_the_terminal_and_in_the_log(tmp_path: Path, inputs: dict[str, Any]) -> None:
     (tmp_path / "sites.bed").write_text("chr1\t20\t10\tbackwards\n")
     code, said = snakemake("--cores", "1", "--configfile", "my.yaml", folder=tmp_path)

@@ -2,13 +2,13 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from genolift.errors import InputError
-from genolift.report.record import made_from, read_record
+from genolift.report.record import Shown, made_from, read_record
 from genolift.results.step_logs import ended_with
 
 INDEX, REPORT = "index.html", "report.html"
@@ -40,7 +40,7 @@ class Entry:
     report
         The path of its report from the results folder, empty if it has none.
     shown
-        What the report says of itself for this list, empty without one.
+        What the report says of itself for this list, None without one.
     failure
         What went wrong, if anything did.
     """
@@ -49,7 +49,7 @@ class Entry:
     state: str
     target: str = ""
     report: str = ""
-    shown: Mapping[str, Any] = field(default_factory=dict)
+    shown: Shown | None = None
     failure: Failure | None = None
 
 
@@ -100,11 +100,11 @@ def _entries(results: Path, name: str, failure: Failure | None) -> list[Entry]:
 def _of_report(results: Path, name: str, folder: Path, failure: Failure | None) -> Entry | None:
     """Return the entry of a folder whose report belongs to its files; None if it has none."""
     told = read_record(folder / REPORT)
-    if told is None or failure is not None or told["made_from"] != made_from(folder):
+    if told is None or failure is not None or told.made_from != made_from(folder):
         return None
     place = folder.relative_to(results).as_posix()
     target = folder.name if folder.name != name else ""
-    return Entry(name, DONE, target, f"{place}/{REPORT}", told["shown"])
+    return Entry(name, DONE, target, f"{place}/{REPORT}", told.shown)
 
 
 def in_words(found: Sequence[Entry]) -> str:
@@ -139,8 +139,8 @@ def _links(entry: Entry) -> dict[str, Any]:
     report = quote(entry.report)
     folder = report.removesuffix(REPORT)
     motifs = [
-        motif | {"picture": f"{folder}{quote(motif['logo'])}" if motif["logo"] else ""}
-        for motif in entry.shown.get("motifs", [])
+        {"shown": motif, "picture": f"{folder}{quote(motif.logo)}" if motif.logo else ""}
+        for motif in (entry.shown.motifs if entry.shown else [])
     ]
     return {"report": report, "motifs": motifs}
 

@@ -19,7 +19,7 @@ from genolift.report.provenance import (
     rule_in_words,
 )
 from genolift.report.quality import checks, convergence_in_short
-from genolift.report.record import record
+from genolift.report.record import Shown, ShownMotif, record
 from genolift.report.results import Results
 from genolift.report.sequence_section import top_sequences
 from genolift.report.template import allowed, asset, filled
@@ -71,21 +71,23 @@ def render(results: Results, *, title: str, out: Path) -> str:
     return filled("page.html", **shown)
 
 
-def _for_a_list(results: Results, title: str, motifs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _for_a_list(results: Results, title: str, motifs: Sequence[Mapping[str, Any]]) -> Shown:
     """Return what a list of analyses shows of this one: `genolift.report.index`."""
     first = [
-        {key: motif[key] for key in ("name", "sign", "anchor")}
-        | {"logo": motif["logos"][0].file if motif["logos"] else ""}
+        ShownMotif(
+            **{key: motif[key] for key in ("name", "sign", "anchor")},
+            logo=motif["logos"][0].file if motif["logos"] else "",
+        )
         for motif in motifs[:_LISTED_MOTIFS]
     ]
-    return {
-        "title": title,
-        "target": str(results.provenance.get("target", "")),
-        "sequences": len(results.scored),
-        "quality": convergence_in_short(results.scored, results.provenance),
-        "motifs": first,
-        "number_of_motifs": len(motifs),
-    }
+    return Shown(
+        title=title,
+        target=str(results.provenance.get("target", "")),
+        sequences=len(results.scored),
+        quality=convergence_in_short(results.scored, results.provenance),
+        motifs=first,
+        number_of_motifs=len(motifs),
+    )
 
 
 def _summary(results: Results, motifs: Sequence[Mapping[str, Any]]) -> str:

@@ -4,8 +4,11 @@ import html
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
+
+from pydantic import BaseModel
 
 from genolift.files.whole import sha256
 
@@ -15,6 +18,34 @@ _HEAD_BYTES = 2**18
 """Of a page, in which the record stands."""
 _RECORDS = ("aggregate.json", "motifs.json", "logos/logos.json")
 """The steps' own records, which have the digests of the files that they wrote."""
+
+
+class ShownMotif(BaseModel):
+    """A motif in a list of reports: its name, its place in the report, and its logo's path from there."""
+
+    name: str
+    sign: Literal["positive", "negative"]
+    anchor: str
+    logo: str
+
+
+class Shown(BaseModel):
+    """What a list shows of a report; of the motifs the first, the strongest."""
+
+    title: str
+    target: str
+    sequences: int
+    quality: str
+    motifs: list[ShownMotif]
+    number_of_motifs: int
+
+
+@dataclass(frozen=True)
+class Record:
+    """The record of a report: the digests of what it was made from, None if a file was missing, and more."""
+
+    made_from: Mapping[str, str] | None
+    shown: Shown
 
 
 def made_from(folder: Path) -> dict[str, str] | None:
@@ -33,19 +64,20 @@ def made_from(folder: Path) -> dict[str, str] | None:
         return None
 
 
-def record(folder: Path, shown: Mapping[str, Any]) -> str:
+def record(folder: Path, shown: Shown) -> str:
     """Return the text of the record of the page of an analysis folder, which `read_record` reads."""
-    told = {"format": FORMAT, "version": VERSION, "made_from": made_from(folder), "shown": dict(shown)}
+    told = {"format": FORMAT, "version": VERSION, "made_from": made_from(folder), "shown": shown.model_dump()}
     return json.dumps(told)
 
 
-def read_record(page: Path) -> Mapping[str, Any] | None:
+def read_record(page: Path) -> Record | None:
     """Return the record of a page; None if there is no page, or it is no report."""
     try:
         with page.open("rb") as file:
             found = _META.search(file.read(_HEAD_BYTES).decode("utf-8", "replace"))
         told = json.loads(html.unescape(found[1])) if found else {}
-        known = (told["format"], told["version"]) == (FORMAT, VERSION) and isinstance(told["shown"], dict)
+        if (told["format"], told["version"]) != (FORMAT, VERSION):
+            return None
+        return Record(told["made_from"], Shown.model_validate(told["shown"]))
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
-    return told if known else None
