@@ -36,7 +36,7 @@ def compare(
     return compare(settings, comparison, sequences=sequences, references=references, out=out)
 
 
-@command("model", *EXTRAS)
+@command("model", *EXTRAS, "tracks")
 def export(settings: Settings, out: Path) -> object:
     """Write a model as an exported program, which runs with no source file.
 

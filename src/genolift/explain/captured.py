@@ -96,7 +96,7 @@ def captured(
         If the model does not take the rows, gives another output when it is called again, or has no such
         target or layer; `UnsupportedOperation` if it cannot be traced.
     """
-    resolution, state = _resolution(model, key.targets), fingerprint(model)
+    state = fingerprint(model)
     owner = model.model if isinstance(model, Joined) else model  # which is made anew for each call
     tokens, seen = token_of(key.targets)
     by_value = replace(key, targets=()), tokens, tuple(REGISTERED.items())
@@ -108,15 +108,10 @@ def captured(
         state = fingerprint(model)  # again, since tracing in another thread replaces functions of torch
         found = KEPT.get(owner, by_value, state)
         if found is None:
-            found = _captured_anew(model, rows, key, rule, resolution, state)
+            found = _captured_anew(model, rows, key, rule, state)
             if seen and state.whole and not state.change(fingerprint(model)):
                 KEPT.put(owner, by_value, state, found)
     return found
-
-
-def _resolution(model: Model, targets: tuple[Target, ...]) -> Resolution:
-    outputs = structure_of_program(model) if isinstance(model, ExportedProgram) else None
-    return Resolution(model, targets, outputs)
 
 
 def _captured_anew(
@@ -124,10 +119,11 @@ def _captured_anew(
     rows: tuple[Tensor, ...],
     key: CaptureKey,
     rule: str,
-    resolution: Resolution,
     state: Fingerprint,
 ) -> Captured:
-    as_it_is = isinstance(model, ExportedProgram) and not resolution.layer and resolution.read_off.is_whole
+    outputs = structure_of_program(model) if isinstance(model, ExportedProgram) else None
+    resolution = Resolution(model, key.targets, outputs)
+    as_it_is = outputs is not None and not resolution.layer and resolution.read_off.is_whole
     graph = capture(
         model,
         rows,
