@@ -36,6 +36,8 @@ from workflows import (
     write_inputs,
 )
 
+from genolift.settings.fields import merge
+
 RULES = ROOT / "workflow" / "rules"
 STEPS = {"check", "encode", "attribute", "compile", "motifs", "logos", "report", "index"}
 
@@ -524,3 +526,26 @@ def test_the_table_of_bases_is_an_output_where_the_config_asks_for_it(
         assert ("--running '{\"per_base\": false}'" in said) == (per_base is not None)
     assert jobs[None] == jobs[False]
     assert jobs[True] == jobs[None] | {"per_base": 1}
+
+
+@pytest.mark.slow
+def test_shards_are_gone_when_they_are_merged_and_only_new_contributions_need_them(
+    finished: tuple[Path, str], tmp_path: Path
+) -> None:
+    folder = finished[0]
+    assert list((folder / "results" / "tiny").rglob("shard-*.h5")) == []
+    config = yaml.safe_load((folder / "my.yaml").read_text())
+    for keys, expected in (
+        ({}, None),
+        ({"attribution": {"tolerance": 0.01}}, None),
+        ({"per_base": False}, None),
+        ({"attribution": {"precision": "float64"}}, {"attribute": 2, "aggregate_windows": 1}),
+        ({"rule": "rescale"}, {"attribute": 2, "aggregate_windows": 1}),
+    ):
+        (tmp_path / "my.yaml").write_text(
+            yaml.safe_dump({"analyses": {"tiny": merge(config["analyses"]["tiny"], keys)}})
+        )
+        code, said = snakemake("-n", "--configfile", str(tmp_path / "my.yaml"), folder=folder)
+        assert code == 0, said
+        assert ("Nothing to be done" in said) == (expected is None)
+        assert expected is None or expected.items() <= numbers_of_jobs(said).items()

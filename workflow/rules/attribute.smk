@@ -6,7 +6,7 @@ rule attribute:
         extras=files_of("extras"),
         check=of_analysis("check.json"),
     output:
-        of_analysis("attribution/{model}/shard-{shard}-of-{shards}.h5"),
+        temp(of_analysis("attribution/{model}/shard-{shard}-of-{shards}.h5")),
     log:
         of_analysis("logs/attribute-{model}-{shard}-of-{shards}.log"),
     conda:
