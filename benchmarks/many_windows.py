@@ -1,9 +1,9 @@
 """Memory and time of ``genolift motifs`` against the number of windows, whose contributions are made up.
 
 ``python benchmarks/many_windows.py --windows 10000 100000`` writes that many windows of 400 bp with 12 motifs
-planted, a sixth of them overlapping another, and runs the command on each set in a process of its own. It
-prints the peak of resident memory, how much more that is for each window more than in the row before, user
-and system time, and what was found.
+planted, a sixth of them overlapping another, and runs the command on each set, ``--runs`` times, in a process
+of its own. It prints the peak of resident memory, the median over the runs with the least and the most, how
+much more the median is for each window more than in the row before, user and system time, and what was found.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import median
+from typing import NamedTuple
 
 import numpy as np
 import one_thread
@@ -26,7 +28,7 @@ from made_up import rows
 from genolift.files.whole import sha256
 from genolift.results.store import Block, Head, write_contributions
 
-COLUMNS = ["windows", "peak MB", "bytes more a window", "CPU s", "wall s", "what was found"]
+COLUMNS = ["windows", "peak MB", "of runs", "bytes more a window", "CPU s", "wall s", "what was found"]
 LENGTH = 400
 BLOCK = 1000
 MOTIFS = [
@@ -89,8 +91,17 @@ def write(folder: Path, n: int) -> None:
     write_contributions(folder / "contributions.h5", Head(n, LENGTH, 2, told, {}), blocks(n))
 
 
-def measured(folder: Path, arguments: list[str]) -> tuple[float, float, float, str]:
-    """Return the peak of memory in MB, CPU and wall seconds of ``genolift motifs``, and what it prints."""
+class Run(NamedTuple):
+    """The peak of memory in MB, CPU and wall seconds of ``genolift motifs``, and what it says it found."""
+
+    peak: float
+    cpu: float
+    wall: float
+    found: str
+
+
+def measured(folder: Path, arguments: list[str]) -> Run:
+    """Run ``genolift motifs`` and measure it."""
     command = [
         sys.executable,
         "-m",
@@ -109,32 +120,47 @@ def measured(folder: Path, arguments: list[str]) -> tuple[float, float, float, s
         text = printed.read()
     if child.returncode:
         raise SystemExit(text)
-    return used.ru_maxrss / 1024, used.ru_utime + used.ru_stime, time.monotonic() - started, text
+    found = text.strip().splitlines()[-1].rpartition(": ")[0]
+    return Run(used.ru_maxrss / 1024, used.ru_utime + used.ru_stime, time.monotonic() - started, found)
 
 
 def main() -> None:
     """Measure each number of windows."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--windows", type=int, nargs="+", default=[1000, 10_000, 100_000])
+    parser.add_argument("--runs", type=int, default=1, help="of each number, in turns with the others")
     parser.add_argument("--folder", type=Path, help="where to keep the made-up files")
     parser.add_argument("--out", type=Path, help="also write OUT.md and OUT.json")
     parser.add_argument("arguments", nargs="*", help="for genolift motifs, after --")
     given = parser.parse_args()
-    table: list[list[str]] = []
     facts = machine(torch.device("cpu"))
-    last: tuple[int, float] | None = None
+    every: dict[int, list[Run]] = {n: [] for n in sorted(given.windows)}
     with tempfile.TemporaryDirectory() as scratch:
-        for n in given.windows:
-            folder = (given.folder or Path(scratch)) / str(n)
-            if not (folder / "contributions.h5").exists():
-                folder.mkdir(parents=True, exist_ok=True)
-                write(folder, n)
-            peak, cpu, wall, text = measured(folder, given.arguments)
-            more = "" if last is None else f"{(peak - last[1]) * 2**20 / (n - last[0]):.0f}"
-            last = n, peak
-            found = text.strip().splitlines()[-1].rpartition(": ")[0]
-            table.append([f"{n:,}", f"{peak:,.0f}", more, f"{cpu:.0f}", f"{wall:.0f}", found])
-            one_thread.report(given.out, "Motifs of many windows", COLUMNS, table, facts)
+        for _ in range(given.runs):
+            for n, runs in every.items():
+                folder = (given.folder or Path(scratch)) / str(n)
+                if not (folder / "contributions.h5").exists():
+                    folder.mkdir(parents=True, exist_ok=True)
+                    write(folder, n)
+                runs.append(measured(folder, given.arguments))
+                one_thread.report(given.out, "Motifs of many windows", COLUMNS, tabled(every), facts)
+
+
+def tabled(every: Mapping[int, Sequence[Run]]) -> list[list[str]]:
+    """Return the rows of `COLUMNS` for those numbers of windows that were run."""
+    table: list[list[str]] = []
+    last: tuple[int, float] | None = None
+    for n, runs in every.items():
+        if not runs:
+            continue
+        peaks = [run.peak for run in runs]
+        peak = median(peaks)
+        more = "" if last is None else f"{(peak - last[1]) * 2**20 / (n - last[0]):.0f}"
+        last = n, peak
+        of_runs = f"{min(peaks):,.0f} to {max(peaks):,.0f}, {len(runs)} runs" if len(runs) > 1 else "one run"
+        times = [f"{median(getattr(run, name) for run in runs):.0f}" for name in ("cpu", "wall")]
+        table.append([f"{n:,}", f"{peak:,.0f}", of_runs, more, *times, runs[0].found])
+    return table
 
 
 if __name__ == "__main__":
