@@ -89,6 +89,7 @@ def unique_hits(
             on_hits(hits)
             yield hits
             progress(int(block.rows[-1]) + 1, len(windows))
+            del block, hits  # before the next are read
         if unfitted:
             _LOG.warning("Fi-NeMo's fit did not converge for %d of %d windows", unfitted, len(windows))
 
