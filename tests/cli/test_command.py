@@ -179,10 +179,13 @@ def test_settings_that_are_not_used_are_not_handed(folder: Path) -> None:
     assert handed(analysis, "reference") == ('{"references": {"kind": "zeros"}}', "{}")
 
 
-def test_encode_is_not_handed_the_model_whose_length_the_check_says(folder: Path) -> None:
+def test_encode_is_handed_the_model_only_where_no_key_says_the_length(folder: Path) -> None:
     keys = {"model": {"path": "weights.pt"}, **LETTERS, "extra_channels": [1, 0]}
     analysis = resolve_config({"analyses": {"mine": keys}}, "my.yaml").analyses["mine"]
-    assert json.loads(handed(analysis, "encode")[0]) == LETTERS
+    assert json.loads(handed(analysis, "encode")[0]) == keys
+    keys["model"] = {"path": "weights.pt", "input_length": 50}
+    analysis = resolve_config({"analyses": {"mine": keys}}, "my.yaml").analyses["mine"]
+    assert json.loads(handed(analysis, "encode")[0]) == {"sequences": LETTERS["sequences"] | {"length": 50}}
 
 
 def test_infinite_arguments_of_a_model_are_handed_as_they_are(folder: Path) -> None:

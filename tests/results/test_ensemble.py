@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -261,22 +259,6 @@ def test_encode_takes_the_length_of_the_model_that_says_it(
         main([str(argument) for argument in arguments])
     assert not left.value.code
     assert "2 of 2 sequences of 60 bp kept" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(("said", "kept"), [(60, 2), (None, 2), (61, None), ("60", None)])
-def test_encode_takes_the_length_that_the_check_found_and_loads_no_model(
-    said: object, kept: int | None, tmp_path: Path
-) -> None:
-    made = study(tmp_path, n=2, r=1)
-    (tmp_path / "check.json").write_text(json.dumps({"input_length": said}))
-    program = "import sys\nfrom genolift.cli.main import main\ntry: main(sys.argv[1:])\n"
-    program += "finally: assert not {'torch', 'pandas', 'numba'} & {*sys.modules}"
-    arguments = ["encode", "--fasta", tmp_path / "sequences.fa", "--check", tmp_path / "check.json"]
-    arguments += ["--table", tmp_path / "new.tsv", "--out", tmp_path / "new.h5", "--model", made.model.path]
-    run = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True)
-    assert (run.returncode, run.stdout[:1]) == ((0, str(kept)) if kept else (2, "")), run.stderr
-    if kept:
-        assert (tmp_path / "new.tsv").read_bytes() == (tmp_path / "sequences.tsv").read_bytes()
 
 
 def test_the_mean_of_real_models_finds_the_site_in_real_peaks(shared: Path, tmp_path: Path) -> None:

@@ -195,8 +195,8 @@ def test_a_step_s_mistake_is_on_the_terminal_and_in_the_log(tmp_path: Path, inpu
     assert code != 0
     *_, place, line = said.splitlines()
     assert line.startswith("genolift: error: sites.bed:1: ")
-    assert place == "In results/tiny/logs/check.log:"
-    assert said.count(line) == 2, "when the step failed, and at the end"
+    assert place == "In results/tiny/logs/check.log and 1 more:", "encode meets it too"
+    assert said.count(line) == 3, "when each step failed, and at the end"
     assert "Traceback" not in said
     results = tmp_path / "results" / "tiny"
     assert line in (results / "logs" / "check.log").read_text()
@@ -413,6 +413,48 @@ def test_a_changed_setting_runs_what_depends_on_it_and_no_more(finished: tuple[P
         assert numbers_of_jobs(said) == changed | {"attribute": 2}
 
 
+def test_another_target_or_model_reads_no_sequences_again(finished: tuple[Path, str]) -> None:
+    shutil.copy(finished[0] / "weights.safetensors", finished[0] / "others.safetensors")
+    after = dict.fromkeys(["check", "aggregate_windows", "motifs", "logos", "report", "index", "all"], 1)
+    for keys in ("target: '[0]'", "model: {path: others.safetensors}", "rule: rescale"):
+        change = f"analyses={{tiny: {{{keys}}}}}"
+        code, said = snakemake("-n", "--configfile", "my.yaml", "--config", change, folder=finished[0])
+        assert code == 0, said
+        assert numbers_of_jobs(said) == after | {"attribute": 2}
+
+
+def test_encode_depends_on_the_model_where_only_that_may_say_the_length(
+    tmp_path: Path, inputs: dict[str, Any]
+) -> None:
+    (tmp_path / "sequences.fa").write_text(">one\n" + "ACGTTGCA" * 5 + "\n>two\n" + "GATTACAT" * 5 + "\n")
+    tiny = inputs["analyses"]["tiny"] | {"sequences": {"fasta": "sequences.fa"}}
+    del tiny["model"]["input_length"]
+    write_config(tmp_path, {"analyses": {"tiny": tiny}})
+    encoded = ("results/tiny/sequences.tsv", "--configfile", "my.yaml")
+    code, said = snakemake("--cores", "1", *encoded, folder=tmp_path)
+    assert code == 0, said
+    for change, again in (("target: '[0]'", False), ("model: {arguments: {width: 3}}", True)):
+        _, said = snakemake("-n", *encoded, "--config", f"analyses={{tiny: {{{change}}}}}", folder=tmp_path)
+        assert ("Nothing to be done" in said) == (not again), said
+        assert not again or numbers_of_jobs(said) == {"encode": 1}
+
+
+def test_a_path_is_the_same_however_it_is_written(finished: tuple[Path, str], tmp_path: Path) -> None:
+    folder = finished[0]
+    config = yaml.safe_load((folder / "my.yaml").read_text())
+    tiny = config["analyses"]["tiny"]
+    tiny["sequences"] = {"bed": str(folder / "sites.bed"), "genome": "./genome.fa"}
+    tiny["model"] |= {
+        "path": f"{folder}/../{folder.name}/weights.safetensors",
+        "class": f"{folder}/tiny.py:Tiny",
+    }
+    tiny["motifs"] = {"database": str(folder / "motifs.meme")}
+    (tmp_path / "absolute.yaml").write_text(yaml.safe_dump(config))
+    code, said = snakemake("-n", "--configfile", str(tmp_path / "absolute.yaml"), folder=folder)
+    assert code == 0, said
+    assert "Nothing to be done" in said
+
+
 @pytest.mark.parametrize("keys", ["keep: true", "kind: base_frequencies"])
 def test_references_that_are_stored_are_a_job_whose_file_attribute_is_given(
     finished: tuple[Path, str], keys: str
@@ -426,7 +468,7 @@ def test_references_that_are_stored_are_a_job_whose_file_attribute_is_given(
 
 
 def test_a_change_of_how_steps_are_run_runs_nothing(finished: tuple[Path, str]) -> None:
-    keys = "{tolerance: 0.5, batch_size: 7, memory: 5GB, device: cuda}"
+    keys = "{tolerance: 0.5, batch_size: 7, memory: 5GB, device: cuda, shards: 5}"
     change = ["--config", f"analyses={{tiny: {{attribution: {keys}}}}}"]
     more = ["--set-threads", "attribute=2", "motifs=3", "--set-resources", "attribute:mem_mb=9000"]
     code, said = snakemake("-n", "--configfile", "my.yaml", *change, *more, folder=finished[0])

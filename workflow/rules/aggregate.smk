@@ -18,6 +18,7 @@ rule aggregate:
         runtime=60,
     params:
         folder=subpath(output.contributions, parent=True),
+        models=lambda wildcards: list(settings(wildcards).models),
         # Where the config leaves it to the number of bases, which is not known here, the table is not an output.
         running=lambda wildcards, threads: (
             "{}" if settings(wildcards).per_base is None else '{"per_base": false}'

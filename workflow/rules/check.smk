@@ -1,5 +1,5 @@
-# Runs where snakemake runs, before an analysis's other steps, so that a mistake in a model or a motif file is
-# found before anything is queued. The motif file is not an input: if it were, a new one would rerun everything that
+# Runs where snakemake runs, before all that takes long, so that a mistake in a model or a motif file is found before
+# attribute is queued. The motif file is not an input: if it were, a new one would rerun everything that
 # waits for the check, including attribution, and the motifs step reads it anyway. For the same reason the
 # parameter takes `threads`: Snakemake then does not compare it with earlier runs. The models that are captured here
 # for attribute are not outputs, since analyses share them; one that is missing is captured again.

@@ -107,6 +107,12 @@ def model_files(analysis, model):
     return sorted({file for each in named for file in each.files})
 
 
+def stored_references(wildcards):
+    """The file of the references, where they are stored and not made again in every job."""
+    stored = settings(wildcards).references.stored
+    return [of_analysis("references.h5")] if stored else []
+
+
 def of_each_model(file):
     """A file for each model of an analysis, and for each shard if the file's name has one."""
     return lambda wildcards: expand(

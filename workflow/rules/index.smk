@@ -14,6 +14,7 @@ rule index:
         runtime=60,
     params:
         folder=subpath(output[0], parent=True),
+        analyses=list(ANALYSES),
     message:
         "a list of all analyses"
     shell:

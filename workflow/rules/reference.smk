@@ -1,9 +1,3 @@
-def stored_references(wildcards):
-    """The file of the references, where they are stored and not made again in every job."""
-    stored = settings(wildcards).references.stored
-    return [of_analysis("references.h5")] if stored else []
-
-
 rule reference:
     input:
         sequences=of_analysis("sequences.h5"),

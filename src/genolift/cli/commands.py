@@ -21,7 +21,7 @@ Shard = Annotated[str, Field(pattern=r"^[0-9]{1,9}/[0-9]{1,9}$", examples=["0/4 
 
 
 @command("sequences", "model", "models", "extra_channels")
-def encode(settings: Settings, table: Path, out: Path, check: Path | None = None) -> object:
+def encode(settings: Settings, table: Path, out: Path) -> object:
     """Turn FASTA, or BED/narrowPeak windows on a genome, into a table and a store of sequences.
 
     Parameters
@@ -30,8 +30,6 @@ def encode(settings: Settings, table: Path, out: Path, check: Path | None = None
         sequences.tsv to write
     out
         sequences.h5 to write
-    check
-        check.json, which says the models' input length, so that no model is loaded for it
 
     Example
     -------
@@ -40,7 +38,7 @@ def encode(settings: Settings, table: Path, out: Path, check: Path | None = None
     """
     from genolift.steps.encode import encode_analysis
 
-    return encode_analysis(settings, table=table, store=out, check=check)
+    return encode_analysis(settings, table=table, store=out)
 
 
 @command("sequences", "model", "models", *EXTRAS, "tracks", *EXPLAINED)

@@ -20,8 +20,8 @@ def handed(analysis: Analysis, command: str, model: str | None = None) -> tuple[
     given = analysis.keys()
     if model is not None:
         given["model"] = analysis.models[model].keys()
-    if command == "encode":  # the check says how long the models' input is, where no key does
-        given = {"sequences": given["sequences"] | ({"length": analysis.length} if analysis.length else {})}
+    if command == "encode" and analysis.length:  # else a model that is loaded says it
+        given = {"sequences": given["sequences"] | {"length": analysis.length}}
     if command in ("encode", "reference") and analysis.rna_alphabet is not None:
         given["model"] = given.get("model", {}) | {"alphabet": analysis.rna_alphabet}
     if command == "attribute" and analysis.references.stored:

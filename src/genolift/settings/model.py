@@ -46,6 +46,7 @@ def _existing_model(path: str, info: ValidationInfo) -> str:
         raise InputError("is empty text", remedy="name the model's file")
     if asked(info, FILES):
         existing_model(path, where="")
+        path = types.one_spelling(path)
     return path
 
 
@@ -55,6 +56,7 @@ def _model_class(name: str, info: ValidationInfo) -> str:
         check_not_pythons(location, "")
         if location.endswith(".py"):
             existing_file(location)
+            name = f"{types.one_spelling(location)}:{name.rpartition(':')[2]}"
     return name
 
 

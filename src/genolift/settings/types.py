@@ -9,6 +9,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, ValidationInfo, WithJsonSchema
@@ -49,9 +50,18 @@ class FileName(str):
     __slots__ = ()
 
 
+def one_spelling(path: str) -> str:
+    """Return a path in one spelling, however it was written: from the working directory where it is within,
+    else from the root. Snakemake takes another spelling for another file, and would run what uses it again.
+    """
+    here, full = Path.cwd(), Path(os.path.abspath(path))  # noqa: PTH100 - a link stays what it is called
+    return str(full.relative_to(here) if full.is_relative_to(here) else full)
+
+
 def _existing_file(file: str, info: ValidationInfo) -> FileName:
     if asked(info, FILES):
         existing_file(file)
+        file = one_spelling(file)
     return FileName(file)
 
 

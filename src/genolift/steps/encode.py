@@ -12,12 +12,11 @@ from typing import Any
 from genolift.data.record_sources import codes_of, source_of
 from genolift.data.records import Records
 from genolift.data.stored_sequences import CHUNK_BYTES, SEQUENCES, Head, Sequences, write_sequences
-from genolift.errors import InputError, Refusal, refused_as
+from genolift.errors import InputError
 from genolift.files.hdf5_writing import whole_hdf5
 from genolift.files.output_paths import check_outputs
-from genolift.files.plain_values import from_json
 from genolift.files.scratch import Scratch, scratch_beside
-from genolift.files.whole import existing_file, sha256, whole_file
+from genolift.files.whole import sha256, whole_file
 from genolift.results.provenance import versions
 from genolift.settings import sections
 
@@ -111,18 +110,13 @@ def _blocks(records: Records, head: Head, scratch: Scratch) -> Iterator[Sequence
         yield records.sequences(keys.tolist(), codes_of(scratch, keys, head.length))
 
 
-def encode_analysis(
-    settings: sections.Settings, *, table: Path, store: Path, check: Path | None = None
-) -> EncodeSummary:
+def encode_analysis(settings: sections.Settings, *, table: Path, store: Path) -> EncodeSummary:
     """Write the sequences of an analysis as `encode` does, as long as the keys or else the models say.
 
-    The models are loaded for it where there is no ``check``, the file in which the check says what they say.
+    The models are loaded for it only where no key says the length.
     """
     source, models = settings.sequences, {name: spec for name, spec in settings.models.items() if spec.path}
-    if source.bases is None and check is not None:
-        check_outputs([table, store], inputs=[check])
-        source = with_length(source, {"the model": _length_said(check)})
-    elif source.bases is None and models:
+    if source.bases is None and models:
         from genolift.models import input_length, load_model  # with torch, seconds
 
         check_outputs([table, store], inputs=[file for spec in models.values() for file in spec.files])
@@ -131,16 +125,6 @@ def encode_analysis(
         }
         source = with_length(source, lengths)
     return encode(source, table=table, store=store, rna=settings.rna_alphabet is not None)
-
-
-def _length_said(check: Path) -> int | None:
-    """Return the length of the models' input that the check found, in bases; None if no model says any."""
-    refusal = Refusal("is not what genolift check writes", check, "run genolift check again")
-    with refused_as(refusal, (ValueError, KeyError, TypeError)):
-        said = from_json(existing_file(check).read_text(encoding="utf-8"), str(check))["input_length"]
-        if said is not None and (type(said) is not int or said < 1):
-            raise ValueError(f"input_length is {said!r}")
-    return said
 
 
 def trial_sequences(source: sections.Sequences, n: int = 2, *, rna: bool = False) -> Sequences:
