@@ -216,12 +216,20 @@ class Answer(nn.Module):
 @pytest.mark.parametrize(
     ("form", "target", "said"),
     [
-        (lambda y: (y, y.exp()), lambda out: out[0][:, 0], "a tuple of 2 tensors of shapes (n, 2), (n, 2)"),
-        (lambda y: {"logits": y, "sum": y.sum(1)}, lambda out: out["logits"][:, 0], "of 2 tensors of shapes"),
+        (
+            lambda y: (y, y.exp()),
+            lambda out: out[0][:, 0],
+            "output 0 has the shape (n, 2); choose one of 0[0] to 0[1]",
+        ),
+        (
+            lambda y: {"logits": y, "sum": y.sum(1)},
+            lambda out: out["logits"][:, 0],
+            "returns 2 outputs; choose one of logits[0] to logits[1]; sum",
+        ),
         (
             lambda y: Prediction(y, y),
             lambda out: out.logits[:, 0],
-            "the model returns a Prediction; name one",
+            "the model returns 2 outputs; choose one of logits[0] to logits[1]; embedding[0] to embedding[1]",
         ),
         (lambda y: None, None, "the model returns a NoneType; give a callable"),
     ],

@@ -126,9 +126,7 @@ class Named:
         ):
             path, shape = self._tensor((str(number),))
             return self._whole(path, shape)
-        raise wrong_target(
-            f"there is no target {number}: {self._several()}", f"choose one of {self.choices()}"
-        )
+        raise wrong_target(f"there is no target {number}: {self._several()}", self.remedy())
 
     def _of_task(self, name: str) -> list[Term]:
         """Return where a task's name is: on each axis as long as the tasks are many, others summed."""
@@ -166,7 +164,7 @@ class Named:
             at = f"{at}.{in_text(name)}" if at else in_text(name)
         if isinstance(found, Branch):
             said = f"the output {at} is several" if at else self._several()
-            raise wrong_target(said, f"choose one of {self.choices(path)}")
+            raise wrong_target(said, self.remedy(path))
         if isinstance(found, str):
             raise wrong_target(f"the model's output {at} is a {found}".replace("  ", " "), OF_CALLABLE)
         return path, found
@@ -210,7 +208,7 @@ class Named:
         return index
 
     def _unknown(self, name: str) -> InputError:
-        otherwise = f"choose one of {self.choices()}"
+        otherwise = self.remedy()
         return wrong_target(f"there is no target {name!r}", did_you_mean(name, self._names(), otherwise))
 
     def _several(self) -> str:
@@ -235,15 +233,16 @@ class Named:
     def _or_heads(self) -> str:
         return f", or {', '.join(self.heads)}" if self.heads else ""
 
-    def choices(self, under: Path = ()) -> str:
-        """Return in words the targets that there are: names, heads, and places in each output."""
+    def remedy(self, under: Path = ()) -> str:
+        """Say which targets there are: names, heads, and places in each output."""
         each = [
             self.choices_of(path, shape)
             for path, shape in tensors_by_path(self.outputs)
             if path[: len(under)] == under
         ]
         named = [few(self.tasks, 20)] if self.tasks and not under else []
-        return "; ".join([*named, *([] if under else self.heads), *each[:12]]) or OF_CALLABLE
+        there = "; ".join([*named, *([] if under else self.heads), *each[:12]])
+        return f"choose one of {there}" if there else OF_CALLABLE
 
     def choices_of(self, path: Path, shape: tuple[int, ...]) -> str:
         """Return in words the places of an output, such as ``0 to 5`` or ``[0, sum(:)]``."""

@@ -27,7 +27,6 @@ from genolift.engine.graph.trial_model import (
     as_found,
     check_arguments,
     shadow_module,
-    shapes_in_words,
     tensors_of_module,
 )
 from genolift.engine.torch_internals import (
@@ -36,7 +35,6 @@ from genolift.engine.torch_internals import (
     says_devices_differ,
     says_generator,
     says_rows_are_fixed,
-    tree_leaves,
     tree_map_only,
     whole_traces,
 )
@@ -160,7 +158,8 @@ def _tried_out(
     first = called.output(*rows, remedy=lambda: _one_sequence(called, rows))
     if asked.tried is not None:
         output = first[0] if isinstance(first, tuple) and target.of_several else first
-        _check_output(output, of_function=asked.after is not None)
+        if asked.after is not None:
+            _check_output(output)
         asked.tried(target.given, output)
     return called.other_when_called_again(rows, first)
 
@@ -343,22 +342,14 @@ def _call_of(layer: str, outputs: list[Any]) -> Any:
     raise InputError(what, where=f"layer {layer}", remedy=remedy)
 
 
-def _check_output(output: Any, *, of_function: bool) -> None:
-    """Raise `InputError` unless a model, or a function of its output, returns one tensor."""
-    tensors = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
-    if of_function and not isinstance(output, Tensor):
+def _check_output(output: Any) -> None:
+    """Raise `InputError` unless a function of a model's output returns one tensor."""
+    if not isinstance(output, Tensor):
         raise InputError(
             f"the target function returns a {type(output).__name__}",
             where="target",
             remedy="return a tensor with one number for each row, (n,)",
         )
-    if len(tensors) != 1:
-        kind = f"the model returns a {type(output).__name__}"
-        shapes = ", ".join(map(shapes_in_words, zip(tensors, strict=True)))
-        some = f" of {len(tensors)} tensors of shapes {shapes}" if tensors else ""
-        named = "" if output is None else "name one of them and a column, such as NAME[0] or 0[0], or "
-        function = "give a callable that takes the model's output and returns the value to explain, (n,)"
-        raise InputError(kind + some, where="target", remedy=named + function)
 
 
 def _one_sequence(trial: TrialModel, rows: Sequence[Tensor]) -> str | None:
