@@ -181,7 +181,7 @@ def test_several_outputs_want_a_callable() -> None:
             y = self.network(x)
             return y, y.exp()
 
-    assert "returns a tuple of 2 tensors of shapes (n, 2), (n, 2)" in wrong(model=Heads())
+    assert "output 0 has the shape (n, 2); choose one of 0[0] to 0[1]" in wrong(model=Heads())
     result = genolift.deeplift(Heads(), onehot(2), onehot(1, seed=1), target=lambda heads: heads[0][:, 1])
     torch.testing.assert_close(result.output, network()(onehot(2))[:, 1].detach())
 

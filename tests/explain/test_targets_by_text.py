@@ -109,6 +109,13 @@ def test_a_difference_may_be_of_two_heads_each_before_its_own_activation() -> No
     same(kept, explained(lambda y: y["bins"][:, 0].sum(1) - y["deep"]["128"][:, 1], model))
 
 
+class Means(Bins):
+    """The mean over bins."""
+
+    def forward(self, x: Tensor) -> Any:
+        return super().forward(x).mean(2)
+
+
 class Shared(Bins):
     """Returns an activation that a second output is computed from."""
 
@@ -117,12 +124,28 @@ class Shared(Bins):
         return first, torch.tanh(first * 3).sum(1)
 
 
-def test_an_activation_that_another_output_needs_is_not_stepped_over() -> None:
+def test_what_else_needs_an_activation_that_is_stepped_over_has_it() -> None:
     model = seeded(Shared)
-    both = explained(["0[1]", "1"], model)
-    same(both[1], explained(lambda y: y[1], model))
-    same(both[0], explained(lambda y: y[0][:, 1], model))
-    same(explained("0[1]", model), explained(lambda y: y[0][:, 1].logit(), model))
+    targets = ["0[1]", "1", lambda y: y[0][:, 1], lambda y: y[0].sum(1) * y[1], "0[0] - 1"]
+    together = explained(targets, model)
+    for one, target in zip(together, targets, strict=True):
+        same(one, explained(target, model))
+    same(together[0], explained(lambda y: y[:, 1], seeded(Means)))  # the logit
+    same(together[1], explained(lambda y: y[1], model))
+    same(together[2], explained(lambda y: y[0][:, 1], model))
+
+
+@pytest.mark.parametrize("final", ["sigmoid", "softmax"])
+@pytest.mark.parametrize("head", ["profile", "profile-free-weights"])
+def test_a_head_is_the_same_alone_and_beside_a_place_in_its_output(head: str, final: str) -> None:
+    class Ended(Pair):
+        def forward(self, x: Tensor) -> Any:
+            profile, counts = super().forward(x)
+            return FINAL[final](profile), counts
+
+    together = explained([head, "0[3]"], seeded(Ended))
+    same(together[0], explained(head, seeded(Ended)))
+    same(together[1], explained("0[3]", seeded(Ended)))
 
 
 class Pair(Bins):

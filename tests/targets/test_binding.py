@@ -82,7 +82,7 @@ BOUND: dict[tuple[str, int | str], list[Place] | str] = {
     ("profile", "0[1, sum(:)]"): [Place(("0",), (1, SUM))],
     ("named pair", "counts"): "counts",
     ("named pair", "profile[7]"): [Place(("profile",), (7,))],
-    ("named pair", "0[7]"): [Place(("0",), (7,))],
+    ("named pair", "0[7]"): [Place(("profile",), (7,))],
     ("fields", "counts"): "counts",
     ("fields", "logits[4]"): [Place(("logits",), (4,))],
     ("one in a mapping", 4): [Place(("logits",), (4,))],

@@ -38,7 +38,7 @@ NOT_READ = {
     "[3, 2]-[1, 2]": "spaces around a difference's -",
     "a - b - c": "subtracts more than once; give a difference of two",
     "a -": "cannot be read",
-    "GATA1 rep-2": "quotes around a name with . [ ] , - or spaces",
+    "GATA1 rep-2": "quotes around a name with . [ ] ( ) , : - or spaces",
     "[3": "a bracket is not closed",
     "[3,]": "a place in its brackets is empty",
     "[]": "a place in its brackets is empty",

@@ -1,6 +1,6 @@
 """Which rule each operation of a graph gets, and why. Computes nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,6 +14,7 @@ from genolift.engine.graph.graph import (
     Operation,
     UnsupportedOperation,
     aten,
+    fill_in,
     following,
     needed_for,
     with_dependence,
@@ -204,48 +205,68 @@ def step_over_final_activation(graph: Graph) -> tuple[Graph, str]:
 
     The logit is what is explained, not the probability (section 3.6). The logits of a softmax are
     mean-centred over its classes, so that what adds to every class counts for none. Several heads that are
-    put side by side have an activation each. What a target computes from the model's tensors comes after it.
+    put side by side have an activation each. Each of ``graph.tensors`` is taken before its own activation;
+    what else reads that, such as a function of the user's or another output, still reads the probability.
     """
-    finals = _final_activations(graph)
-    graph = replace(graph, tensors=None)
-    if not finals:
-        return graph, ""
-    operations: list[Operation] = []
-    for operation in graph.operations:
-        if operation.name not in finals:
-            operations.append(operation)
-        elif operation.target is aten.sigmoid.default:
-            operations.append(replace(operation, target=aten.alias.default))
-        else:
-            mean = replace(
-                operation,
-                name=Name(f"{operation.name}_mean"),
-                target=aten.mean.dim,
-                args=(operation.args[0], [operation.args[1]], True),
-                row_numel=1,
+    ends = (graph.output,) if graph.tensors is None else graph.tensors
+    stepped = replace(graph, tensors=None)
+    names: dict[str, None] = {}
+    for end in ends:
+        finals, moved = _final_activations(graph, end)
+        if finals:
+            names |= dict.fromkeys(_FINAL[op.target] for op in graph.operations if op.name in finals)
+            copied = (
+                {}
+                if end == graph.output
+                else {name: Name(f"{name}_{end}") for name in finals | moved - {end}}
             )
-            centred = replace(operation, target=aten.sub.Tensor, args=(operation.args[0], mean.name))
-            operations += [mean, centred]
-    names = dict.fromkeys(_FINAL[op.target] for op in graph.operations if op.name in finals)
-    return with_dependence(replace(graph, operations=tuple(operations))), " and ".join(names)
+            operations = [
+                each for op in stepped.operations for each in _stepped_over(op, end, finals, copied)
+            ]
+            stepped = replace(stepped, operations=tuple(operations))
+    return (with_dependence(stepped), " and ".join(names)) if names else (stepped, "")
 
 
-def _final_activations(graph: Graph) -> set[Name]:
-    """Return the sigmoids and softmaxes that reach the model's tensors by moves alone, by whatever path."""
-    ends = {graph.output} if graph.tensors is None else set(graph.tensors)
-    own = {operation.name for operation in needed_for(ends, graph.operations)}  # not what a target computes
+def _stepped_over(
+    operation: Operation, end: Name, finals: set[Name], copied: Mapping[Name, Name]
+) -> Iterator[Operation]:
+    """Yield what an operation is where ``finals`` are stepped over: beside itself, if it is ``copied``."""
+    if operation.name not in finals | copied.keys() | {end}:
+        yield operation
+        return
+    if operation.name in copied:
+        yield operation
+    names = {str(name): copied.get(name, name) for name in operation.inputs}
+    args, kwargs = fill_in(operation.args, names), fill_in(operation.kwargs, names)
+    own = replace(operation, name=copied.get(operation.name, operation.name), args=args, kwargs=kwargs)
+    if operation.name not in finals:
+        yield own
+    elif operation.target is aten.sigmoid.default:
+        yield replace(own, target=aten.alias.default)
+    else:
+        name = Name(f"{own.name}_mean")
+        yield replace(
+            own, name=name, target=aten.mean.dim, args=(args[0], [args[1]], True), kwargs={}, row_numel=1
+        )
+        yield replace(own, target=aten.sub.Tensor, args=(args[0], name), kwargs={})
+
+
+def _final_activations(graph: Graph, end: Name) -> tuple[set[Name], set[Name]]:
+    """Return the sigmoids and softmaxes that reach a value by moves alone, by any path, and those moves."""
+    own = {operation.name for operation in needed_for({end}, graph.operations)}
     moved: set[Name] = set()
     finals: set[Name] = set()
     for operation in reversed(graph.operations):
         users = {user.name for user in graph.users[operation.name]} & own
-        if operation.name not in own or not users <= moved or not (users or operation.name in ends):
+        if operation.name not in own or (operation.name != end and not (users and users <= moved)):
             continue
         if operation.target in _FINAL:
             finals.add(operation.name)
         elif only_moves(operation):
             moved.add(operation.name)
     # What is read behind an activation is its values, the probabilities.
-    return set() if graph.read in finals | moved else finals & graph.dependent
+    found = set() if graph.read in finals | moved else finals & graph.dependent
+    return found, moved if found else set()
 
 
 def behind_last_convolution(graph: Graph) -> Name | None:

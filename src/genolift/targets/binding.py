@@ -64,8 +64,8 @@ class Named:
         try:
             terms = parsed(text)
         except InputError:
-            near = "" if "[" in text else next(iter(get_close_matches(text, self._names(), 1, _NEAR)), "")
-            if near:
+            a_difference = " - " in text or any(text.startswith(f"{name}-") for name in self._names())
+            if "[" not in text and not a_difference and get_close_matches(text, self._names(), 1, _NEAR):
                 raise self._unknown(text) from None
             raise
         return tuple(map(self._place, terms))
@@ -142,32 +142,40 @@ class Named:
         return terms
 
     def _tensor(self, path: Path) -> tuple[Path, tuple[int, ...]]:
-        """Return a tensor's path and the shape of its row; an empty path leads to the only one."""
+        """Return a tensor's path, by names, and the shape of its row; an empty path leads to the only one."""
         if not path and self.sole is not None:
             return self.sole
         found: Outputs = self.outputs
-        at = ""
+        named: Path = ()
         for name in path:
             if not isinstance(found, Branch):
                 if name in self.tasks:
                     what = f"{name!r} is a name on an axis, not an output"
-                    raise wrong_target(what, f"write it in the brackets, [{in_text(name)}]")
+                    raise wrong_target(what, f"write it in the brackets, {self._term_of(named, name)}")
                 raise self._unknown(".".join(map(in_text, path)))
             inside = found
             try:
-                found = inside[name]
+                named = (*named, inside.name_of(name))
             except KeyError:
                 known = [*inside.outputs]
-                where = f"the output {at}" if at else "the model"
+                where = f"the output {Term(named)}" if named else "the model"
                 remedy = did_you_mean(name, known, f"choose one of {few(known, 12)}")
                 raise wrong_target(f"{where} has no output {name!r}", remedy) from None
-            at = f"{at}.{in_text(name)}" if at else in_text(name)
+            found = inside.outputs[named[-1]]
         if isinstance(found, Branch):
-            said = f"the output {at} is several" if at else self._several()
-            raise wrong_target(said, self.remedy(path))
+            said = f"the output {Term(named)} is several" if named else self._several()
+            raise wrong_target(said, self.remedy(named))
         if isinstance(found, str):
-            raise wrong_target(f"the model's output {at} is a {found}".replace("  ", " "), OF_CALLABLE)
-        return path, found
+            raise wrong_target(
+                f"the model's output {Term(named)} is a {found}".replace("  ", " "), OF_CALLABLE
+            )
+        return named, found
+
+    def _term_of(self, path: Path, name: str) -> str:
+        """Return how the task of a name is written, in the output at a path if that has it."""
+        terms = self._of_task(name)
+        within = [term for term in terms if term.path == path] or terms
+        return str(within[0])
 
     def _whole(self, path: Path, shape: tuple[int, ...]) -> Place:
         if prod(shape) != 1:

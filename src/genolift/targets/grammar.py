@@ -103,10 +103,8 @@ class _Reader:
         if found is None:
             name = self.rest().strip()
             if "-" in name or " " in name or "." in name:
-                raise self._wrong(
-                    f"at {name!r}",
-                    "put spaces around a difference's -, and quotes around a name with . [ ] , - or spaces",
-                )
+                quoted = "quotes around a name with . [ ] ( ) , : - or spaces"
+                raise self._wrong(f"at {name!r}", f"put spaces around a difference's -, and {quoted}")
             raise self._wrong(f"at {name!r}", f"write a target {EXAMPLES}")
         self.at += found.end()
 
@@ -163,7 +161,7 @@ class _Reader:
             f"since {item!r} is not a place on an axis" if item else "since a place in its brackets is empty"
         )
         raise self._wrong(
-            what, "write a number, a name (in quotes where it holds spaces or . [ ] , -) or sum(a:b)"
+            what, "write a number, a name (in quotes where it holds spaces or . [ ] ( ) , : -) or sum(a:b)"
         )
 
     def _reduction(self, how: str, inside: str) -> Reduction:

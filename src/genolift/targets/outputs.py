@@ -24,11 +24,19 @@ class Branch:
     outputs: Mapping[str, Outputs]
     is_tuple: bool
 
-    def __getitem__(self, name: str) -> Outputs:
-        """Return an output by its name or, of a tuple, its number; raise `KeyError` if there is none."""
+    def name_of(self, name: str) -> str:
+        """Return the name of an output that is given by it or, of a tuple, by its number.
+
+        Raises
+        ------
+        KeyError
+            If there is none.
+        """
         if self.is_tuple and name.isdecimal() and int(name) < len(self.outputs):
-            return list(self.outputs.values())[int(name)]
-        return self.outputs[name]
+            return list(self.outputs)[int(name)]
+        if name not in self.outputs:
+            raise KeyError(name)
+        return name
 
 
 Outputs = Branch | tuple[int, ...] | str
@@ -62,8 +70,7 @@ def structure_of_program(program: ExportedProgram) -> Outputs:
 def tensor_at(output: Any, path: Path) -> Tensor:
     """Return the tensor at a path that `structure_of` has."""
     for name in path:
-        found = several_of(output) or {}
-        output = found[name] if name in found else list(found.values())[int(name)]
+        output = (several_of(output) or {})[name]
     assert isinstance(output, Tensor)
     return output
 

@@ -125,7 +125,8 @@ class _Stacked:
 
     def __call__(self, output: Any) -> Picked:
         paths = dict.fromkeys(place.path for each in self.found for place in _places(each))
-        tensors = {path: tensor_at(output, path) for path in paths}
+        # Copies: those may be taken before a final activation, which a function of the output is given.
+        tensors = {path: tensor_at(output, path).clone() for path in paths}
         profile = [HEADS[_PROFILE][0](output)] if _PROFILE in self.found else []
         numbers = [self._number(each, output, tensors) for each in self.found if each != _PROFILE]
         columns = [*profile, *([torch.stack(numbers, 1)] if numbers else [])]
