@@ -19,6 +19,7 @@ from genolift.settings.sections import References
 from genolift.settings.workflow import final_files
 from genolift.steps import attribute as step
 from genolift.steps import blocks
+from genolift.steps.aggregate import aggregate
 
 
 def compared(**keys: Any) -> References:
@@ -156,3 +157,22 @@ def test_references_are_stored_where_it_is_asked_for_or_they_are_of_all_sequence
     found = resolve_config({"analyses": {"mine": analysis}}, "my.yaml").analyses["mine"]
     assert found.references.stored is stored
     assert ("references.h5" in final_files(found)) is stored
+
+
+def test_stored_references_of_an_earlier_run_go_where_these_are_not_stored(
+    made: Study, tmp_path: Path
+) -> None:
+    file, mine = tmp_path / "references.h5", compared(kind="dinucleotide_shuffle", number=2, seed=1)
+    made.attribute("these.h5", references=None, compared=mine)
+
+    def left(**keys: Any) -> bool:
+        make_references(made.folder / "sequences.h5", file, **keys)
+        aggregate(shards=[made.folder / "these.h5"], sequences=made.folder / "sequences.tsv", out=tmp_path)
+        return file.exists()
+
+    assert left(kind="dinucleotide_shuffle", number=2, seed=1), "the same ones"
+    assert not left(kind="dinucleotide_shuffle", number=2, seed=2)
+    assert not left(kind="zeros")
+    file.write_text("no references of ours")
+    aggregate(shards=[made.folder / "these.h5"], sequences=made.folder / "sequences.tsv", out=tmp_path)
+    assert file.exists()

@@ -1,7 +1,9 @@
 """Whether an analysis's files come from one run, by the digests of what each was made from."""
 
 import json
+import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from genolift.references.store import open_references
 from genolift.results.step_record import read_record
 from genolift.results.store import Contributions, open_contributions
 
+_LOG = logging.getLogger("genolift")
 _PER_BASE = "per_base.parquet"
 _AGGREGATE = "run genolift aggregate again"
 _DRAWN = ("per_sequence.tsv", "motifs.tsv", "motif_matrices.tsv")
@@ -93,19 +96,35 @@ def _check_references(folder: Path, contributions: Contributions) -> None:
     stored = told.get("references_stored", True)
     if not stored and not file.exists():
         return
-    with open_references(file) as references:
-        if stored:
-            same = references.digest == told.get("references_digest")
-        else:
-            of_rows = contributions["genolift/reference_digest"][:]
-            same = np.array_equal(references.reference_digest[:], of_rows)
-    if not same:
+    if not _are_those(file, contributions, stored=stored):
         again = "run genolift attribute and all steps after it again"
         raise InputError(
             f"is not what {folder / 'contributions.h5'} was computed with",
             where=str(file),
             remedy=again if stored else "remove it: references were made again, and none were stored",
         )
+
+
+def _are_those(file: Path, contributions: Contributions, *, stored: bool) -> bool:
+    """Whether references are those that contributions were computed with."""
+    with open_references(file) as references:
+        if stored:
+            return references.digest == contributions.provenance.get("references_digest")
+        of_rows = contributions["genolift/reference_digest"][:]
+        return np.array_equal(references.reference_digest[:], of_rows)
+
+
+def remove_other_references(folder: Path, contributions: Contributions) -> None:
+    """Remove the references of an earlier run, where those of ``contributions`` were made again: nothing
+    writes them any more. What is no file of references stays.
+    """
+    file = folder / "references.h5"
+    if contributions.provenance.get("references_stored", True) or not file.exists():
+        return
+    with suppress(InputError):
+        if not _are_those(file, contributions, stored=False):
+            file.unlink()
+            _LOG.info("%s: removed, since it is of other references than these, which are not stored", file)
 
 
 def _check_per_base(path: Path, contributions: Contributions) -> None:

@@ -14,6 +14,7 @@ from genolift.errors import InputError
 from genolift.files.output_paths import check_outputs
 from genolift.files.whole import sha256, whole_file, whole_folder
 from genolift.results.ensemble import by_model, check_models_agree, mean_of
+from genolift.results.one_run import remove_other_references
 from genolift.results.per_base import MOST_BASES, remove_per_base, write_per_base
 from genolift.results.shards import Shard, check_shards, merged_blocks, merged_head, read_shards
 from genolift.results.step_record import write_record
@@ -63,7 +64,7 @@ def aggregate(
         The folder.
     per_base
         Whether to write ``per_base.parquet``; None for `MOST_BASES` at most. If not, an earlier one is
-        removed.
+        removed. So is a ``references.h5`` in ``out`` of other references, where these were not stored.
 
     Raises
     ------
@@ -86,11 +87,12 @@ def aggregate(
         for name in values:
             covered = write_bigwig(out / name, head.chromosomes, places, head.length, values[name])
     bases = head.n * head.length
-    if bases <= MOST_BASES if per_base is None else per_base:
-        with open_contributions(out / "contributions.h5") as contributions:
+    with open_contributions(out / "contributions.h5") as contributions:
+        if bases <= MOST_BASES if per_base is None else per_base:
             write_per_base(out / "per_base.parquet", contributions, sequences)
-    else:
-        remove_per_base(out / "per_base.parquet")
+        else:
+            remove_per_base(out / "per_base.parquet")
+        remove_other_references(out, contributions)
     names = ["per_sequence.tsv", *values]
     made_from = {"contributions.h5": digest, "sequences.tsv": sha256(sequences)}
     with whole_file(out / "aggregate.json") as beside:
