@@ -232,7 +232,7 @@ def test_a_run_that_was_killed_says_how_to_go_on_and_does_to_equal_results(
     assert code != 0
     name, *unlock = shlex.split(said.splitlines()[-1])
     assert name == "snakemake"
-    assert unlock == ["--snakefile", str(ROOT / "Snakefile"), *wanted, "--unlock"]
+    assert unlock == ["--unlock", "--snakefile", str(ROOT / "Snakefile"), *wanted]
     code, said = snakemake(*wanted, "--unlock", folder=tmp_path)
     assert code == 0, said
     code, said = snakemake(*wanted, folder=tmp_path)

@@ -78,7 +78,7 @@ class FailedSteps(logging.Handler):
 
 def how_to_unlock(arguments: Sequence[str]) -> list[str]:
     """Return lines that say how the folder of a run that was killed is unlocked; the last is the command."""
-    command = shlex.join(["snakemake", *arguments, "--unlock"])
+    command = shlex.join(["snakemake", "--unlock", *arguments])
     return [
         "If no other snakemake runs in this folder, unlock it with the following, and run again:",
         command,

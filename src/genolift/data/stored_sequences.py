@@ -20,7 +20,7 @@ from genolift.errors import InputError, Refusal
 from genolift.files.digests import SIZE, first_difference, row_digests, sequence_digests
 from genolift.files.hdf5 import Format, as_bytes, as_text, in_place, json_object, reading, texts, warnings_of
 from genolift.files.tables import Table
-from genolift.files.whole import sha256
+from genolift.files.whole import existing_file, sha256
 from genolift.settings.model import ONE_MODEL
 
 if TYPE_CHECKING:
@@ -175,9 +175,9 @@ def check_table(path: str | os.PathLike[str], provenance: Mapping[str, Any], of:
     Raises
     ------
     InputError
-        If it was not, or has changed since.
+        If it was not, has changed since, or is not there.
     """
-    if sha256(path) != provenance.get("sequences_table_sha256"):
+    if sha256(existing_file(path)) != provenance.get("sequences_table_sha256"):
         raise InputError(
             f"is not the table that was written with the sequences of {of}",
             where=str(path),
