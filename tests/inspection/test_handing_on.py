@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import json
 import os
 import shutil
@@ -20,7 +21,7 @@ import torch
 from checked_models import check
 from places import ROOT
 from run_steps import LENGTH, Study, source_of, study
-from zoo import onehot
+from zoo import network, onehot
 
 from genolift.engine.graph import capture as capture_module
 from genolift.errors import InputError
@@ -77,6 +78,25 @@ def test_a_graph_that_is_read_is_the_one_that_was_written(name: str, tmp_path: P
     for name, value in graph.constants.items():
         assert torch.equal(found.graph.constants[name], value)
         assert found.graph.constants[name].dtype == value.dtype
+
+
+def test_a_capture_is_not_taken_when_code_that_was_loaded_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    code = tmp_path / "imported_from_elsewhere.py"
+    code.write_text("SCALE = 1.0\n")
+    importlib.import_module("imported_from_elsewhere")
+    loaded = files.loaded_code()
+    assert str(code) in loaded
+    assert not any("site-packages" in path or path.startswith(sys.base_prefix) for path in loaded)
+    graph, seen = Explainer(network(), onehot(2), device="cpu").graph, {str(code): loaded[str(code)]}
+    assert hand_on(tmp_path, "key", HandedOn(graph, "", (), [1], None, None, "", seen))
+    assert handed_on(tmp_path, "key") is not None
+    code.write_text("SCALE = 3.0\n")
+    assert handed_on(tmp_path, "key") is None
+    code.unlink()
+    assert handed_on(tmp_path, "key") is None
 
 
 def test_attribute_takes_the_check_s_capture_and_computes_the_same_to_the_last_bit(

@@ -12,9 +12,10 @@ import math
 import operator
 import re
 import sys
+import sysconfig
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from genolift.engine.graph.graph import Graph, Name, Operation, Result, operatio
 from genolift.engine.torch_internals import OpOverload
 from genolift.errors import InputError
 from genolift.files.output_paths import UNFINISHED
-from genolift.files.whole import whole_file
+from genolift.files.whole import sha256, whole_file
 from genolift.models.exported.program_check import checked_operation
 from genolift.results.provenance import versions
 
@@ -56,6 +57,8 @@ class HandedOn:
     agreement: Mapping[str, Any] | None
     state: str = ""
     """The digest of the loaded model's fingerprint, by which a check tells that code or data are others."""
+    code: Mapping[str, str] = field(default_factory=dict)
+    """`loaded_code` when it was captured."""
 
 
 def key_of(*identity: Any) -> str:
@@ -69,6 +72,23 @@ def _installed() -> list[str]:
     """Return the installed packages with their versions, as their folders say: any may define the model."""
     folders = [Path(each) for each in sys.path if each and Path(each).is_dir()]
     return sorted({path.name for folder in folders for path in folder.glob("*.*-info")})
+
+
+def loaded_code() -> dict[str, str]:
+    """Return the SHA-256 of each file of Python code that is loaded and may be the model's, by its path.
+
+    That is what is neither in the installed packages, whose versions are in the key, nor Python's own: a
+    model's folder, and packages that are installed in place.
+    """
+    installed = (sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+    places = [*map(Path, installed), Path(__file__).parents[1]]
+    files = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
+    own = (Path(file) for file in files if file and file.endswith(".py"))
+    return {
+        str(file): sha256(file)
+        for file in sorted(own)
+        if file.is_file() and not any(file.is_relative_to(place) for place in places)
+    }
 
 
 @cache
@@ -127,6 +147,9 @@ def handed_on(folder: Path, key: str, device: torch.device | None = None) -> Han
         told = json.loads(said["told"])
         if said["digest"] != _digest(said["told"], constants) or told.pop("key") != key:
             raise ValueError("it is not what was written")
+        for path, digest in told["code"].items():
+            if not Path(path).is_file() or sha256(path) != digest:
+                raise ValueError(f"{path} has changed")
         graph = _graph(told.pop("graph"), constants, device)
         return HandedOn(graph, **(told | {"tasks": tuple(told["tasks"])}))
     except Exception as error:  # whatever a file that is not ours may lead to

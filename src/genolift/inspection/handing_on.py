@@ -14,7 +14,7 @@ from genolift.engine.devices import chosen_device
 from genolift.explain.captured import Captured, CaptureKey
 from genolift.explain.explainer import Explainer
 from genolift.explain.fingerprint import Fingerprint, fingerprint
-from genolift.explain.handed_on import HandedOn, hand_on, handed_on, key_of
+from genolift.explain.handed_on import HandedOn, hand_on, handed_on, key_of, loaded_code
 from genolift.models import Model, input_length, model_provenance
 from genolift.results.agreement import Agreement
 from genolift.settings.model import ModelSpec
@@ -107,5 +107,6 @@ class HandOver:
         own_length = input_length(model, spec.model_copy(update={"input_length": None}))
         told = None if agreement is None else asdict(agreement)
         outputs = as_json(explainer.read_off.outputs)
-        found = HandedOn(explainer.graph, explainer.stepped_over, tasks, outputs, own_length, told, state)
+        graph, stepped_over = explainer.graph, explainer.stepped_over
+        found = HandedOn(graph, stepped_over, tasks, outputs, own_length, told, state, loaded_code())
         hand_on(self.folder, self.key(explainer), found)
