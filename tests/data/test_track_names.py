@@ -42,6 +42,10 @@ def test_it_may_be_compressed(tmp_path: Path) -> None:
         ),
         ("index\tname\n0\ta\n", "has no column 'identifier', but index, name; separate its columns by tabs"),
         ("index\tidentifier\n0\ta\n2\tb\n", "its 2 rows do not have each index from 0 to 1 once"),
+        (
+            "index\tidentifier\n1\ta\n2\tb\n",
+            "its 2 rows do not have each index from 0 to 1 once; count from 0",
+        ),
         ("index\tidentifier\n0\ta\n0\tb\n", "its 2 rows do not have each index from 0 to 1 once"),
         ("index\tidentifier\nx\ta\n", "targets.txt:2: 'x' is not an index; write a number from 0"),
         ("index\tidentifier\n0\t\n", "targets.txt:2: has no name; write one in the column 'identifier'"),

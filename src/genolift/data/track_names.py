@@ -47,7 +47,9 @@ def read_track_names(path: str | Path) -> list[str]:
     names = dict(found)
     if sorted(names) != list(range(len(found))):
         what = f"its {len(found)} rows do not have each index from 0 to {len(found) - 1} once"
-        raise InputError(what, where=str(path), remedy="give a row for each track of the model's output")
+        from_one = sorted(names) == list(range(1, len(found) + 1))
+        remedy = "count from 0" if from_one else "give a row for each track of the model's output"
+        raise InputError(what, where=str(path), remedy=remedy)
     return [names[number] for number in range(len(found))]
 
 

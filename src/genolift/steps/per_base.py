@@ -87,6 +87,8 @@ def bases_of(results: Path, *, sequence: str | None = None, region: str | None =
             if part is not None:
                 there = bases["genome_position"]
                 bases = bases[((there >= part.start) & (there < part.end)).fillna(False).astype(bool)]
+                if bases.empty:  # what the window has of the region was padded
+                    continue
             text = {"sep": "\t", "quoting": csv.QUOTE_NONE, "lineterminator": "\n"}
             yield bases.to_csv(index=False, header=found == 0, **text)  # type: ignore[call-overload]
             found += 1

@@ -202,7 +202,8 @@ class Named:
         named = f"the axis of {size} in the output {shape}"
         if isinstance(index, str):
             if size != len(self.tasks):
-                raise wrong_target(f"{named} has no names, and {index!r} is given", "give a number")
+                known = f": the model has {len(self.tasks)}" if self.tasks else ""
+                raise wrong_target(f"{named} has no names, and {index!r} is given{known}", "give a number")
             if index not in self.tasks:
                 raise self._unknown(index)
             if self.tasks.count(index) > 1:
