@@ -185,5 +185,5 @@ def test_an_output_of_several_is_named_by_its_layer(tmp_path: Path) -> None:
     for target, expected in {"counts[2]": output["counts"][0, 2], "score": output["score"][0, 0]}.items():
         result = genolift.deeplift(model, inputs[:1], inputs[1:], target=target)
         assert float(result.output[0]) == pytest.approx(float(expected.detach()), abs=1e-6)
-    with pytest.raises(genolift.InputError, match=r"no output 'other'.*counts \(n, 3\), score \(n, 1\)"):
+    with pytest.raises(genolift.InputError, match="no output 'other'; choose one of counts, score"):
         genolift.deeplift(model, inputs[:1], inputs[1:], target="other[0]")

@@ -20,8 +20,8 @@ def handed(analysis: Analysis, command: str, model: str | None = None) -> tuple[
     given = analysis.keys()
     if model is not None:
         given["model"] = analysis.models[model].keys()
-    if command == "encode" and analysis.length:  # else a model that is loaded says it
-        given = {"sequences": given["sequences"] | {"length": analysis.length}}
+    if command == "encode":
+        given = _for_encode(analysis, given)
     if command in ("encode", "reference") and analysis.rna_alphabet is not None:
         given["model"] = given.get("model", {}) | {"alphabet": analysis.rna_alphabet}
     if command == "attribute" and analysis.references.stored:
@@ -40,3 +40,12 @@ def handed(analysis: Analysis, command: str, model: str | None = None) -> tuple[
             running = "running" in flag.told
             handed[running] = merge(handed[running], placed(place[1:], value))
     return json.dumps(handed[False]), json.dumps(handed[True])
+
+
+def _for_encode(analysis: Analysis, given: dict[str, Any]) -> dict[str, Any]:
+    """Return the keys without the models', where one says the length; else a model that is loaded says it."""
+    if analysis.length:
+        return {"sequences": given["sequences"] | {"length": analysis.length}}
+    for model in (given.get("model", {}), *given.get("models", {}).values()):
+        model.pop("expect", None)
+    return given
