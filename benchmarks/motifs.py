@@ -204,8 +204,8 @@ def truth(found: Sequence[Found], data: Path) -> list[str]:
     judged = Judged.of([each.seqlets for each in found], sites, None)
     cwms, method = [each.cwm for each in found], method_of(Motifs())
     sought = SoughtMotifs(cwms, [trim(cwm, method.trim_fraction) for cwm in cwms])
-    found, _ = call_hits(sought, Block(np.arange(len(onehot)), onehot, hypothetical), method)
-    hits = pd.DataFrame(found)
+    called, _ = call_hits(sought, Block(np.arange(len(onehot)), onehot, hypothetical), method)
+    hits = pd.DataFrame(called)
     hits["end"] = hits["start"] + sought.widths[hits["motif"]]
     of_motif = [hits[hits["motif"] == number] for number in range(len(found))]
     of_hits = Judged.of(of_motif, sites, judged.kinds)

@@ -21,7 +21,6 @@ from torch import nn
 import genolift
 from genolift.models import ModelSpec, input_length, make_module, model_provenance
 from genolift.targets import task_names
-from genolift.targets.targets import task_number
 
 SOURCE = """
 from torch import nn
@@ -78,9 +77,6 @@ def test_a_models_length_and_tasks_are_known_where_it_says_them(folder: Path) ->
     assert input_length(model, ModelSpec.of(spec(folder))) == 30
     assert input_length(model, ModelSpec.of(spec(folder, input_length=40))) == 40
     assert task_names(model) == ["one", "two"]
-    assert task_number(model, "two") == 1
-    with pytest.raises(genolift.InputError, match="there is no target 'three'; choose one of one, two"):
-        task_number(model, "three")
 
 
 def test_a_class_may_be_that_of_a_package() -> None:
