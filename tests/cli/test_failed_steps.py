@@ -100,9 +100,18 @@ def test_a_run_without_a_failed_step_adds_nothing() -> None:
 
 
 def test_the_command_that_unlocks_is_the_user_s_own() -> None:
-    arguments = ["--cores", "2", "--configfile", "my peaks.yaml", "--config", "defaults={target: 1}"]
+    arguments = [
+        "--cores",
+        "2",
+        "--configfile",
+        "my peaks.yaml",
+        "--config",
+        "defaults={target: 1}",
+        "--",
+        "all",
+    ]
     assert how_to_unlock(arguments)[-1] == (
-        "snakemake --cores 2 --configfile 'my peaks.yaml' --config 'defaults={target: 1}' --unlock"
+        "snakemake --unlock --cores 2 --configfile 'my peaks.yaml' --config 'defaults={target: 1}' -- all"
     )
 
 
