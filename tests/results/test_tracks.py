@@ -11,6 +11,7 @@ import pytest
 
 from genolift.data.window_places import WindowPlaces
 from genolift.errors import InputError
+from genolift.files.scratch import Scratch, scratch_beside
 from genolift.results import tracks
 from genolift.results.tracks import WindowValues, write_bigwig
 
@@ -24,7 +25,8 @@ def _places(chrom: list[str], start: list[int], strand: str) -> WindowPlaces:
 
 
 def _written(path: Path, sizes: Mapping[str, int], places: WindowPlaces, scores: np.ndarray) -> int:
-    with WindowValues(path.parent, scores.shape[1]) as values:
+    with scratch_beside(path) as scratch:
+        values = WindowValues(scratch, scores.shape[1])
         for rows in np.array_split(scores, 3):
             values.add(rows)
         return write_bigwig(path, sizes, places, scores.shape[1], values)
@@ -102,8 +104,7 @@ def test_windows_from_fasta_are_on_no_chromosome(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_one_line_with_a_remedy(tmp_path: Path) -> None:
-    with WindowValues(tmp_path, LENGTH) as values, Path("/dev/full").open("wb", buffering=0) as full:
-        values._file.close()
-        values._file = full
+    with Path("/dev/full").open("wb", buffering=0) as full:
+        values = WindowValues(Scratch(full.fileno(), tmp_path / "made.bw"), LENGTH)
         with pytest.raises(InputError, match=r"no space left on device.*free some space"):
             values.add(np.zeros((1, LENGTH), np.float32))

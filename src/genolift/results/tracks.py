@@ -1,7 +1,6 @@
 """Values of windows along the genome, as bigWig."""
 
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +11,8 @@ from numpy.typing import NDArray
 
 from genolift.data.window_places import WindowPlaces
 from genolift.errors import InputError
-from genolift.files.whole import make_folder, whole_file, write_errors
+from genolift.files.scratch import Scratch
+from genolift.files.whole import whole_file
 
 _MOST_CHROMOSOMES = 10_000
 """Of a genome of more, such as one in scaffolds, a header lists only those with windows, as UCSC's tools do:
@@ -56,36 +56,22 @@ class Stretch(NamedTuple):
 
 
 class WindowValues:
-    """A value for each base of each window, written in the order of rows and read in any: 4 bytes a base in a
-    file without a name, which the system removes however the process ends.
-
-    Raises
-    ------
-    InputError
-        Here and when rows are added, if the folder cannot be written to or the disk is full.
+    """A value for each base of each window, written in the order of rows and read in any: 4 bytes a base of
+    a scratch file. Of windows of ``length`` bases.
     """
 
-    def __init__(self, folder: Path, length: int) -> None:
-        self._folder, self._bytes = make_folder(folder), 4 * length
-        with write_errors(folder):
-            self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 (closed by __exit__)
-
-    def __enter__(self) -> "WindowValues":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
+    def __init__(self, scratch: Scratch, length: int) -> None:
+        self._scratch, self._bytes, self._end = scratch, 4 * length, 0
 
     def add(self, values: NDArray[np.float32]) -> None:
-        """Append rows, (row, position)."""
-        rest = np.ascontiguousarray(values, np.float32).ravel().view(np.uint8).data
-        with write_errors(self._folder):
-            while len(rest):  # a disk that fills up accepts a part first
-                rest = rest[self._file.write(rest) :]
+        """Append rows, (row, position); errors as `Scratch.write`."""
+        content = np.ascontiguousarray(values, np.float32).ravel().view(np.uint8).data
+        self._scratch.write(self._end, content)
+        self._end += len(content)
 
     def row(self, number: int) -> NDArray[np.float32]:
         """Return a row."""
-        return np.frombuffer(os.pread(self._file.fileno(), self._bytes, number * self._bytes), np.float32)
+        return np.frombuffer(self._scratch.read(number * self._bytes, self._bytes), np.float32)
 
 
 def write_bigwig(

@@ -12,6 +12,7 @@ from genolift.data.stored_sequences import check_table
 from genolift.data.window_places import KeptRows, read_places
 from genolift.errors import InputError
 from genolift.files.output_paths import check_outputs
+from genolift.files.scratch import scratch_beside
 from genolift.files.whole import sha256, whole_file, whole_folder
 from genolift.results.ensemble import by_model, check_models_agree, mean_of
 from genolift.results.one_run import remove_other_references
@@ -80,7 +81,8 @@ def aggregate(
     head = merged_head(next(iter(models.values())))
     tracks = _TRACKS[: 1 if len(models) == 1 else 2] if head.chromosomes else ()
     with ExitStack() as stack:
-        values = {name: stack.enter_context(WindowValues(out, head.length)) for name, _ in tracks}
+        scratches = {name: stack.enter_context(scratch_beside(out / name)) for name, _ in tracks}
+        values = {name: WindowValues(scratch, head.length) for name, scratch in scratches.items()}
         with _contributions_of(models, out) as (head, blocks):
             digest = _write_rows(out, head, blocks, sequences, values)
         covered = 0
