@@ -10,11 +10,7 @@ window more; and the size of what was written.
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -23,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import one_thread
 import torch
+from commands import Cost, cost_of
 from machine import machine
 
 from genolift.files.whole import sha256
@@ -127,21 +124,10 @@ def write(folder: Path, made: Made) -> None:
             write_contributions(shard, head, blocks(made.length, range(first, last), model))
 
 
-def measured(folder: Path, arguments: list[str]) -> tuple[float, float, float]:
-    """Return the peak of memory in bytes, and CPU and wall seconds, of ``genolift aggregate``."""
-    shards = sorted(map(str, folder.glob("shard-*.h5")))
-    command = [sys.executable, "-m", "genolift", "aggregate", "--shards", *shards]
-    command += ["--sequences", str(folder / "sequences.tsv"), "--out", str(folder / "out"), *arguments]
-    started = time.monotonic()
-    with tempfile.TemporaryFile("w+") as printed:
-        child = subprocess.Popen(command, stdout=printed, stderr=subprocess.STDOUT)
-        _, status, used = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-        printed.seek(0)
-        text = printed.read()
-    if child.returncode:
-        raise SystemExit(text)
-    return used.ru_maxrss * 1024, used.ru_utime + used.ru_stime, time.monotonic() - started
+def measured(folder: Path, arguments: list[str]) -> Cost:
+    """Run ``genolift aggregate`` on what was made up."""
+    flags = ("--sequences", folder / "sequences.tsv", "--out", folder / "out", *arguments)
+    return cost_of(["aggregate", "--shards", *sorted(folder.glob("shard-*.h5")), *flags])
 
 
 def main() -> None:
@@ -169,17 +155,17 @@ def main() -> None:
             folder = (given.folder or Path(scratch)) / f"{n}-{given.length}"
             if not (folder / "sequences.tsv").exists():
                 write(folder, made)
-            peak, cpu, wall = measured(folder, given.arguments)
+            peak, cpu, wall, *_ = measured(folder, given.arguments)
             more, bytes_more = "", ""
             if last is not None:
                 more = f"{1000 * (cpu - last[1]) / (n - last[0]):.2f}"
-                bytes_more = f"{(peak - last[2]) / (n - last[0]):.0f}"
+                bytes_more = f"{(peak - last[2]) * 2**20 / (n - last[0]):.0f}"
             last = n, cpu, peak
             size = sum(file.stat().st_size for file in (folder / "out").rglob("*") if file.is_file())
             table.append(
                 [
                     *(f"{n:,}", str(given.length), f"{1000 * cpu / n:.2f}", more),
-                    *(f"{peak / 2**20:,.0f}", bytes_more, f"{wall:.0f}", f"{size / 1e6:,.0f}"),
+                    *(f"{peak:,.0f}", bytes_more, f"{wall:.0f}", f"{size / 1e6:,.0f}"),
                 ]
             )
             one_thread.report(given.out, "Aggregating", COLUMNS, table, machine(torch.device("cpu")))

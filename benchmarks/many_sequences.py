@@ -9,46 +9,16 @@ memory, how much more that is for each window more than in the row before, and u
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 
 import one_thread
 import torch
 import windows
+from commands import cost_of
 from machine import machine
 
 COLUMNS = ["source", "windows", "peak MB", "bytes more a window", "CPU s", "wall s"]
-RUN = """
-import sys
-from genolift.cli.main import main
-try:
-    main(sys.argv[1:])
-finally:
-    with open("/proc/self/status") as status:
-        print(*(line for line in status if line.startswith("VmHWM")), file=sys.stderr)
-"""
-
-
-def measured(arguments: list[str], package: Path | None) -> tuple[float, float, float]:
-    """Return the peak of memory in MB (VmHWM), CPU and wall seconds of a genolift command."""
-    environment = os.environ | ({"PYTHONPATH": str(package)} if package else {})
-    started = time.monotonic()
-    with tempfile.TemporaryFile("w+") as printed:
-        child = subprocess.Popen(
-            [sys.executable, "-c", RUN, *arguments], stdout=printed, stderr=printed, env=environment
-        )
-        _, status, used = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-        wall = time.monotonic() - started
-        printed.seek(0)
-        text = printed.read()
-    if child.returncode:
-        raise SystemExit(text)
-    return int(text.split()[-2]) / 1024, used.ru_utime + used.ru_stime, wall
 
 
 def arguments_of(source: str, folder: Path, n: int, length: int) -> list[str]:
@@ -84,7 +54,9 @@ def main() -> None:
                 files = ["--table", f"{scratch}/sequences.tsv", "--out", f"{scratch}/sequences.h5"]
                 arguments = arguments_of(source, folder, n, given.length)
                 arguments = ["encode", *arguments, "--length", str(given.length), *files]
-                peak, cpu, wall = measured(arguments, given.package)
+                peak, cpu, wall, *_ = cost_of(
+                    arguments, {"PYTHONPATH": str(given.package)} if given.package else {}
+                )
                 more = "" if last is None else f"{(peak - last[1]) * 2**20 / (n - last[0]):.0f}"
                 last = n, peak
                 table.append([source, f"{n:,}", f"{peak:,.0f}", more, f"{cpu:.1f}", f"{wall:.1f}"])

@@ -9,19 +9,15 @@ much more the median is for each window more than in the row before, user and sy
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
 
 import numpy as np
 import one_thread
 import torch
+from commands import Cost, cost_of
 from machine import machine
 from made_up import rows
 
@@ -91,37 +87,10 @@ def write(folder: Path, n: int) -> None:
     write_contributions(folder / "contributions.h5", Head(n, LENGTH, 2, told, {}), blocks(n))
 
 
-class Run(NamedTuple):
-    """The peak of memory in MB, CPU and wall seconds of ``genolift motifs``, and what it says it found."""
-
-    peak: float
-    cpu: float
-    wall: float
-    found: str
-
-
-def measured(folder: Path, arguments: list[str]) -> Run:
-    """Run ``genolift motifs`` and measure it."""
-    command = [
-        sys.executable,
-        "-m",
-        "genolift",
-        "motifs",
-        "--contributions",
-        str(folder / "contributions.h5"),
-    ]
-    command += ["--sequences", str(folder / "sequences.tsv"), "--out", str(folder / "out"), *arguments]
-    started = time.monotonic()
-    with tempfile.TemporaryFile("w+") as printed:
-        child = subprocess.Popen(command, stdout=printed, stderr=subprocess.STDOUT)
-        _, status, used = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-        printed.seek(0)
-        text = printed.read()
-    if child.returncode:
-        raise SystemExit(text)
-    found = text.strip().splitlines()[-1].rpartition(": ")[0]
-    return Run(used.ru_maxrss / 1024, used.ru_utime + used.ru_stime, time.monotonic() - started, found)
+def measured(folder: Path, arguments: list[str]) -> Cost:
+    """Run ``genolift motifs`` on what was made up."""
+    flags = ("--sequences", folder / "sequences.tsv", "--out", folder / "out", *arguments)
+    return cost_of(["motifs", "--contributions", folder / "contributions.h5", *flags])
 
 
 def main() -> None:
@@ -134,7 +103,7 @@ def main() -> None:
     parser.add_argument("arguments", nargs="*", help="for genolift motifs, after --")
     given = parser.parse_args()
     facts = machine(torch.device("cpu"))
-    every: dict[int, list[Run]] = {n: [] for n in sorted(given.windows)}
+    every: dict[int, list[Cost]] = {n: [] for n in sorted(given.windows)}
     with tempfile.TemporaryDirectory() as scratch:
         for _ in range(given.runs):
             for n, runs in every.items():
@@ -146,7 +115,7 @@ def main() -> None:
                 one_thread.report(given.out, "Motifs of many windows", COLUMNS, tabled(every), facts)
 
 
-def tabled(every: Mapping[int, Sequence[Run]]) -> list[list[str]]:
+def tabled(every: Mapping[int, Sequence[Cost]]) -> list[list[str]]:
     """Return the rows of `COLUMNS` for those numbers of windows that were run."""
     table: list[list[str]] = []
     last: tuple[int, float] | None = None
@@ -158,8 +127,9 @@ def tabled(every: Mapping[int, Sequence[Run]]) -> list[list[str]]:
         more = "" if last is None else f"{(peak - last[1]) * 2**20 / (n - last[0]):.0f}"
         last = n, peak
         of_runs = f"{min(peaks):,.0f} to {max(peaks):,.0f}, {len(runs)} runs" if len(runs) > 1 else "one run"
+        found = runs[0].said.strip().splitlines()[-1].rpartition(": ")[0]
         times = [f"{median(getattr(run, name) for run in runs):.0f}" for name in ("cpu", "wall")]
-        table.append([f"{n:,}", f"{peak:,.0f}", of_runs, more, *times, runs[0].found])
+        table.append([f"{n:,}", f"{peak:,.0f}", of_runs, more, *times, found])
     return table
 
 

@@ -10,16 +10,13 @@ the process read.
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 import one_thread
 import torch
+from commands import Cost, cost_of
 from end_to_end import genolift_command
 from machine import machine
 
@@ -63,23 +60,11 @@ def write(folder: Path, n: int, references: int) -> None:
     )
 
 
-def measured(folder: Path, shards: int, arguments: list[str]) -> tuple[float, float, float, float]:
-    """Return the peak of memory in MB, CPU and wall seconds, and megabytes read, of the first shard."""
-    model = ["--model", f"{folder}/weights.pt", "--model-class", f"{folder}/cheap.py:Cheap"]
-    command = [sys.executable, "-m", "genolift", "attribute", "--sequences", f"{folder}/sequences.h5"]
-    command += [*model, *arguments, "--shard", f"0/{shards}", "--device", "cpu", "--out", f"{folder}/out.h5"]
-    started = time.monotonic()
-    with tempfile.TemporaryFile("w+") as printed:
-        child = subprocess.Popen(command, stdout=printed, stderr=subprocess.STDOUT)
-        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-        counts = dict(line.split(": ") for line in Path(f"/proc/{child.pid}/io").read_text().splitlines())
-        _, status, used = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-        printed.seek(0)
-        if child.returncode:
-            raise SystemExit(printed.read())
-    cpu = used.ru_utime + used.ru_stime
-    return used.ru_maxrss / 1024, cpu, time.monotonic() - started, int(counts["rchar"]) / 1e6
+def measured(folder: Path, shards: int, arguments: list[str]) -> Cost:
+    """Run ``genolift attribute`` on the first shard."""
+    model = ("--model", folder / "weights.pt", "--model-class", f"{folder}/cheap.py:Cheap", *arguments)
+    run = ("--shard", f"0/{shards}", "--device", "cpu", "--out", folder / "out.h5")
+    return cost_of(["attribute", "--sequences", folder / "sequences.h5", *model, *run])
 
 
 def main() -> None:
@@ -103,7 +88,7 @@ def main() -> None:
                     write(folder, n, given.references)
                 made = ["--number", str(given.references)]
                 arguments = made if kind == "made again" else ["--references", f"{folder}/references.h5"]
-                peak, cpu, wall, read = measured(folder, given.shards, arguments)
+                peak, cpu, wall, read, _ = measured(folder, given.shards, arguments)
                 more = "" if last is None else f"{(peak - last[1]) * 2**20 / (n - last[0]):.0f}"
                 last = n, peak
                 row = [kind, f"{n:,}", f"{peak:,.1f}", more, f"{cpu:.1f}", f"{wall:.1f}", f"{read:,.0f}"]

@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from passes import passes_counted
 from refusals import refused_by
 from torch import Tensor, nn
 from zoo import network, onehot, seeded
 
 import genolift
-from genolift.engine.run import job
-from genolift.engine.run.run import Runner
 from genolift.explain.explainer import Explainer
 from genolift.targets import LAST_CONVOLUTION, counts, layer
 
@@ -160,23 +159,11 @@ def test_several_tasks_are_what_each_is_alone(rule: str, references: Tensor) -> 
         close(result.convergence_error, alone.convergence_error)
 
 
-def test_several_tasks_have_one_forward_and_a_backward_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows, backwards = [0], [0]
-    forward, multipliers = Runner.forward, job.multipliers_of
-
-    def counted(self: Runner, inputs: tuple[Tensor, ...], *, carry: bool) -> Any:
-        rows[0] += len(inputs[0])
-        return forward(self, inputs, carry=carry)
-
-    def counted_back(*args: Any, **options: Any) -> Tensor:
-        backwards[0] += 1
-        return multipliers(*args, **options)
-
+def test_several_tasks_have_one_forward_and_a_backward_each() -> None:
     explainer = Explainer(network(), X, target=[0, 1, 0])
-    monkeypatch.setattr(Runner, "forward", counted)
-    monkeypatch.setattr(job, "multipliers_of", counted_back)
-    explainer.explain_each(X, OWN)
-    assert (rows, backwards) == ([3 + 6], [3])
+    with passes_counted() as passes:
+        explainer.explain_each(X, OWN)
+    assert passes == {"rows forward": 3 + 6, "backward passes": 3}
 
 
 def test_functions_share_a_pass_and_units_of_layers_do_not() -> None:

@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 import torch
+from passes import passes_counted
 from refusals import refused_by
 from torch import Tensor, nn
 from zoo import onehot, seeded
 
 import genolift
-from genolift.engine.run import job
-from genolift.engine.run.run import Runner
 from genolift.explain.explainer import Explainer
 
 X, OWN = onehot(3), onehot(6, seed=2).view(3, 2, 4, -1)
@@ -156,28 +155,14 @@ class Pair(Bins):
         return self.head(h)[:, 0], self.other(h.mean(2))[:, :1]
 
 
-def test_targets_of_all_kinds_share_a_pass_and_are_what_each_is_alone(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_targets_of_all_kinds_share_a_pass_and_are_what_each_is_alone() -> None:
     model = seeded(Pair)
     targets = ["counts", "profile", "0[3]", lambda y: y[0].amax(1), "0[logsumexp(:)]", "0[1] - 1[0]"]
-    rows, backwards = [0], [0]
-    forward, multipliers = Runner.forward, job.multipliers_of
-
-    def counted(self: Runner, inputs: tuple[Tensor, ...], *, carry: bool) -> Any:
-        rows[0] += len(inputs[0])
-        return forward(self, inputs, carry=carry)
-
-    def counted_back(*args: Any, **options: Any) -> Tensor:
-        backwards[0] += 1
-        return multipliers(*args, **options)
-
     alone = [explained(target, model) for target in targets]
     explainer = Explainer(model, X, target=targets, precision="float64")
-    monkeypatch.setattr(Runner, "forward", counted)
-    monkeypatch.setattr(job, "multipliers_of", counted_back)
-    each = explainer.explain_each(X, OWN)
-    assert (rows, backwards) == ([3 + 6], [len(targets)])
+    with passes_counted() as passes:
+        each = explainer.explain_each(X, OWN)
+    assert passes == {"rows forward": 3 + 6, "backward passes": len(targets)}
     for (together,), one in zip(each, alone, strict=True):
         same(together, one)
 

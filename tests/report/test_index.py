@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
 
 import pytest
-from chromium import Chromium, find_chromium, open_chromium
-from lacking import skip
+from chromium import Chromium
 from made_up_results import make_results, write_records
 from refusals import refused_by
 
@@ -187,15 +185,6 @@ def test_a_page_of_the_user_s_is_not_replaced(results: Path) -> None:
 
 def test_a_folder_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     assert refused_by(lambda: write_index(tmp_path / "none")).startswith(f"{tmp_path}/none: is not a folder")
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Chromium]:
-    program = find_chromium()
-    if program is None:
-        skip("no Chromium on this machine (Debian's package: chromium)", lacking="chromium")
-    with open_chromium(program) as running:
-        yield running
 
 
 @pytest.mark.browser

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from chromium import Chromium, find_chromium, open_chromium
-from lacking import skip
+from chromium import Chromium
 from made_up_results import make_results, tell, write_records
 
 from genolift.files.whole import sha256
@@ -17,15 +15,6 @@ pytestmark = pytest.mark.browser
 
 STICKS_OUT = "document.documentElement.scrollWidth - window.innerWidth"
 LONG_ID = "an_id_without_any_place_to_break_it_" * 8
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Chromium]:
-    program = find_chromium()
-    if program is None:
-        skip("no Chromium on this machine (Debian's package: chromium)", lacking="chromium")
-    with open_chromium(program) as running:
-        yield running
 
 
 @pytest.fixture(scope="module", params=["motifs", "no_motifs"])
