@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+import signal
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from run_steps import study
 
 from genolift.cli import main as cli
 from genolift.errors import InputError
-from genolift.files.output_paths import MARK, check_file, check_folder, check_outputs
+from genolift.files import whole
+from genolift.files.output_paths import MARK, UNFINISHED, check_file, check_folder, check_outputs
 from genolift.files.whole import whole_file, whole_folder
 from genolift.steps.blocks import Pieces
 
@@ -190,15 +192,67 @@ def test_devices_pipes_links_and_folders_are_no_place_for_a_file(tmp_path: Path)
 
 def test_a_temporary_name_is_never_one_that_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "victim").write_text(TEXT)
-    (tmp_path / ".genolift-unfinished-foreseen.file.txt").symlink_to("victim")
-    names = iter(["foreseen", "other"])
+    names = iter(["0" * 8, "0" * 8, "1" * 8])
     monkeypatch.setattr(secrets, "token_hex", lambda n: next(names))
+    with whole_file(tmp_path / "file.txt") as foreseen:
+        foreseen.write_text("old")
+    foreseen.symlink_to("victim")
     with whole_file(tmp_path / "file.txt") as path:
-        assert path.name == ".genolift-unfinished-other.file.txt"
+        assert path.name == foreseen.name.replace("0" * 8, "1" * 8)
         path.write_text("new")
     assert (tmp_path / "victim").read_text() == TEXT
     assert (tmp_path / "file.txt").read_text() == "new"
     assert not (tmp_path / "file.txt").is_symlink()
+
+
+def killed(run: Callable[[], object]) -> None:
+    """Fork a process that runs something and is killed."""
+    process = os.fork()
+    if process == 0:
+        try:
+            run()
+        finally:
+            os._exit(1)
+    assert os.waitpid(process, 0)[1] == signal.SIGKILL
+
+
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["on this machine", "on another machine"])
+def test_what_a_killed_process_left_is_removed_by_the_next_that_writes_the_same(
+    elsewhere: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run() -> None:
+        if elsewhere:
+            monkeypatch.setattr(whole, "_machine", lambda: "0123abcd")
+        with (
+            whole_file(tmp_path / "a.txt"),
+            whole_file(tmp_path / "b.txt"),
+            whole_folder(tmp_path / "c", "logos"),
+        ):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    killed(run)
+    assert len(list(tmp_path.iterdir())) == 3
+    with whole_file(tmp_path / "a.txt", shared=True):
+        assert len(list(tmp_path.iterdir())) == 4
+    with whole_file(tmp_path / "a.txt"), whole_folder(tmp_path / "c", "logos"):
+        assert len(list(tmp_path.iterdir())) == 4
+    (left,) = [path for path in tmp_path.iterdir() if path.name.startswith(UNFINISHED)]
+    assert left.name.endswith(".b.txt")
+
+
+def test_what_a_running_process_writes_is_not_removed(tmp_path: Path) -> None:
+    with whole_file(tmp_path / "a.txt") as first:
+        with whole_file(tmp_path / "a.txt") as second:
+            second.write_text("second")
+        assert (tmp_path / "a.txt").read_text() == "second"
+        first.write_text("first")
+    assert (tmp_path / "a.txt").read_text() == "first"
+
+
+def test_a_file_that_is_removed_while_it_is_written_is_told(tmp_path: Path) -> None:
+    removed = r"a.txt: was removed while it was written; let one process at a time write it"
+    with pytest.raises(InputError, match=removed), whole_file(tmp_path / "a.txt") as path:
+        path.unlink()
 
 
 @pytest.mark.parametrize(("umask", "file", "folder"), [(0o077, 0o600, 0o700), (0o027, 0o640, 0o750)])

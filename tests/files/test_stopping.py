@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,6 +18,7 @@ import pytest
 from genolift.cli import main as cli
 from genolift.cli.command import Command
 from genolift.cli.commands import COMMANDS
+from genolift.files import whole
 from genolift.files.stopping import SIGNALS
 from genolift.files.whole import whole_file, whole_folder
 
@@ -58,6 +60,32 @@ def test_a_signal_is_one_line_and_its_exit_code_and_nothing_is_left(
     assert capfd.readouterr().err == f"genolift: stopped by {signal.Signals(signum).name}\n"
     assert [path.name for path in tmp_path.iterdir()] == ["old.txt"]
     assert (tmp_path / "old.txt").read_text() == "old"
+
+
+def test_a_thread_that_makes_a_file_meanwhile_leaves_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The thread has named its file, and makes it only after the names were gone through."""
+    named = threading.Event()
+    make = whole._make_empty_file
+
+    def make_late(path: Path) -> None:
+        named.set()
+        time.sleep(0.2)
+        make(path)
+
+    def write() -> None:
+        with whole_file(tmp_path / "file.txt"):
+            time.sleep(60)
+
+    def run() -> None:
+        monkeypatch.setattr(whole, "_make_empty_file", make_late)
+        threading.Thread(target=write, daemon=True).start()
+        named.wait()
+        signal.raise_signal(signal.SIGTERM)
+
+    assert ended(monkeypatch, run) == 128 + signal.SIGTERM
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_command_leaves_the_handlers_of_signals_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -124,7 +124,7 @@ def hand_on(folder: Path, key: str, found: HandedOn) -> bool:
     except (TypeError, ValueError, AttributeError, KeyError, safetensors.SafetensorError):
         return False
     try:
-        with whole_file(file) as beside:
+        with whole_file(file, shared=True) as beside:
             beside.write_bytes(content)
     except (OSError, InputError) as error:
         _LOG.info("a captured model is not handed on: %s", error)

@@ -3,10 +3,14 @@
 import errno
 import hashlib
 import os
+import re
 import secrets
 import shutil
+import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +21,27 @@ from genolift.files.stopping import not_ended, nothing_lost
 
 _MOST_NAME_BYTES = 120
 """Characters of the final name that are kept in the temporary one, which may have 255."""
+_TEMPORARY = re.compile(
+    re.escape(UNFINISHED) + r"(?P<machine>[0-9a-f]{8})(?P<process>[0-9a-f]{8})[0-9a-f]{8}\.(?P<ending>.*)",
+    re.DOTALL,
+)
 _unfinished: set[Path] = set()
 """Everything that has a temporary name of this process at the moment."""
+_making = threading.RLock()
+"""Held while something is given a temporary name. Reentrant, since a signal's handler may interrupt that."""
+_PATIENCE = 1.0
+"""Seconds that a process which is about to end waits for a thread that makes a file."""
 
 
 @contextmanager
-def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+def whole_file(path: str | os.PathLike[str], *, shared: bool = False) -> Iterator[Path]:
     """Yield a path next to ``path`` to write to; rename it to ``path`` only if the block succeeds.
 
     The file exists already, empty, with the umask's mode, under an unpredictable name with the suffix of
     ``path``, by which writers choose a format. It is synced to disk before it is renamed. If the block
     raises, a signal arrives, or an exception is lost in the block (`stopping.nothing_lost`), it is removed
-    and ``path`` stays as it was.
+    and ``path`` stays as it was. What a killed process left of the same file is removed first, unless the
+    file is ``shared``: other machines may write the same meanwhile.
 
     Raises
     ------
@@ -40,11 +53,17 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     with write_errors(final):
         check_file(final)
         parent = make_folder(final.parent)
+        if not shared:
+            _remove_left(final, parent)
         with _beside(final, parent, _make_empty_file) as beside:
             with nothing_lost():
                 yield beside
-            _sync(beside)
-            os.replace(beside, final)
+            try:
+                _sync(beside)
+                os.replace(beside, final)
+            except FileNotFoundError as error:
+                what, remedy = "was removed while it was written", "let one process at a time write it"
+                raise InputError(what, where=str(final), remedy=remedy) from error
             _sync(parent)
 
 
@@ -63,6 +82,7 @@ def whole_folder(path: str | os.PathLike[str], kind: str) -> Iterator[Path]:
     with write_errors(final):
         check_folder(final, kind)
         parent = make_folder(final.parent)
+        _remove_left(final, parent)
         with _beside(final, parent, Path.mkdir) as beside:
             with nothing_lost():
                 yield beside
@@ -103,23 +123,60 @@ def _make_empty_file(path: Path) -> None:
 @contextmanager
 def _beside(final: Path, parent: Path, make: Callable[[Path], None]) -> Iterator[Path]:
     """Yield what ``make`` creates under a temporary name in ``parent``; remove it if it is left there."""
-    name = os.fsdecode(os.fsencode(final.name)[-_MOST_NAME_BYTES:])
     while True:
-        beside = parent / f"{UNFINISHED}{secrets.token_hex(8)}.{name}"
-        _unfinished.add(beside)
-        try:
-            make(beside)
-        except FileExistsError:
-            _unfinished.discard(beside)
-            continue
-        except BaseException:
-            _remove(beside)
-            raise
+        token = f"{_machine()}{os.getpid():08x}{secrets.token_hex(4)}"
+        beside = parent / f"{UNFINISHED}{token}.{_ending(final)}"
+        with _making:
+            _unfinished.add(beside)
+            try:
+                make(beside)
+            except FileExistsError:
+                _unfinished.discard(beside)
+                continue
+            except BaseException:
+                _remove(beside)
+                raise
         break
     try:
         yield beside
     finally:
         _remove(beside)
+
+
+def _ending(final: Path) -> str:
+    """Return the end of the temporary name of a file, by which writers choose a format."""
+    return os.fsdecode(os.fsencode(final.name)[-_MOST_NAME_BYTES:])
+
+
+@cache
+def _machine() -> str:
+    """Return 8 hexadecimal digits for this machine since it was started."""
+    started = Path("/proc/sys/kernel/random/boot_id")
+    since = started.read_text() if started.is_file() else ""
+    return hashlib.sha256(f"{socket.gethostname()} {since}".encode()).hexdigest()[:8]
+
+
+def _remove_left(final: Path, parent: Path) -> None:
+    """Remove what killed processes left of a file or folder, as its temporary names tell."""
+    with os.scandir(parent) as entries:
+        left = [entry.name for entry in entries if entry.name.startswith(UNFINISHED)]
+    for name in left:
+        found = _TEMPORARY.fullmatch(name)
+        if found and found["ending"] == _ending(final):
+            machine, process = found["machine"], int(found["process"], 16)
+            if machine != _machine() or not _is_running(process):
+                with suppress(OSError):
+                    _remove(parent / name)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # it is another user's
+        return True
+    return True
 
 
 def _remove(beside: Path) -> None:
@@ -131,7 +188,11 @@ def _remove(beside: Path) -> None:
 
 
 def remove_unfinished() -> None:
-    """Remove everything that has a temporary name of this process, which is about to end."""
+    """Remove everything that has a temporary name of this process, which is about to end.
+
+    From now on no other thread makes more: it waits for a lock that is not given back.
+    """
+    _making.acquire(timeout=_PATIENCE)
     for beside in list(_unfinished):
         with suppress(OSError):
             _remove(beside)

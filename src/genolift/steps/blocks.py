@@ -42,13 +42,15 @@ class Pieces:
         self.folder, self.work = folder_of_pieces(out), work
         check_folder(self.folder, _KIND, replaced=False)
         self._lock = _locked(self.folder)
+        for left in self.folder.glob(f"{UNFINISHED}*"):  # of a run that was killed
+            left.unlink(missing_ok=True)
         if (read_mark(self.folder) or {}).get("work") != work:
             self._clear()  # the pieces of another job
             write_text(self.folder / MARK, mark_text(_KIND, [], work=work))
 
     def _clear(self) -> None:
         for piece in self.folder.iterdir():
-            if _PIECE.fullmatch(piece.name) or piece.name == MARK or piece.name.startswith(UNFINISHED):
+            if _PIECE.fullmatch(piece.name) or piece.name == MARK:
                 piece.unlink(missing_ok=True)
 
     def close(self) -> None:
@@ -81,7 +83,7 @@ class Pieces:
         InputError
             If it cannot be written.
         """
-        with whole_file(self._path(rows)) as beside, beside.open("wb") as file:
+        with whole_file(self._path(rows), shared=True) as beside, beside.open("wb") as file:
             seal = np.frombuffer(self._seal(rows, block), np.uint8)
             np.savez(file, seal=seal, **block)  # type: ignore[arg-type]
 
