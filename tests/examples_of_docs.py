@@ -25,6 +25,7 @@ DOCS = (
         "README.md",
         "config/README.md",
         "docs/architecture.md",
+        "docs/costs.md",
         "docs/keras-layers.md",
         "docs/keras.md",
         "docs/models.md",

@@ -14,8 +14,8 @@ rule aggregate:
         "../envs/genolift.yaml"
     threads: 1
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=cost_of("aggregate", "mem_mb"),
+        runtime=cost_of("aggregate", "runtime"),
     params:
         folder=subpath(output.contributions, parent=True),
         models=lambda wildcards: list(settings(wildcards).models),
@@ -69,8 +69,8 @@ rule per_base:
         "../envs/genolift.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=cost_of("per_base", "mem_mb"),
+        runtime=cost_of("per_base", "runtime"),
     params:
         folder=subpath(input.contributions, parent=True),
     message:

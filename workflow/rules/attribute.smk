@@ -13,9 +13,8 @@ rule attribute:
         "../envs/genolift.yaml"
     threads: 4
     resources:
-        mem_mb=lambda wildcards: (settings(wildcards).attribution.memory or 8 * 10**9)
-        // 10**6,
-        runtime=240,
+        mem_mb=cost_of("attribute", "mem_mb"),
+        runtime=cost_of("attribute", "runtime"),
         gpu=lambda wildcards: int(
             settings(wildcards).attribution.device.startswith("cuda")
         ),

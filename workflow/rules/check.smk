@@ -17,8 +17,8 @@ rule check:
         "../envs/genolift.yaml"
     threads: 1
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=cost_of("check", "mem_mb"),
+        runtime=cost_of("check", "runtime"),
     params:
         settings=settings_of("check"),
         captures=os.path.normpath(f"{CONFIG.results}/.captures"),

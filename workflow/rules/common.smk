@@ -5,6 +5,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
+from genolift.cli.asked import asked
 from genolift.cli.handed import handed
 from genolift.settings.config import resolve_config
 from genolift.settings.reading import with_command_line
@@ -86,6 +87,13 @@ def settings_of(command):
     return lambda wildcards: handed_to(
         command, wildcards.analysis, wildcards.get("model")
     )[0]
+
+
+def cost_of(step, resource):
+    """What a step's job asks for, of ``mem_mb`` and ``runtime``: see docs/costs.md."""
+    return lambda wildcards, input, attempt: asked(
+        step, ANALYSES.get(wildcards.get("analysis")), input, attempt
+    )[resource]
 
 
 def files_of(*sections):

@@ -8,8 +8,8 @@ rule compile:
         "../envs/genolift.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=cost_of("compile", "mem_mb"),
+        runtime=cost_of("compile", "runtime"),
     message:
         "compiling what finds motifs, a minute of work once for an installation"
     shell:

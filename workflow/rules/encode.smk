@@ -20,8 +20,8 @@ rule encode:
         "../envs/genolift.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=cost_of("encode", "mem_mb"),
+        runtime=cost_of("encode", "runtime"),
     params:
         settings=settings_of("encode"),
     message:

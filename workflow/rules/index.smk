@@ -10,8 +10,8 @@ rule index:
         "../envs/genolift.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=cost_of("index", "mem_mb"),
+        runtime=cost_of("index", "runtime"),
     params:
         folder=subpath(output[0], parent=True),
         analyses=list(ANALYSES),

@@ -20,8 +20,8 @@ rule logos:
         "../envs/genolift.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=cost_of("logos", "mem_mb"),
+        runtime=cost_of("logos", "runtime"),
     params:
         settings=settings_of("logos"),
         folder=subpath(input.contributions, parent=True),

@@ -32,8 +32,8 @@ rule motifs:
         "../envs/genolift.yaml"
     threads: 1
     resources:
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=cost_of("motifs", "mem_mb"),
+        runtime=cost_of("motifs", "runtime"),
     params:
         settings=settings_of("motifs"),
         folder=subpath(output.modisco, parent=True),

@@ -10,8 +10,8 @@ rule reference:
         "../envs/genolift.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=cost_of("reference", "mem_mb"),
+        runtime=cost_of("reference", "runtime"),
     params:
         settings=settings_of("reference"),
     message:

@@ -35,8 +35,8 @@ rule report:
         "../envs/genolift.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=cost_of("report", "mem_mb"),
+        runtime=cost_of("report", "runtime"),
     params:
         settings=settings_of("report"),
         folder=subpath(input.contributions, parent=True),
