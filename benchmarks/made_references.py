@@ -20,9 +20,9 @@ from genolift.data.stored_sequences import open_sequences
 from genolift.references.of_sequences import Compared, MadeReferences, StoredReferences
 from genolift.references.store import open_references
 from genolift.settings.sections import References, Sequences
-from genolift.steps.attribute import PIECE_ROWS
 from genolift.steps.encode import encode
 from genolift.steps.reference import write_references
+from genolift.steps.work import PIECE_ROWS
 
 COLUMNS = ["references", "ms a sequence", "us a reference", "MB on disk", "bytes a sequence and reference"]
 ROUNDS = 5

@@ -16,7 +16,7 @@ from run_steps import SOURCE, Study, study
 import genolift
 from genolift.inspection.model_check import check_model
 from genolift.models import ModelSpec, make_module, model_provenance
-from genolift.steps import attribute as step
+from genolift.steps import work as step
 
 WITHIN = """
 import importlib

@@ -160,8 +160,29 @@ def test_each_of_several_targets_is_listed(results: Path) -> None:
         write_records(folder)
         write_report(results=folder, out=folder / "report.html", title=name)
     found = [entry for entry in entries(results) if entry.name == "both"]
-    assert [(entry.state, entry.target) for entry in found] == [(DONE, "gata1"), (DONE, "tal1")]
+    assert [(entry.state, entry.target) for entry in found] == [(DONE, ""), (DONE, "gata1"), (DONE, "tal1")]
     assert "both/targets/tal1/report.html" in page_of(results)
+    (results / "both" / "report.html").unlink()
+    names = ["both/targets/gata1", "both/targets/new"]
+    found = [entry for entry in entries(results, names) if entry.name == "both"]
+    assert [(entry.state, entry.target) for entry in found] == [(UNFINISHED, "new"), (DONE, "gata1")]
+    assert in_words(found) == "1 of 2 targets is done, 1 is not finished."
+
+
+def test_a_target_fails_alone_and_all_of_them_with_what_they_share(results: Path) -> None:
+    for name in ("gata1", "tal1"):
+        shutil.copytree(results / "none", results / "both" / "targets" / name)
+        write_records(results / "both" / "targets" / name)
+        folder = results / "both" / "targets" / name
+        write_report(results=folder, out=folder / "report.html", title=name)
+    names = ["both/targets/gata1", "both/targets/tal1"]
+
+    def failed(of: str) -> list[str]:
+        told = {of: Failure("results/both/logs/encode.log", LINE)}
+        return [each.target for each in entries(results, names, told) if each.failure and each.name == "both"]
+
+    assert failed("both/targets/tal1") == ["tal1"]
+    assert failed("both") == ["gata1", "tal1"]
 
 
 def test_how_many_are_in_which_state_is_said_in_words(results: Path) -> None:

@@ -26,7 +26,7 @@ from genolift.results.shards import read_shards
 from genolift.results.store import LAYOUT, open_contributions
 from genolift.settings.motifs import Motifs
 from genolift.settings.sections import References
-from genolift.steps import attribute as step
+from genolift.steps import work as step
 from genolift.steps.blocks import Pieces
 from genolift.steps.encode import encode
 from genolift.steps.motifs import find_motifs
@@ -223,13 +223,13 @@ def test_a_piece_of_other_rows_or_another_work_is_computed_again(
     with open_contributions(done.folder / "contributions.h5") as file:
         block = next(file.blocks())
     pieces = Pieces(tmp_path / "shard.h5", "work")
-    pieces.write(range(0, 8), block)
+    pieces.write(range(0, 8), [block])
     assert pieces.read(range(0, 8)) is not None
     first = tmp_path / "shard.h5.pieces" / "000000000-000000008.npz"
     first.rename(first.with_name("000000008-000000016.npz"))
     assert pieces.read(range(8, 16)) is None
     assert "is damaged (it is not what was written)" in caplog.text
-    pieces.write(range(0, 8), block)
+    pieces.write(range(0, 8), [block])
     pieces.work = "another"
     assert pieces.read(range(0, 8)) is None
 

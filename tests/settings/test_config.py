@@ -278,8 +278,8 @@ MISTAKES = {
     "unknown key with a blank": (
         {"my key": 1},
         'my.yaml: analyses.mine."my key": unknown key; the keys here are model, models, sequences, '
-        "extra_inputs, extra_channels, tracks, target, keep_final_activation, rule, references, attribution, "
-        "per_base, motifs, logos, report",
+        "extra_inputs, extra_channels, tracks, target, targets, keep_final_activation, rule, references, "
+        "attribution, per_base, motifs, logos, report",
     ),
     "unknown key that ends in a blank": (
         {"rule ": "rescale"},

@@ -28,9 +28,9 @@ def test_a_number_or_text_is_a_target(written: str) -> None:
     [
         (
             "[3, sum(:)]",
-            'is a list; put a place in an output in quotes, "[3, sum(:)]"; of several targets each is',
+            'is a list; put a place in an output in quotes, "[3, sum(:)]"; several targets are the key',
         ),
-        ("[0, 2]", 'is a list; put a place in an output in quotes, "[0, 2]"; of several targets each is'),
+        ("[0, 2]", 'is a list; put a place in an output in quotes, "[0, 2]"; several targets are the key'),
         ("1.5", '1.5 is a number with a point; put a name or path in quotes, "1.5"'),
         ("yes", 'true is true or false; put a name or path in quotes, "true"'),
         ("{a: 1}", "is keys with values; give a whole number from 0 to 10,000,000 or text"),

@@ -29,7 +29,7 @@ from genolift.data.stored_sequences import read_sequences
 from genolift.models import load_model
 from genolift.references.store import open_references
 from genolift.results.store import open_contributions
-from genolift.steps import attribute as step
+from genolift.steps import work as step
 from genolift.steps.encode import encode
 
 
@@ -106,8 +106,8 @@ def test_a_run_that_was_killed_goes_on_where_it_stopped(done: Study, tmp_path: P
         "from pathlib import Path\n"
         f"sys.path.insert(0, {str(TESTS)!r})\n"
         "from run_steps import Study\n"
-        "from genolift.steps import attribute\n"
-        "attribute.PIECE_ROWS = 4\n"
+        "from genolift.steps import work\n"
+        "work.PIECE_ROWS = 4\n"
         "slow = (lambda done, total: time.sleep(0.3)) if sys.argv[1] == 'slow' else None\n"
         f"print(Study(Path({str(tmp_path)!r})).attribute(progress=slow).n_resumed)\n"
     )

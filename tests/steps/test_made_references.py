@@ -17,8 +17,8 @@ from genolift.results.store import LAYOUT, open_contributions
 from genolift.settings.config import resolve_config
 from genolift.settings.sections import References
 from genolift.settings.workflow import final_files
-from genolift.steps import attribute as step
 from genolift.steps import blocks
+from genolift.steps import work as step
 from genolift.steps.aggregate import aggregate
 
 

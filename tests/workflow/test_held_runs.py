@@ -26,7 +26,7 @@ from genolift.references.store import open_references
 from genolift.settings.config import resolve_config
 from genolift.settings.extra_inputs import Extras
 from genolift.settings.of_commands import Comparison
-from genolift.steps import attribute as step
+from genolift.steps import work as step
 
 ALPHABET, AXES, LIBRARY = "UGCA", "length,bases", 3
 SOURCE = """

@@ -2,14 +2,14 @@
 # contributions and their spread only for several models.
 rule aggregate:
     input:
-        sequences=of_analysis("sequences.tsv"),
-        shards=of_each_model(rules.attribute.output),
+        sequences=of_whole("sequences.tsv"),
+        shards=shards,
     output:
         **aggregated(),
     log:
         of_analysis("logs/aggregate.log"),
     wildcard_constraints:
-        analysis=analyses_with(genome=False, models=False),
+        analysis=targets_with(genome=False, models=False),
     conda:
         "../envs/genolift.yaml"
     threads: 1
@@ -19,6 +19,7 @@ rule aggregate:
     params:
         folder=subpath(output.contributions, parent=True),
         models=lambda wildcards: list(settings(wildcards).models),
+        shards=files_of_shards,
         # Where the config leaves it to the number of bases, which is not known here, the table is not an output.
         running=lambda wildcards, threads: (
             "{}" if settings(wildcards).per_base is None else '{"per_base": false}'
@@ -26,7 +27,7 @@ rule aggregate:
     message:
         "{wildcards.analysis}: shards to contributions.h5, its tables and, on a genome, its tracks"
     shell:
-        "genolift aggregate --sequences {input.sequences:q} --shards {input.shards:q}"
+        "genolift aggregate --sequences {input.sequences:q} --shards {params.shards:q}"
         " --running {params.running:q} --out {params.folder:q} 2>&1 | logged {log:q}"
 
 
@@ -35,7 +36,7 @@ use rule aggregate as aggregate_windows with:
         **aggregated(),
         track=of_analysis("contributions.bw"),
     wildcard_constraints:
-        analysis=analyses_with(genome=True, models=False),
+        analysis=targets_with(genome=True, models=False),
 
 
 use rule aggregate as aggregate_models with:
@@ -43,7 +44,7 @@ use rule aggregate as aggregate_models with:
         **aggregated(),
         models=directory(of_analysis("models")),
     wildcard_constraints:
-        analysis=analyses_with(genome=False, models=True),
+        analysis=targets_with(genome=False, models=True),
 
 
 use rule aggregate as aggregate_models_on_windows with:
@@ -53,18 +54,20 @@ use rule aggregate as aggregate_models_on_windows with:
         track=of_analysis("contributions.bw"),
         spread=of_analysis("contributions_sd.bw"),
     wildcard_constraints:
-        analysis=analyses_with(genome=True, models=True),
+        analysis=targets_with(genome=True, models=True),
 
 
 # From contributions.h5, so that it can be asked for when the shards are gone.
 rule per_base:
     input:
         contributions=of_analysis("contributions.h5"),
-        sequences=of_analysis("sequences.tsv"),
+        sequences=of_whole("sequences.tsv"),
     output:
         of_analysis("per_base.parquet"),
     log:
         of_analysis("logs/per-base.log"),
+    wildcard_constraints:
+        analysis=any_of(BY_TARGET),
     conda:
         "../envs/genolift.yaml"
     threads: 1

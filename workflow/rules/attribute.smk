@@ -1,3 +1,4 @@
+# With several targets the output is a folder, with a file for each of them.
 rule attribute:
     input:
         sequences=of_analysis("sequences.h5"),
@@ -9,6 +10,8 @@ rule attribute:
         temp(of_analysis("attribution/{model}/shard-{shard}-of-{shards}.h5")),
     log:
         of_analysis("logs/attribute-{model}-{shard}-of-{shards}.log"),
+    wildcard_constraints:
+        analysis=any_of(ANALYSES.keys() & BY_TARGET.keys()),
     conda:
         "../envs/genolift.yaml"
     threads: 4
@@ -35,3 +38,10 @@ rule attribute:
         " --settings {params.settings:q} --running {params.running:q} --model-name {wildcards.model}"
         " --shard {wildcards.shard}/{wildcards.shards} --captures {params.captures:q} --out {output:q}"
         " 2>&1 | logged {log:q}"
+
+
+use rule attribute as attribute_targets with:
+    output:
+        temp(directory(of_analysis("attribution/{model}/shard-{shard}-of-{shards}"))),
+    wildcard_constraints:
+        analysis=any_of(ANALYSES.keys() - BY_TARGET.keys()),

@@ -5,24 +5,27 @@ import sys
 from functools import cache
 from pathlib import Path
 
+from genolift.cli.all_targets import with_all_targets
 from genolift.cli.asked import asked
 from genolift.cli.handed import handed
 from genolift.settings.config import resolve_config
 from genolift.settings.reading import with_command_line
-from genolift.settings.workflow import final_files
+from genolift.settings.workflow import by_target, final_files, whole_of
 
 HERE = f"{Path.cwd()}{os.sep}"
 CONFIG_FILES = [str(file).removeprefix(HERE) for file in workflow.configfiles]
 COMMAND_LINE = workflow.config_settings.config_args or []
 for config_file in CONFIG_FILES:
     check_yaml(config_file)
+IN_CONFIG = " and ".join([*CONFIG_FILES, *(["--config"] if COMMAND_LINE else [])])
 with mistakes_in_one_line():
     # Snakemake reads every number inside a value of --config as text.
-    CONFIG = resolve_config(
-        with_command_line(config, COMMAND_LINE),
-        where=" and ".join([*CONFIG_FILES, *(["--config"] if COMMAND_LINE else [])]),
-    )
-ANALYSES = CONFIG.analyses
+    CONFIG = resolve_config(with_command_line(config, COMMAND_LINE), where=IN_CONFIG)
+    ANALYSES = with_all_targets(CONFIG.analyses, CONFIG.results, IN_CONFIG)
+# What follows attribute is run for each target. With several, the wildcard is then the folder of one of them,
+# mine/targets/gata1, in place of that of the analysis.
+BY_TARGET = by_target(ANALYSES)
+EVERY = ANALYSES | BY_TARGET
 
 # `genolift` from the activated environment, or else from the one that snakemake runs in. With pipefail a step's exit
 # code is that of genolift, not of tee, which shows the log in the terminal. Ctrl-C in the terminal reaches all
@@ -39,11 +42,11 @@ def any_of(names):
     return "|".join(map(re.escape, sorted(names))) or "(?!)"
 
 
-def analyses_with(genome, models):
-    """The wildcard's pattern for the analyses of one kind of aggregate rule."""
+def targets_with(genome, models):
+    """The wildcard's pattern for the targets of one kind of aggregate rule."""
     return any_of(
         name
-        for name, each in ANALYSES.items()
+        for name, each in BY_TARGET.items()
         if (each.sequences.on_genome, len(each.models) > 1) == (genome, models)
     )
 
@@ -60,6 +63,13 @@ def of_analysis(file):
     return os.path.normpath(f"{CONFIG.results}/{{analysis}}/{file}")
 
 
+def of_whole(file):
+    """The same file for all targets of an analysis."""
+    return lambda wildcards: of_analysis(file).format(
+        analysis=whole_of(wildcards.analysis)[0]
+    )
+
+
 def aggregated():
     """The files that the aggregate step writes for every analysis."""
     tables = {"contributions": "contributions.h5", "per_sequence": "per_sequence.tsv"}
@@ -74,12 +84,12 @@ def aggregated():
 
 
 def settings(wildcards):
-    return ANALYSES[wildcards.analysis]
+    return EVERY[wildcards.analysis]
 
 
 @cache  # all shards get the same
 def handed_to(command, analysis, model):
-    return handed(ANALYSES[analysis], command, model)
+    return handed(EVERY[analysis], command, model)
 
 
 def settings_of(command):
@@ -92,7 +102,7 @@ def settings_of(command):
 def cost_of(step, resource):
     """What a step's job asks for, of ``mem_mb`` and ``runtime``: see docs/costs.md."""
     return lambda wildcards, input, attempt: asked(
-        step, ANALYSES.get(wildcards.get("analysis")), input, attempt
+        step, EVERY.get(wildcards.get("analysis")), input, attempt
     )[resource]
 
 
@@ -118,15 +128,22 @@ def model_files(analysis, model):
 def stored_references(wildcards):
     """The file of the references, where they are stored and not made again in every job."""
     stored = settings(wildcards).references.stored
-    return [of_analysis("references.h5")] if stored else []
+    return [of_whole("references.h5")(wildcards)] if stored else []
 
 
-def of_each_model(file):
-    """A file for each model of an analysis, and for each shard if the file's name has one."""
-    return lambda wildcards: expand(
-        file,
-        analysis=wildcards.analysis,
-        model=settings(wildcards).models,
-        shard=range(settings(wildcards).attribution.shards),
-        shards=settings(wildcards).attribution.shards,
+def shards(wildcards):
+    """The shards of every model: files, or with several targets folders of a file for each."""
+    name, slug = whole_of(wildcards.analysis)
+    return expand(
+        rules.attribute_targets.output if slug else rules.attribute.output,
+        analysis=name,
+        model=ANALYSES[name].models,
+        shard=range(ANALYSES[name].attribution.shards),
+        shards=ANALYSES[name].attribution.shards,
     )
+
+
+def files_of_shards(wildcards, input):
+    """The files of a target's contributions."""
+    slug = whole_of(wildcards.analysis)[1]
+    return [f"{shard}/{slug}.h5" if slug else shard for shard in input.shards]

@@ -1,7 +1,7 @@
 # Lists what the results folder holds, so that it needs no names. A run that fails writes it too: see mistakes.smk.
 rule index:
     input:
-        [of_analysis("report.html").format(analysis=name) for name in ANALYSES],
+        [of_analysis("report.html").format(analysis=name) for name in BY_TARGET],
     output:
         os.path.normpath(f"{CONFIG.results}/index.html"),
     log:
@@ -14,7 +14,7 @@ rule index:
         runtime=cost_of("index", "runtime"),
     params:
         folder=subpath(output[0], parent=True),
-        analyses=list(ANALYSES),
+        analyses=list(BY_TARGET),
     message:
         "a list of all analyses"
     shell:

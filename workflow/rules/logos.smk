@@ -16,6 +16,8 @@ rule logos:
         ),
     log:
         of_analysis("logs/logos.log"),
+    wildcard_constraints:
+        analysis=any_of(BY_TARGET),
     conda:
         "../envs/genolift.yaml"
     threads: 1

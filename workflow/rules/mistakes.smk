@@ -17,7 +17,7 @@ FAILED_STEPS = FailedSteps(sys.argv[1:])
 logger.addHandler(FAILED_STEPS)
 
 
-# The rules whose output is a whole folder, and what genolift calls that folder.
+# The rules whose output is a whole folder, and what genolift calls that folder; others are shards.
 FOLDERS = {"inspection": "check", "logos": "logos", "models": "aggregate"}
 
 
@@ -26,11 +26,11 @@ onstart:
 
 
 onsuccess:
-    say_at_exit(summary(FAILED_STEPS, Path(CONFIG.results), [*ANALYSES]))
+    say_at_exit(summary(FAILED_STEPS, Path(CONFIG.results), [*BY_TARGET]))
 
 
 onerror:
-    say_at_exit(summary(FAILED_STEPS, Path(CONFIG.results), [*ANALYSES]))
+    say_at_exit(summary(FAILED_STEPS, Path(CONFIG.results), [*BY_TARGET]))
 
 
 def check_folders():
@@ -39,7 +39,7 @@ def check_folders():
     folders = {file for job in jobs for file in job.output if file.is_directory}
     with mistakes_in_one_line():
         for folder in sorted(map(Path, folders)):
-            check_folder(folder, FOLDERS[folder.name])
+            check_folder(folder, FOLDERS.get(folder.name, "attribute"))
         check_index(Path(CONFIG.results, INDEX))
 
 

@@ -1,7 +1,7 @@
 rule motifs:
     input:
         contributions=of_analysis("contributions.h5"),
-        sequences=of_analysis("sequences.tsv"),
+        sequences=of_whole("sequences.tsv"),
         database=files_of("motifs"),
         compiled=ancient(rules.compile.output),
     output:
@@ -28,6 +28,8 @@ rule motifs:
         finemo_hits=of_analysis("hits_by_window.tsv.gz"),
     log:
         of_analysis("logs/motifs.log"),
+    wildcard_constraints:
+        analysis=any_of(BY_TARGET),
     conda:
         "../envs/genolift.yaml"
     threads: 1

@@ -1,12 +1,12 @@
 rule report:
     input:
-        sequences=of_analysis("sequences.tsv"),
+        sequences=of_whole("sequences.tsv"),
         references=stored_references,
         contributions=of_analysis("contributions.h5"),
         models=lambda wildcards: (
             of_analysis("models") if len(settings(wildcards).models) > 1 else []
         ),
-        inspection=of_analysis("inspection"),
+        inspection=of_whole("inspection"),
         per_sequence=of_analysis("per_sequence.tsv"),
         per_base=lambda wildcards: (
             of_analysis("per_base.parquet") if settings(wildcards).per_base else []
@@ -31,6 +31,8 @@ rule report:
         ),
     log:
         of_analysis("logs/report.log"),
+    wildcard_constraints:
+        analysis=any_of(BY_TARGET),
     conda:
         "../envs/genolift.yaml"
     threads: 1

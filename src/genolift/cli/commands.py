@@ -14,7 +14,7 @@ from genolift.cli.command import COMMANDS as COMMANDS  # with all commands in it
 from genolift.cli.command import command, overview
 from genolift.settings.model import ONE_MODEL
 from genolift.settings.of_commands import Sources
-from genolift.settings.sections import EXPLAINED, EXTRAS, Settings
+from genolift.settings.sections import EXPLAINED, EXTRAS, SEVERAL_EXPLAINED, Settings
 from genolift.settings.types import Database
 
 Shard = Annotated[str, Field(pattern=r"^[0-9]{1,9}/[0-9]{1,9}$", examples=["0/4 for the first of four"])]
@@ -41,7 +41,7 @@ def encode(settings: Settings, table: Path, out: Path) -> object:
     return encode_analysis(settings, table=table, store=out)
 
 
-@command("sequences", "model", "models", *EXTRAS, "tracks", *EXPLAINED)
+@command("sequences", "model", "models", *EXTRAS, "tracks", *SEVERAL_EXPLAINED)
 def check(
     settings: Settings,
     out: Path,
@@ -120,7 +120,7 @@ def inspect(
         print(text)
 
 
-@command("model", *EXTRAS, "tracks", *EXPLAINED, "references", "attribution")
+@command("model", *EXTRAS, "tracks", *SEVERAL_EXPLAINED, "references", "attribution")
 def attribute(
     settings: Settings,
     sequences: Path,
@@ -137,7 +137,7 @@ def attribute(
     sequences
         sequences.h5
     out
-        the file of contributions to write
+        the file of contributions to write; of several targets the folder of a file for each
     references
         references.h5; without it they are made as --kind, --number and --seed say
     shard
@@ -284,7 +284,7 @@ def report(settings: Settings, results: Path, out: Path) -> object:
     Parameters
     ----------
     results
-        folder of an analysis, whose name is the title where none is given
+        folder of an analysis, or of one of its targets, whose name is the title where none is given
     out
         report.html to write
 
@@ -292,9 +292,9 @@ def report(settings: Settings, results: Path, out: Path) -> object:
     -------
     genolift report --results results/mine --title 'My peaks' --out results/mine/report.html
     """
-    from genolift.steps.report import write_report
+    from genolift.steps.report import title_of, write_report
 
-    return write_report(results=results, out=out, title=settings.report.title or results.name)
+    return write_report(results=results, out=out, title=settings.report.title or title_of(results))
 
 
 @command(positional="results")

@@ -15,6 +15,7 @@ from typing import Any
 from genolift.errors import InputError
 from genolift.report.index import INDEX, Failure, in_words
 from genolift.results.step_logs import error_in
+from genolift.settings.workflow import whole_of
 from genolift.steps.index import write_index
 
 _SHOWN_REPORTS = 5
@@ -46,12 +47,14 @@ class FailedSteps(logging.Handler):
     def _keep(self, job: Mapping[str, Any]) -> None:
         self._logs.append((str(job.get("rule_name", "a step")), [str(log) for log in job.get("log") or ()]))
 
-    def by_analysis(self, results: Path) -> dict[str, Failure]:
-        """Return the first mistake in each analysis, by the folder in ``results`` that a step's log is in."""
+    def by_folder(self, results: Path) -> dict[str, Failure]:
+        """Return the first mistake in each analysis, or in one of its targets, by its folder in ``results``:
+        that of the folder of a step's log.
+        """
         found: dict[str, Failure] = {}
         for rule, logs in self._logs:
             for log in filter(lambda log: Path(log).is_relative_to(results), logs[:1]):
-                name = Path(log).relative_to(results).parts[0]
+                name = Path(log).relative_to(results).parents[1].as_posix()
                 found.setdefault(name, Failure(*self._last_word(rule, logs)))
         return found
 
@@ -85,20 +88,22 @@ def how_to_unlock(arguments: Sequence[str]) -> list[str]:
     ]
 
 
-def summary(failed: FailedSteps, results: Path, analyses: Sequence[str]) -> list[str]:
+def summary(failed: FailedSteps, results: Path, folders: Sequence[str]) -> list[str]:
     """Write the list of all analyses, and return what the end of a run says: what is done, what failed, why.
 
     Parameters
     ----------
-    analyses
-        The names of the analyses of this run's config.
+    folders
+        The folders of the analyses and targets of this run's config, as `genolift.report.index.entries`
+        takes them.
     """
     wrong = list(failed.lines())
     try:
-        found = write_index(results, analyses, failed.by_analysis(results)) if results.is_dir() else []
+        found = write_index(results, folders, failed.by_folder(results)) if results.is_dir() else []
     except (InputError, OSError) as error:
         return [f"genolift: error: {error}", "", *wrong]
-    ours = [entry for entry in found if entry.name in analyses]
+    names = {whole_of(folder)[0] for folder in folders}
+    ours = [entry for entry in found if entry.name in names]
     reports = [f"  {results / entry.report}" for entry in ours if entry.report]
     if not reports and not wrong:  # what was asked for is no report
         return []

@@ -7,6 +7,9 @@ from genolift.cli.commands import COMMANDS
 from genolift.settings.fields import merge, placed
 from genolift.settings.sections import Analysis
 
+_OF_SEVERAL_TARGETS = ("check", "attribute")
+"""The commands that take several targets, or one as the only one."""
+
 
 def handed(analysis: Analysis, command: str, model: str | None = None) -> tuple[str, str]:
     """Return the arguments ``--settings`` and ``--running`` of a command: the keys that it takes and that are
@@ -22,6 +25,8 @@ def handed(analysis: Analysis, command: str, model: str | None = None) -> tuple[
         given["model"] = analysis.models[model].keys()
     if command == "encode":
         given = _for_encode(analysis, given)
+    if command in _OF_SEVERAL_TARGETS and (analysis.targets or analysis.target):
+        given["targets"] = list(analysis.every_target)
     if command in ("encode", "reference") and analysis.rna_alphabet is not None:
         given["model"] = given.get("model", {}) | {"alphabet": analysis.rna_alphabet}
     if command == "attribute" and analysis.references.stored:

@@ -2,7 +2,7 @@
 
 import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,7 +20,7 @@ from genolift.results.agreement import Agreement
 from genolift.settings.model import ModelSpec
 from genolift.targets.outputs import as_json, outputs_from_json
 from genolift.targets.resolving import Resolution
-from genolift.targets.targets import target_in_words, task_names
+from genolift.targets.targets import Target, target_in_words, task_names
 
 _LOG = logging.getLogger("genolift")
 _PLACES = ("model", "model_weights", "model_custom_layers", "model_tracks")
@@ -39,38 +39,42 @@ class HandOver:
     inputs
         Two rows or more of each of its inputs.
     how
-        The other arguments of `Explainer`, with ``target``, ``rule`` and ``keep_final_activation``.
+        The other arguments of `Explainer`, with ``target``, one or a tuple, ``rule`` and
+        ``keep_final_activation``.
     """
 
     def __init__(
         self, folder: Path, spec: ModelSpec, inputs: tuple[Tensor, ...], how: Mapping[str, Any]
     ) -> None:
         self.folder, self.inputs, self.how = folder, inputs, dict(how)
+        given = self.how.pop("target")
+        self._targets: tuple[Target, ...] = given if isinstance(given, tuple) else (given,)
         self._events = CaptureKey.events_of(inputs)
         told = {name: value for name, value in model_provenance(spec).items() if name not in _PLACES}
         self._identity = told, [[*shape, str(dtype)] for shape, dtype in self._events]
 
-    def _key(self, target: str | None) -> str:
+    def _key(self, targets: Sequence[Target] | None) -> str:
         """Return a file's name: columns of a model's one output share a graph, and so have one file."""
-        return key_of(*self._identity, self.how["keep_final_activation"], target)
+        told = None if targets is None else list(map(str, targets))
+        return key_of(*self._identity, self.how["keep_final_activation"], told)
 
     def taken(self, loaded: Model | None = None) -> tuple[Explainer, HandedOn] | None:
         """Return the model as it was captured, if it was; None also for float64, which the check is not in.
 
         Where it is ``loaded``, it must be in the same state: its code may read files that nothing tells of.
         """
-        how, target = dict(self.how), self.how["target"]
+        how = dict(self.how)
         device, keep = chosen_device(how.pop("device", None)), how.pop("keep_final_activation")
         if how.get("precision") == "float64":
             return None
         try:
-            for of_target in (None, str(target)):
-                found = handed_on(self.folder, self._key(of_target), device)
+            for of_targets in (None, self._targets):
+                found = handed_on(self.folder, self._key(of_targets), device)
                 if found is None or (loaded is not None and found.state != self._state(loaded)):
                     continue
                 named = SimpleNamespace(tasks=list(found.tasks))
-                read_off = Resolution(named, (target,), outputs_from_json(found.outputs)).read_off
-                if read_off.is_whole is (of_target is None):
+                read_off = Resolution(named, self._targets, outputs_from_json(found.outputs)).read_off
+                if read_off.is_whole is (of_targets is None):
                     break
             else:
                 return None
@@ -80,10 +84,9 @@ class HandOver:
                 Fingerprint({}, whole=False),
                 found.graph,
                 read_off,
-                (target_in_words(target),),
+                tuple(map(target_in_words, self._targets)),
                 found.stepped_over,
             )
-            del how["target"]
             return Explainer.of(captured, self.inputs, how.pop("rule"), **how), found
         except Exception as error:  # a mistake, which is said when it is captured again, or a foreign file
             _LOG.info("a captured model cannot be used (%s): it is captured again", error)
@@ -95,7 +98,7 @@ class HandOver:
 
     def key(self, explainer: Explainer) -> str:
         """Return the name of a model's file."""
-        return self._key(None if explainer.read_off.is_whole else str(self.how["target"]))
+        return self._key(None if explainer.read_off.is_whole else self._targets)
 
     def is_there(self, explainer: Explainer) -> bool:
         """Whether a model's file is there, whatever is in it."""

@@ -4,7 +4,7 @@ A copy of the model is run, in evaluation mode; the user's own model is not chan
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from genolift.engine.devices import chosen_device
 from genolift.engine.graph.outputs import check_finite, tensors_of
 from genolift.engine.graph.own_state import own_state
 from genolift.engine.graph.trial_model import TrialModel
+from genolift.engine.run.given import Explained
 from genolift.errors import InputError
 from genolift.explain.captured import CaptureKey
 from genolift.explain.explainer import Explainer, Model
@@ -141,35 +142,43 @@ def check_model(
 
 @own_state()
 def check_target(explainer: Explainer, onehot: Tensor, extras: Sequence[Tensor]) -> None:
-    """Raise `InputError` if what is explained is the same for some sequences and for random ones.
+    """Raise `InputError` if a target is the same for some sequences and for random ones.
 
     Arguments as in `check_model`; the extra inputs of the first sequence go with the random ones.
     """
-    first = None
+    same = dict(zip(explainer.target_names, explainer.targets, strict=True))
+    first: dict[str, float] = {}
     for number in range(len(onehot) + _RANDOM):  # one by one, since few are needed, and one may be long
         if number < len(onehot):
             rows = [tensor[number : number + 1] for tensor in (onehot, *extras)]
         else:
             other = random_onehot(1, onehot.shape[2], seed=number).to(onehot.dtype)
             rows = [other, *(tensor[:1] for tensor in extras)]
-        value, size = _target_of(explainer, rows)
-        first = value if first is None else first
-        if abs(value - first) > _ROUNDING * size:
+        for name, (value, size) in _values_of(explainer, same, rows).items():
+            if abs(value - first.setdefault(name, value)) > _ROUNDING * size:
+                del same[name]
+        if not same:
             return
+    name = next(iter(same))
+    called = "the target" if len(explainer.targets) == 1 else f"the target {name}"
     raise InputError(
-        f"the target is {first:.6g} for every sequence, of the analysis and random",
+        f"{called} is {first[name]:.6g} for every sequence, of the analysis and random",
         where="model",
         remedy="check that these are its trained weights, and that the target is the output that you mean",
     )
 
 
-def _target_of(explainer: Explainer, rows: Sequence[Tensor]) -> tuple[float, float]:
-    """Return the target for one sequence, and the size of what it is the sum of."""
+def _values_of(
+    explainer: Explainer, targets: Mapping[str, Explained], rows: Sequence[Tensor]
+) -> dict[str, tuple[float, float]]:
+    """Return each target for one sequence, and the size of what it is the sum of."""
     runner = explainer.runner
     with torch.no_grad():
         output = runner.output(runner.forward(tuple(runner.placed(row) for row in rows), carry=False))
-        size = (explainer.target.seed(output, 1) * output).abs().sum()
-        return float(explainer.target.of(output)[0]), float(size)
+        return {
+            name: (float(target.of(output)[0]), float((target.seed(output, 1) * output).abs().sum()))
+            for name, target in targets.items()
+        }
 
 
 def check_values(output: Any, names: Sequence[str]) -> None:

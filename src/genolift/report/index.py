@@ -10,6 +10,8 @@ from urllib.parse import quote
 from genolift.errors import InputError
 from genolift.report.record import Shown, made_from, read_record
 from genolift.results.step_logs import ended_with
+from genolift.settings.several_targets import TARGETS
+from genolift.settings.workflow import whole_of
 
 INDEX, REPORT = "index.html", "report.html"
 DONE, FAILED, UNFINISHED, WAITING = "done", "failed", "not finished", "not run yet"
@@ -54,16 +56,18 @@ class Entry:
 
 
 def entries(
-    results: Path, analyses: Sequence[str] = (), failures: Mapping[str, Failure] | None = None
+    results: Path, folders: Sequence[str] = (), failures: Mapping[str, Failure] | None = None
 ) -> list[Entry]:
-    """Return the analyses that have a folder in ``results``, and further ones by name.
+    """Return the analyses that have a folder in ``results``, and further ones; of several targets each.
 
     An analysis is done if its report was made from the files that are there now, whatever the dates.
 
     Parameters
     ----------
+    folders
+        The folders of further ones, ``NAME`` or ``NAME/targets/SLUG``; of their analyses no others are there.
     failures
-        Of analyses that failed in the run that just ended, by name. For others a log is asked that ends with
+        Of what failed in the run that just ended, by such folders. For others a log is asked that ends with
         an error.
 
     Raises
@@ -73,49 +77,58 @@ def entries(
     """
     if not results.is_dir():
         raise InputError("is not a folder", where=str(results), remedy="give the folder that a config names")
-    there = [folder.name for folder in results.iterdir() if _is_analysis(folder)]
-    found = []
-    for name in sorted({*there, *analyses}):
-        found += _entries(results, name, (failures or {}).get(name))
+    asked = {whole_of(folder)[0] for folder in folders}
+    there = [each.name for each in results.iterdir() if _has_run(each) and each.name not in asked]
+    places = [place for name in there for place in _places(results, name)]
+    found = [_entry(results, place, failures or {}) for place in sorted({*places, *folders})]
     return sorted(found, key=lambda entry: _ORDER.index(entry.state))
 
 
-def _is_analysis(folder: Path) -> bool:
-    """Whether a folder is an analysis's: every one has logs, in a run of the workflow, or a report."""
+def _has_run(folder: Path) -> bool:
+    """Whether a folder is an analysis's or a target's: it has logs, in a run of the workflow, or a report."""
     return not folder.name.startswith(".") and any((folder / name).exists() for name in ("logs", REPORT))
 
 
-def _entries(results: Path, name: str, failure: Failure | None) -> list[Entry]:
-    folder = results / name
-    targets = sorted(page.parent for page in folder.glob(f"targets/*/{REPORT}"))
-    made = [_of_report(results, name, each, failure) for each in targets or [folder]]
-    if all(entry is not None for entry in made):
-        return [entry for entry in made if entry is not None]
-    logs = sorted((folder / "logs").glob("*.log"), key=lambda log: -log.stat().st_mtime)
-    told = failure or next((Failure(str(log), line) for log in logs if (line := ended_with(log))), None)
-    state = FAILED if told else UNFINISHED if logs else WAITING
-    return [entry or Entry(name, state, failure=told) for entry in made]
+def _places(results: Path, name: str) -> list[str]:
+    """Return the folders of an analysis's targets, and its own if it has none or has a report itself."""
+    targets = [each for each in (results / name / TARGETS).glob("*") if _has_run(each)]
+    own = [] if targets and not (results / name / REPORT).exists() else [name]
+    return [*own, *(each.relative_to(results).as_posix() for each in targets)]
 
 
-def _of_report(results: Path, name: str, folder: Path, failure: Failure | None) -> Entry | None:
-    """Return the entry of a folder whose report belongs to its files; None if it has none."""
+def _entry(results: Path, place: str, failures: Mapping[str, Failure]) -> Entry:
+    name, slug = whole_of(place)
+    folders = dict.fromkeys((results / place, results / name))
+    told = failures.get(place) or failures.get(name)
+    shown = None if told else _of_report(results / place)
+    if shown is not None:
+        return Entry(name, DONE, slug, f"{place}/{REPORT}", shown)
+    logs = sorted(
+        (log for folder in folders for log in (folder / "logs").glob("*.log")),
+        key=lambda log: -log.stat().st_mtime,
+    )
+    told = told or next((Failure(str(log), line) for log in logs if (line := ended_with(log))), None)
+    return Entry(name, FAILED if told else UNFINISHED if logs else WAITING, slug, failure=told)
+
+
+def _of_report(folder: Path) -> Shown | None:
+    """Return what a report says of itself; None if there is none that belongs to the folder's files."""
     told = read_record(folder / REPORT)
-    if told is None or failure is not None or told.made_from != made_from(folder):
-        return None
-    place = folder.relative_to(results).as_posix()
-    target = folder.name if folder.name != name else ""
-    return Entry(name, DONE, target, f"{place}/{REPORT}", told.shown)
+    return None if told is None or told.made_from != made_from(folder) else told.shown
 
 
 def in_words(found: Sequence[Entry]) -> str:
     """Return how many analyses are in which state: ``2 of 4 are done, 1 failed and 1 is not finished.``"""
     number = Counter(entry.state for entry in found)
+    one, all_of_them = (
+        ("target", "targets") if any(entry.target for entry in found) else ("analysis", "analyses")
+    )
     if len(found) == 1:
-        return f"The analysis {'' if number[FAILED] else 'is '}{found[0].state}."
+        return f"The {one} {'' if number[FAILED] else 'is '}{found[0].state}."
     if number[DONE] == len(found):
-        return f"{len(found)} analyses are done." if found else "There is no analysis."
+        return f"{len(found)} {all_of_them} are done." if found else "There is no analysis."
     is_or_are = {state: "is" if number[state] == 1 else "are" for state in number}
-    said = [f"{number[DONE] or 'None'} of {len(found)} analyses {is_or_are.get(DONE, 'is')} {DONE}"]
+    said = [f"{number[DONE] or 'None'} of {len(found)} {all_of_them} {is_or_are.get(DONE, 'is')} {DONE}"]
     said += [f"{number[FAILED]} {FAILED}"] * bool(number[FAILED])
     for state in (UNFINISHED, WAITING):
         said += [f"{number[state]} {is_or_are[state]} {state}"] if number[state] else []

@@ -10,6 +10,7 @@ from genolift.files.whole import existing_file
 from genolift.inspection.words import facts
 from genolift.report.results import Results
 from genolift.results.agreement import agreement_in_words
+from genolift.settings.several_targets import for_all_targets
 
 _FORMAT = "genolift-inspection"
 
@@ -23,7 +24,7 @@ def inspected_views(results: Results) -> list[dict[str, Any]]:
     InputError
         If a file is damaged, or of another model than contributions.h5.
     """
-    run, folder = results.head.provenance, results.folder / "inspection"
+    run, folder = results.head.provenance, for_all_targets(results.folder, "inspection")
     models = (run.models or {run.model_name: run}).items()
     return [_view(name, path, told) for name, told in models if (path := folder / f"{name}.json").exists()]
 
@@ -42,6 +43,8 @@ def _view(name: str, path: Path, run: Mapping[str, Any]) -> dict[str, Any]:
             "plan": told["plan"],
             "agreement": agreement_in_words(run["model_agreement"]) if "model_agreement" in run else "",
         }
+    if run.get("target") in told.pop("other_targets", []):  # of several targets, it has the first one's plan
+        told["target"] = run["target"]
     for key, value in told.items():
         if _is_checked(key) and run.get(key, value) != value:
             raise InputError(

@@ -25,6 +25,7 @@ from genolift.report.sequence_section import top_sequences
 from genolift.report.template import allowed, asset, filled
 from genolift.report.texts import texts
 from genolift.settings.motifs import OWN, PRESETS
+from genolift.settings.several_targets import for_all_targets
 
 _MOST_DROPPED = 20
 _LISTED_MOTIFS = 8
@@ -137,10 +138,11 @@ def _files(results: Results, *, linked: bool) -> list[dict[str, Any]]:
     """Return the output files that exist; ``href`` is empty unless the page is next to them."""
     found = []
     for name, sentence in texts("files").items():
-        path = results.folder / name
+        path = for_all_targets(results.folder, name)
         if path.exists() and (results.head.models or name not in _OF_MODELS):
             shown = f"{name}/" if path.is_dir() else name
+            href = path.relative_to(results.folder).as_posix() + "/" * path.is_dir() if linked else ""
             files = [file for file in (path, *path.rglob("*")) if file.is_file()]
             size = words.size(sum(file.stat().st_size for file in files))
-            found.append({"name": shown, "href": shown if linked else "", "sentence": sentence, "size": size})
+            found.append({"name": shown, "href": href, "sentence": sentence, "size": size})
     return found

@@ -20,6 +20,7 @@ from genolift.motifs.tables import MOTIFS, SEQLETS, read_motifs
 from genolift.results.one_run import check_folder, check_keys
 from genolift.results.store import Head, open_contributions
 from genolift.results.tables import PER_SEQUENCE, PER_SEQUENCE_OF_MODELS
+from genolift.settings.several_targets import for_all_targets
 
 PLUS, MINUS = "+", "-"
 _AGAIN = "run genolift motifs again"
@@ -70,7 +71,7 @@ def read_results(folder: Path, provenance: Mapping[str, Any] | None = None) -> R
     InputError
         If a file is missing, is not what its name says, or belongs to another run than the others.
     """
-    sequences = read_sequence_table(folder / "sequences.tsv")
+    sequences = read_sequence_table(for_all_targets(folder, "sequences.tsv"))
     with open_contributions(folder / "contributions.h5") as store:
         head, keys, attributed, warned = store.head, store.key.tolist(), store.provenance, store.warnings
         check_folder(folder, store)
@@ -80,8 +81,9 @@ def read_results(folder: Path, provenance: Mapping[str, Any] | None = None) -> R
         check_keys(found, kept, folder / name, "kept ones of sequences.tsv")
     compared: dict[str, Any] = {}
     of_references: list[str] = []
-    if (folder / "references.h5").exists():
-        compared, of_references, _ = stated(folder / "references.h5", "reference")
+    references = for_all_targets(folder, "references.h5")
+    if references.exists():
+        compared, of_references, _ = stated(references, "reference")
     searched, of_motifs, note = stated(folder / "motifs.h5", "motifs")
     told = attributed.joined(provenance or {}, reference=compared, motifs=searched)
     warned = list(dict.fromkeys([*warned, *of_references, *of_motifs]))

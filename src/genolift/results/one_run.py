@@ -17,6 +17,7 @@ from genolift.files.whole import existing_file, sha256
 from genolift.references.store import open_references
 from genolift.results.step_record import read_record
 from genolift.results.store import Contributions, open_contributions
+from genolift.settings.several_targets import for_all_targets
 
 _LOG = logging.getLogger("genolift")
 _PER_BASE = "per_base.parquet"
@@ -69,7 +70,7 @@ def check_folder(folder: Path, contributions: Contributions) -> None:
         For the first file that was changed after it was written or belongs to another run, naming the step
         to run again.
     """
-    table = folder / "sequences.tsv"
+    table = for_all_targets(folder, "sequences.tsv")
     check_table(table, contributions.provenance, str(folder / "contributions.h5"))
     _check_references(folder, contributions)
     here = {"contributions.h5": contributions.digest, "sequences.tsv": sha256(table)}
@@ -92,7 +93,7 @@ def _check_references(folder: Path, contributions: Contributions) -> None:
     One of an earlier run may be left then, and has to be the same, by the digest of each sequence with its
     references.
     """
-    file, told = folder / "references.h5", contributions.provenance
+    file, told = for_all_targets(folder, "references.h5"), contributions.provenance
     stored = told.get("references_stored", True)
     if not stored and not file.exists():
         return
@@ -118,7 +119,7 @@ def remove_other_references(folder: Path, contributions: Contributions) -> None:
     """Remove the references of an earlier run, where those of ``contributions`` were made again: nothing
     writes them any more. What is no file of references stays.
     """
-    file = folder / "references.h5"
+    file = for_all_targets(folder, "references.h5")
     if contributions.provenance.get("references_stored", True) or not file.exists():
         return
     with suppress(InputError):

@@ -27,13 +27,18 @@ def folder_name(of_what: str, name: str) -> str:
         ),
         (len(name) > MOST_LETTERS, f"use {MOST_LETTERS} letters at most, not {len(name)}"),
         (name.endswith("."), "end it without a dot, which Windows drops"),
-        (_OF_WINDOWS.fullmatch(name), "choose another: Windows keeps it for a device"),
+        (is_of_windows(name), "choose another: Windows keeps it for a device"),
     )
     shown = f"'{name[:30]}{'...' if len(name) > 30 else ''}'"
     for wrong, remedy in faults:
         if wrong:
             raise InputError(f"{shown} is not a name for {of_what}", remedy=remedy)
     return name
+
+
+def is_of_windows(name: str) -> bool:
+    """Whether Windows keeps a name for a device."""
+    return _OF_WINDOWS.fullmatch(name) is not None
 
 
 def model_name(name: str) -> str:

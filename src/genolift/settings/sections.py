@@ -17,6 +17,7 @@ from genolift.settings.extra_inputs import ExtraChannel, ExtraInput, Extras
 from genolift.settings.fields import RUNNING, WORKFLOW, Section, flag, in_a_config, together
 from genolift.settings.model import ONE_MODEL, ModelPath, ModelSpec, is_rna
 from genolift.settings.motifs import Motifs
+from genolift.settings.several_targets import slugs
 from genolift.settings.types import EMPTY_IF_NULL, NAMES_DIFFER, NUMBER, WHOLE, File, ListOf, Positions, Seed
 
 Rule = Literal["genomics-default", "rescale", "revealcancel"]
@@ -27,6 +28,7 @@ ReferenceKind = Literal["dinucleotide_shuffle", "uniform_shuffle", "zeros", "bas
 
 
 EXPLAINED = ("target", "keep_final_activation", "rule")
+SEVERAL_EXPLAINED = ("targets", *EXPLAINED[1:])
 EXTRAS = ("extra_inputs", "extra_channels")
 """Keys of an analysis: of what is explained, and of what the model is given beside the bases."""
 
@@ -227,6 +229,10 @@ class Analysis(Section):
     """the model's output to explain: by column (from 0), by name, or as text such as `"[3, sum(:)]"`; or its
     head, `counts` or `profile`
     """
+    targets: Annotated[types.Targets | None, flag("target")] = None
+    """the model's outputs to explain, each as in `target`: a list, or `all` columns of its output; each has
+    motifs and a report of its own in `targets/`
+    """
     keep_final_activation: bool = False
     """explain the probability, not the logit before a final sigmoid or softmax"""
     rule: Rule = "genomics-default"
@@ -252,6 +258,22 @@ class Analysis(Section):
         return {name: model.within(len(self.extra_channels), self.tracks) for name, model in named.items()}
 
     @property
+    def every_target(self) -> tuple[int | str, ...]:
+        """The targets; of ``all``, which only the model tells, none."""
+        if self.targets is None:
+            return (self.target,)
+        return () if isinstance(self.targets, str) else self.targets
+
+    def by_slug(self) -> dict[str, "Analysis"]:
+        """Return the analysis of each target alone, by the name of its folder; none for one target."""
+        if len(self.every_target) < 2:
+            return {}
+        return {
+            slug: self.model_copy(update={"target": target, "targets": None})
+            for slug, target in slugs(self.every_target).items()
+        }
+
+    @property
     def length(self) -> int | None:
         """Bases of a sequence, where the keys say it."""
         said = [self.sequences.bases, *(model.input_length for model in self.models.values())]
@@ -266,6 +288,16 @@ class Analysis(Section):
     def extras(self) -> Extras:
         """What the models are given beside the bases."""
         return Extras(inputs=self.extra_inputs, channels=self.extra_channels)
+
+    @together
+    def _targets_differ(self) -> None:
+        if self.targets is not None and self.target != 0:
+            remedy = "give one of them"
+            raise InputError("both 'target' and 'targets' are given", where=".targets", remedy=remedy)
+        try:
+            slugs(self.every_target)
+        except InputError as error:
+            raise InputError(error.what, where=".targets", remedy=error.remedy) from error
 
     @in_a_config
     def _models_agree(self) -> None:
@@ -320,6 +352,11 @@ class Settings(Analysis):
     def explained(self) -> dict[str, Any]:
         """The keywords ``target``, ``keep_final_activation`` and ``rule`` of what explains a model."""
         return {name: getattr(self, name) for name in EXPLAINED}
+
+    @property
+    def explained_together(self) -> dict[str, Any]:
+        """The same for several targets, or one: a tuple of them."""
+        return self.explained | {"target": self.every_target}
 
     @property
     def the_model(self) -> ModelSpec:

@@ -120,13 +120,21 @@ def _target(given: Any) -> Any:
     """Refuse what YAML makes of a target without quotes: a list, or a number with a point."""
     if isinstance(given, list | tuple):
         quoted = json.dumps(f"[{', '.join(map(str, given))}]")
-        remedy = f"put a place in an output in quotes, {quoted}; of several targets each is an analysis"
+        remedy = f"put a place in an output in quotes, {quoted}; several targets are the key 'targets'"
         raise InputError(f"{shown(given)} is a list", remedy=remedy)
     if isinstance(given, bool | float):
         what = "true or false" if isinstance(given, bool) else "a number with a point"
         raise InputError(
             f"{shown(given)} is {what}", remedy=f'put a name or path in quotes, "{shown(given)}"'
         )
+    return given
+
+
+def _targets(given: Any) -> Any:
+    """Refuse one target in the place of a list."""
+    if isinstance(given, int | str) and not (isinstance(given, str) and given.split()[:1] == ["all"]):
+        what = f"{shown(given)} is one target"
+        raise InputError(what, remedy=f"write [{shown(given)}], or all; or give it as 'target'")
     return given
 
 
@@ -158,6 +166,11 @@ Value = Annotated[float, Field(ge=-1e38, le=1e38), NUMBER]
 Positions = Annotated[int, Field(ge=1, le=100_000_000), WHOLE]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1), WHOLE]
 Target = Annotated[Annotated[int, Field(ge=0, le=10_000_000)] | Title, BeforeValidator(_target)]
+Targets = Annotated[
+    Annotated[tuple[Target, ...], Field(strict=False, min_length=1)]
+    | Annotated[str, Field(pattern=r"^all( [1-9][0-9]{0,6})?$")],
+    BeforeValidator(_targets),
+]
 BatchSize = Annotated[int, Field(ge=1, le=10_000_000), WHOLE] | Literal["auto"]
 ListOf = Annotated[tuple[T, ...], Field(strict=False)]
 Filled = Annotated[tuple[T, ...], Field(strict=False, min_length=1)]

@@ -4,32 +4,56 @@ settings that no later step would refuse.
 
 import json
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 
 from genolift.errors import InputError
 from genolift.settings.sections import Analysis
+from genolift.settings.several_targets import TARGETS
 
 _LONGEST_COMMAND, _MOST_SETTINGS = 120_000, 90_000
 """Bytes of a step's command, and of the settings in it. Linux takes 131,072 in one argument, such as that of
 ``bash -c``.
 """
-_ALWAYS = ["sequences.tsv", "contributions.h5", "per_sequence.tsv"]
+_OF_ALL = "sequences.tsv"
+_ALWAYS = ["contributions.h5", "per_sequence.tsv"]
 _ALWAYS += ["motifs.h5", "motifs.meme", "motifs.tsv", "hits.bed.gz", "logos", "report.html"]
 _SOMETIMES = ["references.h5", "per_base.parquet", "contributions.bw", "contributions_sd.bw", "models"]
-_ON_THE_WAY = ["check.json", "sequences.h5", "inspection", "attribution", "aggregate.json", "logs"]
+_ON_THE_WAY = [TARGETS, "check.json", "sequences.h5", "inspection", "attribution", "aggregate.json", "logs"]
 _ON_THE_WAY += ["motif_matrices.tsv", "motifs_cwm.meme", "motifs.json", "seqlets.tsv"]
 _ON_THE_WAY += ["seqlets_by_window.tsv", "hits_by_window.bed.gz", "hits_by_window.tsv.gz"]
-WRITTEN = frozenset([*_ALWAYS, *_SOMETIMES, *_ON_THE_WAY])
+WRITTEN = frozenset([_OF_ALL, *_ALWAYS, *_SOMETIMES, *_ON_THE_WAY])
 """What the workflow writes into an analysis's folder."""
 
 
 def final_files(analysis: Analysis) -> list[str]:
-    """Return what is made of an analysis at the end, by its names in the analysis's folder."""
+    """Return what is made of an analysis at the end, by its names in the analysis's folder; with several
+    targets most of it is in the folder of each.
+    """
     on_genome, several = analysis.sequences.on_genome, len(analysis.models) > 1
     spread = ["contributions_sd.bw"] * (on_genome and several)
     per_base = ["per_base.parquet"] * (analysis.per_base is True)
     stored = ["references.h5"] * analysis.references.stored
-    return [*_ALWAYS, *stored, *per_base, *["contributions.bw"] * on_genome, *["models"] * several, *spread]
+    of_each = [*_ALWAYS, *per_base, *["contributions.bw"] * on_genome, *["models"] * several, *spread]
+    places = [f"{TARGETS}/{slug}/" for slug in analysis.by_slug()] or [""]
+    return [_OF_ALL, *stored, *(f"{place}{file}" for place in places for file in of_each)]
+
+
+def by_target(analyses: Mapping[str, Analysis]) -> dict[str, Analysis]:
+    """Return the analysis of each target by its folder in the results: ``mine``, or of several targets
+    ``mine/targets/SLUG``.
+    """
+    return {
+        f"{name}/{TARGETS}/{slug}" if slug else name: each
+        for name, analysis in analyses.items()
+        for slug, each in (analysis.by_slug() or {"": analysis}).items()
+    }
+
+
+def whole_of(folder: str) -> tuple[str, str]:
+    """Return the analysis that a folder of `by_target` belongs to, and the target's slug, empty of one."""
+    name, _, slug = folder.partition(f"/{TARGETS}/")
+    return name, slug
 
 
 def check_workflow(analysis: Analysis, folder: str, where: str) -> None:
@@ -65,8 +89,8 @@ def _check_commands(analysis: Analysis, folder: str, where: str) -> None:
         remedy = "put them into a file: a table, or one that the model's class reads"
         raise InputError("the values are too many for a command line", where=largest, remedy=remedy)
     shards, models = analysis.attribution.shards, len(analysis.models)
-    name = max(analysis.models, key=len)
-    size = models * (_size(f"{folder}/attribution/{name}/shard-{shards}-of-{shards}.h5") + 1)
+    name, slug = max(analysis.models, key=len), max(analysis.by_slug(), key=len, default="")
+    size = models * (_size(f"{folder}/attribution/{name}/shard-{shards}-of-{shards}/{slug}.h5") + 1)
     if shards * size > _LONGEST_COMMAND:
         what = f"the names of {shards * models} files of shards are too long for a command line"
         remedy = f"give {max(1, _LONGEST_COMMAND // size)} at most"

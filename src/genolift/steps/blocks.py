@@ -7,7 +7,7 @@ import os
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -30,7 +30,8 @@ Prepared = TypeVar("Prepared")
 
 
 class Pieces:
-    """The finished pieces of a job, in a folder next to its output. One process at a time may use it.
+    """The finished pieces of a job, each with a block for each of ``number`` targets, in a folder next to its
+    output. One process at a time may use it.
 
     Raises
     ------
@@ -38,8 +39,8 @@ class Pieces:
         If the folder has other content, or another process is computing the same output.
     """
 
-    def __init__(self, out: Path, work: str) -> None:
-        self.folder, self.work = folder_of_pieces(out), work
+    def __init__(self, out: Path, work: str, number: int = 1) -> None:
+        self.folder, self.work, self._number = folder_of_pieces(out), work, number
         check_folder(self.folder, _KIND, replaced=False)
         self._lock = _locked(self.folder)
         for left in self.folder.glob(f"{UNFINISHED}*"):  # of a run that was killed
@@ -60,22 +61,25 @@ class Pieces:
     def _path(self, rows: range) -> Path:
         return self.folder / f"{rows.start:09d}-{rows.stop:09d}.npz"
 
-    def read(self, rows: range) -> dict[str, NDArray[Any]] | None:
-        """Return a finished piece; None if it does not exist or is damaged (by a failing disk)."""
+    def read(self, rows: range) -> list[Block] | None:
+        """Return the blocks of a finished piece; None if there is none, or a failing disk has damaged it."""
         path = self._path(rows)
         if not path.is_file():
             return None
         try:
             with np.load(path, allow_pickle=False) as stored:
-                block = {name: stored[name] for name in LAYOUT}
-                if bytes(stored["seal"]) != self._seal(rows, block):
-                    raise ValueError("it is not what was written")
-                return block
+                return [self._block(stored, rows, number) for number in range(self._number)]
         except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
             _LOG.warning("%s: is damaged (%s); its sequences are computed again", path, error)
             return None
 
-    def write(self, rows: range, block: Block) -> None:
+    def _block(self, stored: Mapping[str, NDArray[Any]], rows: range, number: int) -> Block:
+        block = {name: stored[f"{number}/{name}"] for name in LAYOUT}
+        if bytes(stored[f"{number}/seal"]) != self._seal(rows, number, block):
+            raise ValueError("it is not what was written")
+        return block
+
+    def write(self, rows: range, blocks: Sequence[Block]) -> None:
         """Write a piece, whole or not at all.
 
         Raises
@@ -84,24 +88,26 @@ class Pieces:
             If it cannot be written.
         """
         with whole_file(self._path(rows), shared=True) as beside, beside.open("wb") as file:
-            seal = np.frombuffer(self._seal(rows, block), np.uint8)
-            np.savez(file, seal=seal, **block)  # type: ignore[arg-type]
+            stored: dict[str, Any] = {}
+            for number, block in enumerate(blocks):
+                sealed = {**block, "seal": np.frombuffer(self._seal(rows, number, block), np.uint8)}
+                stored |= {f"{number}/{name}": values for name, values in sealed.items()}
+            np.savez(file, **stored)
 
-    def _seal(self, rows: range, block: Block) -> bytes:
-        """Return a digest of the job, the rows and everything in their piece."""
-        digest = hashlib.blake2b(f"{self.work} {rows.start} {rows.stop}".encode(), digest_size=SIZE)
+    def _seal(self, rows: range, number: int, block: Block) -> bytes:
+        """Return a digest of the job, the rows, the target's number and everything in their block."""
+        digest = hashlib.blake2b(f"{self.work} {rows.start} {rows.stop} {number}".encode(), digest_size=SIZE)
         for name in LAYOUT:
             values = np.ascontiguousarray(block[name])
             digest.update(f"{name} {values.dtype.str} {values.shape}".encode())
             digest.update(values.tobytes() if values.dtype.kind in "US" else values.data)
         return digest.digest()
 
-    def blocks(self, pieces: Iterable[range]) -> Iterator[Block]:
-        """Yield finished pieces."""
+    def blocks(self, pieces: Iterable[range], number: int) -> Iterator[Block]:
+        """Yield the blocks of finished pieces for one target."""
         for rows in pieces:
-            block = self.read(rows)
-            assert block is not None
-            yield block
+            with np.load(self._path(rows), allow_pickle=False) as stored:
+                yield self._block(stored, rows, number)
 
     def remove(self) -> None:
         """Remove the folder once its content is in the output; files that are not ours stay."""
@@ -159,7 +165,7 @@ def prepared_ahead(
 
 
 @contextmanager
-def written_behind(pieces: Pieces) -> Iterator[Callable[[range, Block], None]]:
+def written_behind(pieces: Pieces) -> Iterator[Callable[[range, Sequence[Block]], None]]:
     """Yield a function that has a thread write a piece, and raises what went wrong with the previous one.
 
     At most one is waiting or being written, so a faster computation waits for the disk. At the end of the
@@ -167,10 +173,10 @@ def written_behind(pieces: Pieces) -> Iterator[Callable[[range, Block], None]]:
     """
     last: list[Future[None]] = []
 
-    def write(rows: range, block: Block) -> None:
+    def write(rows: range, blocks: Sequence[Block]) -> None:
         if last:
             last.pop().result()
-        last.append(thread.submit(pieces.write, rows, block))
+        last.append(thread.submit(pieces.write, rows, blocks))
 
     with ThreadPoolExecutor(1, "genolift-write") as thread:
         yield write

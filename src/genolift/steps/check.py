@@ -100,7 +100,7 @@ def check_analysis(
     for name, model in loaded.items():
         with nullcontext() if name == ONE_MODEL else within(f"models.{name}"):
             check_length(stored, lengths[name], source.file, name)
-            how = {**settings.explained, "device": "cpu"}
+            how = {**settings.explained_together, "device": "cpu"}
             checked[name] = checked_model(model, models[name], settings.extras, two, captures, **how)
             if inspection is not None:
                 described[name] = _described(settings, models[name], stored.codes.shape[1], checked[name])
@@ -147,7 +147,9 @@ def _told(summary: CheckSummary, **ran: Any) -> dict[str, Any]:
 def _described(settings: Settings, spec: ModelSpec, length: int, checked: Checked) -> dict[str, Any]:
     """Return what a model is, as `genolift inspect` says it of sequences of a length in bases."""
     of_length = spec if spec.input_length else spec.model_copy(update={"input_length": length})
-    found = inspect_model(of_length, settings.extras, **settings.explained, checked=checked)
+    first, *others = settings.every_target
+    how = settings.explained | {"target": first}
+    found = inspect_model(of_length, settings.extras, **how, checked=checked)
     if found.error is not None:
         raise found.error
-    return found.as_json()
+    return found.as_json() | ({"other_targets": others} if others else {})

@@ -9,13 +9,13 @@ from genolift.report.index import INDEX, Entry, Failure, check_index, entries, r
 
 
 def write_index(
-    results: Path, analyses: Sequence[str] = (), failures: Mapping[str, Failure] | None = None
+    results: Path, folders: Sequence[str] = (), failures: Mapping[str, Failure] | None = None
 ) -> list[Entry]:
     """Write ``index.html`` into a results folder and return what it lists.
 
     Parameters
     ----------
-    analyses, failures
+    folders, failures
         As `genolift.report.index.entries` takes them.
 
     Raises
@@ -23,7 +23,7 @@ def write_index(
     InputError
         If there is no such folder, it has no analyses, or its ``index.html`` is not ours.
     """
-    found = entries(results, analyses, failures)
+    found = entries(results, folders, failures)
     out = results / INDEX
     check_outputs([out], inputs=[])
     check_index(out)

@@ -16,6 +16,7 @@ from genolift.errors import InputError
 from genolift.files.output_paths import check_outputs
 from genolift.results.per_base import base_rows, write_per_base
 from genolift.results.store import Contributions, open_contributions
+from genolift.settings.several_targets import for_all_targets
 
 _ROWS = 10_000
 _REGION = re.compile(r"(?P<chrom>.+):(?P<start>[0-9,]{1,20})(-(?P<end>[0-9,]{1,20}))?")
@@ -55,9 +56,9 @@ def write_all(results: Path, out: Path) -> TableSummary:
     InputError
         If a file is missing, damaged or of another run, or ``out`` cannot be written.
     """
-    check_outputs([out], inputs=[results / "contributions.h5", results / "sequences.tsv"])
+    check_outputs([out], inputs=[results / "contributions.h5", for_all_targets(results, "sequences.tsv")])
     with _opened(results) as contributions:
-        write_per_base(out, contributions, results / "sequences.tsv")
+        write_per_base(out, contributions, for_all_targets(results, "sequences.tsv"))
         return TableSummary(contributions.n * contributions.length, out)
 
 
@@ -82,7 +83,7 @@ def bases_of(results: Path, *, sequence: str | None = None, region: str | None =
         part = None if region is None else read_region(region, contributions)
         wanted = _is_of(str(sequence)) if part is None else _overlaps(part)
         found = 0
-        for row, place in _chosen(results / "sequences.tsv", wanted):
+        for row, place in _chosen(for_all_targets(results, "sequences.tsv"), wanted):
             bases = base_rows(contributions, row, place)
             if part is not None:
                 there = bases["genome_position"]
@@ -100,7 +101,7 @@ def bases_of(results: Path, *, sequence: str | None = None, region: str | None =
 def _opened(results: Path) -> Iterator[Contributions]:
     path = results / "contributions.h5"
     with open_contributions(path) as contributions:
-        check_table(results / "sequences.tsv", contributions.provenance, str(path))
+        check_table(for_all_targets(results, "sequences.tsv"), contributions.provenance, str(path))
         yield contributions
 
 
@@ -164,7 +165,7 @@ def _chosen(
 
 
 def _nothing(results: Path, sequence: str | None, region: str | None) -> InputError:
-    where = str(results / "sequences.tsv")
+    where = str(for_all_targets(results, "sequences.tsv"))
     if region is not None:
         return InputError(f"no kept window has a base of {region}", where=where, remedy="look for one in it")
     what = f"no kept sequence has the key or id '{sequence}'"

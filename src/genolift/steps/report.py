@@ -10,6 +10,7 @@ from genolift.files.whole import write_text
 from genolift.report.page import render
 from genolift.report.results import read_results
 from genolift.report.texts import texts
+from genolift.settings.several_targets import TARGETS, for_all_targets
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,14 @@ def write_report(
     return ReportSummary(len(read.scored), len(read.motifs), n_top, len(page.encode()))
 
 
+def title_of(folder: Path) -> str:
+    """Return the title of a page that is given none: the analysis's name, with that of one of its targets."""
+    folder = folder.absolute()
+    return f"{folder.parents[1].name}, {folder.name}" if folder.parent.name == TARGETS else folder.name
+
+
 def _inputs(results: Path) -> Iterator[Path]:
     """Yield the existing files that the page is made from."""
     for name in texts("files"):
-        path = results / name
+        path = for_all_targets(results, name)
         yield from path.rglob("*") if path.is_dir() else [path]

@@ -1,0 +1,85 @@
+"""Several targets of one analysis: the folder that each has, and what ``all`` stands for."""
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from genolift.errors import InputError
+from genolift.settings.folder_names import is_of_windows
+
+ALL = "all"
+TARGETS = "targets"
+"""The folder, in an analysis's, with a folder for each of several targets."""
+MOST_TARGETS = 50
+"""Targets that ``all`` stands for without their number: each has a backward pass, motifs and a report."""
+_MOST_LETTERS, _DIGITS = 60, 8
+
+
+def slugs(targets: Sequence[int | str]) -> dict[str, int | str]:
+    """Return the targets by the names of their folders, in order.
+
+    A name is the target's text in small letters, digits, ``_`` and ``-``. Where two would be one, or
+    the text has none of these or is too long, a digest of the text is added.
+
+    Raises
+    ------
+    InputError
+        If a target is there twice.
+    """
+    texts = [str(target) for target in targets]
+    for text, number in Counter(texts).items():
+        if number > 1:
+            raise InputError(f"the target {text!r} is there twice", remedy="name each once")
+    plain = [re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-") for text in texts]
+    alike = Counter(name[:_MOST_LETTERS] for name in plain)
+    found = {}
+    for target, text, name in zip(targets, texts, plain, strict=True):
+        cut = name[:_MOST_LETTERS]
+        if not cut or cut != name or alike[cut] > 1 or is_of_windows(cut):
+            digest = hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
+            cut = f"{cut}-{digest}".strip("-")
+        found[cut] = target
+    return found
+
+
+def for_all_targets(folder: Path, name: str) -> Path:
+    """Return a file of an analysis that its targets share, such as ``sequences.tsv``, for the folder of the
+    analysis or of a target.
+    """
+    own = folder / name
+    of_a_target = folder.absolute().parent.name == TARGETS and not own.exists()
+    return folder / ".." / ".." / name if of_a_target else own
+
+
+def all_targets(given: str, names: Sequence[str], number: int, heads: Sequence[str] = ()) -> list[int | str]:
+    """Return what ``all``, or ``all N``, stands for: each column of a model's output.
+
+    Parameters
+    ----------
+    given
+        The config's text.
+    names
+        The model's names for its columns, where it has some.
+    number
+        Columns.
+    heads
+        Names that mean something else than a column.
+
+    Raises
+    ------
+    InputError
+        If there are more than `MOST_TARGETS` and their number is not said, or another is.
+    """
+    said = given.removeprefix(ALL).strip()
+    if said and int(said) != number:
+        raise InputError(f"'{given}' is given, and the model has {number}", remedy=f"write {ALL} {number}")
+    if number > MOST_TARGETS and not said:
+        what = f"'{ALL}' are {number} targets, each with a backward pass, motifs and a report"
+        raise InputError(what, remedy=f"if you mean it, write {ALL} {number}; else list those that you want")
+    times = Counter(names)
+    return [
+        name if name and times[name] == 1 and not name.isdecimal() and name not in heads else column
+        for column, name in enumerate([*names, *[""] * (number - len(names))][:number])
+    ]
