@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from command_line import run
+from made_up import write_files
 from refusals import refused_by
 from run_steps import LENGTH, Study, study
 
@@ -169,3 +170,15 @@ def test_a_table_of_another_run_is_refused(on_genome: Study, of_fasta: Study, tm
     (tmp_path / "sequences.tsv").write_bytes((of_fasta.folder / "sequences.tsv").read_bytes())
     message = refused_by(lambda: list(bases_of(tmp_path, sequence="3")))
     assert "is not the table that was written with the sequences of" in message
+
+
+def test_rows_that_several_blocks_of_the_table_of_sequences_hold_are_one_table(tmp_path: Path) -> None:
+    n, length = 10_500, 4
+    onehot = np.eye(4, dtype=np.int8)[np.zeros((n, length), int)].transpose(0, 2, 1)
+    frame = pd.DataFrame({"key": np.arange(n), "id": [f"w{i}" for i in range(n)], "chrom": "chr1"})
+    frame = frame.assign(start=9 * frame["key"], end=9 * frame["key"] + length, strand="+")
+    write_files(tmp_path, onehot, np.zeros(onehot.shape, np.float32), frame)
+    write_all(tmp_path, tmp_path / "per_base.parquet")
+    written = pd.read_parquet(tmp_path / "per_base.parquet")
+    assert written["key"].tolist() == np.repeat(np.arange(n), length).tolist()
+    assert set(written["chrom"]) == {"chr1"}

@@ -82,7 +82,8 @@ def _rows(block: Block, places: pd.DataFrame, chromosomes: Mapping[str, int], sc
     )
     size = np.array([chromosomes.get(name, 0) for name in places["chrom"]])
     on_chromosome = known[:, None] & (genome >= 0) & (genome < size[:, None])
-    chrom = pa.array(places["chrom"].where(places["chrom"] != "", None), pa.string()).dictionary_encode()
+    named = places["chrom"].where(places["chrom"] != "", None)
+    chrom = pa.array(named.to_numpy(object), pa.string(), from_pandas=True).dictionary_encode()
     repeated = pa.DictionaryArray.from_arrays(
         chrom.indices.take(pa.array(np.repeat(np.arange(n), length))), chrom.dictionary
     )
