@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,11 @@ CHROMOSOMES = 5
 LINE = 60
 
 
-def write_genome(path: Path, bases: int) -> Path:
-    """Write a genome of five chromosomes of equal length, upper case, and its .fai; return its path."""
+def write_genome(path: Path, bases: int, sites: Sequence[str] = (), every: int = 300) -> Path:
+    """Write a genome of five chromosomes of equal length, upper case, and its .fai; return its path.
+
+    One of ``sites`` is planted every so many bases.
+    """
     random = np.random.default_rng(0)
     length = max(LINE, bases // CHROMOSOMES // LINE * LINE)
     index = []
@@ -22,7 +26,12 @@ def write_genome(path: Path, bases: int) -> Path:
             file.write(f">chr{number + 1}\n".encode())
             index.append(f"chr{number + 1}\t{length}\t{file.tell()}\t{LINE}\t{LINE + 1}\n")
             lines = np.full((length // LINE, LINE + 1), ord("\n"), np.uint8)
-            lines[:, :LINE] = BASES[random.integers(0, 4, (length // LINE, LINE))]
+            letters = BASES[random.integers(0, 4, length)]
+            for start in range(0, length - every, every) if sites else ():
+                site = np.frombuffer(sites[random.integers(len(sites))].encode(), np.uint8)
+                first = start + int(random.integers(every - len(site)))
+                letters[first : first + len(site)] = site
+            lines[:, :LINE] = letters.reshape(-1, LINE)
             file.write(lines.tobytes())
     path.with_name(f"{path.name}.fai").write_text("".join(index))
     return path
