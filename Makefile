@@ -94,7 +94,7 @@ benchmark-motifs: ## Compare TF-MoDISco's lines of versions, alone and in the wo
 	  --folder build/motifs --out benchmarks/results/motifs $(BENCHMARK_ARGS)
 	python benchmarks/motif_workflow.py --before $(MOTIFS_BEFORE) \
 	  --modisco $(MOTIF_PYTHONS)/$(firstword $(MOTIF_LINES))/bin/python --out benchmarks/results/motifs-workflow
-	python benchmarks/many_windows.py --out benchmarks/results/motifs-memory -- --max-seqlets 2000
+	python benchmarks/any_size.py --windows 10000 100000 --out benchmarks/results/any_size.tsv
 
 benchmark-paper: $(STAMP) ## Reproduce the paper's figure 5b from its model and data (PAPER=folder)
 	python benchmarks/paper_figure5.py --data $(PAPER) $(BENCHMARK_ARGS)

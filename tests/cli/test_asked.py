@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from genolift.cli.asked import asked
+from genolift.cli.asked import asked, references_of
 from genolift.data.counting import estimated_rows, estimated_windows, megabases
 from genolift.data.stored_sequences import SEQUENCES
 from genolift.settings.costs import COSTS, Size
@@ -73,6 +73,32 @@ def test_the_table_of_sequences_tells_how_many_there_are_once_it_is_there(tmp_pa
         found = asked("motifs", _analysis(), ["else.txt", str(tmp_path / beside)])
         assert found["mem_mb"] == pytest.approx(COSTS["motifs"].mem_mb(after), rel=0.02)
         assert found["runtime"] == pytest.approx(COSTS["motifs"].runtime(after), rel=0.02)
+
+
+def test_attribute_asks_for_the_time_of_a_shard_as_the_check_timed_all(tmp_path: Path) -> None:
+    check, analysis = str(tmp_path / "check.json"), _analysis(attribution={"shards": 4})
+    assert asked("attribute", analysis, [check])["runtime"] == 60 + 3 * 60
+    (tmp_path / "costs.json").write_text('{"seconds": 144000}')
+    assert asked("attribute", analysis, [check])["runtime"] == 60 + 3 * 600
+    (tmp_path / "costs.json").write_text("[")
+    assert asked("attribute", analysis, [check])["runtime"] == 60 + 3 * 60
+
+
+@pytest.mark.parametrize(
+    ("references", "number"),
+    [
+        ({"kind": "zeros"}, 1),
+        ({"kind": "fasta", "fasta": "two.fa"}, 2),
+        ({"kind": "fasta", "fasta": "none.fa"}, 1),
+        ({"kind": "uniform_shuffle", "number": 7}, 7),
+    ],
+)
+def test_references_are_counted_whatever_their_kind(
+    references: dict[str, Any], number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    _written(tmp_path / "two.fa", ">a\nACGT\n>b\nACGT\n")
+    assert references_of(_analysis(references=references)) == number
 
 
 def test_the_user_s_memory_is_what_attribute_asks_for_and_another_attempt_asks_for_more() -> None:

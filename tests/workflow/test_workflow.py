@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import os
 import re
 import shlex
@@ -488,6 +489,13 @@ def test_a_change_of_how_steps_are_run_runs_nothing(finished: tuple[Path, str]) 
     assert code == 0, said
     running = '{"batch_size": 7, "memory": 5000000000, "device": "cuda", "tolerance": 0.5}'
     assert f"--running '{{\"attribution\": {running}}}'" in said
+
+
+def test_it_takes_no_more_disk_than_it_said(finished: tuple[Path, str]) -> None:
+    folder = finished[0] / "results" / "tiny"
+    told = json.loads((folder / "costs.json").read_text())
+    assert sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) < told["disk"]
+    assert f"{told['windows']:,} windows: " in (folder / "logs" / "check.log").read_text()
 
 
 def test_snakemake_s_own_report_has_the_captions(finished: tuple[Path, str]) -> None:

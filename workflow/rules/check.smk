@@ -2,7 +2,8 @@
 # attribute is queued. The motif file is not an input: if it were, a new one would rerun everything that
 # waits for the check, including attribution, and the motifs step reads it anyway. For the same reason the
 # parameter takes `threads`: Snakemake then does not compare it with earlier runs. The models that are captured here
-# for attribute are not outputs, since analyses share them; one that is missing is captured again.
+# for attribute are not outputs, since analyses share them; one that is missing is captured again. Costs are told by
+# the references and the final files, which change nothing else here.
 rule check:
     input:
         sequences=files_of("sequences", "extras"),
@@ -10,6 +11,7 @@ rule check:
     output:
         check=of_analysis("check.json"),
         inspection=directory(of_analysis("inspection")),
+        costs=of_analysis("costs.json"),
     log:
         of_analysis("logs/check.log"),
     priority: 100
@@ -23,8 +25,13 @@ rule check:
         settings=settings_of("check"),
         captures=os.path.normpath(f"{CONFIG.results}/.captures"),
         database=lambda wildcards, threads: settings(wildcards).motifs.database,
+        references=lambda wildcards, threads: references_of(settings(wildcards)),
+        final=lambda wildcards, threads: [
+            f"--final={name}" for name in final_names(settings(wildcards))
+        ],
     message:
         "{wildcards.analysis}: the model on two sequences, and what it is"
     shell:
         "genolift check --settings {params.settings:q} --database={params.database:q}"
-        " --inspection {output.inspection:q} --captures {params.captures:q} --out {output.check:q} 2>&1 | logged {log:q}"
+        " --inspection {output.inspection:q} --captures {params.captures:q} --costs {output.costs:q}"
+        " --references {params.references} {params.final:q} --out {output.check:q} 2>&1 | logged {log:q}"

@@ -6,11 +6,11 @@ from functools import cache
 from pathlib import Path
 
 from genolift.cli.all_targets import with_all_targets
-from genolift.cli.asked import asked
+from genolift.cli.asked import asked, references_of
 from genolift.cli.handed import handed
 from genolift.settings.config import resolve_config
 from genolift.settings.reading import with_command_line
-from genolift.settings.workflow import by_target, final_files, whole_of
+from genolift.settings.workflow import by_target, final_files, final_names, whole_of
 
 HERE = f"{Path.cwd()}{os.sep}"
 CONFIG_FILES = [str(file).removeprefix(HERE) for file in workflow.configfiles]

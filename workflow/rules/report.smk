@@ -7,6 +7,7 @@ rule report:
             of_analysis("models") if len(settings(wildcards).models) > 1 else []
         ),
         inspection=of_whole("inspection"),
+        costs=of_whole("costs.json"),
         per_sequence=of_analysis("per_sequence.tsv"),
         per_base=lambda wildcards: (
             of_analysis("per_base.parquet") if settings(wildcards).per_base else []

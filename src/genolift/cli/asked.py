@@ -1,5 +1,6 @@
 """What a rule of the workflow asks for its job: memory and time, by the cost model of `settings.costs`."""
 
+import json
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import lru_cache
@@ -38,21 +39,27 @@ def asked(
     return {"mem_mb": memory, "runtime": cost.runtime(size, attempt)}
 
 
+def references_of(analysis: Analysis) -> int:
+    """Return how many references each sequence has, of a FASTA about how many."""
+    references = analysis.references
+    if references.kind == "fasta":
+        return max(1, round(_records(str(references.fasta))))
+    return references.number if references.drawn else 1
+
+
 def _size(analysis: Analysis, files: Iterable[str]) -> Size:
-    source, kind = analysis.sequences, analysis.references.kind
+    source = analysis.sequences
     windows, length = _in_table(files)
     length = length or analysis.length or 0
     windows = windows or _windows(source, analysis.length)
-    references = analysis.references.number if analysis.references.drawn else 1
-    if kind == "fasta":
-        references = round(_records(str(analysis.references.fasta)))
     return Size(
         windows,
         length,
-        references,
+        references_of(analysis),
         models=len(analysis.models),
         seqlets=analysis.motifs.used["max_seqlets"],
         megabases=_megabases(str(source.fasta or source.genome)),
+        minutes=_minutes(files) / len(analysis.models) / analysis.attribution.shards or Size().minutes,
     )
 
 
@@ -65,6 +72,17 @@ def _in_table(files: Iterable[str]) -> tuple[float, int]:
                 told = table.stat()
                 return _rows(table, told.st_size, told.st_mtime_ns)
     return 0, 0
+
+
+def _minutes(files: Iterable[str]) -> float:
+    """Return the minutes of attribution, of all models and shards, that the check wrote beside its output; 0
+    where it did not.
+    """
+    for file in map(Path, files):
+        if file.name == "check.json":
+            with suppress(OSError, ValueError, KeyError, TypeError):
+                return float(json.loads(file.with_name("costs.json").read_bytes())["seconds"]) / 60
+    return 0
 
 
 @lru_cache(1000)

@@ -15,8 +15,9 @@ from genolift.cli.command import command, overview
 from genolift.settings.model import ONE_MODEL
 from genolift.settings.of_commands import Sources
 from genolift.settings.sections import EXPLAINED, EXTRAS, SEVERAL_EXPLAINED, Settings
-from genolift.settings.types import Database
+from genolift.settings.types import Database, ListOf
 
+Count = Annotated[int, Field(ge=1)]
 Shard = Annotated[str, Field(pattern=r"^[0-9]{1,9}/[0-9]{1,9}$", examples=["0/4 for the first of four"])]
 
 
@@ -48,6 +49,9 @@ def check(
     database: Database | None = None,
     inspection: Path | None = None,
     captures: Path | None = None,
+    costs: Path | None = None,
+    references: Count = 20,
+    final: ListOf[str] = (),
 ) -> object:
     """Run a model on the first two sequences and read the known motifs, to say what is wrong before anything
     long is begun.
@@ -62,6 +66,12 @@ def check(
         a folder to write what inspect says of each model to, as JSON
     captures
         a folder to hand captured models on to attribute in
+    costs
+        a file to write to what disk and time the analysis takes, JSON; it ends if the disk has no room
+    references
+        for that, how many each sequence has
+    final
+        for that, the name of a file that the workflow makes in the end
 
     Example
     -------
@@ -69,7 +79,9 @@ def check(
     """
     from genolift.steps.check import check_analysis
 
-    return check_analysis(settings, out=out, database=database, inspection=inspection, captures=captures)
+    files: dict[str, Any] = {"inspection": inspection, "captures": captures, "costs": costs, "final": final}
+    files["references"] = references
+    return check_analysis(settings, out=out, database=database, **files)
 
 
 @command("references", "model.alphabet")

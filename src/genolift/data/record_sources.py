@@ -22,6 +22,7 @@ from genolift.data.tiles import Tiles
 from genolift.data.windows import Window, WindowsAround, check_chromosomes, same_chromosome
 from genolift.errors import InputError, did_you_mean, few
 from genolift.files.scratch import Scratch
+from genolift.files.text import read_lines
 from genolift.settings import sections
 
 _LOG = logging.getLogger("genolift")
@@ -55,6 +56,10 @@ class FastaSource:
         if not found:
             self._check_lengths(records)
         return _of_found(records, found)
+
+    def number(self) -> int:
+        """Return how many records there are, those that will be dropped too."""
+        return sum(line.startswith(">") for line in read_lines(self.file))
 
     def _new(self) -> Records:
         return Records(self._source.length or 0, self._source.max_n_fraction)
@@ -195,6 +200,10 @@ class WindowSource(_OnGenome):
     def _windows(self) -> WindowsAround:
         return self._around
 
+    def number(self) -> int:
+        """Return how many windows there are, those that will be dropped too."""
+        return len(self._around)
+
     def _check(self, records: Records, *, found: bool) -> None:
         if self._source.missing_chromosomes == "error" or not found:
             check_chromosomes(self._intervals.intervals, records.chromosomes, self.file, self._genome)
@@ -222,6 +231,17 @@ class TileSource(_OnGenome):
 
     def _windows(self) -> Tiles:
         return Tiles(self._length, self._stride, self._chromosomes, pad=self._source.pad)
+
+    def number(self) -> int:
+        """Return how many windows there are; a genome without an index is read for it."""
+
+        def tiled(chromosomes: Iterator[Chromosome]) -> int:
+            windows = self._windows()
+            for chromosome in chromosomes:
+                windows.on(chromosome.name, chromosome.length)
+            return len(windows)
+
+        return read_genome(self._genome, tiled)
 
     def _check(self, records: Records, *, found: bool) -> None:
         known = records.chromosomes

@@ -19,7 +19,8 @@ _OF_ALL = "sequences.tsv"
 _ALWAYS = ["contributions.h5", "per_sequence.tsv"]
 _ALWAYS += ["motifs.h5", "motifs.meme", "motifs.tsv", "hits.bed.gz", "logos", "report.html"]
 _SOMETIMES = ["references.h5", "per_base.parquet", "contributions.bw", "contributions_sd.bw", "models"]
-_ON_THE_WAY = [TARGETS, "check.json", "sequences.h5", "inspection", "attribution", "aggregate.json", "logs"]
+_ON_THE_WAY = [TARGETS, "check.json", "costs.json", "sequences.h5", "inspection", "attribution"]
+_ON_THE_WAY += ["aggregate.json", "logs"]
 _ON_THE_WAY += ["motif_matrices.tsv", "motifs_cwm.meme", "motifs.json", "seqlets.tsv"]
 _ON_THE_WAY += ["seqlets_by_window.tsv", "hits_by_window.bed.gz", "hits_by_window.tsv.gz"]
 WRITTEN = frozenset([_OF_ALL, *_ALWAYS, *_SOMETIMES, *_ON_THE_WAY])
@@ -37,6 +38,11 @@ def final_files(analysis: Analysis) -> list[str]:
     of_each = [*_ALWAYS, *per_base, *["contributions.bw"] * on_genome, *["models"] * several, *spread]
     places = [f"{TARGETS}/{slug}/" for slug in analysis.by_slug()] or [""]
     return [_OF_ALL, *stored, *(f"{place}{file}" for place in places for file in of_each)]
+
+
+def final_names(analysis: Analysis) -> list[str]:
+    """Return the names of the `final_files`, each once, wherever they are."""
+    return sorted({Path(file).name for file in final_files(analysis)})
 
 
 def by_target(analyses: Mapping[str, Analysis]) -> dict[str, Analysis]:

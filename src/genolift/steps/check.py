@@ -3,8 +3,8 @@
 Every model is run on them, captured and described, and the database of known motifs is read.
 """
 
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,15 +18,16 @@ from genolift.files.output_paths import check_outputs
 from genolift.files.plain_values import as_json
 from genolift.files.whole import whole_folder, write_json
 from genolift.inspection.described import inspect_model
-from genolift.inspection.model_check import Checked, checked_model
-from genolift.models import input_length, load_model
+from genolift.inspection.model_check import Checked, Rows, checked_model
+from genolift.models import Model, input_length, load_model
 from genolift.motifs.databases import read_database
 from genolift.motifs.known import Database
 from genolift.motifs.modisco import check_installation
 from genolift.results.agreement import Agreement, agreement_in_words
 from genolift.settings.model import ONE_MODEL, ModelSpec
 from genolift.settings.sections import Settings
-from genolift.steps.encode import trial_sequences, with_length
+from genolift.steps.beforehand import beforehand, tell
+from genolift.steps.encode import number_of_records, trial_sequences, with_length
 
 _KIND = "check"
 
@@ -61,6 +62,9 @@ def check_analysis(
     database: str | None = None,
     inspection: Path | None = None,
     captures: Path | None = None,
+    costs: Path | None = None,
+    references: int = 20,
+    final: Sequence[str] = (),
 ) -> CheckSummary:
     """Run every model on the first two sequences, and capture it; write what was run to ``out``, JSON.
 
@@ -75,6 +79,8 @@ def check_analysis(
         The folder in which to say of each model what it is, ``NAME.json``; None not to look for it.
     captures
         The folder in which to hand captured models on to attribute, shared by analyses; None for none.
+    costs, references, final
+        Where to write what the analysis takes (see `tell`); references of a sequence, and the final files.
 
     Raises
     ------
@@ -82,38 +88,44 @@ def check_analysis(
         For what is first found wrong: TF-MoDISco is not modisco-lite's; a database cannot be read; a model
         cannot be loaded, does not take the sequences, gives NaN or another output when called again, or the
         same for every sequence, does not give its author's outputs, has no such target, or holds an operation
-        without an exact rule; or ``out`` may not be written (see `check_outputs`).
+        without an exact rule; the disk has too little room; or an output may not be written.
     """
     check_installation()
-    models, source = settings.models, settings.sequences
-    if not any(spec.path for spec in models.values()):
+    if not any(spec.path for spec in settings.models.values()):
         raise InputError("there is no model", where="model", remedy="give its file (--model), or --models")
-    folders = [] if inspection is None else [(inspection, _KIND)]
-    check_outputs([out], inputs=[*settings.files, database], folders=folders)
+    outputs, folders = filter(None, [out, costs]), [(inspection, _KIND)] if inspection else []
+    check_outputs([*outputs], inputs=[*settings.files, database], folders=folders)
     known = None if database is None else read_database(database)
-    loaded = {name: load_model(spec) for name, spec in models.items()}
-    lengths = {name: input_length(model, models[name]) for name, model in loaded.items()}
-    stored = trial_sequences(with_length(source, lengths), rna=settings.rna_alphabet is not None)
+    loaded = {name: load_model(spec) for name, spec in settings.models.items()}
+    lengths = {name: input_length(model, settings.models[name]) for name, model in loaded.items()}
+    source, rna = with_length(settings.sequences, lengths), settings.rna_alphabet is not None
+    stored = trial_sequences(source, rna=rna)
     two = first_two(stored, ExtraInputs(settings.extras, stored))
-    described: dict[str, dict[str, Any]] = {}
-    checked: dict[str, Checked] = {}
-    for name, model in loaded.items():
-        with nullcontext() if name == ONE_MODEL else within(f"models.{name}"):
+    for name in loaded:
+        with _naming(name):
             check_length(stored, lengths[name], source.file, name)
-            how = {**settings.explained_together, "device": "cpu"}
-            checked[name] = checked_model(model, models[name], settings.extras, two, captures, **how)
-            if inspection is not None:
-                described[name] = _described(settings, models[name], stored.codes.shape[1], checked[name])
+    checked = _checked(settings, loaded, two, captures)
+    if costs is not None and (windows := number_of_records(source, rna=rna)) is not None:
+        tell(beforehand(settings, (windows, references), two, checked, final), costs)
     agreements = {name: each.agreement for name, each in checked.items() if each.agreement is not None}
-    summary = CheckSummary(len(models), len(stored.id), stored.codes.shape[1], known, agreements)
+    summary = CheckSummary(len(loaded), len(stored.id), stored.codes.shape[1], known, agreements)
     if inspection is not None:
-        with whole_folder(inspection, _KIND) as folder:
-            for name, found in described.items():
-                (folder / f"{name}.json").write_text(as_json(found), encoding="utf-8")
-    said = next(filter(None, lengths.values()), None)
-    told = _told(summary, models=list(models), sequences=stored.id, input_length=said)
-    _write(out, told, checked, models, captures)
+        _describe(inspection, settings, checked, summary.length)
+    told = _told(summary, lengths, models=list(loaded), sequences=stored.id)
+    _write(out, told, checked, settings.models, captures)
     return summary
+
+
+def _checked(
+    settings: Settings, loaded: Mapping[str, Model], two: Rows, captures: Path | None
+) -> dict[str, Checked]:
+    """Check and capture each model."""
+    checked, how = {}, {**settings.explained_together, "device": "cpu"}
+    for name, model in loaded.items():
+        with _naming(name):
+            spec = settings.models[name]
+            checked[name] = checked_model(model, spec, settings.extras, two, captures, **how)
+    return checked
 
 
 def _write(
@@ -134,9 +146,9 @@ def _write(
         remove_unused(captures, captures.parent)
 
 
-def _told(summary: CheckSummary, **ran: Any) -> dict[str, Any]:
-    """Return what ``check.json`` says."""
-    ran["length"] = summary.length
+def _told(summary: CheckSummary, lengths: Mapping[str, int | None], **ran: Any) -> dict[str, Any]:
+    """Return what ``check.json`` says; ``lengths`` are those that models say."""
+    ran |= {"input_length": next(filter(None, lengths.values()), None), "length": summary.length}
     if summary.agreements:
         ran["agreement"] = {name: asdict(found) for name, found in summary.agreements.items()}
     if summary.database is not None:
@@ -144,12 +156,23 @@ def _told(summary: CheckSummary, **ran: Any) -> dict[str, Any]:
     return ran
 
 
-def _described(settings: Settings, spec: ModelSpec, length: int, checked: Checked) -> dict[str, Any]:
-    """Return what a model is, as `genolift inspect` says it of sequences of a length in bases."""
-    of_length = spec if spec.input_length else spec.model_copy(update={"input_length": length})
+def _naming(name: str) -> AbstractContextManager[None]:
+    """Return a context in which errors name one model of several."""
+    return nullcontext() if name == ONE_MODEL else within(f"models.{name}")
+
+
+def _describe(inspection: Path, settings: Settings, checked: Mapping[str, Checked], length: int) -> None:
+    """Write what each model is, as `genolift inspect` says it of sequences of a length in bases."""
     first, *others = settings.every_target
-    how = settings.explained | {"target": first}
-    found = inspect_model(of_length, settings.extras, **how, checked=checked)
-    if found.error is not None:
-        raise found.error
-    return found.as_json() | ({"other_targets": others} if others else {})
+    how, described = settings.explained | {"target": first}, {}
+    for name, each in checked.items():
+        spec = settings.models[name]
+        of_length = spec if spec.input_length else spec.model_copy(update={"input_length": length})
+        with _naming(name):
+            found = inspect_model(of_length, settings.extras, **how, checked=each)
+            if found.error is not None:
+                raise found.error
+        described[name] = found.as_json() | ({"other_targets": others} if others else {})
+    with whole_folder(inspection, _KIND) as folder:
+        for name, told in described.items():
+            (folder / f"{name}.json").write_text(as_json(told), encoding="utf-8")

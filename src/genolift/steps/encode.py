@@ -149,6 +149,14 @@ def trial_sequences(source: sections.Sequences, n: int = 2, *, rna: bool = False
     return found
 
 
+def number_of_records(source: sections.Sequences, *, rna: bool = False) -> int | None:
+    """Return how many records `encode` will find, those too that it will drop; None for a pipe, which can be
+    read once.
+    """
+    read = source_of(source, rna)
+    return read.number() if Path(read.file).is_file() else None
+
+
 def _summary(records: Records, source: str) -> EncodeSummary:
     """Count, and log what was dropped and replaced; raise `InputError` if nothing is kept."""
     dropped, replaced = records.dropped, records.replaced
