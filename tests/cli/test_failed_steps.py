@@ -138,7 +138,20 @@ def end_of(analyses: list[str], *failed: str) -> list[str]:
         log.write_text(f"genolift: error: {name}.bed: no such file\n")
         record = logging.makeLogRecord({"event": "job_error", "rule_name": "check", "log": [str(log)]})
         steps.emit(record)
-    return summary(steps, Path("results"), analyses)
+    return summary(steps, Path("results"), analyses, {})
+
+
+def test_a_step_that_analyses_share_fails_for_all_of_them() -> None:
+    done("a", "b", "c")
+    log = Path("results", ".sequences", "01ab", "encode.log")
+    log.parent.mkdir(parents=True)
+    log.write_text("genolift: error: peaks.bed: no such file\n")
+    steps = FailedSteps([])
+    steps.emit(logging.makeLogRecord({"event": "job_error", "rule_name": "encode", "log": [str(log)]}))
+    said = summary(steps, Path("results"), ["a", "b", "c"], {".sequences/01ab": ["a", "b"]})
+    assert said[0] == "1 of 3 analyses is done, 2 failed."
+    assert said[-2:] == [f"In {log}:", "genolift: error: peaks.bed: no such file"]
+    assert 'href=".sequences/01ab/encode.log"' in Path("results/index.html").read_text()
 
 
 def test_a_run_ends_with_the_reports_and_the_list_of_all() -> None:

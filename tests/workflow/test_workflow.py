@@ -40,7 +40,7 @@ from workflows import (
 from genolift.settings.fields import merge
 
 RULES = ROOT / "workflow" / "rules"
-STEPS = {"check", "encode", "attribute", "compile", "motifs", "logos", "report", "index"}
+STEPS = {"check", "encode", "sequences", "attribute", "compile", "motifs", "logos", "report", "index"}
 
 
 @pytest.fixture
@@ -315,7 +315,8 @@ def test_each_mistake_of_several_analyses_is_said_at_the_end_and_listed(
         "",
     )
     of_broken, of_wrong = sorted((first, second))
-    assert re.fullmatch(r"In results/broken/logs/(check|encode)\.log and 1 more:", of_broken)
+    logs = r"(broken/logs/check|\.sequences/[0-9a-f]{16}/encode)\.log"
+    assert re.fullmatch(rf"In results/{logs} and 1 more:", of_broken)
     assert of_wrong == "In results/wrong/logs/check.log:"
     assert sorted(line[:30] for line in (one, other)) == [
         "genolift: error: broken.bed:1:",
@@ -445,7 +446,7 @@ def test_encode_depends_on_the_model_where_only_that_may_say_the_length(
     for change, again in (("target: '[0]'", False), ("model: {arguments: {width: 3}}", True)):
         _, said = snakemake("-n", *encoded, "--config", f"analyses={{tiny: {{{change}}}}}", folder=tmp_path)
         assert ("Nothing to be done" in said) == (not again), said
-        assert not again or numbers_of_jobs(said) == {"encode": 1}
+        assert not again or numbers_of_jobs(said) == {"encode": 1, "sequences": 1}
 
 
 def test_a_path_is_the_same_however_it_is_written(finished: tuple[Path, str], tmp_path: Path) -> None:

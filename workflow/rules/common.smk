@@ -8,6 +8,7 @@ from pathlib import Path
 from genolift.cli.all_targets import with_all_targets
 from genolift.cli.asked import asked, references_of
 from genolift.cli.handed import handed
+from genolift.cli.shared import SHARED, shared_key
 from genolift.settings.config import resolve_config
 from genolift.settings.reading import with_command_line
 from genolift.settings.workflow import by_target, final_files, final_names, whole_of
@@ -26,6 +27,14 @@ with mistakes_in_one_line():
 # mine/targets/gata1, in place of that of the analysis.
 BY_TARGET = by_target(ANALYSES)
 EVERY = ANALYSES | BY_TARGET
+# Analyses of the same sequences, and with the same references, share them.
+KEYS = {
+    name: {
+        "sequences": shared_key(each, "encode"),
+        "references": shared_key(each, "reference"),
+    }
+    for name, each in ANALYSES.items()
+}
 
 # `genolift` from the activated environment, or else from the one that snakemake runs in. With pipefail a step's exit
 # code is that of genolift, not of tee, which shows the log in the terminal. Ctrl-C in the terminal reaches all
@@ -56,11 +65,32 @@ wildcard_constraints:
     model=any_of({name for each in ANALYSES.values() for name in each.models}),
     shard=r"\d+",
     shards=r"\d+",
+    sequences="[0-9a-f]{16}",
+    references="[0-9a-f]{16}",
 
 
 def of_analysis(file):
     """The path of one of an analysis's files, with the wildcard in it."""
     return os.path.normpath(f"{CONFIG.results}/{{analysis}}/{file}")
+
+
+def shared(file):
+    """The path of a file that analyses share, with the wildcards in it."""
+    return os.path.normpath(f"{CONFIG.results}/{SHARED}/{{sequences}}/{file}")
+
+
+def of_shared(file):
+    """The file that an analysis shares."""
+    return lambda wildcards: shared(file).format(**KEYS[wildcards.analysis])
+
+
+def link_to(file):
+    """Where the link to a shared file in an analysis's folder points. It does not take ``input``, since Snakemake
+    would then not compare it with earlier runs, and miss that the analysis has other sequences now.
+    """
+    return lambda wildcards: os.path.relpath(
+        of_shared(file)(wildcards), f"{CONFIG.results}/{wildcards.analysis}"
+    )
 
 
 def of_whole(file):
@@ -83,8 +113,17 @@ def aggregated():
     }
 
 
+def name_of(wildcards):
+    """The analysis or target that a job is for; of what is shared, the first analysis of those."""
+    if "analysis" in wildcards.keys():
+        return wildcards.analysis
+    return next(
+        name for name, keys in KEYS.items() if {*wildcards.items()} <= keys.items()
+    )
+
+
 def settings(wildcards):
-    return EVERY[wildcards.analysis]
+    return EVERY[name_of(wildcards)]
 
 
 @cache  # all shards get the same
@@ -95,14 +134,14 @@ def handed_to(command, analysis, model):
 def settings_of(command):
     """The settings that determine the command's result, as JSON."""
     return lambda wildcards: handed_to(
-        command, wildcards.analysis, wildcards.get("model")
+        command, name_of(wildcards), wildcards.get("model")
     )[0]
 
 
 def cost_of(step, resource):
     """What a step's job asks for, of ``mem_mb`` and ``runtime``: see docs/costs.md."""
     return lambda wildcards, input, attempt: asked(
-        step, EVERY.get(wildcards.get("analysis")), input, attempt
+        step, settings(wildcards) if wildcards else None, input, attempt
     )[resource]
 
 
@@ -115,7 +154,7 @@ def files_of(*sections):
 
 def files_of_models(wildcards):
     """The files of the model that a rule runs, or of all models."""
-    return model_files(wildcards.analysis, wildcards.get("model"))
+    return model_files(name_of(wildcards), wildcards.get("model"))
 
 
 @cache

@@ -9,6 +9,7 @@ from snakemake.logging import logger
 from genolift.settings.reading import read_yaml
 from genolift.errors import InputError
 from genolift.cli.failed_steps import FailedSteps, say_at_exit, summary
+from genolift.cli.shared import remove_unused, users_of
 from genolift.files.output_paths import check_folder
 from genolift.report.index import INDEX, check_index
 
@@ -26,11 +27,19 @@ onstart:
 
 
 onsuccess:
-    say_at_exit(summary(FAILED_STEPS, Path(CONFIG.results), [*BY_TARGET]))
+    remove_unused(Path(CONFIG.results), users_of(KEYS))
+    say_what_is_done()
 
 
 onerror:
-    say_at_exit(summary(FAILED_STEPS, Path(CONFIG.results), [*BY_TARGET]))
+    say_what_is_done()
+
+
+def say_what_is_done():
+    """Say at the end what is done, what failed, and where the reports are."""
+    say_at_exit(
+        summary(FAILED_STEPS, Path(CONFIG.results), [*BY_TARGET], users_of(KEYS))
+    )
 
 
 def check_folders():

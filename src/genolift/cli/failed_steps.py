@@ -18,6 +18,8 @@ from genolift.results.step_logs import error_in
 from genolift.settings.workflow import whole_of
 from genolift.steps.index import write_index
 
+LOGS = "logs"
+"""The folder of the logs in an analysis's or a target's."""
 _SHOWN_REPORTS = 5
 _CLOCKS = 60  # seconds by which the clocks of two machines may differ
 
@@ -49,12 +51,13 @@ class FailedSteps(logging.Handler):
 
     def by_folder(self, results: Path) -> dict[str, Failure]:
         """Return the first mistake in each analysis, or in one of its targets, by its folder in ``results``:
-        that of the folder of a step's log.
+        the one that the folder of a step's log is in.
         """
         found: dict[str, Failure] = {}
         for rule, logs in self._logs:
             for log in filter(lambda log: Path(log).is_relative_to(results), logs[:1]):
-                name = Path(log).relative_to(results).parents[1].as_posix()
+                folder = Path(log).relative_to(results).parent
+                name = (folder.parent if folder.name == LOGS else folder).as_posix()
                 found.setdefault(name, Failure(*self._last_word(rule, logs)))
         return found
 
@@ -88,7 +91,9 @@ def how_to_unlock(arguments: Sequence[str]) -> list[str]:
     ]
 
 
-def summary(failed: FailedSteps, results: Path, folders: Sequence[str]) -> list[str]:
+def summary(
+    failed: FailedSteps, results: Path, folders: Sequence[str], shared: Mapping[str, Sequence[str]]
+) -> list[str]:
     """Write the list of all analyses, and return what the end of a run says: what is done, what failed, why.
 
     Parameters
@@ -96,10 +101,15 @@ def summary(failed: FailedSteps, results: Path, folders: Sequence[str]) -> list[
     folders
         The folders of the analyses and targets of this run's config, as `genolift.report.index.entries`
         takes them.
+    shared
+        Folders in ``results`` that several of them share, each with the analyses' names.
     """
     wrong = list(failed.lines())
     try:
-        found = write_index(results, folders, failed.by_folder(results)) if results.is_dir() else []
+        failures = failed.by_folder(results)
+        for folder in failures.keys() & shared.keys():
+            failures = dict.fromkeys(shared[folder], failures[folder]) | failures
+        found = write_index(results, folders, failures) if results.is_dir() else []
     except (InputError, OSError) as error:
         return [f"genolift: error: {error}", "", *wrong]
     names = {whole_of(folder)[0] for folder in folders}

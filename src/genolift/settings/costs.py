@@ -72,6 +72,8 @@ COSTS: Mapping[str, Cost] = {
         {"1": 800, "windows": 3e-4, "megabases": 0.2}, {"1": 20, "windows": 1e-5, "megabases": 0.005}
     ),
     "reference": Cost({"1": 800, "windows": 3e-4}, {"1": 20, "windows": 1e-5, "reference bases": 1e-8}),
+    "sequences": Cost({"1": 500}, {"1": 20}),
+    "references": Cost({"1": 500}, {"1": 20}),
     "attribute": Cost({"1": 8000, "windows": 3e-4}, {"1": 60, "trial minutes": 3}),
     "aggregate": Cost({"1": 800, "windows": 1.5e-3}, {"1": 20, "windows": 2e-5, "model bases": 1e-7}),
     "per_base": Cost({"1": 800, "windows": 5e-4}, {"1": 20, "bases": 1e-7}),
