@@ -54,6 +54,18 @@ def test_a_mistake_that_several_steps_made_is_said_once() -> None:
     ]
 
 
+def test_a_job_that_is_tried_again_is_told_once_and_not_at_all_once_it_is_done() -> None:
+    first, second = (
+        step(name, f"genolift: error: {name}\n") | {"jobid": i} for i, name in enumerate("ab", 7)
+    )
+    assert told(first, second, first, second, first) == [
+        *("In a.log:", "genolift: error: a", "In b.log:", "genolift: error: b"),
+    ]
+    assert told(first, second, second, {"event": "job_finished", "job_id": 8}) == [
+        *("In a.log:", "genolift: error: a"),
+    ]
+
+
 def test_jobs_that_were_submitted_as_one_are_told_as_others_are() -> None:
     jobs = [step("check", "genolift: error: one\n"), step("encode", "genolift: error: two\n")]
     assert told(*jobs, event="group_error") == told(*jobs)

@@ -32,29 +32,34 @@ class FailedSteps(logging.Handler):
         super().__init__()
         self._arguments = arguments
         self._since = time.time() - _CLOCKS
-        self._logs: list[tuple[str, list[str]]] = []
-        """Of each failed step its rule and its logs."""
+        self._failed: dict[object, tuple[str, list[str]]] = {}
+        """The rule and the logs of each job whose last attempt failed."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep what a record says of a failed step, or of a folder that is locked."""
+        """Keep what a record says of a failed step, or of a folder that is locked; drop a step that was tried
+        again and is done.
+        """
         event = str(getattr(record, "event", ""))
         if event == "job_error":
             self._keep(vars(record))
         elif event == "group_error":
             for job in getattr(record, "job_error_info", ()):
                 self._keep(job)
+        elif event == "job_finished":
+            self._failed.pop(getattr(record, "job_id", None), None)
         elif event == "error" and getattr(record, "exception", "") == "LockException":
             say_at_exit(how_to_unlock(self._arguments))
 
     def _keep(self, job: Mapping[str, Any]) -> None:
-        self._logs.append((str(job.get("rule_name", "a step")), [str(log) for log in job.get("log") or ()]))
+        logs = [str(log) for log in job.get("log") or ()]
+        self._failed[job.get("jobid", str(logs))] = (str(job.get("rule_name", "a step")), logs)
 
     def by_folder(self, results: Path) -> dict[str, Failure]:
         """Return the first mistake in each analysis, or in one of its targets, by its folder in ``results``:
         the one that the folder of a step's log is in.
         """
         found: dict[str, Failure] = {}
-        for rule, logs in self._logs:
+        for rule, logs in self._failed.values():
             for log in filter(lambda log: Path(log).is_relative_to(results), logs[:1]):
                 folder = Path(log).relative_to(results).parent
                 name = (folder.parent if folder.name == LOGS else folder).as_posix()
@@ -64,7 +69,7 @@ class FailedSteps(logging.Handler):
     def lines(self) -> Iterator[str]:
         """Yield for each mistake the logs of the steps that made it, and then its line; each mistake once."""
         logs_of: dict[str, list[str]] = {}
-        for rule, logs in self._logs:
+        for rule, logs in self._failed.values():
             log, line = self._last_word(rule, logs)
             logs_of.setdefault(line, []).append(log)
         for line, logs in logs_of.items():
