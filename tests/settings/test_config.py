@@ -434,6 +434,16 @@ def test_a_config_file_is_said_in_a_line_for_each_analysis(folder: Path) -> None
     ]
 
 
+@pytest.mark.parametrize(
+    ("targets", "said"), [([0, "GATA1"], "targets 0, GATA1"), ("all", "targets all"), ([2], "targets 2")]
+)
+def test_several_targets_are_said(folder: Path, targets: Any, said: str) -> None:
+    file = folder / "my.yaml"
+    file.write_text(yaml.safe_dump(smallest(targets=targets)))
+    (line,) = check_config_file(file)
+    assert line.startswith(f"mine: genomics-default for {said} of weights.pt")
+
+
 def test_several_models_are_said_with_their_names(folder: Path) -> None:
     file = folder / "my.yaml"
     file.write_text(yaml.safe_dump(smallest(model={}, models=FOLDS)))

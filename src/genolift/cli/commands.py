@@ -306,7 +306,7 @@ def report(settings: Settings, results: Path, out: Path) -> object:
     """
     from genolift.steps.report import title_of, write_report
 
-    return write_report(results=results, out=out, title=settings.report.title or title_of(results))
+    return write_report(results=results, out=out, title=title_of(results, settings.report.title))
 
 
 @command(positional="results")

@@ -43,8 +43,8 @@ def _view(name: str, path: Path, run: Mapping[str, Any]) -> dict[str, Any]:
             "plan": told["plan"],
             "agreement": agreement_in_words(run["model_agreement"]) if "model_agreement" in run else "",
         }
-    if run.get("target") in told.pop("other_targets", []):  # of several targets, it has the first one's plan
-        told["target"] = run["target"]
+        if run.get("target") in told.pop("other_targets", []):  # of several, it has the first one's plan
+            told["target"] = run["target"]
     for key, value in told.items():
         if _is_checked(key) and run.get(key, value) != value:
             raise InputError(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from genolift.errors import InputError
+from genolift.errors import InputError, few
 from genolift.files.plain_values import check_plain
 from genolift.settings.analyses_table import read_analyses_table
 from genolift.settings.fields import merge
@@ -86,6 +86,8 @@ def _with_shared_keys(analysis: dict[str, Any], where: str) -> dict[str, Any]:
 
 def _line(name: str, analysis: Analysis, results: str) -> str:
     references, sequences = analysis.references, analysis.sequences
+    given = analysis.targets if isinstance(analysis.targets, str) else few(map(str, analysis.every_target))
+    targets = f"target{'s' * (analysis.targets is not None)} {given}"
     number = f"{references.number} " if references.drawn else ""
     windows = "tiles" if sequences.tile is not None else sequences.bed
     source = sequences.fasta or f"{windows} on {sequences.genome}"
@@ -93,6 +95,6 @@ def _line(name: str, analysis: Analysis, results: str) -> str:
     told = ", ".join(f"{called} {path}" for called, path in paths.items())
     model = f"the mean of {len(paths)} models ({told})" if len(paths) > 1 else next(iter(paths.values()))
     return (
-        f"{name}: {analysis.rule} for target {analysis.target} of {model}, {source}, "
+        f"{name}: {analysis.rule} for {targets} of {model}, {source}, "
         f"{number}{references.kind} references, named by {analysis.motifs.database} -> {results}/{name}"
     )

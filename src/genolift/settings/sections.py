@@ -201,7 +201,7 @@ class Report(Section):
     """The page."""
 
     title: types.Title | None = None
-    """title of `report.html`; by default the analysis's name"""
+    """title of `report.html`; by default the analysis's name; with several targets, each's name follows"""
 
 
 class Analysis(Section):
@@ -229,7 +229,7 @@ class Analysis(Section):
     """the model's output to explain: by column (from 0), by name, or as text such as `"[3, sum(:)]"`; or its
     head, `counts` or `profile`
     """
-    targets: Annotated[types.Targets | None, flag("target")] = None
+    targets: Annotated[types.Targets | None, Field(examples=["all", "all 120"]), flag("target")] = None
     """the model's outputs to explain, each as in `target`: a list, or `all` columns of its output; each has
     motifs and a report of its own in `targets/`
     """
@@ -292,7 +292,7 @@ class Analysis(Section):
     @together
     def _targets_differ(self) -> None:
         if self.targets is not None and self.target != 0:
-            remedy = "give one of them"
+            remedy = "give one; over the defaults, targets: null or target: 0 leaves the other out"
             raise InputError("both 'target' and 'targets' are given", where=".targets", remedy=remedy)
         try:
             slugs(self.every_target)

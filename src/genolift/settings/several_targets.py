@@ -15,6 +15,7 @@ TARGETS = "targets"
 MOST_TARGETS = 50
 """Targets that ``all`` stands for without their number: each has a backward pass, motifs and a report."""
 _MOST_LETTERS, _DIGITS = 60, 8
+_SEQUENCES = "sequences.tsv"
 
 
 def slugs(targets: Sequence[int | str]) -> dict[str, int | str]:
@@ -32,25 +33,33 @@ def slugs(targets: Sequence[int | str]) -> dict[str, int | str]:
     for text, number in Counter(texts).items():
         if number > 1:
             raise InputError(f"the target {text!r} is there twice", remedy="name each once")
+    digests = [hashlib.sha256(text.encode()).hexdigest() for text in texts]
     plain = [re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-") for text in texts]
     alike = Counter(name[:_MOST_LETTERS] for name in plain)
     found = {}
-    for target, text, name in zip(targets, texts, plain, strict=True):
+    for target, digest, name in zip(targets, digests, plain, strict=True):
         cut = name[:_MOST_LETTERS]
         if not cut or cut != name or alike[cut] > 1 or is_of_windows(cut):
-            digest = hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
-            cut = f"{cut}-{digest}".strip("-")
+            longer = (f"{cut}-{digest[:digits]}".strip("-") for digits in range(_DIGITS, len(digest)))
+            cut = next(each for each in longer if each not in alike)
         found[cut] = target
     return found
 
 
-def for_all_targets(folder: Path, name: str) -> Path:
-    """Return a file of an analysis that its targets share, such as ``sequences.tsv``, for the folder of the
-    analysis or of a target.
+def slug_of(folder: Path) -> str:
+    """Return the name of a folder of one of several targets, empty of another: an analysis's, which may be in
+    a folder of results called "targets", has the sequences itself.
     """
-    own = folder / name
-    of_a_target = folder.absolute().parent.name == TARGETS and not own.exists()
-    return folder / ".." / ".." / name if of_a_target else own
+    whole = folder.absolute()
+    return whole.name if whole.parent.name == TARGETS and not (folder / _SEQUENCES).exists() else ""
+
+
+def for_all_targets(folder: Path, name: str) -> Path:
+    """Return a file for the folder of an analysis or of a target: of the latter the analysis's, where it is
+    one that all its targets share.
+    """
+    shared = name in (_SEQUENCES, "references.h5", "inspection") and slug_of(folder)
+    return folder / ".." / ".." / name if shared else folder / name
 
 
 def all_targets(given: str, names: Sequence[str], number: int, heads: Sequence[str] = ()) -> list[int | str]:

@@ -132,9 +132,9 @@ def _target(given: Any) -> Any:
 
 def _targets(given: Any) -> Any:
     """Refuse one target in the place of a list."""
-    if isinstance(given, int | str) and not (isinstance(given, str) and given.split()[:1] == ["all"]):
-        what = f"{shown(given)} is one target"
-        raise InputError(what, remedy=f"write [{shown(given)}], or all; or give it as 'target'")
+    if isinstance(given, int | float) or (isinstance(given, str) and given.split()[:1] != ["all"]):
+        one = shown(_target(given))
+        raise InputError(f"{one} is one target", remedy=f"write [{one}], or all; or give it as 'target'")
     return given
 
 

@@ -10,7 +10,7 @@ from genolift.files.whole import write_text
 from genolift.report.page import render
 from genolift.report.results import read_results
 from genolift.report.texts import texts
-from genolift.settings.several_targets import TARGETS, for_all_targets
+from genolift.settings.several_targets import for_all_targets, slug_of
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,12 @@ def write_report(
     return ReportSummary(len(read.scored), len(read.motifs), n_top, len(page.encode()))
 
 
-def title_of(folder: Path) -> str:
-    """Return the title of a page that is given none: the analysis's name, with that of one of its targets."""
-    folder = folder.absolute()
-    return f"{folder.parents[1].name}, {folder.name}" if folder.parent.name == TARGETS else folder.name
+def title_of(folder: Path, given: str | None = None) -> str:
+    """Return the title of a page: what is given, else the analysis's name; with the name of one of several
+    targets.
+    """
+    whole, slug = folder.absolute(), slug_of(folder)
+    return f"{given or whole.parents[1].name}, {slug}" if slug else given or whole.name
 
 
 def _inputs(results: Path) -> Iterator[Path]:
