@@ -1,6 +1,7 @@
 """What a rule of the workflow asks for its job: memory and time, by the cost model of `settings.costs`."""
 
 import json
+import os
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import lru_cache
@@ -49,9 +50,9 @@ def references_of(analysis: Analysis) -> int:
 
 def _size(analysis: Analysis, files: Iterable[str]) -> Size:
     source = analysis.sequences
-    windows, length = _in_table(files)
-    length = length or analysis.length or 0
-    windows = windows or _windows(source, analysis.length)
+    (windows, length), own_length = _in_table(files), analysis.length
+    length = length or own_length or 0
+    windows = windows or _windows(source, own_length)
     return Size(
         windows,
         length,
@@ -65,9 +66,10 @@ def _size(analysis: Analysis, files: Iterable[str]) -> Size:
 
 def _in_table(files: Iterable[str]) -> tuple[float, int]:
     """Return the rows and the length of a table of sequences that is there, 0 where none tells them."""
-    for file in map(Path, files):
-        if file.name in (*_TABLES, "sequences.h5"):
-            table = file if file.name in _TABLES else file.with_name(_TABLES[0])
+    for file in files:
+        folder, name = os.path.split(file)
+        if name in (*_TABLES, "sequences.h5"):
+            table = Path(folder, name if name in _TABLES else _TABLES[0])
             with suppress(OSError):
                 told = table.stat()
                 return _rows(table, told.st_size, told.st_mtime_ns)

@@ -78,7 +78,7 @@ def entries(
     if not results.is_dir():
         raise InputError("is not a folder", where=str(results), remedy="give the folder that a config names")
     asked = {whole_of(folder)[0] for folder in folders}
-    there = [each.name for each in results.iterdir() if _has_run(each) and each.name not in asked]
+    there = [each.name for each in results.iterdir() if each.name not in asked]
     places = [place for name in there for place in _places(results, name)]
     found = [_entry(results, place, failures or {}) for place in sorted({*places, *folders})]
     return sorted(found, key=lambda entry: _ORDER.index(entry.state))
@@ -90,10 +90,13 @@ def _has_run(folder: Path) -> bool:
 
 
 def _places(results: Path, name: str) -> list[str]:
-    """Return the folders of an analysis's targets, and its own if it has none or has a report itself."""
-    targets = [each for each in (results / name / TARGETS).glob("*") if _has_run(each)]
-    own = [] if targets and not (results / name / REPORT).exists() else [name]
-    return [*own, *(each.relative_to(results).as_posix() for each in targets)]
+    """Return the folders of an analysis's targets, and its own if it has none or has a report itself; none of
+    a folder that is no analysis's.
+    """
+    whole = results / name
+    targets = [each for each in (whole / TARGETS).glob("*") if _has_run(each)]
+    own = [whole] if _has_run(whole) and not (targets and not (whole / REPORT).exists()) else []
+    return [each.relative_to(results).as_posix() for each in [*own, *targets]]
 
 
 def _entry(results: Path, place: str, failures: Mapping[str, Failure]) -> Entry:
