@@ -354,3 +354,53 @@ def test_a_model_s_state_is_told_alike_in_every_process() -> None:
         told.append(done.stdout)
     assert len(told[0].strip()) == 64
     assert told[0] == told[1]
+
+
+HEADS = """
+
+class Heads(Small):
+    def forward(self, x):
+        y = super().forward(x)
+        return {"counts": y[:, :1], "profile": torch.stack([y, y.tanh()], 2)}
+"""
+
+
+def files_in(folder: Path) -> set[str]:
+    return {file.name for file in folder.iterdir()}
+
+
+def test_columns_of_one_output_share_a_file_however_many_are_asked_for(
+    made: Study, tmp_path: Path, captured: list[int]
+) -> None:
+    ran(made, tmp_path, target=1)
+    (file,) = files_in(tmp_path)
+    ran(made, tmp_path, targets=(0, "second"))
+    assert files_in(tmp_path) == {file}
+    made.attribute("both", targets=("first", 1), captures=tmp_path)
+    assert len(captured) == 1
+    made.attribute("alone", targets=("first", 1))
+    assert len(captured) == 2
+    for slug in ("first", "1"):
+        for name, values in numbers(made, f"alone/{slug}.h5").items():
+            np.testing.assert_array_equal(numbers(made, f"both/{slug}.h5")[name], values)
+
+
+def test_targets_of_several_outputs_have_a_file_of_their_own(
+    made: Study, tmp_path: Path, captured: list[int]
+) -> None:
+    (made.folder / "heads.py").write_text((made.folder / "model.py").read_text() + HEADS)
+    model = made.model.model_copy(update={"class_name": f"{made.folder}/heads.py:Heads"})
+    targets = ("counts[0]", "profile[1, sum(:)]")
+    ran(made, tmp_path, models={"model": model}, targets=targets)
+    of_both = files_in(tmp_path)
+    made.attribute("heads", model=model, targets=targets, captures=tmp_path)
+    assert len(captured) == 1, "what the check captured is what attribute takes"
+    ran(made, tmp_path, models={"model": model}, targets=targets[:1])
+    assert len(files_in(tmp_path)) == 1
+    assert files_in(tmp_path) != of_both
+    made.attribute("turned", model=model, targets=targets[::-1], captures=tmp_path)
+    made.attribute("not captured", model=model, targets=targets)
+    for slug in ("counts-0", "profile-1-sum"):
+        for name, values in numbers(made, f"not captured/{slug}.h5").items():
+            np.testing.assert_array_equal(numbers(made, f"heads/{slug}.h5")[name], values)
+            np.testing.assert_allclose(numbers(made, f"turned/{slug}.h5")[name], values, atol=1e-6)

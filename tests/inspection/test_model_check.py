@@ -189,6 +189,16 @@ def test_a_target_that_is_the_same_for_every_sequence_is_said() -> None:
         check_target(Explainer(dead, x, target=1, device="cpu"), x, ())
 
 
+def test_of_several_targets_the_one_that_is_the_same_for_every_sequence_is_named() -> None:
+    dead, x = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4 * 30, 3)), onehot(2)
+    with torch.no_grad():
+        dead[1].weight[1] = 0
+        dead[1].bias[1] = 0.25
+    check_target(Explainer(dead, x, target=[0, 2], device="cpu"), x, ())
+    with pytest.raises(genolift.InputError, match=r"^model: the target 1 is 0\.25 for every sequence"):
+        check_target(Explainer(dead, x, target=[0, 1, 2], device="cpu"), x, ())
+
+
 def test_a_sum_over_classes_of_one_softmax_is_the_same_for_every_sequence() -> None:
     model, x = torch.nn.Sequential(torch.nn.Conv1d(4, 3, 5), torch.nn.Softmax(1)), onehot(2)
     check_target(Explainer(model, x, target="[1, sum(:)]", device="cpu"), x, ())
