@@ -1,7 +1,7 @@
-"""Who writes files fastest: deflate of contributions.h5 by zlib and isal, bigWigs by pyBigWig and pybigtools.
+"""Who writes files fastest: deflate of contributions.h5 by zlib and isal, bigWigs by three packages.
 
-``python benchmarks/files_written.py`` needs pybigtools, which genolift does not. Both write the same
-contributions, and the values that pyBigWig reads from either bigWig are compared.
+``python benchmarks/files_written.py`` needs pybigtools, which genolift does not. All write the same
+contributions, and the values that pyBigWig and pybigtools read from each bigWig are compared.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ import torch
 from aggregating import REFERENCES, blocks
 from isal import isal_zlib
 from machine import machine
+
+from genolift.files.bigwig_writing import whole_bigwig
 
 BASES = 100_000_000
 
@@ -77,7 +79,13 @@ def tracks(length: int, windows: int, folder: Path) -> Iterator[list[str]]:
         file.write({"chr1": BASES}, each)
         file.close()
 
-    for name, write in {"pyBigWig": by_py_big_wig, "pybigtools": by_pybigtools}.items():
+    def by_genolift(path: str) -> None:
+        with whole_bigwig(Path(path), {"chr1": BASES}) as file:
+            for start, row in zip(places.tolist(), values, strict=True):
+                file.add("chr1", start, row)
+
+    written = {"pyBigWig": by_py_big_wig, "pybigtools": by_pybigtools, "genolift": by_genolift}
+    for name, write in written.items():
         path = folder / f"{name}.bw"
         used = seconds(lambda: write(str(path)))  # noqa: B023
         for start, row in zip(places[::97].tolist(), values[::97], strict=True):

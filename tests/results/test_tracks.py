@@ -84,20 +84,6 @@ def test_a_track_has_no_bases_of_padded_windows_beyond_the_chromosome(
         assert track.intervals("c") is None
 
 
-def test_of_a_genome_in_scaffolds_a_track_lists_those_with_windows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tracks, "_MOST_CHROMOSOMES", 100)
-    sizes = {f"scaffold_{number}": 500 for number in range(101)}
-    places = _places(["scaffold_99", "scaffold_7", "scaffold_99"], [5, 470, 0], "++-")
-    scores = np.arange(90, dtype=np.float32).reshape(3, LENGTH)
-    assert _written(tmp_path / "made.bw", sizes, places, scores) == LENGTH + 5 + LENGTH
-    with pyBigWig.open(str(tmp_path / "made.bw")) as track:
-        assert track.chroms() == {"scaffold_7": 500, "scaffold_99": 500}
-        np.testing.assert_array_equal(track.values("scaffold_7", 470, 500), scores[1])
-        assert track.stats("scaffold_99", 0, 5) == [np.arange(85, 90).mean()]
-
-
 def test_windows_from_fasta_are_on_no_chromosome(tmp_path: Path) -> None:
     places = WindowPlaces((), np.full(2, -1, np.int32), np.zeros(2, np.int64), np.zeros(2, bool))
     assert _written(tmp_path / "made.bw", {"chr1": 100}, places, np.zeros((2, LENGTH), np.float32)) == 0

@@ -1,23 +1,16 @@
 """Values of windows along the genome, as bigWig."""
 
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pyBigWig
 from numpy.typing import NDArray
 
 from genolift.data.window_places import WindowPlaces
-from genolift.errors import InputError
+from genolift.files.bigwig_writing import whole_bigwig
 from genolift.files.scratch import Scratch
-from genolift.files.whole import whole_file
 
-_MOST_CHROMOSOMES = 10_000
-"""Of a genome of more, such as one in scaffolds, a header lists only those with windows, as UCSC's tools do:
-libBigWig looks every one up among all when it closes a file: 0.2 s of CPU time at 10,000, 31 s at 120,000.
-"""
 _BLOCK_BASES = 2**18
 """Bases of the windows that are averaged at once."""
 
@@ -80,9 +73,8 @@ def write_bigwig(
     """Write the value of each genomic base that a window covers; return the number of bases.
 
     Where windows overlap, a base gets the mean of its values, which does not depend on the windows' order.
-    Windows on the minus strand are reversed. Coordinates are 0-based half-open; the format is bigWig (Kent et
-    al. 2010), and the header lists every chromosome of the genome, or those with windows if there are more
-    than 10,000.
+    Windows on the minus strand are reversed. Coordinates are 0-based half-open. The header lists every
+    chromosome of the genome.
 
     Parameters
     ----------
@@ -100,57 +92,13 @@ def write_bigwig(
     """
     order = np.lexsort((places.start, places.chromosome))
     first = np.searchsorted(places.chromosome[order], np.arange(len(places.chromosomes) + 1))
-    rows_of = {
-        name: order[first[number] : first[number + 1]] for number, name in enumerate(places.chromosomes)
-    }
-    listed = {
-        name: size
-        for name, size in chromosomes.items()
-        if len(chromosomes) <= _MOST_CHROMOSOMES or name in rows_of
-    }
-    covered = 0
-    with whole_file(path) as beside:
-        # pyBigWig chooses the format by suffix, and needs chromosomes in the header's order.
-        file = pyBigWig.open(str(beside), "w")
-        try:
-            file.addHeader(list(listed.items()))
-            for chrom in listed:
-                for whole in _stretches(rows_of.get(chrom, order[:0]), places, length, values):
-                    stretch = whole.within(listed[chrom])
-                    if not len(stretch.total):  # all of it was padded
-                        continue
-                    file.addEntries(chrom, stretch.start, values=stretch.mean.tolist(), span=1, step=1)
-                    covered += len(stretch.total)
-        except (RuntimeError, SystemError) as error:
-            raise _not_whole(path) from error
-        finally:
-            file.close()
-        if not _is_whole(beside, covered):
-            raise _not_whole(path)
-    return covered
-
-
-def _is_whole(path: Path, covered: int) -> bool:
-    """Whether a bigWig ends with the magic number that it begins with, and declares this many bases.
-
-    pyBigWig does not report it if a full disk truncates the file.
-    """
-    with path.open("rb") as raw:
-        first = raw.read(4)
-        raw.seek(-4, os.SEEK_END)
-        if raw.read(4) != first:
-            return False
-    try:
-        with pyBigWig.open(str(path)) as written:
-            return bool(written.header()["nBasesCovered"] == covered)
-    except (RuntimeError, AttributeError):
-        return False
-
-
-def _not_whole(path: Path) -> InputError:
-    return InputError(
-        "cannot be written completely", where=str(path), remedy="free some disk space, or use another disk"
-    )
+    with whole_bigwig(path, chromosomes) as track:
+        for number, chrom in enumerate(places.chromosomes):
+            rows = order[first[number] : first[number + 1]]
+            for whole in _stretches(rows, places, length, values):
+                stretch = whole.within(chromosomes[chrom])  # nothing is left if all of it was padded
+                track.add(chrom, stretch.start, stretch.mean)
+    return track.covered
 
 
 def _stretches(
@@ -160,7 +108,7 @@ def _stretches(
 
     No more than a block of windows is held: bases before the next window's start are done.
     """
-    start = int(places.start[rows[0]]) if len(rows) else 0
+    start = int(places.start[rows[0]])
     left = Stretch(start, np.empty(0), np.empty(0, np.int64))
     step = max(1, _BLOCK_BASES // length)
     for at in range(0, len(rows), step):
