@@ -91,7 +91,7 @@ def blocks(length: int, keys: range, seed: int) -> Iterator[Block]:
             "genolift/id": np.array([f"peak_{number}" for number in key], object),
             "genolift/output": (total + reference_output.mean(1, dtype=np.float64)).astype(np.float32),
             "genolift/reference_output": reference_output,
-            "genolift/convergence_error": np.full((n, REFERENCES), 1e-7, np.float32),
+            "genolift/convergence_error": np.zeros((n, REFERENCES), np.float32),
             "genolift/standard_error": np.abs(random.normal(0, 0.01, (n, length))).astype(np.float32),
             "genolift/sequence_digest": np.zeros((n, 16), np.uint8),
             "genolift/reference_digest": np.zeros((n, 16), np.uint8),

@@ -12,7 +12,8 @@ import numpy as np
 from isal import isal_zlib
 from numpy.typing import NDArray
 
-_CHUNK_BYTES = 2**20
+_CHUNK_BYTES, _CHUNK_ROWS = 2**20, 2**13
+"""The most bytes and rows of a chunk. Each dataset that is written or read holds one in memory."""
 _FILTERS: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle": True, "fletcher32": True}
 
 
@@ -26,7 +27,7 @@ class RowsWritten:
             self._chunk = np.empty((0, *shape[1:]), self._dataset.dtype)
             return
         row_bytes = max(1, np.dtype(dtype).itemsize * math.prod(shape[1:]))
-        chunks = (max(1, min(shape[0], _CHUNK_BYTES // row_bytes)), *shape[1:])
+        chunks = (max(1, min(shape[0], _CHUNK_ROWS, _CHUNK_BYTES // row_bytes)), *shape[1:])
         self._dataset = file.create_dataset(name, shape, dtype=dtype, chunks=chunks, **_FILTERS)
         self._chunk = np.zeros(chunks, self._dataset.dtype)
 

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 import h5py
 
 from genolift.errors import Refusal, refused_as
-from genolift.files.hdf5 import in_place
+from genolift.files.hdf5 import CACHED_BYTES, in_place
 from genolift.files.stopping import signals_wait
 from genolift.files.whole import whole_file
 from genolift.warned import kept_warnings
@@ -57,7 +57,7 @@ def check_hdf5(path: Path) -> None:
     OSError, RuntimeError, ValueError, KeyError
         If h5py finds the file damaged.
     """
-    with h5py.File(path, "r") as file:
+    with h5py.File(path, "r", rdcc_nbytes=CACHED_BYTES) as file:
         _read_all(file)
 
 

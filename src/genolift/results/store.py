@@ -37,7 +37,7 @@ _FORMAT = Format(
     "make it again: a shard with genolift attribute, contributions.h5 with genolift aggregate",
     digested=("provenance", "chromosomes", "models"),
 )
-_DIGEST_ROWS = 2**14
+_DIGEST_ROWS = 2**12
 BLOCK_BASES = 2**20
 """Bases of the rows that are read at once: 0.1 GB as sums in float64."""
 
