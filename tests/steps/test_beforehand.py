@@ -125,7 +125,9 @@ class _Explainer:
 
     def __init__(self, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
         self.seconds, self.now, self.calls = seconds, 0.0, []
-        monkeypatch.setattr(trial_block, "time", SimpleNamespace(perf_counter=lambda: self.now))
+        monkeypatch.setattr(
+            trial_block, "time", SimpleNamespace(process_time=lambda: self.now * torch.get_num_threads())
+        )
 
     def explain_each(self, inputs: torch.Tensor, references: torch.Tensor, extra_inputs: Any) -> None:
         assert len(inputs) == len(references) == len(extra_inputs[0])

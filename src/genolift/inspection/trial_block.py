@@ -2,7 +2,10 @@
 
 import time
 
+import torch
+
 from genolift.data.stored_tensors import random_onehot
+from genolift.engine.backends import loops
 from genolift.explain.explainer import Explainer
 from genolift.inspection.model_check import Rows
 
@@ -12,7 +15,8 @@ _MOST_PAIRS = 64
 
 
 def seconds_a_pair(explainer: Explainer, rows: Rows, references: int) -> float:
-    """Return the seconds of one pair, by the threads there are, among pairs of as many references each.
+    """Return the seconds of one pair in a long job by the threads there are, with as many references for each
+    sequence. They are of CPU time, so that other work on the machine does not count.
 
     Parameters
     ----------
@@ -23,19 +27,21 @@ def seconds_a_pair(explainer: Explainer, rows: Rows, references: int) -> float:
     references
         For each sequence. They are random here.
     """
+    loops.worth_loading(loops.FEW + 1)  # as a long job finds
     onehot, beside, _ = rows
     length = onehot.shape[2]
 
     def timed(number: int, of_each: int) -> float:
         turns = [row % len(onehot) for row in range(number)]
         compared = random_onehot(number * of_each, length).to(onehot.dtype)
-        started = time.perf_counter()
+        started = time.process_time()
         explainer.explain_each(
             onehot[turns],
             compared.reshape(number, of_each, 4, length),
             extra_inputs=tuple(values[turns] for values in beside),
         )
-        return (time.perf_counter() - started) / (number * of_each)
+        pairs = number * of_each
+        return (time.process_time() - started) / pairs / min(pairs, torch.get_num_threads())
 
     first = timed(1, 1)  # which also prepares what the other pairs find ready
     pairs = min(_MOST_PAIRS, int(_SECONDS / first))
