@@ -69,16 +69,16 @@ def check_models_agree(models: Mapping[str, Sequence[Shard]]) -> None:
 
 
 @contextmanager
-def mean_of(files: Mapping[str, Path]) -> Iterator[tuple[Head, Iterator[Block]]]:
+def mean_of(files: Mapping[str, Path], again: str | None = None) -> Iterator[tuple[Head, Iterator[Block]]]:
     """Yield the head and the rows of the mean and standard deviation over models, from the contributions.h5
-    of each.
+    of each; ``again`` is what else to do where one is damaged.
 
     Two errors of the mean cannot be computed from the models' own: the convergence error, whose sign is not
     stored, and the standard error over references, since models that share references err together. The mean
     of the models' errors is written instead, which by the triangle inequality is an upper bound.
     """
     with ExitStack() as stack:
-        models = {name: stack.enter_context(open_contributions(path)) for name, path in files.items()}
+        models = {name: stack.enter_context(open_contributions(path, again)) for name, path in files.items()}
         one = next(iter(models.values()))
         made = Provenance.of_models(
             [model.provenance for model in models.values()], [model.digest for model in models.values()]

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from genolift.errors import InputError
 from genolift.results.convergence import check_scores
 from genolift.results.provenance import Provenance
-from genolift.results.store import Block, Head, open_contributions
+from genolift.results.store import Block, Head, begun_digest, open_contributions
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,24 @@ def merged_blocks(shards: Sequence[Shard]) -> Iterator[Block]:
             for block in opened.blocks():
                 check_scores(block, opened.provenance, shard.path)
                 yield block
+
+
+def is_merged(path: Path, shards: Sequence[Shard]) -> bool:
+    """Whether a file is there that says it has the head and the rows that are merged from these shards.
+
+    Its rows are checked against that when they are read.
+    """
+    if not path.is_file():
+        return False
+    digest = begun_digest(merged_head(shards))
+    for shard in shards:
+        with open_contributions(shard.path) as opened:
+            opened.add_rows_to(digest)
+    try:
+        with open_contributions(path) as found:
+            return found.digest == digest.hex()
+    except InputError:
+        return False
 
 
 def check_shards(shards: Sequence[Shard], keys: NDArray[np.int64], called: str = "the shards") -> None:

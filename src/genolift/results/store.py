@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import h5py
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genolift.errors import Refusal
-from genolift.files.digests import SIZE, first_difference, row_digests
+from genolift.files.digests import SIZE, FileDigest, first_difference, row_digests
 from genolift.files.hdf5 import (
     Format,
     Stored,
@@ -169,18 +169,23 @@ class Contributions:
         digests = file[_DIGESTS]
         if digests.shape != (self.n, len(self.layout), SIZE) or digests.dtype != np.uint8:
             raise ValueError("its digests do not match its rows")
+        self._digests = Stored(digests, refusal)
         digest = _FORMAT.digest({**file.attrs, "models": list(self.models)})
-        for start in range(0, self.n, _DIGEST_ROWS):  # of many sequences they do not fit memory
-            digest.add(digests[start : start + _DIGEST_ROWS])
+        self.add_rows_to(digest)
         self.digest = digest.check(as_text(file.attrs["digest"]))
         self._datasets = {
-            name: Rows(name, Stored(file[name], refusal), Stored(digests, refusal), number, refusal)
+            name: Rows(name, Stored(file[name], refusal), self._digests, number, refusal)
             for number, name in enumerate(self.layout)
         }
         self.key: NDArray[np.int64] = self["genolift/key"][:]
 
     def __getitem__(self, name: str) -> Rows:
         return self._datasets[name]
+
+    def add_rows_to(self, digest: FileDigest) -> None:
+        """Add what the file says of its rows to the digest of a file that has them."""
+        for start in range(0, self.n, _DIGEST_ROWS):  # of many sequences they do not fit memory
+            digest.add(self._digests[start : start + _DIGEST_ROWS])
 
     def texts(self, stored: NDArray[np.bytes_]) -> list[str]:
         """Return ids that were read from the file."""
@@ -206,15 +211,27 @@ def _check_field(dataset: Any, name: str, field: Field, shape: tuple[int, ...]) 
         raise ValueError(f"its {name} is {dataset.dtype} {dataset.shape}")
 
 
-def open_contributions(path: str | os.PathLike[str]) -> AbstractContextManager[Contributions]:
-    """Open contributions.h5 for reading.
+def open_contributions(
+    path: str | os.PathLike[str], again: str | None = None
+) -> AbstractContextManager[Contributions]:
+    """Open contributions.h5 for reading; ``again`` is what else to do where it is damaged.
 
     Raises
     ------
     InputError
         If the file is missing, damaged, or something else.
     """
-    return _FORMAT.opened(path, Contributions)
+    return (_FORMAT if again is None else replace(_FORMAT, again=again)).opened(path, Contributions)
+
+
+def begun_digest(head: Head) -> FileDigest:
+    """Return the digest of a file with this head, to which its rows' are to be added."""
+    return _FORMAT.digest({**_attributes(head), "models": list(head.models)})
+
+
+def _attributes(head: Head) -> dict[str, Any]:
+    made = json.dumps(head.provenance, sort_keys=True)
+    return _FORMAT.attributes(provenance=made, chromosomes=json.dumps(head.chromosomes))
 
 
 def write_contributions(path: str | os.PathLike[str], head: Head, blocks: Iterable[Block]) -> str:
@@ -230,9 +247,7 @@ def write_contributions(path: str | os.PathLike[str], head: Head, blocks: Iterab
     """
     layout = head.layout
     with whole_hdf5(path) as file:
-        made = json.dumps(head.provenance, sort_keys=True)
-        attributes = _FORMAT.attributes(provenance=made, chromosomes=json.dumps(head.chromosomes))
-        file.attrs.update(attributes)
+        file.attrs.update(_attributes(head))
         written = {
             name: RowsWritten(file, name, head.shape(field), field.dtype)
             for name, field in layout.items()
@@ -241,7 +256,7 @@ def write_contributions(path: str | os.PathLike[str], head: Head, blocks: Iterab
         if head.models:
             file["genolift/model_output"].attrs["models"] = list(head.models)
         kept = RowsWritten(file, _DIGESTS, (head.n, len(layout), SIZE), np.uint8)
-        digest = _FORMAT.digest({**attributes, "models": list(head.models)})
+        digest = begun_digest(head)
         ids: list[NDArray[np.bytes_]] = []
         start = 0
         for block in blocks:

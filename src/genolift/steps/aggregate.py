@@ -1,11 +1,18 @@
-"""The aggregate step: from shards to one file of contributions, its tables and its tracks, in one pass."""
+"""The aggregate step: from shards to one file of contributions, its tables and its tracks, in one pass.
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+What is merged is kept in a folder until all is there. The run after one that was killed finds it, if it is of
+the same shards by their digests, and makes the rest from it.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from genolift.data.stored_sequences import check_table
@@ -13,20 +20,23 @@ from genolift.data.window_places import KeptRows, read_places
 from genolift.errors import InputError
 from genolift.files.output_paths import check_outputs
 from genolift.files.scratch import scratch_beside
-from genolift.files.whole import sha256, whole_file, whole_folder
+from genolift.files.whole import sha256, whole_file, whole_folder, write_errors
 from genolift.results.ensemble import by_model, check_models_agree, mean_of
 from genolift.results.one_run import remove_other_references
 from genolift.results.per_base import MOST_BASES, remove_per_base, write_per_base
-from genolift.results.shards import Shard, check_shards, merged_blocks, merged_head, read_shards
+from genolift.results.shards import Shard, check_shards, is_merged, merged_blocks, merged_head, read_shards
 from genolift.results.step_record import write_record
-from genolift.results.store import Block, Head, open_contributions, write_contributions
+from genolift.results.store import Block, open_contributions, write_contributions
 from genolift.results.tables import PER_SEQUENCE, per_sequence
 from genolift.results.tracks import WindowValues, write_bigwig
 
+_LOG = logging.getLogger("genolift")
 _FILES = (
     *("aggregate.json", "contributions.h5", "per_sequence.tsv"),
     *("per_base.parquet", "contributions.bw", "contributions_sd.bw"),
 )
+_KEPT = "aggregate.kept"
+_MERGE_AGAIN = "remove it, and run genolift aggregate again"
 _TRACKS = (("contributions.bw", "projected_shap/seq"), ("contributions_sd.bw", "genolift/model_sd"))
 """Each track and the dataset that it shows; the second is of several models."""
 
@@ -75,7 +85,7 @@ def aggregate(
         references with the same settings; or if a file or ``models`` may not be written (see
         `check_outputs`).
     """
-    check_outputs([out / name for name in _FILES], inputs=[*shards, sequences])
+    check_outputs([*(out / name for name in _FILES), _kept(out)], inputs=[*shards, sequences])
     keys, places = read_places(sequences)
     models = _checked_models(shards, sequences, keys, out)
     head = merged_head(next(iter(models.values())))
@@ -83,17 +93,19 @@ def aggregate(
     with ExitStack() as stack:
         scratches = {name: stack.enter_context(scratch_beside(out / name)) for name, _ in tracks}
         values = {name: WindowValues(scratch, head.length) for name, scratch in scratches.items()}
-        with _contributions_of(models, out) as (head, blocks):
-            digest = _write_rows(out, head, blocks, sequences, values)
+        _merge_models(models, out)
+        digest = _write_rows(out, models, sequences, values)
         covered = 0
         for name in values:
             covered = write_bigwig(out / name, head.chromosomes, places, head.length, values[name])
     bases = head.n * head.length
-    with open_contributions(out / "contributions.h5") as contributions:
+    with open_contributions(_kept(out), _MERGE_AGAIN) as contributions:
         if bases <= MOST_BASES if per_base is None else per_base:
             write_per_base(out / "per_base.parquet", contributions, sequences)
         else:
             remove_per_base(out / "per_base.parquet")
+    _finish_merged(models, out)
+    with open_contributions(out / "contributions.h5") as contributions:
         remove_other_references(out, contributions)
     names = ["per_sequence.tsv", *values]
     made_from = {"contributions.h5": digest, "sequences.tsv": sha256(sequences)}
@@ -119,39 +131,78 @@ def _checked_models(
     return models
 
 
-@contextmanager
-def _contributions_of(
-    models: Mapping[str, Sequence[Shard]], out: Path
-) -> Iterator[tuple[Head, Iterator[Block]]]:
-    """Yield the head and the rows of contributions.h5; of several models, write each model's own before."""
-    if len(models) == 1:
-        (shards,) = models.values()
-        yield merged_head(shards), merged_blocks(shards)
-        return
-    with whole_folder(out / "models", "aggregate") as folder:
-        files = {name: folder / name / "contributions.h5" for name in models}
-        for name, shards in models.items():
-            write_contributions(files[name], merged_head(shards), merged_blocks(shards))
-        with mean_of(files) as mean:
-            yield mean
+def _kept(out: Path, model: str | None = None) -> Path:
+    """Return where contributions.h5, or that of one of several models, is kept until all is there."""
+    return out / _KEPT / ("contributions.h5" if model is None else f"model.{model}.h5")
+
+
+def _merge_models(models: Mapping[str, Sequence[Shard]], out: Path) -> None:
+    """Write each model's contributions, if there are several, unless an earlier run has."""
+    for name, shards in models.items() if len(models) > 1 else ():
+        kept = _kept(out, name)
+        if is_merged(kept, shards):
+            _LOG.info("%s: was merged by a run that was stopped", name)
+        else:
+            write_contributions(kept, merged_head(shards), merged_blocks(shards))
 
 
 def _write_rows(
-    out: Path, head: Head, blocks: Iterator[Block], sequences: Path, tracks: Mapping[str, WindowValues]
+    out: Path, models: Mapping[str, Sequence[Shard]], sequences: Path, tracks: Mapping[str, WindowValues]
 ) -> str:
-    """Write contributions.h5 and per_sequence.tsv, and add the rows of the tracks; return the digest of the
-    first.
+    """Write per_sequence.tsv, add the rows of the tracks, and write what will be contributions.h5, unless an
+    earlier run has; return its digest.
     """
-    kept = KeptRows(sequences)
-    with whole_file(out / "per_sequence.tsv") as beside, PER_SEQUENCE.written(beside) as add:
+    kept, shards = _kept(out), next(iter(models.values()))
+    with ExitStack() as stack:
+        table = PER_SEQUENCE.written(stack.enter_context(whole_file(out / "per_sequence.tsv")))
+        row = _RowsElsewhere(stack.enter_context(table), KeptRows(sequences), tracks)
+        if len(models) > 1:
+            files = {name: _kept(out, name) for name in models}
+            head, blocks = stack.enter_context(mean_of(files, _MERGE_AGAIN))
+        elif is_merged(kept, shards):
+            _LOG.info("the shards were merged by a run that was stopped")
+            merged = stack.enter_context(open_contributions(kept, _MERGE_AGAIN))
+            for block in merged.blocks():
+                row.add(block, merged.models)
+            return merged.digest
+        else:
+            head, blocks = merged_head(shards), merged_blocks(shards)
+        return write_contributions(kept, head, row.passed_on(blocks, head.models))
 
-        def passed_on() -> Iterator[Block]:
-            for block in blocks:
-                add(per_sequence(block, kept.next(len(block["genolift/key"])), head.models))
-                for name, dataset in _TRACKS:
-                    if name in tracks:
-                        values = block[dataset]
-                        tracks[name].add(values.sum(1) if values.ndim > 2 else values)
-                yield block
 
-        return write_contributions(out / "contributions.h5", head, passed_on())
+@dataclass(frozen=True)
+class _RowsElsewhere:
+    """Where rows of contributions.h5 go besides: to a table, next to what sequences.tsv says of them, and to
+    the values of tracks.
+    """
+
+    table: Callable[[pd.DataFrame], None]
+    kept: KeptRows
+    tracks: Mapping[str, WindowValues]
+
+    def add(self, block: Block, models: Sequence[str]) -> None:
+        self.table(per_sequence(block, self.kept.next(len(block["genolift/key"])), models))
+        for name, dataset in _TRACKS:
+            if name in self.tracks:
+                values = block[dataset]
+                self.tracks[name].add(values.sum(1) if values.ndim > 2 else values)
+
+    def passed_on(self, blocks: Iterable[Block], models: Sequence[str]) -> Iterator[Block]:
+        for block in blocks:
+            self.add(block, models)
+            yield block
+
+
+def _finish_merged(models: Mapping[str, Sequence[Shard]], out: Path) -> None:
+    """Give what was kept its final names."""
+    if len(models) > 1:
+        with whole_folder(out / "models", "aggregate") as folder:
+            for name in models:
+                (folder / name).mkdir()
+                os.replace(_kept(out, name), folder / name / "contributions.h5")
+    with write_errors(out / "contributions.h5"):
+        os.replace(_kept(out), out / "contributions.h5")
+    for left in _kept(out).parent.glob("model.*.h5"):  # of an earlier run that was not gone on with
+        left.unlink()
+    with suppress(OSError):  # there may be files that are not ours
+        _kept(out).parent.rmdir()
