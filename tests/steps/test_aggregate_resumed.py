@@ -80,6 +80,13 @@ def test_killed_and_run_again_it_goes_on_and_writes_the_same(
     _same(tmp_path, made.folder / str(len(shards)))
 
 
+def test_killed_while_it_merges_it_begins_anew_and_leaves_nothing(made: Study, tmp_path: Path) -> None:
+    _kill(made, tmp_path, ONE, "per_sequence")
+    assert [file.suffix for file in (tmp_path / "aggregate.kept").iterdir()] == [".h5"]
+    _aggregate(made, tmp_path, ONE)
+    _same(tmp_path, made.folder / "1")
+
+
 def test_a_model_that_was_merged_is_not_merged_again(
     made: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
