@@ -122,6 +122,8 @@ def measure(scratch: Path, n: int, given: argparse.Namespace, model: list[object
             cost = cost_of(arguments)
             if step:
                 keep(given, step, n, cost, size_of(folder, written))
+            if step == given.until:
+                break
             for file in folder.glob(GONE_AFTER.get(step, "-")):
                 file.unlink()
     finally:
@@ -178,6 +180,7 @@ def main() -> None:
     parser.add_argument("--length", type=int, default=400)
     parser.add_argument("--references", type=int, default=2, help="for each window (2)")
     parser.add_argument("--bases", type=int, default=100_000_000, help="of the genome")
+    parser.add_argument("--until", metavar="STEP", help="the last step to run, of each number")
     parser.add_argument("--folder", type=Path, help="where to make a temporary folder")
     parser.add_argument("--out", type=Path, default=TABLE, help="the table to keep (any_size.tsv)")
     given = parser.parse_args()

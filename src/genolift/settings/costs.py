@@ -75,7 +75,7 @@ COSTS: Mapping[str, Cost] = {
     "sequences": Cost({"1": 500}, {"1": 20}),
     "references": Cost({"1": 500}, {"1": 20}),
     "attribute": Cost({"1": 8000, "windows": 3e-4}, {"1": 60, "trial minutes": 3}),
-    "aggregate": Cost({"1": 800, "windows": 1.5e-3}, {"1": 20, "windows": 2e-5, "model bases": 1e-7}),
+    "aggregate": Cost({"1": 800, "windows": 4e-4}, {"1": 20, "windows": 2e-5, "model bases": 1e-7}),
     "per_base": Cost({"1": 800, "windows": 5e-4}, {"1": 20, "bases": 1e-7}),
     "compile": Cost({"1": 2000}, {"1": 60}),
     "motifs": Cost(
@@ -102,7 +102,7 @@ DISK: Mapping[str, Terms] = {
     "contributions_sd.bw": {"bases": 10},
     "per_base.parquet": {"bases": 37},
     "motifs.h5": {"windows": 350, "seqlets": 1600},
-    "report.html": {"1": 1e6, "bases of a window": 9000, "seqlets": 1500},
+    "report.html": {"1": 1e6, "windows": 100, "bases of a window": 9000, "seqlets": 1500},
 }
 """Bytes of an analysis's files, at most, each with those that are written with it: the table of sequences
 with the store, tracks with what they are made from, contributions with their table, motifs with seqlets
