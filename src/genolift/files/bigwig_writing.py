@@ -148,7 +148,7 @@ class BigWigWritten:
         self._add_to_zooms(np.empty(0, _SPAN), are_last=True)
         file = self._file
         index_at = file.tell()
-        file.write(self._sections.tree(self._data_at + _COUNT.size, index_at))
+        file.writelines(self._sections.tree(self._data_at + _COUNT.size, index_at))
         headers = [zoom.copy_to(file) for zoom in self._zooms]
         file.write(struct.pack("<I", _MAGIC))
         file.seek(0)
@@ -177,13 +177,14 @@ class _Blocks:
         self._index += struct.pack("<IIIIQQ", *place, self.end, len(packed))
         self.end += len(packed)
 
-    def tree(self, blocks_at: int, at: int) -> bytes:
-        """Return the index to be written ``at`` a place of the file, of blocks that begin at another."""
-        leaves = np.frombuffer(bytes(self._index), _LEAF).copy()
-        leaves["offset"] += blocks_at
+    def tree(self, blocks_at: int, at: int) -> Iterator[bytes]:
+        """Yield the index, once, to be written ``at`` a place of the file; its blocks begin at another."""
+        leaves = np.frombuffer(self._index, _LEAF)
+        leaves["offset"] += blocks_at  # in place, since there may be one for each window
         ends = [int(leaves[edge][name]) for edge, name in _EDGES] if len(leaves) else [0] * 4
         told = _INDEX_HEADER.pack(_INDEX_MAGIC, _CHILDREN, len(leaves), *ends, at, 1, 0)
-        return told + _nodes(leaves, _INNER, at + len(told))
+        yield told
+        yield from _nodes(leaves, _INNER, at + len(told))
 
 
 _EDGES = ((0, "chrom"), (0, "start"), (-1, "last_chrom"), (-1, "end"))
@@ -225,7 +226,7 @@ class _Zoom:
         for start in range(0, self._blocks.end, 2**20):
             file.write(self._scratch.read(start, min(2**20, self._blocks.end - start)))
         index_at = file.tell()
-        file.write(self._blocks.tree(at + _ZOOM_COUNT.size, index_at))
+        file.writelines(self._blocks.tree(at + _ZOOM_COUNT.size, index_at))
         return _ZOOM_HEADER.pack(self._bases, 0, at, index_at)
 
 
@@ -269,11 +270,11 @@ def _names(lengths: Mapping[str, int], at: int) -> bytes:
     leaves["length"] = [lengths[name] for name in names]
     told = _NAMES_HEADER.pack(_NAMES_MAGIC, _CHILDREN, longest, 8, len(raw), 0)
     inner = np.dtype([("name", f"S{longest}"), ("offset", "<u8")])
-    return told + _nodes(leaves, inner, at + len(told))
+    return told + b"".join(_nodes(leaves, inner, at + len(told)))
 
 
-def _nodes(leaves: NDArray[Any], inner: np.dtype[Any], at: int) -> bytes:
-    """Return the nodes of a tree that begins ``at`` a place of the file: the root first, the leaves last.
+def _nodes(leaves: NDArray[Any], inner: np.dtype[Any], at: int) -> Iterator[bytes]:
+    """Yield the nodes of a tree that begins ``at`` a place of the file: the root first, the leaves last.
 
     An item of a node above others has what their first has, and the end of their last.
     """
@@ -285,7 +286,6 @@ def _nodes(leaves: NDArray[Any], inner: np.dtype[Any], at: int) -> bytes:
         for name in set(inner.fields or ()) - {"offset"}:
             items[name] = below[name][last if name in ("last_chrom", "end") else first]
         levels.insert(0, items)
-    parts = []
     for number, items in enumerate(levels):
         is_leaf = number == len(levels) - 1
         starts = range(0, max(1, len(items)), _CHILDREN)
@@ -295,5 +295,4 @@ def _nodes(leaves: NDArray[Any], inner: np.dtype[Any], at: int) -> bytes:
             items["offset"] = at + whole * np.arange(len(items))
         for start in starts:
             node = items[start : start + _CHILDREN]
-            parts.append(_NODE.pack(is_leaf, 0, len(node)) + node.tobytes())
-    return b"".join(parts)
+            yield _NODE.pack(is_leaf, 0, len(node)) + node.tobytes()
