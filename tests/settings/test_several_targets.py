@@ -20,7 +20,7 @@ KEYS = {"model": {"path": "weights.pt"}, "sequences": {"bed": "peaks.bed", "geno
 
 
 def targets(written: str) -> Any:
-    return checked(Settings, {"targets": yaml.safe_load(written)}, "analyses.a").targets
+    return checked(Analysis, KEYS | {"targets": yaml.safe_load(written)}, "analyses.a").targets
 
 
 def analysis(**keys: Any) -> Analysis:
@@ -77,6 +77,11 @@ def test_both_keys_are_refused_and_null_or_0_takes_one_away() -> None:
     )
     assert checked(Settings, both | {"targets": None}).every_target == (1,)
     assert checked(Settings, both | {"target": 0}).every_target == (0, 2)
+
+
+def test_a_command_is_not_given_all() -> None:
+    said = refused_by(lambda: checked(Settings, {"targets": "all"}, "--settings"))
+    assert said.startswith("--settings.targets: 'all' is for a config, which the workflow runs; list them")
 
 
 def test_a_slug_is_the_text_in_small_letters() -> None:

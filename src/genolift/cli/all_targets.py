@@ -6,9 +6,11 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
+from genolift import __version__
 from genolift.cli.handed import handed
 from genolift.data.track_names import read_track_names
 from genolift.errors import InputError
@@ -66,15 +68,24 @@ def _inspected(analysis: Analysis, results: Path) -> dict[str, list]:
     """Return what `genolift inspect` says of the first model."""
     name, spec = next(iter(analysis.models.items()))
     settings, _ = handed(analysis.model_copy(update={"targets": None}), "inspect", name)
-    told = [settings, *(whole.sha256(file) for file in spec.files)]
-    out = results / ".targets" / f"{sha256(json.dumps(told).encode()).hexdigest()[:40]}.json"
-    if not out.exists():
+    asked = [__version__, settings, *(whole.sha256(file) for file in spec.files)]
+    out = results / ".targets" / f"{sha256(json.dumps(asked).encode()).hexdigest()[:40]}.json"
+    found = _told(out)
+    if found is None:
         command = [sys.executable, "-m", "genolift", "inspect", "--settings", settings, "--out", str(out)]
         done = subprocess.run([*command, "--quiet"], capture_output=True, text=True)
-        if not out.exists():
+        found = _told(out)
+        if found is None:
             said = (done.stderr.strip().splitlines() or ["nothing"])[-1].removeprefix("genolift: error: ")
             raise InputError(
                 f"the model cannot be inspected: {said}", remedy="list the targets, or mend that"
             )
-    found: dict[str, list] = json.loads(out.read_text(encoding="utf-8"))
     return found
+
+
+def _told(file: Path) -> dict[str, list] | None:
+    """Return what an inspection's file says; None if there is none, or it is damaged."""
+    with suppress(OSError, ValueError):
+        found: dict[str, list] = json.loads(file.read_text(encoding="utf-8"))
+        return found
+    return None

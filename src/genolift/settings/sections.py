@@ -17,7 +17,7 @@ from genolift.settings.extra_inputs import ExtraChannel, ExtraInput, Extras
 from genolift.settings.fields import RUNNING, WORKFLOW, Section, flag, in_a_config, together
 from genolift.settings.model import ONE_MODEL, ModelPath, ModelSpec, is_rna
 from genolift.settings.motifs import Motifs
-from genolift.settings.several_targets import slugs
+from genolift.settings.several_targets import check_targets, slugs
 from genolift.settings.types import EMPTY_IF_NULL, NAMES_DIFFER, NUMBER, WHOLE, File, ListOf, Positions, Seed
 
 Rule = Literal["genomics-default", "rescale", "revealcancel"]
@@ -291,13 +291,7 @@ class Analysis(Section):
 
     @together
     def _targets_differ(self) -> None:
-        if self.targets is not None and self.target != 0:
-            remedy = "give one; over the defaults, targets: null or target: 0 leaves the other out"
-            raise InputError("both 'target' and 'targets' are given", where=".targets", remedy=remedy)
-        try:
-            slugs(self.every_target)
-        except InputError as error:
-            raise InputError(error.what, where=".targets", remedy=error.remedy) from error
+        check_targets(self.target, self.targets)
 
     @in_a_config
     def _models_agree(self) -> None:
@@ -347,6 +341,12 @@ class Settings(Analysis):
     sequences: Sequences = None  # type: ignore[assignment]
     rule: AnyRule = "genomics-default"  # type: ignore[assignment]
     """the rule"""
+
+    @together
+    def _targets_are_listed(self) -> None:
+        if isinstance(self.targets, str):
+            what = f"'{self.targets}' is for a config, which the workflow runs"
+            raise InputError(what, where=".targets", remedy="list them: genolift inspect shows them")
 
     @property
     def explained(self) -> dict[str, Any]:

@@ -32,7 +32,8 @@ def slugs(targets: Sequence[int | str]) -> dict[str, int | str]:
     texts = [str(target) for target in targets]
     for text, number in Counter(texts).items():
         if number > 1:
-            raise InputError(f"the target {text!r} is there twice", remedy="name each once")
+            what = f"the target {text!r} is there twice"
+            raise InputError(what, where=".targets", remedy="name each once")
     digests = [hashlib.sha256(text.encode()).hexdigest() for text in texts]
     plain = [re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-") for text in texts]
     alike = Counter(name[:_MOST_LETTERS] for name in plain)
@@ -44,6 +45,15 @@ def slugs(targets: Sequence[int | str]) -> dict[str, int | str]:
             cut = next(each for each in longer if each not in alike)
         found[cut] = target
     return found
+
+
+def check_targets(target: int | str, targets: Sequence[int | str] | str | None) -> None:
+    """Raise `InputError` if ``target`` and ``targets`` are both given, or a target is there twice."""
+    if targets is not None and target != 0:
+        remedy = "give one; over the defaults, targets: null or target: 0 leaves the other out"
+        raise InputError("both 'target' and 'targets' are given", where=".targets", remedy=remedy)
+    if isinstance(targets, tuple):
+        slugs(targets)
 
 
 def slug_of(folder: Path) -> str:
