@@ -57,19 +57,19 @@ class BassetShaped(nn.Module):
 
 
 class BPNetShaped(nn.Module):
-    """(n, 4, length) -> (n, 1): BPNet's body (Avsec et al. 2021) and its log-counts head.
+    """(n, 4, length) -> (n, tasks): BPNet's body (Avsec et al. 2021) and its log-counts head.
 
     With 512 filters it is that of ChromBPNet (Pampari et al. 2025), without its model of the enzyme's bias.
     """
 
-    def __init__(self, filters: int = 64, dilated: int = 8) -> None:
+    def __init__(self, filters: int = 64, dilated: int = 8, tasks: int = 1) -> None:
         super().__init__()
         self.stem = nn.Sequential(nn.Conv1d(4, filters, 21, padding=10), nn.ReLU())
         self.dilated = nn.ModuleList(
             nn.Sequential(nn.Conv1d(filters, filters, 3, padding=2**i, dilation=2**i), nn.ReLU())
             for i in range(1, dilated + 1)
         )
-        self.counts = nn.Linear(filters, 1)
+        self.counts = nn.Linear(filters, tasks)
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.stem(x)
