@@ -69,10 +69,10 @@ def test_a_graph_that_is_read_is_the_one_that_was_written(name: str, tmp_path: P
         return (output[0] if isinstance(output, tuple) else output).flatten(1).sum(1)
 
     graph = Explainer(modules.module(name), onehot(2, modules.LENGTH), target=total, device="cpu").graph
-    assert hand_on(tmp_path, "key", HandedOn(graph, "sigmoid", ("a",), [1], 30, {"error": 0.5}))
+    assert hand_on(tmp_path, "key", HandedOn(graph, ("sigmoid",), ("a",), [1], 30, {"error": 0.5}))
     found = handed_on(tmp_path, "key")
     assert found is not None
-    assert (found.stepped_over, found.tasks, found.input_length) == ("sigmoid", ("a",), 30)
+    assert (found.stepped_over, found.tasks, found.input_length) == (("sigmoid",), ("a",), 30)
     assert found.graph.operations == graph.operations
     assert found.graph.constants.keys() == graph.constants.keys()
     for name, value in graph.constants.items():
@@ -91,7 +91,7 @@ def test_a_capture_is_not_taken_when_code_that_was_loaded_has_changed(
     assert str(code) in loaded
     assert not any("site-packages" in path or path.startswith(sys.base_prefix) for path in loaded)
     graph, seen = Explainer(network(), onehot(2), device="cpu").graph, {str(code): loaded[str(code)]}
-    assert hand_on(tmp_path, "key", HandedOn(graph, "", (), [1], None, None, "", seen))
+    assert hand_on(tmp_path, "key", HandedOn(graph, (), (), [1], None, None, "", seen))
     assert handed_on(tmp_path, "key") is not None
     code.write_text("SCALE = 3.0\n")
     assert handed_on(tmp_path, "key") is None
@@ -221,7 +221,7 @@ def test_a_model_that_is_too_large_is_not_written(
     ran(made, tmp_path)
     assert not list(tmp_path.iterdir())
     explainer = Explainer(load_model(made.model), onehot(2, LENGTH), device="cpu")
-    assert not hand_on(tmp_path, "key", HandedOn(explainer.graph, "", (), [1], None, None))
+    assert not hand_on(tmp_path, "key", HandedOn(explainer.graph, (), (), [1], None, None))
 
 
 def fifo(file: Path) -> None:

@@ -39,7 +39,7 @@ class Heads(Small):
         y = super().forward(x)
         if scale is not None:
             y = y * scale
-        return {"counts": y[:, :1], "profile": torch.stack([y, y.tanh()], 2)}
+        return {"counts": y[:, :1], "profile": torch.stack([y, y.sigmoid()], 2)}
 """
 
 
@@ -105,6 +105,8 @@ def test_targets_of_several_outputs_have_the_numbers_that_each_has_alone(
     targets["profile-1-0-counts-0"] = "profile[1, 0] - counts[0]"
     made.attribute(folder, targets=tuple(targets.values()), **keys)
     assert_each_is_as_alone(made, folder, targets, **keys)
+    stepped_over = {slug: provenance(made.folder / folder / f"{slug}.h5")["stepped_over"] for slug in targets}
+    assert stepped_over == dict.fromkeys(targets, "sigmoid") | {"counts-0": ""}
 
 
 def test_one_target_in_a_list_is_one_file(made: Study) -> None:

@@ -1,6 +1,6 @@
 """Which rule each operation of a graph gets, and why. Computes nothing."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -200,8 +200,9 @@ _FINAL: Mapping[Any, str] = {
 }
 
 
-def step_over_final_activation(graph: Graph) -> tuple[Graph, str]:
-    """Return the graph with the logit in place of a final sigmoid or softmax, and what was stepped over.
+def step_over_final_activation(graph: Graph) -> tuple[Graph, tuple[str, ...]]:
+    """Return the graph with the logit in place of a final sigmoid or softmax, and what was stepped over for
+    each of ``graph.tensors``, or for its output: "" for nothing.
 
     The logit is what is explained, not the probability (section 3.6). The logits of a softmax are
     mean-centred over its classes, so that what adds to every class counts for none. Several heads that are
@@ -210,11 +211,11 @@ def step_over_final_activation(graph: Graph) -> tuple[Graph, str]:
     """
     ends = (graph.output,) if graph.tensors is None else graph.tensors
     stepped = replace(graph, tensors=None)
-    names: dict[str, None] = {}
+    names: list[str] = []
     for end in ends:
         finals, moved = _final_activations(graph, end)
+        names.append(in_one([_FINAL[op.target] for op in graph.operations if op.name in finals]))
         if finals:
-            names |= dict.fromkeys(_FINAL[op.target] for op in graph.operations if op.name in finals)
             copied = (
                 {}
                 if end == graph.output
@@ -224,7 +225,12 @@ def step_over_final_activation(graph: Graph) -> tuple[Graph, str]:
                 each for op in stepped.operations for each in _stepped_over(op, end, finals, copied)
             ]
             stepped = replace(stepped, operations=tuple(operations))
-    return (with_dependence(stepped), " and ".join(names)) if names else (stepped, "")
+    return with_dependence(stepped) if any(names) else stepped, tuple(names)
+
+
+def in_one(names: Iterable[str]) -> str:
+    """Return the names of activations that were stepped over, each once: "" for none."""
+    return " and ".join(dict.fromkeys(filter(None, names)))
 
 
 def _stepped_over(

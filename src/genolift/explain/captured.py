@@ -62,7 +62,8 @@ class Captured:
     """What the model returns, and how each target is read off the graph's output."""
     names: tuple[str, ...]
     """The targets in words."""
-    stepped_over: str
+    stepped_over: tuple[str, ...]
+    """The final activations that were, of each tensor that a target is read off."""
     made: dict[Hashable, Any] = field(default_factory=dict)
     """What was made of the graph, such as a plan by each rule that was asked for."""
 
@@ -134,7 +135,7 @@ def _captured_anew(
         read=None if key.layer == LAST_CONVOLUTION else key.layer,
         tried=trial_of(resolution, rule, key.device, key.dtype),
     )
-    stepped_over = ""
+    stepped_over: tuple[str, ...] = ()
     if (as_it_is or graph.tensors) and not key.keep_final_activation:
         graph, stepped_over = step_over_final_activation(graph)
     graph = replace(graph, tensors=None)

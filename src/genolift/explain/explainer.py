@@ -180,7 +180,9 @@ class Explainer:
         """Make the plan, and check on a row of each input that it can be followed."""
         self.device, self.dtype, self.layer = found.key.device, found.key.dtype, found.key.layer
         self.precision, self._found = precision, found
-        self.graph, self.read_off, self.stepped_over = found.graph, found.read_off, found.stepped_over
+        self.graph, self.read_off = found.graph, found.read_off
+        self.stepped_over_of_tensors = found.stepped_over
+        self.stepped_over = found.read_off.stepped_over(found.stepped_over)
         self.targets = found.read_off.explained
         self.target_names = found.names
         ready = self._prepared(rule)

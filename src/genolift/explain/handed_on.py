@@ -49,7 +49,7 @@ class HandedOn:
     """What the check hands on of a model: its graph, on the host, and what else attribute asks of it."""
 
     graph: Graph
-    stepped_over: str
+    stepped_over: tuple[str, ...]
     tasks: tuple[str, ...]
     outputs: Any
     """What the model returns, as `genolift.targets.outputs.as_json` has it."""
@@ -151,7 +151,7 @@ def handed_on(folder: Path, key: str, device: torch.device | None = None) -> Han
             if not Path(path).is_file() or sha256(path) != digest:
                 raise ValueError(f"{path} has changed")
         graph = _graph(told.pop("graph"), constants, device)
-        return HandedOn(graph, **(told | {"tasks": tuple(told["tasks"])}))
+        return HandedOn(graph, **{**told, **{name: tuple(told[name]) for name in ("tasks", "stepped_over")}})
     except Exception as error:  # whatever a file that is not ours may lead to
         _LOG.info("%s cannot be used (%s): the model is captured again", file, error)
         return None

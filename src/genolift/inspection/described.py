@@ -13,7 +13,7 @@ from genolift.data.stored_tensors import random_onehot
 from genolift.engine.graph.graph import Graph, UnsupportedOperation
 from genolift.engine.graph.own_state import own_state
 from genolift.engine.graph.trial_model import TrialModel
-from genolift.engine.plan import row_of, shown_rows, step_over_final_activation
+from genolift.engine.plan import in_one, row_of, shown_rows, step_over_final_activation
 from genolift.engine.receptive_field import ReceptiveField, receptive_field
 from genolift.engine.registry import kind_of
 from genolift.engine.rules.composites import GENOMICS_DEFAULT
@@ -251,13 +251,13 @@ def _planned(model: Model, rows: tuple[Tensor, ...], key: CaptureKey, rule: str)
 
 
 def _planned_by(explainer: Explainer) -> Planned:
-    stepped_over = bool(explainer.stepped_over)
+    stepped_over = any(explainer.stepped_over)
     return Planned(explainer.graph, tuple(explainer.plan.table()), _final(explainer), stepped_over)
 
 
 def _final(of: Captured | Explainer) -> str:
     """Return the final activation, whether it is explained or stepped over."""
-    return of.stepped_over or step_over_final_activation(of.graph)[1]
+    return in_one(of.stepped_over) or in_one(step_over_final_activation(of.graph)[1])
 
 
 def _refused(graph: Graph) -> tuple[tuple[Mapping[str, str], ...], tuple[str, ...]]:

@@ -110,6 +110,6 @@ class HandOver:
         own_length = input_length(model, spec.model_copy(update={"input_length": None}))
         told = None if agreement is None else asdict(agreement)
         outputs = as_json(explainer.read_off.outputs)
-        graph, stepped_over = explainer.graph, explainer.stepped_over
+        graph, stepped_over = explainer.graph, explainer.stepped_over_of_tensors
         found = HandedOn(graph, stepped_over, tasks, outputs, own_length, told, state, loaded_code())
         hand_on(self.folder, self.key(explainer), found)

@@ -66,8 +66,11 @@ class Work:
     @cached_property
     def provenance(self) -> list[dict[str, Any]]:
         """What the results of each target depend on, by the keys of the provenance in contributions.h5."""
-        targets = zip(self.settings.every_target, self.explainer.read_off.names, strict=True)
-        return [self._shared_provenance | {"target": each, "target_name": name} for each, name in targets]
+        of_each = (self.settings.every_target, self.explainer.read_off.names, self.explainer.stepped_over)
+        return [
+            self._shared_provenance | {"target": target, "target_name": name, "stepped_over": stepped_over}
+            for target, name, stepped_over in zip(*of_each, strict=True)
+        ]
 
     @cached_property
     def _shared_provenance(self) -> dict[str, Any]:
@@ -78,7 +81,6 @@ class Work:
             **model_provenance(settings.the_model),
             **extras_provenance(settings.extras),
             **settings.explained,
-            "stepped_over": self.explainer.stepped_over,
             "sums_up": self.explainer.plan.sums_up,
             "sequences_digest": stored.digest,
             "sequences_table_sha256": stored.table_sha256,

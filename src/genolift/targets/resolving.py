@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from genolift.engine.graph.capture import Picked
+from genolift.engine.plan import in_one
 from genolift.engine.run.given import Explained
 from genolift.targets.binding import Named, Place
 from genolift.targets.cells import Cells, reduced
@@ -44,6 +45,16 @@ class ReadOff:
     """Whether the graph's output is the only tensor that the model returns."""
     names: tuple[str, ...]
     """Of each target what the model calls the tasks in it, empty if it has no name for them."""
+    paths: tuple[tuple[Path, ...], ...]
+    """Of each target where the tensors are that it takes before their final activations."""
+
+    def stepped_over(self, of_tensors: Sequence[str]) -> tuple[str, ...]:
+        """Return the final activations that were stepped over for each target, "" for none, given those of
+        the tensors.
+        """
+        tensors = dict.fromkeys(path for paths in self.paths for path in paths)
+        by_path = dict(zip(tensors, of_tensors, strict=True)) if of_tensors else {}
+        return tuple(in_one(by_path.get(path, "") for path in paths) for paths in self.paths)
 
 
 class Resolution:
@@ -103,7 +114,8 @@ class Resolution:
         named = Named(self.outputs, self.tasks)
         called = [[named.task_of(place) for place in _places(each)] for each in self.resolved.found]
         names = tuple(" - ".join(each) if all(each) else "" for each in called)
-        return ReadOff(self.resolved.explained, self.outputs, is_whole, names)
+        paths = tuple(tuple(place.path for place in _places(each)) for each in self.resolved.found)
+        return ReadOff(self.resolved.explained, self.outputs, is_whole, names, paths)
 
 
 @dataclass(frozen=True)
