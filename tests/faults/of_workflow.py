@@ -132,6 +132,10 @@ class Tried:
             (group / "memory.limit_in_bytes").write_text(str(self.random.randint(_LEAST, _MOST)))
             return self.start(f"echo $$ > {group}/cgroup.procs;").wait(_PATIENCE) != 0
         finally:
+            until = time.monotonic() + _PATIENCE
+            while (left := (group / "cgroup.procs").read_text().split()) and time.monotonic() < until:
+                time.sleep(0.05)  # steps go on if it was Snakemake that was ended
+            assert not left
             group.rmdir()
 
     def _on_a_full_disk(self, size: int) -> bool:

@@ -124,7 +124,7 @@ def remove_other_references(folder: Path, contributions: Contributions) -> None:
         return
     with suppress(InputError):
         if not _are_those(file, contributions, stored=False):
-            file.unlink()
+            file.unlink(missing_ok=True)  # another target may have done it
             _LOG.info("%s: removed, since it is of other references than these, which are not stored", file)
 
 
