@@ -188,7 +188,7 @@ def test_json_that_no_model_has_is_refused_in_every_form(tmp_path: Path, text: s
 
 def test_a_piece_of_a_work_that_was_damaged_is_computed_again(tmp_path: Path) -> None:
     pieces = Pieces(tmp_path / "out.h5", "work")
-    pieces.write(range(2), {name: np.arange(200.0) for name in LAYOUT})
+    pieces.write(range(2), [{name: np.arange(200.0) for name in LAYOUT}])
     (path,) = pieces.folder.glob("*.npz")
     assert pieces.read(range(2)) is not None
     flipped(path, path, "shap/seq.npy")
