@@ -5,7 +5,6 @@ import time
 import torch
 
 from genolift.data.stored_tensors import random_onehot
-from genolift.engine.backends import loops
 from genolift.explain.explainer import Explainer
 from genolift.inspection.model_check import Rows
 
@@ -15,7 +14,7 @@ _MOST_PAIRS = 64
 
 
 def seconds_a_pair(explainer: Explainer, rows: Rows, references: int) -> float:
-    """Return the seconds of one pair in a long job by the threads there are, with as many references for each
+    """Return the seconds of one pair by the threads there are, with as many references for each
     sequence. They are of CPU time, so that other work on the machine does not count.
 
     Parameters
@@ -27,7 +26,6 @@ def seconds_a_pair(explainer: Explainer, rows: Rows, references: int) -> float:
     references
         For each sequence. They are random here.
     """
-    loops.worth_loading(loops.FEW + 1)  # as a long job finds
     onehot, beside, _ = rows
     length = onehot.shape[2]
 
