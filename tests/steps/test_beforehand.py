@@ -18,9 +18,10 @@ from run_steps import Study, source_of, study
 from genolift.errors import InputError
 from genolift.inspection import trial_block
 from genolift.inspection.trial_block import seconds_a_pair
+from genolift.report import words
 from genolift.settings.costs import DISK, Size, disk
 from genolift.settings.sections import Sequences
-from genolift.steps.beforehand import in_bytes, in_time
+from genolift.steps.beforehand import in_time
 from genolift.steps.encode import encode, number_of_records
 
 MADE = ["sequences.tsv", "contributions.h5", "contributions.bw", "motifs.h5", "report.html"]
@@ -65,7 +66,7 @@ def test_an_analysis_that_the_disk_has_no_room_for_ends_in_one_line(
     with pytest.raises(InputError, match=r"takes up to 1\.9 MB more of disk, and 1\.0 MB") as refused:
         _checked(made)
     assert refused.value.where == str(made.folder)
-    assert "free 0.9 MB there, or name a folder on a larger disk as 'results'" in refused.value.remedy
+    assert "free 875 kB there, or name a folder on a larger disk as 'results'" in refused.value.remedy
     assert not (made.folder / "results").exists()
     _with_free(monkeypatch, 2e6)  # the remedy was followed
     assert (_checked(made) / "check.json").exists()
@@ -154,7 +155,7 @@ def test_a_block_is_as_large_as_some_seconds_allow(
 
 
 def test_bytes_and_times_are_told_in_words() -> None:
-    assert [in_bytes(n) for n in (2e4, 2.14e6, 3.61e8, 2.1e9, 5.7e10, 1.2e12)] == [
-        *("0.0 MB", "2.1 MB", "361 MB", "2.1 GB", "57 GB", "1.2 TB"),
+    assert [words.size(n) for n in (2e4, 2.14e6, 3.61e8, 2.1e9, 5.7e10, 1.2e12)] == [
+        *("20 kB", "2.1 MB", "361 MB", "2.1 GB", "57 GB", "1.2 TB"),
     ]
     assert [in_time(n) for n in (7.3, 2400, 36_000, 4e6)] == ["7 s", "40 min", "10 h", "46 days"]

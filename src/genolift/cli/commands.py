@@ -79,9 +79,16 @@ def check(
     """
     from genolift.steps.check import check_analysis
 
-    files: dict[str, Any] = {"inspection": inspection, "captures": captures, "costs": costs, "final": final}
-    files["references"] = references
-    return check_analysis(settings, out=out, database=database, **files)
+    return check_analysis(
+        settings,
+        out=out,
+        database=database,
+        inspection=inspection,
+        captures=captures,
+        costs=costs,
+        references=references,
+        final=final,
+    )
 
 
 @command("references", "model.alphabet")

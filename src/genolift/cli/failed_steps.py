@@ -13,13 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from genolift.errors import InputError
-from genolift.report.index import INDEX, Failure, in_words
+from genolift.report.index import INDEX, LOGS, Failure, in_words
 from genolift.results.step_logs import error_in
 from genolift.settings.workflow import whole_of
 from genolift.steps.index import write_index
 
-LOGS = "logs"
-"""The folder of the logs in an analysis's or a target's."""
 _SHOWN_REPORTS = 5
 _CLOCKS = 60  # seconds by which the clocks of two machines may differ
 

@@ -169,6 +169,12 @@ def _remove_left(final: Path, parent: Path) -> None:
                     _remove(parent / name)
 
 
+def remove_left_in(folder: Path) -> None:
+    """Remove all that killed processes left in a folder that one process at a time writes to."""
+    for left in folder.glob(f"{UNFINISHED}*"):
+        _remove(left)
+
+
 def _is_running(process: int) -> bool:
     try:
         os.kill(process, 0)

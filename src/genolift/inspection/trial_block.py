@@ -14,8 +14,9 @@ _MOST_PAIRS = 64
 
 
 def seconds_a_pair(explainer: Explainer, rows: Rows, references: int) -> float:
-    """Return the seconds of one pair by the threads there are, with as many references for each
-    sequence. They are of CPU time, so that other work on the machine does not count.
+    """Return the seconds of one pair by the threads there are, with as many references for each sequence.
+
+    They are of CPU time, so that other work on the machine does not count.
 
     Parameters
     ----------

@@ -13,7 +13,8 @@ from genolift.results.step_logs import ended_with
 from genolift.settings.several_targets import TARGETS
 from genolift.settings.workflow import whole_of
 
-INDEX, REPORT = "index.html", "report.html"
+INDEX, REPORT, LOGS = "index.html", "report.html", "logs"
+"""The list, and the report and the folder of the logs in the folder of an analysis or a target."""
 DONE, FAILED, UNFINISHED, WAITING = "done", "failed", "not finished", "not run yet"
 _ORDER = (FAILED, UNFINISHED, WAITING, DONE)
 _MARK = b'<meta name="generator" content="genolift">'
@@ -86,7 +87,7 @@ def entries(
 
 def _has_run(folder: Path) -> bool:
     """Whether a folder is an analysis's or a target's: it has logs, in a run of the workflow, or a report."""
-    return not folder.name.startswith(".") and any((folder / name).exists() for name in ("logs", REPORT))
+    return not folder.name.startswith(".") and any((folder / name).exists() for name in (LOGS, REPORT))
 
 
 def _places(results: Path, name: str) -> list[str]:
@@ -107,7 +108,7 @@ def _entry(results: Path, place: str, failures: Mapping[str, Failure]) -> Entry:
     if shown is not None:
         return Entry(name, DONE, slug, f"{place}/{REPORT}", shown)
     logs = sorted(
-        (log for folder in folders for log in (folder / "logs").glob("*.log")),
+        (log for folder in folders for log in (folder / LOGS).glob("*.log")),
         key=lambda log: -log.stat().st_mtime,
     )
     told = told or next((Failure(str(log), line) for log in logs if (line := ended_with(log))), None)

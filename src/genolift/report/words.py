@@ -68,11 +68,11 @@ def place(chrom: str, start: float, end: float) -> str:
     return f"{chrom}:{first:,}" if first == last else f"{chrom}:{first:,}-{last:,}"
 
 
-def size(n_bytes: int) -> str:
+def size(n_bytes: float) -> str:
     """Return a file's size: ``812 B``, ``3.4 kB``, ``12 MB`` (powers of 1000)."""
     amount = float(n_bytes)
-    for unit in ("B", "kB", "MB", "GB"):
-        if amount < 1000 or unit == "GB":
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if amount < 1000 or unit == "TB":
             return f"{amount:.0f} {unit}" if unit == "B" or amount >= 10 else f"{amount:.1f} {unit}"
         amount /= 1000
     raise AssertionError("the last unit returns")

@@ -16,6 +16,8 @@ MOST_TARGETS = 50
 """Targets that ``all`` stands for without their number: each has a backward pass, motifs and a report."""
 _MOST_LETTERS, _DIGITS = 60, 8
 _SEQUENCES = "sequences.tsv"
+_SHARED = (_SEQUENCES, "references.h5", "inspection", "costs.json")
+"""Files in an analysis's folder that its targets share."""
 
 
 def slugs(targets: Sequence[int | str]) -> dict[str, int | str]:
@@ -68,7 +70,7 @@ def for_all_targets(folder: Path, name: str) -> Path:
     """Return a file for the folder of an analysis or of a target: of the latter the analysis's, where it is
     one that all its targets share.
     """
-    shared = name in (_SEQUENCES, "references.h5", "inspection") and slug_of(folder)
+    shared = name in _SHARED and slug_of(folder)
     return folder / ".." / ".." / name if shared else folder / name
 
 

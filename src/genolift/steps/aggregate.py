@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from genolift.data.stored_sequences import check_table
 from genolift.data.window_places import KeptRows, read_places
 from genolift.errors import InputError
-from genolift.files.output_paths import UNFINISHED, check_outputs
+from genolift.files.output_paths import check_outputs
 from genolift.files.scratch import scratch_beside
-from genolift.files.whole import sha256, whole_file, whole_folder, write_errors
+from genolift.files.whole import remove_left_in, sha256, whole_file, whole_folder, write_errors
 from genolift.results.ensemble import by_model, check_models_agree, mean_of
 from genolift.results.one_run import remove_other_references
 from genolift.results.per_base import MOST_BASES, remove_per_base, write_per_base
@@ -89,8 +89,7 @@ def aggregate(
     keys, places = read_places(sequences)
     models = _checked_models(shards, sequences, keys, out)
     head = merged_head(next(iter(models.values())))
-    for left in _kept(out).parent.glob(f"{UNFINISHED}*"):  # of a run that was killed while it merged
-        left.unlink()
+    remove_left_in(_kept(out).parent)
     tracks = _TRACKS[: 1 if len(models) == 1 else 2] if head.chromosomes else ()
     with ExitStack() as stack:
         scratches = {name: stack.enter_context(scratch_beside(out / name)) for name, _ in tracks}

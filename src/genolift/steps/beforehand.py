@@ -9,16 +9,16 @@ from pathlib import Path
 import torch
 
 from genolift.errors import InputError
+from genolift.explain.handed_on import MOST_BYTES
 from genolift.files.whole import write_json
 from genolift.inspection.model_check import Checked, Rows
 from genolift.inspection.trial_block import seconds_a_pair
+from genolift.report import words
 from genolift.results.per_base import MOST_BASES
 from genolift.settings.costs import Size, disk
 from genolift.settings.sections import Settings
 
 _LOG = logging.getLogger("genolift")
-_MOST_CAPTURED = 10**9
-"""Bytes of a model of which the workflow keeps a copy."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Beforehand:
 
     def __str__(self) -> str:
         by = "one thread" if self.threads == 1 else f"{self.threads} threads"
-        of_disk = f"{in_bytes(self.disk)} of disk at most"
+        of_disk = f"{words.size(self.disk)} of disk at most"
         return f"{self.windows:,} windows: {of_disk}, about {in_time(self.seconds)} of attribution by {by}"
 
 
@@ -88,22 +88,13 @@ def tell(costs: Beforehand, out: Path) -> None:
     there = next(each for each in (folder, *folder.parents) if each.exists())
     needed, free = costs.disk - held, shutil.disk_usage(there).free
     if needed > free:
-        what = f"the analysis takes up to {in_bytes(needed)} more of disk, and {in_bytes(free)} are free"
+        what = f"the analysis takes up to {words.size(needed)} more of disk, and {words.size(free)} are free"
         if not any(folder.rglob("contributions.h5")):
-            missing = in_bytes(needed - free)
+            missing = words.size(needed - free)
             remedy = f"free {missing} there, or name a folder on a larger disk as 'results' in the config"
             raise InputError(what, where=str(there), remedy=remedy)
         _LOG.warning("%s: %s, if it is computed again", there, what)
     write_json(out, asdict(costs))
-
-
-def in_bytes(number: float) -> str:
-    """Return a number of bytes in words, such as 2.1 GB."""
-    unit, size = next(
-        ((u, s) for u, s in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)) if number >= s), ("MB", 1e6)
-    )
-    shown = number / size
-    return f"{shown:.1f} {unit}" if shown < 10 else f"{shown:,.0f} {unit}"
 
 
 def in_time(seconds: float) -> str:
@@ -117,4 +108,4 @@ def in_time(seconds: float) -> str:
 def _bytes_of(files: Iterable[str]) -> int:
     paths = [Path(file) for file in files]
     every = sum(path.stat().st_size for path in paths if path.is_file())
-    return min(every, _MOST_CAPTURED)
+    return min(every, MOST_BYTES)

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from genolift.errors import InputError
 from genolift.files.digests import SIZE
-from genolift.files.output_paths import MARK, UNFINISHED, check_folder, mark_text, read_mark
-from genolift.files.whole import make_folder, whole_file, write_text
+from genolift.files.output_paths import MARK, check_folder, mark_text, read_mark
+from genolift.files.whole import make_folder, remove_left_in, whole_file, write_text
 from genolift.results.store import LAYOUT, Block
 
 _LOG = logging.getLogger("genolift")
@@ -43,8 +43,7 @@ class Pieces:
         self.folder, self.work, self._number = folder_of_pieces(out), work, number
         check_folder(self.folder, _KIND, replaced=False)
         self._lock = _locked(self.folder)
-        for left in self.folder.glob(f"{UNFINISHED}*"):  # of a run that was killed
-            left.unlink(missing_ok=True)
+        remove_left_in(self.folder)
         if (read_mark(self.folder) or {}).get("work") != work:
             self._clear()  # the pieces of another job
             write_text(self.folder / MARK, mark_text(_KIND, [], work=work))
