@@ -89,12 +89,12 @@ benchmark: $(BENCHMARK_STAMP) ## Compare speed with the floor and the peers, abo
 	python benchmarks/waiting.py --out benchmarks/results/waiting
 
 benchmark-motifs: $(STAMP) $(MOTIF_LINES:%=$(MOTIF_PYTHONS)/%/.installed) $(MOTIFS_BEFORE)/Snakefile
-benchmark-motifs: ## Compare TF-MoDISco's lines of versions, alone and in the workflow, and take memory, three hours
+benchmark-motifs: ## Compare TF-MoDISco's lines of versions, alone and in the workflow, and take memory, an hour and a half
 	python benchmarks/motifs.py $(foreach line,$(MOTIF_LINES),--python $(line)=$(MOTIF_PYTHONS)/$(line)/bin/python) \
 	  --folder build/motifs --out benchmarks/results/motifs $(BENCHMARK_ARGS)
 	python benchmarks/motif_workflow.py --before $(MOTIFS_BEFORE) \
 	  --modisco $(MOTIF_PYTHONS)/$(firstword $(MOTIF_LINES))/bin/python --out benchmarks/results/motifs-workflow
-	python benchmarks/any_size.py --windows 10000 100000 --out benchmarks/results/any_size.tsv
+	python benchmarks/any_size.py --windows 10000 100000 --until motifs --out benchmarks/results/any_size.tsv
 
 benchmark-paper: $(STAMP) ## Reproduce the paper's figure 5b from its model and data (PAPER=folder)
 	python benchmarks/paper_figure5.py --data $(PAPER) $(BENCHMARK_ARGS)

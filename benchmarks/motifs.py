@@ -267,7 +267,7 @@ def main() -> None:
     parser.add_argument("--python", type=named_python, action="append", required=True, metavar="NAME=PATH")
     parser.add_argument("--data", nargs="+", choices=DATA, default=list(DATA))
     parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=["published", "genolift"])
-    parser.add_argument("--rounds", type=int, default=2, help="warm runs of each (2)")
+    parser.add_argument("--rounds", type=int, default=1, help="warm runs of each (1)")
     parser.add_argument(
         "--folder", type=Path, default=Path("build/motifs"), help="where contributions are kept"
     )
