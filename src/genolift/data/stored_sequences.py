@@ -243,6 +243,30 @@ class StoredSequences:
         told = (self.digest, self.table_sha256)
         return Sequences(key, ids, codes, self.chromosomes, places, digests, *told)
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of sequences and of positions, as `Codes` have them."""
+        return self.n, self.length
+
+    def __getitem__(self, rows: slice) -> NDArray[np.uint8]:
+        """Return the codes of some rows, as `Codes` do; errors as in `rows`."""
+        start, stop, _ = rows.indices(self.n)
+        return self.rows(range(start, stop)).codes[:]
+
+    def keys(self) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+        """Return the key and the digest of every sequence, int64 (sequence,) and uint8 (sequence, 16).
+
+        Raises
+        ------
+        InputError
+            If a key occurs twice.
+        """
+        with reading(self._refusal):
+            key, digests = self._file["key"][:], self._file["sequence_digest"][:]
+            if len(np.unique(key)) != self.n:
+                raise ValueError("a key occurs twice")
+        return key, digests
+
     def _places(self, rows: slice) -> Places:
         file = self._file
         chrom, strand = (

@@ -65,7 +65,11 @@ def add_codes(file: h5py.File, head: Head, length: int, blocks: Iterable[NDArray
 def add_shared(file: h5py.File, head: Head, shared: NDArray[np.float32]) -> None:
     """Write references that all sequences share, float32 (reference, 4, position)."""
     file.create_dataset("shared", data=shared, compression="gzip", fletcher32=True)
-    _add_head(file, head, digests_of_shared(head.sequence_digest, shared))
+    of_rows = [
+        digests_of_shared(head.sequence_digest[start : start + _DIGEST_ROWS], shared)
+        for start in range(0, len(head.key), _DIGEST_ROWS)
+    ]
+    _add_head(file, head, np.concatenate(of_rows))
 
 
 def digests_of_shared(sequence_digest: NDArray[np.uint8], shared: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from genolift.data.stored_sequences import Sequences, open_sequences
+from genolift.data.stored_sequences import StoredSequences, open_sequences
 from genolift.files.hdf5_writing import whole_hdf5
 from genolift.files.output_paths import check_outputs
 from genolift.references.of_sequences import tell_unmoved, unmoved
@@ -58,19 +58,21 @@ def write_references(
     """
     check_outputs([out], inputs=[sequences, settings.fasta])
     with open_sequences(sequences) as kept:
-        return _written(settings, kept.rows(range(kept.n)), out, rna)
+        return _written(settings, kept, out, rna)
 
 
-def _written(settings: sections.References, stored: Sequences, out: Path, rna: bool) -> ReferenceSummary:
-    shared = shared_references(settings, stored.codes, rna=rna)
-    n, length = stored.codes.shape
+def _written(
+    settings: sections.References, stored: StoredSequences, out: Path, rna: bool
+) -> ReferenceSummary:
+    shared = shared_references(settings, stored, rna=rna)
+    n, length = stored.shape
     kind, number, seed = settings.kind, settings.number, settings.seed
     if shared is not None:
         number, seed = len(shared), 0
     summary = ReferenceSummary(kind, number, seed, shared is not None, n, length)
     used = shared[0, :, 0].tolist() if shared is not None and kind == "base_frequencies" else None
     made = {**asdict(summary), "fasta": settings.fasta, "frequencies": used}
-    head = Head(stored.key, stored.digests, kind, number, seed, {**versions(), "reference": made})
+    head = Head(*stored.keys(), kind, number, seed, {**versions(), "reference": made})
     with whole_hdf5(out) as file:
         if shared is not None:
             add_shared(file, head, shared)
@@ -79,14 +81,17 @@ def _written(settings: sections.References, stored: Sequences, out: Path, rna: b
     return summary
 
 
-def _shuffled_blocks(stored: Sequences, kind: str, number: int, seed: int) -> Iterator[NDArray[np.uint8]]:
+def _shuffled_blocks(
+    stored: StoredSequences, kind: str, number: int, seed: int
+) -> Iterator[NDArray[np.uint8]]:
     """Yield shuffles, uint8 (sequence, reference, position), for a few sequences at a time, in order."""
-    n, length = stored.codes.shape
+    n, length = stored.shape
     step = sequences_in_chunk(number, length)
     same: list[int] = []
     for start in range(0, n, step):
-        codes = stored.codes[start : start + step]
+        sequences = stored.rows(range(start, min(n, start + step)))
+        codes = sequences.codes[:]
         block = shuffle_codes(codes, number, seed, kind)
-        same += unmoved(codes, block, stored.key[start : start + step])
+        same += unmoved(codes, block, sequences.key)
         yield block
     tell_unmoved(same, n)
