@@ -20,11 +20,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyfaidx import Faidx
 from run_steps import source_of
+from sequence_tables import read_sequence_table
 
 from genolift import __version__
 from genolift.data.alphabet import decode_letters
 from genolift.data.blacklist import Blacklist
-from genolift.data.stored_sequences import SEQUENCES, read_sequence_table, read_sequences
+from genolift.data.stored_sequences import SEQUENCES, read_sequences
 from genolift.data.tiles import Tiles
 from genolift.errors import InputError
 from genolift.files.hdf5 import as_text
@@ -459,27 +460,6 @@ def test_the_table_has_the_same_types_for_fasta_and_for_windows(step: Step) -> N
         assert types[["key", "start", "end", "length", "gc", "n_count", "kept"]].tolist() == [
             *("int64", "Int64", "Int64", "int64", "float64", "Int64", "bool")
         ]
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        ("key\tid\n0\ta\n", "it has no column 'chrom'"),
-        ("", "is not the sequences.tsv"),
-        ("\t".join(SEQUENCES.columns) + "\n0\ta\t\t\t\t.\t4\t0.5\t0\tyes\t\n", "neither true nor false"),
-        ("\t".join(SEQUENCES.columns) + "\nx\ta\t\t\t\t.\t4\t0.5\t0\ttrue\t\n", "is not the sequences.tsv"),
-        (
-            "\t".join(SEQUENCES.columns) + "\n" + "0\ta\t\t\t\t.\t4\t0.5\t0\ttrue\t\n" * 2,
-            "a key occurs twice",
-        ),
-    ],
-)
-def test_a_wrong_table_is_refused(step: Step, content: str, words: str) -> None:
-    path = step.write("table.tsv", content)
-    with pytest.raises(InputError) as caught:
-        read_sequence_table(path)
-    assert str(caught.value).startswith(f"{path}: is not the sequences.tsv that genolift encode writes (")
-    assert words in str(caught.value)
 
 
 def test_a_wrong_store_is_refused(step: Step) -> None:

@@ -129,7 +129,7 @@ def test_every_logo_that_was_drawn_is_in_the_page_or_linked(own: Path, tmp_path:
 def test_places_count_from_1_on_the_genome_and_in_the_window(results: Path, without_motifs: Path) -> None:
     read = read_results(results)
     shown = {each["id"]: each for each in top_sequences(read, Logos(results / "logos", read.logos))}
-    for _, row in read.scored.iterrows():
+    for _, row in read.strongest.iterrows():
         if row["id"] not in shown:
             continue
         first, last = int(row["start"]) + 1, int(row["end"])
@@ -143,7 +143,7 @@ def test_places_count_from_1_on_the_genome_and_in_the_window(results: Path, with
         assert shown[row["id"]]["peak"] == said
     fasta = read_results(without_motifs)
     first_shown = top_sequences(fasta, Logos(without_motifs / "logos", fasta.logos))[0]
-    row = fasta.scored[fasta.scored["id"] == first_shown["id"]].iloc[0]
+    row = fasta.strongest[fasta.strongest["id"] == first_shown["id"]].iloc[0]
     position = int(row["peak_position"]) + 1
     assert first_shown["peak"].endswith(f"), base {position} of {LENGTH}")
 

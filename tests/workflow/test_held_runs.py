@@ -15,12 +15,13 @@ import torch
 from refusals import refused_by
 from run_steps import LENGTH, Study, study
 from safetensors.torch import save_file
+from sequence_tables import read_sequence_table
 
 import genolift
 from genolift.cli import main as cli
 from genolift.compare.methods import METHODS, compare
 from genolift.data.alphabet import onehot_of_codes
-from genolift.data.stored_sequences import read_sequence_table, read_sequences
+from genolift.data.stored_sequences import read_sequences
 from genolift.models import ModelSpec, make_module
 from genolift.references.store import open_references
 from genolift.settings.config import resolve_config

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import h5py
 import numpy as np
@@ -22,9 +22,6 @@ from genolift.files.hdf5 import Format, as_bytes, as_text, in_place, json_object
 from genolift.files.tables import Table
 from genolift.files.whole import existing_file, sha256
 from genolift.settings.model import ONE_MODEL
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _FORMAT = Format(
     *("genolift-sequences", "sequences", "make it again with genolift encode"),
@@ -146,27 +143,6 @@ def _create(file: h5py.File, head: Head, on_genome: bool) -> None:
 
 def _place_digests(places: Places) -> NDArray[np.uint8]:
     return row_digests(as_bytes(places.chrom), places.start, as_bytes(places.strand))
-
-
-def read_sequence_table(path: str | os.PathLike[str]) -> pd.DataFrame:
-    """Return ``sequences.tsv``, a row for every record of the input, in its order.
-
-    The columns are those of `SEQUENCES`, but ``kept`` is bool; coordinates are 0-based half-open.
-
-    Raises
-    ------
-    InputError
-        If the file is missing or is not such a table.
-    """
-    frame, wrong = SEQUENCES.read(path), ""
-    if not frame["kept"].isin(["true", "false"]).all():
-        wrong = "a value of kept is neither true nor false"
-    elif not frame["key"].is_unique:
-        wrong = "a key occurs twice"
-    if wrong:
-        what = f"is not the sequences.tsv that genolift encode writes ({wrong})"
-        raise InputError(what, where=str(path), remedy="run genolift encode again")
-    return frame.assign(kept=frame["kept"] == "true")
 
 
 def check_table(path: str | os.PathLike[str], provenance: Mapping[str, Any], of: str) -> None:

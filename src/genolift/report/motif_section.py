@@ -11,7 +11,8 @@ from genolift.motifs.method import settings_told
 from genolift.motifs.tables import match_columns
 from genolift.report import figures, words
 from genolift.report.images import Logo, Logos
-from genolift.report.results import MINUS, Results
+from genolift.report.results import Results
+from genolift.report.tables import MINUS
 from genolift.settings.motifs import Motifs
 
 _MOST_SEQLETS = 25
@@ -110,7 +111,7 @@ def _positions(hits: pd.DataFrame, results: Results, name: str) -> tuple[Markup 
     """Return where the hits are in the sequences, as a plot and as a sentence."""
     if hits.empty:
         return None, "Fi-NeMo finds no occurrence of this motif in the sequences."
-    in_windows = bool((results.sequences["chrom"] != "").any())
+    in_windows = results.on_genome
     origin = results.head.length / 2 if in_windows else -0.5  # the middle of the first base is 1
     centers = hits["center"] - origin
     reverse = (hits["strand"] == MINUS).to_numpy()

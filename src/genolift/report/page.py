@@ -27,7 +27,6 @@ from genolift.report.texts import texts
 from genolift.settings.motifs import OWN, PRESETS
 from genolift.settings.several_targets import for_all_targets
 
-_MOST_DROPPED = 20
 _LISTED_MOTIFS = 8
 _OF_MODELS = ("models", "contributions_sd.bw")  # left by an earlier run if there is one model
 
@@ -45,7 +44,7 @@ def render(results: Results, *, title: str, out: Path) -> str:
         "date": date.today(),
         "summary": _summary(results, motifs),
         "groups": fact_groups(told),
-        "records": _records(results),
+        "records": results.records,
         "checks": checks(results.scored, results.head.r, told),
         "models": models_view(results),
         "inspected": inspected_views(results),
@@ -110,28 +109,6 @@ def _summary(results: Results, motifs: Sequence[Mapping[str, Any]]) -> str:
     unnamed = sum(not motif["known"] for motif in motifs)
     called = f": {words.listed([*names, *([f'{unnamed} without a known match'] if unnamed else [])])}"
     return f"{done} TF-MoDISco found {words.count(len(motifs), 'motif')}{called}."
-
-
-def _records(results: Results) -> dict[str, Any]:
-    """Return counts of records read, kept and dropped; why, in kinds; and the first dropped ones."""
-    table = results.sequences
-    dropped = table[~table["kept"]]
-    # "has 199 bases, not 200" is one kind with "has 12 bases, not 200": apart from the numbers.
-    kind_of = dropped["reason"].str.replace(r"\d[\d.,]*", "…", regex=True)
-    kinds = dropped["reason"].groupby(kind_of, sort=False).agg(list)
-    counted = [(reasons[0] if len(reasons) == 1 else kind, len(reasons)) for kind, reasons in kinds.items()]
-    first = [
-        (row["id"], words.place(row["chrom"], row["start"], row["end"]), row["reason"])
-        for row in dropped.head(_MOST_DROPPED).to_dict("records")
-    ]
-    return {
-        "read": len(table),
-        "kept": int(table["kept"].sum()),
-        "dropped": len(dropped),
-        "kinds": sorted(counted, key=lambda kind: -kind[1]),
-        "first": first,
-        "gc": float(table.loc[table["kept"], "gc"].mean()),
-    }
 
 
 def _files(results: Results, *, linked: bool) -> list[dict[str, Any]]:

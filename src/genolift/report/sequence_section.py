@@ -6,7 +6,8 @@ from typing import Any
 from genolift.errors import InputError
 from genolift.report import words
 from genolift.report.images import Logos
-from genolift.report.results import MINUS, Results
+from genolift.report.results import Results
+from genolift.report.tables import MINUS
 
 _MOST_IN_THE_PAGE = 30
 """So many logos of sequences are in the page itself, up to 0.3 MB each; of further ones the file is named."""
@@ -22,14 +23,12 @@ def top_sequences(results: Results, logos: Logos) -> list[dict[str, Any]]:
         If the index names a sequence that is not in this analysis.
     """
     names = logos.sequence_names()
-    rows: dict[str, Any] = {str(row["key"]): row for row in results.scored.to_dict("records")}
-    if not set(names) <= rows.keys():
-        rows = {str(row["id"]): row for row in rows.values()}
+    rows: dict[str, Any] = {str(row["key"]): row for row in results.strongest.to_dict("records")}
     found = []
     for number, name in enumerate(names, start=1):
         if name not in rows:
             raise InputError(
-                f"sequence {name!r} is neither key nor id in per_sequence.tsv",
+                f"sequence {name!r} is no key in per_sequence.tsv",
                 where=str(results.folder / "logos" / "index.tsv"),
                 remedy="run genolift logos again",
             )

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from genolift.data.alphabet import BASES
 from genolift.errors import InputError
@@ -80,14 +81,13 @@ def draw_logos(settings: sections.Logos, *, results: Path, out: Path, window: in
     made_from = check_files(contributions, {motifs: "motifs", matrices: "motifs", per_sequence: "aggregate"})
     table = MOTIFS.read(motifs, _MOTIF_COLUMNS)
     frames = _motif_frames(matrices, table)
-    scored = PER_SEQUENCE.read(per_sequence, _PLACE_COLUMNS)
     rows: list[tuple[str, ...]] = []
     letters = _letters(contributions)
     with whole_folder(out, _KIND) as folder, style():
         for _, motif in table.iterrows():
             drawn = {kind: frames[motif["motif"], kind] for kind in _TITLES}
             rows += _draw_motif(folder, motif, drawn, letters)
-        strongest = _strongest_windows(contributions, per_sequence, scored, settings.number, window)
+        strongest = _strongest_windows(contributions, per_sequence, settings.number, window)
         for rank, (place, chosen, scores) in enumerate(strongest, start=1):
             rows.append(_draw_sequence(folder, rank, place, chosen, scores, letters))
         INDEX.write(folder / INDEX.name, pd.DataFrame(rows, columns=list(INDEX.columns)))
@@ -154,19 +154,18 @@ def _draw_sequence(
 
 
 def _strongest_windows(
-    contributions: Path, per_sequence: Path, scored: pd.DataFrame, most: int, width: int
+    contributions: Path, per_sequence: Path, most: int, width: int
 ) -> list[tuple[pd.Series, Any, Matrix]]:
-    """Return the strongest sequences, strongest first: each row of ``scored``, window and contributions.
+    """Return the strongest sequences, strongest first: each one's place, window and contributions.
 
-    A window, ``start`` to ``end``, is around the stretch with the strongest sum of contributions, ``score``;
-    ``focus`` is the middle of that stretch, as a share of the window's width. Contributions are (base,
-    position).
+    A place is its row of ``per_sequence.tsv``. A window, ``start`` to ``end``, is around the stretch with the
+    strongest sum of contributions, ``score``; ``focus`` is the middle of that stretch, as a share of the
+    window's width. Contributions are (base, position).
     """
     with open_contributions(contributions) as store:
-        check_keys(scored["key"].tolist(), store.key.tolist(), per_sequence, f"of {contributions}")
         stretch, width = min(_STRONGEST_STRETCH, store.length), min(width, store.length)
         dataset = store["projected_shap/seq"]
-        parts = []
+        windows = pd.DataFrame()
         for rows in store.slices():
             track = np.nan_to_num(dataset[rows].sum(1, dtype=np.float64))
             sums = np.lib.stride_tricks.sliding_window_view(track, stretch, axis=1).sum(-1)
@@ -174,13 +173,28 @@ def _strongest_windows(
             start = np.clip(best + stretch // 2 - width // 2, 0, store.length - width)
             focus = (best + stretch / 2 - start) / width
             score = sums[np.arange(len(sums)), best]
-            parts.append(pd.DataFrame({"score": score, "start": start, "end": start + width, "focus": focus}))
-        windows = pd.concat(parts, ignore_index=True)
-        strongest = windows["score"].abs().sort_values(ascending=False, kind="stable").index[:most]
-        chosen: list[Any] = list(windows.loc[strongest].itertuples())
+            index = pd.RangeIndex(rows.start, rows.start + len(sums))
+            columns = {"score": score, "start": start, "end": start + width, "focus": focus}
+            found = pd.DataFrame(columns, index=index)
+            every = pd.concat([windows, found])  # those of lower rows first, so that a tie goes to them
+            windows = every.loc[every["score"].abs().sort_values(ascending=False, kind="stable").index[:most]]
+        places = _places(per_sequence, contributions, store.key, windows.index)
+        chosen: list[Any] = list(windows.itertuples())
         return [
-            (scored.iloc[each.Index], each, dataset[each.Index][:, each.start : each.end]) for each in chosen
+            (places.loc[each.Index], each, dataset[each.Index][:, each.start : each.end]) for each in chosen
         ]
+
+
+def _places(per_sequence: Path, contributions: Path, keys: NDArray[np.int64], rows: pd.Index) -> pd.DataFrame:
+    """Return some rows of ``per_sequence.tsv``, which has to have these keys, by their numbers."""
+    found, parts, first = [], [], 0
+    for block in PER_SEQUENCE.blocks(per_sequence, _PLACE_COLUMNS):
+        found.append(block["key"].to_numpy(copy=True))
+        block.index = pd.RangeIndex(first, first + len(block))
+        parts.append(block[block.index.isin(rows)])
+        first += len(block)
+    check_keys(np.concatenate(found), keys, per_sequence, f"of {contributions}")
+    return pd.concat(parts)
 
 
 def _motif_frames(path: Path, motifs: pd.DataFrame) -> dict[tuple[str, str], Matrix]:
