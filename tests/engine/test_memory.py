@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import math
 import re
 import subprocess
 import sys
@@ -177,6 +178,15 @@ def test_without_a_budget_a_pair_that_cannot_fit_what_is_free_is_refused(
     monkeypatch.setattr(Cpu, "free", lambda self: 5 * MIB)
     with pytest.raises(genolift.InputError, match="5 MiB are free; explain shorter sequences"):
         explainer.explain(x, x[:1])
+
+
+def test_without_a_budget_a_job_stays_under_its_share_of_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    need = Footprint(worker=0, sequence=0, pair=MIB, shared=0, values=1, results=10 * MIB, r=1)
+    monkeypatch.setattr(Cpu, "free", lambda self: 1000 * MIB)
+    for of_job, pairs in ((math.inf, 495), (200 * MIB, 190), (5 * MIB, 1)):
+        monkeypatch.setattr(Cpu, "left_of_job", lambda self, share, of_job=of_job: of_job)
+        monkeypatch.setattr(Cpu, "fast_batch", lambda self, room, pair, values: room // pair)
+        assert split(need, CPU, 1).size == pairs
 
 
 def test_workers_share_a_budget_and_are_fewer_where_it_is_small(monkeypatch: pytest.MonkeyPatch) -> None:

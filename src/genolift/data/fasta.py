@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from genolift.data.alphabet import N_CODE, encode_letters
 from genolift.data.texts import Names
 from genolift.errors import InputError
-from genolift.files.host_memory import available_memory
 from genolift.files.text import read_lines, too_large
+from genolift.host_memory import available_memory
 
 _WHITESPACE = b" \t\r\n\v\f"
 _NO_CODE = 255

@@ -1,5 +1,6 @@
 """A CPU and a GPU, with what differs between them: memory, copies, threads and the size of batches."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, cached_property
@@ -14,6 +15,7 @@ from genolift.engine.torch_internals import (
     says_memory_is_exhausted,
 )
 from genolift.errors import InputError
+from genolift.host_memory import available_memory, left_of_job
 
 _CPU_BATCH_BYTES = 160 * 2**20
 """Small batches, whose values stay near the processor, are faster than large ones (benchmarks/README.md)."""
@@ -47,8 +49,13 @@ class Cpu:
         return int(psutil.Process().memory_info().rss)
 
     def free(self) -> int:
-        """Return the bytes that nobody holds."""
-        return int(psutil.virtual_memory().available)
+        """Return the bytes that nobody holds, and that the process may take."""
+        return available_memory()
+
+    def left_of_job(self, share: float) -> float:
+        """Return the bytes that are left of a share of the job's limit, infinite if it has none."""
+        left = left_of_job(share)
+        return math.inf if left is None else left
 
     def keep_freed(self) -> None:
         """Keep freed memory for the next batches."""
@@ -97,6 +104,10 @@ class Gpu(Cpu):
         """See `Cpu.free`. What torch keeps for its next tensors is free too."""
         kept = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
         return int(torch.cuda.mem_get_info(self.device)[0]) + kept
+
+    def left_of_job(self, share: float) -> float:
+        """See `Cpu.left_of_job`. No job has a limit of its own on a GPU's memory."""
+        return math.inf
 
     def keep_freed(self) -> None:
         """Torch keeps a GPU's freed memory by itself."""

@@ -17,8 +17,8 @@ from functools import partial
 from typing import Any, cast
 
 from genolift.errors import InputError, Refusal, refused_as
-from genolift.files.host_memory import available_memory
 from genolift.files.whole import existing_file
+from genolift.host_memory import available_memory
 
 _GZIP_MAGIC = b"\x1f\x8b"
 # The empty block that ends every BGZF file (SAM specification, section 4.1.2).

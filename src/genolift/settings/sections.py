@@ -175,7 +175,7 @@ class Attribution(Section):
     """sequence-reference pairs computed at a time"""
     memory: Annotated[types.Memory | None, Field(examples=["4GB", "500MB"]), RUNNING] = None
     """memory that a job's process stays under, and on a GPU what it holds there; by default half of what is
-    free
+    free, and 0.85 of what Slurm or a cgroup allows the job
     """
     device: Annotated[types.Device, Field(examples=["auto", "cpu", "cuda", "cuda:1"]), RUNNING] = "auto"
     """where to compute; `auto` takes a GPU where there is one"""

@@ -10,6 +10,8 @@ from genolift.errors import InputError
 
 SHARE_OF_FREE_MEMORY = 0.5
 """What batches take of what nobody holds, where no budget is given: others start while a job runs."""
+SHARE_OF_JOB = 0.85
+"""What a process holds at most of its job's limit, past which the job is ended, where no budget is given."""
 
 
 def split(
@@ -30,7 +32,7 @@ def split(
     device, workers
         Where it is computed, and by how many threads at most.
     memory
-        Bytes that the process may hold; None for half of what is free.
+        Bytes that the process may hold; None for half of what is free, and 0.85 of its job's limit.
     batch_size
         Pairs at a time at most; None for what is fast.
     besides
@@ -70,7 +72,10 @@ def _room(there: Cpu, memory: int | None, once: int, least: int) -> int:
     before, free = there.held(), there.free()
     room = (free if memory is None else min(memory - before, free)) - once
     if room >= least:
-        return room if memory is not None else max(least, int(SHARE_OF_FREE_MEMORY * room))
+        if memory is not None:
+            return room
+        of_job = there.left_of_job(SHARE_OF_JOB) - once
+        return max(least, int(min(SHARE_OF_FREE_MEMORY * room, of_job)))
     and_once = f", all results and what batches share {_text(once)}" if once else ""
     budget = "" if memory is None else f"the budget is {_text(memory)} and "
     wanted = f"raise --memory (attribution.memory) to {_mebibytes(before + once + least)}MiB or more"

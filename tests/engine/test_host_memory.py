@@ -8,8 +8,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from genolift.files import host_memory
-from genolift.files.host_memory import available_memory
+from genolift import host_memory
+from genolift.host_memory import available_memory, left_of_job
 
 MB = 10**6
 
@@ -19,6 +19,8 @@ def cgroups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder that stands in for /sys/fs/cgroup, on a machine with more memory than any limit here."""
     monkeypatch.setattr(host_memory, "_CGROUPS", tmp_path)
     monkeypatch.setattr(host_memory, "_MEMBERSHIP", tmp_path / "membership")
+    for name in ("SLURM_MEM_PER_NODE", "SLURM_MEM_PER_CPU", "SLURM_CPUS_ON_NODE"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Memory", (), {"available": 9000 * MB}))
     return tmp_path
 
@@ -61,3 +63,38 @@ def test_a_limit_on_address_space_counts_and_nothing_is_left_beyond_it(
     assert 100 * MB < available_memory() <= 210 * MB
     monkeypatch.setattr(resource, "getrlimit", lambda which: (1, resource.RLIM_INFINITY))
     assert available_memory() == 0
+
+
+@pytest.mark.parametrize(
+    ("told", "limit"),
+    [
+        ({"SLURM_MEM_PER_NODE": "8000"}, 8000),
+        ({"SLURM_MEM_PER_CPU": "2000", "SLURM_CPUS_ON_NODE": "4"}, 8000),
+        ({"SLURM_MEM_PER_NODE": "0"}, None),
+        ({"SLURM_MEM_PER_CPU": "2000"}, None),
+        ({"SLURM_MEM_PER_NODE": "8G"}, None),
+    ],
+)
+def test_a_slurm_job_s_limit_counts_with_what_the_process_holds(
+    cgroups: Path, monkeypatch: pytest.MonkeyPatch, told: dict[str, str], limit: int | None
+) -> None:
+    held = 300 * MB
+    of_process = type("Memory", (), {"rss": held, "vms": 0})
+    monkeypatch.setattr(psutil.Process, "memory_info", lambda self: of_process)
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    if limit is None:
+        assert left_of_job() is None
+        assert available_memory() == 9000 * MB
+    else:
+        assert left_of_job() == available_memory() == limit * 2**20 - held
+        assert left_of_job(0.85) == int(0.85 * limit * 2**20) - held
+
+
+def test_of_a_job_s_limits_the_least_counts_and_may_be_overdrawn(
+    cgroups: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (cgroups / "membership").write_text("0::/job\n")
+    limited(cgroups / "job", ("memory.max", "memory.current"), 1000 * MB, 900 * MB, "inactive_file 0")
+    monkeypatch.setenv("SLURM_MEM_PER_NODE", "8000")
+    assert (left_of_job(), left_of_job(0.85)) == (100 * MB, -50 * MB)
