@@ -41,6 +41,12 @@ class Block(NamedTuple):
         """The contribution of each base, float64 (row, position)."""
         return np.einsum("rbp,rbp->rp", self.onehot, self.hypothetical, dtype=np.float64)
 
+    def pieces(self, most: int) -> "Iterator[Block]":
+        """Yield these windows, ``most`` at a time."""
+        for first in range(0, len(self.rows), most):
+            part = slice(first, first + most)
+            yield Block(self.rows[part], self.onehot[part], self.hypothetical[part])
+
 
 @dataclass(frozen=True)
 class Windows:
