@@ -48,15 +48,17 @@ def read_scored(
     InputError
         If it is no such file, or is of other sequences.
     """
-    parts: dict[str, list[NDArray[Any]]] = {name: [] for name in ("key", *_PLOTTED)}
-    rows = []
+    plotted = {name: np.empty(len(keys), table.columns[name]) for name in _PLOTTED}
+    found, shown_rows, first = [], [], 0
     for block in table.blocks(path, tuple(table.columns)):
-        for name, of_blocks in parts.items():
-            of_blocks.append(block[name].to_numpy(copy=True))
-        rows.append(block[block["key"].astype(str).isin(shown)])
-    check_keys(np.concatenate(parts.pop("key")), keys, path, "kept ones of sequences.tsv")
-    plotted = {name: np.concatenate(parts.pop(name)) for name in _PLOTTED}  # at once, two of each are there
-    return pd.DataFrame(plotted, copy=False), pd.concat(rows, ignore_index=True)
+        found.append(block["key"].to_numpy(copy=True))
+        part = slice(first, first + len(block))
+        for name, values in plotted.items() if part.stop <= len(keys) else ():
+            values[part] = block[name]
+        shown_rows.append(block[block["key"].astype(str).isin(shown)])
+        first = part.stop
+    check_keys(np.concatenate(found), keys, path, "kept ones of sequences.tsv")
+    return pd.DataFrame(plotted, copy=False), pd.concat(shown_rows, ignore_index=True)
 
 
 def read_hits(path: Path, keys: NDArray[np.int64], places: WindowPlaces, length: int) -> pd.DataFrame:
