@@ -325,9 +325,11 @@ def test_a_folder_of_two_runs_is_refused(own: Path, tmp_path: Path) -> None:
     write_table(own / "per_sequence.tsv", scored.iloc[1:])
     with pytest.raises(InputError, match=r"per_sequence\.tsv: is not the file that genolift aggregate wrote"):
         report(own, tmp_path / "report.html")
-    write_records(own)
-    with pytest.raises(InputError, match=r"has 39 sequences that are not the 40 kept ones of sequences\.tsv"):
-        report(own, tmp_path / "report.html")
+    for number, rows in ((39, scored.iloc[1:]), (40, scored[::-1]), (41, pd.concat([scored, scored[:1]]))):
+        write_table(own / "per_sequence.tsv", rows)
+        write_records(own)
+        with pytest.raises(InputError, match=f"has {number} sequences that are not the 40 kept ones of"):
+            report(own, tmp_path / "report.html")
 
 
 def test_a_logo_that_the_index_names_must_be_there(own: Path, tmp_path: Path) -> None:

@@ -75,9 +75,9 @@ def read_results(folder: Path, provenance: Mapping[str, Any] | None = None) -> R
     records = read_records(sequences)
     kept, places = read_places(sequences)
     with open_contributions(folder / "contributions.h5") as store:
-        head, keys, attributed, warned = store.head, store.key, store.provenance, store.warnings
+        head, attributed, warned = store.head, store.provenance, store.warnings
         check_folder(folder, store)
-    check_keys(keys, kept, folder / "contributions.h5", "kept ones of sequences.tsv")
+        check_keys(store.key, kept, folder / "contributions.h5", "kept ones of sequences.tsv")
     logos = INDEX.read(folder / "logos" / INDEX.name)
     shown = set(logos.loc[logos["kind"] == "sequence", "name"])
     table = PER_SEQUENCE_OF_MODELS if head.models else PER_SEQUENCE

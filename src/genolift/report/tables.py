@@ -48,16 +48,16 @@ def read_scored(
     InputError
         If it is no such file, or is of other sequences.
     """
-    plotted = {name: np.empty(len(keys), table.columns[name]) for name in _PLOTTED}
-    found, shown_rows, first = [], [], 0
+    plotted = {name: np.empty(len(keys), table.columns[name]) for name in ("key", *_PLOTTED)}
+    shown_rows, rows = [], 0
     for block in table.blocks(path, tuple(table.columns)):
-        found.append(block["key"].to_numpy(copy=True))
-        part = slice(first, first + len(block))
+        part = slice(rows, rows + len(block))
         for name, values in plotted.items() if part.stop <= len(keys) else ():
             values[part] = block[name]
         shown_rows.append(block[block["key"].astype(str).isin(shown)])
-        first = part.stop
-    check_keys(np.concatenate(found), keys, path, "kept ones of sequences.tsv")
+        rows = part.stop
+    found = plotted.pop("key")
+    check_keys(found if rows == len(keys) else np.empty(rows), keys, path, "kept ones of sequences.tsv")
     return pd.DataFrame(plotted, copy=False), pd.concat(shown_rows, ignore_index=True)
 
 
