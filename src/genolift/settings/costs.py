@@ -81,8 +81,8 @@ COSTS: Mapping[str, Cost] = {
     "motifs": Cost(
         {"1": 1500, "windows": 1e-3, "seqlet bases": 1e-4}, {"1": 60, "windows": 6e-4, "seqlets": 5e-3}
     ),
-    "logos": Cost({"1": 800, "windows": 2e-3}, {"1": 20, "windows": 2e-5}),
-    "report": Cost({"1": 800, "windows": 2.5e-3}, {"1": 20, "windows": 1e-5}),
+    "logos": Cost({"1": 800, "windows": 5e-4}, {"1": 20, "windows": 2e-5}),
+    "report": Cost({"1": 800, "windows": 5e-4}, {"1": 20, "windows": 1e-5}),
     "index": Cost({"1": 800}, {"1": 20}),
 }
 """Every step of the workflow, by its rule's name."""
