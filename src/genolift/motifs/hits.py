@@ -23,7 +23,8 @@ _LOG = logging.getLogger("genolift")
 _WINDOWS_AT_A_TIME = {"cpu": 16, "cuda": 2000}
 _BETWEEN = {"cpu": 256, "cuda": 2**20}
 """Windows that are fitted before freed memory is given back. On a CPU Fi-NeMo's values, of a megabyte or two
-each, go to ever other places of what TF-MoDISco has freed: of 2,621 windows of 400 bp, 25 motifs took 1.7 GB.
+each, spread over more and more of what TF-MoDISco has freed: with 2,621 windows of 400 bp at a time, and 25
+motifs, the process took 1.7 GB.
 """
 HIT = np.dtype(
     [

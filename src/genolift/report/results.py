@@ -13,7 +13,7 @@ from genolift.errors import Refusal
 from genolift.files.hdf5 import json_object, opened_store, warnings_of
 from genolift.motifs.logos import INDEX
 from genolift.motifs.tables import MOTIFS, SEQLETS, read_motifs
-from genolift.report.records import Records, read_records
+from genolift.report.input_records import Records, read_records
 from genolift.report.tables import read_hits, read_scored
 from genolift.results.one_run import check_folder, check_keys
 from genolift.results.store import Head, open_contributions

@@ -8,7 +8,7 @@ import pytest
 
 from genolift.data.stored_sequences import SEQUENCES
 from genolift.errors import InputError
-from genolift.report.records import read_records
+from genolift.report.input_records import read_records
 
 
 @pytest.mark.parametrize(
