@@ -84,7 +84,7 @@ def _room(there: Cpu, memory: int | None, once: int, least: int) -> int:
         f"{_text(before)} are in use already, {budget}{_text(free)} are free",
         where="memory",
         remedy=("" if memory is None or free < once + least else f"{wanted}, or ")
-        + "explain shorter sequences, or take a machine with more memory",
+        + "explain shorter sequences, or take a machine, or a job, with more memory",
     )
 
 
