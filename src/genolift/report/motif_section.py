@@ -10,9 +10,9 @@ from markupsafe import Markup
 from genolift.motifs.method import settings_told
 from genolift.motifs.tables import match_columns
 from genolift.report import figures, words
+from genolift.report.hits import MINUS
 from genolift.report.images import Logo, Logos
 from genolift.report.results import Results
-from genolift.report.tables import MINUS
 from genolift.settings.motifs import Motifs
 
 _MOST_SEQLETS = 25

@@ -13,12 +13,18 @@ from genolift.errors import Refusal
 from genolift.files.hdf5 import json_object, opened_store, warnings_of
 from genolift.motifs.logos import INDEX
 from genolift.motifs.tables import MOTIFS, SEQLETS, read_motifs
+from genolift.report.hits import read_hits
 from genolift.report.input_records import Records, read_records
-from genolift.report.tables import read_hits, read_scored
 from genolift.results.one_run import check_folder, check_keys
 from genolift.results.store import Head, open_contributions
-from genolift.results.tables import PER_SEQUENCE, PER_SEQUENCE_OF_MODELS
+from genolift.results.tables import PER_SEQUENCE, PER_SEQUENCE_OF_MODELS, read_some
 from genolift.settings.several_targets import for_all_targets
+
+_PLOTTED = (
+    *("output", "reference_output_mean", "reference_output_sd", "contribution_sum"),
+    *("convergence_error_relative_max", "standard_error_mean", "peak_position", "peak_contribution"),
+)
+_KEPT = "kept ones of sequences.tsv"
 
 
 @dataclass(frozen=True)
@@ -77,11 +83,11 @@ def read_results(folder: Path, provenance: Mapping[str, Any] | None = None) -> R
     with open_contributions(folder / "contributions.h5") as store:
         head, attributed, warned = store.head, store.provenance, store.warnings
         check_folder(folder, store)
-        check_keys(store.key, kept, folder / "contributions.h5", "kept ones of sequences.tsv")
+        check_keys(store.key, kept, folder / "contributions.h5", _KEPT)
     logos = INDEX.read(folder / "logos" / INDEX.name)
-    shown = set(logos.loc[logos["kind"] == "sequence", "name"])
+    shown = logos.loc[logos["kind"] == "sequence", "name"]
     table = PER_SEQUENCE_OF_MODELS if head.models else PER_SEQUENCE
-    scored, strongest = read_scored(folder / table.name, table, kept, shown)
+    scored, strongest = read_some(table, folder / table.name, kept, _KEPT, columns=_PLOTTED, rows=shown)
     compared: dict[str, Any] = {}
     of_references: list[str] = []
     references = for_all_targets(folder, "references.h5")

@@ -5,9 +5,9 @@ from typing import Any
 
 from genolift.errors import InputError
 from genolift.report import words
+from genolift.report.hits import MINUS
 from genolift.report.images import Logos
 from genolift.report.results import Results
-from genolift.report.tables import MINUS
 
 _MOST_IN_THE_PAGE = 30
 """So many logos of sequences are in the page itself, up to 0.3 MB each; of further ones the file is named."""

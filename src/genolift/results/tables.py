@@ -1,7 +1,8 @@
 """The table of sequences, per_sequence.tsv."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from genolift.data.alphabet import BASES, codes_of_onehot
 from genolift.files.tables import Table
 from genolift.results.convergence import relative_error
+from genolift.results.one_run import check_keys
 from genolift.results.store import Block
 
 _LETTERS = np.array([*BASES, "N"])
@@ -81,3 +83,45 @@ def _of_models(block: Block, models: Sequence[str]) -> dict[str, NDArray[Any]]:
     output = block["genolift/model_output"]
     columns = {f"output_{name}": output[:, model] for model, name in enumerate(models)}
     return {"output_sd": output.std(1, ddof=1, dtype=np.float64)} | columns
+
+
+def read_some(
+    table: Table,
+    path: Path,
+    keys: NDArray[np.int64],
+    of: str,
+    *,
+    columns: Sequence[str] = (),
+    rows: Collection[str],
+    shown: Sequence[str] = (),
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return some columns of ``per_sequence.tsv``, and some of its rows; it is read a block at a time.
+
+    Parameters
+    ----------
+    table, path
+        What the file is, and the file.
+    keys, of
+        int64 (sequence,), the keys that it has to have, and of what they are.
+    columns
+        Those of numbers that are returned of all rows.
+    rows, shown
+        The rows, by their keys as text, and the columns that are returned of them; by default all.
+
+    Raises
+    ------
+    InputError
+        If it is no such file, or is of other sequences.
+    """
+    whole = {name: np.empty(len(keys), table.columns[name]) for name in ("key", *columns)}
+    of_rows = [*(shown or table.columns)]
+    chosen, n = [], 0
+    for block in table.blocks(path, [*dict.fromkeys([*whole, *of_rows])]):
+        part = slice(n, n + len(block))
+        for name, values in whole.items() if part.stop <= len(keys) else ():
+            values[part] = block[name]
+        chosen.append(block.loc[block["key"].astype(str).isin(rows), of_rows])
+        n = part.stop
+    found = whole.pop("key")
+    check_keys(found if n == len(keys) else np.empty(n), keys, path, of)
+    return pd.DataFrame(whole, copy=False), pd.concat(chosen, ignore_index=True)

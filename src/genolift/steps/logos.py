@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from genolift.data.alphabet import BASES
 from genolift.errors import InputError
@@ -25,10 +24,10 @@ from genolift.motifs.logos import (
     window_coordinates,
 )
 from genolift.motifs.tables import MATRICES, MOTIFS
-from genolift.results.one_run import check_files, check_keys
+from genolift.results.one_run import check_files
 from genolift.results.step_record import write_record
 from genolift.results.store import open_contributions
-from genolift.results.tables import PER_SEQUENCE
+from genolift.results.tables import PER_SEQUENCE, read_some
 from genolift.settings import sections
 
 _Y_LABELS = {"cwm": "contribution", "hcwm": "hypothetical", "ppm": "bits"}
@@ -36,8 +35,8 @@ _TITLES = {"cwm": "contributions (CWM)", "hcwm": "hypothetical contributions", "
 _STRONGEST_STRETCH = 20  # bases
 _MARGIN = 2  # bases of a motif's window shown on either side of the trimmed motif
 _KIND = "logos"
-_MOTIF_COLUMNS = ("motif", "name", "n_seqlets", "trim_start", "trim_end", "match1")
 _PLACE_COLUMNS = ("key", "id", "chrom", "start", "end", "strand")
+_MOTIF_COLUMNS = ("motif", "name", "n_seqlets", "trim_start", "trim_end", "match1")
 
 
 @dataclass(frozen=True)
@@ -178,23 +177,17 @@ def _strongest_windows(
             found = pd.DataFrame(columns, index=index)
             every = pd.concat([windows, found])  # those of lower rows first, so that a tie goes to them
             windows = every.loc[every["score"].abs().sort_values(ascending=False, kind="stable").index[:most]]
-        places = _places(per_sequence, contributions, store.key, windows.index)
+        keys = store.key[windows.index]
+        of = f"of {contributions}"
+        _, rows_of_keys = read_some(
+            PER_SEQUENCE, per_sequence, store.key, of, rows=keys.astype(str), shown=_PLACE_COLUMNS
+        )
+        places = rows_of_keys.set_index("key", drop=False).loc[keys]
         chosen: list[Any] = list(windows.itertuples())
         return [
-            (places.loc[each.Index], each, dataset[each.Index][:, each.start : each.end]) for each in chosen
+            (place, each, dataset[each.Index][:, each.start : each.end])
+            for (_, place), each in zip(places.iterrows(), chosen, strict=True)
         ]
-
-
-def _places(per_sequence: Path, contributions: Path, keys: NDArray[np.int64], rows: pd.Index) -> pd.DataFrame:
-    """Return some rows of ``per_sequence.tsv``, which has to have these keys, by their numbers."""
-    found, parts, first = [], [], 0
-    for block in PER_SEQUENCE.blocks(per_sequence, _PLACE_COLUMNS):
-        found.append(block["key"].to_numpy(copy=True))
-        block.index = pd.RangeIndex(first, first + len(block))
-        parts.append(block[block.index.isin(rows)])
-        first += len(block)
-    check_keys(np.concatenate(found), keys, per_sequence, f"of {contributions}")
-    return pd.concat(parts)
 
 
 def _motif_frames(path: Path, motifs: pd.DataFrame) -> dict[tuple[str, str], Matrix]:

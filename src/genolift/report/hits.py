@@ -1,8 +1,8 @@
-"""What the report needs of the tables with a row for each sequence or hit, which are read in blocks."""
+"""The hits of an analysis, read in blocks, with as little of each as the report needs."""
 
 import gzip
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,52 +13,14 @@ from numpy.typing import NDArray
 
 from genolift.data.window_places import WindowPlaces
 from genolift.errors import InputError, Refusal, refused_as
-from genolift.files.tables import Table
 from genolift.files.whole import existing_file
 from genolift.motifs.hit_files import HIT_FILE
-from genolift.results.one_run import check_keys
 
 PLUS, MINUS = "+", "-"
 _STRANDS = (PLUS, MINUS)
 _AGAIN = "run genolift motifs again"
 _HITS = 10_000
 """Lines that are read at once."""
-_PLOTTED = (
-    *("output", "reference_output_mean", "reference_output_sd", "contribution_sum"),
-    *("convergence_error_relative_max", "standard_error_mean", "peak_position", "peak_contribution"),
-)
-
-
-def read_scored(
-    path: Path, table: Table, keys: NDArray[np.int64], shown: Collection[str]
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return of ``per_sequence.tsv`` the columns that are plotted, and the whole rows that are shown.
-
-    Parameters
-    ----------
-    path, table
-        The file, and its columns.
-    keys
-        int64 (sequence,), of the kept sequences.
-    shown
-        The keys, as text, of those whose rows are returned.
-
-    Raises
-    ------
-    InputError
-        If it is no such file, or is of other sequences.
-    """
-    plotted = {name: np.empty(len(keys), table.columns[name]) for name in ("key", *_PLOTTED)}
-    shown_rows, rows = [], 0
-    for block in table.blocks(path, tuple(table.columns)):
-        part = slice(rows, rows + len(block))
-        for name, values in plotted.items() if part.stop <= len(keys) else ():
-            values[part] = block[name]
-        shown_rows.append(block[block["key"].astype(str).isin(shown)])
-        rows = part.stop
-    found = plotted.pop("key")
-    check_keys(found if rows == len(keys) else np.empty(rows), keys, path, "kept ones of sequences.tsv")
-    return pd.DataFrame(plotted, copy=False), pd.concat(shown_rows, ignore_index=True)
 
 
 def read_hits(path: Path, keys: NDArray[np.int64], places: WindowPlaces, length: int) -> pd.DataFrame:
@@ -84,7 +46,8 @@ def read_hits(path: Path, keys: NDArray[np.int64], places: WindowPlaces, length:
     file = existing_file(path)
     order = np.argsort(keys, kind="stable")
     numbers: dict[str, int] = {}
-    parts: dict[str, list[NDArray[Any]]] = {name: [] for name in ("key", "motif", "strand", "center")}
+    types = {"key": np.int64, "motif": np.int16, "strand": np.int8, "center": np.float64}
+    parts: dict[str, list[NDArray[Any]]] = {name: [np.empty(0, type)] for name, type in types.items()}
     with refused_as(
         Refusal("cannot be read as hits", file, _AGAIN), (OSError, EOFError, zlib.error, ValueError)
     ):
@@ -106,9 +69,7 @@ def read_hits(path: Path, keys: NDArray[np.int64], places: WindowPlaces, length:
             parts["motif"].append(np.array(motif, np.int16))
             parts["strand"].append(strand ^ turned)
             parts["center"].append(np.where(turned, length - center, center))
-    whole: dict[str, Any] = {
-        name: np.concatenate(parts.pop(name)) if parts[name] else np.empty(0, int) for name in [*parts]
-    }
+    whole: dict[str, Any] = {name: np.concatenate(parts.pop(name)) for name in types}
     for name, texts in (("motif", numbers), ("strand", _STRANDS)):
         whole[name] = pd.Categorical.from_codes(whole[name], pd.Index(list(texts)))
     return pd.DataFrame(whole, copy=False)
